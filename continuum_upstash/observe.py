@@ -1,0 +1,100 @@
+"""What happens, as frozen records, to whoever subscribes: the only instrumentation seam."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from continuum_upstash.effects import Command, Reply
+
+logger = logging.getLogger("continuum_upstash")
+
+
+@dataclass(frozen=True, slots=True)
+class CommandDetails:
+    """One round trip, after it ended.
+
+    Attributes:
+        alias: the cache alias, or the client's name.
+        backend: who answered: ``upstash-rest``, ``upstash-redis`` or ``local``.
+        commands: as the plan gave them; keys and values included, so never log them.
+        replies: in the order of the commands; empty when the whole batch failed.
+        seconds: from the call to its end.
+        error: what failed the whole batch.
+    """
+
+    alias: str
+    backend: str
+    commands: Sequence[Command]
+    replies: Sequence[Reply]
+    seconds: float
+    error: Exception | None
+
+
+@dataclass(frozen=True, slots=True)
+class StateChange:
+    """The breaker of a database changed its state.
+
+    Attributes:
+        alias: the cache alias, or the client's name.
+        old, new: ``closed``, ``open``, ``half_open``, ``forced_open`` or ``disabled``.
+        reason: why, in one line without secrets.
+        backend: who answers from now on.
+    """
+
+    alias: str
+    old: str
+    new: str
+    reason: str
+    backend: str
+
+
+@dataclass(frozen=True, slots=True)
+class ValueDiscarded:
+    """A stored value could not be decoded and was treated as a miss, or one was not stored.
+
+    Attributes:
+        alias: the cache alias, or the client's name.
+        reason: why, in one line; it names neither key nor value.
+    """
+
+    alias: str
+    reason: str
+
+
+Record: TypeAlias = CommandDetails | StateChange | ValueDiscarded
+
+
+class Observer(Protocol):
+    def __call__(self, record: Record, /) -> None:
+        """Take note, quickly: it runs in the caller's thread or event loop."""
+
+
+_observers: tuple[Observer, ...] = ()
+
+
+def subscribe(observer: Observer) -> None:
+    """Have `observer` called with every record; twice the same is once."""
+    global _observers  # noqa: PLW0603 a tuple that is replaced needs no lock to be read
+    if observer not in _observers:
+        _observers = (*_observers, observer)
+
+
+def unsubscribe(observer: Observer) -> None:
+    global _observers  # noqa: PLW0603 as in subscribe
+    _observers = tuple(each for each in _observers if each != observer)
+
+
+def observed() -> bool:
+    """Return whether a record would reach anybody, so that building one can be spared."""
+    return bool(_observers)
+
+
+def notify(record: Record) -> None:
+    for observer in _observers:
+        try:
+            observer(record)
+        except Exception:  # an observer's fault must not become the cache's
+            logger.exception("An observer of continuum_upstash failed")
