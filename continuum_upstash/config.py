@@ -1,0 +1,259 @@
+"""One database's configuration: arguments over OPTIONS over environment over defaults.
+
+`resolve` is pure: the environment is an argument, so the whole precedence is a table of tests.
+Secrets are wrapped where they enter and unwrapped only where they are sent.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field, fields
+from ipaddress import ip_address
+from typing import Any, Final, Literal, cast
+from urllib.parse import urlsplit
+
+from continuum_upstash.credentials import Environment, Mode, Secret, find
+from continuum_upstash.errors import ConfigurationError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """What a transport, a breaker and a pool are made from, and the key under which they live.
+
+    Attributes:
+        alias: the cache alias, or the name of a plain client; in messages and metrics.
+        mode: how the database is reached.
+        rest_url: ``https://…`` without a trailing slash.
+        token: the REST token.
+        redis_url: ``rediss://…`` with its password.
+        fallback: answer from the local store while the database cannot be reached.
+        pool_size: most connections of a process (sync) or of an event loop (async).
+        connect_timeout, read_timeout: seconds; the second bounds a whole batch.
+        health_check_interval: seconds; the longest break before the database is tried again.
+        serializer: what new values are written with; every form is read.
+        pickle: whether objects that the serializer cannot hold are stored as signed pickle.
+        compress_min_bytes: values from this size on are compressed; None: never.
+        max_value_bytes: larger values are not sent; None: the server decides.
+        ttl_by_prefix: key prefix and seconds, for keys that are set without a timeout.
+        coalesce: async commands of one event-loop tick travel together.
+        local_max_entries, local_max_bytes: bounds of the local store.
+        telemetry: send the SDK headers that tell Upstash about the platform.
+        ca_file: PEM file that is trusted instead of the system's store.
+        clear: whether clear() deletes the alias's own keys or the whole database.
+        redis_options: django-redis' connection options, frozen; TCP only.
+        sources: where each credential came from, for the doctor and the panel.
+    """
+
+    alias: str = "default"
+    mode: Mode = "local"
+    rest_url: str | None = None
+    token: Secret | None = None
+    redis_url: Secret | None = None
+    fallback: bool = True
+    pool_size: int = 10
+    connect_timeout: float = 1.0
+    read_timeout: float = 2.0
+    health_check_interval: float = 30.0
+    serializer: Literal["msgpack", "json"] = "msgpack"
+    pickle: Literal["signed", "never"] = "signed"
+    compress_min_bytes: int | None = None
+    max_value_bytes: int | None = None
+    ttl_by_prefix: tuple[tuple[str, float | None], ...] = ()
+    coalesce: bool = True
+    local_max_entries: int = 10_000
+    local_max_bytes: int = 64 * 1024 * 1024
+    telemetry: bool = False
+    ca_file: str | None = None
+    clear: Literal["prefix", "flushdb"] = "prefix"
+    redis_options: Hashable = field(default=("dict",), repr=False)
+    sources: tuple[tuple[str, str], ...] = field(default=(), compare=False)
+
+    @property
+    def host(self) -> str:
+        """The host that is talked to, for messages; empty in local mode."""
+        if self.mode == "rest":
+            return urlsplit(self.rest_url or "").hostname or ""
+        if self.mode == "redis" and self.redis_url is not None:
+            return urlsplit(self.redis_url.reveal()).hostname or ""
+        return ""
+
+    @property
+    def is_upstash(self) -> bool:
+        """Whether the server understands Upstash's own commands and script flags.
+
+        Over REST it always is one (or an emulator); over TCP the host tells.
+        """
+        return self.mode == "rest" or self.host.endswith(".upstash.io")
+
+    @property
+    def label(self) -> str:
+        """How messages name this database, such as ``cache 'default' (rest, db.upstash.io)``."""
+        where = f"{self.mode}, {self.host}" if self.host else self.mode
+        return f"cache '{self.alias}' ({where})"
+
+
+# django-redis' own, passed on to its connection factory in TCP mode.
+REDIS_OPTIONS: Final = frozenset(
+    {
+        "CONNECTION_FACTORY",
+        "CONNECTION_POOL_CLASS",
+        "CONNECTION_POOL_KWARGS",
+        "PARSER_CLASS",
+        "PASSWORD",
+        "REDIS_CLIENT_CLASS",
+        "REDIS_CLIENT_KWARGS",
+        "SENTINELS",
+        "SENTINEL_KWARGS",
+        "SOCKET_CONNECT_TIMEOUT",
+        "SOCKET_TIMEOUT",
+    }
+)
+
+_DEFAULTS: Final = {f.name: f.default for f in fields(Config)}
+_OPTIONS: Final = frozenset(
+    {
+        "ENV_PREFIX",
+        *(name.upper() for name in _DEFAULTS.keys() - {"alias", "sources", "redis_options"}),
+    }
+)
+_CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
+    "serializer": ("msgpack", "json"),
+    "pickle": ("signed", "never"),
+    "clear": ("prefix", "flushdb"),
+}
+
+
+def resolve(
+    options: Mapping[str, Any],
+    environ: Mapping[str, str],
+    *,
+    alias: str = "default",
+    location: str = "",
+) -> Config:
+    """Return the configuration of one database.
+
+    Args:
+        options: ``OPTIONS`` of the CACHES entry, or a client's arguments by the same names.
+        environ: the environment variables.
+        alias: names the database in messages.
+        location: ``LOCATION`` of the CACHES entry: an ``https://`` or ``rediss://`` URL, or
+            empty: the environment decides.
+
+    Raises:
+        ConfigurationError: an unknown option, a wrong value, half a pair of credentials, or a
+            URL that contradicts the mode.
+    """
+    try:
+        return _resolve(dict(options), environ, alias, location.strip())
+    except ConfigurationError as error:
+        raise ConfigurationError(f"Cache '{alias}': {error}") from None
+
+
+def _resolve(
+    options: dict[str, Any], environ: Mapping[str, str], alias: str, location: str
+) -> Config:
+    _reject_unknown(options)
+    env = Environment(environ, options.pop("ENV_PREFIX", ""))
+    found = find(options, env, location)
+    redis_options = {name: options.pop(name) for name in REDIS_OPTIONS & options.keys()}
+    if found.mode != "redis" and redis_options:
+        raise ConfigurationError(
+            f"{', '.join(sorted(redis_options))} are options of the TCP mode, but the mode is "
+            f"{found.mode}: remove them or set a rediss:// URL."
+        )
+    settings: dict[str, Any] = {
+        "fallback": env.boolean("CONTINUUM_CACHE_FALLBACK"),
+        "pool_size": env.integer("UPSTASH_POOL_SIZE"),
+        "telemetry": env.boolean("UPSTASH_ENABLE_TELEMETRY"),
+    }
+    settings = {name: value for name, value in settings.items() if value is not None}
+    settings |= {name.lower(): value for name, value in options.items()}
+    return Config(
+        alias=alias,
+        mode=found.mode,
+        rest_url=found.rest_url,
+        token=found.token,
+        redis_url=found.redis_url,
+        redis_options=freeze(redis_options),
+        sources=found.sources,
+        **{name: _checked(name, value) for name, value in settings.items()},
+    )
+
+
+def _reject_unknown(options: Mapping[str, Any]) -> None:
+    for name in options:
+        if name not in _OPTIONS and name not in REDIS_OPTIONS:
+            close = difflib.get_close_matches(name, _OPTIONS | REDIS_OPTIONS, n=1)
+            hint = f" Did you mean {close[0]}?" if close else ""
+            raise ConfigurationError(f"Unknown option {name}.{hint}")
+
+
+def _checked(name: str, value: Any) -> Any:
+    option, default = name.upper(), _DEFAULTS[name]
+    if name in _CHOICES:
+        if value not in _CHOICES[name]:
+            raise ConfigurationError(f"{option} is one of {', '.join(_CHOICES[name])}.")
+    elif name == "ttl_by_prefix":
+        return _checked_ttls(value)
+    elif name == "ca_file":
+        return None if value is None else str(value)
+    elif isinstance(default, bool):
+        if not isinstance(value, bool):
+            raise ConfigurationError(f"{option} is True or False, not {value!r}.")
+    elif isinstance(default, float):
+        if not _is_number(value, (int, float)):
+            raise ConfigurationError(f"{option} is a number of seconds above 0, not {value!r}.")
+        return float(value)
+    elif not _is_number(value, (int,)) and not (value is None and default is None):
+        raise ConfigurationError(f"{option} is a whole number above 0, not {value!r}.")
+    return value
+
+
+def _is_number(value: object, types: tuple[type, ...]) -> bool:
+    # bool is an int, but True seconds are a mistake; infinity would be no deadline at all.
+    return type(value) in types and 0 < cast("float", value) < math.inf
+
+
+def _checked_ttls(value: Any) -> tuple[tuple[str, float | None], ...]:
+    if not isinstance(value, Mapping):
+        raise ConfigurationError('TTL_BY_PREFIX is a dict, such as {"query:": 300}.')
+    for prefix, ttl in value.items():
+        number = isinstance(ttl, (int, float)) and not isinstance(ttl, bool) and ttl >= 0
+        if not isinstance(prefix, str) or not (ttl is None or number):
+            raise ConfigurationError(
+                f"TTL_BY_PREFIX maps a key prefix to seconds or None, not {prefix!r} to {ttl!r}."
+            )
+    return tuple(sorted(value.items()))
+
+
+_MAPPING: Final = "dict"
+_SEQUENCE: Final = "list"
+
+
+def freeze(value: Any) -> Hashable:
+    """Return a hashable form of nested dicts and lists; `thaw` gives them back."""
+    if isinstance(value, Mapping):
+        return (_MAPPING, *sorted((key, freeze(item)) for key, item in value.items()))
+    if isinstance(value, (list, tuple)):
+        return (_SEQUENCE, *(freeze(item) for item in value))
+    return cast("Hashable", value)
+
+
+def thaw(frozen: Any) -> Any:
+    """Return the dicts and lists that `freeze` was given."""
+    if isinstance(frozen, tuple) and frozen[:1] == (_MAPPING,):
+        return {key: thaw(item) for key, item in frozen[1:]}
+    if isinstance(frozen, tuple) and frozen[:1] == (_SEQUENCE,):
+        return [thaw(item) for item in frozen[1:]]
+    return frozen
+
+
+def is_private(host: str) -> bool:
+    """Return whether plain text may travel to `host`: loopback, private ranges, local names."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return "." not in host or host.endswith((".local", ".internal", ".localhost"))
+    return address.is_private or address.is_loopback or address.is_link_local
