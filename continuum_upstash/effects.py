@@ -225,7 +225,7 @@ def pair(
 
     for function, prefix in ((sync, ""), (asynchronous, "a")):
         update_wrapper(function, method)
-        function.__name__ = prefix + method.__name__.removeprefix("_")
+        function.__name__ = prefix + method.__name__.removeprefix("plan_").removeprefix("_")
     return sync, asynchronous
 
 

@@ -8,6 +8,7 @@ ContinuumError
 │   └── Refused              it will not serve this, or anything, until something changes
 │       ├── AuthenticationFailed, NotPermitted, QuotaExceeded, CapacityExceeded,
 │       └── RequestTooLarge, ReadOnlyReplica
+├── LockNotAcquired, LockLost
 ├── NotSerializable          a value has no stored form
 └── SessionStoreUnavailable  a session could be neither read nor written
 
@@ -34,6 +35,14 @@ class NotSerializable(ContinuumError, TypeError):
 
 class SessionStoreUnavailable(ContinuumError):
     """The session store could not be asked: not the same as "no such session"."""
+
+
+class LockNotAcquired(ContinuumError):
+    """The lock was not free in time."""
+
+
+class LockLost(ContinuumError):
+    """The lock is not held: its lease ended before it was released or extended."""
 
 
 class Unavailable(ContinuumError):

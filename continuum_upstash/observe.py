@@ -98,3 +98,9 @@ def notify(record: Record) -> None:
             observer(record)
         except Exception:  # an observer's fault must not become the cache's
             logger.exception("An observer of continuum_upstash failed")
+
+
+def discard(record: ValueDiscarded) -> None:
+    """Say that a value was not stored, or not understood: one log line and a record."""
+    logger.warning("Cache '%s': %s", record.alias, record.reason)
+    notify(record)
