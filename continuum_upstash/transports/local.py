@@ -1,0 +1,70 @@
+"""The local transport: an in-process store that answers like Redis.
+
+It is the database in local mode, and stands in for one that cannot be reached.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from continuum_upstash.config import Config
+from continuum_upstash.effects import Batch, Replies
+from continuum_upstash.errors import ReplyError, from_reply
+from continuum_upstash.transports.store.commands import prepare
+from continuum_upstash.transports.store.keyspace import Keyspace
+
+
+class Local:
+    """A store of this process, bounded by ``local_max_entries`` and ``local_max_bytes``.
+
+    A batch runs as a whole: nobody sees half of it, atomic or not. Safe for threads and for any
+    number of event loops.
+
+    Args:
+        config: the bounds.
+        clock: seconds since the epoch; a wall clock, since EXPIREAT speaks of it.
+    """
+
+    name = "local"
+
+    def __init__(self, config: Config, clock: Callable[[], float] = time.time) -> None:
+        self._space = Keyspace(config.local_max_entries, config.local_max_bytes, clock)
+        # Re-entrant: a signal handler that uses the cache may interrupt its own thread in here.
+        self._lock = threading.RLock()
+
+    def send(self, batch: Batch) -> Replies:
+        """Return the replies, errors in place.
+
+        Raises:
+            ReplyError: EXECABORT: an atomic batch holds a command that no server would queue.
+        """
+        calls = [prepare(command) for command in batch.commands]
+        if batch.atomic:
+            for call in calls:
+                if isinstance(call, ReplyError):
+                    raise from_reply(f"EXECABORT Transaction discarded because of: {call}")
+        space = self._space
+        with self._lock:
+            space.tick()
+            return [call if isinstance(call, ReplyError) else call.reply(space) for call in calls]
+
+    async def asend(self, batch: Batch) -> Replies:
+        """Return the replies, from within the event loop.
+
+        Nothing in here waits but for the lock, which is held for the microseconds that a batch
+        of the plans takes: less than a hop into a thread would cost.
+        """
+        return self.send(batch)
+
+    def clear(self) -> None:
+        """Forget everything: the database can be reached again, and only it knows."""
+        with self._lock:
+            self._space.clear()
+
+    def close(self) -> None:
+        """Do nothing: there is no connection, and the data outlives one."""
+
+    async def aclose(self) -> None:
+        """Do nothing, as `close`."""
