@@ -28,7 +28,6 @@ from functools import update_wrapper
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeAlias, TypeVar, cast
 
 from continuum_upstash.errors import ReplyError
-from continuum_upstash.flights import AsyncFlights, Flights
 
 R = TypeVar("R")
 P = ParamSpec("P")
@@ -107,11 +106,18 @@ Plan: TypeAlias = Generator[Effect, Any, R]
 
 @dataclass(frozen=True, slots=True)
 class Driver:
-    """What a sync run needs: a transport, the codec, and the table of runs under way."""
+    """What a sync run needs.
+
+    Attributes:
+        send: a transport.
+        encode: the codec.
+        once: runs a function unless another caller with the same key is running it: then waits
+            and returns that one's result.
+    """
 
     send: Callable[[Batch], Replies]
     encode: Callable[[object], bytes]
-    flights: Flights
+    once: Callable[[str, Callable[[], Any]], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +132,7 @@ class AsyncDriver:
 
     asend: Callable[[Batch], Awaitable[Replies]]
     encode: Callable[[object], bytes]
-    flights: AsyncFlights
+    once: Callable[[str, Callable[[], Awaitable[Any]]], Awaitable[Any]]
     offload_on: tuple[type[Exception], ...] = ()
     offload: Callable[..., Awaitable[bytes]] = asyncio.to_thread
 
@@ -153,7 +159,7 @@ def _perform(effect: Effect, driver: Driver) -> object:
     if kind is Encode:
         return driver.encode(effect.value)  # type: ignore[union-attr]
     if isinstance(effect, Once):
-        return driver.flights.once(effect.key, lambda: run(effect.plan(), driver))
+        return driver.once(effect.key, lambda: run(effect.plan(), driver))
     if isinstance(effect, Compute):
         result = effect.function()
         if inspect.iscoroutine(result):
@@ -190,7 +196,7 @@ async def _aperform(effect: Effect, driver: AsyncDriver) -> object:
         except driver.offload_on:
             return await driver.offload(driver.encode, effect.value)
     if isinstance(effect, Once):
-        return await driver.flights.once(effect.key, lambda: arun(effect.plan(), driver))
+        return await driver.once(effect.key, lambda: arun(effect.plan(), driver))
     if isinstance(effect, Compute):
         result = effect.function()
         return await result if inspect.isawaitable(result) else result

@@ -58,7 +58,7 @@ class Operations:
 
     def get(self, name: str, default: Any = None) -> Plan[Any]:
         raw = yield from one("GET", name)
-        return default if raw is None else self._load(raw, default)
+        return default if raw is None else self.load(raw, default)
 
     def set(
         self, name: str, value: object, px: Px, condition: Literal["NX", "XX", ""] = ""
@@ -88,11 +88,11 @@ class Operations:
         SET; each decodes a copy of its own.
         """
         data = yield Once(name, lambda: self._get_or_set_bytes(name, default, px))
-        return self._load(data, None)
+        return self.load(data, None)
 
     def _get_or_set_bytes(self, name: str, default: object, px: Px) -> Plan[bytes]:
         raw: bytes | None = yield from one("GET", name)
-        if raw is not None and self._load(raw, MISSING) is not MISSING:
+        if raw is not None and self.load(raw, MISSING) is not MISSING:
             return raw
         value = (yield Compute(default)) if callable(default) else default
         data: bytes = yield Encode(value)
@@ -172,7 +172,7 @@ class Operations:
         for chunk in _chunks(names, _name_bytes):
             for name, raw in zip(chunk, (yield from self._mget(chunk)), strict=True):
                 if raw is not None:
-                    value = self._load(raw, MISSING)
+                    value = self.load(raw, MISSING)
                     if value is not MISSING:
                         found[name] = value
         return found
@@ -216,7 +216,8 @@ class Operations:
 
     # ---- values
 
-    def _load(self, raw: bytes, default: T) -> Any | T:
+    def load(self, raw: bytes, default: T) -> Any | T:
+        """Decode a stored value; one that cannot be decoded is the default, and a log line."""
         try:
             return self._codec.decode(raw)
         except Undecodable as error:

@@ -1,0 +1,43 @@
+"""The INFO command's text as a dict, with the fields that every server can give by one name."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+_INTEGERS: Final = frozenset({"used_memory", "maxmemory", "total_data_size", "max_data_size"})
+
+
+def parse(text: str) -> dict[str, Any]:
+    """Return INFO's fields as text, and besides:
+
+    ``keys`` (int), ``used_memory`` (bytes), ``used_memory_human``, ``maxmemory_policy``
+    (``noeviction`` or, on Upstash with eviction on, ``optimistic-volatile``) and ``version``.
+    """
+    fields: dict[str, Any] = {}
+    for line in text.splitlines():
+        name, separator, value = line.partition(":")
+        if separator and not line.startswith("#"):
+            fields[name] = value
+    for name in _INTEGERS & fields.keys():
+        fields[name] = int(fields[name])
+    fields["keys"] = _keys(fields)
+    fields["version"] = fields.get("redis_version", "")
+    fields.setdefault("used_memory", fields.get("total_data_size", 0))
+    fields.setdefault("used_memory_human", human(fields["used_memory"]))
+    fields.setdefault("maxmemory_policy", "")
+    return fields
+
+
+def _keys(fields: dict[str, Any]) -> int:
+    # "keys=15,expires=5,avg_ttl=3600"; no such line means no keys.
+    counts = dict(part.partition("=")[::2] for part in fields.get("db0", "").split(","))
+    return int(counts.get("keys") or fields.get("total_keys") or 0)
+
+
+def human(size: float) -> str:
+    """Return bytes as Redis prints them, such as ``1.50M``."""
+    for unit in ("B", "K", "M", "G"):
+        if size < 1024:
+            return f"{size:.2f}{unit}" if unit != "B" else f"{size}B"
+        size /= 1024
+    return f"{size:.2f}T"

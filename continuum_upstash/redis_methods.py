@@ -1,0 +1,182 @@
+"""What users of django-redis have beyond Django's contract, with its names and answers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from datetime import datetime, timedelta
+from typing import Any, Protocol, TypeVar
+
+from continuum_upstash import scans
+from continuum_upstash.effects import Plan, Runs, pair
+from continuum_upstash.keys import Pattern, user_pattern
+from continuum_upstash.locks import AsyncLock, Lock
+from continuum_upstash.operations import Operations
+from continuum_upstash.timeouts import Timeout, milliseconds
+
+R = TypeVar("R")
+
+
+class RedisMethods:
+    """Times to live, walks over keys, and locks; mixed into `CacheBackend`."""
+
+    _plans: Operations
+    _native: bool
+
+    def _run(self, plan: Plan[R]) -> R:
+        raise NotImplementedError
+
+    async def _arun(self, plan: Plan[R]) -> R:
+        raise NotImplementedError
+
+    def make_and_validate_key(self, key: Any, version: int | None = None) -> str:
+        raise NotImplementedError
+
+    # ---- times to live
+
+    def _ttl(self, key: Any, version: int | None = None) -> Plan[int | None]:
+        """Return the seconds left: 0 for a missing key, None for one that stays."""
+        return (yield from self._plans.time_left(self.make_and_validate_key(key, version), "TTL"))
+
+    ttl, attl = pair(_ttl)
+
+    def _pttl(self, key: Any, version: int | None = None) -> Plan[int | None]:
+        """Return the milliseconds left: 0 for a missing key, None for one that stays."""
+        return (yield from self._plans.time_left(self.make_and_validate_key(key, version), "PTTL"))
+
+    pttl, apttl = pair(_pttl)
+
+    def _expire_time(self, key: Any, version: int | None = None) -> Plan[int | None]:
+        """Return the Unix time of the expiry in seconds: 0 for a missing key, None for none."""
+        return (
+            yield from self._plans.time_left(self.make_and_validate_key(key, version), "EXPIRETIME")
+        )
+
+    expire_time, aexpire_time = pair(_expire_time)
+
+    def _persist(self, key: Any, version: int | None = None) -> Plan[bool]:
+        """Take the expiry off; return whether there was one."""
+        return (yield from self._plans.persist(self.make_and_validate_key(key, version)))
+
+    persist, apersist = pair(_persist)
+
+    def _expire(self, key: Any, timeout: float, version: int | None = None) -> Plan[bool]:
+        """Let the key expire in so many seconds; return whether it was there."""
+        return (
+            yield from self._plans.touch(
+                self.make_and_validate_key(key, version), milliseconds(timeout)
+            )
+        )
+
+    expire, aexpire = pair(_expire)
+
+    def _pexpire(self, key: Any, timeout: float, version: int | None = None) -> Plan[bool]:
+        """Let the key expire in so many milliseconds; return whether it was there."""
+        return (yield from self._expire(key, timeout / 1000, version))
+
+    pexpire, apexpire = pair(_pexpire)
+
+    def _expire_at(
+        self, key: Any, when: datetime | float, version: int | None = None
+    ) -> Plan[bool]:
+        """Let the key expire at a time (a datetime, or Unix seconds); return whether it was there.
+
+        A datetime without a time zone is local time, as `datetime.timestamp` takes it.
+        """
+        seconds = when.timestamp() if isinstance(when, datetime) else when
+        return (
+            yield from self._plans.expire_at(
+                self.make_and_validate_key(key, version), int(seconds * 1000)
+            )
+        )
+
+    expire_at, aexpire_at = pair(_expire_at)
+
+    def _pexpire_at(self, key: Any, when: datetime | int, version: int | None = None) -> Plan[bool]:
+        """As `expire_at`, with a number of Unix milliseconds."""
+        at = when if isinstance(when, datetime) else when / 1000
+        return (yield from self._expire_at(key, at, version))
+
+    pexpire_at, apexpire_at = pair(_pexpire_at)
+
+    # ---- walks over keys
+
+    def _keys(self, search: str = "*", version: int | None = None) -> Plan[list[str]]:
+        """Return the keys that match a glob pattern, without prefix and version.
+
+        It walks with SCAN: one billed command per thousand keys of the database.
+        """
+        wanted = self._pattern(search, version)
+        names = yield from scans.matching(wanted.pattern, wanted.matches)
+        return [wanted.key(name) for name in names]
+
+    keys, akeys = pair(_keys)
+
+    def _delete_pattern(
+        self, pattern: str, version: int | None = None, itersize: int = scans.COUNT
+    ) -> Plan[int]:
+        """Delete the keys that match a glob pattern; return how many.
+
+        It walks with SCAN: one billed command per `itersize` keys of the database, and one for
+        each page in which keys match.
+        """
+        wanted = self._pattern(pattern, version)
+        return (yield from scans.delete_matching(wanted.pattern, wanted.matches, itersize))
+
+    delete_pattern, adelete_pattern = pair(_delete_pattern)
+
+    def iter_keys(
+        self, search: str = "*", itersize: int = scans.COUNT, version: int | None = None
+    ) -> Iterator[str]:
+        """Yield the keys that match a glob pattern; one may come twice, as SCAN says."""
+        wanted, cursor = self._pattern(search, version), ""
+        while cursor != "0":
+            cursor, names = self._run(scans.page(wanted.pattern, cursor or "0", itersize))
+            yield from map(wanted.key, filter(wanted.matches, names))
+
+    async def aiter_keys(
+        self, search: str = "*", itersize: int = scans.COUNT, version: int | None = None
+    ) -> AsyncIterator[str]:
+        """The async twin of `iter_keys`."""
+        wanted, cursor = self._pattern(search, version), ""
+        while cursor != "0":
+            cursor, names = await self._arun(scans.page(wanted.pattern, cursor or "0", itersize))
+            for name in filter(wanted.matches, names):
+                yield wanted.key(name)
+
+    # ---- locks
+
+    def lock(
+        self,
+        key: Any,
+        version: int | None = None,
+        timeout: float = 60.0,
+        sleep: float = 0.1,
+        blocking_timeout: float | None = None,
+    ) -> Lock:
+        """Return a lock that one holder among all processes has at a time.
+
+        Args:
+            key: names the lock; it is a cache key of its own.
+            version: of the key.
+            timeout: seconds after which the lock gives itself back.
+            sleep: seconds between two tries at first; each is a billed command.
+            blocking_timeout: seconds to wait for it; None: for ever.
+        """
+        name = self.make_and_validate_key(key, version)
+        return Lock(
+            self, name, lease=timeout, sleep=sleep, wait=blocking_timeout, native=self._native
+        )
+
+    def alock(
+        self,
+        key: Any,
+        version: int | None = None,
+        timeout: float = 60.0,
+        sleep: float = 0.1,
+        blocking_timeout: float | None = None,
+    ) -> AsyncLock:
+        """The async twin of `lock`: ``async with cache.alock("report"): …``."""
+        name = self.make_and_validate_key(key, version)
+        return AsyncLock(
+            self, name, lease=timeout, sleep=sleep, wait=blocking_timeout, native=self._native
+        )
