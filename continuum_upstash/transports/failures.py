@@ -1,0 +1,40 @@
+"""What failed between us and the database, in the words of our errors, for both colours."""
+
+from __future__ import annotations
+
+from ssl import SSLCertVerificationError
+
+from continuum_upstash.errors import ConnectionFailed, DeadlineExceeded
+
+
+def cannot_connect(label: str, error: OSError, seconds: float) -> ConnectionFailed:
+    """Name what kept a connection from being made; nothing has been sent then."""
+    if isinstance(error, SSLCertVerificationError):
+        reason = (
+            f"its certificate is not trusted: {error.verify_message}. "
+            "Check the URL's host, or set CA_FILE to a private authority's certificate"
+        )
+    elif isinstance(error, TimeoutError):
+        reason = f"no connection within CONNECT_TIMEOUT ({seconds:g} s)"
+    else:
+        reason = error.strerror or type(error).__name__
+    return ConnectionFailed(f"{label}: cannot connect: {reason}.", unsent=True)
+
+
+def broken(label: str, error: OSError | None, *, unsent: bool = False) -> ConnectionFailed:
+    """Name how a connection ended before the answer was complete."""
+    how = "was closed" if error is None else f"broke ({error.strerror or type(error).__name__})"
+    return ConnectionFailed(f"{label}: the connection {how} before the reply.", unsent=unsent)
+
+
+def too_late(label: str, seconds: float) -> DeadlineExceeded:
+    return DeadlineExceeded(
+        f"{label}: no complete reply within READ_TIMEOUT ({seconds:g} s). "
+        "Raise it if the database is far away or the values are large."
+    )
+
+
+def all_busy(label: str, size: int, seconds: float) -> DeadlineExceeded:
+    return DeadlineExceeded(
+        f"{label}: all {size} connections were busy for {seconds:g} s. Raise POOL_SIZE."
+    )

@@ -1,0 +1,140 @@
+"""Requests by way of httpx, which knows proxies and platforms that our own wire does not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import monotonic
+from typing import Any, Final
+
+import httpx
+
+from continuum_upstash.config import Config
+from continuum_upstash.effects import Batch
+from continuum_upstash.errors import ConnectionFailed, RequestTooLarge
+from continuum_upstash.transports import failures
+from continuum_upstash.transports.forms import Request
+from continuum_upstash.transports.wire import MAX_ANSWER_BYTES, Answer, Endpoint
+
+_KEEP_SECONDS: Final = 55.0
+
+
+class Proxied:
+    """Sends requests through an `httpx.Client`.
+
+    The deadline is checked whenever a part of the body arrives; each wait by itself is bounded.
+    """
+
+    def __init__(self, config: Config, endpoint: Endpoint) -> None:
+        self._config = config
+        self._endpoint = endpoint
+        self._client = httpx.Client(**_settings(config, endpoint))
+
+    def exchange(self, request: Request, sync_token: bytes | None, batch: Batch) -> Answer:
+        del batch  # httpx checks a kept connection itself; what fails after that is not sent again
+        deadline = monotonic() + self._config.connect_timeout + self._config.read_timeout
+        with (
+            _our_errors(self._config),
+            self._client.stream(
+                "POST", **_request(self._endpoint, request, sync_token)
+            ) as response,
+        ):
+            parts = _Parts(self._config.label)
+            for part in response.iter_raw():
+                parts.add(part)
+                if monotonic() > deadline:
+                    raise TimeoutError
+            return parts.answer(response)
+
+    def close(self) -> None:
+        self._client.close()
+
+
+class AsyncProxied:
+    """The twin over an `httpx.AsyncClient`, with a deadline for the whole exchange."""
+
+    def __init__(self, config: Config, endpoint: Endpoint) -> None:
+        self._config = config
+        self._endpoint = endpoint
+        self._client = httpx.AsyncClient(**_settings(config, endpoint))
+
+    async def exchange(self, request: Request, sync_token: bytes | None, batch: Batch) -> Answer:
+        del batch  # as in Proxied
+        with _our_errors(self._config):
+            async with (
+                asyncio.timeout(self._config.connect_timeout + self._config.read_timeout),
+                self._client.stream(
+                    "POST", **_request(self._endpoint, request, sync_token)
+                ) as response,
+            ):
+                parts = _Parts(self._config.label)
+                async for part in response.aiter_raw():
+                    parts.add(part)
+                return parts.answer(response)
+
+    async def aclose(self) -> None:
+        await self._client.aclose()
+
+
+def _settings(config: Config, endpoint: Endpoint) -> dict[str, Any]:
+    settings: dict[str, Any] = {
+        "headers": {"Accept-Encoding": "identity"},
+        "timeout": httpx.Timeout(config.read_timeout, connect=config.connect_timeout),
+        "limits": httpx.Limits(
+            max_connections=config.pool_size,
+            max_keepalive_connections=config.pool_size,
+            keepalive_expiry=_KEEP_SECONDS,
+        ),
+    }
+    if endpoint.secure:
+        from continuum_upstash.transports.tls import tls_context  # noqa: PLC0415 may lack ssl
+
+        settings["verify"] = tls_context(config.ca_file)
+    return settings
+
+
+def _request(endpoint: Endpoint, request: Request, sync_token: bytes | None) -> dict[str, Any]:
+    headers = endpoint.headers(request.form)
+    if sync_token is not None:
+        headers.append(("Upstash-Sync-Token", sync_token.decode("latin-1")))
+    return {"url": endpoint.url + request.target, "headers": headers, "content": request.body}
+
+
+class _Parts:
+    def __init__(self, label: str) -> None:
+        self._label = label
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    def add(self, part: bytes) -> None:
+        self._parts.append(part)
+        self._size += len(part)
+        if self._size > MAX_ANSWER_BYTES:
+            raise RequestTooLarge(
+                f"{self._label}: a reply exceeds {MAX_ANSWER_BYTES >> 20} MB. Ask for less at once."
+            )
+
+    def answer(self, response: httpx.Response) -> Answer:
+        headers = {name.lower(): value for name, value in response.headers.raw}
+        return Answer(response.status_code, headers, b"".join(self._parts), reusable=True)
+
+
+@contextmanager
+def _our_errors(config: Config) -> Iterator[None]:
+    try:
+        yield
+    except httpx.PoolTimeout as error:
+        raise failures.all_busy(config.label, config.pool_size, config.read_timeout) from error
+    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
+        raise ConnectionFailed(
+            f"{config.label}: cannot connect by way of httpx ({type(error).__name__}). "
+            "Check the proxy that HTTPS_PROXY, HTTP_PROXY or ALL_PROXY names, and NO_PROXY.",
+            unsent=True,
+        ) from error
+    except (httpx.TimeoutException, TimeoutError) as error:
+        raise failures.too_late(config.label, config.read_timeout) from error
+    except httpx.TransportError as error:
+        raise ConnectionFailed(
+            f"{config.label}: the connection broke before the reply ({type(error).__name__})."
+        ) from error
