@@ -2,75 +2,24 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Mapping
-from functools import cached_property
-from typing import Any, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-from asgiref.sync import sync_to_async
-from django.core.cache import caches
-from django.core.cache.backends.base import DEFAULT_TIMEOUT, BaseCache
-from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperation
+from django.core.cache.backends.base import DEFAULT_TIMEOUT
 
 from continuum_upstash import scans
-from continuum_upstash.client import AsyncUpstashCache, UpstashCache
-from continuum_upstash.codec import Codec
-from continuum_upstash.config import Config, resolve
-from continuum_upstash.django_types import EXT_TYPES, pickle_keys
-from continuum_upstash.effects import AsyncDriver, Driver, Plan, arun, pair, run
-from continuum_upstash.errors import ConfigurationError
+from continuum_upstash.effects import Plan, pair
 from continuum_upstash.keys import own_keys
-from continuum_upstash.operations import Operations
-from continuum_upstash.pools import pool_for
 from continuum_upstash.redis_methods import RedisMethods
-from continuum_upstash.timeouts import Timeout, Timeouts
-from continuum_upstash.transports.registry import database
-
-R = TypeVar("R")
+from continuum_upstash.timeouts import Timeout
 
 
-class ImproperlyConfiguredCache(ConfigurationError, ImproperlyConfigured):
-    """A CACHES entry is wrong."""
-
-
-class CacheBackend(RedisMethods, BaseCache):
+class CacheBackend(RedisMethods):
     """A Django cache in an Upstash database.
 
-    Every method has a native async twin with the prefix ``a``; both run the same plan. Nothing
-    that costs lives here, for Django makes a backend per thread and per task: it is all in the
-    `Database` of the configuration.
+    Every method has a native async twin with the prefix ``a``; both run the same plan. They
+    stand in the order of Django's BaseCache.
     """
-
-    def __init__(self, location: str, params: dict[str, Any]) -> None:
-        super().__init__(params)
-        alias = _alias(location, params)
-        try:
-            config = resolve(params.get("OPTIONS", {}), os.environ, alias=alias, location=location)
-        except ConfigurationError as error:
-            raise ImproperlyConfiguredCache(str(error)) from None
-        codec = _codec(config)
-        self._config = config
-        self._codec = codec
-        self._timeouts = Timeouts(self.default_timeout, config.ttl_by_prefix)
-        self._reverse_function = params.get("REVERSE_KEY_FUNCTION")
-        self._database = database(config, pool_for)
-        self._plans = Operations(codec, alias=alias, max_value_bytes=config.max_value_bytes)
-        self._driver = Driver(self._database.send, codec.encode, self._database.once)
-        self._async_driver = AsyncDriver(
-            self._database.asend,
-            codec.encode,
-            self._database.aonce,
-            offload_on=(SynchronousOnlyOperation,),
-            offload=_in_django_thread,
-        )
-
-    def _run(self, plan: Plan[R]) -> R:
-        return run(plan, self._driver)
-
-    async def _arun(self, plan: Plan[R]) -> R:
-        return await arun(plan, self._async_driver)
-
-    # ---- Django's methods, in the order of BaseCache
 
     def _add(
         self, key: Any, value: Any, timeout: Timeout = DEFAULT_TIMEOUT, version: int | None = None
@@ -193,49 +142,3 @@ class CacheBackend(RedisMethods, BaseCache):
         return (yield from self._incr_version(key, -delta, version))
 
     decr_version, adecr_version = pair(_decr_version)
-
-    def close(self, **kwargs: Any) -> None:
-        """Do nothing: Django calls this after each request, and connections outlive requests."""
-
-    async def aclose(self, **kwargs: Any) -> None:
-        """Do nothing, as `close`."""
-
-    # ---- what is under it
-
-    @property
-    def current_backend(self) -> str:
-        """Who answers now: ``upstash-rest``, ``upstash-redis`` or ``local``."""
-        return self._database.current_backend
-
-    @cached_property
-    def client(self) -> UpstashCache:
-        """A plain client of the same database; its keys are full keys."""
-        return UpstashCache.on(self._database, self._codec)
-
-    @cached_property
-    def aclient(self) -> AsyncUpstashCache:
-        """The async twin of `client`."""
-        return AsyncUpstashCache.on(self._database, self._codec)
-
-
-def _in_django_thread(function: Callable[[object], bytes], value: object) -> Any:
-    # The thread that Django's database connections belong to.
-    return sync_to_async(function)(value)
-
-
-def _codec(config: Config) -> Codec:
-    return Codec(
-        serializer=config.serializer,
-        pickle_keys=pickle_keys() if config.pickle == "signed" else (),
-        compress_min_bytes=config.compress_min_bytes,
-        ext=EXT_TYPES,
-    )
-
-
-def _alias(location: str, params: Mapping[str, Any]) -> str:
-    """Return the alias of a CACHES entry, which Django does not tell its backends."""
-    for alias, entry in caches.settings.items():
-        rest = {name: value for name, value in entry.items() if name not in {"BACKEND", "LOCATION"}}
-        if rest == params and entry.get("LOCATION", "") == location:
-            return str(alias)
-    return "default"

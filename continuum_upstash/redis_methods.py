@@ -3,33 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from datetime import datetime, timedelta
-from typing import Any, Protocol, TypeVar
+from datetime import datetime
+from typing import Any
 
 from continuum_upstash import scans
-from continuum_upstash.effects import Plan, Runs, pair
+from continuum_upstash.effects import Plan, pair
 from continuum_upstash.keys import Pattern, user_pattern
 from continuum_upstash.locks import AsyncLock, Lock
-from continuum_upstash.operations import Operations
-from continuum_upstash.timeouts import Timeout, milliseconds
-
-R = TypeVar("R")
+from continuum_upstash.plan_cache import PlanCache
+from continuum_upstash.timeouts import milliseconds
 
 
-class RedisMethods:
-    """Times to live, walks over keys, and locks; mixed into `CacheBackend`."""
-
-    _plans: Operations
-    _native: bool
-
-    def _run(self, plan: Plan[R]) -> R:
-        raise NotImplementedError
-
-    async def _arun(self, plan: Plan[R]) -> R:
-        raise NotImplementedError
-
-    def make_and_validate_key(self, key: Any, version: int | None = None) -> str:
-        raise NotImplementedError
+class RedisMethods(PlanCache):
+    """Times to live, walks over keys, and locks."""
 
     # ---- times to live
 
@@ -143,6 +129,16 @@ class RedisMethods:
             for name in filter(wanted.matches, names):
                 yield wanted.key(name)
 
+    def _flush_all(self) -> Plan[None]:
+        """Delete every key of the database, other aliases' and other programs' too."""
+        yield from scans.flush()
+
+    flush_all, aflush_all = pair(_flush_all)
+
+    def _pattern(self, pattern: str, version: int | None) -> Pattern:
+        version = self.version if version is None else version
+        return user_pattern(self.key_func, self.key_prefix, version, pattern, self._reverse)
+
     # ---- locks
 
     def lock(
@@ -162,9 +158,13 @@ class RedisMethods:
             sleep: seconds between two tries at first; each is a billed command.
             blocking_timeout: seconds to wait for it; None: for ever.
         """
-        name = self.make_and_validate_key(key, version)
         return Lock(
-            self, name, lease=timeout, sleep=sleep, wait=blocking_timeout, native=self._native
+            self,
+            self.make_and_validate_key(key, version),
+            lease=timeout,
+            sleep=sleep,
+            wait=blocking_timeout,
+            native=self._config.is_upstash,
         )
 
     def alock(
@@ -176,7 +176,11 @@ class RedisMethods:
         blocking_timeout: float | None = None,
     ) -> AsyncLock:
         """The async twin of `lock`: ``async with cache.alock("report"): …``."""
-        name = self.make_and_validate_key(key, version)
         return AsyncLock(
-            self, name, lease=timeout, sleep=sleep, wait=blocking_timeout, native=self._native
+            self,
+            self.make_and_validate_key(key, version),
+            lease=timeout,
+            sleep=sleep,
+            wait=blocking_timeout,
+            native=self._config.is_upstash,
         )

@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from continuum_upstash.effects import (
+    AsyncDriver,
+    Batch,
+    Compute,
+    Driver,
+    Encode,
+    Once,
+    Sleep,
+    arun,
+    call,
+    calls,
+    pair,
+    run,
+)
+from continuum_upstash.errors import ConnectionFailed, ReplyError
+
+
+class Recorder:
+    """A transport that answers each command with its name."""
+
+    def __init__(self, *, encode=repr, offload_on=()):
+        self.sent = []
+        self.driver = Driver(self.send, lambda value: encode(value).encode(), self.once)
+        self.async_driver = AsyncDriver(
+            self.asend,
+            lambda value: encode(value).encode(),
+            self.aonce,
+            offload_on=offload_on,
+        )
+
+    def send(self, batch):
+        self.sent.append(batch)
+        if batch.commands[0][0] == "DOWN":
+            raise ConnectionFailed("no connection")
+        return [
+            ReplyError("ERR no") if command[0] == "FAIL" else command[0]
+            for command in batch.commands
+        ]
+
+    async def asend(self, batch):
+        await asyncio.sleep(0)
+        return self.send(batch)
+
+    def once(self, key, run_it):
+        return run_it()
+
+    async def aonce(self, key, run_it):
+        return await run_it()
+
+
+def both(make_plan, **options):
+    """Run a plan in both colours; the answers must be equal."""
+    sync = run(make_plan(), Recorder(**options).driver)
+    assert asyncio.run(arun(make_plan(), Recorder(**options).async_driver)) == sync
+    return sync
+
+
+def test_each_effect_gives_the_plan_its_result():
+    def inner():
+        yield Sleep(0)
+        return "inner"
+
+    def plan():
+        replies = yield Batch([("A",), ("B",)])
+        encoded = yield Encode(5)
+        computed = yield Compute(lambda: 7)
+        once = yield Once("key", inner)
+        return replies, encoded, computed, once
+
+    assert both(plan) == (["A", "B"], b"5", 7, "inner")
+
+
+def test_a_plan_can_catch_what_an_effect_raises():
+    def plan():
+        try:
+            yield Batch([("DOWN",)])
+        except ConnectionFailed as error:
+            return str(error)
+
+    assert both(plan) == "no connection"
+
+
+def test_call_raises_the_error_in_the_replies_place_and_calls_the_first_of_them():
+    def plan():
+        for attempt in (call("FAIL"), calls([("A",), ("FAIL",)])):
+            try:
+                yield from attempt
+            except ReplyError as error:
+                assert error.code == "ERR"
+            else:
+                return "no error"
+        return (yield from call("A")), (yield from calls([("A",), ("B",)]))
+
+    assert both(plan) == ("A", ["A", "B"])
+
+
+def test_an_async_factory_is_awaited_and_a_sync_run_says_that_it_cannot():
+    async def factory():
+        return "made"
+
+    def plan():
+        return (yield Compute(factory))
+
+    assert asyncio.run(arun(plan(), Recorder().async_driver)) == "made"
+    with pytest.raises(TypeError, match="coroutine function"):
+        run(plan(), Recorder().driver)
+
+
+def test_only_the_named_errors_of_encode_move_it_to_a_thread():
+    import threading
+
+    class Lazy(Exception):
+        pass
+
+    main = threading.get_ident()
+
+    def encode(value):
+        if threading.get_ident() == main:
+            raise value
+        return "in a thread"
+
+    def plan(error):
+        return (yield Encode(error))
+
+    recorder = Recorder(encode=encode, offload_on=(Lazy,))
+    assert asyncio.run(arun(plan(Lazy()), recorder.async_driver)) == b"in a thread"
+    with pytest.raises(KeyError):
+        asyncio.run(arun(plan(KeyError()), recorder.async_driver))
+
+
+def test_pair_makes_both_methods_with_name_and_docstring():
+    class Thing:
+        def __init__(self):
+            recorder = Recorder()
+            self._run = lambda plan: run(plan, recorder.driver)
+            self._arun = lambda plan: arun(plan, recorder.async_driver)
+
+        def _get(self, key, default=None):
+            """Get it."""
+            return (yield from call("GET", key)), default
+
+        get, aget = pair(_get)
+
+    assert Thing().get("k", default=1) == ("GET", 1)
+    assert asyncio.run(Thing().aget("k", 2)) == ("GET", 2)
+    assert (Thing.get.__name__, Thing.aget.__name__) == ("get", "aget")
+    assert Thing.get.__doc__ == Thing.aget.__doc__ == "Get it."
