@@ -1,0 +1,88 @@
+"""The command line, shared by `manage.py upstash_emulator` and `python -m`."""
+
+import argparse
+import asyncio
+import signal
+import sys
+import threading
+from dataclasses import fields
+from typing import Any
+
+from .doors import PortTaken
+from .faults import Fault, Faults
+from .options import Options
+from .server import emulator
+from .upstream import UpstreamError
+from .valkey import ValkeyUnavailable
+
+
+class CannotStart(Exception):
+    """The emulator cannot run; the message says what to do."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    defaults = Options()
+    add = parser.add_argument
+    add("--host", default=defaults.host, help="address to listen on (default %(default)s)")
+    add("--port", type=int, default=defaults.port, help="REST port; 0: any free one")
+    add("--redis-port", type=int, default=0, help="port of the TCP side (default: any free one)")
+    add("--control-port", type=int, default=0, help="port of the private side")
+    add("--token", default=defaults.token, help="REST token (default: a new random one)")
+    add("--read-only-token", default=defaults.read_only_token, help="REST token for reads only")
+    add("--redis-url", default="", help="a running Redis or Valkey instead of the embedded one")
+    add("--max-data-size", type=int, default=defaults.max_data_size, help="bytes")
+    add("--max-request-size", type=int, default=defaults.max_request_size, help="bytes")
+    add("--keep-alive", type=int, default=defaults.keep_alive, help="seconds of an idle connection")
+    add("--ssl-certfile", default="", help="serve TLS on both public ports")
+    add("--ssl-keyfile", default="")
+    add(
+        "--eviction",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="evict keys when full, as a database with eviction on",
+    )
+    add(
+        "--fault",
+        action="append",
+        default=[],
+        metavar="KIND[:NAME=VALUE,…]",
+        help="start with a fault, for example latency:seconds=0.2,jitter=0.05 (repeatable)",
+    )
+    add("--until-stdin-closes", action="store_true", help="stop when standard input ends")
+
+
+def run(arguments: dict[str, Any]) -> None:
+    """Serve until SIGTERM or SIGINT. Raises CannotStart."""
+    names = {option.name for option in fields(Options)}
+    options = Options(**{name: value for name, value in arguments.items() if name in names})
+    faults = Faults()
+    try:
+        for text in arguments["fault"]:
+            faults.add(_fault(text))
+        asyncio.run(_serve(options, faults, until_stdin_closes=arguments["until_stdin_closes"]))
+    except (PortTaken, UpstreamError, ValkeyUnavailable, ValueError) as error:
+        raise CannotStart(str(error)) from error
+
+
+def _fault(text: str) -> Fault:
+    kind, _, options = text.partition(":")
+    pairs = (option.split("=", 1) for option in options.split(",") if option)
+    return Fault.read({"kind": kind} | dict(pairs))
+
+
+async def _serve(options: Options, faults: Faults, *, until_stdin_closes: bool) -> None:
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    if until_stdin_closes:
+        watch = threading.Thread(target=_watch_stdin, args=(loop, stopped), daemon=True)
+        watch.start()
+    async with emulator(options, faults) as addresses:
+        print(addresses.line(), flush=True)  # noqa: T201 - the contract with whoever started us
+        await stopped.wait()
+
+
+def _watch_stdin(loop: asyncio.AbstractEventLoop, stopped: asyncio.Event) -> None:
+    sys.stdin.buffer.read()
+    loop.call_soon_threadsafe(stopped.set)

@@ -1,0 +1,88 @@
+"""SET … IFEQ|IFNE|IFDEQ|IFDNE, DELEX and DIGEST: compare-and-set, which Valkey has in part only.
+
+Source: https://upstash.com/docs/redis/sdks/ts/commands/string/set and the pages of DELEX, DIGEST.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from xxhash import xxh3_64_hexdigest
+
+from .billing import Ledger
+from .resp import Argv, Error, NullArray, Reply
+from .steps import Step, Talk, Translation, answer, mapped
+from .texts import wrong_arity
+from .upstream import Connection
+
+
+def digest(value: bytes) -> bytes:
+    """The 16 hexadecimal digits of the value's XXH3."""
+    return xxh3_64_hexdigest(value).encode()
+
+
+# What is compared, and whether it must be equal. Valkey has IFEQ itself.
+_COMPARED_HERE: Final[dict[bytes, tuple[Callable[[bytes], bytes], bool]]] = {
+    b"IFNE": (bytes, False),
+    b"IFDEQ": (digest, True),
+    b"IFDNE": (digest, False),
+}
+
+
+class Conditions:
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self.translations: dict[bytes, Translation] = {
+            b"set": self._set,
+            b"delex": self._delete,
+            b"digest": self._digest,
+        }
+
+    def _digest(self, argv: Argv) -> Step:
+        return mapped(
+            (b"GET", *argv[1:]),
+            lambda reply: reply if reply is None or isinstance(reply, Error) else digest(reply),
+        )
+
+    def _delete(self, argv: Argv) -> Step | Talk:
+        match argv:
+            case [_, key]:
+                return Step(((b"DEL", key),))
+            case [_, key, word, expected] if word.upper() == b"IFEQ":
+                return Step(((b"DELIFEQ", key, expected),))
+            case [_, key, word, expected] if word.upper() in _COMPARED_HERE:
+                return self._guarded(key, word, expected, (b"DEL", key), otherwise=0)
+            case [_] | [_, _, _]:
+                return answer(wrong_arity(b"delex"))
+        return answer(Error(b"ERR syntax error"))
+
+    def _set(self, argv: Argv) -> Step | Talk:
+        for place, word in enumerate(argv[3:-1], start=3):
+            if word.upper() in _COMPARED_HERE:
+                plain = (*argv[:place], *argv[place + 2 :])
+                return self._guarded(argv[1], word, argv[place + 1], plain, otherwise=None)
+        return Step((argv,))
+
+    def _guarded(
+        self, key: bytes, word: bytes, expected: bytes, change: Argv, *, otherwise: Reply
+    ) -> Talk:
+        seen, equal = _COMPARED_HERE[word.upper()]
+
+        async def compare_and_change(connection: Connection) -> Reply:
+            while True:
+                _, value = await connection.send([(b"WATCH", key), (b"GET", key)])
+                if isinstance(value, Error):
+                    await connection.send([(b"UNWATCH",)])
+                    return value
+                # A missing key equals nothing, and so differs from whatever is named.
+                met = ((value is not None) and seen(value) == expected) is equal
+                if not met:
+                    await connection.send([(b"UNWATCH",)])
+                    return otherwise
+                self._ledger.forgive(1)  # the GET: the service bills one command
+                _, queued, done = await connection.send([(b"MULTI",), change, (b"EXEC",)])
+                if isinstance(queued, Error):
+                    return queued
+                if not isinstance(done, NullArray):
+                    return done[0]
+
+        return compare_and_change

@@ -1,0 +1,167 @@
+"""Runs the commands of one request on Valkey and gives the replies that the service would give."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Final
+
+from . import quirks, texts
+from .billing import Ledger
+from .catalogue import Catalogue
+from .conditions import Conditions
+from .forms import Form, Kind, Refused
+from .info import Information, read_figures
+from .resp import Argv, Error, Reply, size
+from .scan import Cursors
+from .scripts import Scripts, in_the_services_words
+from .steps import Step, Talk, Translation, answer
+from .upstream import Connection, Pool
+
+_KEY_LIMIT: Final = 32 * 1024  # bytes; fixed on every plan
+_MULTI: Final = (b"MULTI",)
+_EXEC: Final = (b"EXEC",)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """In bytes. `request_size` holds for one command's arguments and for one reply."""
+
+    request_size: int
+    data_size: int
+
+
+class Engine:
+    def __init__(
+        self,
+        pool: Pool,
+        catalogue: Catalogue,
+        ledger: Ledger,
+        information: Information,
+        limits: Limits,
+    ) -> None:
+        self._pool = pool
+        self._catalogue = catalogue
+        self._limits = limits
+        self._information = information
+        self._translations: dict[bytes, Translation] = {
+            **quirks.TRANSLATIONS,
+            **Conditions(ledger).translations,
+            **Cursors(ledger).translations,
+            **Scripts(catalogue).translations,
+            **information.translations,
+        }
+
+    def writes(self, commands: Sequence[Argv]) -> bool:
+        return any(map(self._catalogue.writes, commands))
+
+    async def run(self, form: Form, *, read_only: bool) -> list[Reply]:
+        """Raises Refused where the service discards the request as a whole."""
+        refusals = [self._refusal(argv, read_only=read_only) for argv in form.commands]
+        async with self._pool.connection() as connection:
+            if form.kind is Kind.TRANSACTION:
+                for refusal in filter(None, refusals):
+                    raise Refused(refusal.decode(errors="replace"), refusal.http_status)
+                replies = await self._transaction(connection, form.commands)
+            else:
+                replies = await self._in_order(connection, form.commands, refusals)
+            return [await self._told(connection, reply) for reply in replies]
+
+    def _refusal(self, argv: Argv, *, read_only: bool) -> Error | None:
+        if refusal := self._catalogue.refusal(argv):
+            return refusal
+        if read_only and not self._catalogue.open_to_readers(argv):
+            return texts.no_permission(argv[0])
+        length = sum(map(len, argv))
+        if length > self._limits.request_size:
+            return texts.request_too_large(self._limits.request_size, length)
+        if length > _KEY_LIMIT:
+            longest = max(map(len, self._catalogue.keys(argv)), default=0)
+            if longest > _KEY_LIMIT:
+                return texts.key_too_large(_KEY_LIMIT, longest)
+        return None
+
+    def _translate(self, argv: Argv) -> Step | Talk:
+        translation = self._translations.get(self._catalogue.name(argv))
+        return translation(argv) if translation else Step((argv,))
+
+    async def _in_order(
+        self, connection: Connection, commands: Sequence[Argv], refusals: Sequence[Error | None]
+    ) -> list[Reply]:
+        """All steps between two talks go up in one write."""
+        plan = [
+            answer(refusal) if refusal else self._unblocked(argv)
+            for argv, refusal in zip(commands, refusals, strict=True)
+        ]
+        replies: list[Reply] = []
+        for stepwise, group in groupby(plan, key=lambda planned: isinstance(planned, Step)):
+            if stepwise:
+                replies += await _in_one_write(
+                    connection, [step for step in group if isinstance(step, Step)]
+                )
+            else:
+                replies += [await talk(connection) for talk in group if not isinstance(talk, Step)]
+        return replies
+
+    def _unblocked(self, argv: Argv) -> Step | Talk:
+        """A blocking command returns at once over REST, as it does inside a transaction."""
+        if not self._catalogue.blocks(argv):
+            return self._translate(argv)
+
+        def only_result(replies: list[Reply]) -> Reply:
+            _, queued, results = replies
+            return queued if isinstance(queued, Error) else results[0]
+
+        return Step((_MULTI, argv, _EXEC), only_result)
+
+    async def _transaction(self, connection: Connection, commands: Sequence[Argv]) -> list[Reply]:
+        steps = [_one_round_trip(self._translate(argv), argv) for argv in commands]
+        sent = [argv for step in steps for argv in step.sent]
+        if not sent:
+            return [step.finish([]) for step in steps]
+        _, *queued, results = await connection.send([_MULTI, *sent, _EXEC])
+        for reply in queued:
+            if isinstance(reply, Error):
+                told = await self._told(connection, reply)
+                raise Refused(told.decode(errors="replace"))
+        if isinstance(results, Error):
+            raise Refused(results.decode(errors="replace"))
+        return _share_out(steps, results)
+
+    async def _told(self, connection: Connection, reply: Reply) -> Reply:
+        """The reply, with Valkey's own words turned into the service's."""
+        if isinstance(reply, Error):
+            if reply.startswith(b"OOM "):
+                return await self._capacity_reached(connection)
+            if reply == b"ERR value is not an integer or out of range":
+                return Error(b"ERR value is not an int or out of range")
+            return in_the_services_words(reply)
+        length = size(reply)
+        if length > self._limits.request_size:
+            return texts.reply_too_large(self._limits.request_size, length)
+        return reply
+
+    async def _capacity_reached(self, connection: Connection) -> Error:
+        (memory,) = await connection.send([(b"INFO", b"memory")])
+        usage = self._information.data_size(read_figures(memory.decode()))
+        return texts.capacity_reached(self._limits.data_size, max(usage, self._limits.data_size))
+
+
+async def _in_one_write(connection: Connection, steps: list[Step]) -> list[Reply]:
+    replies = await connection.send([argv for step in steps for argv in step.sent])
+    return _share_out(steps, replies)
+
+
+def _share_out(steps: list[Step], replies: list[Reply]) -> list[Reply]:
+    remaining = iter(replies)
+    return [step.finish([next(remaining) for _ in step.sent]) for step in steps]
+
+
+def _one_round_trip(planned: Step | Talk, argv: Argv) -> Step:
+    if isinstance(planned, Step):
+        return planned
+    if argv[0].lower() == b"scan":
+        return Step((argv,))
+    raise Refused(
+        f"ERR the emulator cannot take {argv[0].decode().upper()} with this condition "
+        "inside /multi-exec: Valkey has no such command"
+    )

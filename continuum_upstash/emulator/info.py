@@ -1,0 +1,119 @@
+"""INFO as the service prints it, from the figures of the Valkey behind."""
+
+from typing import Final
+
+from .resp import Argv, Reply
+from .steps import Step, mapped
+
+_MEGABYTE: Final = 1024 * 1024
+VERSION: Final = "1.13.3"
+REDIS_VERSION: Final = "8.2.0"
+
+_SECTIONS: Final = """\
+# Server
+upstash_version:{upstash_version}
+redis_version:{redis_version_offered}
+redis_git_sha1:{redis_git_sha1}
+redis_build_id:{redis_build_id}
+redis_mode:standalone
+
+# Clients
+connected_clients:{connected_clients}
+maxclients:{maxclients}
+
+# Memory
+used_memory:{used_memory}
+used_memory_human:{used_memory_in_mb}
+maxmemory:{max_data_size}
+maxmemory_human:{max_data_size_in_mb}
+maxmemory_policy:{policy}
+
+# Persistence
+total_keys:{keys}
+total_data_size:{data_size}
+total_data_size_human:{data_size_in_mb}
+max_data_size:{max_data_size}
+max_data_size_human:{max_data_size_in_mb}
+
+# Stats
+total_connections_received:{total_connections_received}
+total_commands_processed:{total_commands_processed}
+instantaneous_ops_per_sec:{instantaneous_ops_per_sec}
+max_ops_per_sec:10000
+evicted_clients:{evicted_clients}
+expired_keys:{expired_keys}
+evicted_keys:{evicted_keys}
+keyspace_hits:{keyspace_hits}
+keyspace_misses:{keyspace_misses}
+total_reads_processed:{total_reads_processed}
+total_writes_processed:{total_writes_processed}
+
+# Cluster
+cluster_enabled:0
+local_member:127.0.0.1
+primary_member:127.0.0.1
+
+# Keyspace
+{keyspace}"""
+
+
+class Information:
+    """`baseline` is what the empty server uses, in bytes, and no data of the client's."""
+
+    def __init__(self, *, baseline: int, max_data_size: int, evict: bool) -> None:
+        self._baseline = baseline
+        self._max_data_size = max_data_size
+        self._policy = "optimistic-volatile" if evict else "noeviction"
+        self.translations = {b"info": self._info}
+
+    def _info(self, argv: Argv) -> Step:
+        section = argv[1].decode(errors="replace").lower() if len(argv) > 1 else "all"
+
+        def rewritten(reply: Reply) -> Reply:
+            return self._text(reply.decode(), section) if isinstance(reply, bytes) else reply
+
+        return mapped((b"INFO",), rewritten)
+
+    def data_size(self, figures: dict[str, str]) -> int:
+        return max(0, int(figures["used_memory"]) - self._baseline)
+
+    def _text(self, original: str, section: str) -> bytes:
+        figures = read_figures(original)
+        database = figures.get("db0", "")
+        data_size = self.data_size(figures)
+        text = _SECTIONS.format_map(
+            figures
+            | {
+                "upstash_version": VERSION,
+                "redis_version_offered": REDIS_VERSION,
+                "max_data_size": self._max_data_size,
+                "max_data_size_in_mb": _megabytes(self._max_data_size),
+                "used_memory_in_mb": _megabytes(int(figures["used_memory"])),
+                "policy": self._policy,
+                "keys": database.removeprefix("keys=").partition(",")[0] or "0",
+                "data_size": data_size,
+                "data_size_in_mb": _megabytes(data_size),
+                "keyspace": f"db0:{','.join(database.split(',')[:3])}\n" if database else "",
+            }
+        )
+        if section not in {"all", "default", "everything"}:
+            text = _only(text, section)
+        return text.replace("\n", "\r\n").encode()
+
+
+def read_figures(info: str) -> dict[str, str]:
+    lines = (line.partition(":") for line in info.splitlines() if line and line[0] != "#")
+    return {name: value for name, _, value in lines}
+
+
+def _only(text: str, section: str) -> str:
+    """The one section, or the bare heading of one that is not there."""
+    for block in text.split("\n\n"):
+        heading, _, body = block.partition("\n")
+        if heading.removeprefix("# ").lower() == section:
+            return f"{heading}\n{body}\n"
+    return f"# {section.capitalize()}\n"
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / _MEGABYTE:.3f}MB"

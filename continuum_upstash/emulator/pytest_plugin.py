@@ -1,0 +1,17 @@
+"""`upstash_emulator`: one emulator for the test session, started when a test first asks for it."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from .process import Emulator
+
+
+@pytest.fixture(scope="session")
+def upstash_emulator() -> Iterator["Emulator"]:
+    from .process import running  # noqa: PLC0415 - every pytest run imports this plugin
+
+    with running() as emulator:
+        yield emulator

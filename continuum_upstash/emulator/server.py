@@ -1,0 +1,104 @@
+"""Puts the emulator together and takes it down again."""
+
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from urllib.parse import quote
+
+from . import valkey
+from .app import RestApi
+from .billing import Ledger
+from .catalogue import Catalogue
+from .control import Control
+from .doors import Door, HttpSide
+from .engine import Engine, Limits
+from .faults import Faults, Side
+from .info import Information, read_figures
+from .options import Addresses, Options, new_secret
+from .resp import Error
+from .switchboard import Entrance, Switchboard
+from .tcp_proxy import TcpProxy
+from .tokens import Tokens
+from .upstream import Address, Pool, UpstreamError
+
+
+@asynccontextmanager
+async def emulator(options: Options, faults: Faults) -> AsyncIterator[Addresses]:
+    """Run an emulator until the block ends.
+
+    Raises PortTaken, ValkeyUnavailable, UpstreamError, ValueError (a bad Redis URL).
+    """
+    async with AsyncExitStack() as cleanup:
+        redis = await _redis(options, cleanup)
+        pool = Pool(redis)
+        cleanup.callback(pool.close)
+        ledger = Ledger()
+        engine = await _engine(pool, ledger, options)
+        tokens = Tokens(options.token, options.read_only_token)
+        tls = _tls(options)
+
+        rest = HttpSide(RestApi(engine, tokens, ledger, faults), ledger, options.keep_alive)
+        proxy = TcpProxy(redis, ledger, faults)
+        entrances = [
+            Entrance(Side.REST, Door(options.host, options.port, rest.accept, tls), rest.reset_all),
+            Entrance(
+                Side.TCP, Door(options.host, options.redis_port, proxy.accept, tls), proxy.reset_all
+            ),
+        ]
+        switchboard = Switchboard(faults, entrances)
+        private = HttpSide(Control(pool, tokens, ledger, switchboard), None, options.keep_alive)
+        control = Entrance(
+            Side.REST, Door(options.host, options.control_port, private.accept), private.reset_all
+        )
+        for entrance in (*entrances, control):
+            cleanup.callback(entrance.reset_all)
+            cleanup.callback(entrance.door.close)
+        await control.door.open()
+        await switchboard.start()
+        yield _addresses(options, redis, *(entrance.door for entrance in (*entrances, control)))
+
+
+async def _redis(options: Options, cleanup: AsyncExitStack) -> Address:
+    if options.redis_url:
+        return Address.from_url(options.redis_url)
+    embedded = await valkey.start(new_secret(), options.read_only_token, evict=options.eviction)
+    cleanup.callback(embedded.stop)
+    return embedded.address
+
+
+async def _engine(pool: Pool, ledger: Ledger, options: Options) -> Engine:
+    async with pool.connection() as connection:
+        commands, memory = await connection.send([(b"COMMAND",), (b"INFO", b"memory")])
+        if isinstance(commands, Error):
+            raise UpstreamError(f"the Redis behind must allow COMMAND: {commands.decode()}")
+        baseline = int(read_figures(memory.decode())["used_memory"])
+        if not options.redis_url:
+            limit = b"%d" % (baseline + options.max_data_size)
+            await connection.send([(b"CONFIG", b"SET", b"maxmemory", limit)])
+        await ledger.reset(connection)
+    information = Information(
+        baseline=baseline, max_data_size=options.max_data_size, evict=options.eviction
+    )
+    limits = Limits(options.max_request_size, options.max_data_size)
+    return Engine(pool, Catalogue(commands), ledger, information, limits)
+
+
+def _tls(options: Options) -> ssl.SSLContext | None:
+    if not options.ssl_certfile:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(options.ssl_certfile, options.ssl_keyfile or None)
+    return context
+
+
+def _addresses(options: Options, redis: Address, rest: Door, tcp: Door, control: Door) -> Addresses:
+    host = f"[{options.host}]" if ":" in options.host else options.host
+    secure = "s" if options.ssl_certfile else ""
+    login = f"{redis.username or 'default'}:{quote(redis.password, safe='')}@"
+    return Addresses(
+        rest_url=f"http{secure}://{host}:{rest.port}",
+        token=options.token,
+        read_only_token=options.read_only_token,
+        redis_url=f"redis{secure}://{login if redis.password else ''}{host}:{tcp.port}",
+        control_url=f"http://{host}:{control.port}",
+    )

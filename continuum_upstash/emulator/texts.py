@@ -1,0 +1,93 @@
+"""What the service says when it refuses: each text once, as documented or as seen there."""
+
+from typing import Final
+
+from .resp import Error
+
+UNAUTHORIZED: Final = (
+    "WRONGPASS invalid or missing auth token. See "
+    "https://docs.upstash.com/redis/troubleshooting/http_unauthorized for details."
+)
+EMPTY_BODY: Final = "EOF"
+NOT_AN_ARRAY: Final = "expected JSON array"
+EMPTY_COMMAND: Final = "ERR empty command"
+NULL_ARGUMENT: Final = "ERR null args are not supported"
+READ_ONLY_UPGRADE: Final = "READONLY Writes are temporarily rejected due to server upgrade"
+
+
+class ReplyTooLarge(Error):
+    """Seen on the service: an oversized reply is an error body under HTTP 200."""
+
+    http_status = 200
+
+
+class RequestTooLarge(Error):
+    http_status = 413
+
+
+def nested_argument(bracket: str) -> str:
+    return f'ERR unsupported arg type: "{bracket}": json.Delim'
+
+
+def not_available(name: bytes) -> Error:
+    return Error(
+        b"ERR Command is not available: '%b'. See "
+        b"https://upstash.com/docs/redis/overall/rediscompatibility for details" % name.upper()
+    )
+
+
+def not_over_rest(name: bytes) -> Error:
+    return Error(
+        b'ERR Command "%b" is not allowed in REST or it has a special context path' % name.upper()
+    )
+
+
+def no_permission(name: bytes) -> Error:
+    return Error(
+        b"NOPERM this user has no permissions to run the '%b' command or its subcommand"
+        % name.lower()
+    )
+
+
+def wrong_arity(name: bytes) -> Error:
+    return Error(b"ERR wrong number of arguments for '%b' command" % name.lower())
+
+
+def wrong_database(index: bytes) -> Error:
+    return Error(b"ERR Only 0th database is supported! Selected DB: %b" % index)
+
+
+def _request_size(limit: int, actual: int) -> bytes:
+    return (
+        b"ERR max request size exceeded. Limit: %d bytes, Actual: %d bytes. See "
+        b"https://upstash.com/docs/redis/troubleshooting/max_request_size_exceeded for details"
+        % (limit, actual)
+    )
+
+
+def request_too_large(limit: int, actual: int) -> Error:
+    return RequestTooLarge(_request_size(limit, actual))
+
+
+def reply_too_large(limit: int, actual: int) -> Error:
+    return ReplyTooLarge(_request_size(limit, actual))
+
+
+def key_too_large(limit: int, actual: int) -> Error:
+    return Error(b"ERR max key size exceeded. Limit: %d bytes, Actual: %d bytes" % (limit, actual))
+
+
+def capacity_reached(threshold: int, usage: int) -> Error:
+    return Error(
+        b"ERR DB capacity quota exceeded. Threshold: %d bytes, Usage: %d bytes. See "
+        b"https://upstash.com/docs/redis/troubleshooting/db_capacity_quota_exceeded for details"
+        % (threshold, usage)
+    )
+
+
+def quota_reached(limit: int, usage: int) -> Error:
+    return Error(
+        b"ERR max requests limit exceeded. Limit: %d, Usage: %d. See "
+        b"https://upstash.com/docs/redis/troubleshooting/max_requests_limit for details"
+        % (limit, usage)
+    )

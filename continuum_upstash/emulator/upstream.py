@@ -1,0 +1,174 @@
+"""Connections to the Valkey behind the emulator."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Self, TypeVar
+from urllib.parse import unquote, urlsplit
+
+from .resp import Argv, Error, Parser, Reply, pack
+
+P = TypeVar("P", bound=asyncio.BaseProtocol)
+
+
+class UpstreamError(ConnectionError):
+    """The Valkey behind the emulator cannot be reached, or refuses us."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a Redis server listens: a Unix socket's `path`, or `host` and `port`."""
+
+    path: str = ""
+    host: str = ""
+    port: int = 6379
+    tls: bool = False
+    username: str = ""
+    password: str = ""
+
+    @classmethod
+    def from_url(cls, url: str) -> Self:
+        """Read `redis://`, `rediss://` or `unix://`. Raises ValueError with what to write."""
+        parts = urlsplit(url)
+        if parts.scheme not in {"redis", "rediss", "unix"}:
+            raise ValueError(
+                f"a Redis URL starts with redis://, rediss:// or unix://, not {parts.scheme!r}"
+            )
+        if parts.scheme != "unix" and parts.path not in {"", "/", "/0"}:
+            raise ValueError(f"Upstash has database 0 only; end the URL in /0, not {parts.path}")
+        login = cls(username=unquote(parts.username or ""), password=unquote(parts.password or ""))
+        if parts.scheme == "unix":
+            return replace(login, path=parts.path)
+        return replace(
+            login,
+            host=parts.hostname or "127.0.0.1",
+            port=parts.port or 6379,
+            tls=parts.scheme == "rediss",
+        )
+
+    def __str__(self) -> str:
+        return self.path or f"{self.host}:{self.port}"
+
+    async def open(self, factory: Callable[[], P]) -> P:
+        loop = asyncio.get_running_loop()
+        if self.path:
+            return (await loop.create_unix_connection(factory, self.path))[1]
+        context = ssl.create_default_context() if self.tls else None
+        return (await loop.create_connection(factory, self.host, self.port, ssl=context))[1]
+
+
+class Connection(asyncio.Protocol):
+    """One conversation at a time: the pool lends a connection to one request only."""
+
+    def __init__(self) -> None:
+        self._parser = Parser()
+        self._transport: asyncio.Transport | None = None
+        self._replies: list[Reply] = []
+        self._wanted = 0
+        self._waiter: asyncio.Future[list[Reply]] | None = None
+        self._pushes: asyncio.Queue[Reply | None] | None = None
+
+    @property
+    def usable(self) -> bool:
+        idle = self._waiter is None and self._pushes is None
+        return idle and self._transport is not None and not self._transport.is_closing()
+
+    async def send(self, commands: Sequence[Argv]) -> list[Reply]:
+        """Send the commands in one write; return their replies in order."""
+        if not commands:
+            return []
+        if self._transport is None or self._transport.is_closing():
+            raise UpstreamError("the connection to Valkey is closed")
+        self._wanted = len(commands)
+        self._waiter = asyncio.get_running_loop().create_future()
+        self._transport.write(pack(commands))
+        return await self._waiter
+
+    async def listen(self, command: Argv) -> AsyncIterator[Reply]:
+        """Send SUBSCRIBE, PSUBSCRIBE or MONITOR; yield what arrives until the connection ends."""
+        self._pushes = asyncio.Queue()
+        assert self._transport is not None
+        self._transport.write(pack([command]))
+        while (push := await self._pushes.get()) is not None:
+            yield push
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        arrived = self._parser.feed(data)
+        if self._pushes is not None:
+            for push in arrived:
+                self._pushes.put_nowait(push)
+            return
+        self._replies += arrived
+        if self._waiter is not None and len(self._replies) == self._wanted:
+            replies, self._replies = self._replies, []
+            waiter, self._waiter = self._waiter, None
+            if not waiter.cancelled():
+                waiter.set_result(replies)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._pushes is not None:
+            self._pushes.put_nowait(None)
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_exception(UpstreamError(f"Valkey closed the connection: {exc}"))
+
+
+async def connect(address: Address) -> Connection:
+    """Open and log in. Raises UpstreamError."""
+    try:
+        connection = await address.open(Connection)
+    except OSError as error:
+        raise UpstreamError(f"cannot reach Redis at {address}: {error}") from error
+    if address.password:
+        user = address.username or "default"
+        (answer,) = await connection.send([(b"AUTH", user.encode(), address.password.encode())])
+        if isinstance(answer, Error):
+            connection.close()
+            raise UpstreamError(f"Redis at {address} refuses the login: {answer.decode()}")
+    return connection
+
+
+class Pool:
+    """Connections lent to one request each, so that no two transactions can mingle."""
+
+    def __init__(self, address: Address, size: int = 64) -> None:
+        self._address = address
+        self._idle: list[Connection] = []
+        self._lent: set[Connection] = set()
+        self._room = asyncio.Semaphore(size)
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        async with self._room:
+            connection = self._take() or await connect(self._address)
+            self._lent.add(connection)
+            try:
+                yield connection
+            finally:
+                self._lent.discard(connection)
+                # A request cancelled in mid-conversation leaves replies behind: never lend it on.
+                if connection.usable:
+                    self._idle.append(connection)
+                else:
+                    connection.close()
+
+    def _take(self) -> Connection | None:
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.usable:
+                return connection
+        return None
+
+    def close(self) -> None:
+        for connection in (*self._idle, *self._lent):
+            connection.close()
+        self._idle.clear()
