@@ -132,12 +132,11 @@ def _rest(env: Environment, url: _Given, token: _Given) -> Credentials | None:
             break
     if not url.value and not token.value:
         return None
-    if not url.value or not token.value:
-        has, lacks, source = (
-            ("URL", "token", url.source) if url.value else ("token", "URL", token.source)
-        )
-        raise ConfigurationError(f"There is a REST {has} ({source}) but no {lacks}. {HELP}")
+    if not url.value:
+        raise ConfigurationError(f"There is a REST token ({token.source}) but no URL. {HELP}")
     parts = _split(url, _REST_SCHEMES, "https://…")
+    if not token.value:
+        raise ConfigurationError(f"There is a REST URL ({url.source}) but no token. {HELP}")
     if parts.username or parts.query:
         raise ConfigurationError(f"The REST URL ({url.source}) is scheme and host only: {HELP}")
     return Credentials(

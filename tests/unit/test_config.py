@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import pickle
+import re
+
+import pytest
+
+from continuum_upstash.config import Config, freeze, is_private, resolve, thaw
+from continuum_upstash.errors import ConfigurationError
+
+REST = "https://db.upstash.io"
+TCP = "rediss://default:s3cret@db.upstash.io:6379"
+REST_ENV = {"UPSTASH_REDIS_REST_URL": REST, "UPSTASH_REDIS_REST_TOKEN": "t0ken"}
+KV_ENV = {"KV_REST_API_URL": "https://kv.upstash.io", "KV_REST_API_TOKEN": "kv-t0ken"}
+
+
+def prefixed(prefix, environ):
+    return {prefix + name: value for name, value in environ.items()}
+
+
+@pytest.mark.parametrize(
+    ("options", "environ", "location", "expected"),
+    [
+        ({}, {}, "", ("local", None, None, None)),
+        ({}, REST_ENV, "", ("rest", REST, "t0ken", None)),
+        ({}, KV_ENV, "", ("rest", "https://kv.upstash.io", "kv-t0ken", None)),
+        ({}, REST_ENV | KV_ENV, "", ("rest", REST, "t0ken", None)),
+        ({}, {"UPSTASH_REDIS_URL": TCP}, "", ("redis", None, None, TCP)),
+        ({}, {"KV_URL": TCP}, "", ("redis", None, None, TCP)),
+        ({}, {"REDIS_URL": "redis://h:1/0"}, "", ("redis", None, None, "redis://h:1/0")),
+        ({}, REST_ENV | {"REDIS_URL": TCP}, "", ("rest", REST, "t0ken", None)),
+        ({"MODE": "redis"}, REST_ENV | {"REDIS_URL": TCP}, "", ("redis", None, None, TCP)),
+        ({"MODE": "local"}, REST_ENV, "", ("local", None, None, None)),
+        ({"MODE": "upstash"}, REST_ENV, "", ("rest", REST, "t0ken", None)),
+        ({}, REST_ENV | {"CONTINUUM_CACHE_MODE": "local"}, "", ("local", None, None, None)),
+        ({}, REST_ENV, TCP, ("redis", None, None, TCP)),
+        ({"TOKEN": "mine"}, {}, REST, ("rest", REST, "mine", None)),
+        ({"TOKEN": "mine"}, REST_ENV, "https://x.io/", ("rest", "https://x.io", "mine", None)),
+        ({}, {"UPSTASH_REDIS_REST_TOKEN": "t0ken"}, REST, ("rest", REST, "t0ken", None)),
+        ({"REST_URL": REST, "TOKEN": "a"}, KV_ENV, "", ("rest", REST, "a", None)),
+        (
+            {"ENV_PREFIX": "SESSIONS_"},
+            REST_ENV | prefixed("SESSIONS_", KV_ENV),
+            "",
+            ("rest", "https://kv.upstash.io", "kv-t0ken", None),
+        ),
+        ({"ENV_PREFIX": "SESSIONS_"}, REST_ENV, "", ("local", None, None, None)),
+        (
+            {},
+            {"UPSTASH_REDIS_REST_URL": f' "{REST}" \n', "UPSTASH_REDIS_REST_TOKEN": "'t0ken'\n"},
+            "",
+            ("rest", REST, "t0ken", None),
+        ),
+    ],
+)
+def test_arguments_come_before_options_before_environment(options, environ, location, expected):
+    config = resolve(options, environ, location=location)
+    reveal = [secret and secret.reveal() for secret in (config.token, config.redis_url)]
+    assert (config.mode, config.rest_url, *reveal) == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "environ", "location", "message"),
+    [
+        ({"TOKN": "x"}, {}, "", "Unknown option TOKN. Did you mean TOKEN?"),
+        ({"POOLSIZE": 3}, {}, "", "Did you mean POOL_SIZE?"),
+        ({}, {"UPSTASH_REDIS_REST_URL": REST}, "", "URL (UPSTASH_REDIS_REST_URL) but no token"),
+        ({}, {"KV_REST_API_TOKEN": "x"}, "", "token (KV_REST_API_TOKEN) but no URL"),
+        ({}, {"UPSTASH_REDIS_REST_URL": REST} | KV_ENV, "", "but no token"),
+        ({}, {}, REST, "URL (LOCATION) but no token"),
+        ({"MODE": "rest"}, {"REDIS_URL": TCP}, "", "MODE is rest, but there is no URL"),
+        ({"MODE": "redis"}, REST_ENV, REST, "LOCATION is a rest URL, but MODE is redis"),
+        ({"MODE": "tcp"}, {}, "", "write auto, rest, redis or local"),
+        ({}, {}, "127.0.0.1:6379", "not of the form https://"),
+        ({"TOKEN": "x"}, {}, "ftp://db", "not of the form https://"),
+        ({"TOKEN": "x"}, {}, "https://db:port", "cannot be parsed"),
+        ({"TOKEN": "x"}, {}, "https://u:s3cret@db", "scheme and host only"),
+        ({"TOKEN": "two words"}, {}, REST, "copy it again"),
+        ({"TOKEN": 5}, {}, REST, "give text or a callable"),
+        ({}, {"REDIS_URL": TCP + "/3"}, "", "only database 0"),
+        ({"POOL_SIZE": 0}, {}, "", "POOL_SIZE is a whole number above 0"),
+        ({"POOL_SIZE": True}, {}, "", "POOL_SIZE is a whole number"),
+        ({"READ_TIMEOUT": None}, {}, "", "READ_TIMEOUT is a number of seconds above 0"),
+        ({"READ_TIMEOUT": float("inf")}, {}, "", "READ_TIMEOUT is a number of seconds"),
+        ({"FALLBACK": "yes"}, {}, "", "FALLBACK is True or False"),
+        ({"SERIALIZER": "pickle"}, {}, "", "SERIALIZER is one of msgpack, json"),
+        ({"TTL_BY_PREFIX": {"a": "b"}}, {}, "", "TTL_BY_PREFIX maps"),
+        ({"TTL_BY_PREFIX": ["a"]}, {}, "", "TTL_BY_PREFIX is a dict"),
+        ({"ENV_PREFIX": 5}, {}, "", "ENV_PREFIX is text"),
+        ({"SOCKET_TIMEOUT": 3}, REST_ENV, "", "SOCKET_TIMEOUT are options of the TCP mode"),
+        ({}, {"UPSTASH_POOL_SIZE": "many"}, "", "UPSTASH_POOL_SIZE is 'many'"),
+        ({}, {"CONTINUUM_CACHE_FALLBACK": "perhaps"}, "", "write true or false"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_fix(options, environ, location, message):
+    with pytest.raises(ConfigurationError, match=re.escape(message)) as caught:
+        resolve(options, environ, alias="mine", location=location)
+    assert str(caught.value).startswith("Cache 'mine': ")
+    assert "s3cret" not in str(caught.value)
+
+
+def test_the_environment_sets_the_rest_and_options_win_over_it():
+    environ = {
+        "CONTINUUM_CACHE_FALLBACK": "off",
+        "UPSTASH_POOL_SIZE": "3",
+        "UPSTASH_ENABLE_TELEMETRY": "1",
+    }
+    config = resolve({}, environ)
+    assert (config.fallback, config.pool_size, config.telemetry) == (False, 3, True)
+    assert resolve({"POOL_SIZE": 4}, environ).pool_size == 4
+    assert resolve({"ENV_PREFIX": "S_"}, environ | {"S_UPSTASH_POOL_SIZE": "5"}).pool_size == 5
+    assert Config().telemetry is False
+
+
+def test_equal_configurations_share_and_others_do_not():
+    options = {"CONNECTION_POOL_KWARGS": {"max_connections": 5, "retry_on_error": [OSError]}}
+    one = resolve(options, {"REDIS_URL": "redis://h"})
+    same = resolve(options, {"UPSTASH_REDIS_URL": "redis://h"})
+    other = resolve({}, {"REDIS_URL": "redis://h"})
+    assert (one, hash(one)) == (same, hash(same))
+    assert one != other
+    assert thaw(one.redis_options) == options
+
+
+def test_no_secret_shows_itself():
+    config = resolve({}, REST_ENV)
+    tcp = resolve({}, {"REDIS_URL": TCP})
+    shown = f"{config} {config!r} {config.token} {tcp} {tcp.redis_url!s} {tcp.label} {config.label}"
+    assert "t0ken" not in shown
+    assert "s3cret" not in shown
+    assert "db.upstash.io" in shown
+
+
+def test_a_token_may_be_asked_for_each_time():
+    tokens = iter(["first", "second"])
+    config = resolve({"TOKEN": lambda: next(tokens)}, {}, location=REST)
+    assert [config.token.reveal(), config.token.reveal()] == ["first", "second"]
+
+
+def test_sources_say_where_each_credential_came_from():
+    assert resolve({"TOKEN": "x"}, {}, location=REST).sources == (
+        ("rest_url", "LOCATION"),
+        ("token", "OPTIONS"),
+    )
+    environ = prefixed("S_", {"REDIS_URL": TCP})
+    assert resolve({"ENV_PREFIX": "S_"}, environ).sources == (("redis_url", "S_REDIS_URL"),)
+
+
+@pytest.mark.parametrize(
+    ("host", "private"),
+    [
+        ("127.0.0.1", True),
+        ("::1", True),
+        ("10.1.2.3", True),
+        ("localhost", True),
+        ("redis", True),
+        ("db.internal", True),
+        ("8.8.8.8", False),
+        ("db.upstash.io", False),
+    ],
+)
+def test_plain_text_may_travel_only_to_private_hosts(host, private):
+    assert is_private(host) is private
+
+
+def test_upstash_is_told_by_its_host_over_tcp():
+    assert resolve({}, {"REDIS_URL": TCP}).is_upstash
+    assert not resolve({}, {"REDIS_URL": "redis://127.0.0.1"}).is_upstash
+    assert resolve({}, REST_ENV).is_upstash
+
+
+def test_freeze_and_thaw_are_inverse_for_nested_options():
+    options = {"a": [1, {"b": [2, 3]}], "c": {"d": None}}
+    assert thaw(freeze(options)) == options
+    assert hash(freeze(options)) == hash(freeze(pickle.loads(pickle.dumps(options))))

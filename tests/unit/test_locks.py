@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import pytest
+
+from continuum_upstash.effects import Driver, Sleep, run
+from continuum_upstash.errors import LockLost, LockNotAcquired
+from continuum_upstash.locks import EXTEND, RELEASE, Lock
+
+
+class Server:
+    """Answers each command with the next reply; time passes only when a plan sleeps."""
+
+    def __init__(self, *replies):
+        self.replies, self.sent, self.batches, self.now = list(replies), [], [], 0.0
+
+    def _run(self, plan):
+        def send(batch):
+            self.batches.append(batch)
+            self.sent.extend(batch.commands)
+            return [self.replies.pop(0)]
+
+        try:
+            effect = next(plan)
+            while True:
+                if isinstance(effect, Sleep):
+                    self.now += effect.seconds
+                    effect = plan.send(None)
+                else:
+                    effect = plan.send(send(effect))
+        except StopIteration as stop:
+            return stop.value
+
+    async def _arun(self, plan):
+        raise AssertionError("a sync lock runs sync")
+
+    def lock(self, **options):
+        return Lock(self, "lock:a", clock=lambda: self.now, **options)
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_taking_and_giving_back_costs_a_command_each(native):
+    server = Server(b"OK", 1)
+    with server.lock(lease=1.5, native=native) as lock:
+        token = server.sent[0][2]
+        assert server.sent == [("SET", "lock:a", token, "PX", 1500, "NX")]
+        assert lock.name == "lock:a"
+    release = ("DELEX", "lock:a", "IFEQ", token)
+    assert server.sent[1] == (release if native else ("EVAL", RELEASE, 1, "lock:a", token))
+    assert all(batch.shared for batch in server.batches)
+
+
+def test_two_takers_never_have_one_token():
+    tokens = set()
+    for _ in range(20):
+        server = Server(b"OK")
+        server.lock().acquire()
+        tokens.add(server.sent[0][2])
+    assert len(tokens) == 20
+
+
+def test_waiting_tries_again_with_growing_pauses_until_the_time_is_up():
+    server = Server(*[None] * 50)
+    assert server.lock(wait=10, sleep=0.1).acquire() is False
+    assert 8 < server.now <= 10
+    assert len(server.sent) < 25
+    server = Server(None, None, b"OK")
+    assert server.lock(sleep=0.1).acquire() is True
+
+
+def test_not_blocking_tries_once():
+    server = Server(None)
+    assert server.lock().acquire(blocking=False) is False
+    assert server.now == 0
+
+
+def test_with_says_when_the_lock_was_not_free():
+    with pytest.raises(LockNotAcquired, match=r"0\.5 s"), Server(*[None] * 9).lock(wait=0.5):
+        pytest.fail("the body must not run")
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_a_lost_lease_is_said(native):
+    lock = Server(b"OK", 0).lock(native=native)
+    lock.acquire()
+    with pytest.raises(LockLost, match="expired before it was released"):
+        lock.release()
+    with pytest.raises(LockLost, match="holds no lock"):
+        lock.release()
+
+
+def test_extending_starts_the_lease_anew():
+    server = Server(b"OK", 1, b"OK", None)
+    lock = server.lock(lease=2)
+    lock.acquire()
+    token = server.sent[0][2]
+    lock.extend(5)
+    assert server.sent[1] == ("EVAL", EXTEND, 1, "lock:a", token, 5000)
+    lock = server.lock(lease=2, native=True)
+    lock.acquire()
+    with pytest.raises(LockLost):
+        lock.extend()
+    command, name, value, *rest = server.sent[3]
+    assert (command, name, rest) == ("SET", "lock:a", ["IFEQ", value, "PX", 2000])
+
+
+def test_a_lock_knows_whether_it_is_held():
+    server = Server(1, b"OK", b"somebody's")
+    lock = server.lock()
+    assert lock.locked() is True
+    assert lock.owned() is False
+    lock.acquire()
+    assert lock.owned() is False
+
+
+def test_senseless_times_are_refused():
+    for options in ({"lease": 0}, {"sleep": 0}, {"lease": -1}):
+        with pytest.raises(ValueError, match="seconds above 0"):
+            Server().lock(**options)
+
+
+def test_the_locks_plans_run_in_any_driver():
+    server = Server()
+    sent = []
+
+    def send(batch):
+        sent.append(batch.commands)
+        return [b"OK"]
+
+    driver = Driver(send, lambda value: b"", lambda key, run_it: run_it())
+    assert run(server.lock().plan_acquire(), driver) is True
+    assert len(sent) == 1
