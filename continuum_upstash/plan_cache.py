@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from asgiref.sync import sync_to_async
 from django.core.cache import caches
@@ -20,9 +20,11 @@ from continuum_upstash.django_types import EXT_TYPES, pickle_keys
 from continuum_upstash.effects import AsyncDriver, Driver, Plan, arun, run
 from continuum_upstash.errors import ConfigurationError
 from continuum_upstash.operations import Operations
-from continuum_upstash.pools import pool_for
 from continuum_upstash.timeouts import Timeouts
 from continuum_upstash.transports.registry import database
+
+if TYPE_CHECKING:
+    from redis import ConnectionPool
 
 R = TypeVar("R")
 
@@ -50,7 +52,7 @@ class PlanCache(BaseCache):
         self._timeouts = Timeouts(self.default_timeout, config.ttl_by_prefix)
         reverse = params.get("REVERSE_KEY_FUNCTION")
         self._reverse = import_string(reverse) if isinstance(reverse, str) else reverse
-        self._database = database(config, pool_for)
+        self._database = database(config, _pool_for)
         self._plans = Operations(codec, alias=alias, max_value_bytes=config.max_value_bytes)
         self._driver = Driver(self._database.send, codec.encode, self._database.once)
         self._async_driver = AsyncDriver(
@@ -87,6 +89,12 @@ class PlanCache(BaseCache):
     def aclient(self) -> AsyncUpstashCache:
         """The async twin of `client`."""
         return AsyncUpstashCache.on(self._database, self._codec)
+
+
+def _pool_for(config: Config) -> ConnectionPool:
+    from continuum_upstash.pools import pool_for  # noqa: PLC0415 brings redis-py: TCP mode only
+
+    return pool_for(config)
 
 
 def _in_django_thread(function: Callable[[object], bytes], value: object) -> Any:

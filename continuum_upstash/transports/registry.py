@@ -12,6 +12,7 @@ import os
 import threading
 import weakref
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from continuum_upstash.config import Config
@@ -56,7 +57,7 @@ class Database:
         self._loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Loop] = (
             weakref.WeakKeyDictionary()
         )
-        self._local = Local(self.config)
+        self._local = _local_store(self.config)
         self._flights = Flights()
 
     def send(self, batch: Batch) -> Replies:
@@ -104,6 +105,7 @@ class Database:
 
 
 _databases: dict[Config, Database] = {}
+_local_stores: dict[Config, Local] = {}
 _lock = threading.Lock()
 
 
@@ -121,6 +123,14 @@ def database(config: Config, pool_factory: PoolFactory | None = None) -> Databas
         return found
 
 
+def _local_store(config: Config) -> Local:
+    if config.mode != "local":
+        return Local(config)
+    # As with LocMemCache, aliases that differ in nothing but their keys see one store.
+    key = replace(config, alias="")
+    return _local_stores.setdefault(key, Local(key))
+
+
 def databases() -> tuple[Database, ...]:
     """Return those of this process so far."""
     return tuple(_databases.values())
@@ -131,6 +141,7 @@ def reset() -> None:
     with _lock:
         gone = tuple(_databases.values())
         _databases.clear()
+        _local_stores.clear()
     for each in gone:
         each.close()
 
@@ -138,6 +149,7 @@ def reset() -> None:
 def _after_fork_in_child() -> None:
     global _lock  # noqa: PLW0603 another thread of the parent may have held it
     _lock = threading.Lock()
+    _local_stores.clear()
     for each in _databases.values():
         each.forget()
 

@@ -1,0 +1,38 @@
+"""Copied beside Django's tests: notes the outcome of each test, sub-tests counted into theirs."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+CONFIG = json.loads(os.environ["DJANGO_SUITE"])
+KINDS = ("errors", "failures", "skipped", "expectedFailures", "unexpectedSuccesses")
+
+
+class Recorded:
+    """A mixin for test cases: one line of JSON per test in the run's log."""
+
+    def setUp(self):
+        super().setUp()
+        if self._testMethodName in CONFIG["skip"]:
+            self.skipTest("left out with --skip")
+
+    def run(self, result=None):
+        before = {kind: len(getattr(result, kind, ())) for kind in KINDS}
+        super().run(result)
+        new = {kind: len(getattr(result, kind, ())) - before[kind] for kind in KINDS}
+        if new["failures"] or new["unexpectedSuccesses"]:
+            outcome = "failed"
+        elif new["errors"]:
+            outcome = "errors"
+        else:
+            outcome = "skipped" if new["skipped"] else "passed"
+        line = {
+            "test": f"{type(self).__name__}.{self._testMethodName}",
+            "outcome": outcome,
+            "parts": new["failures"] + new["errors"],
+        }
+        with Path(CONFIG["log"]).open("a") as log:
+            log.write(json.dumps(line) + "\n")
+        return result
