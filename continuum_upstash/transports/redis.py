@@ -1,0 +1,144 @@
+"""The sync TCP transport: packed commands on the connections of a redis-py pool.
+
+The pool and its options make the connections; from then on we talk over their sockets. redis-py's
+own way costs twice the CPU, and its time-out starts anew with every piece of a reply.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from functools import partial
+from time import monotonic
+
+from redis import ConnectionPool
+from redis.exceptions import RedisError
+
+from continuum_upstash.config import Config
+from continuum_upstash.effects import Batch, Replies
+from continuum_upstash.errors import ConnectionFailed, Unavailable
+from continuum_upstash.transports import resp
+from continuum_upstash.transports.failures import all_busy
+from continuum_upstash.transports.idempotent import safe_to_repeat
+from continuum_upstash.transports.redis_errors import not_connected
+from continuum_upstash.transports.redis_link import Link
+from continuum_upstash.transports.redis_options import (
+    health_check_interval,
+    make_pool,
+    pool_options,
+    read_timeout,
+)
+
+
+def plain_pool(config: Config) -> ConnectionPool:
+    """Return the pool of a client without Django; it has no connection yet."""
+    return make_pool(config, partial(ConnectionPool.from_url, **pool_options(config)))
+
+
+class Redis:
+    """Sends batches over at most as many connections as its pool allows."""
+
+    name = "upstash-redis"
+
+    def __init__(self, config: Config, pool: ConnectionPool) -> None:
+        self._config = config
+        self._label = config.label
+        self._locking = config.is_upstash
+        self._timeout = read_timeout(config, pool)
+        self._doubt_after = health_check_interval(pool)
+        self._pool = pool
+        self._begin()
+
+    def _begin(self) -> None:
+        self._pid = os.getpid()
+        self._idle: list[Link] = []  # the last one used is the first one taken
+        self._slots = threading.Semaphore(self._pool.max_connections)
+
+    def send(self, batch: Batch) -> Replies:
+        message = resp.pack(batch, locking=self._locking)
+        deadline = monotonic() + self._timeout
+        if self._pid != os.getpid():
+            self._begin()  # the idle connections are the parent's
+        if not self._slots.acquire(timeout=self._timeout):
+            raise all_busy(self._label, self._pool.max_connections, self._timeout)
+        try:
+            replies = self._converse(batch, message, deadline)
+        finally:
+            self._slots.release()
+        return resp.settle(replies, batch, self._label)
+
+    def _converse(self, batch: Batch, message: bytes, deadline: float) -> Replies:
+        """Ask over the idle connection that was used last, or else over a new one.
+
+        An idle connection may have gone dead without a word. A batch that is safe to repeat finds
+        out by itself, within half of its time; ahead of any other goes a PING. What breaks on a
+        new connection is the server's trouble, and not tried again.
+        """
+        count = resp.reply_count(batch)
+        repeatable = safe_to_repeat(batch)
+        halfway = (monotonic() + deadline) / 2
+        link = self._take() if repeatable else self._take_alive(halfway)
+        if link is not None:
+            try:
+                return self._ask(link, message, count, deadline, halfway if repeatable else None)
+            except ConnectionFailed as error:
+                if not (repeatable or error.unsent):
+                    raise
+                self._drop_idle()  # they were silent for longer
+        return self._ask(self._connect(), message, count, deadline)
+
+    def _take(self) -> Link | None:
+        while (link := self._pop()) is not None:
+            if link.in_step:
+                return link
+            self._discard(link)
+        return None
+
+    def _pop(self) -> Link | None:
+        try:
+            return self._idle.pop()
+        except IndexError:  # not asked beforehand: other threads pop, too
+            return None
+
+    def _take_alive(self, until: float) -> Link | None:
+        """As `_take`, but one that has been silent for long answers a PING first."""
+        link = self._take()
+        if link is None or monotonic() - link.heard_at < self._doubt_after:
+            return link
+        try:
+            self._ask(link, resp.PING, 1, until)
+        except Unavailable:
+            self._drop_idle()
+        return self._take()
+
+    def _ask(
+        self, link: Link, message: bytes, count: int, deadline: float, sign_by: float | None = None
+    ) -> Replies:
+        """Ask, and keep the connection for the next batch if all went well."""
+        reusable = False
+        try:
+            replies = link.ask(message, count, deadline, sign_by or deadline)
+            reusable = not link.outdated
+        finally:
+            if reusable:
+                self._idle.append(link)
+            else:
+                self._discard(link)
+        return replies
+
+    def _connect(self) -> Link:
+        try:
+            return Link(self._pool.get_connection(), self._label, self._timeout)
+        except (RedisError, OSError) as error:
+            raise not_connected(error, self._label, self._config.connect_timeout) from error
+
+    def _discard(self, link: Link) -> None:
+        link.connection.disconnect()  # type: ignore[no-untyped-call]  # redis-py's gap
+        self._pool.release(link.connection)
+
+    def _drop_idle(self) -> None:
+        while (link := self._pop()) is not None:
+            self._discard(link)
+
+    def close(self) -> None:
+        self._drop_idle()

@@ -1,0 +1,107 @@
+"""One sync connection: a message out, its replies in, before one deadline."""
+
+from __future__ import annotations
+
+import socket
+from time import monotonic
+from typing import Final, cast
+
+from hiredis import ProtocolError
+from redis import Connection
+from redis.exceptions import RedisError
+
+from continuum_upstash.effects import Replies
+from continuum_upstash.transports.failures import broken, too_late
+from continuum_upstash.transports.redis_errors import garbled, silent
+from continuum_upstash.transports.resp import INCOMPLETE, Replying
+
+_READ_SIZE: Final = 65536
+
+
+class Link:
+    """A connected redis-py connection, over whose socket we talk ourselves.
+
+    After an error it must not be used again: replies may still be on their way.
+
+    Attributes:
+        connection: its pool made it and takes it back.
+        heard_at: monotonic seconds of the last sign of life.
+    """
+
+    __slots__ = ("_buffer", "_label", "_replying", "_socket", "_timeout", "connection", "heard_at")
+
+    def __init__(self, connection: Connection, label: str, timeout: float) -> None:
+        self.connection = connection
+        self.heard_at = monotonic()
+        self._label = label
+        self._timeout = timeout
+        self._replying = Replying()
+        self._buffer = bytearray(_READ_SIZE)
+        self._socket = cast("socket.socket", connection._sock)  # noqa: SLF001 no public way to it
+
+    @property
+    def in_step(self) -> bool:
+        """Whether the server has neither hung up nor said what nobody asked for."""
+        try:
+            return not (self._replying.has_more() or self.connection.can_read())
+        except RedisError:
+            return False
+
+    @property
+    def outdated(self) -> bool:
+        return self._replying.outdated
+
+    def ask(self, message: bytes, count: int, deadline: float, sign_by: float) -> Replies:
+        """Return the `count` replies to a message.
+
+        Args:
+            message: whole commands.
+            count: how many replies they have.
+            deadline: monotonic seconds.
+            sign_by: monotonic seconds, until when a first byte must have come.
+
+        Raises:
+            ConnectionFailed: the connection broke; `unsent` if before the first byte went out.
+            DeadlineExceeded: the replies were not complete in time.
+        """
+        sent = 0
+        try:
+            while sent < len(message):
+                self._socket.settimeout(_left(deadline))
+                sent += self._socket.send(memoryview(message)[sent:])
+            return self._read(count, deadline, sign_by)
+        except TimeoutError as error:
+            raise too_late(self._label, self._timeout) from error
+        except OSError as error:
+            raise broken(self._label, error, unsent=not sent) from error
+        except ProtocolError as error:
+            raise garbled(self._label) from error
+
+    def _read(self, count: int, deadline: float, sign_by: float) -> Replies:
+        feed, next_reply = self._replying.feed, self._replying.next
+        replies: Replies = []
+        while len(replies) < count:
+            self._socket.settimeout(_left(sign_by))
+            try:
+                received = self._socket.recv_into(self._buffer)
+            except TimeoutError:
+                if sign_by < deadline:
+                    raise silent(self._label) from None
+                raise
+            if not received:
+                raise broken(self._label, None)
+            sign_by = deadline
+            feed(self._buffer, 0, received)
+            while (reply := next_reply()) is not INCOMPLETE:
+                replies.append(reply)
+        if len(replies) > count:
+            raise garbled(self._label)
+        self.heard_at = monotonic()
+        return replies
+
+
+def _left(deadline: float) -> float:
+    left = deadline - monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left
