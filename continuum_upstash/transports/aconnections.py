@@ -56,8 +56,8 @@ class Connection(asyncio.Protocol):
         """
         self.reusable = False
         self._deadline = deadline
-        if self._timer is None:
-            self._timer = self._loop.call_at(deadline, self._ring)
+        if self._timer is None or self._timer.when() > deadline:
+            self._set_timer()
         self._pending = self._loop.create_future()
         self._transport.write(data)
         try:
@@ -66,7 +66,8 @@ class Connection(asyncio.Protocol):
             self._pending = None
         self._used_at = self._loop.time()
         # An answer that comes before the request has left is a refusal to read the rest.
-        self.reusable = answer.reusable and not self._transport.get_write_buffer_size()
+        unwritten = self._transport.get_write_buffer_size()
+        self.reusable = answer.reusable and not unwritten and not self._transport.is_closing()
         return answer
 
     def abort(self) -> None:
@@ -108,12 +109,17 @@ class Connection(asyncio.Protocol):
         if not self.lost.done():
             self.lost.set_result(None)
 
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(self._deadline, self._ring)
+
     def _ring(self) -> None:
         self._timer = None
         if self._pending is None or self._pending.done():
             return
         if self._loop.time() < self._deadline:
-            self._timer = self._loop.call_at(self._deadline, self._ring)
+            self._set_timer()
         else:
             self._pending.set_exception(TimeoutError())
 
@@ -211,7 +217,7 @@ class Pool:
         for connection in idle:
             connection.abort()
         if idle:
-            await asyncio.wait([connection.lost for connection in idle])
+            await asyncio.wait([connection.lost for connection in idle], timeout=1.0)
 
     async def _turn(self, deadline: float) -> None:
         """Wait in line for a place."""

@@ -75,7 +75,7 @@ def _resp2(body: bytes, label: str) -> Reply:
 
 def _document(answer: Answer, label: str) -> Any:
     """Return the JSON that the REST API answers with, or raise what came instead of it."""
-    if answer.body[:1] not in {b"{", b"["}:
+    if not answer.body[:64].lstrip().startswith((b"{", b"[")):
         raise _stranger(answer, label)
     try:
         return _decode_json(answer.body.decode())
@@ -102,7 +102,7 @@ def _entries(document: list[Any], commands: Sequence[Command], label: str) -> Re
         raise _unreadable(label)
     try:
         return [_entry(entry, command) for entry, command in zip(document, commands, strict=True)]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise _unreadable(label) from error
 
 

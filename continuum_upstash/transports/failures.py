@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from ssl import SSLCertVerificationError
-
 from continuum_upstash.errors import ConnectionFailed, DeadlineExceeded
 
 
 def cannot_connect(label: str, error: OSError, seconds: float) -> ConnectionFailed:
     """Name what kept a connection from being made; nothing has been sent then."""
-    if isinstance(error, SSLCertVerificationError):
+    untrusted: str | None = getattr(error, "verify_message", None)  # some platforms lack ssl
+    if untrusted is not None:
         reason = (
-            f"its certificate is not trusted: {error.verify_message}. "
+            f"its certificate is not trusted: {untrusted}. "
             "Check the URL's host, or set CA_FILE to a private authority's certificate"
         )
     elif isinstance(error, TimeoutError):

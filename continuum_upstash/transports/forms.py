@@ -13,12 +13,12 @@ JSON cannot carry binary values, so several of them travel armoured: the codec r
 from __future__ import annotations
 
 import re
-from binascii import b2a_base64
 from collections.abc import Callable, Iterator
 from json.encoder import encode_basestring
 from typing import Final, Literal, NamedTuple, TypeAlias
 from urllib.parse import quote
 
+from continuum_upstash.codec import armour
 from continuum_upstash.effects import Argument, Batch, Command, Reply, Script
 from continuum_upstash.errors import NotSerializable, ReplyError
 
@@ -32,6 +32,7 @@ _MAX_TARGET: Final = 8 * 1024
 _UNTIDY: Final = re.compile(r"(?:^|/)\.{0,2}(?:/|$)").search
 
 _FLAGS: Final = frozenset({"NX", "XX", "GET", "KEEPTTL"})
+_EXPIRIES: Final = frozenset({"EX", "PX", "EXAT", "PXAT"})
 _COMPARISONS: Final = frozenset({"IFEQ", "IFNE", "IFDEQ", "IFDNE"})
 
 
@@ -81,13 +82,9 @@ def _word(argument: Argument) -> str:
         try:
             return encode_basestring(argument.decode())
         except UnicodeDecodeError:
-            return '"' + _armoured(argument) + '"'
+            return f'"{armour(argument)}"'  # base64 has nothing to escape
     # Numbers as text: a JSON number might be rounded on its way.
     return encode_basestring(_text(argument))
-
-
-def _armoured(value: bytes) -> str:
-    return "~" + b2a_base64(value, newline=False).decode()
 
 
 def _text(argument: str | int | Script) -> str:
@@ -98,7 +95,7 @@ def _text(argument: str | int | Script) -> str:
 
 def _with_body(command: Command) -> Request | None:
     """Return the form whose body is the command's value, where there is need and a way."""
-    at = 2 if command[0] == "SET" and len(command) > 2 else len(command) - 1
+    at = 2 if command[0] in {"SET", "set"} and len(command) > 2 else len(command) - 1
     value = command[at]
     if not isinstance(value, bytes) or (len(value) <= _MAX_TEXT and _is_text(value)):
         return None
@@ -136,23 +133,25 @@ def _query(options: Command) -> tuple[str | None, Callable[[Reply], Reply] | Non
     documented: so flags go in pairs, as in ``NX=GET``, and a lone one takes GET for company.
     """
     flags: list[str] = []
-    pairs: list[str] = []
+    pairs: dict[str, str] = {}
     words = iter(options)
     for option in words:
         name = str(option).upper()
         if name in _FLAGS:
             flags.append(name)
+        elif name in _EXPIRIES | _COMPARISONS and (value := next(words, None)) is not None:
+            pairs[name] = quote(value if isinstance(value, bytes) else _text(value))
         else:
-            value = next(words, "")
-            pairs.append(f"{name}={quote(value if isinstance(value, bytes) else _text(value))}")
+            return None, None
     restore = None
     if len(flags) % 2:
-        if "GET" in flags or any(pair.partition("=")[0] in _COMPARISONS for pair in pairs):
+        if "GET" in flags or _COMPARISONS & pairs.keys():
             return None, None
         restore = _plain_replies[flags[0]]
         flags.append("GET")
-    pairs += [f"{one}={other}" for one, other in zip(flags[::2], flags[1::2], strict=True)]
-    return ("?" + "&".join(pairs) if pairs else ""), restore
+    pairs |= zip(flags[::2], flags[1::2], strict=True)
+    query = "&".join([f"{name}={value}" for name, value in pairs.items()])
+    return ("?" + query if query else ""), restore
 
 
 def _of_nx(old: Reply) -> Reply:

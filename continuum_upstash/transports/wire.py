@@ -47,11 +47,17 @@ class Endpoint:
         self.url = config.rest_url
         self.host = parts.hostname or ""
         self.secure = parts.scheme == "https"
-        self.port = parts.port or (443 if self.secure else 80)
         self.label = config.label
         self._prefix = parts.path
         self._token = config.token
-        self._common = _common_headers(parts.netloc.rpartition("@")[2], config.telemetry)
+        try:
+            self.port = parts.port or (443 if self.secure else 80)
+            host = parts.netloc.rpartition("@")[2].encode("idna").decode()
+        except ValueError as error:
+            raise ConfigurationError(
+                f"The REST URL of {config.label} has no valid host and port."
+            ) from error
+        self._common = _common_headers(host, config.telemetry)
         self._rendered: tuple[str, dict[Form, bytes]] = ("", {})
 
     def render(self, request: Request, sync_token: bytes | None) -> bytes:
@@ -83,7 +89,7 @@ class Endpoint:
 
 
 def _common_headers(host: str, telemetry: bool) -> str:
-    lines = {"Host": host.encode("idna").decode(), "User-Agent": f"continuum-upstash/{__version__}"}
+    lines = {"Host": host, "User-Agent": f"continuum-upstash/{__version__}"}
     if telemetry:
         lines["Upstash-Telemetry-Sdk"] = f"continuum-upstash@v{__version__}"
         lines["Upstash-Telemetry-Runtime"] = f"python@v{platform.python_version()}"

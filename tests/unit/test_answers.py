@@ -1,0 +1,234 @@
+"""What an HTTP answer means."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from continuum_upstash.effects import Batch
+from continuum_upstash.errors import (
+    AuthenticationFailed,
+    ContinuumError,
+    NotPermitted,
+    QuotaExceeded,
+    ReplyError,
+    RequestTooLarge,
+    Unavailable,
+)
+from continuum_upstash.transports.answers import replies
+from continuum_upstash.transports.forms import request_for
+from continuum_upstash.transports.wire import Answer
+
+LABEL = "cache 'x' (rest, db.example)"
+GET = ("GET", "k")
+
+
+def read(body: bytes, *commands, status: int = 200, atomic: bool = False, **headers: str):
+    batch = Batch(commands or [GET], atomic=atomic)
+    named = {name.replace("_", "-").encode(): value.encode() for name, value in headers.items()}
+    answer = Answer(status, named, body, reusable=True)
+    return replies(answer, request_for(batch), batch.commands, LABEL)
+
+
+def read_many(*entries, commands=None):
+    return read(json.dumps(entries).encode(), *(commands or [GET] * len(entries)))
+
+
+@pytest.mark.parametrize(
+    ("body", "reply"),
+    [
+        (b"+OK\r\n", b"OK"),
+        (b"$3\r\n\x80\r\n\r\n", b"\x80\r\n"),
+        (b"$-1\r\n", None),
+        (b"*-1\r\n", None),
+        (b"$0\r\n\r\n", b""),
+        (b":9223372036854775807\r\n", 2**63 - 1),
+        (b"*3\r\n$1\r\na\r\n:1\r\n*1\r\n$-1\r\n", [b"a", 1, [None]]),
+    ],
+)
+def test_a_resp2_reply_is_taken_as_it_is(body, reply):
+    assert read(body) == [reply]
+
+
+def test_errors_stand_in_their_place_at_every_depth():
+    ((first, (second,)),) = read(b"*2\r\n-ERR a\r\n*1\r\n-WRONGTYPE b\r\n", ("EVAL", "x", 0))
+    assert (type(first), first.code) == (ReplyError, "ERR")
+    assert (type(second), second.code) == (ReplyError, "WRONGTYPE")
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"-ERR syntax error\r\n", 400),
+        (b'{"error":"ERR syntax error"}', 400),
+        (b'{"error":"ERR syntax error"}', 200),
+        (b' \n{"error":"ERR syntax error"}', 200),
+    ],
+)
+def test_a_single_commands_error_is_its_reply_whatever_the_status(body, status):
+    (error,) = read(body, status=status)
+    assert type(error) is ReplyError
+    assert str(error) == "ERR syntax error"
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("ERR max requests limit exceeded. Limit: 1, Usage: 1.", QuotaExceeded),
+        ("ERR max request size exceeded. Limit: 1 bytes, Actual: 2 bytes", RequestTooLarge),
+        ("NOPERM this user has no permissions to run the 'set' command", NotPermitted),
+    ],
+)
+@pytest.mark.parametrize("status", [200, 400, 413, 429])
+def test_a_refusal_of_one_command_is_its_reply(text, kind, status):
+    (error,) = read(json.dumps({"error": text}).encode(), status=status)
+    assert type(error) is kind
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"error":"WRONGPASS invalid or missing auth token."}',
+        b"-WRONGPASS invalid or missing auth token.\r\n",
+        b'{"error":"some new words"}',
+        b"<html>401</html>",
+        b"",
+    ],
+)
+@pytest.mark.parametrize("commands", [[GET], [GET, GET]])
+def test_a_refused_token_fails_the_batch(body, commands):
+    with pytest.raises(AuthenticationFailed):
+        read(body, *commands, status=401)
+
+
+@pytest.mark.parametrize("atomic", [False, True])
+def test_a_batch_that_is_refused_as_a_whole_fails_as_a_whole(atomic):
+    body = b'{"error":"ERR Command is not available: \'NOPE\'."}'
+    with pytest.raises(ReplyError, match="NOPE"):
+        read(body, GET, GET, status=400, atomic=atomic)
+
+
+def test_base64_is_undone_at_every_depth_and_nowhere_else():
+    word = b64encode(b"\xff").decode()
+    got = read_many(
+        {"result": "OK"},
+        {"result": "T0s="},
+        {"result": None},
+        {"result": 7},
+        {"result": [word, None, 3, ["OK", word], []]},
+        {"result": ""},
+        {"error": "ERR no"},
+    )
+    assert got[:6] == [b"OK", b"OK", None, 7, [b"\xff", None, 3, [b"OK", b"\xff"], []], b""]
+    assert str(got[6]) == "ERR no"
+
+
+@pytest.mark.parametrize("result", [2**60 + 1, str(2**60 + 1)])
+def test_a_counter_beyond_53_bits_is_exact_as_number_and_as_text(result):
+    entries = [{"result": result}, {"result": b64encode(b"9007199254740993").decode()}]
+    assert read_many(*entries, commands=[("INCRBY", "n", 1), GET]) == [
+        2**60 + 1,
+        b"9007199254740993",
+    ]
+
+
+def test_a_json_float_keeps_its_text():
+    assert read(b'[{"result":1.50},{"result":1e400}]', GET, GET) == [b"1.50", b"1e400"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[]",
+        b'[{"result":1}]',
+        b'[{"result":1},{"result":1},{"result":1}]',
+        b'[{"result":1},{}]',
+        b"[1,2]",
+        b'[{"result":1},{"result":{"a":1}}]',
+        b'[{"result":1},{"result":"not base64"}]',
+        b'[{"result":1},{"result":"YQ"}]',
+        '[{"result":1},{"result":"é"}]'.encode(),
+        b'[{"result":1},{"error":5}]',
+        b'[{"result":1}',
+        b"[" * 100_000,
+        b'[{"result":1},{"result":' + b"[" * 100_000 + b"]" * 100_000 + b"}]",
+        b'{"result":"OK"}',
+        b"\xff\xfe",
+    ],
+)
+def test_an_unreadable_pipeline_is_unavailable(body):
+    with pytest.raises(Unavailable):
+        read(body, GET, GET)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"$5\r\nabc\r\n",
+        b"$3\r\nabc",
+        b":12x\r\n",
+        b"+OK\r\n+OK\r\n",
+        b"+OK\r\nx",
+        b"*1\r\n",
+        b'{"result":"abc"}',
+        b"[1]",
+        b"{}",
+        b"{",
+        b"",
+        b"hello",
+    ],
+)
+def test_an_unreadable_reply_is_unavailable(body):
+    with pytest.raises(Unavailable):
+        read(body)
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+@pytest.mark.parametrize("commands", [[GET], [GET, GET]])
+@pytest.mark.parametrize("body", [b"<html>secret page</html>", b'{"error":"try later"}', b""])
+def test_a_server_in_trouble_is_unavailable_and_its_page_is_not_shown(status, commands, body):
+    with pytest.raises(Unavailable, match=rf"db\.example\): HTTP {status}") as caught:
+        read(body, *commands, status=status, retry_after="30")
+    assert "30 s" in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_redirect_is_an_error_that_names_the_other_host():
+    with pytest.raises(Unavailable, match=r"HTTP 301 points to other\.example"):
+        read(b"", status=301, location="https://user:secret@other.example/path?token=secret")
+
+
+def test_a_foreign_server_is_told_by_what_it_sends():
+    with pytest.raises(Unavailable, match="HTTP 200 with text/html instead of a reply"):
+        read(b"<html>", content_type="text/html")
+
+
+def test_a_request_that_a_proxy_finds_too_large_is_that():
+    with pytest.raises(RequestTooLarge):
+        read(b"<html>413</html>", status=413)
+
+
+def test_the_reply_to_a_flag_in_company_is_restored():
+    command = ("SET", "k", b"\x80", "NX")
+    assert read(b"$-1\r\n", command) == [b"OK"]
+    assert read(b"$1\r\nx\r\n", command) == [None]
+    assert read(b"-WRONGTYPE x\r\n", command, status=400) == [None]
+    assert read(b'{"error":"WRONGTYPE x"}', command, status=400) == [None]
+
+
+@given(
+    body=st.binary(max_size=60)
+    | st.sampled_from([b"+", b"$", b"*", b":", b"["]).flatmap(
+        lambda first: st.binary(max_size=20).map(lambda rest: first + rest)
+    ),
+    status=st.integers(200, 599),
+    many=st.booleans(),
+)
+def test_no_answer_raises_anything_but_our_errors(body, status, many):
+    with suppress(ContinuumError):
+        read(body, *([GET, GET] if many else [GET]), status=status)

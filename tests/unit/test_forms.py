@@ -1,0 +1,188 @@
+"""What a batch looks like as a request."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode
+from urllib.parse import parse_qsl, unquote_to_bytes, urlsplit
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from continuum_upstash.effects import Batch, Script
+from continuum_upstash.errors import NotSerializable, ReplyError
+from continuum_upstash.transports.forms import Request, request_for
+
+BINARY = b"\x80\x01\xff"
+LARGE = b"x" * 10_000
+
+
+def one(*command) -> Request:
+    return request_for(Batch([command]))
+
+
+def words(request: Request) -> list:
+    return json.loads(request.body)
+
+
+def test_a_command_of_text_is_a_json_array():
+    request = one("GET", ':1:clé\n"x"')
+    assert (request.form, request.target) == ("command", "/")
+    assert words(request) == ["GET", ':1:clé\n"x"']
+
+
+def test_numbers_travel_as_exact_text():
+    assert words(one("INCRBY", "n", 2**60 + 1)) == ["INCRBY", "n", str(2**60 + 1)]
+
+
+@pytest.mark.parametrize("value", [b"", b"42", "grüße".encode(), b'{"a": 1}', b"~YQ=="])
+def test_a_short_value_that_is_text_travels_as_text(value):
+    request = one("SET", "k", value, "PX", 100, "NX")
+    assert words(request) == ["SET", "k", value.decode(), "PX", "100", "NX"]
+
+
+@pytest.mark.parametrize("value", [BINARY, LARGE])
+@pytest.mark.parametrize(
+    ("command", "target"),
+    [
+        (("SET", "k"), "/SET/k"),
+        (("SET", ":1:user:7"), "/SET/:1:user:7"),
+        (("SET", "a b/c%?&#+é"), "/SET/a%20b%2Fc%25%3F%26%23%2B%C3%A9"),
+        (("PSETEX", "k", 100), "/PSETEX/k/100"),
+        (("HSET", "k", "field"), "/HSET/k/field"),
+        (("EVAL", Script("return 1", len), 1, "k"), "/EVAL/"),
+    ],
+)
+def test_a_binary_or_large_value_is_the_body(command, target, value):
+    request = one(*command, value)
+    assert request.form == "value"
+    assert request.target.startswith(target)
+    assert request.body == value
+
+
+@pytest.mark.parametrize(
+    ("options", "query"),
+    [
+        ((), {}),
+        (("PX", 1000), {"PX": "1000"}),
+        (("px", 1000), {"PX": "1000"}),
+        (("NX",), {"NX": "GET"}),
+        (("PX", 1000, "NX"), {"PX": "1000", "NX": "GET"}),
+        (("XX", "EX", 5), {"EX": "5", "XX": "GET"}),
+        (("KEEPTTL",), {"KEEPTTL": "GET"}),
+        (("XX", "KEEPTTL"), {"XX": "KEEPTTL"}),
+        (("NX", "GET"), {"NX": "GET"}),
+        (("IFEQ", b"\x80&="), {"IFEQ": "\udc80&="}),
+    ],
+)
+def test_the_options_of_set_follow_the_value_in_pairs_whose_order_does_not_matter(options, query):
+    request = one("SET", "k", BINARY, *options)
+    pairs = parse_qsl(urlsplit(request.target).query, errors="surrogateescape")
+    assert dict(pairs) == query
+    assert len(pairs) == len(query)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [("GET",), ("PX", 5, "GET"), ("IFEQ", "x", "KEEPTTL"), ("WHAT", 1), ("PX",), ("a\r\nb: c", 1)],
+)
+def test_options_that_no_query_can_carry_go_with_an_armoured_value(options):
+    request = one("SET", "k", BINARY, *options)
+    assert request.form == "command"
+    assert words(request)[2] == "~gAH/"
+    assert words(request)[3:] == [str(option) for option in options]
+
+
+def test_a_large_text_with_a_lone_flag_stays_json_since_the_old_value_would_come_back():
+    assert one("SET", "k", LARGE, "XX").form == "command"
+    assert one("SET", "k", LARGE, "PX", 5).form == "value"
+
+
+@pytest.mark.parametrize("key", ["", ".", "..", "a/../b", "a//b", "/a", "a/", "k" * 9000])
+def test_a_key_that_a_path_might_not_carry_goes_with_an_armoured_value(key):
+    request = one("SET", key, BINARY)
+    assert request.form == "command"
+    assert words(request) == ["SET", key, "~gAH/"]
+
+
+def test_two_binary_values_in_one_command_are_armoured():
+    request = one("MSET", "a", BINARY, "b", BINARY)
+    assert request.form == "command"
+    assert words(request) == ["MSET", "a", "~gAH/", "b", "~gAH/"]
+
+
+@pytest.mark.parametrize(("atomic", "target"), [(False, "/pipeline"), (True, "/multi-exec")])
+def test_several_commands_are_one_array_of_arrays(atomic, target):
+    commands = [("SET", "k", BINARY), ("SET", "k", b"text"), ("GET", "k")]
+    request = request_for(Batch(commands, atomic=atomic))
+    assert (request.form, request.target) == ("batch", target)
+    assert words(request) == [["SET", "k", "~gAH/"], ["SET", "k", "text"], ["GET", "k"]]
+
+
+def test_a_script_locks_its_keys_only():
+    assert words(one("EVAL", Script("return 1", len), 0))[1].startswith("#!lua flags=allow-key")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("GET", "\ud800"), ("SET", "\ud800", b"v"), ("SET", "\ud800", BINARY), ("X", "\udfff", "y")],
+)
+def test_a_lone_surrogate_is_refused_by_name_and_never_replaced(command):
+    with pytest.raises(NotSerializable, match="lone surrogate"):
+        one(*command)
+    with pytest.raises(NotSerializable, match="lone surrogate"):
+        request_for(Batch([command, ("PING",)]))
+
+
+WRONGTYPE = ReplyError("WRONGTYPE Operation against a key holding the wrong kind of value")
+OTHER = ReplyError("ERR syntax error")
+
+
+@pytest.mark.parametrize(
+    ("flag", "reply", "restored"),
+    [
+        ("NX", None, b"OK"),
+        ("NX", b"old", None),
+        ("NX", WRONGTYPE, None),
+        ("NX", OTHER, OTHER),
+        ("XX", None, None),
+        ("XX", b"old", b"OK"),
+        ("XX", OTHER, OTHER),
+        ("KEEPTTL", None, b"OK"),
+        ("KEEPTTL", b"old", b"OK"),
+        ("KEEPTTL", OTHER, OTHER),
+    ],
+)
+def test_the_reply_to_a_flag_in_company_is_restored_to_the_plain_one(flag, reply, restored):
+    restore = one("SET", "k", BINARY, flag).restore
+    assert restore is not None
+    assert restore(reply) == restored
+
+
+@pytest.mark.parametrize("options", [(), ("PX", 5), ("XX", "KEEPTTL"), ("NX", "GET")])
+def test_other_replies_need_no_restoring(options):
+    assert one("SET", "k", BINARY, *options).restore is None
+
+
+def arrived(request: Request) -> list[bytes]:
+    """What a server that takes the documentation at its word makes of a request."""
+    if request.form == "command":
+        return [word.encode() for word in json.loads(request.body)]
+    path, _, query = request.target.partition("?")
+    arguments = [unquote_to_bytes(part) for part in path.split("/")[1:]] + [request.body]
+    for pair in filter(None, query.split("&")):
+        arguments += [unquote_to_bytes(part) for part in pair.split("=")]
+    return arguments
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"]))
+
+
+@given(key=texts, value=st.binary(), px=st.none() | st.integers(1, 10**12))
+def test_every_key_and_value_arrives_as_it_is_or_armoured(key, value, px):
+    options = () if px is None else ("PX", px)
+    command, name, stored, *rest = arrived(one("SET", key, value, *options))
+    assert (command, name) == (b"SET", key.encode())
+    assert rest == [str(option).encode() for option in options]
+    assert stored == value or b64decode(stored[1:]) == value

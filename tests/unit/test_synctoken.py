@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+
+import pytest
+
+from continuum_upstash.transports import synctoken
+from continuum_upstash.transports.synctoken import Tokens
+
+DB = "https://db.example"
+
+
+@pytest.mark.parametrize(
+    ("tokens", "newest"),
+    [
+        ([b"5"], b"5"),
+        ([b"5", b"6"], b"6"),
+        ([b"9", b"a"], b"a"),
+        ([b"v", b"10"], b"10"),
+        ([b"10", b"v"], b"10"),
+        ([b"1a", b"19"], b"1a"),
+        ([b"5", None], b"5"),
+        ([b"5", b""], b"5"),
+    ],
+)
+def test_a_base_32_counter_never_turns_back(tokens, newest):
+    known = Tokens()
+    for token in tokens:
+        known.learn(DB, token)
+    assert known.get(DB) == newest
+
+
+@pytest.mark.parametrize("tokens", [[b"5", b"abc=="], [b"abc==", b"5"], [b"zz", b"yy"]])
+def test_of_tokens_in_an_unknown_form_the_last_one_counts(tokens):
+    known = Tokens()
+    for token in tokens:
+        known.learn(DB, token)
+    assert known.get(DB) == tokens[-1]
+
+
+def test_a_token_that_no_header_should_be_is_ignored():
+    known = Tokens()
+    known.learn(DB, b"7" * 2000)
+    assert known.get(DB) is None
+
+
+def test_databases_have_tokens_of_their_own():
+    known = Tokens()
+    known.learn(DB, b"5")
+    assert known.get("https://other.example") is None
+
+
+def test_merging_keeps_the_newest_of_each_database():
+    ours, theirs = Tokens(), Tokens()
+    ours.learn(DB, b"5")
+    ours.learn("a", b"9")
+    theirs.learn(DB, b"4")
+    theirs.learn("b", b"1")
+    ours.merge(theirs)
+    assert [ours.get(name) for name in (DB, "a", "b")] == [b"5", b"9", b"1"]
+
+
+def test_a_context_has_one_set_of_tokens_and_contexts_do_not_share():
+    def twice():
+        return synctoken.current() is synctoken.current(), synctoken.current()
+
+    same, first = contextvars.Context().run(twice)
+    _, second = contextvars.Context().run(twice)
+    assert same
+    assert first is not second
+
+
+async def test_tasks_share_the_tokens_of_the_request_that_started_them():
+    mine = synctoken.current()
+
+    async def subtask():
+        synctoken.current().learn(DB, b"7")
+
+    await asyncio.gather(subtask(), subtask())
+    assert mine.get(DB) == b"7"
+
+
+def test_a_request_for_several_contexts_uses_their_joined_tokens_and_leaves_no_trace():
+    joined = Tokens()
+    before = synctoken.current()
+    with synctoken.using(joined):
+        assert synctoken.current() is joined
+    assert synctoken.current() is before
+
+
+def test_threads_that_share_tokens_never_turn_them_back():
+    known = Tokens()
+    newest = b"vvvv"
+
+    def learn(start):
+        for number in range(start, 4000, 4):
+            known.learn(DB, b"%04d" % number)
+        known.learn(DB, newest)
+
+    threads = [threading.Thread(target=learn, args=(start,)) for start in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert known.get(DB) == newest

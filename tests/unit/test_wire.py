@@ -1,0 +1,232 @@
+"""HTTP as bytes: no sockets here."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from continuum_upstash.config import Config
+from continuum_upstash.credentials import Secret
+from continuum_upstash.errors import ConfigurationError, ConnectionFailed, RequestTooLarge
+from continuum_upstash.transports import wire
+from continuum_upstash.transports.forms import Request
+from continuum_upstash.transports.wire import Answer, AnswerReader, Endpoint
+
+SIZED = b"HTTP/1.1 200 OK\r\nContent-Type: text/x\r\nContent-Length: 5\r\n\r\nhello"
+CHUNKED = (
+    b"HTTP/1.1 200 OK\r\ntransfer-encoding: CHUNKED\r\ncontent-TYPE: text/x\r\n\r\n"
+    b"2\r\nhe\r\n3;ext=1\r\nllo\r\n0\r\nTrailer: t\r\n\r\n"
+)
+AFTER_HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n" + SIZED
+LAST = SIZED.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+OLD = SIZED.replace(b"HTTP/1.1", b"HTTP/1.0")
+OLD_KEPT = OLD.replace(b"\r\n\r\n", b"\r\nConnection: keep-alive\r\n\r\n")
+
+
+def read(*parts: bytes) -> list[Answer | None]:
+    reader = AnswerReader("cache 'x'")
+    return [reader.feed(part) for part in parts]
+
+
+@pytest.mark.parametrize(
+    ("stream", "reusable"),
+    [
+        (SIZED, True),
+        (CHUNKED, True),
+        (AFTER_HINTS, True),
+        (LAST, False),
+        (OLD, False),
+        (OLD_KEPT, True),
+    ],
+)
+def test_an_answer_is_found_however_it_is_cut(stream, reusable):
+    for cut in range(1, len(stream)):
+        first, last = read(stream[:cut], stream[cut:])
+        assert first is None
+        assert last is not None
+        assert (last.status, last.body, last.reusable) == (200, b"hello", reusable)
+        assert last.headers[b"content-type"] == b"text/x"
+
+
+@pytest.mark.parametrize("stream", [SIZED, CHUNKED, AFTER_HINTS])
+def test_an_answer_that_dribbles_in_is_the_same(stream):
+    *nothing, last = read(*[bytes([byte]) for byte in stream])
+    assert set(nothing) == {None}
+    assert last is not None
+    assert last.body == b"hello"
+
+
+@given(bodies=st.lists(st.binary(max_size=50), min_size=1, max_size=5), chunked=st.booleans())
+def test_answers_follow_each_other_on_one_connection(bodies, chunked):
+    reader = AnswerReader("cache 'x'")
+    for number, body in enumerate(bodies):
+        if chunked:
+            parts = b"".join(b"1\r\n%c\r\n" % byte for byte in body)
+            stream = b"Transfer-Encoding: chunked\r\n\r\n%b0\r\n\r\n" % parts
+        else:
+            stream = b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
+        answer = reader.feed(b"HTTP/1.1 200 OK\r\nN: %d\r\n%b" % (number, stream))
+        assert answer is not None
+        assert (answer.body, answer.headers[b"n"], answer.reusable) == (body, b"%d" % number, True)
+
+
+def test_an_answer_without_body_is_complete():
+    (answer,) = read(b"HTTP/1.1 204 No Content\r\n\r\n")
+    assert answer == Answer(204, {}, b"", reusable=True)
+
+
+@pytest.mark.parametrize("version", [b"1.0", b"1.1"])
+def test_an_answer_without_a_length_ends_with_the_connection(version):
+    reader = AnswerReader("cache 'x'")
+    assert reader.feed(b"HTTP/%b 200 OK\r\nContent-Type: t\r\n\r\nhel" % version) is None
+    assert reader.feed(b"lo") is None
+    answer = reader.end()
+    assert answer is not None
+    assert (answer.body, answer.reusable) == (b"hello", False)
+
+
+@pytest.mark.parametrize("stream", [b"", SIZED[:10], SIZED[:-1], CHUNKED[:-3]])
+def test_the_end_of_the_connection_completes_nothing_else(stream):
+    reader = AnswerReader("cache 'x'")
+    reader.feed(stream)
+    assert reader.end() is None
+
+
+@pytest.mark.parametrize("surplus", [b"X", SIZED, b"HTTP/1.1 200", b"\x00"])
+@pytest.mark.parametrize("stream", [SIZED, CHUNKED, LAST])
+def test_a_connection_with_surplus_bytes_is_not_reused_and_the_answer_stays_itself(stream, surplus):
+    (answer,) = read(stream + surplus)
+    assert answer is not None
+    assert (answer.body, answer.reusable) == (b"hello", False)
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        b"garbage",
+        b"<html>502</html>",
+        b"HTTP/2 200\r\n\r\n",
+        b"HTTP/1.1 abc\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nabc",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\nab",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"HTTP/1.1 200 OK\r\nA: b\x00c\r\n\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\nzz",
+    ],
+)
+def test_what_is_not_http_fails_and_says_so(stream):
+    with pytest.raises(ConnectionFailed, match=r"cache 'x': the answer is not HTTP/1\.1"):
+        read(stream)
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_raise_anything_but_our_error(stream):
+    with suppress(ConnectionFailed):
+        read(stream, stream)
+
+
+def test_endless_headers_are_cut_off():
+    header = b"X: " + b"y" * 1000 + b"\r\n"
+    with pytest.raises(ConnectionFailed, match="headers never end"):
+        read(b"HTTP/1.1 200 OK\r\n", *[header] * 100)
+
+
+@pytest.mark.parametrize("framing", [b"Content-Length: 100000", b"Transfer-Encoding: chunked"])
+def test_an_answer_that_is_too_large_is_cut_off(framing, monkeypatch):
+    monkeypatch.setattr(wire, "MAX_ANSWER_BYTES", 1000)
+    chunk = b"64\r\n" + b"x" * 100 + b"\r\n"
+    with pytest.raises(RequestTooLarge):
+        read(b"HTTP/1.1 200 OK\r\n" + framing + b"\r\n\r\n", *[chunk] * 11)
+
+
+def endpoint(url: str = "https://db.example", token="secret", **settings) -> Endpoint:
+    return Endpoint(Config(mode="rest", rest_url=url, token=Secret(token), **settings))
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "port", "secure", "header"),
+    [
+        ("https://db.upstash.io", "db.upstash.io", 443, True, b"db.upstash.io"),
+        ("http://localhost:8079", "localhost", 8079, False, b"localhost:8079"),
+        ("http://[::1]:8079", "::1", 8079, False, b"[::1]:8079"),
+        ("https://bücher.example", "bücher.example", 443, True, b"xn--bcher-kva.example"),
+        ("https://u:p@db.example", "db.example", 443, True, b"db.example"),
+    ],
+)
+def test_an_endpoint_knows_where_to_connect(url, host, port, secure, header):
+    found = endpoint(url)
+    assert (found.host, found.port, found.secure) == (host, port, secure)
+    assert b"\r\nHost: %b\r\n" % header in found.render(Request("command", "/", b"[]"), None)
+
+
+def test_a_request_is_one_piece():
+    head, _, body = endpoint().render(Request("command", "/", b"[1]"), b"5f").partition(b"\r\n\r\n")
+    line, *headers = head.decode().split("\r\n")
+    assert line == "POST / HTTP/1.1"
+    assert body == b"[1]"
+    assert {"Authorization: Bearer secret", "Content-Length: 3"} < set(headers)
+    assert "Upstash-Sync-Token: 5f" in headers
+
+
+@pytest.mark.parametrize(
+    ("form", "has", "lacks"),
+    [
+        ("command", b"Upstash-Response-Format: resp2", b"Upstash-Encoding"),
+        ("value", b"Upstash-Response-Format: resp2", b"application/json"),
+        ("batch", b"Upstash-Encoding: base64", b"Upstash-Response-Format"),
+    ],
+)
+def test_each_form_asks_for_the_replies_it_can_read(form, has, lacks):
+    rendered = endpoint().render(Request(form, "/x", b""), None)
+    assert has in rendered
+    assert lacks not in rendered
+    assert b"Upstash-Sync-Token" not in rendered
+
+
+def test_the_path_of_the_url_precedes_every_target():
+    rendered = endpoint("https://proxy.example/redis").render(
+        Request("batch", "/pipeline", b""), None
+    )
+    assert rendered.startswith(b"POST /redis/pipeline HTTP/1.1\r\n")
+
+
+def test_a_rotating_token_is_asked_for_each_time():
+    tokens = iter(["first", "second"])
+    found = endpoint(token=lambda: next(tokens))
+    request = Request("command", "/", b"")
+    assert b"Bearer first\r\n" in found.render(request, None)
+    assert b"Bearer second\r\n" in found.render(request, None)
+
+
+@pytest.mark.parametrize("token", ["a\r\nX: y", "ключ", "a\x00"])
+def test_a_token_that_is_no_header_value_is_refused_without_being_shown(token):
+    with pytest.raises(ConfigurationError) as caught:
+        endpoint(token=lambda: token).render(Request("command", "/", b""), None)
+    assert token not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["https://db.example:port", "https://" + "x" * 70, "https://a..b"])
+def test_a_host_that_is_none_is_a_configuration_error(url):
+    with pytest.raises(ConfigurationError, match="no valid host"):
+        endpoint(url)
+
+
+def test_telemetry_is_sent_only_when_wanted(monkeypatch):
+    monkeypatch.setenv("VERCEL", "1")
+    request = Request("command", "/", b"")
+    assert b"Telemetry" not in endpoint().render(request, None)
+    rendered = endpoint(telemetry=True).render(request, None)
+    assert b"Upstash-Telemetry-Sdk: continuum-upstash@v" in rendered
+    assert b"Upstash-Telemetry-Runtime: python@v3" in rendered
+    assert b"Upstash-Telemetry-Platform: vercel" in rendered
+
+
+def test_another_client_gets_the_same_headers_but_those_it_makes_itself():
+    headers = dict(endpoint().headers("batch"))
+    assert headers["Authorization"] == "Bearer secret"
+    assert headers["Upstash-Encoding"] == "base64"
+    assert not {"Host", "Content-Length"} & headers.keys()
