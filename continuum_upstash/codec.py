@@ -31,6 +31,7 @@ from continuum_upstash.json_text import MAX_INT_BITS, read_json, write_json
 from continuum_upstash.packing import Packing
 from continuum_upstash.pickling import SignedPickle
 
+_FIRST_UTF8_LEAD, _LAST_UTF8_LEAD = 0xC2, 0xF4  # of characters beyond ASCII (RFC 3629)
 _COMPRESSED, _PICKLE, _ARMOUR = b"\x01", b"\x02", b"~"
 
 _is_int = re.compile(rb"0|-?[1-9][0-9]{0,639}").fullmatch
@@ -140,7 +141,9 @@ class Codec:
             packed = self._packing.pack(value)
         except NotPackable as exc:
             return self._write_pickle(value, exc)
-        return packed if _as_text(packed) is None else _unlike_text(packed)
+        if packed[0] < _FIRST_UTF8_LEAD or _as_text(packed) is None:
+            return packed
+        return _unlike_text(packed)
 
     def _write_pickle(self, value: object, reason: NotPackable) -> bytes:
         if self._pickle is None:
@@ -161,7 +164,7 @@ class Codec:
             readers[lead] = _read_json_text
         for lead in range(0x80, 0x100):
             readers[lead] = self._packing.unpack
-        for lead in range(0xC2, 0xF5):
+        for lead in range(_FIRST_UTF8_LEAD, _LAST_UTF8_LEAD + 1):
             readers[lead] = self._read_text_or_packed
         readers[_COMPRESSED[0]] = self._read_compressed
         readers[_PICKLE[0]] = self._read_pickle
@@ -211,7 +214,7 @@ def _base64(data: bytes) -> bytes:
 
 def _as_text(data: bytes) -> str | None:
     """Return what a client that stores strings bare means by bytes that msgpack might mean, too."""
-    if len(data) < 2 or data[0] < 0xC2 or data[1] & 0xC0 != 0x80:
+    if len(data) < 2 or data[1] & 0xC0 != 0x80:
         return None
     try:
         return data.decode()

@@ -68,15 +68,16 @@ else:
             zstandard = self._module
             try:
                 # The header decides how much memory is taken, and whoever wrote it is unknown.
-                size = zstandard.frame_content_size(frame)
-                _check_size(None if size < 0 else size, limit)
+                size = zstandard.frame_content_size(frame)  # -1: not stated
+                _check_size(max(size, 0), limit)
                 return self._decompressor.decompress(frame, allow_extra_data=False)
             except zstandard.ZstdError as damage:
                 raise ValueError(str(damage)) from damage
 
 
 def _check_size(size: int | None, limit: int) -> None:
-    if size is None:
+    # Nothing empty is ever deflated; zstandard takes a stated 0 for an empty frame unseen.
+    if not size:
         raise ValueError("a zstd frame that does not state its size")
     if size > limit:
         raise ValueError(f"{size} bytes inflated, the limit is {limit}")

@@ -65,34 +65,34 @@ def _write_moment(value: datetime | time) -> bytes:
     zone, name = value.tzinfo, _zone_name(value.tzinfo)
     # The zone, not the offset it had when written, is what a ZoneInfo value means.
     iso = value.replace(tzinfo=None).isoformat() if type(zone) is ZoneInfo else value.isoformat()
-    if name:
+    if name is not None:
         iso = f"{iso} {value.fold} {name}"
     elif value.fold:
         iso = f"{iso} {value.fold}"
     return iso.encode("utf-8", "surrogatepass")
 
 
-def _zone_name(zone: tzinfo | None) -> str:
+def _zone_name(zone: tzinfo | None) -> str | None:
     if zone is None:
-        return ""
+        return None
     if type(zone) is ZoneInfo and zone.key:
         return zone.key
-    if type(zone) is timezone:
+    # fromisoformat takes an offset of less than a second for UTC (CPython 3.11 to 3.13).
+    if type(zone) is timezone and not zone.utcoffset(None).microseconds:
         name = zone.tzname(None)
-        return "" if name == timezone(zone.utcoffset(None)).tzname(None) else name
+        return None if name == timezone(zone.utcoffset(None)).tzname(None) else name
     raise NotPackable(f"a datetime or time whose tzinfo is a {type(zone).__qualname__}")
 
 
 def _read_moment(kind: type[datetime | time], payload: bytes) -> datetime | time:
-    iso, _, rest = payload.decode("utf-8", "surrogatepass").partition(" ")
-    fold, _, name = rest.partition(" ")
+    iso, *rest = payload.decode("utf-8", "surrogatepass").split(" ", 2)
     value = kind.fromisoformat(iso)
-    if fold:
-        value = value.replace(fold=int(fold))
-    if not name:
+    if rest:
+        value = value.replace(fold=int(rest[0]))
+    if len(rest) < 2:
         return value
     offset = value.utcoffset()
-    zone = ZoneInfo(name) if offset is None else timezone(offset, name)
+    zone = ZoneInfo(rest[1]) if offset is None else timezone(offset, rest[1])
     return value.replace(tzinfo=zone)
 
 

@@ -1,0 +1,390 @@
+"""The stored form of each kind of value, byte by byte."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from base64 import b64encode
+from collections import OrderedDict
+from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
+from decimal import Decimal
+from enum import IntEnum
+from threading import Lock
+from typing import NamedTuple
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import msgpack
+import pytest
+
+from continuum_upstash.codec import Codec, Undecodable, armour
+from continuum_upstash.errors import ConfigurationError, NotSerializable
+from continuum_upstash.ext_types import ExtType, ProxyType
+
+KEY = b"a key for the tests, 32 bytes at least"
+
+
+class Point(NamedTuple):
+    x: int
+    y: int
+
+
+class Size(IntEnum):
+    LARGE = 3
+
+
+class Money:
+    def __init__(self, amount):
+        self.amount = amount
+
+    def __eq__(self, other):
+        return type(other) is Money and other.amount == self.amount
+
+    __hash__ = None
+
+
+def test_the_import_brings_in_neither_django_nor_zstd():
+    modules = "import sys, continuum_upstash.codec; print(*sys.modules)"
+    out = subprocess.run(
+        [sys.executable, "-c", modules], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert "continuum_upstash.codec" in out
+    assert not {"django", "zstandard", "compression.zstd"} & set(out)
+
+
+# What stands here is stored in databases: a change to it makes values unreadable.
+STORED = [
+    (0, b"0"),
+    (-17, b"-17"),
+    (2**64, b"18446744073709551616"),
+    (None, b"\xc0"),
+    (False, b"\xc2"),
+    (True, b"\xc3"),
+    (1.5, b"\xcb\x3f\xf8\0\0\0\0\0\0"),
+    ("", b"\xa0"),
+    ("12", b"\xa212"),
+    ("~é", b"\xa3~\xc3\xa9"),
+    ("\ud800", b"\xa3\xed\xa0\x80"),
+    (b"\0", b"\xc4\x01\0"),
+    ([1, "a"], b"\x92\x01\xa1a"),
+    ({"a": None, 2: b""}, b"\x82\xa1a\xc0\x02\xc4\0"),
+    ((), b"\x91\xc7\0\x01"),
+    ((1,), b"\x92\xc7\0\x01\x01"),
+    ({1}, b"\x92\xc7\0\x02\x01"),
+    (frozenset({1}), b"\x92\xc7\0\x03\x01"),
+    ([2**64], b"\x91\xc7\x09\x0a\x01\0\0\0\0\0\0\0\0"),
+    (datetime(2026, 1, 2, 3, 4, 5, 6), b"\xc7\x1a\x0b2026-01-02T03:04:05.000006"),  # noqa: DTZ001  # naive on purpose
+    (datetime(2026, 1, 2, fold=1), b"\xc7\x15\x0b2026-01-02T00:00:00 1"),  # noqa: DTZ001  # naive on purpose
+    (datetime(2026, 1, 2, tzinfo=UTC), b"\xc7\x19\x0b2026-01-02T00:00:00+00:00"),
+    (
+        datetime(2026, 1, 2, tzinfo=timezone(timedelta(hours=2), "Mars")),
+        b"\xc7\x20\x0b2026-01-02T00:00:00+02:00 0 Mars",
+    ),
+    (
+        datetime(2026, 10, 25, 2, 30, fold=1, tzinfo=ZoneInfo("Europe/Paris")),
+        b"\xc7\x22\x0b2026-10-25T02:30:00 1 Europe/Paris",
+    ),
+    (date(2026, 1, 2), b"\xc7\x0a\x0c2026-01-02"),
+    (time(1, 2, 3), b"\xd7\x0d01:02:03"),
+    (time(1, 2, tzinfo=ZoneInfo("Asia/Tokyo")), b"\xc7\x15\x0d01:02:00 0 Asia/Tokyo"),
+    (timedelta(microseconds=-2), b"\xd4\x0e\xfe"),
+    (Decimal("-0.10"), b"\xc7\x05\x0f-0.10"),
+    (UUID(int=258), b"\xd8\x10" + bytes(14) + b"\x01\x02"),
+]
+
+
+@pytest.mark.parametrize(("value", "stored"), STORED, ids=lambda each: repr(each)[:40])
+def test_a_value_is_stored_as_documented_and_comes_back(value, stored):
+    codec = Codec()
+    assert codec.encode(value) == stored
+    back = codec.decode(stored)
+    assert (type(back), repr(back)) == (type(value), repr(value))
+
+
+@pytest.mark.parametrize("digits", [639, 641, 5_000])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_an_int_of_any_length_comes_back(digits, sign):
+    value = sign * (10**digits - 1)
+    data = Codec().encode(value)
+    assert data.lstrip(b"-").isdigit() == (digits < 640)
+    assert Codec().decode(data) == value
+
+
+@pytest.mark.parametrize(
+    "value", [b"x" * 150, "x" * 150, "é" * 70, -0.0, "x" * 0x9000, b"x" * 0x9000, [1] * 0x9000]
+)
+def test_what_would_pass_for_the_text_of_another_client_is_stored_differently(value):
+    assert msgpack.packb(value).decode()  # msgpack's shortest form is valid UTF-8
+    stored = Codec().encode(value)
+    back = Codec().decode(stored)
+    assert stored != msgpack.packb(value)
+    assert (type(back), repr(back)) == (type(value), repr(value))
+
+
+@pytest.mark.parametrize(
+    ("data", "value"),
+    [
+        (b"", ""),
+        (b"hello", "hello"),
+        (b"  padded", "  padded"),
+        (b"\n{}", "\n{}"),
+        ("é".encode(), "é"),
+        ("Д".encode(), "Д"),  # as msgpack: the int -108
+        ("ʀabc".encode(), "ʀabc"),  # as msgpack: a float
+        ("日本".encode(), "日本"),
+        ("😀".encode(), "😀"),
+        (b"0123", "0123"),
+        (b"-", "-"),
+        (b"-0", "-0"),
+        (b"+1", "+1"),
+        (b"1_000", "1_000"),
+        (b"1\n", "1\n"),
+        ("1٢".encode(), "1٢"),
+        (b"9" * 641, "9" * 641),
+        (b"1.5", 1.5),
+        (b"-0.0", -0.0),
+        (b"5e-324", 5e-324),
+        (b"1e+400", "1e+400"),
+        (b"1.10", "1.10"),
+        (b"12e5", "12e5"),
+        (b"2026-01-02", "2026-01-02"),
+        (b"true", True),
+        (b"null", None),
+        (b"trueish", "trueish"),
+        (b'{"a":[1,2.0,"\\u00e9"]}', {"a": [1, 2.0, "é"]}),
+        (b"[1,", "[1,"),
+        (b"[NaN]", "[NaN]"),
+        (b"[" + b"9" * 641 + b"]", "[" + "9" * 641 + "]"),
+        (b"~", "~"),
+        (b"~/.profile", "~/.profile"),
+        (b"~" + b64encode(b"abc"), "~YWJj"),  # armour is for what is binary
+        (b"~" + b64encode(b"\xc1"), "~wQ=="),  # not msgpack
+    ],
+    ids=repr,
+)
+def test_what_other_clients_store_is_read_as_they_meant_it(data, value):
+    back = Codec().decode(data)
+    assert (type(back), repr(back)) == (type(value), repr(value))
+
+
+@pytest.mark.parametrize("value", [5, "text", [1, (2,)], -0.0, "x" * 999, Money(5)], ids=repr)
+def test_armour_is_text_that_decodes_to_the_same_value(value):
+    codec = Codec(pickle_keys=(KEY,), compress_min_bytes=500)
+    text = armour(codec.encode(value))
+    back = codec.decode(text.encode())
+    assert (type(back), back) == (type(value), value)
+
+
+def test_armour_leaves_text_as_it_is():
+    assert armour(b'{"a":1}') == '{"a":1}'
+    assert armour(b"\xc0") == "~wA=="
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Money(5),
+        [{"price": Money(5)}],
+        Size.LARGE,
+        Point(1, 2),
+        OrderedDict(a=1),
+        bytearray(b"x"),
+        [(1, {"k": bytearray(b"x" * 300)})],
+        range(3),
+        1j,
+        time(1, tzinfo=timezone(timedelta(microseconds=1))),
+    ],
+    ids=repr,
+)
+def test_what_msgpack_would_lose_or_change_becomes_a_signed_pickle(value):
+    codec = Codec(pickle_keys=(KEY,))
+    data = codec.encode(value)
+    back = codec.decode(data)
+    assert data[:1] == b"\x02"
+    assert (type(back), back) == (type(value), value)
+
+
+class Elsewhere(tzinfo):
+    def utcoffset(self, _when):
+        return timedelta(hours=9)
+
+
+def test_a_tzinfo_of_another_library_comes_back_by_pickle():
+    codec = Codec(pickle_keys=(KEY,))
+    moment = datetime(2026, 1, 2, tzinfo=Elsewhere())
+    back = codec.decode(codec.encode([moment]))[0]
+    assert (back, type(back.tzinfo)) == (moment, Elsewhere)
+
+
+def test_a_cycle_is_kept_by_pickle():
+    codec = Codec(pickle_keys=(KEY,))
+    cycle = []
+    cycle.append(cycle)
+    back = codec.decode(codec.encode(cycle))
+    assert back[0] is back
+
+
+@pytest.mark.parametrize("wrap", [lambda v: [v], lambda v: (v,), lambda v: {"k": v}])
+def test_the_greatest_depth_that_is_written_can_be_read(wrap):
+    value = None
+    for _ in range(1024):
+        value = wrap(value)
+    data = Codec().encode(value)
+    assert Codec().encode(Codec().decode(data)) == data
+    with pytest.raises(NotSerializable, match="recursion"):
+        Codec().encode(wrap(value))
+
+
+def test_bottomless_depth_is_refused_even_with_pickle():
+    value = None
+    for _ in range(100_000):
+        value = [value]
+    with pytest.raises(NotSerializable):
+        Codec(pickle_keys=(KEY,)).encode(value)
+    while value:  # or taking it apart would recurse
+        value = value.pop()
+
+
+@pytest.mark.parametrize("value", [Money(5), Size.LARGE, [bytearray(b"x")]], ids=repr)
+def test_without_keys_no_pickle_is_written(value):
+    with pytest.raises(NotSerializable):
+        Codec().encode(value)
+
+
+def test_the_refusal_names_the_type_and_says_what_to_do():
+    with pytest.raises(
+        NotSerializable, match=r"A dict cannot be stored.*a .*\.Money.*\"PICKLE\"\] = \"signed\""
+    ):
+        Codec().encode({"a": [Money(5)]})
+
+
+@pytest.mark.parametrize("value", [lambda: 1, Lock(), (n for n in "ab"), memoryview(b"x")])
+def test_what_cannot_be_pickled_is_refused(value):
+    with pytest.raises(NotSerializable, match="cannot be stored"):
+        Codec(pickle_keys=(KEY,)).encode([value])
+
+
+def test_an_error_of_the_values_own_code_passes_through():
+    class DatabaseIsElsewhere(Exception):
+        pass
+
+    class Lazy:
+        def __reduce__(self):
+            raise DatabaseIsElsewhere
+
+    with pytest.raises(DatabaseIsElsewhere):
+        Codec(pickle_keys=(KEY,)).encode(Lazy())
+
+
+class TestSignature:
+    codec = Codec(pickle_keys=(KEY,))
+    data = codec.encode(Money(5))
+
+    @pytest.mark.parametrize("position", [1, 16, 32, 33, -1])
+    def test_a_changed_byte_anywhere_makes_it_undecodable(self, position):
+        data = bytearray(self.data)
+        data[position] ^= 1
+        with pytest.raises(Undecodable, match="BadSignature"):
+            self.codec.decode(bytes(data))
+
+    @pytest.mark.parametrize("length", range(1, 40, 6))
+    def test_a_cut_value_is_undecodable(self, length):
+        with pytest.raises(Undecodable, match="BadSignature"):
+            self.codec.decode(self.data[:length])
+
+    def test_a_former_key_still_verifies_and_the_first_signs(self):
+        rotated = Codec(pickle_keys=(b"the new key", KEY))
+        assert rotated.decode(self.data) == Money(5)
+        with pytest.raises(Undecodable):
+            self.codec.decode(rotated.encode(Money(5)))
+
+    def test_a_key_that_is_no_longer_listed_does_not_verify(self):
+        with pytest.raises(Undecodable):
+            Codec(pickle_keys=(b"the new key",)).decode(self.data)
+
+    def test_without_keys_it_is_not_even_looked_at(self):
+        with pytest.raises(Undecodable):
+            Codec().decode(self.data)
+
+    def test_in_armour_it_is_undecodable_rather_than_text(self):
+        with pytest.raises(Undecodable):
+            Codec().decode(armour(self.data).encode())
+
+    def test_an_empty_key_is_refused(self):
+        with pytest.raises(ConfigurationError, match="SECRET_KEY"):
+            Codec(pickle_keys=(KEY, b""))
+
+    def test_an_object_whose_class_is_gone_is_undecodable(self, monkeypatch):
+        monkeypatch.delattr(sys.modules[__name__], "Money")
+        with pytest.raises(Undecodable):
+            self.codec.decode(self.data)
+
+
+def test_compression_is_from_its_threshold_on():
+    codec = Codec(compress_min_bytes=1000)
+    assert codec.encode("x" * 990)[:1] == b"\xda"
+    data = codec.encode("x" * 1000)
+    assert data[:1] == b"\x01"
+    assert codec.decode(data) == "x" * 1000
+    assert Codec().decode(data) == "x" * 1000
+
+
+def test_compression_holds_a_signed_pickle_too():
+    codec = Codec(pickle_keys=(KEY,), compress_min_bytes=100)
+    data = codec.encode(Money("x" * 1000))
+    assert data[:1] == b"\x01"
+    assert codec.decode(data) == Money("x" * 1000)
+
+
+def test_what_would_be_too_large_to_inflate_is_not_compressed():
+    codec = Codec(compress_min_bytes=100, max_decoded_bytes=1000)
+    assert codec.encode("x" * 2000)[:1] == b"\xda"
+    assert codec.decode(codec.encode("x" * 2000)) == "x" * 2000
+
+
+class Meters(float):
+    pass
+
+
+METERS = ExtType(40, Meters, lambda meters: str(float(meters)).encode(), Meters)
+
+
+def test_a_type_handed_in_is_stored_and_comes_back():
+    codec = Codec(ext=(METERS,))
+    back = codec.decode(codec.encode({Meters(5): (Meters(6),)}))
+    assert back == {5.0: (6.0,)}
+    assert {type(key) for key in back} == {Meters}
+    assert type(back[5.0][0]) is Meters
+
+
+@pytest.mark.parametrize("serializer", ["msgpack", "json"])
+def test_a_proxy_is_stored_as_what_it_stands_for(serializer):
+    class Later:
+        pass
+
+    codec = Codec(serializer=serializer, ext=(ProxyType(Later, lambda _: "now"),))
+    assert codec.decode(codec.encode([Later(), {"a": Later()}])) == ["now", {"a": "now"}]
+    assert codec.decode(codec.encode(Later())) == "now"
+
+
+def test_a_proxy_may_stand_for_a_type_that_msgpack_lacks_or_for_another_proxy():
+    class Later:
+        def __init__(self, result):
+            self.result = result
+
+    codec = Codec(ext=(ProxyType(Later, lambda later: later.result),))
+    assert codec.decode(codec.encode(Later(Later((1, Later(2)))))) == (1, 2)
+
+
+def test_a_proxy_that_is_not_for_storing_is_refused():
+    class Never:
+        pass
+
+    codec = Codec(ext=(ProxyType(Never, lambda never: never),))
+    with pytest.raises(NotSerializable, match="Never"):
+        codec.encode(Never())
+
+
+def test_an_unknown_serializer_is_a_configuration_error():
+    with pytest.raises(ConfigurationError, match='"msgpack" or "json", not \'yaml\''):
+        Codec(serializer="yaml")

@@ -1,0 +1,172 @@
+"""Bytes that nobody trustworthy wrote: they are a value or Undecodable, at a bounded price."""
+
+from __future__ import annotations
+
+import pickle
+import tracemalloc
+from base64 import b64encode
+from contextlib import suppress
+
+import msgpack
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from continuum_upstash.codec import Codec, Undecodable
+from continuum_upstash.compress import deflate
+
+codec = Codec(pickle_keys=(b"some key",), compress_min_bytes=64)
+
+MARK = {"tuple": b"\xc7\x00\x01", "set": b"\xc7\x00\x02", "frozenset": b"\xc7\x00\x03"}
+
+
+def ext(code, payload):
+    return msgpack.packb(msgpack.ExtType(code, payload))
+
+
+def frame(content):
+    return b"\x01" + deflate(content)
+
+
+def holds_only_values(value):
+    if isinstance(value, dict):
+        return all(map(holds_only_values, [*value, *value.values()]))
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return all(map(holds_only_values, value))
+    return not isinstance(value, type)
+
+
+leads = st.sampled_from([bytes([lead]) for lead in b'\x01\x02\x03~{["tfn-019\x80\x91\xc7\xd9\xdd'])
+packed = st.recursive(
+    st.sampled_from(
+        [*MARK.values(), b"\xc8\0\0\x01", b"\x01", b"\xc0", b"\xa1a", b"\x93", b"\x82", b"\x80"]
+    )
+    | st.builds(ext, st.integers(0, 40), st.binary(max_size=40))
+    | st.builds(ext, st.integers(10, 16), st.from_regex(r"[-0-9T:+. ZaN/]{0,30}").map(str.encode)),
+    lambda inner: (
+        st.lists(inner, max_size=6).map(lambda items: bytes([0x90 + len(items)]) + b"".join(items))
+        | st.lists(inner, max_size=3).map(
+            lambda items: bytes([0x80 + len(items) // 2]) + b"".join(items)
+        )
+    ),
+)
+hostile = (
+    st.binary()
+    | st.builds(bytes.__add__, leads, st.binary())
+    | packed
+    | packed.map(lambda data: b"~" + b64encode(data))
+    | st.binary(min_size=200).map(lambda data: b"\x01" + (deflate(data * 9) or b""))
+)
+
+
+@given(hostile)
+@settings(deadline=None, max_examples=1000)
+def test_any_bytes_are_a_value_or_undecodable(data):
+    try:
+        value = codec.decode(data)
+    except Undecodable:
+        return
+    assert holds_only_values(value)
+
+
+@pytest.mark.parametrize("kind", MARK)
+@pytest.mark.parametrize(
+    "around",
+    [
+        lambda mark: mark,
+        lambda mark: b"\x92\x01" + mark,
+        lambda mark: b"\x93" + mark + mark + b"\x01",
+        lambda mark: b"\x81" + mark + b"\x01",
+        lambda mark: b"\x81\xa1a" + mark,
+        lambda mark: b"\x92" + mark + b"\x92\x01" + mark,
+        lambda mark: b"\x91\xc8\0\0" + mark[-1:],  # a mark, but not in the form that is written
+    ],
+    ids=["bare", "not first", "twice", "a key", "a dict's value", "astray inside", "long form"],
+)
+def test_a_mark_that_heads_no_array_is_undecodable(kind, around):
+    with pytest.raises(Undecodable):
+        codec.decode(around(MARK[kind]))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x00",
+        b"\x03anything",
+        b"\x7f",
+        b"a\xff",
+        b"\xc1",
+        b"\xdd\xff\xff\xff\xff",
+        b"\x92\x01",
+        b"\xc0\xc0",
+        b"\x92" + MARK["set"] + b"\x90",
+        b"\x81\x90\x01",
+        ext(99, b"x"),
+        *(ext(code, b"\xff") for code in (11, 12, 13, 15, 16)),
+        ext(11, b"2026-02-30T00:00:00"),
+        ext(11, b"2026-01-02T00:00:00 2"),
+        ext(11, b"2026-01-02T00:00:00 0 Nowhere/Land"),
+        ext(11, b"2026-01-02T00:00:00 0 ../../etc/passwd"),
+        ext(11, b"2026-01-02T00:00:00 0 America"),
+        ext(11, b"2026-01-02T00:00:00 0 \0"),
+        ext(14, b"\x7f" * 40),
+        ext(15, b"1e9999999999999999999"),
+        b"\x01",
+        b"\x01not zstd",
+        frame(b"x" * 200)[:-1],
+        frame(b"x" * 200) + b"!",
+        frame(frame(b"x" * 200) * 20),
+        frame((b"~" + b64encode(frame(b"x" * 200))) * 20),
+        b"~" + b64encode(b"\x01not zstd"),
+        pickle.dumps({"from": "another cache backend"}),
+        b"[" * 200_000,
+        b'{"a":' * 200_000,
+        b"\x91" * 200_000,
+        b"\x92" + MARK["tuple"] + b"\x91" * 200_000,
+    ],
+    ids=lambda data: repr(data[:24]),
+)
+def test_damaged_or_foreign_bytes_are_undecodable(data):
+    with pytest.raises(Undecodable) as raised:
+        codec.decode(data)
+    assert "some" not in str(raised.value)
+    assert len(str(raised.value)) < 100
+
+
+LOADED = []
+
+
+class Exploit:
+    def __reduce__(self):
+        return LOADED.append, ("loaded",)
+
+
+@pytest.mark.parametrize("protocol", range(6))
+@pytest.mark.parametrize("before", [b"", b"\x02", b"\x02" + bytes(32)], ids=["bare", "2", "2+tag"])
+def test_an_unsigned_pickle_is_never_loaded(protocol, before):
+    data = before + pickle.dumps(Exploit(), protocol)
+    for wrapped in (data, b"~" + b64encode(data), b"\x01" + (deflate(data * 50) or b"")):
+        with suppress(Undecodable):
+            codec.decode(wrapped)
+    assert LOADED == []
+
+
+def peak_bytes(data, limit=64 * 1024 * 1024):
+    tracemalloc.start()
+    try:
+        with pytest.raises(Undecodable):
+            Codec(max_decoded_bytes=limit).decode(data)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_frame_over_the_limit_is_not_inflated():
+    data = frame(bytes(2_000_000))
+    assert len(data) < 1000
+    assert peak_bytes(data, limit=1_999_999) < 500_000
+
+
+def test_array_headers_that_claim_more_than_there_is_take_little_memory():
+    million = b"\xdd\x00\x10\x00\x00"
+    assert peak_bytes(million * 1000 + bytes(0x100000)) < 100_000_000
