@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import hashlib
+import re
+
+import pytest
+from django.core.cache.backends.base import default_key_func
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from continuum_upstash.errors import ConfigurationError
+from continuum_upstash.keys import DEFAULT_TTL_BY_PREFIX, escape_glob, own_keys, user_pattern
+
+any_text = st.text()
+prefixes = any_text | st.sampled_from(["app", "a:1", "[x]", "*", "a?b", "a\\", "^-", "a\nb"])
+versions = st.integers(-(10**6), 10**6)
+
+
+def version_last(key, prefix, version):
+    return f"{key}@{prefix}/v{version:02}"
+
+
+def without_version(key, prefix, _version):
+    return f"{prefix}/{key}"
+
+
+def quoted(key, prefix, version):
+    return re.sub(r"[^0-9a-z]", "_", f"{prefix}-{version}-{key}".lower())
+
+
+def hashed(key, prefix, version):
+    return f"{prefix}:{version}:{hashlib.sha256(str(key).encode()).hexdigest()}"
+
+
+def hashed_when_long(key, prefix, version):
+    full = f"{prefix}:{version}:{key}"
+    return full if len(full) < 250 else hashlib.sha256(full.encode()).hexdigest()
+
+
+def hashed_tail_when_long(key, prefix, version):
+    key = str(key)
+    return f"{prefix}:{version}:{key if len(key) < 100 else hash(key)}"
+
+
+def hashed_version(key, prefix, version):
+    return f"{prefix}:{hashlib.sha256(str(version).encode()).hexdigest()}:{key}"
+
+
+def bare(key, _prefix, _version):
+    return str(key)
+
+
+@given(prefixes, versions, any_text)
+@settings(deadline=None)
+@pytest.mark.parametrize("key_func", [default_key_func, version_last, without_version])
+def test_every_key_of_the_alias_is_its_own(key_func, prefix, version, key):
+    assert own_keys(key_func, prefix).matches(key_func(key, prefix, version))
+
+
+@pytest.mark.parametrize("key_func", [quoted, hashed_tail_when_long])
+@pytest.mark.parametrize("key", ["a", "Some Key", "k" * 999])
+def test_a_key_function_may_change_keys_if_it_keeps_the_prefix(key_func, key):
+    assert own_keys(key_func, "app").matches(key_func(key, "app", 7))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "app2:1:key",
+        "myapp:1:key",
+        "app:key",
+        "app:v1:key",
+        "app::key",
+        "app:1",
+        "app:1٢:key",
+        ":1:key",
+        "",
+        "APP:1:key",
+    ],
+)
+def test_a_key_of_anyone_else_is_not(name):
+    assert not own_keys(default_key_func, "app").matches(name)
+
+
+@pytest.mark.parametrize("name", ["axc:1:key", "a.c:1:key", "ac:1:key"])
+def test_a_prefix_with_glob_or_regex_characters_means_itself(name):
+    assert not own_keys(default_key_func, "a?c").matches(name)
+    assert not own_keys(default_key_func, "a*c").matches(name)
+    assert not own_keys(default_key_func, "a[.x]c").matches(name)
+
+
+@pytest.mark.parametrize(
+    ("key_func", "prefix", "pattern"),
+    [
+        (default_key_func, "app", "app:*:*"),
+        (default_key_func, "", ":*:*"),
+        (default_key_func, "a*[b]?\\", "a\\*\\[b\\]\\?\\\\:*:*"),
+        (version_last, "app", "*@app/v*"),
+        (without_version, "app", "app/*"),
+    ],
+)
+def test_the_scan_pattern_has_only_the_changing_parts_open(key_func, prefix, pattern):
+    assert own_keys(key_func, prefix).pattern == pattern
+
+
+@pytest.mark.parametrize("key_func", [hashed, hashed_when_long, hashed_version])
+def test_a_key_function_that_hides_keys_is_refused_with_the_ways_out(key_func):
+    with pytest.raises(
+        ConfigurationError, match=rf"function {key_func.__name__} hides.*\"flushdb\".*flush_all\(\)"
+    ):
+        own_keys(key_func, "app")
+
+
+def test_a_key_function_that_adds_nothing_is_refused():
+    with pytest.raises(ConfigurationError, match=r"adds nothing.*KEY_PREFIX"):
+        own_keys(bare, "app")
+
+
+@given(prefixes, versions, any_text)
+@settings(deadline=None)
+@pytest.mark.parametrize("key_func", [default_key_func, version_last, without_version])
+def test_the_users_key_is_found_in_the_full_key(key_func, prefix, version, key):
+    wanted = user_pattern(key_func, prefix, version, "*")
+    name = key_func(key, prefix, version)
+    assert wanted.matches(name)
+    assert wanted.key(name) == key
+
+
+@pytest.mark.parametrize(
+    ("prefix", "version", "glob", "pattern"),
+    [
+        ("app", 1, "*", "app:1:*"),
+        ("app", 12, "user:[0-9]?:*", "app:12:user:[0-9]?:*"),
+        ("a*", 1, "x*", "a\\*:1:x*"),
+        ("", "v?", "*", ":v\\?:*"),
+    ],
+)
+def test_only_the_users_part_of_a_pattern_is_a_glob(prefix, version, glob, pattern):
+    assert user_pattern(default_key_func, prefix, version, glob).pattern == pattern
+
+
+@pytest.mark.parametrize("name", ["app:2:key", "ap:1:key", "app:1", ""])
+def test_a_pattern_is_for_one_version_of_one_alias(name):
+    assert not user_pattern(default_key_func, "app", 1, "*").matches(name)
+
+
+def test_head_and_tail_may_not_overlap():
+    wanted = user_pattern(lambda key, *_: f"::{key}::", "", 1, "*")
+    assert not wanted.matches(":::")
+    assert wanted.matches("::::")
+
+
+def test_a_reverse_function_gives_the_users_key():
+    wanted = user_pattern(quoted, "app", 1, "*", lambda name: name.split("-")[-1].upper())
+    assert wanted.key("app-1-x") == "X"
+
+
+def test_no_pattern_finds_hidden_keys():
+    with pytest.raises(ConfigurationError, match="no pattern finds them"):
+        user_pattern(hashed, "app", 1, "*")
+
+
+def test_escaping_leaves_text_that_is_no_glob_alone():
+    assert escape_glob("app:1:key^-") == "app:1:key^-"
+    assert escape_glob("a*b?[c]\\") == "a\\*b\\?\\[c\\]\\\\"
+
+
+def test_the_documented_families_have_their_seconds():
+    assert DEFAULT_TTL_BY_PREFIX == {
+        "session:": 3600,
+        "query:": 300,
+        "memory:": 1800,
+        "ratelimit:": 60,
+        "fed:queue:": 86400,
+        "ws:": 300,
+    }
