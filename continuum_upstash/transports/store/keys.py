@@ -71,7 +71,7 @@ class _Filter:
 
 
 def scan(space: Keyspace, cursor: bytes, *words: bytes) -> Reply:
-    if not cursor.isdigit():
+    if not cursor.isdigit() or int(cursor) >= 2**64:
         raise ReplyError("ERR invalid cursor")
     wanted = _read_filter(words)
     following, keys = space.page(int(cursor), wanted.count)

@@ -30,9 +30,12 @@ def score(text: bytes, message: str = "ERR value is not a valid float") -> float
 
 
 def bound(text: bytes, *, lower: bool) -> float:
-    """Return the first (or last) score within a bound such as ``5``, ``(5`` or ``-inf``."""
+    """Return the first (or last) score within a bound such as ``5``, ``(5`` or ``-inf``.
+
+    To a server, no number at all is 0 here.
+    """
     excluded = text.startswith(b"(")
-    number = score(text[excluded:], "ERR min or max is not a float")
+    number = score(text[excluded:] or b"0", "ERR min or max is not a float")
     return math.nextafter(number, math.inf if lower else -math.inf) if excluded else number
 
 

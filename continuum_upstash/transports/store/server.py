@@ -61,7 +61,6 @@ def _sections(space: Keyspace) -> dict[bytes, dict[str, object]]:
             "maxmemory_policy": "allkeys-lru",
         },
         b"stats": {
-            "total_commands_processed": space.commands,
             "expired_keys": space.expired,
             "evicted_keys": space.evicted,
             "keyspace_hits": space.hits,

@@ -88,16 +88,14 @@ class _Range:
     by_score: bool = False
     backwards: bool = False
     scores: bool = False
-    limited: bool = False
     offset: int = 0
     count: int = -1
 
     def reply(self, found: Ranked) -> Reply:
         if self.backwards:
             found = found[::-1]
-        if self.limited:
-            found = [] if self.offset < 0 else found[self.offset :]
-            found = found if self.count < 0 else found[: self.count]
+        found = [] if self.offset < 0 else found[self.offset :]
+        found = found if self.count < 0 else found[: self.count]
         if not self.scores:
             return [member for _, member in found]
         return [text for number, member in found for text in (member, score_text(number))]
@@ -108,10 +106,11 @@ def zrange(space: Keyspace, key: bytes, start: bytes, stop: bytes, *words: bytes
     if wanted.by_score:
         low, high = (stop, start) if wanted.backwards else (start, stop)
         return _by_score(space, key, low, high, wanted)
-    if wanted.limited:
+    if wanted.count != -1:
         raise ReplyError(
             "ERR syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX"
         )
+    wanted.offset = 0
     first, last = integer(start), integer(stop)
     return wanted.reply(_by_rank(_stored(space, key), first, last, backwards=wanted.backwards))
 
@@ -147,7 +146,7 @@ def _read_range(words: Sequence[bytes], known: frozenset[bytes]) -> _Range:
             offset, count = next(rest, None), next(rest, None)
             if offset is None or count is None:
                 raise syntax_error()
-            wanted.limited, wanted.offset, wanted.count = True, integer(offset), integer(count)
+            wanted.offset, wanted.count = integer(offset), integer(count)
         wanted.by_score |= option == b"BYSCORE"
         wanted.backwards |= option == b"REV"
         wanted.scores |= option == b"WITHSCORES"
