@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import asyncio
+from itertools import count
+
+import pytest
+
+from continuum_upstash.backend import CacheBackend
+from continuum_upstash.transports import registry
+
+_numbers = count()
+
+
+class Colour:
+    """Calls a cache's methods, or their a…() twins, by one spelling."""
+
+    def __init__(self, cache, runner=None):
+        self.cache = cache
+        self._runner = runner
+
+    def __getattr__(self, name):
+        if self._runner is None:
+            return getattr(self.cache, name)
+        method = getattr(self.cache, f"a{name}")
+        return lambda *args, **kwargs: self._runner.run(_awaited(method, args, kwargs))
+
+
+async def _awaited(method, args, kwargs):
+    return await method(*args, **kwargs)
+
+
+@pytest.fixture
+def emulator(upstash_emulator):
+    """The emulator, empty and without faults."""
+    upstash_emulator.reset()
+    return upstash_emulator
+
+
+@pytest.fixture
+def make_cache(request):
+    """Return a function that makes a backend on a transport: rest, tcp or local."""
+
+    def make(transport, /, **params):
+        options = params.pop("OPTIONS", {})
+        location = ""
+        if transport == "local":
+            options = {"MODE": "local", **options}
+        else:
+            emulator = request.getfixturevalue("emulator")
+            location = emulator.rest_url if transport == "rest" else emulator.redis_url
+            if transport == "rest":
+                options = {"TOKEN": emulator.token, **options}
+        params.setdefault("KEY_PREFIX", f"test{next(_numbers)}")
+        return CacheBackend(location, {**params, "OPTIONS": options})
+
+    yield make
+    registry.reset()
+
+
+@pytest.fixture
+def runner():
+    with asyncio.Runner() as runner:
+        yield runner
+        for database in registry.databases():
+            runner.run(database.aclose())
+
+
+@pytest.fixture(params=["sync", "async"])
+def colour(request):
+    return request.param
+
+
+@pytest.fixture(params=["rest", "tcp", "local"])
+def transport(request):
+    return request.param
+
+
+@pytest.fixture
+def any_cache(transport, colour, make_cache, request):
+    """A cache on each transport, in each colour."""
+    cache = make_cache(transport)
+    return Colour(cache, request.getfixturevalue("runner") if colour == "async" else None)
