@@ -3,31 +3,45 @@
 from typing import Final
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from . import forms, replies, texts
+from . import events, forms, outages, replies, texts
 from .billing import Ledger
 from .engine import Engine
 from .faults import Faults
 from .forms import Refused
-from .tokens import SyncCounter, Tokens, base32, presented
-from .upstream import UpstreamError
+from .tokens import Tokens, presented
+from .upstream import Address, UpstreamError
+from .views import View, Views
 
 _METHODS: Final = frozenset(("HEAD", "GET", "POST", "PUT"))
+_SYNC_TOKEN: Final = "Upstash-Sync-Token"  # noqa: S105 - a header's name
 
 
 class RestApi:
-    def __init__(self, engine: Engine, tokens: Tokens, ledger: Ledger, faults: Faults) -> None:
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        views: Views,
+        redis: Address,
+        tokens: Tokens,
+        ledger: Ledger,
+        faults: Faults,
+    ) -> None:
         self._engine = engine
+        self._views = views
+        self._redis = redis
         self._tokens = tokens
         self._ledger = ledger
         self._faults = faults
-        self._sync = SyncCounter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
-        response = await self._respond(request)
+        self._ledger.rest.requests += 1
+        struck = await outages.before(self._faults, scope)
+        response = struck or outages.after(self._faults, await self._respond(request))
         await response(scope, receive, send)
 
     async def _respond(self, request: Request) -> Response:
@@ -36,7 +50,7 @@ class RestApi:
         if request.method not in _METHODS:
             return Response(status_code=405)
         try:
-            response = await self._answer(request)
+            response = await self._authorized(request)
         except Refused as refusal:
             response = _refusal(str(refusal), refusal.status)
         except UpstreamError as error:
@@ -44,32 +58,45 @@ class RestApi:
         _allow_origin(request, response)
         return response
 
-    async def _answer(self, request: Request) -> Response:
-        query = request.scope["query_string"]
-        token = presented(request.headers, query)
+    async def _authorized(self, request: Request) -> Response:
+        token = presented(request.headers, request.scope["query_string"])
         full = self._tokens.is_full(token)
         if not full and not self._tokens.is_read_only(token):
             raise Refused(texts.UNAUTHORIZED, 401)
-        format_ = replies.Format.of(request.headers)
         segments = forms.split_path(request.scope["raw_path"])
+        if events.wanted(request.headers, segments):
+            if not full and segments[0].lower() == b"monitor":
+                raise Refused(texts.no_permission(segments[0]).decode())
+            stream = events.listen(self._redis, segments)
+            return StreamingResponse(stream, media_type=events.MEDIA_TYPE)
+        try:
+            return await self._run(request, segments, read_only=not full)
+        except Refused as refusal:
+            response = _refusal(str(refusal), refusal.status)
+            response.headers[_SYNC_TOKEN] = self._views.token
+            return response
+
+    async def _run(self, request: Request, segments: list[bytes], *, read_only: bool) -> Response:
+        format_ = replies.Format.of(request.headers)
         body = await request.body()
-        form = forms.read(request.method, segments, query, body)
-        answered = await self._engine.run(form, read_only=not full)
-        if self._engine.writes(form.commands):
-            self._sync.moved()
+        form = forms.read(request.method, segments, request.scope["query_string"], body)
+        view = self._view(form, request.headers.get(_SYNC_TOKEN, ""))
+        if view.replica:
+            self._ledger.charge(len(form.commands))  # the primary's statistics miss them
+        outage = outages.Outage(self._faults, self._engine.catalogue, self._engine.limits.data_size)
+        answered = await self._engine.run(form, view.pool, outage.refusal, read_only=read_only)
         written = replies.write(form.kind, answered, format_)
-        self._count(body, written.content)
+        self._ledger.rest.bytes_received += len(body)
+        self._ledger.rest.bytes_sent += len(written.content)
         return Response(
-            written.content,
-            written.status,
-            {"Upstash-Sync-Token": base32(self._sync.value)},
-            written.content_type,
+            written.content, written.status, {_SYNC_TOKEN: view.token}, written.content_type
         )
 
-    def _count(self, body: bytes, content: bytes) -> None:
-        self._ledger.rest.requests += 1
-        self._ledger.rest.bytes_received += len(body)
-        self._ledger.rest.bytes_sent += len(content)
+    def _view(self, form: forms.Form, token: str) -> View:
+        if self._engine.writes(form.commands):
+            self._views.wrote()
+            return self._views.for_writing()
+        return self._views.for_reading(token)
 
 
 def _refusal(text: str, status: int) -> Response:

@@ -12,11 +12,11 @@ from typing import Final
 
 from .upstream import Connection
 
-# The service's list (FAQ of March 2025), and MULTI, EXEC and their kin: over REST they are the
-# envelope of /multi-exec, and nothing says that the envelope is billed.
+# The service's list (FAQ of March 2025); MULTI, EXEC and their kin, which over REST are the
+# envelope of /multi-exec, and nothing says that it is billed; and what our own replica says.
 _FREE: Final = frozenset(
     b"auth hello select command config info ping reset quit "
-    b"multi exec discard watch unwatch".split()
+    b"multi exec discard watch unwatch replconf psync".split()
 )
 
 

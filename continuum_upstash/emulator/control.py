@@ -17,6 +17,7 @@ from .faults import Fault
 from .switchboard import Switchboard
 from .tokens import Tokens, presented
 from .upstream import Pool, UpstreamError
+from .valkey import ValkeyUnavailable
 
 _Answer: TypeAlias = Callable[[Request], Awaitable[Any]]
 
@@ -56,7 +57,7 @@ class Control:
             return JSONResponse(await answer(request))
         except ValueError as error:
             return JSONResponse({"error": str(error)}, 400)
-        except UpstreamError as error:
+        except (UpstreamError, ValkeyUnavailable) as error:
             return JSONResponse({"error": str(error)}, 500)
 
     async def _count(self, _: Request) -> Any:

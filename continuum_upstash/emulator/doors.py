@@ -66,6 +66,7 @@ class HttpSide:
             lifespan="off",
             log_config=None,
             access_log=False,
+            proxy_headers=False,
             timeout_keep_alive=keep_alive,
         )
         self._config.load()

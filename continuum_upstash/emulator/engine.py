@@ -1,9 +1,9 @@
 """Runs the commands of one request on Valkey and gives the replies that the service would give."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Final
+from typing import Final, TypeAlias
 
 from . import quirks, texts
 from .billing import Ledger
@@ -22,6 +22,9 @@ _MULTI: Final = (b"MULTI",)
 _EXEC: Final = (b"EXEC",)
 
 
+Veto: TypeAlias = Callable[[Argv], Error | None]
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """In bytes. `request_size` holds for one command's arguments and for one reply."""
@@ -33,15 +36,13 @@ class Limits:
 class Engine:
     def __init__(
         self,
-        pool: Pool,
         catalogue: Catalogue,
         ledger: Ledger,
         information: Information,
         limits: Limits,
     ) -> None:
-        self._pool = pool
-        self._catalogue = catalogue
-        self._limits = limits
+        self.catalogue = catalogue
+        self.limits = limits
         self._information = information
         self._translations: dict[bytes, Translation] = {
             **quirks.TRANSLATIONS,
@@ -52,12 +53,14 @@ class Engine:
         }
 
     def writes(self, commands: Sequence[Argv]) -> bool:
-        return any(map(self._catalogue.writes, commands))
+        return any(map(self.catalogue.writes, commands))
 
-    async def run(self, form: Form, *, read_only: bool) -> list[Reply]:
+    async def run(self, form: Form, pool: Pool, veto: Veto, *, read_only: bool) -> list[Reply]:
         """Raises Refused where the service discards the request as a whole."""
-        refusals = [self._refusal(argv, read_only=read_only) for argv in form.commands]
-        async with self._pool.connection() as connection:
+        refusals = [
+            self._refusal(argv, read_only=read_only) or veto(argv) for argv in form.commands
+        ]
+        async with pool.connection() as connection:
             if form.kind is Kind.TRANSACTION:
                 for refusal in filter(None, refusals):
                     raise Refused(refusal.decode(errors="replace"), refusal.http_status)
@@ -67,21 +70,21 @@ class Engine:
             return [await self._told(connection, reply) for reply in replies]
 
     def _refusal(self, argv: Argv, *, read_only: bool) -> Error | None:
-        if refusal := self._catalogue.refusal(argv):
+        if refusal := self.catalogue.refusal(argv):
             return refusal
-        if read_only and not self._catalogue.open_to_readers(argv):
+        if read_only and not self.catalogue.open_to_readers(argv):
             return texts.no_permission(argv[0])
         length = sum(map(len, argv))
-        if length > self._limits.request_size:
-            return texts.request_too_large(self._limits.request_size, length)
+        if length > self.limits.request_size:
+            return texts.request_too_large(self.limits.request_size, length)
         if length > _KEY_LIMIT:
-            longest = max(map(len, self._catalogue.keys(argv)), default=0)
+            longest = max(map(len, self.catalogue.keys(argv)), default=0)
             if longest > _KEY_LIMIT:
                 return texts.key_too_large(_KEY_LIMIT, longest)
         return None
 
     def _translate(self, argv: Argv) -> Step | Talk:
-        translation = self._translations.get(self._catalogue.name(argv))
+        translation = self._translations.get(self.catalogue.name(argv))
         return translation(argv) if translation else Step((argv,))
 
     async def _in_order(
@@ -104,7 +107,7 @@ class Engine:
 
     def _unblocked(self, argv: Argv) -> Step | Talk:
         """A blocking command returns at once over REST, as it does inside a transaction."""
-        if not self._catalogue.blocks(argv):
+        if not self.catalogue.blocks(argv):
             return self._translate(argv)
 
         def only_result(replies: list[Reply]) -> Reply:
@@ -136,14 +139,14 @@ class Engine:
                 return Error(b"ERR value is not an int or out of range")
             return in_the_services_words(reply)
         length = size(reply)
-        if length > self._limits.request_size:
-            return texts.reply_too_large(self._limits.request_size, length)
+        if length > self.limits.request_size:
+            return texts.reply_too_large(self.limits.request_size, length)
         return reply
 
     async def _capacity_reached(self, connection: Connection) -> Error:
         (memory,) = await connection.send([(b"INFO", b"memory")])
         usage = self._information.data_size(read_figures(memory.decode()))
-        return texts.capacity_reached(self._limits.data_size, max(usage, self._limits.data_size))
+        return texts.capacity_reached(self.limits.data_size, max(usage, self.limits.data_size))
 
 
 async def _in_one_write(connection: Connection, steps: list[Step]) -> list[Reply]:

@@ -15,11 +15,13 @@ from .engine import Engine, Limits
 from .faults import Faults, Side
 from .info import Information, read_figures
 from .options import Addresses, Options, new_secret
+from .replica import Replica
 from .resp import Error
 from .switchboard import Entrance, Switchboard
 from .tcp_proxy import TcpProxy
 from .tokens import Tokens
 from .upstream import Address, Pool, UpstreamError
+from .views import Views
 
 
 @asynccontextmanager
@@ -34,10 +36,16 @@ async def emulator(options: Options, faults: Faults) -> AsyncIterator[Addresses]
         cleanup.callback(pool.close)
         ledger = Ledger()
         engine = await _engine(pool, ledger, options)
+        views = Views(pool)
+        replica = Replica(redis, views, ledger, embedded=not options.redis_url)
+        cleanup.push_async_callback(replica.catch_up)
         tokens = Tokens(options.token, options.read_only_token)
         tls = _tls(options)
 
-        rest = HttpSide(RestApi(engine, tokens, ledger, faults), ledger, options.keep_alive)
+        api = RestApi(
+            engine=engine, views=views, redis=redis, tokens=tokens, ledger=ledger, faults=faults
+        )
+        rest = HttpSide(api, ledger, options.keep_alive)
         proxy = TcpProxy(redis, ledger, faults)
         entrances = [
             Entrance(Side.REST, Door(options.host, options.port, rest.accept, tls), rest.reset_all),
@@ -45,7 +53,7 @@ async def emulator(options: Options, faults: Faults) -> AsyncIterator[Addresses]
                 Side.TCP, Door(options.host, options.redis_port, proxy.accept, tls), proxy.reset_all
             ),
         ]
-        switchboard = Switchboard(faults, entrances)
+        switchboard = Switchboard(faults, entrances, replica)
         private = HttpSide(Control(pool, tokens, ledger, switchboard), None, options.keep_alive)
         control = Entrance(
             Side.REST, Door(options.host, options.control_port, private.accept), private.reset_all
@@ -80,7 +88,7 @@ async def _engine(pool: Pool, ledger: Ledger, options: Options) -> Engine:
         baseline=baseline, max_data_size=options.max_data_size, evict=options.eviction
     )
     limits = Limits(options.max_request_size, options.max_data_size)
-    return Engine(pool, Catalogue(commands), ledger, information, limits)
+    return Engine(Catalogue(commands), ledger, information, limits)
 
 
 def _tls(options: Options) -> ssl.SSLContext | None:

@@ -1,10 +1,12 @@
 """Switches faults, and does for each what cannot be left to the next request."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from .doors import Door
 from .faults import Fault, FaultKind, Faults, Side
+from .replica import Replica
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,13 +19,20 @@ class Entrance:
 
 
 class Switchboard:
-    def __init__(self, faults: Faults, entrances: list[Entrance]) -> None:
+    def __init__(self, faults: Faults, entrances: list[Entrance], replica: Replica) -> None:
         self.faults = faults
+        self._replica = replica
         self._entrances = entrances
+        self._switching = asyncio.Lock()
 
     async def on(self, fault: Fault) -> int:
+        """Raises ValueError, UpstreamError or ValkeyUnavailable, and then nothing is switched."""
         number = self.faults.add(fault)
-        await self._apply()
+        try:
+            await self._apply()
+        except Exception:
+            self.faults.remove(number)
+            raise
         return number
 
     async def off(self, number: int) -> None:
@@ -39,9 +48,17 @@ class Switchboard:
         await self._apply()
 
     async def _apply(self) -> None:
+        async with self._switching:
+            await self._bring_about()
+
+    async def _bring_about(self) -> None:
         for entrance in self._entrances:
             if self.faults.has(FaultKind.REFUSE, entrance.side):
                 entrance.door.refuse()
                 entrance.reset_all()
             else:
                 await entrance.door.open()
+        if lag := self.faults.take(FaultKind.LAG, Side.REST):
+            await self._replica.fall_behind(lag.seconds)
+        else:
+            await self._replica.catch_up()

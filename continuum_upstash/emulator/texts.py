@@ -12,7 +12,7 @@ EMPTY_BODY: Final = "EOF"
 NOT_AN_ARRAY: Final = "expected JSON array"
 EMPTY_COMMAND: Final = "ERR empty command"
 NULL_ARGUMENT: Final = "ERR null args are not supported"
-READ_ONLY_UPGRADE: Final = "READONLY Writes are temporarily rejected due to server upgrade"
+READ_ONLY_UPGRADE: Final = Error(b"READONLY Writes are temporarily rejected due to server upgrade")
 
 
 class ReplyTooLarge(Error):

@@ -1,12 +1,9 @@
-"""Who asks, and how far the asker has seen: the REST token and the sync token."""
+"""The REST tokens: how a request presents one, and what it opens."""
 
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
 from urllib.parse import parse_qs
-
-_DIGITS: Final = "0123456789abcdefghijklmnopqrstuv"
 
 
 def presented(headers: Mapping[str, str], query: bytes) -> str:
@@ -28,29 +25,3 @@ class Tokens:
 
     def is_read_only(self, token: str) -> bool:
         return hmac.compare_digest(token.encode(), self.read_only.encode())
-
-
-class SyncCounter:
-    """Moved by every write and told to the client in base 32."""
-
-    def __init__(self) -> None:
-        self.value = 1
-
-    def moved(self) -> None:
-        self.value += 1
-
-
-def base32(number: int) -> str:
-    digits = ""
-    while number:
-        number, digit = divmod(number, 32)
-        digits = _DIGITS[digit] + digits
-    return digits or "0"
-
-
-def read_base32(text: str) -> int:
-    """0, the beginning, for an empty token or one that is not ours."""
-    try:
-        return int(text, 32)
-    except ValueError:
-        return 0

@@ -40,8 +40,10 @@ appendonly no
 repl-diskless-sync-delay 0
 repl-diskless-load on-empty-db
 requirepass {password}
+masterauth {password}
 user default_ro on >{read_only_password} ~* &* +@read +@connection +info +time +dbsize -scan -keys
 maxmemory-policy {policy}
+{replication}
 """
 
 
@@ -62,8 +64,13 @@ class Valkey:
         self.keeper.wait(timeout=_START_SECONDS)
 
 
-async def start(password: str, read_only_password: str, *, evict: bool) -> Valkey:
-    """Start an empty server. Raises ValkeyUnavailable."""
+async def start(
+    password: str, read_only_password: str, *, evict: bool, replica_of: str = ""
+) -> Valkey:
+    """Start an empty server, or with `replica_of` ("host port") a replica.
+
+    Raises ValkeyUnavailable.
+    """
     binary = _binary()
     directory = Path(tempfile.mkdtemp(prefix="upstash-emulator-"))
     configuration = directory / "valkey.conf"
@@ -72,6 +79,7 @@ async def start(password: str, read_only_password: str, *, evict: bool) -> Valke
             directory=directory,
             password=password,
             read_only_password=read_only_password,
+            replication=f"replicaof {replica_of}" if replica_of else "",
             policy="allkeys-random" if evict else "noeviction",
         )
     )
