@@ -51,15 +51,15 @@ def prepare(command: Command) -> Call | ReplyError:
     return function, arguments
 
 
-def _encoded(argument: Argument) -> bytes | Script:
-    kind = type(argument)
-    if kind is str:
-        return argument.encode()  # type: ignore[union-attr]  # narrowed by kind: twice as fast
-    if kind is int:
-        return b"%d" % argument  # type: ignore[str-bytes-safe]
-    if isinstance(argument, bytes | Script):
+def _encoded(argument: object) -> bytes | Script:
+    if isinstance(argument, str):
+        return argument.encode()
+    if isinstance(argument, int):
+        return b"%d" % argument
+    if isinstance(argument, (bytes, Script)):
         return argument
-    raise TypeError(f"A command's arguments are str, bytes and int, not {kind.__name__}")
+    kind = type(argument).__name__
+    raise TypeError(f"A command's arguments are str, bytes and int, not {kind}")
 
 
 def perform(space: Keyspace, call: Call | ReplyError) -> Reply:
