@@ -1,0 +1,14 @@
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+from continuum_upstash.observe import subscribe
+from example_project.meter import note
+
+
+class ExampleConfig(AppConfig):
+    name = "example_project"
+    verbose_name = "Example site"
+
+    def ready(self) -> None:
+        subscribe(note)

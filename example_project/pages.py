@@ -1,0 +1,35 @@
+"""The pages in the order of the navigation. To add one, add its line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpRequest
+
+from example_project.views import articles, backend, counter, dashboard, home, month
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    name: str
+    path: str
+    view: Callable[..., Any]
+    title: str
+    summary: str
+
+
+PAGES = (
+    Page("home", "", home.page, "Home", "What this site shows."),
+    Page("articles", "articles/", articles.page, "Articles", "A query over 12,000 rows, cached."),
+    Page("counter", "counter/", counter.page, "Counter", "Shared among tabs, never off by one."),
+    Page("month", "month/", month.page, "Cached page", "A whole page under cache_page."),
+    Page("dashboard", "dashboard/", dashboard.page, "Async", "A hundred keys in one request."),
+    Page("backend", "backend/", backend.page, "Backend", "Who answers, and how it is configured."),
+)
+
+
+def navigation(request: HttpRequest) -> dict[str, object]:
+    match = request.resolver_match
+    return {"pages": PAGES, "here": match.view_name if match else ""}

@@ -1,0 +1,59 @@
+"""Settings of the example site. What concerns continuum-upstash is CACHES, and nothing else."""
+
+from __future__ import annotations
+
+from example_project.state import FOLDER, kept_secret
+
+# Credentials come from the environment: see docs/reference/environment.md.
+CACHES = {
+    "default": {
+        "BACKEND": "continuum_upstash.backend.CacheBackend",
+        "KEY_PREFIX": "demo",
+        "OPTIONS": {"TTL_BY_PREFIX": {"query:": 300}},
+    },
+}
+
+DEBUG = True  # It is a demo: bound to this machine, static files served by Django.
+SECRET_KEY = kept_secret("secret_key")
+
+INSTALLED_APPS = [
+    "example_project",
+    "continuum_upstash",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "example_project.meter.middleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "example_project.urls"
+ASGI_APPLICATION = "example_project.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "example_project.pages.navigation",
+            ],
+        },
+    },
+]
+
+DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": FOLDER / "db.sqlite3"}}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+STATIC_URL = "static/"
+USE_TZ = True

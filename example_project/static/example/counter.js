@@ -1,0 +1,8 @@
+// Shows what other tabs added. Without it, reload the page.
+const total = document.getElementById("total");
+
+setInterval(async () => {
+  if (document.hidden) return;
+  const response = await fetch(total.dataset.url);
+  if (response.ok) total.textContent = (await response.json()).total;
+}, 2000);

@@ -1,0 +1,66 @@
+"""Who answers, what it says of itself, and where the configuration came from."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import fields
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+from django.conf import settings
+from django.core.cache import cache
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from continuum_upstash.config import Config, resolve
+from continuum_upstash.errors import ContinuumError
+
+_INFO = (
+    ("version", "Redis version"),
+    ("upstash_version", "Upstash version"),
+    ("keys", "Keys in the database"),
+    ("used_memory_human", "Memory used"),
+    ("maxmemory_policy", "When it is full"),
+)
+
+
+def page(request: HttpRequest) -> HttpResponse:
+    context: dict[str, Any] = {"backend": cache.current_backend, "settings": _configuration()}
+    try:
+        context["ping"] = _ping()
+        info = cache.client.info()
+        context["info"] = [(title, info[name]) for name, title in _INFO if info.get(name)]
+    except ContinuumError as error:
+        context["error"] = error
+    return render(request, "example/backend.html", context)
+
+
+def _ping() -> dict[str, float]:
+    """Return milliseconds."""
+    times = []
+    for _ in range(5):
+        started = perf_counter()
+        cache.client.ping()
+        times.append((perf_counter() - started) * 1000)
+    return {"median": median(times), "slowest": max(times)}
+
+
+def _configuration() -> list[tuple[str, Any, str]]:
+    """Return (setting, value, where it came from). Secrets hide themselves when printed."""
+    entry = settings.CACHES["default"]
+    options = entry.get("OPTIONS", {})
+    config = resolve(options, os.environ, location=entry.get("LOCATION", ""))
+    sources = dict(config.sources)
+    sources |= {name.lower(): "OPTIONS" for name in options if name.lower() not in sources}
+    return [
+        (field.name.upper(), _readable(getattr(config, field.name)), sources.get(field.name, ""))
+        for field in fields(Config)
+        if field.repr and field.name not in {"alias", "sources"}
+    ]
+
+
+def _readable(value: object) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(f"{name} {number}" for name, number in value)
+    return "" if value is None else str(value)
