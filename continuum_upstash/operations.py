@@ -30,10 +30,12 @@ def _incr_rule(call: Callable[..., Reply], keys: Sequence[str], args: Sequence[b
 
 
 # Three billed commands (EVAL and the two inside); the only way that neither creates a missing
-# key nor races another writer.
+# key nor races another writer. Lua's numbers are doubles: a sum beyond 2^53 is read as text.
 INCR_EXISTING: Final = Script(
     "if redis.call('EXISTS', KEYS[1]) == 0 then return false end\n"
-    "return redis.call('INCRBY', KEYS[1], ARGV[1])",
+    "local sum = redis.call('INCRBY', KEYS[1], ARGV[1])\n"
+    "if sum > -9007199254740992 and sum < 9007199254740992 then return sum end\n"
+    "return redis.call('GET', KEYS[1])",
     _incr_rule,
 )
 
@@ -115,14 +117,14 @@ class Operations:
         if not -(2**63) <= delta < 2**63:
             raise OverflowError(f"{delta} does not fit 64 bits")
         try:
-            total: int | None = yield from one("EVAL", INCR_EXISTING, 1, name, delta)
+            total: int | bytes | None = yield from one("EVAL", INCR_EXISTING, 1, name, delta)
         except ReplyError as error:
             if "overflow" in str(error):
                 raise OverflowError("the sum does not fit 64 bits") from error
             if "not an integer" in str(error) or "not an int" in str(error):
                 raise TypeError("the value is not an integer of 64 bits") from error
             raise
-        return total
+        return None if total is None else int(total)
 
     def rename(self, old: str, new: str) -> Plan[bool]:
         """Move a key with its expiry, atomically; return whether it was there."""
