@@ -64,18 +64,26 @@ class Link:
             ConnectionFailed: the connection broke; `unsent` if before the first byte went out.
             DeadlineExceeded: the replies were not complete in time.
         """
-        sent = 0
         try:
-            while sent < len(message):
-                self._socket.settimeout(_left(deadline))
-                sent += self._socket.send(memoryview(message)[sent:])
+            self._write(message, deadline)
             return self._read(count, deadline, sign_by)
         except TimeoutError as error:
             raise too_late(self._label, self._timeout) from error
         except OSError as error:
-            raise broken(self._label, error, unsent=not sent) from error
+            raise broken(self._label, error) from error
         except ProtocolError as error:
             raise garbled(self._label) from error
+
+    def _write(self, message: bytes, deadline: float) -> None:
+        sent = 0
+        while sent < len(message):
+            self._socket.settimeout(_left(deadline))
+            try:
+                sent += self._socket.send(memoryview(message)[sent:])
+            except ConnectionError as error:
+                if sent:
+                    return  # the server may have said why it hung up: an argument is too large
+                raise broken(self._label, error, unsent=True) from error
 
     def _read(self, count: int, deadline: float, sign_by: float) -> Replies:
         feed, next_reply = self._replying.feed, self._replying.next

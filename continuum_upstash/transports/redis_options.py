@@ -31,9 +31,11 @@ def pool_options(config: Config) -> dict[str, Any]:
         "max_connections": config.pool_size,
         "socket_connect_timeout": config.connect_timeout,
         "socket_timeout": config.read_timeout,
-        "socket_keepalive": True,
     }
-    if config.redis_url is not None and config.redis_url.reveal().startswith("rediss:"):
+    scheme = "" if config.redis_url is None else config.redis_url.reveal().partition(":")[0]
+    if scheme != "unix":
+        options["socket_keepalive"] = True
+    if scheme == "rediss":
         options["connection_class"] = SharedTLSConnection
         if config.ca_file is not None:
             options["ssl_ca_certs"] = config.ca_file

@@ -1,0 +1,129 @@
+"""A way to a server that keeps account of what passes, and that a test can break."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import struct
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+_RESET = struct.pack("ii", 1, 0)  # closing sends RST
+
+
+class Proxy:
+    """
+    Attributes:
+        accepted: connections so far.
+        asked: all bytes that clients sent.
+        drop_after: close a connection once so many bytes of replies have passed; None: never.
+        dribble: seconds between the bytes of replies; 0: they pass as they come.
+    """
+
+    def __init__(self, target: int, tls: ssl.SSLContext | None = None) -> None:
+        self.accepted = 0
+        self.asked = bytearray()
+        self.drop_after: int | None = None
+        self.dribble = 0.0
+        self._target = target
+        self._tls = tls
+        self._dark = 0
+        self._open: list[socket.socket] = []
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=200)
+        self.port: int = self._listener.getsockname()[1]
+        self._threads: list[threading.Thread] = []
+        self._start(self._accept)
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}"
+
+    def black_out(self) -> None:
+        """Let whatever is sent over the present connections vanish."""
+        self._dark = self.accepted
+
+    def hang_up(self, *, reset: bool = False) -> None:
+        """Close the present connections."""
+        for sock in self._open:
+            with suppress(OSError):
+                if reset:
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+    def stop(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self.hang_up()
+        for thread in self._threads:
+            thread.join()
+
+    def _start(self, run, *arguments) -> None:
+        thread = threading.Thread(target=run, args=arguments)
+        self._threads.append(thread)
+        thread.start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                near, _ = self._listener.accept()
+            except OSError:
+                return
+            self.accepted += 1
+            self._start(self._connect, near, self.accepted)
+
+    def _connect(self, near: socket.socket, number: int) -> None:
+        if self._tls is not None:
+            try:
+                near = self._tls.wrap_socket(near, server_side=True)
+            except OSError:  # the client refused us, as many a test wants
+                near.close()
+                return
+        far = socket.create_connection(("127.0.0.1", self._target))
+        self._open += [near, far]
+        back = threading.Thread(target=self._pass_replies, args=(far, near, number))
+        back.start()
+        self._pass_questions(near, far, number)
+        back.join()
+        near.close()
+        far.close()
+
+    def _pass_questions(self, near: socket.socket, far: socket.socket, number: int) -> None:
+        with _ending(near, far):
+            while data := near.recv(65536):
+                self.asked += data
+                if number > self._dark:
+                    far.sendall(data)
+
+    def _pass_replies(self, far: socket.socket, near: socket.socket, number: int) -> None:
+        passed = 0
+        with _ending(near, far):
+            while data := far.recv(65536):
+                if self.drop_after is not None and passed + len(data) > self.drop_after:
+                    near.sendall(data[: self.drop_after - passed])
+                    return
+                passed += len(data)
+                if number > self._dark:
+                    for piece in self._pieces(data):
+                        near.sendall(piece)
+
+    def _pieces(self, data: bytes) -> Iterator[bytes]:
+        if not self.dribble:
+            yield data
+            return
+        for byte in data:
+            time.sleep(self.dribble)
+            yield bytes([byte])
+
+
+@contextmanager
+def _ending(*sockets: socket.socket) -> Iterator[None]:
+    """When one side ends, for whatever reason, both do."""
+    try:
+        with suppress(OSError):
+            yield
+    finally:
+        for sock in sockets:
+            with suppress(OSError):
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)

