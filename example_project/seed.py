@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from calendar import SATURDAY
 from datetime import date, timedelta
 from itertools import product
 from random import Random
@@ -22,7 +23,7 @@ _OPENINGS = (
     "The quiet cost of {}",
     "{}, explained with a pencil",
     "Against {}",
-    "How {} works when nobody looks",
+    "{} when nobody looks",
     "Ten years of {}",
     "{} on a small budget",
 )
@@ -33,6 +34,8 @@ _SUBJECTS = {
     Topic.LANGUAGES: ("generators", "structural typing", "borrow checkers", "string formatting"),
     Topic.OPERATIONS: ("blameless reviews", "error budgets", "cold starts", "midnight deploys"),
 }
+_TREND = dict(zip(Topic, (0.03, -0.015, 0.0, 0.05, -0.02), strict=True))  # readers, per day
+_WEEKEND = 0.55
 
 
 @transaction.atomic
@@ -62,12 +65,18 @@ def _article(random: Random, authors: list[Author]) -> Article:
 
 def _days(random: Random, article: Article) -> list[DailyReaders]:
     popularity = random.lognormvariate(4, 1)
-    trend = random.uniform(-0.02, 0.04)
+    trend = _TREND[Topic(article.topic)] + random.uniform(-0.01, 0.01)
+    days = [LAST_DAY - timedelta(days=DAYS - 1 - number) for number in range(DAYS)]
     return [
         DailyReaders(
             article=article,
-            day=LAST_DAY - timedelta(days=DAYS - 1 - number),
-            readers=int(popularity * (1 + trend * number) * random.uniform(0.7, 1.3)),
+            day=day,
+            readers=int(
+                popularity
+                * (1 + trend * number)
+                * (_WEEKEND if day.weekday() >= SATURDAY else 1)
+                * random.uniform(0.6, 1.4)
+            ),
         )
-        for number in range(DAYS)
+        for number, day in enumerate(days)
     ]

@@ -56,4 +56,6 @@ TEMPLATES = [
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": FOLDER / "db.sqlite3"}}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 STATIC_URL = "static/"
+TIME_ZONE = "UTC"
 USE_TZ = True
+USE_THOUSAND_SEPARATOR = True

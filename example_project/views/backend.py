@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import fields
+from dataclasses import Field, fields
 from statistics import median
 from time import perf_counter
 from typing import Any
@@ -51,13 +51,18 @@ def _configuration() -> list[tuple[str, Any, str]]:
     entry = settings.CACHES["default"]
     options = entry.get("OPTIONS", {})
     config = resolve(options, os.environ, location=entry.get("LOCATION", ""))
-    sources = dict(config.sources)
-    sources |= {name.lower(): "OPTIONS" for name in options if name.lower() not in sources}
+    sources = {name.lower(): "OPTIONS" for name in options} | dict(config.sources)
     return [
-        (field.name.upper(), _readable(getattr(config, field.name)), sources.get(field.name, ""))
+        (field.name.upper(), _readable(value), sources.get(field.name, _guess(field, value)))
         for field in fields(Config)
         if field.repr and field.name not in {"alias", "sources"}
+        for value in [getattr(config, field.name)]
     ]
+
+
+def _guess(field: Field[Any], value: object) -> str:
+    # The configuration notes the variables of credentials only.
+    return "default" if value == field.default else "environment"
 
 
 def _readable(value: object) -> str:

@@ -4,5 +4,5 @@ const total = document.getElementById("total");
 setInterval(async () => {
   if (document.hidden) return;
   const response = await fetch(total.dataset.url);
-  if (response.ok) total.textContent = (await response.json()).total;
+  if (response.ok) total.textContent = (await response.json()).total.toLocaleString("en");
 }, 2000);
