@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-import weakref
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
@@ -54,9 +53,7 @@ class Database:
         """Drop everything without touching a socket, as a forked child must."""
         self._opening = threading.Lock()
         self._transport: Transport | None = None
-        self._loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Loop] = (
-            weakref.WeakKeyDictionary()
-        )
+        self._loops: dict[asyncio.AbstractEventLoop, _Loop] = {}
         self._local = _local_store(self.config)
         self._flights = Flights()
 
@@ -100,7 +97,11 @@ class Database:
         loop = asyncio.get_running_loop()
         here = self._loops.get(loop)
         if here is None:
-            here = self._loops[loop] = _Loop(achain(self.config, self._local))
+            with self._opening:
+                # async_to_sync makes a loop for each call: what a closed one left must not pile up.
+                for gone in [other for other in self._loops if other.is_closed()]:
+                    del self._loops[gone]
+                here = self._loops[loop] = _Loop(achain(self.config, self._local))
         return here
 
 

@@ -1,0 +1,83 @@
+"""Any bytes come back as they went, and lie in the database as they would over any transport."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import pytest
+
+from continuum_upstash.effects import Batch
+from continuum_upstash.transports import registry
+
+VALUES = 10_000
+random.seed(20261123)
+
+
+def random_values():
+    for _ in range(VALUES):
+        length = random.choice([0, 1, 2, 7, 31, 200, 1000])
+        yield random.randbytes(length)
+    yield bytes(range(256)) * 40_000
+
+
+def test_ten_thousand_values_come_back_identical(transport, colour, make_cache, runner):
+    """In turn: alone with and without a lifetime, with NX, many in one request, and by MGET."""
+    cache = make_cache(transport)
+    values = list(random_values())
+
+    async def use(name, *args):
+        return await getattr(cache, f"a{name}")(*args)
+
+    def call(name, *args):
+        if colour == "sync":
+            return getattr(cache, name)(*args)
+        return runner.run(use(name, *args))
+
+    for start in range(0, 600, 3):
+        first, second, third = values[start : start + 3]
+        call("set", "a", first, 60)
+        call("set", "b", second, None)
+        call("delete", "c")
+        assert call("add", "c", third, 60) is True
+        assert call("add", "c", first, 60) is False
+        assert [call("get", key) for key in "abc"] == [first, second, third]
+    for start in range(600, len(values), 1000):
+        named = {f"k{start + i}": value for i, value in enumerate(values[start : start + 1000])}
+        assert call("set_many", named, 60 if start % 2000 else None) == []
+        assert call("get_many", named) == named
+
+
+def test_a_single_value_is_the_same_bytes_whichever_transport_wrote_it(make_cache, emulator):
+    rest, tcp = (make_cache(transport, KEY_PREFIX="same") for transport in ("rest", "tcp"))
+    for value in (b"\x00\xff", {"a": 1.5}, "text", 5, None, (1, "ü"), b"x" * 100_000):
+        for write in ("set", "add"):
+            for timeout in (None, 60):
+                stored = []
+                for cache in (rest, tcp):
+                    tcp.delete("k")
+                    getattr(cache, write)("k", value, timeout)
+                    (raw,) = tcp._database.send(Batch([("GET", tcp.make_key("k"))]))
+                    stored.append(raw)
+                    assert rest.get("k") == tcp.get("k") == value
+                    assert (rest.ttl("k") is None) is (timeout is None)
+                assert stored[0] == stored[1]
+
+
+def test_async_writers_of_one_tick_are_read_by_all(make_cache, runner, emulator):
+    rest, tcp = (make_cache(transport, KEY_PREFIX="tick") for transport in ("rest", "tcp"))
+    values = {f"k{number}": random.randbytes(50) for number in range(50)}
+
+    async def write():
+        await asyncio.gather(*(rest.aset(key, value) for key, value in values.items()))
+
+    with emulator.count() as spent:
+        runner.run(write())
+    assert spent.requests == 1
+    assert tcp.get_many(values) == rest.get_many(values) == values
+
+
+@pytest.fixture(autouse=True)
+def close():
+    yield
+    registry.reset()

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from continuum_upstash.effects import Batch
+from continuum_upstash.errors import ConnectionFailed
+from continuum_upstash.transports import synctoken
+from continuum_upstash.transports.coalesce import MAX_BYTES, Coalescing
+
+
+class Echo:
+    """Answers each command with its first argument; keeps the batches that it was sent."""
+
+    name = "echo"
+
+    def __init__(self):
+        self.batches, self.fails, self.hold = [], None, None
+
+    async def asend(self, batch):
+        self.batches.append(batch)
+        if self.hold is not None:
+            await self.hold.wait()
+        await asyncio.sleep(0)
+        if self.fails is not None:
+            raise self.fails
+        synctoken.current().learn("db", b"5")
+        return [command[1] for command in batch.commands]
+
+    async def aclose(self):
+        self.batches.append("closed")
+
+
+def get(key):
+    return Batch([("GET", key)])
+
+
+async def test_the_commands_of_a_tick_travel_together_in_order():
+    echo = Echo()
+    coalescing = Coalescing(echo)
+    batches = [get("a"), Batch([("GET", "b"), ("GET", "c")]), get("d")]
+    replies = await asyncio.gather(*map(coalescing.asend, batches))
+    assert replies == [["a"], ["b", "c"], ["d"]]
+    assert [len(batch.commands) for batch in echo.batches] == [4]
+
+
+async def test_a_lone_batch_goes_as_itself():
+    echo = Echo()
+    lone = get("a")
+    assert await Coalescing(echo).asend(lone) == ["a"]
+    assert echo.batches == [lone]
+
+
+async def test_transactions_are_never_merged():
+    echo = Echo()
+    coalescing = Coalescing(echo)
+    atomic = Batch([("GET", "a")], atomic=True)
+    await asyncio.gather(coalescing.asend(atomic), coalescing.asend(get("b")))
+    assert sorted(len(batch.commands) for batch in echo.batches) == [1, 1]
+    assert atomic in echo.batches
+
+
+@pytest.mark.parametrize(
+    ("batches", "sizes"),
+    [
+        ([get("k")] * 300, [128, 128, 44]),
+        ([Batch([("SET", "k", b"x" * (MAX_BYTES // 2))])] * 3, [1, 1, 1]),
+        ([Batch([("GET", "k")] * 200), get("k")], [200, 1]),
+    ],
+)
+async def test_a_request_stays_within_its_bounds(batches, sizes):
+    echo = Echo()
+    coalescing = Coalescing(echo)
+    await asyncio.gather(*map(coalescing.asend, batches))
+    assert [len(batch.commands) for batch in echo.batches] == sizes
+
+
+async def test_a_failure_reaches_every_caller():
+    echo = Echo()
+    echo.fails = ConnectionFailed("gone")
+    coalescing = Coalescing(echo)
+    results = await asyncio.gather(
+        *(coalescing.asend(get(str(n))) for n in range(3)), return_exceptions=True
+    )
+    assert results == [echo.fails] * 3
+
+
+async def test_a_cancelled_caller_is_not_sent_and_harms_nobody():
+    echo = Echo()
+    coalescing = Coalescing(echo)
+    tasks = [asyncio.create_task(coalescing.asend(get(key))) for key in "abc"]
+    tasks[1].cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert (tasks[0].result(), tasks[2].result()) == (["a"], ["c"])
+    echo.hold = asyncio.Event()
+    tasks = [asyncio.create_task(coalescing.asend(get(key))) for key in "de"]
+    while len(echo.batches) < 2:
+        await asyncio.sleep(0)
+    tasks[0].cancel()
+    echo.hold.set()
+    assert await tasks[1] == ["e"]
+    assert not coalescing._under_way
+
+
+async def test_callers_share_what_a_merged_request_teaches_about_replicas():
+    echo = Echo()
+    coalescing = Coalescing(echo)
+    seen = []
+
+    async def request(key):
+        with synctoken.using(synctoken.Tokens()) as tokens:
+            await coalescing.asend(get(key))
+            seen.append(tokens.get("db"))
+
+    await asyncio.gather(request("a"), request("b"))
+    await request("c")
+    assert seen == [b"5"] * 3
+
+
+async def test_closing_closes_what_is_behind():
+    echo = Echo()
+    await Coalescing(echo).aclose()
+    assert echo.batches == ["closed"]
