@@ -38,7 +38,8 @@ class Local:
         """Return the replies, errors in place.
 
         Raises:
-            ReplyError: EXECABORT: an atomic batch holds a command that no server would queue.
+            ReplyError: an atomic batch holds an unknown command, or too few or too many arguments.
+            NotSerializable: a text has no UTF-8 form. Nothing has been done.
         """
         commands = batch.commands
         if len(commands) == 1 and not batch.atomic:  # nearly every batch: a third faster
@@ -48,7 +49,7 @@ class Local:
                 return [perform(self._space, call)]
         calls = [prepare(command) for command in commands]
         if batch.atomic:
-            _refuse_unqueueable(calls)
+            _refuse_what_no_server_queues(calls)
         with self._lock:
             self._space.tick()
             return [perform(self._space, call) for call in calls]
@@ -73,7 +74,7 @@ class Local:
         """Do nothing, as `close`."""
 
 
-def _refuse_unqueueable(calls: Sequence[Call | ReplyError]) -> None:
+def _refuse_what_no_server_queues(calls: Sequence[Call | ReplyError]) -> None:
     for call in calls:
         if isinstance(call, ReplyError):
-            raise ReplyError(f"EXECABORT Transaction discarded because of: {call}")
+            raise call

@@ -12,7 +12,7 @@ from math import inf
 from typing import Any, Final
 
 from continuum_upstash.effects import Argument, Command, Reply, Script
-from continuum_upstash.errors import ReplyError
+from continuum_upstash.errors import NotSerializable, ReplyError
 from continuum_upstash.transports.store import (
     expiry,
     hashes,
@@ -34,7 +34,7 @@ def prepare(command: Command) -> Call | ReplyError:
 
     Raises:
         TypeError: an argument is neither text, nor bytes, nor a number.
-        UnicodeEncodeError: a text has no UTF-8 form.
+        NotSerializable: a text has no UTF-8 form.
     """
     name = command[0]
     assert isinstance(name, str)
@@ -53,7 +53,13 @@ def prepare(command: Command) -> Call | ReplyError:
 
 def _encoded(argument: object) -> bytes | Script:
     if isinstance(argument, str):
-        return argument.encode()
+        try:
+            return argument.encode()
+        except UnicodeEncodeError:
+            raise NotSerializable(
+                "A key or an option holds a lone surrogate (U+D800 to U+DFFF), which has no UTF-8 "
+                "form. Clean the text that the key is made from."
+            ) from None
     if isinstance(argument, int):
         return b"%d" % argument
     if isinstance(argument, (bytes, Script)):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from decimal import Decimal
 from typing import Final
 
 from continuum_upstash.errors import ReplyError
@@ -45,6 +44,8 @@ def score_text(number: float) -> bytes:
         return b"inf" if number > 0 else b"-inf"
     if number.is_integer() and abs(number) <= 2**62:
         return b"%d" % number
+    from decimal import Decimal  # noqa: PLC0415 few scores are no integers, and it loads slowly
+
     shortest = Decimal(repr(number)).normalize()
     sign, digits, exponent = shortest.as_tuple()
     assert isinstance(exponent, int)

@@ -1,0 +1,26 @@
+"""A local store with a clock that a test moves."""
+
+from __future__ import annotations
+
+from continuum_upstash.config import Config
+from continuum_upstash.effects import Batch
+from continuum_upstash.transports.local import Local
+
+
+class Clock:
+    now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Store(Local):
+    """The real store, and a short way to send it one command."""
+
+    def __init__(self, **bounds):
+        self.clock = Clock()
+        super().__init__(Config(**bounds), self.clock)
+
+    def call(self, *command):
+        (reply,) = self.send(Batch((command,)))
+        return reply
