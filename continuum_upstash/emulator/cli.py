@@ -2,9 +2,10 @@
 
 import argparse
 import asyncio
+import os
 import signal
-import sys
 import threading
+from contextlib import suppress
 from dataclasses import fields
 from typing import Any
 
@@ -84,5 +85,8 @@ async def _serve(options: Options, faults: Faults, *, until_stdin_closes: bool) 
 
 
 def _watch_stdin(loop: asyncio.AbstractEventLoop, stopped: asyncio.Event) -> None:
-    sys.stdin.buffer.read()
-    loop.call_soon_threadsafe(stopped.set)
+    # Not by sys.stdin: a thread that waits inside it aborts the interpreter's shutdown.
+    while os.read(0, 1024):
+        pass
+    with suppress(RuntimeError):  # the loop has ended for another reason
+        loop.call_soon_threadsafe(stopped.set)

@@ -38,6 +38,8 @@ class Conditions:
         }
 
     def _digest(self, argv: Argv) -> Step:
+        if len(argv) != 2:
+            return answer(wrong_arity(b"digest"))
         return mapped(
             (b"GET", *argv[1:]),
             lambda reply: reply if reply is None or isinstance(reply, Error) else digest(reply),

@@ -135,9 +135,7 @@ class Engine:
         if isinstance(reply, Error):
             if reply.startswith(b"OOM "):
                 return await self._capacity_reached(connection)
-            if reply == b"ERR value is not an integer or out of range":
-                return Error(b"ERR value is not an int or out of range")
-            return in_the_services_words(reply)
+            return texts.WORDED_OTHERWISE.get(reply) or in_the_services_words(reply)
         length = size(reply)
         if length > self.limits.request_size:
             return texts.reply_too_large(self.limits.request_size, length)

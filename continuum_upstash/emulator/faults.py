@@ -60,8 +60,10 @@ class Fault:
                 f"a fault has no option {', '.join(sorted(unknown))}; "
                 f"it has {', '.join(option.name for option in fields(cls))}"
             )
+        if (kind := options.get("kind")) not in list(FaultKind):
+            raise ValueError(f"there is no fault {kind!r}; there is {', '.join(FaultKind)}")
         fault = cls(
-            kind=FaultKind(options.get("kind", "")),
+            kind=FaultKind(kind),
             side=Side(options.get("side", Side.REST)),
             seconds=float(options.get("seconds", 0)),
             jitter=float(options.get("jitter", 0)),

@@ -14,6 +14,14 @@ EMPTY_COMMAND: Final = "ERR empty command"
 NULL_ARGUMENT: Final = "ERR null args are not supported"
 READ_ONLY_UPGRADE: Final = Error(b"READONLY Writes are temporarily rejected due to server upgrade")
 
+# What Valkey says, and what the service says in its place.
+WORDED_OTHERWISE: Final = {
+    b"ERR value is not an integer or out of range": Error(
+        b"ERR value is not an int or out of range"
+    ),
+    b"NOSCRIPT No matching script.": Error(b"NOSCRIPT No matching script. Please use EVAL."),
+}
+
 
 class ReplyTooLarge(Error):
     """Seen on the service: an oversized reply is an error body under HTTP 200."""

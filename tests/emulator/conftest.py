@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
+import redis
 
 
 class Rest:
@@ -51,3 +52,9 @@ def emulator(upstash_emulator):
 @pytest.fixture
 def rest(emulator, http) -> Rest:
     return Rest(http)
+
+
+@pytest.fixture
+def tcp(emulator) -> Iterator[redis.Redis]:
+    with redis.Redis.from_url(emulator.redis_url, socket_timeout=5) as client:
+        yield client

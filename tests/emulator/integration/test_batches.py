@@ -1,0 +1,121 @@
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+
+UNAVAILABLE = (
+    "ERR Command is not available: 'NOPE'. See "
+    "https://upstash.com/docs/redis/overall/rediscompatibility for details"
+)
+DIGEST_OF_W = "aceee8f5de193e29"  # xxhsum -H3
+
+
+def test_a_pipeline_keeps_order_and_puts_errors_in_place(rest):
+    assert rest.pipeline(
+        ["SET", "a", "1"], ["INCR", "a"], ["LPUSH", "a", "x"], ["NOPE"], ["GET", "a"], ["MULTI"]
+    ) == [
+        "OK",
+        2,
+        "WRONGTYPE Operation against a key holding the wrong kind of value",
+        UNAVAILABLE,
+        "2",
+        'ERR Command "MULTI" is not allowed in REST or it has a special context path',
+    ]
+
+
+def test_commands_that_need_several_round_trips_keep_their_place_in_a_pipeline(rest):
+    assert rest.pipeline(
+        ["SET", "k", "1"],
+        ["SET", "k", "2", "IFNE", "1"],
+        ["SET", "k", "3", "IFNE", "0"],
+        ["SCAN", 0],
+        ["DEL", "k"],
+        ["SCAN", 0],
+    ) == ["OK", None, "OK", ["0", ["k"]], 1, ["0", []]]
+
+
+def test_a_malformed_row_refuses_the_whole_pipeline(rest):
+    answer = rest.post("/pipeline", [["SET", "a", "1"], ["SET", "b", None]])
+    assert (answer.status_code, answer.json()) == (
+        400,
+        {"error": "ERR null args are not supported"},
+    )
+    assert rest.send("EXISTS", "a") == 0
+
+
+def test_a_transaction_gives_its_results_in_order_with_run_time_errors_in_place(rest):
+    answer = rest.post("/multi-exec", [["SET", "a", "x"], ["INCR", "a"], ["GET", "a"]])
+    assert answer.status_code == 200
+    assert answer.json() == [
+        {"result": "OK"},
+        {"error": "ERR value is not an int or out of range"},
+        {"result": "x"},
+    ]
+
+
+def test_a_queue_error_discards_the_transaction(rest):
+    for wrong, error in [
+        (["NOPE"], UNAVAILABLE),
+        (["GET"], "ERR wrong number of arguments for 'get' command"),
+    ]:
+        answer = rest.post("/multi-exec", [["SET", "a", "1"], wrong])
+        assert (answer.status_code, answer.json()) == (400, {"error": error})
+    assert rest.send("EXISTS", "a") == 0
+
+
+def test_translated_commands_work_inside_a_transaction(rest):
+    rest.send("HSET", "h", "f", "v")
+    answer = rest.post(
+        "/multi-exec",
+        [
+            ["SELECT", 0],
+            ["SET", "k", "v"],
+            ["SET", "k", "w", "IFEQ", "v"],
+            ["DIGEST", "k"],
+            ["DELEX", "k", "IFEQ", "w"],
+            ["HEXPIRETIME", "h", "FIELDS", 1, "f"],
+            ["BLPOP", "q", 0],
+        ],
+    )
+    assert [item["result"] for item in answer.json()] == [
+        "OK",
+        "OK",
+        "OK",
+        DIGEST_OF_W,
+        1,
+        [-1],
+        None,
+    ]
+
+
+def test_a_condition_that_valkey_lacks_is_refused_inside_a_transaction(rest):
+    answer = rest.post("/multi-exec", [["SET", "k", "v"], ["SET", "k", "w", "IFNE", "v"]])
+    assert answer.status_code == 400
+    assert "the emulator cannot take SET" in answer.json()["error"]
+    assert rest.send("EXISTS", "k") == 0
+
+
+def test_a_hundred_transactions_at_once_do_not_mingle(emulator, rest):
+    def transfer(number: int) -> list[dict]:
+        commands = [["INCR", "total"], ["SET", "last", number], ["GET", "last"], ["INCR", "total"]]
+        headers = {"Authorization": f"Bearer {emulator.token}"}
+        return httpx.post(f"{emulator.rest_url}/multi-exec", json=commands, headers=headers).json()
+
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(transfer, range(100)))
+
+    totals = []
+    for number, (first, _, last, second) in enumerate(answers):
+        assert last == {"result": str(number)}
+        assert second["result"] == first["result"] + 1
+        totals += [first["result"], second["result"]]
+    assert sorted(totals) == list(range(1, 201))
+
+
+def test_blocking_commands_return_at_once(rest):
+    assert rest.pipeline(
+        ["BLPOP", "q", 0],
+        ["XREAD", "BLOCK", 0, "STREAMS", "s", "$"],
+        ["RPUSH", "q", "a"],
+        ["BLPOP", "q", 0],
+        ["BLPOP", "q"],
+    ) == [None, None, 1, ["q", "a"], "ERR wrong number of arguments for 'blpop' command"]

@@ -1,0 +1,180 @@
+"""Commands that the service has and Valkey lacks, or answers in another way."""
+
+import pytest
+
+DIGEST_OF_OLD = "0f3ca07a8cc8bf40"
+
+
+def unavailable(name: str) -> str:
+    return (
+        f"ERR Command is not available: '{name}'. See "
+        "https://upstash.com/docs/redis/overall/rediscompatibility for details"
+    )
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        ("slowlog get", "SLOWLOG GET"),
+        ("role", "ROLE"),
+        ("memory stats", "MEMORY STATS"),
+        ("object encoding k", "OBJECT ENCODING"),
+        ("sort k", "SORT"),
+        ("shutdown", "SHUTDOWN"),
+        ("debug sleep 0", "DEBUG"),
+        ("config resetstat", "CONFIG RESETSTAT"),
+        ("delifeq k v", "DELIFEQ"),
+        ("json.get k", "JSON.GET"),
+        ("command count", "COMMAND COUNT"),
+        ("nope", "NOPE"),
+    ],
+)
+def test_what_the_reference_does_not_list_is_not_available(rest, command, name):
+    answer = rest.post("/", command.split())
+    assert (answer.status_code, answer.json()) == (400, {"error": unavailable(name)})
+
+
+@pytest.mark.parametrize(
+    "name", ["AUTH", "MULTI", "EXEC", "WATCH", "HELLO", "SUBSCRIBE", "CLIENT", "MONITOR"]
+)
+def test_commands_about_a_connection_are_not_for_rest(rest, name):
+    assert rest.send(name, "x") == (
+        f'ERR Command "{name}" is not allowed in REST or it has a special context path'
+    )
+
+
+def test_connection_commands_that_mean_nothing_over_rest_are_harmless(rest):
+    assert rest.send("SELECT", 0) == "OK"
+    assert rest.send("SELECT", 1) == "ERR Only 0th database is supported! Selected DB: 1"
+    assert rest.send("CLIENT", "SETINFO", "LIB-NAME", "x") == "OK"
+    assert rest.send("COMMAND") == []
+
+
+def test_config_knows_keyspace_notifications_only(rest):
+    assert rest.send("CONFIG", "SET", "notify-keyspace-events", "Ex") == "OK"
+    name, flags = rest.send("CONFIG", "GET", "notify-keyspace-events")
+    assert (name, set(flags)) == ("notify-keyspace-events", set("xE"))
+    assert rest.send("CONFIG", "GET", "maxmemory-policy") == []
+    assert "maxmemory-policy" in rest.send("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+    rest.send("CONFIG", "SET", "notify-keyspace-events", "")
+
+
+@pytest.mark.parametrize(
+    ("condition", "done"),
+    [
+        (["IFEQ", "old"], True),
+        (["IFEQ", "other"], False),
+        (["IFNE", "other"], True),
+        (["ifne", "old"], False),
+        (["IFDEQ", DIGEST_OF_OLD], True),
+        (["IFDEQ", "0" * 16], False),
+        (["IFDNE", "0" * 16], True),
+        (["IFDNE", DIGEST_OF_OLD], False),
+    ],
+)
+class TestConditions:
+    def test_set(self, emulator, rest, condition, done):
+        rest.send("SET", "k", "old")
+        with emulator.count() as spent:
+            result = rest.send("SET", "k", "new", *condition, "EX", 100)
+        assert result == ("OK" if done else None)
+        assert rest.send("GET", "k") == ("new" if done else "old")
+        assert (rest.send("TTL", "k") > 0) is done
+        assert spent.billed == 1
+
+    def test_delex(self, emulator, rest, condition, done):
+        rest.send("SET", "k", "old")
+        with emulator.count() as spent:
+            assert rest.send("DELEX", "k", *condition) == int(done)
+        assert rest.send("EXISTS", "k") == int(not done)
+        assert spent.billed == 1
+
+
+def test_a_missing_key_equals_nothing(rest):
+    assert rest.pipeline(
+        ["SET", "a", "v", "IFEQ", "x"],
+        ["SET", "b", "v", "IFNE", "x"],
+        ["SET", "c", "v", "IFDEQ", DIGEST_OF_OLD],
+        ["SET", "d", "v", "IFDNE", DIGEST_OF_OLD],
+        ["DELEX", "e", "IFNE", "x"],
+        ["DELEX", "e"],
+        ["DIGEST", "e"],
+    ) == [None, "OK", None, "OK", 0, 0, None]
+
+
+@pytest.mark.parametrize(
+    ("command", "error"),
+    [
+        (["DELEX"], "ERR wrong number of arguments for 'delex' command"),
+        (["DELEX", "k", "IFEQ"], "ERR wrong number of arguments for 'delex' command"),
+        (["DELEX", "k", "WHEN", "x"], "ERR syntax error"),
+        (["DIGEST"], "ERR wrong number of arguments for 'digest' command"),
+        (["SET", "k", "v", "IFNE", "x", "EX"], "ERR syntax error"),
+    ],
+)
+def test_conditions_that_are_not_well_formed_are_refused(rest, command, error):
+    assert rest.send(*command) == error
+
+
+def test_a_condition_on_a_value_that_is_no_string_is_a_wrong_type(rest):
+    rest.send("LPUSH", "k", "x")
+    for command in (["SET", "k", "v", "IFNE", "x"], ["DELEX", "k", "IFDEQ", "x"], ["DIGEST", "k"]):
+        assert rest.send(*command).startswith("WRONGTYPE")
+
+
+def test_quirks_of_the_service(rest):
+    assert rest.send("UNLINK") == 0
+    rest.send("SET", "k", "v")
+    assert rest.send("COPY", "k", "k") == 0
+    rest.send("XADD", "s", "*", "f", "v")
+    assert rest.send("XINFO", "CONSUMERS", "s", "no group") == []
+
+
+def test_hash_field_expiry_is_rounded_down_to_seconds(rest):
+    rest.send("HSET", "h", "f", 1, "g", 2)
+    rest.send("HPEXPIREAT", "h", 4102444800900, "FIELDS", 1, "f")
+    assert rest.send("HEXPIRETIME", "h", "FIELDS", 3, "f", "g", "x") == [4102444800, -1, -2]
+
+
+@pytest.mark.parametrize("limit", [[], ["LIMIT", 1]])
+def test_approximate_trimming_is_exact(rest, limit):
+    rest.pipeline(*(["XADD", "s", "*", "f", number] for number in range(10)))
+    rest.send("XADD", "s", "MAXLEN", "~", 5, *limit, "*", "f", "last")
+    assert rest.send("XLEN", "s") == 5
+    rest.send("XTRIM", "s", "MAXLEN", "~", 2, *limit)
+    assert rest.send("XLEN", "s") == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "members"),
+    [
+        (["LIMIT", 1, 2], ["b", "c"]),
+        (["LIMIT", 2, -1], ["c", "d"]),
+        (["REV", "LIMIT", 0, 1], ["d"]),
+        (["LIMIT", 1, 1, "WITHSCORES"], ["b", "2"]),
+        (["LIMIT", 0, "x"], "ERR value is not an int or out of range"),
+    ],
+)
+def test_a_range_by_rank_may_be_limited(rest, options, members):
+    rest.send("ZADD", "z", 1, "a", 2, "b", 3, "c", 4, "d")
+    assert rest.send("ZRANGE", "z", 0, -1, *options) == members
+
+
+@pytest.mark.parametrize("section", ["", "all", "default"])
+def test_info_looks_like_the_services(rest, section):
+    rest.send("SET", "k", "v" * 10_000)
+    text = rest.http.get(f"/info/{section}").json()["result"]
+    info = dict(line.split(":", 1) for line in text.split("\r\n") if ":" in line)
+    assert info["upstash_version"]
+    assert info["redis_mode"] == "standalone"
+    assert info["maxmemory_policy"] == "noeviction"
+    assert 10_000 < int(info["total_data_size"]) < int(info["max_data_size"]) == 268435456
+    assert info["db0"].startswith("keys=1,expires=0")
+    assert "valkey" not in text
+    assert all(line.endswith("\r") for line in text.split("\n")[:-1])
+
+
+def test_an_info_section_is_alone_and_an_unknown_one_is_its_heading(rest):
+    assert rest.send("INFO", "clients").splitlines()[0] == "# Clients"
+    assert "# Memory" not in rest.send("INFO", "clients")
+    assert rest.send("INFO", "modules") == "# Modules\r\n"

@@ -1,0 +1,107 @@
+from hashlib import sha1
+
+import pytest
+
+LOCKED = "#!lua flags=allow-key-locking\n"
+SCRIPT = LOCKED + "return redis.call('INCRBY', KEYS[1], ARGV[1])"
+SHA = sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
+
+
+def dynamic_key(key: str) -> str:
+    return (
+        "ERR Dynamic keys are not allowed in Lua scripts when 'allow-key-locking' flag is set. "
+        f"Key was: {key}"
+    )
+
+
+@pytest.fixture(autouse=True)
+def _no_scripts(rest):
+    rest.send("SCRIPT", "FLUSH")
+
+
+def test_the_key_locking_flag_is_accepted(rest):
+    assert rest.send("EVAL", SCRIPT, 1, "k", 5) == 5
+
+
+@pytest.mark.parametrize("first", [["EVAL", SCRIPT, 1, "k", 1], ["SCRIPT", "LOAD", SCRIPT]])
+def test_the_hash_of_the_original_text_works(rest, first):
+    assert rest.send("EVALSHA", SHA, 1, "k", 1) == "NOSCRIPT No matching script. Please use EVAL."
+    rest.send(*first)
+    assert rest.send("SCRIPT", "EXISTS", SHA, SHA.upper(), "0" * 40) == [1, 1, 0]
+    assert rest.send("EVALSHA", SHA, 1, "n", 7) == 7
+    rest.send("SCRIPT", "FLUSH")
+    assert rest.send("EVALSHA", SHA, 1, "n", 7).startswith("NOSCRIPT")
+
+
+def test_script_load_answers_the_hash_of_what_it_was_given(rest):
+    assert rest.send("SCRIPT", "LOAD", SCRIPT) == SHA
+
+
+def test_other_flags_of_a_locked_script_keep_their_meaning(rest):
+    script = "#!lua flags=no-writes,allow-key-locking\nreturn redis.call('SET', KEYS[1], 'v')"
+    assert rest.send("EVAL", script, 1, "k").startswith(
+        "ERR Error running script: @user_script:2: READONLY Write commands are not allowed "
+        "from read-only scripts\nstack traceback:\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "key"),
+    [
+        ("return redis.call('GET', 'other')", "other"),
+        ("return redis.call('MSET', KEYS[1], 1, 'other', 2)", "other"),
+        ("return redis.call('mget', KEYS[1], KEYS[1] .. ':suffix')", "k:suffix"),
+        ("return redis.call('RENAME', KEYS[1], 'new')", "new"),
+        ("return redis.call('DEL', 12)", "12"),
+        ("return redis.pcall('SET', 'other', 1)", "other"),
+    ],
+)
+def test_a_locked_script_may_touch_declared_keys_only(rest, body, key):
+    assert rest.send("EVAL", LOCKED + body, 1, "k") == dynamic_key(key)
+
+
+@pytest.mark.parametrize(
+    ("body", "result"),
+    [
+        ("redis.call('MSET', KEYS[1], 1, KEYS[2], 2) return redis.call('MGET', KEYS[1], KEYS[2])",
+         ["1", "2"]),
+        ("return #redis.call('TIME')", 2),
+        ("return redis.call('PING')", "PONG"),
+        ("return redis.pcall('SET', 'other', 1)['err'] ~= nil", 1),
+        ("return redis.sha1hex('')", "da39a3ee5e6b4b0d3255bfef95601890afd80709"),
+        ("return cjson.encode({redis.status_reply('X')['ok']})", '["X"]'),
+    ],
+)  # fmt: skip
+def test_everything_else_of_a_locked_script_works(rest, body, result):
+    assert rest.send("EVAL", LOCKED + body, 2, "a", "b") == result
+
+
+def test_scripts_without_the_flag_are_untouched(rest):
+    assert rest.send("EVAL", "return redis.call('SET', 'any', ARGV[1])", 0, "v") == "OK"
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        ("\nreturn redis.call('LPUSH', KEYS[1], 'x')",
+         "@user_script:2: WRONGTYPE Operation against a key holding the wrong kind of value"),
+        ("error('boo')", "@user_script:1: boo"),
+    ],
+)  # fmt: skip
+def test_a_failing_script_is_reported_in_the_services_form(rest, script, message):
+    rest.send("SET", "k", "v")
+    answer = rest.post("/", ["EVAL", script, 1, "k"])
+    assert answer.status_code == 400
+    assert answer.json()["error"].startswith(
+        f"ERR Error running script: {message}\nstack traceback:"
+    )
+
+
+def test_errors_that_a_script_returns_are_its_own(rest):
+    assert rest.send("EVAL", "return redis.error_reply('MY own')", 0) == "MY own"
+
+
+def test_a_locked_script_works_in_a_pipeline_and_in_a_transaction(rest):
+    commands = [["EVAL", SCRIPT, 1, "k", 1], ["EVALSHA", SHA, 1, "k", 1]]
+    assert rest.pipeline(*commands) == [1, 2]
+    assert rest.post("/multi-exec", commands).json() == [{"result": 3}, {"result": 4}]
