@@ -129,7 +129,9 @@ class AsyncPipeline(PipelinePlans):
 def _encoded(command: tuple[Argument | _Value, ...]) -> Plan[Command]:
     parts: list[Argument] = []
     for part in command:
-        parts.append((yield Encode(part.value)) if isinstance(part, _Value) else part)
+        # A plan cannot yield inside a comprehension.
+        data = (yield Encode(part.value)) if isinstance(part, _Value) else part
+        parts.append(data)
     return tuple(parts)
 
 

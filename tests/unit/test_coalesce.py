@@ -17,10 +17,12 @@ class Echo:
 
     def __init__(self):
         self.batches, self.fails, self.hold = [], None, None
+        self.entered = asyncio.Event()
 
     async def asend(self, batch):
         self.batches.append(batch)
         if self.hold is not None:
+            self.entered.set()
             await self.hold.wait()
         await asyncio.sleep(0)
         if self.fails is not None:
@@ -95,8 +97,7 @@ async def test_a_cancelled_caller_is_not_sent_and_harms_nobody():
     assert (tasks[0].result(), tasks[2].result()) == (["a"], ["c"])
     echo.hold = asyncio.Event()
     tasks = [asyncio.create_task(coalescing.asend(get(key))) for key in "de"]
-    while len(echo.batches) < 2:
-        await asyncio.sleep(0)
+    await echo.entered.wait()
     tasks[0].cancel()
     echo.hold.set()
     assert await tasks[1] == ["e"]
