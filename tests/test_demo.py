@@ -80,6 +80,7 @@ def fails(state: Path, *arguments: str, **more: str) -> str:
     )
     assert run.returncode == 1, run
     assert "Traceback" not in run.stderr
+    assert "Fatal" not in run.stderr
     return run.stderr
 
 
