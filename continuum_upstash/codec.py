@@ -24,17 +24,18 @@ from functools import partial
 from math import isfinite
 from typing import Any, Literal
 
-from continuum_upstash.compress import deflate, inflate
+from continuum_upstash.compress import BadFrame, deflate, inflate
 from continuum_upstash.errors import ConfigurationError, NotSerializable
 from continuum_upstash.ext_types import ExtType, NotPackable, ProxyType
-from continuum_upstash.json_text import MAX_INT_BITS, read_json, write_json
+from continuum_upstash.json_text import read_json, write_json
+from continuum_upstash.limits import MAX_INT_BITS, MAX_INT_DIGITS, TooManyObjects
 from continuum_upstash.packing import Packing
 from continuum_upstash.pickling import SignedPickle
 
 _FIRST_UTF8_LEAD, _LAST_UTF8_LEAD = 0xC2, 0xF4  # of characters beyond ASCII (RFC 3629)
 _COMPRESSED, _PICKLE, _ARMOUR = b"\x01", b"\x02", b"~"
 
-_is_int = re.compile(rb"0|-?[1-9][0-9]{0,639}").fullmatch
+_is_int = re.compile(rb"0|-?[1-9][0-9]{0,%d}" % (MAX_INT_DIGITS - 1)).fullmatch
 # As Python, JS and INCRBYFLOAT print a float. `1.10` and `1e5` are more likely a version and an
 # id, which JS, too, reads as text; reading those as numbers would lose what was written.
 _is_float = re.compile(
@@ -50,6 +51,7 @@ _UNREADABLE = (
     OSError,
     RecursionError,
     MemoryError,
+    TooManyObjects,
 )
 
 # The same value behind the next wider msgpack header, whose second byte is no UTF-8.
@@ -75,8 +77,9 @@ class Codec:
     Args:
         serializer: "msgpack" writes any value with its types. "json" writes what other languages
             read, and never a pickle: a value that JSON cannot hold exactly is refused.
-        pickle_keys: sign the pickles written for what msgpack cannot hold, an HttpResponse say;
-            the first key signs, each one verifies. Without keys no pickle is written or loaded.
+        pickle_keys: secrets that sign the pickles written for what msgpack cannot hold, such as
+            an HttpResponse. The first signs, each one verifies; without any no pickle is written
+            or loaded.
         compress_min_bytes: from this size on values are compressed where that saves a tenth.
         max_decoded_bytes: a compressed value that would be larger is undecodable; a larger one
             is never compressed.
@@ -97,7 +100,7 @@ class Codec:
         self._compress_min = compress_min_bytes
         self._max_decoded = max_decoded_bytes
         self._packing = Packing(ext)
-        self._pickle = SignedPickle(pickle_keys) if pickle_keys else None
+        self._pickle = SignedPickle(pickle_keys)
         match serializer:
             case "msgpack":
                 self._write = self._write_packed
@@ -146,7 +149,7 @@ class Codec:
         return _unlike_text(packed)
 
     def _write_pickle(self, value: object, reason: NotPackable) -> bytes:
-        if self._pickle is None:
+        if not self._pickle:
             raise NotSerializable(
                 f"A {type(value).__qualname__} cannot be stored: msgpack cannot hold {reason}, "
                 f"and pickle is off. Store the plain values it is made of, or set "
@@ -179,12 +182,10 @@ class Codec:
         content = inflate(data[1:], self._max_decoded)
         # Nothing is wrapped twice, except by someone who wants it unwrapped for ever.
         if content.startswith((_COMPRESSED, _ARMOUR)):
-            raise ValueError("wrapped twice")
+            raise BadFrame("a wrapped value within")
         return self._readers[content[0]](content)
 
     def _read_pickle(self, data: bytes) -> Any:
-        if self._pickle is None:
-            raise ValueError("pickle is off")
         return self._pickle.loads(memoryview(data)[1:])
 
     def _read_armoured(self, data: bytes) -> Any:
@@ -194,7 +195,7 @@ class Codec:
             content = b""
         if content.startswith((_COMPRESSED, _PICKLE)):
             return self._readers[content[0]](content)
-        if content >= b"\x80":
+        if content[:1] >= b"\x80":
             with suppress(*_UNREADABLE):
                 return self._packing.unpack(content)
         return data.decode()

@@ -10,6 +10,10 @@ _LEVEL = 1
 _WORTHWHILE = 0.9  # a value that does not lose a tenth is not worth inflating at each read
 
 
+class BadFrame(ValueError):
+    """Not exactly one whole zstd frame that states its size, one within the limit."""
+
+
 def deflate(data: bytes) -> bytes | None:
     """Return `data` as one zstd frame, or None when that would hardly be smaller."""
     frame = _zstd().deflate(data)
@@ -17,11 +21,7 @@ def deflate(data: bytes) -> bytes | None:
 
 
 def inflate(frame: bytes, limit: int) -> bytes:
-    """Return what one zstd frame holds.
-
-    Raises:
-        ValueError: it holds more than `limit` bytes, does not say how many, or is damaged.
-    """
+    """Return what one zstd frame holds, at most `limit` bytes. Raises BadFrame."""
     return _zstd().inflate(frame, limit)
 
 
@@ -46,9 +46,9 @@ if sys.version_info >= (3, 14):
                 decompressor = zstd.ZstdDecompressor()
                 data = decompressor.decompress(frame, max_length=limit + 1)
             except zstd.ZstdError as damage:
-                raise ValueError(str(damage)) from damage
+                raise BadFrame(str(damage)) from damage
             if not decompressor.eof or decompressor.unused_data:
-                raise ValueError("not exactly one zstd frame")
+                raise BadFrame("not exactly one zstd frame")
             return data
 
 else:
@@ -72,15 +72,15 @@ else:
                 _check_size(max(size, 0), limit)
                 return self._decompressor.decompress(frame, allow_extra_data=False)
             except zstandard.ZstdError as damage:
-                raise ValueError(str(damage)) from damage
+                raise BadFrame(str(damage)) from damage
 
 
 def _check_size(size: int | None, limit: int) -> None:
     # Nothing empty is ever deflated; zstandard takes a stated 0 for an empty frame unseen.
     if not size:
-        raise ValueError("a zstd frame that does not state its size")
+        raise BadFrame("a zstd frame that does not state its size")
     if size > limit:
-        raise ValueError(f"{size} bytes inflated, the limit is {limit}")
+        raise BadFrame(f"{size} bytes inflated, the limit is {limit}")
 
 
 @cache

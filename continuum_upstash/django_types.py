@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
-
 from django.conf import settings
 from django.utils.encoding import force_bytes
 from django.utils.functional import Promise
@@ -11,15 +9,10 @@ from django.utils.safestring import SafeString
 
 from continuum_upstash.ext_types import ExtType, ProxyType
 
-# Names the purpose: the same secret signs cookies and tokens, with other names. Stored values
-# depend on it.
-_PICKLE_SALT = b"continuum_upstash.pickle"
-
 
 def pickle_keys() -> tuple[bytes, ...]:
-    """Return keys derived from SECRET_KEY, which signs, and SECRET_KEY_FALLBACKS."""
-    secrets = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
-    return tuple(hmac.digest(force_bytes(secret), _PICKLE_SALT, "sha256") for secret in secrets)
+    """Return the secrets of a Codec's signed pickles: SECRET_KEY and SECRET_KEY_FALLBACKS."""
+    return tuple(map(force_bytes, (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)))
 
 
 def _text_of(promise: Promise) -> object:

@@ -10,10 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from continuum_upstash.errors import NotSerializable
-
-# int() reads this many digits whatever sys.set_int_max_str_digits says; its time is quadratic.
-MAX_INT_DIGITS = 640
-MAX_INT_BITS = 2126  # any int of so many bits has at most MAX_INT_DIGITS digits
+from continuum_upstash.limits import MAX_INT_BITS, MAX_INT_DIGITS, MAX_OBJECTS, TooManyObjects
 
 _ATOMS = frozenset({str, float, bool, type(None)})
 
@@ -35,15 +32,17 @@ def write_json(value: object, resolve: Callable[[object], object]) -> bytes:
     try:
         text = json.dumps(
             value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=default
-        ).encode()
+        )
+        data = text.encode()
+        _bound_objects(text)
         # After dumps, which has seen to it that there is no cycle.
         _refuse_inexact(value, resolve)
-    except (TypeError, ValueError, RecursionError) as exc:
+    except (TypeError, ValueError, RecursionError, TooManyObjects) as exc:
         raise NotSerializable(
             f"A {type(value).__qualname__} cannot be stored as JSON exactly: {exc}. "
             f'Convert it first, or use OPTIONS["SERIALIZER"] = "msgpack" for this alias.'
         ) from exc
-    return text
+    return data
 
 
 def _refuse_inexact(value: object, resolve: Callable[[object], object]) -> None:
@@ -72,8 +71,15 @@ def _no_form(kind: type) -> str:
 
 
 def read_json(text: str) -> Any:
-    """Raises ValueError if it is not strict JSON, RecursionError if nested too deeply."""
+    """Raises ValueError if it is not strict JSON, TooManyObjects or RecursionError if too large."""
+    _bound_objects(text)
     return _decoder.decode(text)
+
+
+def _bound_objects(text: str) -> None:
+    # Those within strings count, too, when written as when read.
+    if len(text) > MAX_OBJECTS and text.count("[") + text.count("{") > MAX_OBJECTS:
+        raise TooManyObjects(f"more than {MAX_OBJECTS} lists and dicts")
 
 
 def _read_int(digits: str) -> int:

@@ -7,20 +7,23 @@ copy and a nested unpacking, with 40 KB of C stack, for each level that a hostil
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from msgpack import ExtType as Extension
 from msgpack import Packer, unpackb
 
 from continuum_upstash.ext_types import STANDARD, ExtType, NotPackable, ProxyType
+from continuum_upstash.limits import MAX_OBJECTS, TooManyObjects
 
 _MARKED: dict[int, type] = {1: tuple, 2: set, 3: frozenset}  # codes are stored: see ext_types.py
 _MARKS = {kind: Extension(code, b"") for code, kind in _MARKED.items()}
 _MARK = b"\xc7\x00"  # and a code
 
-_NATIVE = frozenset({type(None), bool, int, float, str, bytes, list, dict})
+_SCALARS = frozenset({type(None), bool, float, str, bytes})
+_NATIVE = _SCALARS | {int, list, dict}
 _ITERATED = frozenset({list, tuple, set, frozenset})
+_BUFFERS = frozenset({bytearray, memoryview})  # which msgpack packs as if they were bytes
 
 
 class Packing:
@@ -42,13 +45,15 @@ class Packing:
         return value
 
     def pack(self, value: object) -> bytes:
-        """Raises NotPackable, also for a cycle and for more than 1024 nested levels."""
+        """Raises NotPackable, also for a cycle, more than 1024 levels, or MAX_OBJECTS."""
         try:
             packed = self._pack(value)
         except UnicodeEncodeError:
             packed = self._pack(value, "surrogatepass")
-        if _may_hold_buffer(packed) and _holds_buffer(value):
+        if _may_hold_buffer(packed) and not _BUFFERS.isdisjoint(map(type, _walk(value))):
             raise NotPackable("a bytearray or memoryview")
+        if len(packed) > MAX_OBJECTS and sum(map(_is_object, _walk(value))) > MAX_OBJECTS:
+            raise NotPackable(f"more than {MAX_OBJECTS} lists, dicts and the like")
         return packed
 
     def _pack(self, value: object, unicode_errors: str | None = None) -> bytes:
@@ -78,14 +83,17 @@ class Packing:
     def unpack(self, data: bytes) -> Any:
         """Raises ValueError, TypeError or what an ExtType's `read` raises for hostile bytes.
 
-        Nesting is bounded by msgpack (1024 levels), elements by the bytes: each takes one.
+        Nesting is bounded by msgpack (1024 levels), objects by MAX_OBJECTS.
         """
+        large = len(data) > MAX_OBJECTS  # or there are not that many: each takes a byte
         # One byte is found ten times as fast as two.
-        if _MARK[:1] not in data or _MARK not in data:
+        if not large and (_MARK[:1] not in data or _MARK not in data):
             return _unpackb(data, self._read_ext)
-        arrays = _MarkedArrays(self._read_ext)
-        value = _unpackb(data, arrays.read_ext, arrays.read_array)
-        if arrays.marks_pending:
+        reading = _Reading(self._read_ext)
+        value = _unpackb(
+            data, reading.read_ext, reading.read_array, reading.read_map if large else None
+        )
+        if reading.marks_pending:
             raise ValueError("the mark of a type heads no array")
         return value
 
@@ -97,55 +105,73 @@ def _unpackb(
     data: bytes,
     read_ext: Callable[[int, bytes], Any],
     read_array: Callable[[list[Any]], Any] | None = None,
+    read_map: Callable[[dict[Any, Any]], Any] | None = None,
 ) -> Any:
     return unpackb(
         data,
         ext_hook=read_ext,
         list_hook=read_array,
+        object_hook=read_map,
         strict_map_key=False,
         unicode_errors="surrogatepass",
     )
 
 
-class _MarkedArrays:
-    """Turns the arrays of one value that are headed by a mark into what the mark says.
+class _Reading:
+    """Counts the objects of one value, and makes of the marked arrays what their marks say.
 
     A mark is read as the type itself, which no other stored form can stand for.
     """
 
-    __slots__ = ("_read_ext", "marks_pending")
+    __slots__ = ("_left", "_read_ext", "marks_pending")
 
     def __init__(self, read_ext: Callable[[int, bytes], Any]) -> None:
         self._read_ext = read_ext
+        self._left = MAX_OBJECTS
         self.marks_pending = 0
 
     def read_ext(self, code: int, payload: bytes) -> Any:
         if payload or code not in _MARKED:
+            self._count()
             return self._read_ext(code, payload)
         self.marks_pending += 1
         return _MARKED[code]
 
     def read_array(self, items: list[Any]) -> Any:
+        self._count()
         if not items or type(items[0]) is not type:
             return items
         self.marks_pending -= 1
         return items[0](items[1:])
+
+    def read_map(self, items: dict[Any, Any]) -> Any:
+        self._count()
+        return items
+
+    def _count(self) -> None:
+        self._left -= 1
+        if self._left < 0:
+            raise TooManyObjects
+
+
+def _walk(value: object) -> Iterator[Any]:
+    """Yield the value and everything in it."""
+    items: list[Any] = [value]
+    for item in items:
+        yield item
+        kind = type(item)
+        if kind is dict:
+            items += item
+            items += item.values()
+        elif kind in _ITERATED:
+            items += item
 
 
 def _may_hold_buffer(packed: bytes) -> bool:
     return b"\xc4" in packed or b"\xc5" in packed or b"\xc6" in packed  # bin 8, 16, 32
 
 
-def _holds_buffer(value: object) -> bool:
-    """Whether a bytearray or memoryview is inside, which msgpack packs as if they were bytes."""
-    items: list[Any] = [value]
-    for item in items:
-        kind = type(item)
-        if kind in (bytearray, memoryview):
-            return True
-        if kind is dict:
-            items += item
-            items += item.values()
-        elif kind in _ITERATED:
-            items += item
-    return False
+def _is_object(item: Any) -> bool:
+    """Whether it is an array, a map or an extension when stored."""
+    kind = type(item)
+    return kind not in _SCALARS and (kind is not int or item.bit_length() > 63)

@@ -8,6 +8,7 @@ from typing import Any
 
 from continuum_upstash.errors import ConfigurationError, NotSerializable
 
+_PURPOSE = b"continuum_upstash.pickle"  # stored values depend on it
 _TAG_BYTES = 32
 # Fixed, so that processes on different Pythons write the same; every supported one reads it.
 _PROTOCOL = 5
@@ -17,15 +18,26 @@ class BadSignature(ValueError):
     """The pickle was not signed with any of the keys, so nothing of it was loaded."""
 
 
+class Unbuildable(ValueError):
+    """The pickle is ours, but its classes are not here any more, or have changed."""
+
+
 class SignedPickle:
-    """HMAC-SHA256 over the pickle, then the pickle. The first key signs, every key verifies."""
+    """HMAC-SHA256 over the pickle, then the pickle.
+
+    The first secret signs, every secret verifies; without secrets nothing does.
+    """
 
     __slots__ = ("_keys",)
 
-    def __init__(self, keys: tuple[bytes, ...]) -> None:
-        if not all(keys):
-            raise ConfigurationError("A key that signs pickles is empty: set SECRET_KEY.")
-        self._keys = keys
+    def __init__(self, secrets: tuple[bytes, ...]) -> None:
+        if not all(secrets):
+            raise ConfigurationError("A secret that signs pickles is empty: set SECRET_KEY.")
+        # What the same secret signs elsewhere, a cookie say, is no signature here.
+        self._keys = [hmac.digest(secret, _PURPOSE, "sha256") for secret in secrets]
+
+    def __bool__(self) -> bool:
+        return bool(self._keys)
 
     def dumps(self, value: object) -> bytes:
         """Return the tag and the pickle.
@@ -45,16 +57,16 @@ class SignedPickle:
         return _tag(self._keys[0], payload) + payload
 
     def loads(self, data: memoryview) -> Any:
-        """Return the signed value. Raises BadSignature, or ValueError if it cannot be built."""
+        """Return the signed value. Raises BadSignature or Unbuildable."""
         tag, payload = data[:_TAG_BYTES], data[_TAG_BYTES:]
         if not any(hmac.compare_digest(tag, _tag(key, payload)) for key in self._keys):
             raise BadSignature
         try:
             return pickle.loads(payload)
-        # Its class moved or changed since: "AttributeError, EOFError, ImportError, and
-        # IndexError" are the ones that pickle's documentation names, not exhaustively.
-        except (pickle.UnpicklingError, AttributeError, EOFError, ImportError) as exc:
-            raise ValueError(f"a signed object cannot be built: {exc}") from exc
+        # Those that pickle's documentation names, "not necessarily" all: what a class raises
+        # itself while it is rebuilt is its own affair.
+        except (pickle.UnpicklingError, AttributeError, EOFError, ImportError, IndexError) as exc:
+            raise Unbuildable(str(exc)) from exc
 
 
 def _tag(key: bytes, payload: bytes | memoryview) -> bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hmac
+import pickle
 import subprocess
 import sys
 from base64 import b64encode
@@ -292,6 +294,11 @@ class TestSignature:
         with pytest.raises(Undecodable, match="BadSignature"):
             self.codec.decode(self.data[:length])
 
+    def test_the_key_is_derived_for_this_purpose_alone(self):
+        key = hmac.digest(KEY, b"continuum_upstash.pickle", "sha256")
+        payload = pickle.dumps(Money(5), 5)
+        assert self.data == b"\x02" + hmac.digest(key, payload, "sha256") + payload
+
     def test_a_former_key_still_verifies_and_the_first_signs(self):
         rotated = Codec(pickle_keys=(b"the new key", KEY))
         assert rotated.decode(self.data) == Money(5)
@@ -318,6 +325,20 @@ class TestSignature:
         monkeypatch.delattr(sys.modules[__name__], "Money")
         with pytest.raises(Undecodable):
             self.codec.decode(self.data)
+
+
+def test_more_objects_than_a_reader_would_read_become_a_pickle_which_is_trusted(monkeypatch):
+    monkeypatch.setattr("continuum_upstash.packing.MAX_OBJECTS", 100)
+    codec = Codec(pickle_keys=(KEY,))
+    for unit in ([], {}, (), 2**70, UUID(int=5), {1: ()}):
+        few, many = [unit] * 45, [unit] * 101
+        assert codec.encode(few)[:1] != b"\x02"
+        assert codec.encode(many)[:1] == b"\x02"
+        assert codec.decode(codec.encode(few)) == few
+        assert codec.decode(codec.encode(many)) == many
+    assert codec.encode([1, "a", None] * 1000)[:1] != b"\x02"
+    with pytest.raises(NotSerializable, match="more than 100 lists, dicts and the like"):
+        Codec().encode([[]] * 101)
 
 
 def test_compression_is_from_its_threshold_on():

@@ -170,3 +170,35 @@ def test_a_frame_over_the_limit_is_not_inflated():
 def test_array_headers_that_claim_more_than_there_is_take_little_memory():
     million = b"\xdd\x00\x10\x00\x00"
     assert peak_bytes(million * 1000 + bytes(0x100000)) < 100_000_000
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        b"\x80",
+        b"\x90",
+        b"\x81\x01\x90",
+        b"\x92" + MARK["set"] + b"\x01",
+        b"\xd4\x0e\x00",
+        b"\xc7\x00\x0a",
+    ],
+    ids=["dict", "list", "nested", "set", "timedelta", "empty extension"],
+)
+def test_objects_are_counted(monkeypatch, unit):
+    monkeypatch.setattr("continuum_upstash.packing.MAX_OBJECTS", 1000)
+    with pytest.raises(Undecodable, match="TooManyObjects"):
+        codec.decode(frame(b"\xdc\x03\xe9" + unit * 1001))
+
+
+def test_a_small_frame_of_millions_of_dicts_is_not_read_to_its_end():
+    data = frame(b"\xdd\x00\x40\x00\x00" + b"\x80" * 0x400000)
+    assert len(data) < 5000
+    with pytest.raises(Undecodable, match="TooManyObjects"):
+        codec.decode(data)
+
+
+@pytest.mark.parametrize("unit", [b"[],", b"{},"])
+def test_millions_of_objects_of_json_are_not_read_at_all(unit):
+    data = frame(b"[" + unit * 0x400000 + b"0]")
+    assert len(data) < 5000
+    assert peak_bytes(data) < 60_000_000

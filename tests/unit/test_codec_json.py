@@ -84,6 +84,13 @@ def test_cycles_and_bottomless_depth_are_refused():
         deep = deep.pop()
 
 
+def test_more_objects_than_a_reader_would_read_are_refused(monkeypatch):
+    monkeypatch.setattr("continuum_upstash.json_text.MAX_OBJECTS", 100)
+    assert json_codec.decode(json_codec.encode([{}] * 99)) == [{}] * 99
+    with pytest.raises(NotSerializable, match="more than 100 lists and dicts"):
+        json_codec.encode([{}] * 100)
+
+
 def test_compression_applies_to_json_when_asked_for():
     codec = Codec(serializer="json", compress_min_bytes=100)
     data = codec.encode(["x"] * 100)
