@@ -131,15 +131,15 @@ async def connect(endpoint: Endpoint, ca_file: str | None, seconds: float) -> Co
         ConnectionFailed: it was refused, not in time, or not trusted; `unsent` is True.
     """
     loop = asyncio.get_running_loop()
-    secure = endpoint.secure
+    context = tls_context(ca_file) if endpoint.secure else None
     try:
         async with asyncio.timeout(seconds):
             sock = await _connected(endpoint.host, endpoint.port, loop.time() + seconds)
             _, connection = await loop.create_connection(
                 lambda: Connection(endpoint, loop, sock.fileno()),
                 sock=sock,
-                ssl=tls_context(ca_file) if secure else None,
-                server_hostname=endpoint.host if secure else None,
+                ssl=context,
+                server_hostname=endpoint.host if context else None,
             )
     except OSError as error:
         raise failures.cannot_connect(endpoint.label, error, seconds) from error

@@ -133,13 +133,14 @@ def connect(endpoint: Endpoint, ca_file: str | None, seconds: float) -> Connecti
     Raises:
         ConnectionFailed: it was refused, not in time, or not trusted; `unsent` is True.
     """
+    context = tls_context(ca_file) if endpoint.secure else None
     deadline = monotonic() + seconds
     try:
         sock = _connected(endpoint.host, endpoint.port, deadline)
         try:
-            if endpoint.secure:
+            if context is not None:
                 sock.settimeout(_left(deadline))
-                sock = tls_context(ca_file).wrap_socket(sock, server_hostname=endpoint.host)
+                sock = context.wrap_socket(sock, server_hostname=endpoint.host)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         except BaseException:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 from continuum_upstash.errors import ConnectionFailed, DeadlineExceeded
 
 
 def cannot_connect(label: str, error: OSError, seconds: float) -> ConnectionFailed:
     """Name what kept a connection from being made; nothing has been sent then."""
-    untrusted: str | None = getattr(error, "verify_message", None)  # some platforms lack ssl
+    untrusted: str | None = getattr(error, "verify_message", None)
     if untrusted is not None:
         reason = (
             f"its certificate is not trusted: {untrusted}. "
@@ -16,13 +18,13 @@ def cannot_connect(label: str, error: OSError, seconds: float) -> ConnectionFail
     elif isinstance(error, TimeoutError):
         reason = f"no connection within CONNECT_TIMEOUT ({seconds:g} s)"
     else:
-        reason = error.strerror or type(error).__name__
+        reason = _reason(error)
     return ConnectionFailed(f"{label}: cannot connect: {reason}.", unsent=True)
 
 
 def broken(label: str, error: OSError | None, *, unsent: bool = False) -> ConnectionFailed:
     """Name how a connection ended before the answer was complete."""
-    how = "was closed" if error is None else f"broke ({error.strerror or type(error).__name__})"
+    how = "was closed" if error is None else f"broke ({_reason(error)})"
     return ConnectionFailed(f"{label}: the connection {how} before the reply.", unsent=unsent)
 
 
@@ -37,3 +39,13 @@ def all_busy(label: str, size: int, seconds: float) -> DeadlineExceeded:
     return DeadlineExceeded(
         f"{label}: all {size} connections were busy for {seconds:g} s. Raise POOL_SIZE."
     )
+
+
+def _reason(error: OSError) -> str:
+    """Return what the system or OpenSSL calls the error, without the addresses in its text."""
+    tls: str | None = getattr(error, "reason", None)  # by name, as some platforms lack ssl
+    if tls:
+        return tls
+    if error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
+    return error.strerror or type(error).__name__

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from tests.integration.rest_clients import AsyncClient, Client, SyncClient
+from tests.integration.scripted_server import Server
+from tests.integration.tcp_clients import proxy, tcp  # noqa: F401 fixtures of test_tcp_*.py
+from tests.integration.valkey_server import valkey, valkey_process  # noqa: F401 as above
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Server]]:
+    """Start scripted servers; they stop after the test."""
+    with ExitStack() as stack:
+
+        def start(*arguments: Any, **settings: Any) -> Server:
+            server = Server(*arguments, **settings)
+            stack.callback(server.stop)
+            return server
+
+        yield start
+
+
+@pytest.fixture(params=[SyncClient, AsyncClient], ids=["sync", "async"])
+def rest(request: pytest.FixtureRequest) -> Iterator[Callable[..., Client]]:
+    """Make REST clients of both colours; they close after the test."""
+    with ExitStack() as stack:
+
+        def make(url: str, **settings: Any) -> Client:
+            client: Client = request.param(url, **settings)
+            stack.callback(client.close)
+            return client
+
+        yield make

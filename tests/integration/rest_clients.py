@@ -1,0 +1,47 @@
+"""One face for both colours, so that each test of the wire runs over sockets and over asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Protocol
+
+from continuum_upstash.config import Config
+from continuum_upstash.credentials import Secret
+from continuum_upstash.effects import Batch, Command, Replies
+from continuum_upstash.transports.arest import AsyncRest
+from continuum_upstash.transports.rest import Rest
+
+
+class Client(Protocol):
+    def send(self, *commands: Command) -> Replies: ...
+    def close(self) -> None: ...
+
+
+def config(url: str, **settings: Any) -> Config:
+    chosen = {"token": Secret("secret-token"), "read_timeout": 10.0, "connect_timeout": 10.0}
+    return Config(mode="rest", rest_url=url, **(chosen | settings))
+
+
+class SyncClient:
+    def __init__(self, url: str, **settings: Any) -> None:
+        self.rest = Rest(config(url, **settings))
+
+    def send(self, *commands: Command) -> Replies:
+        return self.rest.send(Batch(commands))
+
+    def close(self) -> None:
+        self.rest.close()
+
+
+class AsyncClient:
+    """Drives the async transport from a test that is not async itself."""
+
+    def __init__(self, url: str, **settings: Any) -> None:
+        self.rest = AsyncRest(config(url, **settings))
+        self._runner = asyncio.Runner()
+
+    def send(self, *commands: Command) -> Replies:
+        return self._runner.run(self.rest.asend(Batch(commands)))
+
+    def close(self) -> None:
+        self._runner.close()
