@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from asgiref.sync import sync_to_async
 from django.core.cache import caches
-from django.core.cache.backends.base import BaseCache
+from django.core.cache.backends.base import (
+    MEMCACHE_MAX_KEY_LENGTH,
+    BaseCache,
+    memcached_error_chars_re,
+)
 from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperation
 from django.utils.module_loading import import_string
 
@@ -27,6 +32,9 @@ if TYPE_CHECKING:
     from redis import ConnectionPool
 
 R = TypeVar("R")
+
+# Django's pattern, out of the lazy object that costs more than the search.
+_unportable = re.compile(memcached_error_chars_re.pattern).search
 
 
 class ImproperlyConfiguredCache(ConfigurationError, ImproperlyConfigured):
@@ -68,6 +76,11 @@ class PlanCache(BaseCache):
 
     async def _arun(self, plan: Plan[R]) -> R:
         return await arun(plan, self._async_driver)
+
+    def validate_key(self, key: Any) -> None:
+        # Django's own runs a generator for each key, though nearly none has anything to warn of.
+        if len(key) > MEMCACHE_MAX_KEY_LENGTH or _unportable(key):
+            super().validate_key(key)
 
     def close(self, **kwargs: Any) -> None:
         """Do nothing: Django calls this after each request, and connections outlive requests."""
