@@ -1,8 +1,11 @@
 """Which transports a mode needs, and in which order they wrap each other.
 
-    Metered( REST or TCP )            sync
-    Metered( Coalescing( REST or TCP ) )   async
-    Metered( Local )                  mode local
+    Failover( Metered( REST or TCP ), Metered( Local ) )                    sync
+    AsyncFailover( AsyncMetered( Coalescing( REST or TCP ) ), … )           async
+    Metered( Local )                                                        mode local
+
+Metering stands inside of the failover, so that each record names who really answered, and a call
+that failed over is two records: the attempt and the answer.
 
 The modules of a mode are imported when it is first used: a REST client needs neither redis-py
 nor hiredis' packer, a TCP client no HTTP.
@@ -14,7 +17,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
 from continuum_upstash.config import Config
-from continuum_upstash.transports.local import Local
+from continuum_upstash.transports.failover import AsyncFailover, Failover, Standby
 from continuum_upstash.transports.metered import AsyncMetered, Metered
 from continuum_upstash.transports.protocol import AsyncTransport, Transport
 
@@ -24,31 +27,31 @@ if TYPE_CHECKING:  # redis-py takes 50 ms to import: only the TCP mode pays for 
     PoolFactory: TypeAlias = Callable[[Config], ConnectionPool]
 
 
-def chain(config: Config, local: Local, pool_factory: PoolFactory | None) -> Transport:
+def chain(config: Config, standby: Standby, pool_factory: PoolFactory | None) -> Transport:
     """Return the sync transport of a configuration."""
-    return Metered(_primary(config, local, pool_factory), config.alias)
+    if config.mode == "local":
+        return Metered(standby.local, config.alias)
+    return Failover(Metered(_primary(config, pool_factory), config.alias), standby)
 
 
-def _primary(config: Config, local: Local, pool_factory: PoolFactory | None) -> Transport:
+def _primary(config: Config, pool_factory: PoolFactory | None) -> Transport:
     if config.mode == "rest":
         from continuum_upstash.transports.rest import Rest  # noqa: PLC0415 by mode
 
         return Rest(config)
-    if config.mode == "redis":
-        from continuum_upstash.transports.redis import Redis, plain_pool  # noqa: PLC0415 by mode
+    from continuum_upstash.transports.redis import Redis, plain_pool  # noqa: PLC0415 by mode
 
-        return Redis(config, (pool_factory or plain_pool)(config))
-    return local
+    return Redis(config, (pool_factory or plain_pool)(config))
 
 
-def achain(config: Config, local: Local) -> AsyncTransport:
+def achain(config: Config, standby: Standby) -> AsyncTransport:
     """Return the async transport of a configuration for the running loop."""
-    return AsyncMetered(_aprimary(config, local), config.alias)
-
-
-def _aprimary(config: Config, local: Local) -> AsyncTransport:
     if config.mode == "local":
-        return local
+        return AsyncMetered(standby.local, config.alias)
+    return AsyncFailover(AsyncMetered(_aprimary(config), config.alias), standby)
+
+
+def _aprimary(config: Config) -> AsyncTransport:
     transport: AsyncTransport
     if config.mode == "rest":
         from continuum_upstash.transports.arest import AsyncRest  # noqa: PLC0415 by mode

@@ -18,6 +18,7 @@ from continuum_upstash.config import Config
 from continuum_upstash.effects import Batch, Replies
 from continuum_upstash.flights import AsyncFlights, Flights
 from continuum_upstash.transports.chain import achain, chain
+from continuum_upstash.transports.failover import Standby, Status
 from continuum_upstash.transports.local import Local
 from continuum_upstash.transports.protocol import AsyncTransport, Transport
 
@@ -42,6 +43,10 @@ class Database:
 
     Its `send`, `asend`, `once` and `aonce` are what drivers are made of; they stay valid over
     forks, closed loops and `reconnect`.
+
+    Attributes:
+        config: what it was made from.
+        standby: its breaker and what answers in its place; a forked child has its own.
     """
 
     def __init__(self, config: Config, pool_factory: PoolFactory | None = None) -> None:
@@ -54,7 +59,7 @@ class Database:
         self._opening = threading.Lock()
         self._transport: Transport | None = None
         self._loops: dict[asyncio.AbstractEventLoop, _Loop] = {}
-        self._local = _local_store(self.config)
+        self.standby = Standby(self.config, _local_store(self.config))
         self._flights = Flights()
 
     def send(self, batch: Batch) -> Replies:
@@ -72,7 +77,12 @@ class Database:
     @property
     def current_backend(self) -> str:
         """Who answers now: ``upstash-rest``, ``upstash-redis`` or ``local``."""
-        return (self._transport or self._open()).name
+        return self.standby.backend
+
+    @property
+    def status(self) -> Status:
+        """How it is doing, as this process sees it."""
+        return self.standby.status()
 
     def close(self) -> None:
         """Close the connections of the sync side; the next batch opens new ones."""
@@ -90,7 +100,7 @@ class Database:
     def _open(self) -> Transport:
         with self._opening:
             if self._transport is None:
-                self._transport = chain(self.config, self._local, self._pool_factory)
+                self._transport = chain(self.config, self.standby, self._pool_factory)
             return self._transport
 
     def _here(self) -> _Loop:
@@ -101,7 +111,7 @@ class Database:
                 # async_to_sync makes a loop for each call: what a closed one left must not pile up.
                 for gone in [other for other in self._loops if other.is_closed()]:
                     del self._loops[gone]
-                here = self._loops[loop] = _Loop(achain(self.config, self._local))
+                here = self._loops[loop] = _Loop(achain(self.config, self.standby))
         return here
 
 
