@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from time import monotonic
 from typing import Protocol, TypeAlias
 
 from continuum_upstash.effects import Command, Reply
@@ -100,7 +102,19 @@ def notify(record: Record) -> None:
             logger.exception("An observer of continuum_upstash failed")
 
 
+_LOG_INTERVAL = 60.0  # seconds
+_logged_at: dict[tuple[str, str], float] = {}
+
+
 def discard(record: ValueDiscarded) -> None:
-    """Say that a value was not stored, or not understood: one log line and a record."""
-    logger.warning("Cache '%s': %s", record.alias, record.reason)
+    """Tell observers of a value that was not stored or not understood, and log it.
+
+    A page may read one broken value a thousand times a minute: each kind of it is logged once
+    in that time for each alias.
+    """
     notify(record)
+    now = monotonic()
+    kind = (record.alias, record.reason.partition(":")[0])
+    if now - _logged_at.get(kind, -math.inf) >= _LOG_INTERVAL:
+        _logged_at[kind] = now
+        logger.warning("Cache '%s': %s", record.alias, record.reason)

@@ -230,7 +230,7 @@ class Operations:
         limit = self._max_value_bytes
         if limit is None or len(data) <= limit:
             return False
-        reason = f"a value of {len(data)} bytes is over MAX_VALUE_BYTES ({limit}): not stored"
+        reason = f"a value was not stored: its {len(data)} bytes are over MAX_VALUE_BYTES ({limit})"
         discard(ValueDiscarded(self._alias, reason))
         return True
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from asgiref.sync import sync_to_async
@@ -56,7 +56,7 @@ class PlanCache(BaseCache):
         except ConfigurationError as error:
             raise ImproperlyConfiguredCache(str(error)) from None
         self._config = config
-        self._codec = codec = _codec(config)
+        self._codec = codec = _codec(config, pickle_keys() if config.pickle == "signed" else ())
         self._timeouts = Timeouts(self.default_timeout, config.ttl_by_prefix)
         reverse = params.get("REVERSE_KEY_FUNCTION")
         self._reverse = import_string(reverse) if isinstance(reverse, str) else reverse
@@ -115,10 +115,11 @@ def _in_django_thread(function: Callable[[object], bytes], value: object) -> Any
     return sync_to_async(function)(value)
 
 
-def _codec(config: Config) -> Codec:
+@lru_cache(maxsize=64)
+def _codec(config: Config, keys: tuple[bytes, ...]) -> Codec:
     return Codec(
         serializer=config.serializer,
-        pickle_keys=pickle_keys() if config.pickle == "signed" else (),
+        pickle_keys=keys,
         compress_min_bytes=config.compress_min_bytes,
         ext=EXT_TYPES,
     )
