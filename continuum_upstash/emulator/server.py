@@ -95,7 +95,11 @@ def _tls(options: Options) -> ssl.SSLContext | None:
     if not options.ssl_certfile:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(options.ssl_certfile, options.ssl_keyfile or None)
+    try:
+        context.load_cert_chain(options.ssl_certfile, options.ssl_keyfile or None)
+    except OSError as error:  # ssl.SSLError is one too
+        files = " and ".join(filter(None, (options.ssl_certfile, options.ssl_keyfile)))
+        raise ValueError(f"cannot use the certificate in {files}: {error}") from error
     return context
 
 
