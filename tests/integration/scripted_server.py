@@ -48,6 +48,10 @@ class Peer:
         self.server.heads.append(head)
         return head + b"\r\n"
 
+    def rest(self) -> bytes:
+        """Return what has arrived beyond the last head."""
+        return self._buffer
+
     def send(self, data: bytes) -> None:
         self.sock.sendall(data)
 
