@@ -53,6 +53,7 @@ async def _measure_weather() -> None:
     warmest = random.uniform(30, 70)
     weather = {
         key: round(30 * math.exp(-(((number - warmest) / 30) ** 2)) + random.uniform(-4, 4), 1)
+        or 0.0
         for number, key in enumerate(STATIONS)
     }
     await cache.aset_many(weather, timeout=3600)
