@@ -117,6 +117,10 @@ class Catalogue:
         name = self.name(argv)
         return name in _RUNS_A_SCRIPT or b"denyoom" in self._flags(name)
 
+    def runs_a_script(self, argv: Argv) -> bool:
+        """Whether it runs a script that may write."""
+        return self.name(argv) in _RUNS_A_SCRIPT
+
     def blocks(self, argv: Argv) -> bool:
         return b"blocking" in self._flags(self.name(argv))
 

@@ -12,6 +12,7 @@ from .conditions import Conditions
 from .forms import Form, Kind, Refused
 from .info import Information, read_figures
 from .resp import Argv, Error, Reply, size
+from .rollback import undone_on_failure
 from .scan import Cursors
 from .scripts import Scripts, in_the_services_words
 from .steps import Step, Talk, Translation, answer
@@ -44,6 +45,7 @@ class Engine:
         self.catalogue = catalogue
         self.limits = limits
         self._information = information
+        self._ledger = ledger
         self._translations: dict[bytes, Translation] = {
             **quirks.TRANSLATIONS,
             **Conditions(ledger).translations,
@@ -92,7 +94,7 @@ class Engine:
     ) -> list[Reply]:
         """All steps between two talks go up in one write."""
         plan = [
-            answer(refusal) if refusal else self._unblocked(argv)
+            answer(refusal) if refusal else self._alone(argv)
             for argv, refusal in zip(commands, refusals, strict=True)
         ]
         replies: list[Reply] = []
@@ -105,16 +107,12 @@ class Engine:
                 replies += [await talk(connection) for talk in group if not isinstance(talk, Step)]
         return replies
 
-    def _unblocked(self, argv: Argv) -> Step | Talk:
-        """A blocking command returns at once over REST, as it does inside a transaction."""
-        if not self.catalogue.blocks(argv):
-            return self._translate(argv)
-
-        def only_result(replies: list[Reply]) -> Reply:
-            _, queued, results = replies
-            return queued if isinstance(queued, Error) else results[0]
-
-        return Step((_MULTI, argv, _EXEC), only_result)
+    def _alone(self, argv: Argv) -> Step | Talk:
+        """The plan of a command outside a transaction."""
+        planned = self._translate(argv)
+        if isinstance(planned, Step) and self.catalogue.runs_a_script(argv):
+            return undone_on_failure(planned.sent[0], self._ledger)
+        return _unblocked(argv) if self.catalogue.blocks(argv) else planned
 
     async def _transaction(self, connection: Connection, commands: Sequence[Argv]) -> list[Reply]:
         steps = [_one_round_trip(self._translate(argv), argv) for argv in commands]
@@ -145,6 +143,16 @@ class Engine:
         (memory,) = await connection.send([(b"INFO", b"memory")])
         usage = self._information.data_size(read_figures(memory.decode()))
         return texts.capacity_reached(self.limits.data_size, max(usage, self.limits.data_size))
+
+
+def _unblocked(argv: Argv) -> Step:
+    """A blocking command returns at once over REST, as it does inside a transaction."""
+
+    def only_result(replies: list[Reply]) -> Reply:
+        _, queued, results = replies
+        return queued if isinstance(queued, Error) else results[0]
+
+    return Step((_MULTI, argv, _EXEC), only_result)
 
 
 async def _in_one_write(connection: Connection, steps: list[Step]) -> list[Reply]:

@@ -98,6 +98,10 @@ _SCRIPT_ERROR: Final = (
 _POSITION: Final = re.compile(rb" script: .*?on @user_script:(\d+)\.$", re.DOTALL)
 
 
+def failed_while_running(error: Error) -> bool:
+    return _POSITION.search(error) is not None
+
+
 def in_the_services_words(error: Error) -> Error:
     """A failing script's message, in the form that the service gives it."""
     position = _POSITION.search(error)

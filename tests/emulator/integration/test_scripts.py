@@ -105,3 +105,41 @@ def test_a_locked_script_works_in_a_pipeline_and_in_a_transaction(rest):
     commands = [["EVAL", SCRIPT, 1, "k", 1], ["EVALSHA", SHA, 1, "k", 1]]
     assert rest.pipeline(*commands) == [1, 2]
     assert rest.post("/multi-exec", commands).json() == [{"result": 3}, {"result": 4}]
+
+
+FAILS_HALF_WAY = """
+redis.call('SET', KEYS[1], 'changed')
+redis.call('RPUSH', KEYS[2], 'added')
+redis.call('SET', KEYS[3], 'new')
+return redis.call('INCR', KEYS[1])
+"""
+
+
+@pytest.mark.parametrize("flag", ["", LOCKED])
+@pytest.mark.parametrize("path", ["/", "/pipeline"])
+def test_a_script_that_fails_leaves_nothing_behind(emulator, rest, path, flag):
+    rest.pipeline(["SET", "a", "old", "PX", 100_000], ["RPUSH", "b", "x"])
+    command = ["EVAL", flag + FAILS_HALF_WAY, 3, "a", "b", "c"]
+    with emulator.count() as spent:
+        rest.post(path, command if path == "/" else [command])
+    assert spent.billed == 5
+    assert rest.pipeline(["GET", "a"], ["LRANGE", "b", 0, -1], ["EXISTS", "c"], ["TTL", "b"]) == [
+        "old",
+        ["x"],
+        0,
+        -1,
+    ]
+    assert 90_000 < rest.send("PTTL", "a") <= 100_000
+
+
+@pytest.mark.parametrize(
+    ("command", "error"),
+    [
+        (["EVAL", "return 1", "x"], "ERR value is not an int or out of range"),
+        (["EVAL", "return 1", 5, "k"], "ERR Number of keys can't be greater than number of args"),
+        (["EVAL", "return 1"], "ERR wrong number of arguments for 'eval' command"),
+        (["EVALSHA", "0" * 40, 1, "k"], "NOSCRIPT No matching script. Please use EVAL."),
+    ],
+)
+def test_a_script_that_cannot_start_is_refused(rest, command, error):
+    assert rest.send(*command) == error
