@@ -55,13 +55,17 @@ class AsyncLink(asyncio.BufferedProtocol):
         self._alarm: asyncio.TimerHandle | None = None
         self._sign_by = inf
         self._paused = False
-        self._lost = False
         self.heard_at = self._loop.time()
         self.gone = self._loop.create_future()
 
     @property
     def usable(self) -> bool:
-        return not (self._lost or self._replying.outdated)
+        return self._open and not self._replying.outdated
+
+    @property
+    def _open(self) -> bool:
+        # asyncio knows of an end before it tells: connection_lost comes one turn later.
+        return self._transport is not None and not self._transport.is_closing()
 
     def ask(
         self, message: bytes, count: int, deadline: float, sign_by: float = inf
@@ -74,7 +78,7 @@ class AsyncLink(asyncio.BufferedProtocol):
             deadline: when the replies must be complete, or the link is lost.
             sign_by: when a link that was idle must have shown a sign of life, or it is lost.
         """
-        if self._lost:
+        if not self._open:
             raise broken(self._label, None, unsent=True)
         question = _Question(message, count, deadline, self._loop.create_future())
         if self._asked or self._held:
@@ -124,7 +128,6 @@ class AsyncLink(asyncio.BufferedProtocol):
 
     def lose(self, reason: ConnectionFailed) -> None:
         """Close the connection; those who wait are told the reason, and whether they were sent."""
-        self._lost = True
         for questions, unsent in ((self._asked, False), (self._held, True)):
             for question in questions:
                 if not question.answer.done():

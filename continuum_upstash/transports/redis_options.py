@@ -59,8 +59,11 @@ def make_pool(config: Config, factory: Callable[[str], ConnectionPool]) -> Conne
         ) from None
     try:
         pool = factory(url)
-        pool.connection_class(**pool.connection_kwargs)  # or else the first command would fail
-    except (ImportError, RedisError, TypeError, ValueError) as error:
+        # What is wrong with the options shows here, and not only at the first command.
+        sample = pool.connection_class(**pool.connection_kwargs)
+        if isinstance(sample, SSLConnection):
+            tls_context(sample)
+    except (ImportError, OSError, RedisError, TypeError, ValueError) as error:
         raise ConfigurationError(f"{config.label}: its connection options: {error}") from error
     if int(pool.connection_kwargs.get("protocol") or 2) != 2:
         raise ConfigurationError(f"{config.label}: only protocol 2 is spoken: remove 'protocol'.")
@@ -116,7 +119,13 @@ def _context(  # noqa: PLR0917 they are the key of the cache
     excluded: tuple[ssl.VerifyFlags, ...],
 ) -> ssl.SSLContext:
     cafile, capath, cadata = authorities
-    context = ssl.create_default_context(cafile=cafile, capath=capath, cadata=cadata)
+    try:
+        context = ssl.create_default_context(cafile=cafile, capath=capath, cadata=cadata)
+    except OSError as error:
+        raise ConfigurationError(
+            f"CA_FILE '{cafile}' cannot be used ({error.strerror or error}): name a PEM file with "
+            "certificates."
+        ) from error
     context.check_hostname = check_hostname
     context.verify_mode = requirement
     certificate, key, password = own

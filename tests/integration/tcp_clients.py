@@ -32,6 +32,10 @@ class Client(Protocol):
         """Send them all at once; return the replies, or the error, of each."""
         ...
 
+    def hang_up(self) -> None:
+        """Close the connections; the client can be used again."""
+        ...
+
     def close(self) -> None: ...
 
 
@@ -40,7 +44,7 @@ class SyncClient:
 
     def __init__(self, config: Config, pool: ConnectionPool) -> None:
         self.transport = Redis(config, pool)
-        self.close = self.transport.close
+        self.hang_up = self.close = self.transport.close
 
     def send(self, *commands: Command, atomic: bool = False) -> Replies:
         return self.transport.send(Batch(commands, atomic=atomic))
@@ -84,9 +88,13 @@ class AsyncClient:
 
         return self._await(send_all())
 
+    def hang_up(self) -> None:
+        self._await(self.transport.aclose())
+
     def close(self) -> None:
-        self.loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join()
+        if self._thread.is_alive():
+            self.loop.call_soon_threadsafe(self._stop.set)
+            self._thread.join()
 
 
 @pytest.fixture(params=[SyncClient, AsyncClient], ids=["sync", "async"])

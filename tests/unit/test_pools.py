@@ -1,0 +1,142 @@
+"""Pools as django-redis' OPTIONS describe them; none of them is connected."""
+
+from __future__ import annotations
+
+import pytest
+from django_redis.pool import ConnectionFactory
+from redis import BlockingConnectionPool, ConnectionPool
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from redis.sentinel import SentinelConnectionPool, SentinelManagedSSLConnection
+
+from continuum_upstash.config import Config, freeze, resolve
+from continuum_upstash.credentials import Secret
+from continuum_upstash.errors import ConfigurationError
+from continuum_upstash.pools import pool_for
+from continuum_upstash.transports.redis import plain_pool
+
+URL = "redis://:secret@localhost:6390/1"
+
+
+def config(url=URL, *, settings=None, **options) -> Config:
+    return Config(
+        mode="redis", redis_url=Secret(url), redis_options=freeze(options), **(settings or {})
+    )
+
+
+class Parser:
+    def __init__(self, socket_read_size):
+        pass
+
+
+class OwnPool(ConnectionPool):
+    pass
+
+
+class OwnFactory(ConnectionFactory):
+    def make_connection_params(self, url):
+        return super().make_connection_params(url) | {"client_name": "own"}
+
+
+HERE = __name__
+
+
+@pytest.mark.parametrize("make", [plain_pool, pool_for])
+def test_without_options_a_pool_is_what_the_configuration_says(make):
+    pool = make(config(settings={"pool_size": 7, "connect_timeout": 3.0, "read_timeout": 4.0}))
+    kwargs = pool.connection_kwargs
+    assert pool.max_connections == 7
+    assert (kwargs["socket_connect_timeout"], kwargs["socket_timeout"]) == (3.0, 4.0)
+    assert (kwargs["protocol"], kwargs["driver_info"]) == (2, None)
+    assert (kwargs["host"], kwargs["port"], kwargs["db"]) == ("localhost", 6390, 1)
+    assert kwargs["password"] == "secret"
+    assert kwargs["socket_keepalive"] is True
+
+
+@pytest.mark.parametrize(
+    ("options", "name", "value"),
+    [
+        ({"SOCKET_TIMEOUT": 9}, "socket_timeout", 9),
+        ({"SOCKET_CONNECT_TIMEOUT": 8.5}, "socket_connect_timeout", 8.5),
+        ({"PASSWORD": "other"}, "password", "secret"),  # the URL wins, as with django-redis
+        ({"PARSER_CLASS": f"{HERE}.Parser"}, "parser_class", Parser),
+        ({"CONNECTION_FACTORY": f"{HERE}.OwnFactory"}, "client_name", "own"),
+        ({"CONNECTION_POOL_KWARGS": {"socket_timeout": 2}}, "socket_timeout", 2),
+        ({"CONNECTION_POOL_KWARGS": {"client_name": "me"}}, "client_name", "me"),
+    ],
+)
+def test_an_option_reaches_the_connections(options, name, value):
+    assert pool_for(config(**options)).connection_kwargs[name] == value
+
+
+def test_the_password_may_come_from_the_options():
+    pool = pool_for(config("redis://localhost", PASSWORD="other"))
+    assert pool.connection_kwargs["password"] == "other"
+
+
+def test_a_retry_object_survives_being_frozen():
+    retry = Retry(NoBackoff(), 2)
+    pool = pool_for(config(CONNECTION_POOL_KWARGS={"retry": retry, "max_connections": 3}))
+    assert pool.connection_kwargs["retry"] is retry
+    assert pool.max_connections == 3
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [(f"{HERE}.OwnPool", OwnPool), ("redis.BlockingConnectionPool", BlockingConnectionPool)],
+)
+def test_the_class_of_the_pool_can_be_chosen(path, kind):
+    assert isinstance(pool_for(config(CONNECTION_POOL_CLASS=path)), kind)
+
+
+def test_the_setting_of_django_redis_names_the_factory(settings):
+    settings.DJANGO_REDIS_CONNECTION_FACTORY = f"{HERE}.OwnFactory"
+    assert pool_for(config()).connection_kwargs["client_name"] == "own"
+
+
+@pytest.mark.parametrize(
+    ("url", "options"),
+    [
+        ("redis://main/0", {}),
+        ("redis://main/0", {"CONNECTION_FACTORY": "django_redis.pool.SentinelConnectionFactory"}),
+    ],
+)
+def test_sentinels_need_no_other_option(url, options):
+    pool = pool_for(config(url, SENTINELS=[("10.0.0.1", 26379)], **options))
+    assert isinstance(pool, SentinelConnectionPool)
+    assert pool.service_name == "main"
+
+
+def test_sentinels_go_with_tls():
+    pool = pool_for(config("rediss://main/0", SENTINELS=[("10.0.0.1", 26379)]))
+    assert pool.connection_class is SentinelManagedSSLConnection
+
+
+def test_two_aliases_of_one_url_have_the_pools_they_asked_for():
+    small, large = (
+        resolve({"CONNECTION_POOL_KWARGS": {"max_connections": size}}, {}, location=URL)
+        for size in (5, 50)
+    )
+    assert pool_for(small).max_connections == 5
+    assert pool_for(large).max_connections == 50
+
+
+@pytest.mark.parametrize(
+    ("url", "options", "message"),
+    [
+        (URL, {"CONNECTION_POOL_CLASS": "no.such.Pool"}, "no"),
+        (URL, {"CONNECTION_FACTORY": "no.such.Factory"}, "no"),
+        (URL, {"CONNECTION_POOL_KWARGS": {"sockettimeout": 1}}, "sockettimeout"),
+        (URL, {"CONNECTION_POOL_KWARGS": {"protocol": 3}}, "protocol"),
+        (URL, {"SOCKET_TIMEOUT": "soon"}, "float or integer"),
+        (URL, {"SENTINELS": []}, "SENTINELS"),
+        (URL + "?protocol=3", {}, "protocol"),
+        (URL + "?max_connections=many", {}, "cannot be parsed"),
+        ("redis://user:hush/hush@localhost", {}, "Percent-encode"),
+    ],
+)
+def test_a_wrong_option_is_named_before_the_first_command(url, options, message):
+    with pytest.raises(ConfigurationError, match=rf"default.*{message}") as caught:
+        pool_for(config(url, **options))
+    assert "secret" not in str(caught.value)
+    assert "hush" not in str(caught.value)

@@ -1,0 +1,170 @@
+"""RESP2 as bytes: no sockets here."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import hiredis
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from continuum_upstash.effects import Batch, Script
+from continuum_upstash.errors import (
+    AuthenticationFailed,
+    ConnectionFailed,
+    NotSerializable,
+    QuotaExceeded,
+    ReplyError,
+    from_reply,
+)
+from continuum_upstash.transports.resp import INCOMPLETE, Replying, pack, reply_count, settle
+
+LABEL = "cache 'x'"
+GET = ("GET", "k")
+MULTI = b"*1\r\n$5\r\nMULTI\r\n"
+EXEC = b"*1\r\n$4\r\nEXEC\r\n"
+PACKED_GET = b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\n"
+SCRIPT = Script("return 1", None)
+
+texts = st.text(st.characters(exclude_categories=["Cs"]))
+commands = st.lists(texts | st.binary() | st.integers(), min_size=1).map(tuple)
+
+
+class Seconds(IntEnum):
+    MINUTE = 60
+
+
+def parsed(message: bytes) -> list[object]:
+    reader = hiredis.Reader(notEnoughData=INCOMPLETE)
+    reader.feed(message)
+    return list(iter(reader.gets, INCOMPLETE))
+
+
+def as_bytes(argument) -> bytes:
+    return argument if isinstance(argument, bytes) else str(argument).encode()
+
+
+@given(st.lists(commands, min_size=1), st.booleans())
+def test_a_server_reads_what_the_batch_holds(commands, atomic):
+    expected = [[as_bytes(argument) for argument in command] for command in commands]
+    if atomic:
+        expected = [[b"MULTI"], *expected, [b"EXEC"]]
+    batch = Batch(commands, atomic=atomic)
+    assert parsed(pack(batch, locking=False)) == expected
+    assert reply_count(batch) == len(expected)
+
+
+@pytest.mark.parametrize(
+    ("batch", "message"),
+    [
+        (Batch([GET]), PACKED_GET),
+        (Batch([GET, GET]), PACKED_GET * 2),
+        (Batch([GET], atomic=True), MULTI + PACKED_GET + EXEC),
+        (
+            Batch([("SET", "k", b"\x00\r\n", 7)]),
+            b"*4\r\n$3\r\nSET\r\n$1\r\nk\r\n$3\r\n\x00\r\n\r\n$1\r\n7\r\n",
+        ),
+        (Batch([("X", Seconds.MINUTE, True)]), b"*3\r\n$1\r\nX\r\n$2\r\n60\r\n$1\r\n1\r\n"),
+    ],
+)
+def test_a_batch_is_one_message(batch, message):
+    assert pack(batch, locking=False) == message
+
+
+@pytest.mark.parametrize(
+    ("locking", "text"),
+    [(False, b"return 1"), (True, b"#!lua flags=allow-key-locking\nreturn 1")],
+)
+def test_a_script_carries_upstashs_flag_to_upstash_only(locking, text):
+    batch = Batch([("EVAL", SCRIPT, 1, "k")])
+    assert parsed(pack(batch, locking=locking)) == [[b"EVAL", text, b"1", b"k"]]
+
+
+@pytest.mark.parametrize(
+    "batch", [Batch([GET, ("GET", "\ud800")]), Batch([("EVAL", SCRIPT, "\udfff")])]
+)
+def test_a_lone_surrogate_is_refused(batch):
+    with pytest.raises(NotSerializable, match="lone surrogate"):
+        pack(batch, locking=False)
+
+
+@pytest.mark.parametrize("argument", [None, object(), [], 1j])
+def test_what_is_no_argument_is_refused(argument):
+    with pytest.raises(TypeError, match="must be str, int, float or bytes"):
+        pack(Batch([("SET", "k", argument)]), locking=False)
+
+
+@given(st.data())
+def test_replies_are_the_same_however_they_are_cut(data):
+    stream = b"+OK\r\n:-1\r\n$-1\r\n$3\r\n\r\n\xff\r\n*2\r\n$0\r\n\r\n*-1\r\n*0\r\n"
+    cuts = data.draw(st.lists(st.integers(0, len(stream)))) + [0, len(stream)]
+    replying, replies = Replying(), []
+    for start, end in zip(sorted(cuts), sorted(cuts)[1:], strict=False):
+        replying.feed(stream[start:end])
+        replies += iter(replying.next, INCOMPLETE)
+    assert replies == [b"OK", -1, None, b"\r\n\xff", [b"", None], []]
+    assert not replying.has_more()
+
+
+def test_errors_are_replies_at_any_depth():
+    replying = Replying()
+    replying.feed(b"-WRONGTYPE no\r\n*1\r\n-ERR \xff\r\n")
+    first, (second,) = replying.next(), replying.next()
+    assert (first.code, second.code) == ("WRONGTYPE", "ERR")
+    assert not replying.outdated
+
+
+def test_a_read_only_replica_makes_the_connection_outdated():
+    replying = Replying()
+    replying.feed(b"-READONLY You can't write against a read only replica.\r\n")
+    replying.next()
+    assert replying.outdated
+
+
+def settled(*replies, atomic=False):
+    count = len(replies) - 2 * atomic
+    return settle(list(replies), Batch([GET] * count, atomic=atomic), LABEL)
+
+
+WRONG_TYPE = from_reply("WRONGTYPE no")
+QUOTA = from_reply("ERR max daily request limit exceeded. Limit: 10000")
+PASSWORD = from_reply("NOAUTH Authentication required.")
+LOADING = from_reply("LOADING the dataset is loaded")
+ABORTED = from_reply("EXECABORT Transaction discarded because of previous errors.")
+
+
+@pytest.mark.parametrize(
+    "replies",
+    [(b"x",), (None, 1), (WRONG_TYPE,), (WRONG_TYPE, WRONG_TYPE), (b"x", QUOTA), (PASSWORD, 1)],
+)
+def test_errors_of_single_commands_stay_in_their_places(replies):
+    assert settled(*replies) == list(replies)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [(QUOTA, QuotaExceeded), (PASSWORD, AuthenticationFailed)],
+)
+def test_what_turns_every_command_away_is_raised(error, kind):
+    for replies in [(error,), (error, error), (error, error, ABORTED)]:
+        with pytest.raises(kind, match=r"\(cache 'x'\)$") as caught:
+            settled(*replies, atomic=len(replies) == 3)
+        assert caught.value.code == error.code
+
+
+def test_a_server_that_does_not_serve_yet_is_unavailable_and_ran_nothing():
+    with pytest.raises(ConnectionFailed, match=LABEL) as caught:
+        settled(LOADING, LOADING)
+    assert caught.value.unsent
+
+
+def test_a_transaction_is_unwrapped():
+    assert settled(b"OK", b"QUEUED", b"QUEUED", [1, WRONG_TYPE], atomic=True) == [1, WRONG_TYPE]
+
+
+def test_a_discarded_transaction_raises_what_spoiled_it():
+    unknown = from_reply("ERR unknown command 'FOO'")
+    with pytest.raises(ReplyError) as caught:
+        settled(b"OK", b"QUEUED", unknown, ABORTED, atomic=True)
+    assert caught.value is unknown
