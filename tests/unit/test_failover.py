@@ -1,0 +1,397 @@
+"""What a call is answered while the database is well, fails, is left alone, and recovers."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from dataclasses import replace
+
+import pytest
+
+from continuum_upstash.effects import Batch, Script
+from continuum_upstash.errors import (
+    AuthenticationFailed,
+    CapacityExceeded,
+    ConnectionFailed,
+    DeadlineExceeded,
+    NotPermitted,
+    QuotaExceeded,
+    ReadOnlyReplica,
+    ReplyError,
+    RequestTooLarge,
+    Unavailable,
+    from_reply,
+)
+from continuum_upstash.observe import subscribe, unsubscribe
+from continuum_upstash.operations import INCR_EXISTING
+from continuum_upstash.transports.failover import AsyncFailover
+from tests.unit.standbys import CONFIG, Bench, Lost, refused
+
+QUOTA = "ERR max requests limit exceeded. Limit: 500000, Usage: 500000."
+
+
+@pytest.fixture(params=["sync", "async"])
+def colour(request):
+    return request.param
+
+
+@pytest.fixture
+def bench(colour):
+    return Bench(colour)
+
+
+@pytest.fixture
+def strict(colour):
+    """Without fallback."""
+    return Bench(colour, replace(CONFIG, fallback=False))
+
+
+@pytest.fixture
+def records():
+    told = []
+    subscribe(told.append)
+    yield told
+    unsubscribe(told.append)
+
+
+def test_a_healthy_database_answers_and_sees_nothing_but_the_batch(bench):
+    assert bench.call("SET", "k", b"v") == b"OK"
+    assert bench.call("GET", "k") == b"v"
+    assert bench.remote.sent == [[("SET", "k", b"v")], [("GET", "k")]]
+    assert bench.standby.backend == "upstash-rest"
+    assert bench.standby.status().local_answers == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "answer"),
+    [
+        (("GET", "k"), None),
+        (("MGET", "k", "l"), [None, None]),
+        (("SET", "k", b"v"), b"OK"),
+        (("SET", "k", b"v", "NX"), b"OK"),
+        (("SET", "k", b"v", "PX", 1000, "XX"), None),
+        (("MSET", "k", b"v", "l", b"w"), b"OK"),
+        (("DEL", "k"), 0),
+        (("UNLINK", "k", "l"), 0),
+        (("EXISTS", "k"), 0),
+        (("INCRBY", "k", 2), 2),
+        (("EVAL", INCR_EXISTING, 1, "k", 2), None),
+        (("PEXPIRE", "k", 1000), 0),
+    ],
+)
+def test_while_open_answers_are_typed_and_the_database_is_not_asked(bench, command, answer):
+    bench.go_down()
+    assert bench.call(*command) == answer
+    assert bench.remote.sent == []
+    assert bench.standby.backend == "local"
+
+
+def test_what_is_written_while_open_is_read_while_open(bench):
+    bench.go_down()
+    bench.call("SET", "k", b"v")
+    assert bench.call("SET", "k", b"w", "NX") is None
+    assert bench.call("GET", "k") == b"v"
+
+
+def test_one_failure_is_answered_for_at_once(bench):
+    bench.call("SET", "k", b"old")
+    bench.remote.script = [refused()]
+    assert bench.call("SET", "k", b"new") == b"OK"
+    assert bench.breaker.passes
+
+
+@pytest.mark.parametrize("kind", [ConnectionFailed, DeadlineExceeded, Unavailable])
+def test_three_failures_in_a_row_are_enough(bench, kind):
+    for _ in range(3):
+        bench.remote.script = [kind("nobody there")]
+        assert bench.call("GET", "k") is None
+    bench.call("GET", "k")
+    assert len(bench.remote.sent) == 3
+
+
+@pytest.mark.parametrize("kind", [AuthenticationFailed, QuotaExceeded])
+def test_a_refusal_of_everything_is_enough_at_once(bench, kind):
+    bench.remote.script = [kind("no")]
+    assert bench.call("SET", "k", b"v") == b"OK"
+    assert bench.call("GET", "k") == b"v"
+    assert len(bench.remote.sent) == 1
+
+
+def test_a_quota_error_in_a_replys_place_is_a_refusal_of_everything(bench):
+    bench.remote.script = [[from_reply(QUOTA)]]
+    assert bench.call("GET", "k") is None
+    assert "max requests limit" in bench.standby.status().reason
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ReplyError("WRONGTYPE Operation against a key"),
+        CapacityExceeded("OOM"),
+        NotPermitted("NOPERM"),
+        RequestTooLarge("ERR max request size exceeded"),
+        ReadOnlyReplica("READONLY"),
+    ],
+)
+@pytest.mark.parametrize("in_place", [True, False])
+def test_what_is_no_outage_stays_visible_and_never_opens(bench, error, in_place):
+    for _ in range(5):
+        bench.remote.script = [[error] if in_place else error]
+        if in_place:
+            assert bench.call("SET", "k", b"v") is error
+        else:
+            with pytest.raises(type(error)):
+                bench.call("SET", "k", b"v")
+    assert bench.breaker.passes
+    assert len(bench.journal) == 0
+
+
+def test_an_error_of_the_server_is_a_sign_of_life(bench):
+    bench.remote.script = [refused(), refused(), ReplyError("ERR no"), refused(), refused()]
+    bench.call("GET", "k")
+    bench.call("GET", "k")
+    with pytest.raises(ReplyError):
+        bench.call("GET", "k")
+    bench.call("GET", "k")
+    bench.call("GET", "k")
+    assert bench.breaker.passes
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("SCAN", "0"),
+        ("DBSIZE",),
+        ("INFO",),
+        ("FLUSHDB",),
+        ("XADD", "stream", "*", "field", b"value"),
+        ("EVAL", "return 1", 0),
+    ],
+)
+def test_what_only_the_database_knows_is_not_answered_locally(bench, command):
+    bench.remote.script = [refused()]
+    with pytest.raises(Unavailable, match="cannot connect"):
+        bench.call(*command)
+    bench.go_down()
+    with pytest.raises(Unavailable, match="is not asked for 2 s more: cannot connect"):
+        bench.call(*command)
+
+
+def test_what_must_be_shared_is_not_answered_locally(bench):
+    bench.go_down()
+    with pytest.raises(Unavailable):
+        bench.call("SET", "lock", "token", "NX", shared=True)
+    assert len(bench.journal) == 0
+
+
+def test_without_fallback_the_first_error_is_raised_and_then_unavailable_at_once(strict):
+    for _ in range(3):
+        strict.remote.script = [refused()]
+        with pytest.raises(Unavailable, match="cannot connect"):
+            strict.call("SET", "k", b"v")
+    with pytest.raises(Unavailable, match="is not asked"):
+        strict.call("SET", "k", b"v")
+    assert len(strict.remote.sent) == 3
+    assert len(strict.journal) == 0
+    assert strict.standby.backend == "upstash-rest"
+
+
+def test_without_fallback_it_recovers_all_the_same(strict):
+    for _ in range(3):
+        strict.remote.script = [refused()]
+        with pytest.raises(Unavailable):
+            strict.call("GET", "k")
+    strict.come_back()
+    assert strict.call("SET", "k", b"v") == b"OK"
+    assert strict.breaker.passes
+
+
+def test_the_probe_knocks_then_has_forgotten_what_was_written_then_asks(bench):
+    bench.remote.call("SET", "k", b"from before")
+    bench.go_down()
+    bench.call("SET", "k", b"meanwhile")
+    bench.call("DEL", "l")
+    bench.come_back()
+    assert bench.call("GET", "k") is None
+    assert bench.remote.sent == [[("PING",)], [("UNLINK", "k", "l")], [("GET", "k")]]
+    assert bench.breaker.passes
+    assert len(bench.journal) == 0
+
+
+def test_the_local_copy_is_gone_after_the_recovery(bench):
+    bench.go_down()
+    bench.call("SET", "k", b"meanwhile")
+    bench.come_back()
+    bench.call("SET", "k", b"after")
+    bench.go_down()
+    assert bench.call("GET", "k") is None, "an answer from the last outage would be stale"
+
+
+def test_a_probe_that_knocks_in_vain_sends_nothing_else(bench):
+    bench.go_down()
+    bench.clock.now = bench.breaker.until
+    assert bench.call("INCRBY", "k", 1) == 1
+    assert bench.remote.sent == [[("PING",)]]
+    assert bench.breaker.state.value == "open"
+
+
+def test_a_knock_that_meets_the_quota_opens_again(bench):
+    bench.go_down()
+    bench.come_back()
+    bench.remote.script = [[from_reply(QUOTA)]]
+    assert bench.call("GET", "k") is None
+    assert bench.breaker.until - bench.clock.now >= 300
+
+
+def test_a_write_whose_fate_is_unknown_is_forgotten_before_it_is_read(bench):
+    bench.remote.script = [Lost(DeadlineExceeded("too late"))]
+    assert bench.call("SET", "k", b"perhaps") == b"OK"
+    assert bench.call("GET", "k") is None
+    assert bench.remote.sent[1:] == [[("UNLINK", "k")], [("GET", "k")]]
+
+
+def test_while_closed_only_the_keys_of_failed_writes_are_settled(bench):
+    bench.remote.script = [refused()]
+    bench.call("SET", "k", b"v")
+    bench.journal._carried_until = bench.clock.now + 1  # somebody else carries
+    bench.call("GET", "other")
+    assert bench.remote.sent[1:] == [[("GET", "other")]]
+
+
+@pytest.mark.parametrize("reply", ["READONLY You can't write", "NOPERM this user"])
+def test_what_the_database_will_not_forget_it_is_not_asked_for(bench, reply):
+    bench.remote.call("SET", "k", b"from before")
+    bench.remote.script = [refused()]
+    bench.call("SET", "k", b"v")
+    bench.remote.script = [[from_reply(reply)]]
+    assert bench.call("GET", "k") == b"v"
+    assert bench.breaker.passes
+    assert bench.call("GET", "k") is None, "it forgets at last"
+
+
+def test_a_settling_that_fails_is_continued_by_the_next_call(bench):
+    bench.go_down()
+    bench.call("SET", "k", b"v")
+    bench.come_back()
+    bench.remote.script = [None, refused()]
+    assert bench.call("GET", "k") == b"v"
+    bench.come_back()
+    assert bench.call("GET", "k") is None
+    assert bench.remote.sent[-3:] == [[("PING",)], [("UNLINK", "k")], [("GET", "k")]]
+
+
+def test_a_transaction_is_settled_before_it_is_sent(bench):
+    bench.remote.call("SET", "k", b"7")
+    bench.remote.script = [refused()]
+    bench.call("SET", "k", b"1")
+    assert bench.send(("INCR", "k"), ("INCR", "k"), atomic=True) == [1, 2]
+
+
+def test_each_change_is_told_and_logged_once(bench, records, caplog):
+    caplog.set_level("INFO", "continuum_upstash")
+    bench.go_down()
+    for _ in range(5):
+        bench.call("GET", "k")
+    bench.come_back()
+    bench.call("GET", "k")
+    changes = [record for record in records if hasattr(record, "old")]
+    assert [(each.old, each.new, each.backend) for each in changes] == [
+        ("closed", "open", "local"),
+        ("open", "half_open", "local"),
+        ("half_open", "closed", "upstash-rest"),
+    ]
+    assert [line.levelname for line in caplog.records] == ["WARNING", "INFO", "WARNING"]
+    assert caplog.messages[0] == (
+        "cache 'shop' (rest, db.upstash.io): closed -> open, local answers: "
+        "cannot connect: Connection refused."
+    )
+
+
+def test_records_name_who_really_answered(bench, records):
+    bench.go_down()
+    records.clear()
+    bench.call("GET", "k")
+    (record,) = records
+    assert (record.alias, record.backend) == ("shop", "local")
+
+
+def test_the_status_says_how_it_stands(bench):
+    assert bench.standby.status().next_probe is None
+    bench.go_down()
+    bench.call("SET", "k", b"v")
+    status = bench.standby.status()
+    assert (status.backend, status.state, status.failures) == ("local", "open", 3)
+    assert (status.reason, status.journal) == ("cannot connect: Connection refused.", 1)
+    assert status.local_answers == 4
+    assert status.next_probe - status.since == pytest.approx(2)
+
+
+def test_a_request_that_many_waited_for_fails_once(bench):
+    error = refused()
+    for _ in range(10):
+        bench.remote.script = [error]
+        bench.call("GET", "k")
+    assert bench.breaker.failures == 1
+
+
+def test_an_error_that_was_counted_is_not_kept(bench):
+    bench.remote.script = [refused()]
+    bench.call("GET", "k")
+    gc.collect()
+    assert bench.standby._counted() is None
+
+
+def test_forced_open_is_answered_locally_until_reset(bench):
+    bench.breaker.force_open()
+    bench.call("SET", "k", b"v")
+    assert bench.remote.sent == []
+    bench.breaker.reset()
+    assert bench.call("GET", "k") is None
+    assert bench.remote.sent == [[("UNLINK", "k")], [("GET", "k")]]
+
+
+def test_disabled_asks_every_time_and_answers_for_each_failure(bench):
+    bench.breaker.disable()
+    for _ in range(5):
+        bench.remote.script = [refused()]
+        assert bench.call("GET", "k") is None
+    assert len(bench.remote.sent) == 5
+
+
+async def test_a_cancelled_probe_does_not_keep_the_breaker_shut():
+    bench = Bench()
+    bench.go_down()
+    bench.come_back()
+
+    class Hanging:
+        name = "upstash-rest"
+
+        async def asend(self, batch):
+            await asyncio.Event().wait()
+
+        async def aclose(self):
+            """Nothing to close."""
+
+    probe = asyncio.ensure_future(
+        AsyncFailover(Hanging(), bench.standby).asend(Batch((("GET", "k"),)))
+    )
+    await asyncio.sleep(0)
+    assert bench.breaker.state.value == "half_open"
+    probe.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await probe
+    assert bench.call("GET", "k") is None, "others are answered locally meanwhile"
+    bench.clock.now += 3 * CONFIG.read_timeout
+    bench.call("GET", "k")
+    assert bench.breaker.passes
+
+
+def test_a_script_counts_locally_from_nothing(bench):
+    script = Script(
+        "return redis.call('INCR', KEYS[1])", lambda call, keys, args: call("INCR", keys[0])
+    )
+    bench.remote.call("SET", "hits", b"41")
+    bench.go_down()
+    assert bench.call("EVAL", script, 1, "hits") == 1
+    bench.come_back()
+    assert bench.call("GET", "hits") is None, "neither 41 nor 1 would be right"
