@@ -1,4 +1,6 @@
+import socket
 import time
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -36,13 +38,18 @@ def test_only_a_connection_that_ends_in_mid_reply_has_run_the_command(
     assert impatient.get("/get/k").json() == {"result": value}
 
 
-def test_a_refused_port_resets_what_was_open_and_is_the_same_port_afterwards(emulator, impatient):
-    with emulator.fault("refuse"):
-        with pytest.raises(httpx.ReadError):
-            impatient.get("/ping")
-        with pytest.raises(httpx.ConnectError):
-            impatient.get("/ping")
-    assert impatient.get("/ping").is_success
+@pytest.mark.parametrize("side", ["rest", "tcp"])
+def test_a_refused_port_resets_what_was_open_and_is_the_same_port_afterwards(emulator, side):
+    url = urlsplit(emulator.rest_url if side == "rest" else emulator.redis_url)
+    door = (url.hostname, url.port)
+    with socket.create_connection(door, timeout=5) as connected:
+        with emulator.fault("refuse", side=side):
+            with pytest.raises(ConnectionResetError):
+                connected.recv(1)
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(door, timeout=5)
+        with socket.create_connection(door, timeout=5):
+            pass
 
 
 def test_latency_delays_the_reply(emulator, impatient):
