@@ -42,6 +42,9 @@ class Money:
     def __eq__(self, other):
         return type(other) is Money and other.amount == self.amount
 
+    def __repr__(self):
+        return f"Money({self.amount})"
+
     __hash__ = None
 
 

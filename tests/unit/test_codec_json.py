@@ -62,7 +62,7 @@ def test_json_is_written_compactly_for_any_client(value, stored):
         ["\ud83d\ude00"],
         10**641,
         [10**641],
-        object(),
+        pytest.param(object(), id="object()"),
     ],
     ids=repr,
 )
