@@ -75,7 +75,8 @@ async def _serve(options: Options, faults: Faults, *, until_stdin_closes: bool) 
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopped.set)
+        # Not by the loop's add_signal_handler, which Windows lacks.
+        signal.signal(number, lambda *_: loop.call_soon_threadsafe(stopped.set))
     if until_stdin_closes:
         watch = threading.Thread(target=_watch_stdin, args=(loop, stopped), daemon=True)
         watch.start()

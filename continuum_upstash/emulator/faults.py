@@ -27,7 +27,7 @@ class Side(StrEnum):
     BOTH = "both"
 
 
-_TCP_KINDS: Final = frozenset(
+TCP_KINDS: Final = frozenset(
     (
         FaultKind.REFUSE,
         FaultKind.RESET,
@@ -71,7 +71,7 @@ class Fault:
             retry_after=_whole(options.get("retry_after")),
             times=_whole(options.get("times")),
         )
-        if fault.side is not Side.REST and fault.kind not in _TCP_KINDS:
+        if fault.side is not Side.REST and fault.kind not in TCP_KINDS:
             raise ValueError(f"{fault.kind} is a fault of the REST side only")
         if fault.kind in {FaultKind.REFUSE, FaultKind.LAG} and fault.times is not None:
             raise ValueError(f"{fault.kind} has no count of requests: switch it off when done")
