@@ -20,7 +20,11 @@ from continuum_upstash.transports.idempotent import safe_to_repeat
 from continuum_upstash.transports.redis import plain_pool
 from continuum_upstash.transports.redis_endpoint import Endpoint
 from continuum_upstash.transports.redis_errors import handshake_refused, not_connected, silent
-from continuum_upstash.transports.redis_options import health_check_interval, read_timeout
+from continuum_upstash.transports.redis_options import (
+    connect_timeout,
+    health_check_interval,
+    read_timeout,
+)
 
 
 class AsyncRedis:
@@ -39,7 +43,8 @@ class AsyncRedis:
         self._locking = config.is_upstash
         self._timeout = read_timeout(config, pool)
         self._doubt_after = health_check_interval(pool)
-        self._endpoint = Endpoint(pool, config.connect_timeout)
+        self._connect_timeout = connect_timeout(config, pool)
+        self._endpoint = Endpoint(pool, self._connect_timeout)
         self._link: AsyncLink | None = None
         self._renewal: asyncio.Task[AsyncLink] | None = None
         self._life: AsyncGenerator[None, None] | None = None
@@ -107,12 +112,11 @@ class AsyncRedis:
         link = AsyncLink(self._label, self._timeout)
         greeted = False
         try:
-            async with asyncio.timeout(self._endpoint.connect_timeout):
-                await self._endpoint.connect(lambda: link)
+            await self._endpoint.connect(lambda: link)
             await self._tell(link, await self._endpoint.greeting())
             greeted = True
         except (OSError, RedisError) as error:
-            raise not_connected(error, self._label, self._endpoint.connect_timeout) from error
+            raise not_connected(error, self._label, self._connect_timeout) from error
         finally:
             if not greeted:
                 link.lose(broken(self._label, None))
@@ -138,8 +142,7 @@ class AsyncRedis:
 
     async def _hang_up(self) -> None:
         self._life = None
-        if self._renewal is not None:
-            self._renewal.cancel()
+        if self._renewal is not None:  # not cancelled: those who wait for it would be, too
             await asyncio.wait((self._renewal,))
         link, self._link = self._link, None
         if link is not None:

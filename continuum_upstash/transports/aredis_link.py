@@ -55,6 +55,7 @@ class AsyncLink(asyncio.BufferedProtocol):
         self._alarm: asyncio.TimerHandle | None = None
         self._sign_by = inf
         self._paused = False
+        self._end: ConnectionFailed | None = None
         self.heard_at = self._loop.time()
         self.gone = self._loop.create_future()
 
@@ -79,7 +80,7 @@ class AsyncLink(asyncio.BufferedProtocol):
             sign_by: when a link that was idle must have shown a sign of life, or it is lost.
         """
         if not self._open:
-            raise broken(self._label, None, unsent=True)
+            raise ConnectionFailed(str(self._end or broken(self._label, None)), unsent=True)
         question = _Question(message, count, deadline, self._loop.create_future())
         if self._asked or self._held:
             # Others wait, too: what is asked in one turn of the loop goes out as one write.
@@ -128,6 +129,7 @@ class AsyncLink(asyncio.BufferedProtocol):
 
     def lose(self, reason: ConnectionFailed) -> None:
         """Close the connection; those who wait are told the reason, and whether they were sent."""
+        self._end = self._end or reason
         for questions, unsent in ((self._asked, False), (self._held, True)):
             for question in questions:
                 if not question.answer.done():

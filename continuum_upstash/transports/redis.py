@@ -24,6 +24,7 @@ from continuum_upstash.transports.idempotent import safe_to_repeat
 from continuum_upstash.transports.redis_errors import not_connected
 from continuum_upstash.transports.redis_link import Link
 from continuum_upstash.transports.redis_options import (
+    connect_timeout,
     health_check_interval,
     make_pool,
     pool_options,
@@ -42,9 +43,9 @@ class Redis:
     name = "upstash-redis"
 
     def __init__(self, config: Config, pool: ConnectionPool) -> None:
-        self._config = config
         self._label = config.label
         self._locking = config.is_upstash
+        self._connect_timeout = connect_timeout(config, pool)
         self._timeout = read_timeout(config, pool)
         self._doubt_after = health_check_interval(pool)
         self._pool = pool
@@ -137,7 +138,7 @@ class Redis:
         try:
             return Link(self._pool.get_connection(), self._label, self._timeout)
         except (RedisError, OSError) as error:
-            raise not_connected(error, self._label, self._config.connect_timeout) from error
+            raise not_connected(error, self._label, self._connect_timeout) from error
 
     def _discard(self, link: Link) -> None:
         link.connection.disconnect()  # type: ignore[no-untyped-call]  # redis-py's gap

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeAlias
 
 from redis import ConnectionPool, SSLConnection, UnixDomainSocketConnection
 from redis.sentinel import SentinelConnectionPool
@@ -13,36 +13,58 @@ from redis.sentinel import SentinelConnectionPool
 from continuum_upstash.effects import Command
 from continuum_upstash.transports.redis_options import tls_context
 
-P = TypeVar("P", bound=asyncio.BaseProtocol)
+Protocols: TypeAlias = Callable[[], asyncio.BaseProtocol]
 
 
 class Endpoint:
-    """Reads a sync connection that was never opened: it has parsed the URL and the options.
+    """Reads a sync connection that was never opened: it has parsed the URL and the options."""
 
-    Attributes:
-        connect_timeout: seconds.
-    """
-
-    def __init__(self, pool: ConnectionPool, connect_timeout: float) -> None:
+    def __init__(self, pool: ConnectionPool, timeout: float) -> None:
         self._pool = pool
+        self._timeout = timeout
         self._sample: Any = pool.connection_class(**pool.connection_kwargs)
-        self.connect_timeout = float(self._sample.socket_connect_timeout or connect_timeout)
 
-    async def connect(self, protocol: Callable[[], P]) -> P:
-        """Raises OSError, or redis-py's ConnectionError where Sentinels know no master."""
-        loop = asyncio.get_running_loop()
+    async def connect(self, protocol: Protocols) -> None:
+        """Connect a new protocol.
+
+        Raises:
+            OSError: of the last address that was tried; each has the time-out to itself.
+            RedisError: the Sentinels know no primary.
+        """
         if isinstance(self._sample, UnixDomainSocketConnection):
-            _, connected = await loop.create_unix_connection(protocol, self._sample.path)
-            return connected
-        host, port = await self._address()
-        context = tls_context(self._sample) if isinstance(self._sample, SSLConnection) else None
-        transport, connected = await loop.create_connection(
-            protocol, host, port, ssl=context, happy_eyeballs_delay=0.25
-        )
-        self._keep_alive(transport.get_extra_info("socket"))
-        return connected
+            async with asyncio.timeout(self._timeout):
+                loop = asyncio.get_running_loop()
+                await loop.create_unix_connection(protocol, self._sample.path)
+        else:
+            await self._connect_to_one(*await self._name(), protocol)
 
-    async def _address(self) -> tuple[str, int]:
+    async def _connect_to_one(self, host: str, port: int, protocol: Protocols) -> None:
+        async with asyncio.timeout(self._timeout):
+            loop = asyncio.get_running_loop()
+            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        # asyncio's own race of addresses loses a socket if it is cancelled as one wins.
+        failure: OSError = socket.gaierror(f"{host} has no address")
+        for *_, address in found:
+            try:
+                await self._connect_to(address, host, protocol)
+            except OSError as error:
+                failure = error
+            else:
+                return
+        raise failure
+
+    async def _connect_to(self, address: tuple[Any, ...], name: str, protocol: Protocols) -> None:
+        secure = isinstance(self._sample, SSLConnection)
+        async with asyncio.timeout(self._timeout):
+            transport, _ = await asyncio.get_running_loop().create_connection(
+                protocol,
+                *address[:2],
+                ssl=tls_context(self._sample) if secure else None,
+                server_hostname=name if secure else None,
+            )
+        self._keep_alive(transport.get_extra_info("socket"))
+
+    async def _name(self) -> tuple[str, int]:
         if isinstance(self._pool, SentinelConnectionPool):
             # The pool asks the Sentinels with blocking sockets.
             host, port = await asyncio.to_thread(self._pool.get_master_address)

@@ -70,6 +70,11 @@ def make_pool(config: Config, factory: Callable[[str], ConnectionPool]) -> Conne
     return pool
 
 
+def connect_timeout(config: Config, pool: ConnectionPool) -> float:
+    """Return the seconds for a connection to one address."""
+    return float(pool.connection_kwargs.get("socket_connect_timeout") or config.connect_timeout)
+
+
 def read_timeout(config: Config, pool: ConnectionPool) -> float:
     """Return the seconds for a whole batch; a pool without a limit does not lift ours."""
     return float(pool.connection_kwargs.get("socket_timeout") or config.read_timeout)

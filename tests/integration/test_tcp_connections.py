@@ -188,13 +188,18 @@ def test_a_loop_that_ends_takes_its_connection_with_it(valkey):
 
 
 def test_a_loop_may_end_in_the_middle_of_connecting(serve):
-    server = serve(lambda peer: peer.until_gone())
+    came = threading.Event()
+
+    def never_answers(peer):
+        came.set()
+        peer.until_gone()
+
+    server = serve(never_answers)
 
     async def use():
         redis = AsyncRedis(config_for(f"redis://:secret@127.0.0.1:{server.port}"))
         task = asyncio.create_task(redis.asend(Batch([GET])))
-        while not server.accepted:
-            await asyncio.sleep(0.001)
+        await asyncio.to_thread(came.wait)
         task.cancel()
 
     asyncio.run(use())
@@ -211,3 +216,19 @@ async def test_closing_wakes_those_who_wait(valkey, proxy):
     await redis.aclose()
     with pytest.raises(ConnectionFailed, match="closed"):
         await waiting
+
+
+async def test_closing_while_others_wait_for_the_connection_does_not_cancel_them(valkey, proxy):
+    redis = AsyncRedis(config_for(proxy.url))
+    waiting = [asyncio.create_task(redis.asend(Batch([("INCR", "n")]))) for _ in range(3)]
+    await asyncio.sleep(0)
+    await redis.aclose()
+    outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+    assert all(isinstance(each, list | ConnectionFailed) for each in outcomes), outcomes
+    await redis.aclose()
+
+
+async def test_an_async_transport_that_is_forgotten_leaves_no_connection_behind(valkey):
+    await AsyncRedis(config_for(valkey.url)).asend(Batch([GET]))
+    gc.collect()
+    await asyncio.to_thread(eventually, lambda: valkey.connections() == 0)

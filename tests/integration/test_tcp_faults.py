@@ -173,7 +173,7 @@ def test_a_server_that_accepts_and_says_nothing_is_given_up(serve, tcp):
 def test_a_server_of_another_protocol_is_recognised(serve, tcp):
     server = serve(lambda peer: peer.send(b"HTTP/1.1 400 Bad Request\r\n\r\n"))
     client = tcp(f"redis://127.0.0.1:{server.port}")
-    with pytest.raises(ConnectionFailed, match="not an answer of a Redis server|cannot connect"):
+    with pytest.raises(ConnectionFailed, match=r"not an answer of a Redis server|cannot connect"):
         client.send(INCR)
 
 

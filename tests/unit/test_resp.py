@@ -98,7 +98,7 @@ def test_what_is_no_argument_is_refused(argument):
 @given(st.data())
 def test_replies_are_the_same_however_they_are_cut(data):
     stream = b"+OK\r\n:-1\r\n$-1\r\n$3\r\n\r\n\xff\r\n*2\r\n$0\r\n\r\n*-1\r\n*0\r\n"
-    cuts = data.draw(st.lists(st.integers(0, len(stream)))) + [0, len(stream)]
+    cuts = [0, *data.draw(st.lists(st.integers(0, len(stream)))), len(stream)]
     replying, replies = Replying(), []
     for start, end in zip(sorted(cuts), sorted(cuts)[1:], strict=False):
         replying.feed(stream[start:end])
