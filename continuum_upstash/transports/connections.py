@@ -10,6 +10,7 @@ from __future__ import annotations
 import select
 import socket
 import threading
+from collections import deque
 from collections.abc import Callable
 from time import monotonic
 from typing import Final
@@ -173,12 +174,14 @@ class Pool:
     """At most `size` connections; the last one used is the first one to be used again.
 
     A place is taken for each exchange and given back with its connection, if that is still good.
+    Who waits for one is served in turn: otherwise a busy thread could keep the others waiting.
     """
 
     def __init__(self, size: int) -> None:
         self._free_places = size
         self._idle: list[Connection] = []
-        self._changed = threading.Condition(threading.Lock())
+        self._waiting: deque[threading.Lock] = deque()
+        self._lock = threading.Lock()
 
     def take(self, deadline: float) -> Connection | None:
         """Take a place: with a kept connection, or None where a new one has to be opened.
@@ -186,33 +189,56 @@ class Pool:
         Raises:
             TimeoutError: none became free until the deadline.
         """
-        with self._changed:
-            while self._free_places == 0:
-                self._changed.wait(_left(deadline))
-            self._free_places -= 1
-            while self._idle:
-                connection = self._idle.pop()
-                if connection.is_alive():
-                    return connection
-                connection.close()
-            return None
+        with self._lock:
+            if self._free_places:
+                self._free_places -= 1
+                return self._kept()
+            turn = threading.Lock()
+            turn.acquire()
+            self._waiting.append(turn)
+        try:
+            if not turn.acquire(timeout=max(0.0, deadline - monotonic())):
+                raise TimeoutError
+        except BaseException:
+            self._leave(turn)
+            raise
+        with self._lock:
+            return self._kept()
 
     def give(self, connection: Connection | None) -> None:
         if connection is not None and not connection.reusable:
             connection.close()
             connection = None
-        with self._changed:
+        with self._lock:
             if connection is not None:
                 self._idle.append(connection)
-            self._free_places += 1
-            self._changed.notify()
+            if self._waiting:
+                self._waiting.popleft().release()
+            else:
+                self._free_places += 1
 
     def close(self) -> None:
         """Close the idle connections; one that carries a request is left to end it."""
-        with self._changed:
+        with self._lock:
             idle, self._idle = self._idle, []
         for connection in idle:
             connection.close()
+
+    def _leave(self, turn: threading.Lock) -> None:
+        with self._lock:
+            waited_in_vain = turn in self._waiting
+            if waited_in_vain:
+                self._waiting.remove(turn)
+        if not waited_in_vain:
+            self.give(None)  # the place came too late: it is the next one's
+
+    def _kept(self) -> Connection | None:
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.is_alive():
+                return connection
+            connection.close()
+        return None
 
 
 class Sockets:

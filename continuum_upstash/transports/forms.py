@@ -13,7 +13,7 @@ JSON cannot carry binary values, so several of them travel armoured: the codec r
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from json.encoder import encode_basestring
 from typing import Final, Literal, NamedTuple, TypeAlias
 from urllib.parse import quote
@@ -28,12 +28,15 @@ Form: TypeAlias = Literal["command", "value", "batch"]
 _MAX_TEXT: Final = 8 * 1024
 _MAX_TARGET: Final = 8 * 1024
 
+# What needs no quoting in a path and is no "." or "..": most keys, told faster than by quoting.
+_PLAIN: Final = re.compile(r"[A-Za-z0-9:@_~-][A-Za-z0-9:@_~.-]*").fullmatch
+
 # Servers may tidy these parts of a path away: an empty one, "." and "..".
 _UNTIDY: Final = re.compile(r"(?:^|/)\.{0,2}(?:/|$)").search
 
 _FLAGS: Final = frozenset({"NX", "XX", "GET", "KEEPTTL"})
-_EXPIRIES: Final = frozenset({"EX", "PX", "EXAT", "PXAT"})
 _COMPARISONS: Final = frozenset({"IFEQ", "IFNE", "IFDEQ", "IFDNE"})
+_VALUED: Final = _COMPARISONS | {"EX", "PX", "EXAT", "PXAT"}
 
 
 class Request(NamedTuple):
@@ -72,18 +75,22 @@ def request_for(batch: Batch) -> Request:
 
 
 def _json(command: Command) -> str:
-    return "[" + ",".join([_word(argument) for argument in command]) + "]"
+    words = [
+        encode_basestring(argument) if type(argument) is str else _word(argument)
+        for argument in command
+    ]
+    return "[" + ",".join(words) + "]"
 
 
 def _word(argument: Argument) -> str:
-    if isinstance(argument, str):
-        return encode_basestring(argument)
     if isinstance(argument, bytes):
         try:
-            return encode_basestring(argument.decode())
+            text = argument.decode()
         except UnicodeDecodeError:
             return f'"{armour(argument)}"'  # base64 has nothing to escape
-    # Numbers as text: a JSON number might be rounded on its way.
+        return encode_basestring(text)
+    if isinstance(argument, int):
+        return f'"{argument:d}"'  # a JSON number might be rounded on its way
     return encode_basestring(_text(argument))
 
 
@@ -102,8 +109,8 @@ def _with_body(command: Command) -> Request | None:
     query, restore = _query(command[at + 1 :])
     if query is None or (restore is not None and _is_text(value)):
         return None
-    path = "".join(_segments(command[:at]))
-    if "//" in path or len(path) + len(query) > _MAX_TARGET:
+    path = _path(command[:at])
+    if path is None or len(path) + len(query) > _MAX_TARGET:
         return None
     return Request("value", path + query, value, restore)
 
@@ -116,14 +123,23 @@ def _is_text(value: bytes) -> bool:
     return True
 
 
-def _segments(arguments: Command) -> Iterator[str]:
-    """Yield the parts of a path, and ``//`` in place of one that might not arrive as it is."""
+def _path(arguments: Command) -> str | None:
+    """Return the words before a value as a path, or None where they might not arrive as they are.
+
+    A second value is such a word: only one can be the body.
+    """
+    path = ""
     for argument in arguments:
         if isinstance(argument, bytes):
-            yield "//"  # a second value: only one can be the body
+            return None
+        text = _text(argument)
+        if _PLAIN(text):
+            path += "/" + text
+        elif _UNTIDY(text):
+            return None
         else:
-            text = _text(argument)
-            yield "//" if _UNTIDY(text) else "/" + quote(text, safe=":@")
+            path += "/" + quote(text, safe=":@")
+    return path
 
 
 def _query(options: Command) -> tuple[str | None, Callable[[Reply], Reply] | None]:
@@ -139,8 +155,12 @@ def _query(options: Command) -> tuple[str | None, Callable[[Reply], Reply] | Non
         name = str(option).upper()
         if name in _FLAGS:
             flags.append(name)
-        elif name in _EXPIRIES | _COMPARISONS and (value := next(words, None)) is not None:
-            pairs[name] = quote(value if isinstance(value, bytes) else _text(value))
+        elif name in _VALUED and (value := next(words, None)) is not None:
+            pairs[name] = (
+                str(value)
+                if isinstance(value, int)
+                else quote(value if isinstance(value, bytes) else _text(value))
+            )
         else:
             return None, None
     restore = None
@@ -149,7 +169,8 @@ def _query(options: Command) -> tuple[str | None, Callable[[Reply], Reply] | Non
             return None, None
         restore = _plain_replies[flags[0]]
         flags.append("GET")
-    pairs |= zip(flags[::2], flags[1::2], strict=True)
+    if flags:
+        pairs |= zip(flags[::2], flags[1::2], strict=True)
     query = "&".join([f"{name}={value}" for name, value in pairs.items()])
     return ("?" + query if query else ""), restore
 
