@@ -6,6 +6,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# The JavaScript SDKs are tested where there is npm; elsewhere their tests say that they skip.
+NPM_SDKS := $(if $(shell command -v npm),tests/emulator/npm/node_modules/.package-lock.json)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
@@ -17,7 +19,7 @@ help:  ## this list
 demo: $(VENV)/.installed-emulator  ## run the example site; ARGS="--port 8001" and the like
 	@$(BIN)/python -m example_project.demo $(ARGS)
 
-test: $(VENV)/.installed-dev  ## run the tests; ARGS="tests/unit -k codec" and the like
+test: $(VENV)/.installed-dev $(NPM_SDKS)  ## run the tests; ARGS="tests/unit -k codec" and the like
 	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 test-all:  ## run them on every Python found and every Django that it allows
@@ -38,7 +40,11 @@ bench: $(VENV)/.installed-dev  ## measure; every number of the documentation com
 	$(BIN)/python -m benchmarks $(ARGS)
 
 clean:  ## remove what the other targets made
-	rm -rf $(VENV) .venv-* .demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-* .demo build dist tests/emulator/npm/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(NPM_SDKS): tests/emulator/npm/package-lock.json
+	npm ci --prefix tests/emulator/npm --no-audit --no-fund --loglevel error
+	@touch $@
 
 # One stamp per extra: `make demo` does not wait for the tools of the developers.
 $(VENV)/.installed-%: pyproject.toml | $(VENV)/bin/python
