@@ -196,12 +196,14 @@ class Pool:
             turn = threading.Lock()
             turn.acquire()
             self._waiting.append(turn)
+        in_time = False
         try:
-            if not turn.acquire(timeout=max(0.0, deadline - monotonic())):
-                raise TimeoutError
-        except BaseException:
-            self._leave(turn)
-            raise
+            in_time = turn.acquire(timeout=max(0.0, deadline - monotonic()))
+        finally:
+            if not in_time:
+                self._leave(turn)
+        if not in_time:
+            raise TimeoutError
         with self._lock:
             return self._kept()
 
