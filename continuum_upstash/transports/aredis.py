@@ -58,10 +58,10 @@ class AsyncRedis:
         link = self._trusted(now, repeatable)
         # The connection may have gone dead without a word. A batch that is safe to repeat finds
         # out by itself, within half of its time; ahead of any other goes a PING: see _renew.
-        sign_by = now + self._timeout / 2 if link and repeatable else inf
+        patience = self._timeout / 2 if link and repeatable else inf
         try:
             link = link or await self._renewed(deadline)
-            replies = await link.ask(message, count, deadline, sign_by)
+            replies = await link.ask(message, count, deadline, patience)
         except ConnectionFailed as error:
             if link is None or not (repeatable or error.unsent):
                 raise

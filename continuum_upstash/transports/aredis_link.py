@@ -69,7 +69,7 @@ class AsyncLink(asyncio.BufferedProtocol):
         return self._transport is not None and not self._transport.is_closing()
 
     def ask(
-        self, message: bytes, count: int, deadline: float, sign_by: float = inf
+        self, message: bytes, count: int, deadline: float, patience: float = inf
     ) -> asyncio.Future[list[Any]]:
         """Return the future of the `count` replies to a message; it may be cancelled.
 
@@ -77,7 +77,8 @@ class AsyncLink(asyncio.BufferedProtocol):
             message: whole commands.
             count: how many replies they have.
             deadline: when the replies must be complete, or the link is lost.
-            sign_by: when a link that was idle must have shown a sign of life, or it is lost.
+            patience: seconds until the first byte of an answer, if the link is idle now; a
+                link that was still sending by then was not silent.
         """
         if not self._open:
             raise ConnectionFailed(str(self._end or broken(self._label, None)), unsent=True)
@@ -88,7 +89,7 @@ class AsyncLink(asyncio.BufferedProtocol):
                 self._loop.call_soon(self._flush)
             self._held.append(question)
         else:
-            self._sign_by = sign_by
+            self._sign_by = self._loop.time() + patience
             self._held.append(question)
             self._flush()
         self._watch(min(deadline, self._sign_by))
@@ -122,10 +123,13 @@ class AsyncLink(asyncio.BufferedProtocol):
                 oldest.answer.set_exception(too_late(self._label, self._timeout))
             # Its replies may come yet, and would be taken for the next one's.
             self.lose(broken(self._label, None))
-        elif now >= self._sign_by:
-            self.lose(silent(self._label))
-        else:
+        elif now < self._sign_by:
             self._watch(min(oldest.deadline, self._sign_by))
+        elif self._transport is not None and self._transport.get_write_buffer_size():
+            self._sign_by = inf
+            self._watch(oldest.deadline)
+        else:
+            self.lose(silent(self._label))
 
     def lose(self, reason: ConnectionFailed) -> None:
         """Close the connection; those who wait are told the reason, and whether they were sent."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from functools import partial
+from math import inf
 from queue import Empty, SimpleQueue
 from time import monotonic
 
@@ -83,11 +84,11 @@ class Redis:
         """
         count = resp.reply_count(batch)
         repeatable = safe_to_repeat(batch)
-        halfway = (monotonic() + deadline) / 2
-        link = self._take() if repeatable else self._take_alive(halfway)
+        link = self._take() if repeatable else self._take_alive()
         if link is not None:
+            patience = self._timeout / 2 if repeatable else inf
             try:
-                return self._ask(link, message, count, deadline, halfway if repeatable else None)
+                return self._ask(link, message, count, deadline, patience)
             except ConnectionFailed as error:
                 if not (repeatable or error.unsent):
                     raise
@@ -106,17 +107,17 @@ class Redis:
         except IndexError:  # not asked beforehand: other threads pop, too
             return None
 
-    def _take_alive(self, until: float) -> Link | None:
+    def _take_alive(self) -> Link | None:
         """As `_take`, but one that has been silent for long answers a PING first."""
         link = self._take()
         if link is None or monotonic() - link.heard_at < self._doubt_after:
             return link
         with suppress(Unavailable):
-            self._ask(link, resp.PING, 1, until)
+            self._ask(link, resp.PING, 1, monotonic() + self._timeout / 2)
         return self._take()
 
     def _ask(
-        self, link: Link, message: bytes, count: int, deadline: float, sign_by: float | None = None
+        self, link: Link, message: bytes, count: int, deadline: float, patience: float = inf
     ) -> Replies:
         """Ask, and keep the connection if all went well.
 
@@ -124,7 +125,7 @@ class Redis:
         """
         reusable = False
         try:
-            replies = link.ask(message, count, deadline, sign_by or deadline)
+            replies = link.ask(message, count, deadline, patience)
             reusable = not link.outdated
         finally:
             if reusable:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from math import inf
 from time import monotonic
 from typing import Final, cast
 
@@ -51,14 +52,14 @@ class Link:
     def outdated(self) -> bool:
         return self._replying.outdated
 
-    def ask(self, message: bytes, count: int, deadline: float, sign_by: float) -> Replies:
+    def ask(self, message: bytes, count: int, deadline: float, patience: float = inf) -> Replies:
         """Return the `count` replies to a message.
 
         Args:
             message: whole commands.
             count: how many replies they have.
             deadline: monotonic seconds.
-            sign_by: monotonic seconds, until when a first byte must have come.
+            patience: seconds until the first byte of an answer, once the message is out.
 
         Raises:
             ConnectionFailed: the connection broke; `unsent` if before the first byte went out.
@@ -66,7 +67,7 @@ class Link:
         """
         try:
             self._write(message, deadline)
-            return self._read(count, deadline, sign_by)
+            return self._read(count, deadline, patience)
         except TimeoutError as error:
             raise too_late(self._label, self._timeout) from error
         except OSError as error:
@@ -85,20 +86,21 @@ class Link:
                     return  # the server may have said why it hung up: an argument is too large
                 raise broken(self._label, error, unsent=True) from error
 
-    def _read(self, count: int, deadline: float, sign_by: float) -> Replies:
+    def _read(self, count: int, deadline: float, patience: float) -> Replies:
         feed, next_reply = self._replying.feed, self._replying.next
         replies: Replies = []
+        until = min(deadline, monotonic() + patience)
         while len(replies) < count:
-            self._socket.settimeout(_left(sign_by))
+            self._socket.settimeout(_left(until))
             try:
                 received = self._socket.recv_into(self._buffer)
             except TimeoutError:
-                if sign_by < deadline:
+                if until < deadline:
                     raise silent(self._label) from None
                 raise
             if not received:
                 raise broken(self._label, None)
-            sign_by = deadline
+            until = deadline
             feed(self._buffer, 0, received)
             while (reply := next_reply()) is not INCOMPLETE:
                 replies.append(reply)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 
 import pytest
+from redis import CredentialProvider
 
+from continuum_upstash.config import freeze
 from continuum_upstash.effects import Script
 from continuum_upstash.errors import (
     AuthenticationFailed,
@@ -15,6 +17,7 @@ from continuum_upstash.errors import (
     NotSerializable,
     ReplyError,
 )
+from continuum_upstash.pools import pool_for
 
 SECRET = "p@ss:w/rd#?%25 ü"  # every character that a URL has its own idea of
 ENCODED = "p%40ss%3Aw%2Frd%23%3F%2525%20%C3%BC"
@@ -138,6 +141,26 @@ def test_the_user_of_the_url_is_who_logs_in(valkey, tcp):
     name, refused = client.send(("ACL", "WHOAMI"), ("INCR", "n"))
     assert name == "zoë:1".encode()
     assert isinstance(refused, NotPermitted)
+
+
+class Provider(CredentialProvider):
+    """As for tokens that rotate."""
+
+    def get_credentials(self):
+        return "default", SECRET
+
+    async def get_credentials_async(self):
+        return self.get_credentials()
+
+
+def test_the_options_may_name_the_client_and_who_knows_the_password(valkey, tcp):
+    valkey.call("CONFIG", "SET", "requirepass", SECRET)
+    options = {"credential_provider": Provider(), "client_name": "me", "db": 2}
+    redis_options = freeze({"CONNECTION_POOL_KWARGS": options})
+    client = tcp(valkey.url, make_pool=pool_for, redis_options=redis_options)
+    (described,) = client.send(("CLIENT", "INFO"))
+    assert b" name=me " in described
+    assert b" db=2 " in described
 
 
 @pytest.mark.parametrize("url", ["redis://:wrong@{}", "redis://default:wrong@{}"])

@@ -113,6 +113,14 @@ def test_a_server_that_dribbles_does_not_extend_the_deadline(valkey, proxy, tcp)
         client.send(("EVAL", LONG, 1, "other"))
 
 
+def test_a_reply_that_comes_in_pieces_is_not_taken_for_silence(valkey, proxy, tcp):
+    client = tcp(proxy.url, read_timeout=2.0)
+    client.send(("SET", "k", b"x" * 30))
+    proxy.dribble = 0.04
+    assert client.send(GET) == [b"x" * 30]
+    assert proxy.accepted == 1
+
+
 def test_no_batch_gets_the_replies_of_one_that_gave_up(valkey, proxy, tcp):
     client = tcp(proxy.url, read_timeout=0.3)
     client.send(("SET", "a", b"a"), ("SET", "b", b"b"))
