@@ -75,22 +75,27 @@ class Spec:
     step: int
 
 
-# Commands of the service that Valkey lacks: a translation stands in for them.
+# Commands of the service that servers lack, or old ones do: a translation stands in for them.
 _EMULATED: Final = {
     b"delex": Spec(frozenset((b"write",)), 1, 1, 1),
+    b"client|setinfo": Spec(frozenset(), 0, 0, 0),
     b"digest": Spec(frozenset((b"readonly",)), 1, 1, 1),
 }
 
 
 class Catalogue:
     def __init__(self, commands: Reply) -> None:
-        """Read the reply of COMMAND."""
+        """Read the reply of COMMAND, as Redis 7 and Valkey give it."""
         self._specs = dict(_EMULATED)
         for name, _, flags, first, last, step, _, _, _, subcommands in commands:
             self._specs[name] = Spec(frozenset(flags), first, last, step)
             for subcommand in subcommands:
                 self._specs[subcommand[0]] = Spec(frozenset(subcommand[2]), *subcommand[3:6])
         self._containers = {name.split(b"|")[0] for name in self._specs if b"|" in name}
+
+    def has(self, name: bytes) -> bool:
+        """Whether the server itself has the command."""
+        return name in self._specs
 
     def name(self, argv: Argv) -> bytes:
         """The command's name in lower case; with the subcommand after `|` where there are any."""

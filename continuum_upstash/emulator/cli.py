@@ -11,7 +11,7 @@ from typing import Any
 
 from .doors import PortTaken
 from .faults import Fault, Faults
-from .options import Options
+from .options import BadOption, Options
 from .server import emulator
 from .upstream import UpstreamError
 from .valkey import ValkeyUnavailable
@@ -55,20 +55,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: dict[str, Any]) -> None:
     """Serve until SIGTERM or SIGINT. Raises CannotStart."""
     names = {option.name for option in fields(Options)}
-    options = Options(**{name: value for name, value in arguments.items() if name in names})
     faults = Faults()
     try:
+        options = Options(**{name: value for name, value in arguments.items() if name in names})
         for text in arguments["fault"]:
             faults.add(_fault(text))
         asyncio.run(_serve(options, faults, until_stdin_closes=arguments["until_stdin_closes"]))
-    except (PortTaken, UpstreamError, ValkeyUnavailable, ValueError) as error:
+    except (BadOption, PortTaken, UpstreamError, ValkeyUnavailable) as error:
         raise CannotStart(str(error)) from error
 
 
 def _fault(text: str) -> Fault:
     kind, _, options = text.partition(":")
-    pairs = (option.split("=", 1) for option in options.split(",") if option)
-    return Fault.read({"kind": kind} | dict(pairs))
+    pairs = (option.partition("=") for option in options.split(",") if option)
+    return Fault.read({"kind": kind} | {name: value for name, _, value in pairs})
 
 
 async def _serve(options: Options, faults: Faults, *, until_stdin_closes: bool) -> None:

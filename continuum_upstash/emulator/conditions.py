@@ -1,4 +1,4 @@
-"""SET … IFEQ|IFNE|IFDEQ|IFDNE, DELEX and DIGEST: compare-and-set, which Valkey has in part only.
+"""SET … IFEQ|IFNE|IFDEQ|IFDNE, DELEX and DIGEST: compare-and-set, which servers have in part only.
 
 Source: https://upstash.com/docs/redis/sdks/ts/commands/string/set and the pages of DELEX, DIGEST.
 """
@@ -9,6 +9,7 @@ from typing import Final
 from xxhash import xxh3_64_hexdigest
 
 from .billing import Ledger
+from .catalogue import Catalogue
 from .resp import Argv, Error, NullArray, Reply
 from .steps import Step, Talk, Translation, answer, mapped
 from .texts import wrong_arity
@@ -20,8 +21,9 @@ def digest(value: bytes) -> bytes:
     return xxh3_64_hexdigest(value).encode()
 
 
-# What is compared, and whether it must be equal. Valkey has IFEQ itself.
-_COMPARED_HERE: Final[dict[bytes, tuple[Callable[[bytes], bytes], bool]]] = {
+# What is compared, and whether it must be equal.
+_CONDITIONS: Final[dict[bytes, tuple[Callable[[bytes], bytes], bool]]] = {
+    b"IFEQ": (bytes, True),
     b"IFNE": (bytes, False),
     b"IFDEQ": (digest, True),
     b"IFDNE": (digest, False),
@@ -29,8 +31,11 @@ _COMPARED_HERE: Final[dict[bytes, tuple[Callable[[bytes], bytes], bool]]] = {
 
 
 class Conditions:
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, catalogue: Catalogue) -> None:
         self._ledger = ledger
+        # Valkey has IFEQ itself, Redis 7 has not.
+        own = {b"IFEQ"} if catalogue.has(b"delifeq") else set()
+        self._compared_here = _CONDITIONS.keys() - own
         self.translations: dict[bytes, Translation] = {
             b"set": self._set,
             b"delex": self._delete,
@@ -49,17 +54,17 @@ class Conditions:
         match argv:
             case [_, key]:
                 return Step(((b"DEL", key),))
+            case [_, key, word, expected] if word.upper() in self._compared_here:
+                return self._guarded(key, word, expected, (b"DEL", key), otherwise=0)
             case [_, key, word, expected] if word.upper() == b"IFEQ":
                 return Step(((b"DELIFEQ", key, expected),))
-            case [_, key, word, expected] if word.upper() in _COMPARED_HERE:
-                return self._guarded(key, word, expected, (b"DEL", key), otherwise=0)
             case [_] | [_, _, _]:
                 return answer(wrong_arity(b"delex"))
         return answer(Error(b"ERR syntax error"))
 
     def _set(self, argv: Argv) -> Step | Talk:
         for place, word in enumerate(argv[3:-1], start=3):
-            if word.upper() in _COMPARED_HERE:
+            if word.upper() in self._compared_here:
                 plain = (*argv[:place], *argv[place + 2 :])
                 return self._guarded(argv[1], word, argv[place + 1], plain, otherwise=None)
         return Step((argv,))
@@ -67,7 +72,7 @@ class Conditions:
     def _guarded(
         self, key: bytes, word: bytes, expected: bytes, change: Argv, *, otherwise: Reply
     ) -> Talk:
-        seen, equal = _COMPARED_HERE[word.upper()]
+        seen, equal = _CONDITIONS[word.upper()]
 
         async def compare_and_change(connection: Connection) -> Reply:
             while True:

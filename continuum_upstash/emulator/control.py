@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 from . import texts
 from .billing import Ledger
 from .faults import Fault
+from .options import BadOption
 from .switchboard import Switchboard
 from .tokens import Tokens, presented
 from .upstream import Pool, UpstreamError
@@ -36,6 +37,7 @@ class Control:
             ("GET", "/_emulator/count"): self._count,
             ("DELETE", "/_emulator/count"): self._reset_count,
             ("DELETE", "/_emulator/data"): self._flush,
+            ("DELETE", "/_emulator"): self._reset_all,
             ("GET", "/_emulator/faults"): self._list_faults,
             ("POST", "/_emulator/faults"): self._add_fault,
             ("DELETE", "/_emulator/faults"): self._remove_faults,
@@ -75,6 +77,13 @@ class Control:
         self._ledger.forgive(1)
         return {}
 
+    async def _reset_all(self, _: Request) -> Any:
+        await self._switchboard.all_off()
+        async with self._pool.connection() as connection:
+            await connection.send([(b"FLUSHALL",)])
+            await self._ledger.reset(connection)
+        return {}
+
     async def _list_faults(self, _: Request) -> Any:
         return self._switchboard.faults.listed()
 
@@ -82,7 +91,7 @@ class Control:
         match json.loads(await request.body()):
             case dict() as options:
                 return {"number": await self._switchboard.on(Fault.read(options))}
-        raise ValueError('a fault is an object such as {"kind": "latency", "seconds": 0.2}')
+        raise BadOption('a fault is an object such as {"kind": "latency", "seconds": 0.2}')
 
     async def _remove_faults(self, request: Request) -> Any:
         number = request.query_params.get("number")

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Final, TypeAlias
 
 from . import quirks, texts
@@ -21,7 +20,6 @@ from .upstream import Connection, Pool
 _KEY_LIMIT: Final = 32 * 1024  # bytes; fixed on every plan
 _MULTI: Final = (b"MULTI",)
 _EXEC: Final = (b"EXEC",)
-
 
 Veto: TypeAlias = Callable[[Argv], Error | None]
 
@@ -48,7 +46,7 @@ class Engine:
         self._ledger = ledger
         self._translations: dict[bytes, Translation] = {
             **quirks.TRANSLATIONS,
-            **Conditions(ledger).translations,
+            **Conditions(ledger, catalogue).translations,
             **Cursors(ledger).translations,
             **Scripts(catalogue).translations,
             **information.translations,
@@ -98,14 +96,15 @@ class Engine:
             for argv, refusal in zip(commands, refusals, strict=True)
         ]
         replies: list[Reply] = []
-        for stepwise, group in groupby(plan, key=lambda planned: isinstance(planned, Step)):
-            if stepwise:
-                replies += await _in_one_write(
-                    connection, [step for step in group if isinstance(step, Step)]
-                )
+        steps: list[Step] = []
+        for planned in plan:
+            if isinstance(planned, Step):
+                steps.append(planned)
             else:
-                replies += [await talk(connection) for talk in group if not isinstance(talk, Step)]
-        return replies
+                replies += await _in_one_write(connection, steps)
+                replies.append(await planned(connection))
+                steps = []
+        return replies + await _in_one_write(connection, steps)
 
     def _alone(self, argv: Argv) -> Step | Talk:
         """The plan of a command outside a transaction."""

@@ -6,6 +6,8 @@ from itertools import count
 from random import uniform
 from typing import Any, Final, Self
 
+from .options import BadOption
+
 
 class FaultKind(StrEnum):
     REFUSE = "refuse"  # the port is closed, open connections are reset
@@ -54,27 +56,30 @@ class Fault:
 
     @classmethod
     def read(cls, options: dict[str, Any]) -> Self:
-        """From JSON or the command line. Raises ValueError with the names that exist."""
+        """From JSON or the command line. Raises BadOption with the names that exist."""
         if unknown := options.keys() - {option.name for option in fields(cls)}:
-            raise ValueError(
+            raise BadOption(
                 f"a fault has no option {', '.join(sorted(unknown))}; "
                 f"it has {', '.join(option.name for option in fields(cls))}"
             )
         if (kind := options.get("kind")) not in list(FaultKind):
-            raise ValueError(f"there is no fault {kind!r}; there is {', '.join(FaultKind)}")
-        fault = cls(
-            kind=FaultKind(kind),
-            side=Side(options.get("side", Side.REST)),
-            seconds=float(options.get("seconds", 0)),
-            jitter=float(options.get("jitter", 0)),
-            status=int(options.get("status", 502)),
-            retry_after=_whole(options.get("retry_after")),
-            times=_whole(options.get("times")),
-        )
+            raise BadOption(f"there is no fault {kind!r}; there is {', '.join(FaultKind)}")
+        try:
+            fault = cls(
+                kind=FaultKind(kind),
+                side=Side(options.get("side", Side.REST)),
+                seconds=float(options.get("seconds", 0)),
+                jitter=float(options.get("jitter", 0)),
+                status=int(options.get("status", 502)),
+                retry_after=_whole(options.get("retry_after")),
+                times=_whole(options.get("times")),
+            )
+        except (TypeError, ValueError) as error:
+            raise BadOption(f"the fault {kind} is not well formed: {error}") from error
         if fault.side is not Side.REST and fault.kind not in TCP_KINDS:
-            raise ValueError(f"{fault.kind} is a fault of the REST side only")
+            raise BadOption(f"{fault.kind} is a fault of the REST side only")
         if fault.kind in {FaultKind.REFUSE, FaultKind.LAG} and fault.times is not None:
-            raise ValueError(f"{fault.kind} has no count of requests: switch it off when done")
+            raise BadOption(f"{fault.kind} has no count of requests: switch it off when done")
         return fault
 
     @property

@@ -1,5 +1,6 @@
 """INFO as the service prints it, from the figures of the Valkey behind."""
 
+from collections import defaultdict
 from typing import Final
 
 from .resp import Argv, Reply
@@ -82,7 +83,7 @@ class Information:
         database = figures.get("db0", "")
         data_size = self.data_size(figures)
         text = _SECTIONS.format_map(
-            figures
+            defaultdict(lambda: "0", figures)
             | {
                 "upstash_version": VERSION,
                 "redis_version_offered": REDIS_VERSION,

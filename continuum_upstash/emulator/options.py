@@ -7,6 +7,10 @@ from typing import Self
 _MEGABYTE = 1024 * 1024
 
 
+class BadOption(ValueError):
+    """An option makes no sense; the message says what would."""
+
+
 def new_secret() -> str:
     return secrets.token_urlsafe(24)
 
@@ -28,6 +32,11 @@ class Options:
     keep_alive: int = 60
     ssl_certfile: str = ""
     ssl_keyfile: str = ""
+
+    def __post_init__(self) -> None:
+        for token in (self.token, self.read_only_token):
+            if not token.isascii() or not token.isprintable() or " " in token or not token:
+                raise BadOption("a token is made of one or more ASCII characters and no space")
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,14 +93,15 @@ class Emulator:
 
     def reset(self) -> None:
         """As new: no faults, no data, counts at zero."""
-        self._call("DELETE", "/_emulator/faults")
-        self.flush()
-        self._call("DELETE", "/_emulator/count")
+        self._call("DELETE", "/_emulator")
 
     def stop(self) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.wait(timeout=15)
+        self.process.terminate()
+        try:
+            self.process.wait(timeout=15)
+        except subprocess.TimeoutExpired:
+            self.process.kill()  # its Valkey ends with it
+            self.process.wait()
 
     def _call(self, method: str, path: str, body: Any = None) -> Any:
         control = urlsplit(self.addresses.control_url)
@@ -140,4 +141,6 @@ def running(*arguments: str) -> Iterator[Emulator]:
         yield emulator
     finally:
         emulator.stop()
-        process.stdout.close()
+        for pipe in (process.stdin, process.stdout):
+            assert pipe is not None
+            pipe.close()

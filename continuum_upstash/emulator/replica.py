@@ -6,6 +6,7 @@ from . import valkey
 from .billing import Ledger
 from .doors import Door
 from .faults import Faults
+from .options import BadOption
 from .tcp_proxy import TcpProxy
 from .upstream import Address, Pool, UpstreamError
 from .views import Views
@@ -24,10 +25,10 @@ class Replica:
     async def fall_behind(self, seconds: float) -> None:
         """Start a replica that follows `seconds` late from now on.
 
-        Raises ValueError, UpstreamError.
+        Raises BadOption, UpstreamError, ValkeyUnavailable.
         """
         if not self._embedded:
-            raise ValueError("a lagging replica needs the embedded Valkey: leave out --redis-url")
+            raise BadOption("a lagging replica needs the embedded Valkey: leave out --redis-url")
         if self._running is not None:
             return
         async with AsyncExitStack() as cleanup:

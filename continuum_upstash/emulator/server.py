@@ -14,7 +14,7 @@ from .doors import Door, HttpSide
 from .engine import Engine, Limits
 from .faults import Faults, Side
 from .info import Information, read_figures
-from .options import Addresses, Options, new_secret
+from .options import Addresses, BadOption, Options, new_secret
 from .replica import Replica
 from .resp import Error
 from .switchboard import Entrance, Switchboard
@@ -28,7 +28,7 @@ from .views import Views
 async def emulator(options: Options, faults: Faults) -> AsyncIterator[Addresses]:
     """Run an emulator until the block ends.
 
-    Raises PortTaken, ValkeyUnavailable, UpstreamError, ValueError (a bad Redis URL).
+    Raises PortTaken, ValkeyUnavailable, UpstreamError, BadOption.
     """
     async with AsyncExitStack() as cleanup:
         redis = await _redis(options, cleanup)
@@ -99,7 +99,7 @@ def _tls(options: Options) -> ssl.SSLContext | None:
         context.load_cert_chain(options.ssl_certfile, options.ssl_keyfile or None)
     except OSError as error:  # ssl.SSLError is one too
         files = " and ".join(filter(None, (options.ssl_certfile, options.ssl_keyfile)))
-        raise ValueError(f"cannot use the certificate in {files}: {error}") from error
+        raise BadOption(f"cannot use the certificate in {files}: {error}") from error
     return context
 
 

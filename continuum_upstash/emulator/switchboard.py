@@ -26,7 +26,7 @@ class Switchboard:
         self._switching = asyncio.Lock()
 
     async def on(self, fault: Fault) -> int:
-        """Raises ValueError, UpstreamError or ValkeyUnavailable, and then nothing is switched."""
+        """Raises BadOption, UpstreamError or ValkeyUnavailable, and then nothing is switched."""
         number = self.faults.add(fault)
         try:
             await self._apply()

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Self, TypeVar
 from urllib.parse import unquote, urlsplit
 
+from .options import BadOption
 from .resp import Argv, Error, Parser, Reply, pack
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
@@ -30,14 +31,14 @@ class Address:
 
     @classmethod
     def from_url(cls, url: str) -> Self:
-        """Read `redis://`, `rediss://` or `unix://`. Raises ValueError with what to write."""
+        """Read `redis://`, `rediss://` or `unix://`. Raises BadOption."""
         parts = urlsplit(url)
         if parts.scheme not in {"redis", "rediss", "unix"}:
-            raise ValueError(
+            raise BadOption(
                 f"a Redis URL starts with redis://, rediss:// or unix://, not {parts.scheme!r}"
             )
         if parts.scheme != "unix" and parts.path not in {"", "/", "/0"}:
-            raise ValueError(f"Upstash has database 0 only; end the URL in /0, not {parts.path}")
+            raise BadOption(f"Upstash has database 0 only; end the URL in /0, not {parts.path}")
         login = cls(username=unquote(parts.username or ""), password=unquote(parts.password or ""))
         if parts.scheme == "unix":
             return replace(login, path=parts.path)

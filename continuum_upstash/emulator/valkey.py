@@ -8,6 +8,7 @@ import asyncio
 import subprocess
 import tempfile
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from .resp import Error
@@ -29,10 +30,10 @@ exit "$code"
 
 _CONFIGURATION = """\
 port 0
-unixsocket {directory}/valkey.sock
+unixsocket "{directory}/valkey.sock"
 unixsocketperm 700
-dir {directory}
-logfile {directory}/valkey.log
+dir "{directory}"
+logfile "{directory}/valkey.log"
 loglevel warning
 databases 1
 save ""
@@ -41,7 +42,7 @@ repl-diskless-sync-delay 0
 repl-diskless-load on-empty-db
 requirepass {password}
 masterauth {password}
-user default_ro on >{read_only_password} ~* &* +@read +@connection +info +time +dbsize -scan -keys
+user default_ro on #{read_only_digest} ~* &* +@read +@connection +info +time +dbsize -scan -keys
 maxmemory-policy {policy}
 {replication}
 """
@@ -78,7 +79,7 @@ async def start(
         _CONFIGURATION.format(
             directory=directory,
             password=password,
-            read_only_password=read_only_password,
+            read_only_digest=sha256(read_only_password.encode()).hexdigest(),
             replication=f"replicaof {replica_of}" if replica_of else "",
             policy="allkeys-random" if evict else "noeviction",
         )

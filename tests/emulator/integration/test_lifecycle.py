@@ -115,11 +115,16 @@ def test_the_ready_line_can_be_read_back():
 
 
 def test_tokens_ports_and_faults_can_be_chosen():
-    arguments = ["--token=full", "--read-only-token=reads", "--fault=http:status=500,times=1"]
+    reads = 'any"#characters'
+    arguments = ["--token=full", f"--read-only-token={reads}", "--fault=http:status=500,times=1"]
     with started(*arguments) as (_, addresses):
         headers = {"Authorization": "Bearer full"}
         assert httpx.get(f"{addresses.rest_url}/ping", headers=headers).status_code == 500
-        assert ping(addresses, "full") == ping(addresses, "reads") == {"result": "PONG"}
+        assert ping(addresses, "full") == ping(addresses, reads) == {"result": "PONG"}
+        door = addresses.redis_url.rsplit("@", 1)[1]
+        login = {"username": "default_ro", "password": reads}
+        with redis.Redis.from_url(f"redis://{door}", **login) as reader:
+            assert reader.ping()
 
 
 def test_a_taken_port_is_named(emulator):
@@ -137,6 +142,10 @@ def test_a_taken_port_is_named(emulator):
         (["--redis-url=redis://127.0.0.1/3"], "database 0 only"),
         (["--fault=flood"], "there is refuse, reset"),
         (["--fault=latency:speed=1"], "it has kind, side, seconds"),
+        (["--fault=latency:seconds=soon"], "could not convert"),
+        (["--fault=lag", "--redis-url=redis://127.0.0.1:1"], "cannot reach Redis"),
+        (["--token="], "one or more ASCII characters"),
+        (["--read-only-token=two words"], "no space"),
         (["--ssl-certfile=/nowhere.pem"], "/nowhere.pem"),
     ],
 )
