@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 
 import msgpack
 import pytest
+from msgpack import Packer
 
 from continuum_upstash.codec import Codec, Undecodable, armour
 from continuum_upstash.errors import ConfigurationError, NotSerializable
@@ -115,14 +116,33 @@ def test_an_int_of_any_length_comes_back(digits, sign):
     assert Codec().decode(data) == value
 
 
+ASCII_LIKE = [
+    0x80000000 | a << 16 | b << 8 | c for a in range(3) for b in range(128) for c in range(128)
+]
+
+
 @pytest.mark.parametrize(
-    "value", [b"x" * 150, "x" * 150, "é" * 70, -0.0, "x" * 0x9000, b"x" * 0x9000, [1] * 0x9000]
+    ("value", "head"),
+    [
+        (b"x" * 150, b"\xc5\0\x96x"),
+        (b"x" * 0x9000, b"\xc6\0\0\x90\0x"),
+        ("x" * 150, b"\xda\0\x96x"),
+        ("é" * 70, b"\xda\0\x8c\xc3"),
+        ("x" * 0x9000, b"\xdb\0\0\x90\0x"),
+        (Decimal("1" * 150), b"\xc8\0\x96\x0f1"),
+        (Decimal("1" * 0x9000), b"\xc9\0\0\x90\0\x0f1"),
+        ([1] * 0x9000, b"\xdd\0\0\x90\0\x01"),
+        (dict.fromkeys(ASCII_LIKE[:0x9000], 1), b"\xdf\0\0\x90\0\xce"),
+        (-0.0, b"~y4AAAAAAAAAA"),
+    ],
+    ids=lambda each: repr(each)[:24],
 )
-def test_what_would_pass_for_the_text_of_another_client_is_stored_differently(value):
-    assert msgpack.packb(value).decode()  # msgpack's shortest form is valid UTF-8
+def test_what_would_pass_for_the_text_of_another_client_is_stored_differently(value, head):
+    shortest = Packer(default=lambda number: msgpack.ExtType(15, str(number).encode()))
+    assert shortest.pack(value).decode()  # it is valid UTF-8
     stored = Codec().encode(value)
+    assert stored[: len(head)] == head
     back = Codec().decode(stored)
-    assert stored != msgpack.packb(value)
     assert (type(back), repr(back)) == (type(value), repr(value))
 
 
@@ -162,6 +182,7 @@ def test_what_would_pass_for_the_text_of_another_client_is_stored_differently(va
         (b"[" + b"9" * 641 + b"]", "[" + "9" * 641 + "]"),
         (b"~", "~"),
         (b"~/.profile", "~/.profile"),
+        (b"~w A==", "~w A=="),
         (b"~" + b64encode(b"abc"), "~YWJj"),  # armour is for what is binary
         (b"~" + b64encode(b"\xc1"), "~wQ=="),  # not msgpack
     ],
@@ -263,7 +284,10 @@ def test_the_refusal_names_the_type_and_says_what_to_do():
         Codec().encode({"a": [Money(5)]})
 
 
-@pytest.mark.parametrize("value", [lambda: 1, Lock(), (n for n in "ab"), memoryview(b"x")])
+@pytest.mark.parametrize(
+    "value",
+    [lambda: 1, Lock(), (n for n in "ab"), memoryview(b"x"), {(memoryview(b"x"),): 1}],
+)
 def test_what_cannot_be_pickled_is_refused(value):
     with pytest.raises(NotSerializable, match="cannot be stored"):
         Codec(pickle_keys=(KEY,)).encode([value])
@@ -379,6 +403,17 @@ def test_a_type_handed_in_is_stored_and_comes_back():
     assert back == {5.0: (6.0,)}
     assert {type(key) for key in back} == {Meters}
     assert type(back[5.0][0]) is Meters
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError, TypeError, OverflowError, KeyError, FileNotFoundError]
+)
+def test_what_the_reader_of_a_type_raises_makes_a_value_undecodable(error):
+    def read(_payload):
+        raise error
+
+    with pytest.raises(Undecodable, match=error.__name__):
+        Codec(ext=(ExtType(40, Meters, METERS.write, read),)).decode(b"\xd4\x28\0")
 
 
 @pytest.mark.parametrize("serializer", ["msgpack", "json"])

@@ -12,8 +12,13 @@ from hypothesis import strategies as st
 
 from continuum_upstash.codec import Codec
 from continuum_upstash.errors import NotSerializable
+from continuum_upstash.ext_types import ProxyType
 
 json_codec = Codec(serializer="json", pickle_keys=(b"never used to write",))
+
+
+class Name(str):
+    __slots__ = ()
 
 
 @pytest.mark.parametrize(
@@ -57,7 +62,8 @@ def test_json_is_written_compactly_for_any_client(value, stored):
         date(2026, 1, 2),
         Decimal(1),
         OrderedDict(a=1),
-        type("Name", (str,), {})("subclass"),
+        Name("subclass"),
+        {Name("subclass"): 1},
         "\ud800",
         ["\ud83d\ude00"],
         10**641,
@@ -69,6 +75,15 @@ def test_json_is_written_compactly_for_any_client(value, stored):
 def test_what_json_would_lose_or_change_is_refused(value):
     with pytest.raises(NotSerializable, match=r"JSON exactly.*\"SERIALIZER\"\] = \"msgpack\""):
         json_codec.encode(value)
+
+
+def test_a_proxy_for_what_json_has_no_form_for_is_refused():
+    class Later:
+        pass
+
+    codec = Codec(serializer="json", ext=(ProxyType(Later, lambda _: (1, 2)),))
+    with pytest.raises(NotSerializable, match="no tuple in JSON"):
+        codec.encode([Later()])
 
 
 def test_cycles_and_bottomless_depth_are_refused():
