@@ -44,8 +44,10 @@ class Connection(asyncio.Protocol):
 
     def is_alive(self) -> bool:
         """Return whether the server has left it open: an idle one has nothing to say."""
+        if not self.reusable or self._transport.is_closing():
+            return False
         idle = self._loop.time() - self._used_at
-        return self.reusable and idle < MAX_IDLE_SECONDS and not self._is_readable()
+        return idle < MAX_IDLE_SECONDS and not self._is_readable()
 
     async def exchange(self, data: bytes, deadline: float) -> Answer:
         """Send a request and return its answer; when cancelled, the connection is given up.

@@ -136,9 +136,20 @@ async def test_a_cancelled_task_takes_only_its_own_connection_with_it(serve):
     assert got == [[b"OK"]] * 20
 
 
-async def test_a_storm_of_cancellations_loses_no_place_in_the_pool(serve):
-    server = serve(echo)
-    rest = AsyncRest(config(server.url(), pool_size=3))
+@pytest.fixture(params=["http", "https"])
+def echoing(request, serve, tmp_path):
+    """Return an echoing server and the settings of its clients."""
+    if request.param == "http":
+        return serve(echo), {}
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    server = serve(echo, tls=tls(authority.issue_cert("localhost")))
+    return server, {"ca_file": str(tmp_path / "ca.pem")}
+
+
+async def test_a_storm_of_cancellations_loses_no_place_in_the_pool(echoing):
+    server, settings = echoing
+    rest = AsyncRest(config(server.url("localhost"), pool_size=3, **settings))
     chance = random.Random(7)
     for _ in range(10):
         tasks = [asyncio.create_task(rest.asend(batch(number))) for number in range(60)]

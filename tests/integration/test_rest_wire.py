@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import socket
+import struct
 import threading
+from contextlib import closing
 
 import pytest
 
@@ -14,6 +16,8 @@ from continuum_upstash.errors import (
     RequestTooLarge,
     Unavailable,
 )
+from continuum_upstash.transports import aconnections, connections
+from tests.integration.rest_clients import SyncClient
 from tests.integration.scripted_server import OK, answer, answer_ok
 
 GET = ("GET", "k")
@@ -100,6 +104,35 @@ def test_a_kept_connection_that_has_closed_meanwhile_is_replaced_unnoticed(serve
         assert closed.wait(10)
         closed.clear()
     assert (server.accepted, len(server.requests)) == (3, 3)
+
+
+def test_a_write_that_the_system_refuses_is_repeated_whatever_it_is(serve, monkeypatch):
+    gone = threading.Event()
+
+    def reset(peer):
+        peer.request()
+        peer.send(answer())
+        if peer.number == 1:
+            peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            peer.sock.close()
+            gone.set()
+
+    server = serve(reset)
+    with closing(SyncClient(server.url())) as client:
+        client.send(("PING",))
+        assert gone.wait(10)
+        monkeypatch.setattr(connections.Connection, "is_alive", lambda _: True)
+        assert client.send(INCR) == [b"OK"]
+    assert server.requests == [b'["PING"]', b'["INCR","n"]']
+
+
+def test_a_connection_that_was_idle_for_long_is_not_trusted(serve, rest, monkeypatch):
+    for module in (connections, aconnections):
+        monkeypatch.setattr(module, "MAX_IDLE_SECONDS", 0.0)
+    server = serve()
+    client = rest(server.url())
+    assert [client.send(INCR) for _ in range(3)] == [[b"OK"]] * 3
+    assert server.accepted == 3
 
 
 def hang_up_on_the_second(peer):
