@@ -1,7 +1,7 @@
 """The TCP side: forwards to Redis byte for byte, counts, and applies the faults of a network."""
 
 import asyncio
-import contextlib
+from collections import deque
 from collections.abc import Callable
 
 from .billing import Ledger
@@ -45,16 +45,24 @@ class _Channel:
     def __init__(self, write: Callable[[bytes], None]) -> None:
         self._write = write
         self._loop = asyncio.get_running_loop()
-        self._last = 0.0
+        self._waiting: deque[tuple[float, bytes]] = deque()
 
     def send(self, data: bytes, delay: float) -> None:
-        now = self._loop.time()
-        due = max(now + delay, self._last)
-        if due > now:
-            self._last = due
-            self._loop.call_at(due, self._write, data)
-        else:
+        if not delay and not self._waiting:
             self._write(data)
+            return
+        self._waiting.append((self._loop.time() + delay, data))
+        if len(self._waiting) == 1:
+            self._wait_for_first()
+
+    def _wait_for_first(self) -> None:
+        # One timer at a time: the loop does not keep the order of timers that are due together.
+        self._loop.call_at(self._waiting[0][0], self._deliver)
+
+    def _deliver(self) -> None:
+        self._write(self._waiting.popleft()[1])
+        if self._waiting:
+            self._wait_for_first()
 
 
 class _Link(asyncio.Protocol):
@@ -82,10 +90,11 @@ class _Link(asyncio.Protocol):
         except OSError:
             # As a dead server would: the client sees its connection end.
             transport.abort()
+            return
+        if transport.is_closing():  # the client has gone meanwhile
+            self._close_redis()
         else:
-            # The client may have gone meanwhile.
-            with contextlib.suppress(RuntimeError):
-                transport.resume_reading()
+            transport.resume_reading()
 
     def data_received(self, data: bytes) -> None:
         faults = self._proxy.faults
@@ -105,6 +114,10 @@ class _Link(asyncio.Protocol):
         else:
             self._replies.send(data, self._proxy.reply_delay)
 
+    def _close_redis(self) -> None:
+        if self._redis.transport is not None:
+            self._redis.transport.close()
+
     def _to_redis(self, data: bytes) -> None:
         if self._redis.transport is not None:
             self._redis.transport.write(data)
@@ -116,8 +129,7 @@ class _Link(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         self._proxy.left(self)
-        if self._redis.transport is not None:
-            self._redis.transport.close()
+        self._close_redis()
 
     def pause_writing(self) -> None:
         if self._redis.transport is not None:

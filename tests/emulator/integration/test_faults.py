@@ -1,3 +1,4 @@
+import re
 import socket
 import time
 from urllib.parse import urlsplit
@@ -169,12 +170,31 @@ def test_faults_of_one_side_spare_the_other(emulator, rest, tcp):
 
 
 def test_latency_over_tcp_keeps_the_order(emulator, tcp):
-    tcp.ping()
-    with emulator.fault("latency", side="tcp", seconds=0.05, jitter=0.05):
-        pipeline = tcp.pipeline(transaction=False)
-        for number in range(50):
-            pipeline.rpush("l", number)
-        assert pipeline.execute() == list(range(1, 51))
+    url = urlsplit(emulator.redis_url)
+    with (
+        socket.create_connection((url.hostname, url.port), timeout=5) as connection,
+        connection.makefile("rb") as replies,
+    ):
+        connection.sendall(f"AUTH {url.password}\r\n".encode())
+        assert replies.readline() == b"+OK\r\n"
+        with emulator.fault("latency", side="tcp", seconds=0.01, jitter=0.01):
+            for number in range(100):
+                connection.sendall(b"RPUSH l %d\r\n" % number)
+            assert [replies.readline() for _ in range(100)][-1] == b":100\r\n"
+    assert tcp.lrange("l", 0, -1) == [b"%d" % number for number in range(100)]
+
+
+def test_clients_that_leave_at_once_leave_no_connection_behind(emulator, rest):
+    def connected() -> int:
+        return int(re.search(r"connected_clients:(\d+)", rest.send("INFO", "clients"))[1])
+
+    url = urlsplit(emulator.redis_url)
+    before = connected()
+    for _ in range(50):
+        socket.create_connection((url.hostname, url.port), timeout=5).close()
+    deadline = time.monotonic() + 10
+    while connected() > before or emulator.counted().tcp_connections < 50:
+        assert time.monotonic() < deadline
 
 
 def test_a_fault_that_does_not_exist_is_refused_with_those_that_do(emulator):
