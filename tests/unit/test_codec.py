@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import hmac
-import pickle
 import subprocess
 import sys
 from base64 import b64encode
-from collections import OrderedDict
-from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
-from enum import IntEnum
-from threading import Lock
-from typing import NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -20,33 +14,8 @@ import msgpack
 import pytest
 from msgpack import Packer
 
-from continuum_upstash.codec import Codec, Undecodable, armour
-from continuum_upstash.errors import ConfigurationError, NotSerializable
-from continuum_upstash.ext_types import ExtType, ProxyType
-
-KEY = b"a key for the tests, 32 bytes at least"
-
-
-class Point(NamedTuple):
-    x: int
-    y: int
-
-
-class Size(IntEnum):
-    LARGE = 3
-
-
-class Money:
-    def __init__(self, amount):
-        self.amount = amount
-
-    def __eq__(self, other):
-        return type(other) is Money and other.amount == self.amount
-
-    def __repr__(self):
-        return f"Money({self.amount})"
-
-    __hash__ = None
+from continuum_upstash.codec import Codec, armour
+from continuum_upstash.errors import ConfigurationError
 
 
 def test_the_import_brings_in_neither_django_nor_zstd():
@@ -193,9 +162,9 @@ def test_what_other_clients_store_is_read_as_they_meant_it(data, value):
     assert (type(back), repr(back)) == (type(value), repr(value))
 
 
-@pytest.mark.parametrize("value", [5, "text", [1, (2,)], -0.0, "x" * 999, Money(5)], ids=repr)
+@pytest.mark.parametrize("value", [5, "text", [1, (2,)], -0.0, "x" * 999, range(5)], ids=repr)
 def test_armour_is_text_that_decodes_to_the_same_value(value):
-    codec = Codec(pickle_keys=(KEY,), compress_min_bytes=500)
+    codec = Codec(pickle_keys=(b"a key",), compress_min_bytes=500)
     text = armour(codec.encode(value))
     back = codec.decode(text.encode())
     assert (type(back), back) == (type(value), value)
@@ -204,168 +173,6 @@ def test_armour_is_text_that_decodes_to_the_same_value(value):
 def test_armour_leaves_text_as_it_is():
     assert armour(b'{"a":1}') == '{"a":1}'
     assert armour(b"\xc0") == "~wA=="
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        Money(5),
-        [{"price": Money(5)}],
-        Size.LARGE,
-        Point(1, 2),
-        OrderedDict(a=1),
-        bytearray(b"x"),
-        [(1, {"k": bytearray(b"x" * 300)})],
-        range(3),
-        1j,
-        time(1, tzinfo=timezone(timedelta(microseconds=1))),
-    ],
-    ids=repr,
-)
-def test_what_msgpack_would_lose_or_change_becomes_a_signed_pickle(value):
-    codec = Codec(pickle_keys=(KEY,))
-    data = codec.encode(value)
-    back = codec.decode(data)
-    assert data[:1] == b"\x02"
-    assert (type(back), back) == (type(value), value)
-
-
-class Elsewhere(tzinfo):
-    def utcoffset(self, _when):
-        return timedelta(hours=9)
-
-
-def test_a_tzinfo_of_another_library_comes_back_by_pickle():
-    codec = Codec(pickle_keys=(KEY,))
-    moment = datetime(2026, 1, 2, tzinfo=Elsewhere())
-    back = codec.decode(codec.encode([moment]))[0]
-    assert (back, type(back.tzinfo)) == (moment, Elsewhere)
-
-
-def test_a_cycle_is_kept_by_pickle():
-    codec = Codec(pickle_keys=(KEY,))
-    cycle = []
-    cycle.append(cycle)
-    back = codec.decode(codec.encode(cycle))
-    assert back[0] is back
-
-
-@pytest.mark.parametrize("wrap", [lambda v: [v], lambda v: (v,), lambda v: {"k": v}])
-def test_the_greatest_depth_that_is_written_can_be_read(wrap):
-    value = None
-    for _ in range(1024):
-        value = wrap(value)
-    data = Codec().encode(value)
-    assert Codec().encode(Codec().decode(data)) == data
-    with pytest.raises(NotSerializable, match="recursion"):
-        Codec().encode(wrap(value))
-
-
-def test_bottomless_depth_is_refused_even_with_pickle():
-    value = None
-    for _ in range(100_000):
-        value = [value]
-    with pytest.raises(NotSerializable):
-        Codec(pickle_keys=(KEY,)).encode(value)
-    while value:  # or taking it apart would recurse
-        value = value.pop()
-
-
-@pytest.mark.parametrize("value", [Money(5), Size.LARGE, [bytearray(b"x")]], ids=repr)
-def test_without_keys_no_pickle_is_written(value):
-    with pytest.raises(NotSerializable):
-        Codec().encode(value)
-
-
-def test_the_refusal_names_the_type_and_says_what_to_do():
-    with pytest.raises(
-        NotSerializable, match=r"A dict cannot be stored.*a .*\.Money.*\"PICKLE\"\] = \"signed\""
-    ):
-        Codec().encode({"a": [Money(5)]})
-
-
-@pytest.mark.parametrize(
-    "value",
-    [lambda: 1, Lock(), (n for n in "ab"), memoryview(b"x"), {(memoryview(b"x"),): 1}],
-)
-def test_what_cannot_be_pickled_is_refused(value):
-    with pytest.raises(NotSerializable, match="cannot be stored"):
-        Codec(pickle_keys=(KEY,)).encode([value])
-
-
-def test_an_error_of_the_values_own_code_passes_through():
-    class DatabaseIsElsewhere(Exception):
-        pass
-
-    class Lazy:
-        def __reduce__(self):
-            raise DatabaseIsElsewhere
-
-    with pytest.raises(DatabaseIsElsewhere):
-        Codec(pickle_keys=(KEY,)).encode(Lazy())
-
-
-class TestSignature:
-    codec = Codec(pickle_keys=(KEY,))
-    data = codec.encode(Money(5))
-
-    @pytest.mark.parametrize("position", [1, 16, 32, 33, -1])
-    def test_a_changed_byte_anywhere_makes_it_undecodable(self, position):
-        data = bytearray(self.data)
-        data[position] ^= 1
-        with pytest.raises(Undecodable, match="BadSignature"):
-            self.codec.decode(bytes(data))
-
-    @pytest.mark.parametrize("length", range(1, 40, 6))
-    def test_a_cut_value_is_undecodable(self, length):
-        with pytest.raises(Undecodable, match="BadSignature"):
-            self.codec.decode(self.data[:length])
-
-    def test_the_key_is_derived_for_this_purpose_alone(self):
-        key = hmac.digest(KEY, b"continuum_upstash.pickle", "sha256")
-        payload = pickle.dumps(Money(5), 5)
-        assert self.data == b"\x02" + hmac.digest(key, payload, "sha256") + payload
-
-    def test_a_former_key_still_verifies_and_the_first_signs(self):
-        rotated = Codec(pickle_keys=(b"the new key", KEY))
-        assert rotated.decode(self.data) == Money(5)
-        with pytest.raises(Undecodable):
-            self.codec.decode(rotated.encode(Money(5)))
-
-    def test_a_key_that_is_no_longer_listed_does_not_verify(self):
-        with pytest.raises(Undecodable):
-            Codec(pickle_keys=(b"the new key",)).decode(self.data)
-
-    def test_without_keys_it_is_not_even_looked_at(self):
-        with pytest.raises(Undecodable):
-            Codec().decode(self.data)
-
-    def test_in_armour_it_is_undecodable_rather_than_text(self):
-        with pytest.raises(Undecodable):
-            Codec().decode(armour(self.data).encode())
-
-    def test_an_empty_key_is_refused(self):
-        with pytest.raises(ConfigurationError, match="SECRET_KEY"):
-            Codec(pickle_keys=(KEY, b""))
-
-    def test_an_object_whose_class_is_gone_is_undecodable(self, monkeypatch):
-        monkeypatch.delattr(sys.modules[__name__], "Money")
-        with pytest.raises(Undecodable):
-            self.codec.decode(self.data)
-
-
-def test_more_objects_than_a_reader_would_read_become_a_pickle_which_is_trusted(monkeypatch):
-    monkeypatch.setattr("continuum_upstash.packing.MAX_OBJECTS", 100)
-    codec = Codec(pickle_keys=(KEY,))
-    for unit in ([], {}, (), 2**70, UUID(int=5), {1: ()}):
-        few, many = [unit] * 45, [unit] * 101
-        assert codec.encode(few)[:1] != b"\x02"
-        assert codec.encode(many)[:1] == b"\x02"
-        assert codec.decode(codec.encode(few)) == few
-        assert codec.decode(codec.encode(many)) == many
-    assert codec.encode([1, "a", None] * 1000)[:1] != b"\x02"
-    with pytest.raises(NotSerializable, match="more than 100 lists, dicts and the like"):
-        Codec().encode([[]] * 101)
 
 
 def test_compression_is_from_its_threshold_on():
@@ -378,70 +185,16 @@ def test_compression_is_from_its_threshold_on():
 
 
 def test_compression_holds_a_signed_pickle_too():
-    codec = Codec(pickle_keys=(KEY,), compress_min_bytes=100)
-    data = codec.encode(Money("x" * 1000))
+    codec = Codec(pickle_keys=(b"a key",), compress_min_bytes=100)
+    data = codec.encode(bytearray(1000))
     assert data[:1] == b"\x01"
-    assert codec.decode(data) == Money("x" * 1000)
+    assert codec.decode(data) == bytearray(1000)
 
 
 def test_what_would_be_too_large_to_inflate_is_not_compressed():
     codec = Codec(compress_min_bytes=100, max_decoded_bytes=1000)
     assert codec.encode("x" * 2000)[:1] == b"\xda"
     assert codec.decode(codec.encode("x" * 2000)) == "x" * 2000
-
-
-class Meters(float):
-    pass
-
-
-METERS = ExtType(40, Meters, lambda meters: str(float(meters)).encode(), Meters)
-
-
-def test_a_type_handed_in_is_stored_and_comes_back():
-    codec = Codec(ext=(METERS,))
-    back = codec.decode(codec.encode({Meters(5): (Meters(6),)}))
-    assert back == {5.0: (6.0,)}
-    assert {type(key) for key in back} == {Meters}
-    assert type(back[5.0][0]) is Meters
-
-
-@pytest.mark.parametrize(
-    "error", [ValueError, TypeError, OverflowError, KeyError, FileNotFoundError]
-)
-def test_what_the_reader_of_a_type_raises_makes_a_value_undecodable(error):
-    def read(_payload):
-        raise error
-
-    with pytest.raises(Undecodable, match=error.__name__):
-        Codec(ext=(ExtType(40, Meters, METERS.write, read),)).decode(b"\xd4\x28\0")
-
-
-@pytest.mark.parametrize("serializer", ["msgpack", "json"])
-def test_a_proxy_is_stored_as_what_it_stands_for(serializer):
-    class Later:
-        pass
-
-    codec = Codec(serializer=serializer, ext=(ProxyType(Later, lambda _: "now"),))
-    assert codec.decode(codec.encode([Later(), {"a": Later()}])) == ["now", {"a": "now"}]
-    assert codec.decode(codec.encode(Later())) == "now"
-
-
-def test_a_proxy_may_stand_for_a_type_that_msgpack_lacks_or_for_another_proxy():
-    class Later:
-        def __init__(self, result):
-            self.result = result
-
-    codec = Codec(ext=(ProxyType(Later, lambda later: later.result),))
-    assert codec.decode(codec.encode(Later(Later((1, Later(2)))))) == (1, 2)
-
-
-def test_a_proxy_that_is_not_for_storing_is_refused():
-    class Never:
-        pass
-
-    codec = Codec(ext=(ProxyType(Never, lambda never: never),))
-    with pytest.raises(NotSerializable, match="Never"):
-        codec.encode(Never())
 
 
 def test_an_unknown_serializer_is_a_configuration_error():

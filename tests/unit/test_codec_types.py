@@ -1,0 +1,63 @@
+"""Types handed in from above: extensions and proxies."""
+
+from __future__ import annotations
+
+import pytest
+
+from continuum_upstash.codec import Codec, Undecodable
+from continuum_upstash.errors import NotSerializable
+from continuum_upstash.ext_types import ExtType, ProxyType
+
+
+class Meters(float):
+    pass
+
+
+METERS = ExtType(40, Meters, lambda meters: str(float(meters)).encode(), Meters)
+
+
+def test_a_type_handed_in_is_stored_and_comes_back():
+    codec = Codec(ext=(METERS,))
+    back = codec.decode(codec.encode({Meters(5): (Meters(6),)}))
+    assert back == {5.0: (6.0,)}
+    assert {type(key) for key in back} == {Meters}
+    assert type(back[5.0][0]) is Meters
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError, TypeError, OverflowError, KeyError, FileNotFoundError]
+)
+def test_what_the_reader_of_a_type_raises_makes_a_value_undecodable(error):
+    def read(_payload):
+        raise error
+
+    with pytest.raises(Undecodable, match=error.__name__):
+        Codec(ext=(ExtType(40, Meters, METERS.write, read),)).decode(b"\xd4\x28\0")
+
+
+@pytest.mark.parametrize("serializer", ["msgpack", "json"])
+def test_a_proxy_is_stored_as_what_it_stands_for(serializer):
+    class Later:
+        pass
+
+    codec = Codec(serializer=serializer, ext=(ProxyType(Later, lambda _: "now"),))
+    assert codec.decode(codec.encode([Later(), {"a": Later()}])) == ["now", {"a": "now"}]
+    assert codec.decode(codec.encode(Later())) == "now"
+
+
+def test_a_proxy_may_stand_for_a_type_that_msgpack_lacks_or_for_another_proxy():
+    class Later:
+        def __init__(self, result):
+            self.result = result
+
+    codec = Codec(ext=(ProxyType(Later, lambda later: later.result),))
+    assert codec.decode(codec.encode(Later(Later((1, Later(2)))))) == (1, 2)
+
+
+def test_a_proxy_that_is_not_for_storing_is_refused():
+    class Never:
+        pass
+
+    codec = Codec(ext=(ProxyType(Never, lambda never: never),))
+    with pytest.raises(NotSerializable, match="Never"):
+        codec.encode(Never())
