@@ -91,7 +91,7 @@ class _Link(asyncio.Protocol):
             # As a dead server would: the client sees its connection end.
             transport.abort()
             return
-        if transport.is_closing():  # the client has gone meanwhile
+        if transport.is_closing():  # a fault has reset it meanwhile
             self._close_redis()
         else:
             transport.resume_reading()
