@@ -10,11 +10,20 @@ from continuum_upstash.effects import Batch
 from continuum_upstash.errors import ConnectionFailed
 from continuum_upstash.transports.failover import AsyncFailover, Failover, Standby
 from continuum_upstash.transports.local import Local
-from tests.unit.local_store import Clock, Store
+from tests.unit.local_store import Store
 
 CONFIG = Config(
     alias="shop", mode="rest", rest_url="https://db.upstash.io", token=Secret("s3cret-token")
 )
+
+
+class Clock:
+    """Monotonic seconds that a test moves."""
+
+    now = 1_000.0
+
+    def __call__(self):
+        return self.now
 
 
 class Remote(Store):
