@@ -26,7 +26,7 @@ from continuum_upstash.effects import AsyncDriver, Driver, Plan, arun, run
 from continuum_upstash.errors import ConfigurationError
 from continuum_upstash.operations import Operations
 from continuum_upstash.timeouts import Timeouts
-from continuum_upstash.transports.registry import database
+from continuum_upstash.transports.registry import Database, database
 
 if TYPE_CHECKING:
     from redis import ConnectionPool
@@ -68,7 +68,7 @@ class PlanCache(BaseCache):
             codec.encode,
             self._database.aonce,
             offload_on=(SynchronousOnlyOperation,),
-            offload=_in_django_thread,
+            offload=in_django_thread,
         )
 
     def _run(self, plan: Plan[R]) -> R:
@@ -87,6 +87,11 @@ class PlanCache(BaseCache):
 
     async def aclose(self, **kwargs: Any) -> None:
         """Do nothing, as `close`."""
+
+    @property
+    def database(self) -> Database:
+        """What all caches of this configuration share, for plans that are not a cache's."""
+        return self._database
 
     @property
     def current_backend(self) -> str:
@@ -110,8 +115,8 @@ def _pool_for(config: Config) -> ConnectionPool:
     return pool_for(config)
 
 
-def _in_django_thread(function: Callable[[object], bytes], value: object) -> Any:
-    # The thread that Django's database connections belong to.
+def in_django_thread(function: Callable[[object], bytes], value: object) -> Any:
+    """Run a function in the thread that Django's database connections belong to."""
     return sync_to_async(function)(value)
 
 

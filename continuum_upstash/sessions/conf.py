@@ -1,0 +1,32 @@
+"""The settings of the session engine, read when they are needed so that tests may override them."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from django.conf import settings
+
+
+class Conf:
+    @property
+    def allow_eviction(self) -> bool:
+        """Whether sessions may live in a database that throws keys away when it is full."""
+        return cast("bool", getattr(settings, "SESSION_ALLOW_EVICTION", False))
+
+    @property
+    def fallback_engine(self) -> str | None:
+        """The database engine that serves while the session database cannot."""
+        return cast("str | None", getattr(settings, "SESSION_FALLBACK_ENGINE", None))
+
+    @property
+    def merge(self) -> bool:
+        """Whether concurrent writers of one session keep each other's fields."""
+        return cast("bool", getattr(settings, "SESSION_MERGE", False))
+
+    @property
+    def user_index(self) -> bool:
+        """Whether the sessions of a user can be listed and ended."""
+        return cast("bool", getattr(settings, "SESSION_USER_INDEX", True))
+
+
+conf = Conf()

@@ -1,0 +1,43 @@
+"""Django's own session tests, unchanged: of the store, and of the middleware with our store.
+
+They run a second time with our middleware in place of Django's. The only skips are a test that
+reads the table django_session, and on Django 6.1 what that version itself skips.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from continuum_upstash.emulator.process import running
+
+RUNNER = Path(__file__).with_name("run_django_suite.py")
+
+OUR_MIDDLEWARE = "\n".join(
+    (
+        "import django.contrib.sessions.middleware as django_middleware",
+        "from continuum_upstash.sessions.middleware import SessionMiddleware",
+        "django_middleware.SessionMiddleware = SessionMiddleware",
+    )
+)
+
+
+@pytest.mark.parametrize("middleware", ["Django's", "ours"])
+@pytest.mark.parametrize("transport", ["rest", "tcp"])
+def test_djangos_session_tests_pass(transport, middleware):
+    with running() as emulator:
+        if transport == "rest":
+            arguments = ["--location", emulator.rest_url]
+            arguments += ["--options", json.dumps({"TOKEN": emulator.token})]
+        else:
+            arguments = ["--location", emulator.redis_url]
+        if middleware == "ours":
+            arguments += ["--settings-extra", OUR_MIDDLEWARE]
+        command = [sys.executable, RUNNER, "--engine", "continuum_upstash.sessions", *arguments]
+        run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert " 0 failed, 0 errors, " in run.stdout
