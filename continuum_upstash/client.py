@@ -16,6 +16,7 @@ from continuum_upstash.effects import AsyncDriver, Driver, Plan, arun, call, pai
 from continuum_upstash.locks import AsyncLock, Lock
 from continuum_upstash.operations import Operations
 from continuum_upstash.pipeline import AsyncPipeline, Pipeline
+from continuum_upstash.transports.failover import Status
 from continuum_upstash.transports.registry import Database, database
 
 if TYPE_CHECKING:  # the SDK brings httpx, 50 ms to import
@@ -108,6 +109,11 @@ class ClientPlans:
     def current_backend(self) -> Backend:
         """Who answers now; its ``value`` is ``upstash-rest``, ``upstash-redis`` or ``local``."""
         return Backend(self._database.current_backend)
+
+    @property
+    def status(self) -> Status:
+        """How the database is doing, as this process sees it."""
+        return self._database.status
 
     def plan_ping(self) -> Plan[bool]:
         """Ask the database itself whether it is there (free of charge).
@@ -213,8 +219,9 @@ class UpstashCache(ClientPlans):
         return Lock(self, key, native=self._database.config.is_upstash, **options)
 
     def reconnect(self) -> bool:
-        """Drop the connections, open a new one and ask for a sign of life."""
+        """Drop the connections, open a new one and ask for a sign of life, break or no break."""
         self.close()
+        self._database.standby.breaker.end_break()
         return self.ping()
 
     def close(self) -> None:
@@ -263,8 +270,9 @@ class AsyncUpstashCache(ClientPlans):
         return AsyncLock(self, key, native=self._database.config.is_upstash, **options)
 
     async def reconnect(self) -> bool:
-        """Drop the connections, open a new one and ask for a sign of life."""
+        """Drop the connections, open a new one and ask for a sign of life, break or no break."""
         await self.close()
+        self._database.standby.breaker.end_break()
         return await self.ping()
 
     async def close(self) -> None:

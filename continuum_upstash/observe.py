@@ -44,6 +44,7 @@ class StateChange:
         old, new: ``closed``, ``open``, ``half_open``, ``forced_open`` or ``disabled``.
         reason: why, in one line without secrets.
         backend: who answers from now on.
+        previous_backend: who answered until now.
     """
 
     alias: str
@@ -51,6 +52,7 @@ class StateChange:
     new: str
     reason: str
     backend: str
+    previous_backend: str
 
 
 @dataclass(frozen=True, slots=True)

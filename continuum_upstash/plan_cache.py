@@ -26,6 +26,7 @@ from continuum_upstash.effects import AsyncDriver, Driver, Plan, arun, run
 from continuum_upstash.errors import ConfigurationError
 from continuum_upstash.operations import Operations
 from continuum_upstash.timeouts import Timeouts
+from continuum_upstash.transports.failover import Status
 from continuum_upstash.transports.registry import Database, database
 
 if TYPE_CHECKING:
@@ -97,6 +98,11 @@ class PlanCache(BaseCache):
     def current_backend(self) -> str:
         """Who answers now: ``upstash-rest``, ``upstash-redis`` or ``local``."""
         return self._database.current_backend
+
+    @property
+    def status(self) -> Status:
+        """How the database is doing, as this process sees it."""
+        return self._database.status
 
     @cached_property
     def client(self) -> UpstashCache:

@@ -58,7 +58,7 @@ NEXT: Final[Mapping[State, Mapping[Event, State]]] = {
     State.FORCED_OPEN: _BY_HAND,
     State.DISABLED: _BY_HAND,
 }
-_ASKED: Final = frozenset({State.CLOSED, State.DISABLED})
+ASKED: Final = frozenset({State.CLOSED, State.DISABLED})
 
 
 _Change: TypeAlias = tuple[State, State, str]
@@ -197,7 +197,7 @@ class Breaker:
 
     def _enter(self, event: Event, reason: str) -> _Change:
         old, new = self.state, NEXT[self.state][event]
-        self.state, self.passes = new, new in _ASKED
+        self.state, self.passes = new, new in ASKED
         self.era += 1
         self.reason, self.since = reason, self._clock()
         self.until = inf if new is State.FORCED_OPEN else -inf

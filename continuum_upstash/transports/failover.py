@@ -34,7 +34,7 @@ from continuum_upstash.errors import (
     Unavailable,
 )
 from continuum_upstash.observe import StateChange, logger, notify
-from continuum_upstash.transports.breaker import Breaker, State
+from continuum_upstash.transports.breaker import ASKED, Breaker, State
 from continuum_upstash.transports.journal import Journal
 from continuum_upstash.transports.local import Local
 from continuum_upstash.transports.metered import Metered
@@ -44,6 +44,7 @@ from continuum_upstash.transports.written_keys import written_keys
 _REFUSALS: Final = (AuthenticationFailed, QuotaExceeded)  # of everything, until somebody acts
 _OUTAGES: Final = (Unavailable, *_REFUSALS)
 _KNOCK: Final = Batch((("PING",),))
+_TRYING_AGAIN: Final = {State.OPEN, State.HALF_OPEN}
 _PRIMARIES: Final = {"rest": "upstash-rest", "redis": "upstash-redis", "local": "local"}
 
 
@@ -103,9 +104,7 @@ class Standby:
     @property
     def backend(self) -> str:
         """Who answers now."""
-        if self._config.fallback and not self.breaker.passes:
-            return self.local.name
-        return _PRIMARIES[self._config.mode]
+        return self._answering(self.breaker.state)
 
     def status(self) -> Status:
         breaker, ahead = self.breaker, time() - self._clock()
@@ -199,14 +198,19 @@ class Standby:
         elif keys := tuple(keys):
             self.local.send(Batch((("UNLINK", *keys),)))
 
+    def _answering(self, state: State) -> str:
+        if self._config.fallback and state not in ASKED:
+            return self.local.name
+        return _PRIMARIES[self._config.mode]
+
     def _tell(self, old: State, new: State, reason: str) -> None:
         # Logged here and not by an observer: a cache works without the app in INSTALLED_APPS,
         # and a client without Django; neither may fail over in silence.
-        tries_again = {old, new} == {State.OPEN, State.HALF_OPEN}
-        level = logging.INFO if tries_again else logging.WARNING
-        label, backend = self._config.label, self.backend
+        backend, label = self._answering(new), self._config.label
+        level = logging.INFO if {old, new} == _TRYING_AGAIN else logging.WARNING
         logger.log(level, "%s: %s -> %s, %s answers: %s", label, old, new, backend, reason)
-        notify(StateChange(self._config.alias, old.value, new.value, reason, backend))
+        previous = self._answering(old)
+        notify(StateChange(self._config.alias, old.value, new.value, reason, backend, previous))
 
 
 class Failover:

@@ -1,0 +1,16 @@
+"""The app, for INSTALLED_APPS: it turns changes into signals. A cache works without it."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+from continuum_upstash.observe import subscribe
+from continuum_upstash.signals import send_signals
+
+
+class ContinuumUpstashConfig(AppConfig):
+    name = "continuum_upstash"
+    verbose_name = "Upstash cache"
+
+    def ready(self) -> None:
+        subscribe(send_signals)
