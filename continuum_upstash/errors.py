@@ -46,7 +46,15 @@ class LockLost(ContinuumError):
 
 
 class Unavailable(ContinuumError):
-    """The database did not answer."""
+    """The database did not answer.
+
+    Attributes:
+        retry_after: seconds that something in its place asked us to stay away, or None.
+    """
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class ConnectionFailed(Unavailable):
