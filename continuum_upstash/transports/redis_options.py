@@ -123,19 +123,9 @@ def _context(  # noqa: PLR0917 they are the key of the cache
     included: tuple[ssl.VerifyFlags, ...],
     excluded: tuple[ssl.VerifyFlags, ...],
 ) -> ssl.SSLContext:
-    cafile, capath, cadata = authorities
-    try:
-        context = ssl.create_default_context(cafile=cafile, capath=capath, cadata=cadata)
-    except OSError as error:
-        raise ConfigurationError(
-            f"CA_FILE '{cafile}' cannot be used ({error.strerror or error}): name a PEM file with "
-            "certificates."
-        ) from error
+    context = _context_of_files(*authorities, *own)
     context.check_hostname = check_hostname
     context.verify_mode = requirement
-    certificate, key, password = own
-    if certificate is not None:
-        context.load_cert_chain(certificate, key, password)
     if minimum is not None:
         context.minimum_version = minimum
     if ciphers is not None:
@@ -144,4 +134,25 @@ def _context(  # noqa: PLR0917 they are the key of the cache
         context.verify_flags |= flag
     for flag in excluded:
         context.verify_flags &= ~flag
+    return context
+
+
+def _context_of_files(  # noqa: PLR0917 as above
+    cafile: str | None,
+    capath: str | None,
+    cadata: str | bytes | None,
+    certificate: str | None,
+    key: str | None,
+    password: str | None,
+) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=cafile, capath=capath, cadata=cadata)
+        if certificate is not None:
+            context.load_cert_chain(certificate, key, password)
+    except OSError as error:
+        files = ", ".join(file for file in (cafile, capath, certificate, key) if file)
+        raise ConfigurationError(
+            f"TLS cannot use the files it is given ({files}): {error.strerror or error}. CA_FILE, "
+            "ssl_certfile and ssl_keyfile name PEM files."
+        ) from error
     return context

@@ -19,6 +19,7 @@ class Proxy:
         accepted: connections so far.
         asked: all bytes that clients sent.
         drop_after: close a connection once so many bytes of replies have passed; None: never.
+        reading: cleared, no more of what clients send is taken off the line.
         dribble: seconds between the bytes of replies; 0: they pass as they come.
     """
 
@@ -27,6 +28,8 @@ class Proxy:
         self.asked = bytearray()
         self.drop_after: int | None = None
         self.dribble = 0.0
+        self.reading = threading.Event()
+        self.reading.set()
         self._target = target
         self._tls = tls
         self._dark = 0
@@ -56,6 +59,7 @@ class Proxy:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self.hang_up()
+        self.reading.set()
         for thread in self._threads:
             thread.join()
 
@@ -95,6 +99,7 @@ class Proxy:
                 self.asked += data
                 if number > self._dark:
                     far.sendall(data)
+                self.reading.wait()
 
     def _pass_replies(self, far: socket.socket, near: socket.socket, number: int) -> None:
         passed = 0

@@ -17,6 +17,7 @@ from continuum_upstash.errors import (
 from continuum_upstash.pools import pool_for
 from continuum_upstash.transports.aredis import AsyncRedis
 from tests.integration.tcp_clients import config_for
+from tests.integration.valkey_server import eventually
 
 GET = ("GET", "k")
 INCR = ("INCR", "n")
@@ -152,6 +153,22 @@ async def test_those_behind_a_batch_that_got_no_answer_are_asked_again(valkey, p
     with pytest.raises(DeadlineExceeded):
         await increment
     assert await read == [b"x"]
+    assert proxy.asked.count(b"INCR") == 1
+    await redis.aclose()
+
+
+async def test_an_increment_that_never_left_us_is_sent_on_the_next_connection(valkey, proxy):
+    redis = AsyncRedis(config_for(proxy.url))
+    await redis.asend(Batch([GET]))
+    proxy.reading.clear()
+    value = b"x" * 30_000_000  # more than the buffers on the way hold
+    write = asyncio.create_task(redis.asend(Batch([("SET", "k", value)])))
+    increment = asyncio.create_task(redis.asend(Batch([INCR])))
+    await asyncio.to_thread(eventually, lambda: len(proxy.asked) > 1000)
+    proxy.hang_up()
+    proxy.reading.set()
+    assert await write == [b"OK"]
+    assert await increment == [1]
     assert proxy.asked.count(b"INCR") == 1
     await redis.aclose()
 

@@ -135,5 +135,5 @@ def test_tls_spoken_to_a_plain_port_is_named(valkey, tcp):
 
 
 def test_a_missing_authority_file_is_named(valkey, tcp):
-    with pytest.raises(ConfigurationError, match=r"CA_FILE '/no-such/file\.pem'"):
+    with pytest.raises(ConfigurationError, match=r"/no-such/file\.pem.*CA_FILE"):
         tcp("rediss://localhost", ca_file="/no-such/file.pem")
