@@ -1,0 +1,59 @@
+"""What is compared with what: the first stack of a table is its floor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from benchmarks.worker import AT_ONCE, CASES, THREADS
+
+SINGLE = tuple(CASES)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """
+    Attributes:
+        title: what it shows.
+        target: the server, by the name that Servers has for it.
+        stacks: label and class, the floor first.
+        cases: of worker.CASES, or "at once".
+    """
+
+    title: str
+    target: str
+    stacks: tuple[tuple[str, str], ...]
+    cases: tuple[str, ...] = SINGLE
+
+
+REST = (
+    ("bare socket", "benchmarks.stacks.floors.BareRest"),
+    ("**CacheBackend**", "benchmarks.stacks.ours.Backend"),
+    ("**UpstashCache**", "benchmarks.stacks.ours.Client"),
+    ("upstash-redis", "benchmarks.stacks.peers.Sdk"),
+)
+ASYNC = (
+    ("**CacheBackend**, coalescing", "benchmarks.stacks.ours.AsyncBackend"),
+    ("**CacheBackend**, COALESCE off", "benchmarks.stacks.ours.AsyncBackendSingly"),
+    ("upstash-redis asyncio", "benchmarks.stacks.peers.AsyncSdk"),
+)
+TCP = (
+    ("bare socket", "benchmarks.stacks.floors.BareTcp"),
+    ("**CacheBackend**", "benchmarks.stacks.ours.Backend"),
+    ("redis-py", "benchmarks.stacks.peers.RedisPy"),
+    ("django-redis", "benchmarks.stacks.peers.DjangoRedis"),
+    ("Django RedisCache", "benchmarks.stacks.peers.DjangoRedisCache"),
+)
+LOCAL = (
+    ("LocMemCache", "benchmarks.stacks.peers.LocMem"),
+    ("**CacheBackend**, local", "benchmarks.stacks.ours.Backend"),
+)
+
+TABLES = {
+    "rest": Table("REST over HTTPS, one call at a time", "https", REST),
+    "rest-1ms": Table("The same, 1 ms away", "https_1ms", REST, ("GET 100 B", "get_many 100")),
+    "async": Table("REST over HTTPS, awaited one at a time", "https", ASYNC),
+    "gather": Table(f"REST over HTTPS, {AT_ONCE} tasks at once", "https", ASYNC, ("at once",)),
+    "threads": Table(f"REST over HTTPS, {THREADS} threads", "https", REST[1:], ("at once",)),
+    "tcp": Table("TCP, one call at a time", "redis", TCP),
+    "local": Table("In the process", "local", LOCAL),
+}
