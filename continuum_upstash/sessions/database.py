@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -26,6 +28,8 @@ from continuum_upstash.plan_cache import PlanCache, in_django_thread
 from continuum_upstash.sessions.conf import conf
 from continuum_upstash.sessions.records import seal
 from continuum_upstash.transports.registry import Database
+
+_RETRY_SECONDS: Final = 5
 
 logger = logging.getLogger("continuum_upstash")
 
@@ -72,6 +76,12 @@ class SessionDatabase:
             offload_on=(SynchronousOnlyOperation,),
             offload=in_django_thread,
         )
+
+    def seconds_to_next_try(self) -> int:
+        """Return after how long it is worth while to ask again."""
+        probe = self._database.status.next_probe
+        left = _RETRY_SECONDS if probe is None else math.ceil(probe - time.time())
+        return max(1, left)
 
     def _send(self, batch: Batch) -> Replies:
         asked = self._asked(batch)

@@ -13,6 +13,7 @@ from django.contrib.sessions.backends.base import (
 from django.utils.crypto import get_random_string
 
 from continuum_upstash.effects import Plan, arun, pair, run
+from continuum_upstash.errors import SessionStoreUnavailable
 from continuum_upstash.sessions.commands import Data, SessionCommands
 from continuum_upstash.sessions.database import SessionDatabase
 from continuum_upstash.sessions.records import digests, is_session_key, salt
@@ -28,6 +29,9 @@ class SessionStore(SessionBase):
 
     Every method that asks the database has a native async twin with the prefix ``a``.
 
+    Attributes:
+        unavailable: the last error that it raised because the database could not be asked.
+
     Raises:
         SessionStoreUnavailable: from any of them: the database could not be asked, or refused.
             The session key stays, for nobody knows whether the session is there.
@@ -35,6 +39,7 @@ class SessionStore(SessionBase):
 
     def __init__(self, session_key: str | None = None) -> None:
         super().__init__(session_key)
+        self.unavailable: SessionStoreUnavailable | None = None
         self._database = SessionDatabase()
         self._commands = SessionCommands(
             self._database.prefix,
@@ -44,10 +49,18 @@ class SessionStore(SessionBase):
         )
 
     def _run(self, plan: Plan[R]) -> R:
-        return run(plan, self._database.driver)
+        try:
+            return run(plan, self._database.driver)
+        except SessionStoreUnavailable as error:
+            self.unavailable = error
+            raise
 
     async def _arun(self, plan: Plan[R]) -> R:
-        return await arun(plan, self._database.async_driver)
+        try:
+            return await arun(plan, self._database.async_driver)
+        except SessionStoreUnavailable as error:
+            self.unavailable = error
+            raise
 
     @property
     def key_salt(self) -> str:
@@ -105,6 +118,8 @@ class SessionStore(SessionBase):
             if not (yield from self._commands.insert(self.session_key, data)):
                 raise CreateError
             return
+        if self.session_key is None:  # loading has just found that there is none
+            raise UpdateError
         stored = yield from self._commands.update(self.session_key, data)
         if stored is None:
             raise UpdateError

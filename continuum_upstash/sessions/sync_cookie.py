@@ -1,0 +1,56 @@
+"""Read your own session on a global database: the sync token travels with the visitor.
+
+Reads of a global database come from the nearest replica. After a login the next request may reach
+another instance, near a replica that has not heard of the session yet: "no such session". The
+token of the write, sent along with the read, makes the replica catch up first.
+
+The cookie is signed, since whoever chose the token could make replicas wait, and lives for as long
+as a replica may reasonably lag.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from django.conf import settings
+from django.core import signing
+from django.http import HttpRequest, HttpResponse
+
+from continuum_upstash.config import Config
+from continuum_upstash.transports import synctoken
+
+SECONDS: Final = 60
+_SALT: Final = "continuum_upstash.sessions.sync"
+
+
+def name() -> str:
+    return f"{settings.SESSION_COOKIE_NAME}_sync"
+
+
+def learn(request: HttpRequest, config: Config) -> None:
+    """Let this request's reads know of what the visitor's last one wrote."""
+    cookie = request.COOKIES.get(name())
+    if cookie is None or config.rest_url is None:
+        return
+    try:
+        token: str = signing.loads(cookie, salt=_SALT, max_age=SECONDS)
+    except signing.BadSignature:
+        return
+    synctoken.current().learn(config.rest_url, token.encode())
+
+
+def tell(response: HttpResponse, config: Config) -> None:
+    """Let the visitor's next request know of what this one wrote."""
+    token = config.rest_url and synctoken.current().get(config.rest_url)
+    if not token:
+        return
+    response.set_cookie(
+        name(),
+        signing.dumps(token.decode("latin-1"), salt=_SALT),
+        max_age=SECONDS,
+        domain=settings.SESSION_COOKIE_DOMAIN,
+        path=settings.SESSION_COOKIE_PATH,
+        secure=settings.SESSION_COOKIE_SECURE,
+        httponly=True,
+        samesite=settings.SESSION_COOKIE_SAMESITE,
+    )
