@@ -110,7 +110,7 @@ def _entry(entry: Any, command: Command) -> Reply:
     if entry.get("error") is not None:
         return from_reply(entry["error"])
     result = entry["result"]
-    if type(result) is str and result.lstrip("-").isdecimal() and command[0] in _COUNTERS:
+    if command[0] in _COUNTERS and type(result) is str and result.lstrip("-").isdecimal():
         return int(result)
     return _decoded(result)
 
@@ -142,9 +142,10 @@ def _stranger(answer: Answer, label: str) -> Unavailable | Refused:
         host = urlsplit(location).hostname or "another address"
         return Unavailable(f"{label}: HTTP {status} points to {host}. Set the URL to the database.")
     if status == HTTPStatus.TOO_MANY_REQUESTS or status >= 500:
-        after = answer.headers.get(b"retry-after", b"").decode("latin-1")
-        hint = f" It asks to wait {after} s." if after.isdecimal() else ""
-        return Unavailable(f"{label}: HTTP {status} instead of a reply.{hint}")
+        after = answer.headers.get(b"retry-after", b"")
+        seconds = int(after) if after.isdigit() and len(after) < 10 else None  # or it is a date
+        hint = "" if seconds is None else f" It asks to wait {seconds} s."
+        return Unavailable(f"{label}: HTTP {status} instead of a reply.{hint}", retry_after=seconds)
     kind = answer.headers.get(b"content-type", b"no content type").decode("latin-1")[:80]
     return Unavailable(
         f"{label}: HTTP {status} with {kind} instead of a reply. Is the URL that of the REST API?"
