@@ -195,6 +195,7 @@ def test_a_server_in_trouble_is_unavailable_and_its_page_is_not_shown(status, co
     with pytest.raises(Unavailable, match=rf"db\.example\): HTTP {status}") as caught:
         read(body, *commands, status=status, retry_after="30")
     assert "30 s" in str(caught.value)
+    assert caught.value.retry_after == 30
     assert "secret" not in str(caught.value)
 
 
