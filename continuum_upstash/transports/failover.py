@@ -170,7 +170,7 @@ class Standby:
                 era,
                 str(error).removeprefix(f"{self._config.label}: "),
                 refused=isinstance(error, _REFUSALS),
-                retry_after=getattr(error, "retry_after", None),
+                retry_after=error.retry_after if isinstance(error, Unavailable) else None,
             )
         return self._answer(batch, error)
 
