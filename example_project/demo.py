@@ -49,7 +49,7 @@ def main() -> None:
     except CannotRun as error:
         sys.exit(f"demo: {error}")
     except KeyboardInterrupt:
-        _say("\nStopped.")
+        return  # everything has been stopped on the way here
 
 
 def _arguments() -> argparse.Namespace:

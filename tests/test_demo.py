@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,13 +58,18 @@ def demo(state: Path, command: tuple[str, ...] = COMMAND, **more: str) -> Iterat
         command, cwd=ROOT, env=environment(state, **more), stdout=subprocess.PIPE, text=True
     )
     with process:
-        output = ""
-        for line in process.stdout:
-            output += line
-            if "Ctrl-C" in line:
-                break
-        yield Demo(process, output)
-        process.send_signal(signal.SIGINT)
+        try:
+            yield Demo(process, "".join(until(process.stdout, "Ctrl-C")))
+        finally:
+            process.send_signal(signal.SIGINT)
+
+
+def until(lines: Iterable[str], word: str) -> Iterator[str]:
+    """Yield lines up to the one with the word."""
+    for line in lines:
+        yield line
+        if word in line:
+            return
 
 
 def fails(state: Path, *arguments: str, **more: str) -> str:
@@ -244,6 +249,10 @@ def test_nothing_is_left_when_the_process_that_started_it_is_killed(state):
 # ---- other databases
 
 
+def counter(running: Demo) -> str:
+    return httpx.get(f"{running.url}counter/", timeout=30).text
+
+
 @pytest.mark.parametrize("mode", ["rest", "redis"])
 def test_a_database_named_by_the_environment_is_used_and_no_emulator_started(
     state, upstash_emulator: Emulator, mode
@@ -256,13 +265,12 @@ def test_a_database_named_by_the_environment_is_used_and_no_emulator_started(
     }
     with demo(state, **credentials) as running:
         assert "emulator" not in running.output
-        page = httpx.get(f"{running.url}counter/").text
-        assert f'badge-upstash-{mode}"' in page
+        assert f'badge-upstash-{mode}"' in counter(running)
 
 
 def test_local_mode_needs_no_database(state):
     with demo(state, CONTINUUM_CACHE_MODE="local") as running:
-        assert 'badge-local"' in httpx.get(f"{running.url}counter/").text
+        assert 'badge-local"' in counter(running)
 
 
 # ---- messages
@@ -319,5 +327,5 @@ def test_a_platform_without_valkey_is_told_to_lend_a_redis(state, tmp_path):
 def test_a_lent_redis_stands_behind_the_emulator(state, upstash_emulator: Emulator):
     command = (*COMMAND, "--redis-url", upstash_emulator.redis_url)
     with demo(state, command) as running, upstash_emulator.count() as spent:
-        assert 'badge-upstash-rest"' in httpx.get(f"{running.url}counter/").text
+        assert 'badge-upstash-rest"' in counter(running)
     assert spent.billed > 0
