@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from continuum_upstash.effects import Batch, Command, Replies
+from continuum_upstash.errors import NotSerializable
 from continuum_upstash.transports import synctoken
 from continuum_upstash.transports.protocol import AsyncTransport
 
@@ -28,6 +29,10 @@ class _Waiting:
         self.batch = batch
         self.replies = replies
         self.tokens = synctoken.current()
+
+    def fail(self, error: Exception) -> None:
+        if not self.replies.done():
+            self.replies.set_exception(error)
 
 
 class Coalescing:
@@ -57,9 +62,12 @@ class Coalescing:
         # A caller that was cancelled meanwhile wants nothing sent.
         wanted = [waiting for waiting in collected if not waiting.replies.done()]
         for group in _groups(wanted):
-            task = asyncio.ensure_future(self._deliver(group))
-            self._under_way.add(task)
-            task.add_done_callback(self._under_way.discard)
+            self._start(group)
+
+    def _start(self, group: Sequence[_Waiting]) -> None:
+        task = asyncio.ensure_future(self._deliver(group))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
 
     async def _deliver(self, group: Sequence[_Waiting]) -> None:
         try:
@@ -68,10 +76,17 @@ class Coalescing:
             for waiting in group:
                 waiting.replies.cancel()
             raise
+        except NotSerializable as error:
+            # Nothing was sent, and it is one caller's fault: the others must not pay for it.
+            if len(group) == 1:
+                group[0].fail(error)
+            else:
+                for waiting in group:
+                    self._start([waiting])
+            return
         except Exception as error:  # noqa: BLE001 it is raised where the replies are awaited
             for waiting in group:
-                if not waiting.replies.done():
-                    waiting.replies.set_exception(error)
+                waiting.fail(error)
             return
         start = 0
         for waiting in group:

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from continuum_upstash.effects import Batch
-from continuum_upstash.errors import ConnectionFailed
+from continuum_upstash.errors import ConnectionFailed, NotSerializable
 from continuum_upstash.transports import synctoken
 from continuum_upstash.transports.coalesce import MAX_BYTES, Coalescing
 
@@ -86,6 +86,21 @@ async def test_a_failure_reaches_every_caller():
         *(coalescing.asend(get(str(n))) for n in range(3)), return_exceptions=True
     )
     assert results == [echo.fails] * 3
+
+
+async def test_one_callers_bad_key_is_its_own_fault():
+    class Strict(Echo):
+        async def asend(self, batch):
+            if ("GET", "bad") in batch.commands:
+                raise NotSerializable("a key holds a lone surrogate")
+            return await super().asend(batch)
+
+    coalescing = Coalescing(Strict())
+    results = await asyncio.gather(
+        *(coalescing.asend(get(key)) for key in ("a", "bad", "b")), return_exceptions=True
+    )
+    assert (results[0], results[2]) == (["a"], ["b"])
+    assert isinstance(results[1], NotSerializable)
 
 
 async def test_a_cancelled_caller_is_not_sent_and_harms_nobody():
