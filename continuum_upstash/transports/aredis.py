@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextvars import Context
-from math import inf
+from functools import partial
 
 from redis import ConnectionPool
 from redis.exceptions import RedisError
@@ -52,28 +52,27 @@ class AsyncRedis:
     async def asend(self, batch: Batch) -> Replies:
         message = resp.pack(batch, locking=self._locking)
         count = resp.reply_count(batch)
-        repeatable = safe_to_repeat(batch)
+        repeatable = partial(safe_to_repeat, batch)  # asked in trouble only: it reads the batch
         now = asyncio.get_running_loop().time()
         deadline = now + self._timeout
         link = self._trusted(now, repeatable)
         # The connection may have gone dead without a word. A batch that is safe to repeat finds
         # out by itself, within half of its time; ahead of any other goes a PING: see _renew.
-        patience = self._timeout / 2 if link and repeatable else inf
         try:
             link = link or await self._renewed(deadline)
-            replies = await link.ask(message, count, deadline, patience)
+            replies = await link.ask(message, count, deadline, repeatable)
         except ConnectionFailed as error:
-            if link is None or not (repeatable or error.unsent):
+            if link is None or not (error.unsent or repeatable()):
                 raise
             link = self._trusted(now, repeatable) or await self._renewed(deadline)
             replies = await link.ask(message, count, deadline)
         return resp.settle(replies, batch, self._label)
 
-    def _trusted(self, now: float, repeatable: bool) -> AsyncLink | None:
+    def _trusted(self, now: float, repeatable: Callable[[], bool]) -> AsyncLink | None:
         link = self._link
         if self._renewal is not None or link is None or not link.usable:
             return None
-        return link if repeatable or now - link.heard_at < self._doubt_after else None
+        return link if now - link.heard_at < self._doubt_after or repeatable() else None
 
     async def _renewed(self, deadline: float) -> AsyncLink:
         """Wait for the one attempt that all tasks share; who is cancelled does not end it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from math import inf
 from typing import Any, Final, cast
 
@@ -12,7 +13,7 @@ from hiredis import ProtocolError
 from continuum_upstash.errors import ConnectionFailed
 from continuum_upstash.transports.failures import broken, too_late
 from continuum_upstash.transports.redis_errors import garbled, silent
-from continuum_upstash.transports.resp import INCOMPLETE, Replying
+from continuum_upstash.transports.resp import INCOMPLETE, Replying, never
 
 _READ_SIZE: Final = 65536
 
@@ -54,6 +55,7 @@ class AsyncLink(asyncio.BufferedProtocol):
         self._asked: deque[_Question] = deque()
         self._alarm: asyncio.TimerHandle | None = None
         self._sign_by = inf
+        self._may_leave: Callable[[], bool] = never
         self._paused = False
         self._end: ConnectionFailed | None = None
         self.heard_at = self._loop.time()
@@ -69,7 +71,7 @@ class AsyncLink(asyncio.BufferedProtocol):
         return self._transport is not None and not self._transport.is_closing()
 
     def ask(
-        self, message: bytes, count: int, deadline: float, patience: float = inf
+        self, message: bytes, count: int, deadline: float, may_leave: Callable[[], bool] = never
     ) -> asyncio.Future[list[Any]]:
         """Return the future of the `count` replies to a message; it may be cancelled.
 
@@ -77,8 +79,8 @@ class AsyncLink(asyncio.BufferedProtocol):
             message: whole commands.
             count: how many replies they have.
             deadline: when the replies must be complete, or the link is lost.
-            patience: seconds until the first byte of an answer, if the link is idle now; a
-                link that was still sending by then was not silent.
+            may_leave: asked when half of the time is up without a byte, on a link that was
+                idle: whether to give it up for dead.
         """
         if not self._open:
             raise ConnectionFailed(str(self._end or broken(self._label, None)), unsent=True)
@@ -89,7 +91,8 @@ class AsyncLink(asyncio.BufferedProtocol):
                 self._loop.call_soon(self._flush)
             self._held.append(question)
         else:
-            self._sign_by = self._loop.time() + patience
+            self._sign_by = (self._loop.time() + deadline) / 2
+            self._may_leave = may_leave
             self._held.append(question)
             self._flush()
         self._watch(min(deadline, self._sign_by))
@@ -125,11 +128,15 @@ class AsyncLink(asyncio.BufferedProtocol):
             self.lose(broken(self._label, None))
         elif now < self._sign_by:
             self._watch(min(oldest.deadline, self._sign_by))
-        elif self._transport is not None and self._transport.get_write_buffer_size():
+        elif self._sending or not self._may_leave():
             self._sign_by = inf
             self._watch(oldest.deadline)
         else:
             self.lose(silent(self._label))
+
+    @property
+    def _sending(self) -> bool:
+        return self._transport is not None and self._transport.get_write_buffer_size() > 0
 
     def lose(self, reason: ConnectionFailed) -> None:
         """Close the connection; those who wait are told the reason, and whether they were sent."""

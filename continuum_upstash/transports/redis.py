@@ -7,9 +7,9 @@ own way costs twice the CPU, and its time-out starts anew with every piece of a 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from math import inf
 from queue import Empty, SimpleQueue
 from time import monotonic
 
@@ -83,18 +83,25 @@ class Redis:
         new connection is the server's trouble, and not tried again.
         """
         count = resp.reply_count(batch)
-        repeatable = safe_to_repeat(batch)
-        link = self._take() if repeatable else self._take_alive()
+        repeatable = partial(safe_to_repeat, batch)  # asked in trouble only: it reads the batch
+        link = self._take(repeatable)
         if link is not None:
-            patience = self._timeout / 2 if repeatable else inf
             try:
-                return self._ask(link, message, count, deadline, patience)
+                return self._ask(link, message, count, deadline, repeatable)
             except ConnectionFailed as error:
-                if not (repeatable or error.unsent):
+                if not (error.unsent or repeatable()):
                     raise
         return self._ask(self._connect(), message, count, deadline)
 
-    def _take(self) -> Link | None:
+    def _take(self, repeatable: Callable[[], bool]) -> Link | None:
+        link = self._take_in_step()
+        if link is None or monotonic() - link.heard_at < self._doubt_after or repeatable():
+            return link
+        with suppress(Unavailable):
+            self._ask(link, resp.PING, 1, monotonic() + self._timeout / 2)
+        return self._take_in_step()
+
+    def _take_in_step(self) -> Link | None:
         while (link := self._pop()) is not None:
             if link.in_step:
                 return link
@@ -107,17 +114,13 @@ class Redis:
         except IndexError:  # not asked beforehand: other threads pop, too
             return None
 
-    def _take_alive(self) -> Link | None:
-        """As `_take`, but one that has been silent for long answers a PING first."""
-        link = self._take()
-        if link is None or monotonic() - link.heard_at < self._doubt_after:
-            return link
-        with suppress(Unavailable):
-            self._ask(link, resp.PING, 1, monotonic() + self._timeout / 2)
-        return self._take()
-
     def _ask(
-        self, link: Link, message: bytes, count: int, deadline: float, patience: float = inf
+        self,
+        link: Link,
+        message: bytes,
+        count: int,
+        deadline: float,
+        may_leave: Callable[[], bool] = resp.never,
     ) -> Replies:
         """Ask, and keep the connection if all went well.
 
@@ -125,7 +128,7 @@ class Redis:
         """
         reusable = False
         try:
-            replies = link.ask(message, count, deadline, patience)
+            replies = link.ask(message, count, deadline, may_leave)
             reusable = not link.outdated
         finally:
             if reusable:

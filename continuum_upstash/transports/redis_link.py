@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from math import inf
+from collections.abc import Callable
 from time import monotonic
 from typing import Final, cast
 
@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 from continuum_upstash.effects import Replies
 from continuum_upstash.transports.failures import broken, too_late
 from continuum_upstash.transports.redis_errors import garbled, silent
-from continuum_upstash.transports.resp import INCOMPLETE, Replying
+from continuum_upstash.transports.resp import INCOMPLETE, Replying, never
 
 _READ_SIZE: Final = 65536
 
@@ -52,14 +52,17 @@ class Link:
     def outdated(self) -> bool:
         return self._replying.outdated
 
-    def ask(self, message: bytes, count: int, deadline: float, patience: float = inf) -> Replies:
+    def ask(
+        self, message: bytes, count: int, deadline: float, may_leave: Callable[[], bool] = never
+    ) -> Replies:
         """Return the `count` replies to a message.
 
         Args:
             message: whole commands.
             count: how many replies they have.
             deadline: monotonic seconds.
-            patience: seconds until the first byte of an answer, once the message is out.
+            may_leave: asked when half of the time is up without a byte: whether to give the
+                connection up for dead.
 
         Raises:
             ConnectionFailed: the connection broke; `unsent` if before the first byte went out.
@@ -67,7 +70,7 @@ class Link:
         """
         try:
             self._write(message, deadline)
-            return self._read(count, deadline, patience)
+            return self._read(count, deadline, may_leave)
         except TimeoutError as error:
             raise too_late(self._label, self._timeout) from error
         except OSError as error:
@@ -86,18 +89,21 @@ class Link:
                     return  # the server may have said why it hung up: an argument is too large
                 raise broken(self._label, error, unsent=True) from error
 
-    def _read(self, count: int, deadline: float, patience: float) -> Replies:
+    def _read(self, count: int, deadline: float, may_leave: Callable[[], bool]) -> Replies:
         feed, next_reply = self._replying.feed, self._replying.next
         replies: Replies = []
-        until = min(deadline, monotonic() + patience)
+        until = (monotonic() + deadline) / 2
         while len(replies) < count:
             self._socket.settimeout(_left(until))
             try:
                 received = self._socket.recv_into(self._buffer)
             except TimeoutError:
-                if until < deadline:
+                if until == deadline:
+                    raise
+                if may_leave():
                     raise silent(self._label) from None
-                raise
+                until = deadline
+                continue
             if not received:
                 raise broken(self._label, None)
             until = deadline

@@ -74,6 +74,10 @@ def _plain(argument: Argument, locking: bool) -> str | int | bytes:
     return int(argument) if isinstance(argument, int) else argument
 
 
+def never() -> bool:
+    return False
+
+
 def reply_count(batch: Batch) -> int:
     """Return how many replies the server sends: MULTI and EXEC have one each."""
     return len(batch.commands) + 2 * batch.atomic
