@@ -19,7 +19,6 @@ from continuum_upstash.sessions.records import (
     Address,
     Draft,
     Record,
-    digests,
     payload,
     unseal,
     user_of,
@@ -73,10 +72,9 @@ class SessionCommands:
         self._record: Record | None = None
         self._renewed_until = 0.0
 
-    def load(self, key: str) -> Plan[Data | None]:
+    def load(self, address: Address) -> Plan[Data | None]:
         """Return the data, or None: there is no such session."""
         renews: bool = settings.SESSION_SAVE_EVERY_REQUEST
-        address = self._address(key)
         record = yield from self._read(address, renews=renews)
         if record is None:
             return None
@@ -85,7 +83,7 @@ class SessionCommands:
             # GETEX had to assume SESSION_COOKIE_AGE: an expiry of its own costs a command more.
             px = self._lifetime(record.data)
             if px <= 0:
-                yield from self.delete(key)
+                yield from self.delete(address)
                 return None
             yield from one("PEXPIRE", address.name_of(record.digest), px)
         return record.data
@@ -105,23 +103,22 @@ class SessionCommands:
                 return unseal(found, (digest, *address.digests), self._serializer)
         return None
 
-    def exists(self, key: str) -> Plan[bool]:
-        return bool((yield from one("EXISTS", *self._address(key).names)))
+    def exists(self, address: Address) -> Plan[bool]:
+        return bool((yield from one("EXISTS", *address.names)))
 
-    def delete(self, key: str) -> Plan[bool]:
+    def delete(self, address: Address) -> Plan[bool]:
         """End a session; return whether there was one.
 
         An SREM more, in the same round trip, where it was read and is listed.
         """
-        address = self._address(key)
         gone = unlisting(self._prefix, self._known(address))
         self._renewed_until = 0.0
         deleted, *_ = yield from _sent([("UNLINK", *address.names), *gone])
         return bool(deleted)
 
-    def insert(self, key: str, data: Data) -> Plan[bool]:
-        """Store a new session; return whether the key was free."""
-        address, px = self._address(key), self._lifetime(data)
+    def insert(self, address: Address, data: Data) -> Plan[bool]:
+        """Store a new session; return whether the address was free."""
+        px = self._lifetime(data)
         if px <= 0:
             return True  # it has expired before it begins
         listed = self._listing(None, address, data, px)
@@ -133,18 +130,18 @@ class SessionCommands:
         self._wrote(address, sealed, data, listed, renewed=True)
         return True
 
-    def succeed(self, old: str, key: str, data: Data) -> Plan[bool]:
-        """Store a session under a new key and end the old one, both or neither.
+    def succeed(self, former: Address, address: Address, data: Data) -> Plan[bool]:
+        """Store a session under a new address and end the former one, both or neither.
 
         Returns:
-            Whether the new key was free.
+            Whether the new address was free.
 
         Raises:
             SessionInterrupted: somebody is signed in with it, and it was ended meanwhile.
         """
-        address, px, former = self._address(key), self._lifetime(data), self._address(old)
+        px = self._lifetime(data)
         if px <= 0:
-            yield from self.delete(old)
+            yield from self.delete(former)
             return True
         known = self._known(former)
         listed = self._listing(known, address, data, px)
@@ -163,15 +160,15 @@ class SessionCommands:
         self._wrote(address, sealed, data, listed, renewed=True)
         return True
 
-    def update(self, key: str, data: Data) -> Plan[Data | None]:
+    def update(self, address: Address, data: Data) -> Plan[Data | None]:
         """Store a session anew; return what it holds then, or None: there is no such session.
 
         Three commands more, in the same round trip, when it is first stored with a user and about
         once in its age.
         """
-        address, px = self._address(key), self._lifetime(data)
+        px = self._lifetime(data)
         if px <= 0:
-            return data if (yield from self.delete(key)) else None
+            return data if (yield from self.delete(address)) else None
         known = self._known(address)
         if conf.merge and known is not None:
             return (yield from self._merge(address, known, data, px))
@@ -236,8 +233,9 @@ class SessionCommands:
             and payload(record.sealed) == payload(sealed)
         )
 
-    def _address(self, key: str) -> Address:
-        return Address(self._prefix, digests(key))
+    def knows(self, address: Address) -> bool:
+        """Return whether this object has read or stored the session."""
+        return self._known(address) is not None
 
     def _known(self, address: Address) -> Record | None:
         record = self._record

@@ -65,36 +65,36 @@ class SessionDatabase:
                 f"SESSION_CACHE_ALIAS is '{alias}', which is a {type(cache).__qualname__}. Name an "
                 "entry of CACHES whose BACKEND is continuum_upstash.backend.CacheBackend."
             )
-        self._database = cache.database
+        self.database = cache.database
         self.config = cache.database.config
         self.prefix: str = cache.key_prefix
-        self.driver = Driver(self._send, seal, self._database.once)
+        self.driver = Driver(self._send, seal, self.database.once)
         self.async_driver = AsyncDriver(
             self._asend,
             seal,
-            self._database.aonce,
+            self.database.aonce,
             offload_on=(SynchronousOnlyOperation,),
             offload=in_django_thread,
         )
 
     def seconds_to_next_try(self) -> int:
         """Return after how long it is worth while to ask again."""
-        probe = self._database.status.next_probe
+        probe = self.database.status.next_probe
         left = _RETRY_SECONDS if probe is None else math.ceil(probe - time.time())
         return max(1, left)
 
     def _send(self, batch: Batch) -> Replies:
         asked = self._asked(batch)
         with _in_words_of_sessions(self.config):
-            return self._accepted(batch, self._database.send(asked))
+            return self._accepted(batch, self.database.send(asked))
 
     async def _asend(self, batch: Batch) -> Replies:
         asked = self._asked(batch)
         with _in_words_of_sessions(self.config):
-            return self._accepted(batch, await self._database.asend(asked))
+            return self._accepted(batch, await self.database.asend(asked))
 
     def _asked(self, batch: Batch) -> Batch:
-        known = self._database in _trusted or conf.allow_eviction
+        known = self.database in _trusted or conf.allow_eviction
         first = () if known else (("INFO",),)
         return Batch((*first, *batch.commands), atomic=batch.atomic, shared=True)
 
@@ -109,7 +109,7 @@ class SessionDatabase:
 
     def _trust(self, reply: Reply) -> None:
         refuse_eviction(self.config, reply)
-        _trusted.add(self._database)
+        _trusted.add(self.database)
 
 
 @contextmanager

@@ -12,10 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from django.conf import settings
-from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.sessions.backends.base import SessionBase
 from django.utils.module_loading import import_string
 
@@ -27,6 +26,9 @@ from continuum_upstash.sessions.conf import conf
 from continuum_upstash.sessions.database import ImproperlyConfiguredSessions, SessionDatabase
 from continuum_upstash.sessions.membership import index_name
 from continuum_upstash.sessions.records import digests, record_name, unseal
+
+if TYPE_CHECKING:  # it is a model: this may be imported before the apps are ready
+    from django.contrib.auth.base_user import AbstractBaseUser
 
 R = TypeVar("R")
 

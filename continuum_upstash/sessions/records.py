@@ -18,7 +18,7 @@ import logging
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY
@@ -76,6 +76,10 @@ class Address:
     @property
     def names(self) -> list[str]:
         return [self.name, *self.older]
+
+    @classmethod
+    def of(cls, prefix: str, session_key: str) -> Self:
+        return cls(prefix, digests(session_key))
 
     def name_of(self, digest: str) -> str:
         return record_name(self.prefix, digest)

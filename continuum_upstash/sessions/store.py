@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Final, TypeVar
 
+from asgiref.sync import sync_to_async
+from django.conf import settings
 from django.contrib.sessions.backends.base import (
     VALID_KEY_CHARS,
     CreateError,
@@ -11,12 +14,16 @@ from django.contrib.sessions.backends.base import (
     UpdateError,
 )
 from django.utils.crypto import get_random_string
+from django.utils.module_loading import import_string
 
 from continuum_upstash.effects import Plan, arun, pair, run
 from continuum_upstash.errors import SessionStoreUnavailable
 from continuum_upstash.sessions.commands import Data, SessionCommands
+from continuum_upstash.sessions.conf import conf
 from continuum_upstash.sessions.database import SessionDatabase
-from continuum_upstash.sessions.records import digests, is_session_key, salt
+from continuum_upstash.sessions.fallback import FallbackSessions
+from continuum_upstash.sessions.records import Address, digests, is_session_key, salt
+from continuum_upstash.sessions.table import Table
 
 R = TypeVar("R")
 
@@ -41,12 +48,24 @@ class SessionStore(SessionBase):
         super().__init__(session_key)
         self.unavailable: SessionStoreUnavailable | None = None
         self._database = SessionDatabase()
-        self._commands = SessionCommands(
+        self._sessions = self._made()
+
+    def _made(self) -> SessionCommands | FallbackSessions:
+        make = partial(
+            SessionCommands,
             self._database.prefix,
             self.serializer,
             self._lifetime,
             native=self._database.config.is_upstash,
         )
+        engine = conf.fallback_engine
+        if engine is None:
+            return make()
+        table = Table(engine, self.serializer)
+        return FallbackSessions(make, table, self._database, self._lifetime)
+
+    def _address(self, session_key: str) -> Address:
+        return Address.of(self._database.prefix, session_key)
 
     def _run(self, plan: Plan[R]) -> R:
         try:
@@ -93,7 +112,7 @@ class SessionStore(SessionBase):
     def _exists(self, session_key: str | None) -> Plan[bool]:
         if session_key is None or not self._validate_session_key(session_key):
             return False
-        return (yield from self._commands.exists(session_key))
+        return (yield from self._sessions.exists(self._address(session_key)))
 
     exists, aexists = pair(_exists)
 
@@ -101,7 +120,7 @@ class SessionStore(SessionBase):
         data = yield from self._data(no_load=True)
         for _ in range(_KEY_TRIES):
             key = self._get_new_session_key()
-            if (yield from self._commands.insert(key, data)):
+            if (yield from self._sessions.insert(self._address(key), data)):
                 self._session_key = key
                 self.modified = True
                 return
@@ -115,12 +134,12 @@ class SessionStore(SessionBase):
             return
         data = yield from self._data(no_load=must_create)
         if must_create:
-            if not (yield from self._commands.insert(self.session_key, data)):
+            if not (yield from self._sessions.insert(self._address(self.session_key), data)):
                 raise CreateError
             return
         if self.session_key is None:  # loading has just found that there is none
             raise UpdateError
-        stored = yield from self._commands.update(self.session_key, data)
+        stored = yield from self._sessions.update(self._address(self.session_key), data)
         if stored is None:
             raise UpdateError
         self._session_cache = stored
@@ -130,14 +149,14 @@ class SessionStore(SessionBase):
     def _delete(self, session_key: str | None = None) -> Plan[None]:
         key = self.session_key if session_key is None else session_key
         if key is not None and self._validate_session_key(key):
-            yield from self._commands.delete(key)
+            yield from self._sessions.delete(self._address(key))
 
     delete, adelete = pair(_delete)
 
     def _load(self) -> Plan[dict[str, Any]]:
         data = None
         if self.session_key is not None:
-            data = yield from self._commands.load(self.session_key)
+            data = yield from self._sessions.load(self._address(self.session_key))
         if data is None:
             self._session_key = None
             return {}
@@ -157,7 +176,7 @@ class SessionStore(SessionBase):
             return
         for _ in range(_KEY_TRIES):
             key = self._get_new_session_key()
-            if (yield from self._commands.succeed(old, key, data)):
+            if (yield from self._sessions.succeed(self._address(old), self._address(key), data)):
                 self._session_key = key
                 self.modified = True
                 return
@@ -167,8 +186,10 @@ class SessionStore(SessionBase):
 
     @classmethod
     def clear_expired(cls) -> None:
-        """Do nothing: the database deletes what has expired."""
+        """Delete what SESSION_FALLBACK_ENGINE has left behind; the database needs no help."""
+        if conf.fallback_engine is not None:
+            Table(conf.fallback_engine, import_string(settings.SESSION_SERIALIZER)).clear_expired()
 
     @classmethod
     async def aclear_expired(cls) -> None:
-        """Do nothing, as `clear_expired`."""
+        await sync_to_async(cls.clear_expired)()
