@@ -44,10 +44,13 @@ class Script:
         lua: the text without a shebang. It names every key in KEYS.
         rule: ``rule(call, keys, args) -> Reply``: what the script does, in Python, where
             ``call`` is the local store's ``redis.call``.
+        calls: how many commands ran inside, by the EVAL and its reply, since each is billed;
+            None: nobody knows.
     """
 
     lua: str
     rule: Callable[[Callable[..., Reply], Sequence[str], Sequence[bytes]], Reply]
+    calls: Callable[[Command, Reply], int] | None = None
 
     @property
     def locking(self) -> str:

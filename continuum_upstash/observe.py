@@ -68,7 +68,22 @@ class ValueDiscarded:
     reason: str
 
 
-Record: TypeAlias = CommandDetails | StateChange | ValueDiscarded
+@dataclass(frozen=True, slots=True)
+class Coalesced:
+    """Batches of one event-loop tick travelled as one request.
+
+    Attributes:
+        alias: the cache alias, or the client's name.
+        backend: who answered.
+        batches: how many requests that saved.
+    """
+
+    alias: str
+    backend: str
+    batches: int
+
+
+Record: TypeAlias = CommandDetails | StateChange | ValueDiscarded | Coalesced
 
 
 class Observer(Protocol):

@@ -29,6 +29,13 @@ def _incr_rule(call: Callable[..., Reply], keys: Sequence[str], args: Sequence[b
     return call("INCRBY", keys[0], args[0]) if call("EXISTS", keys[0]) else None
 
 
+def _incr_calls(_: Command, reply: Reply) -> int:
+    # EXISTS; INCRBY, which also runs when it fails; GET for a sum beyond Lua's integers.
+    if reply is None:
+        return 1
+    return 3 if isinstance(reply, bytes) else 2
+
+
 # Three billed commands (EVAL and the two inside); the only way that neither creates a missing
 # key nor races another writer. Lua's numbers are doubles: a sum beyond 2^53 is read as text.
 INCR_EXISTING: Final = Script(
@@ -37,6 +44,7 @@ INCR_EXISTING: Final = Script(
     "if sum > -9007199254740992 and sum < 9007199254740992 then return sum end\n"
     "return redis.call('GET', KEYS[1])",
     _incr_rule,
+    _incr_calls,
 )
 
 

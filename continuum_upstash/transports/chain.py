@@ -65,4 +65,4 @@ def _aprimary(config: Config) -> AsyncTransport:
         return transport
     from continuum_upstash.transports.coalesce import Coalescing  # noqa: PLC0415 needs asyncio
 
-    return Coalescing(transport)
+    return Coalescing(transport, config.alias)

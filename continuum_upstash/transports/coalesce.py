@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from continuum_upstash.effects import Batch, Command, Replies
+from continuum_upstash.observe import Coalesced, notify
 from continuum_upstash.errors import NotSerializable
 from continuum_upstash.transports import synctoken
 from continuum_upstash.transports.protocol import AsyncTransport
@@ -38,8 +39,9 @@ class _Waiting:
 class Coalescing:
     """Merges the batches of a tick, up to 128 commands or 512 KB, in front of a transport."""
 
-    def __init__(self, transport: AsyncTransport) -> None:
+    def __init__(self, transport: AsyncTransport, alias: str = "client") -> None:
         self._transport = transport
+        self._alias = alias
         self._waiting: list[_Waiting] = []
         self._under_way: set[asyncio.Task[None]] = set()
         self.name = transport.name
@@ -105,6 +107,7 @@ class Coalescing:
                 tokens.merge(waiting.tokens)
             commands = [command for waiting in group for command in waiting.batch.commands]
             replies = await self._transport.asend(Batch(commands))
+            notify(Coalesced(self._alias, self.name, len(group) - 1))
             for waiting in group:
                 waiting.tokens.merge(tokens)
         return replies
