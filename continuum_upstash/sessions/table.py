@@ -75,7 +75,7 @@ class Table:
         self._serializer = serializer
 
     def find(self, address: Address) -> Row | None:
-        stored = self._rows(address).filter(expire_date__gt=timezone.now()).first()
+        stored = self._rows(address).first()
         return None if stored is None else self._read(stored)
 
     def put(self, row: Row, px: int) -> bool:
@@ -89,17 +89,12 @@ class Table:
             return self._put(row, px)  # somebody else has just created it
 
     def _put(self, row: Row, px: int) -> bool:
-        rows, until = (
-            self._by_key(_key(row.digests[0])),
-            timezone.now() + timedelta(milliseconds=px),
-        )
+        key, until = _key(row.digests[0]), timezone.now() + timedelta(milliseconds=px)
+        rows = self._by_key(key)
         with transaction.atomic(using=self._database):
             if not _lock(rows):
-                rows.create(
-                    session_key=_key(row.digests[0]),
-                    session_data=self._written(row),
-                    expire_date=until,
-                )
+                data = self._written(row)
+                rows.create(session_key=key, session_data=data, expire_date=until)
                 return True
             before = self._read(rows.get())
             if before is not None and row.kind is not Kind.GONE:
@@ -113,28 +108,29 @@ class Table:
     def taken(self, key: str) -> Iterator[Row | None]:
         """Give a row, locked, and remove it when the block ends well.
 
-        Whoever wants it meanwhile waits, and then finds none.
+        Whoever wants it meanwhile waits, and then finds none. One that cannot be read stays:
+        another process may have the secret that it was signed with.
         """
         rows = self._by_key(key)
         with transaction.atomic(using=self._database):
-            stored: Row | None = None
-            if _lock(rows):
-                found = rows.get()
-                stored = self._read(found) if found.expire_date > timezone.now() else None
-            yield stored
-            rows.delete()
+            row = self._read(rows.get()) if _lock(rows) else None
+            yield row
+            if row is not None:
+                rows.delete()
 
     def keys_of(self, address: Address) -> list[str]:
         return list(self._rows(address).values_list("session_key", flat=True))
 
     def some_keys(self, most: int) -> list[str]:
-        return list(self._marked().values_list("session_key", flat=True)[:most])
+        rows = self._marked().filter(expire_date__gt=timezone.now())
+        return list(rows.values_list("session_key", flat=True)[:most])
 
     def clear_expired(self) -> None:
         self._marked().filter(expire_date__lte=timezone.now()).delete()
 
     def _rows(self, address: Address) -> QuerySet[Any]:
-        return self._all().filter(session_key__in=[_key(digest) for digest in address.digests])
+        keys = [_key(digest) for digest in address.digests]
+        return self._all().filter(session_key__in=keys, expire_date__gt=timezone.now())
 
     def _by_key(self, key: str) -> QuerySet[Any]:
         return self._all().filter(session_key=key)
@@ -143,7 +139,7 @@ class Table:
         return self._all().filter(session_key__startswith=_MARK)
 
     def _all(self) -> QuerySet[Any]:
-        return self._model._default_manager.using(self._database)
+        return self._model.objects.using(self._database)
 
     def _written(self, row: Row) -> str:
         document = {"kind": row.kind, "digests": row.digests, "data": row.data}
@@ -151,7 +147,6 @@ class Table:
         return signing.dumps(document, salt=salt, serializer=self._serializer, compress=True)
 
     def _read(self, stored: AbstractBaseSession) -> Row | None:
-        """Return None for what we did not write; it expires."""
         salt = f"{_SALT}:{stored.session_key}"
         try:
             document = signing.loads(stored.session_data, salt=salt, serializer=self._serializer)
