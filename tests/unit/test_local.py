@@ -41,23 +41,32 @@ def hasty_threads():
 
 def test_a_value_is_there_until_the_clock_is_past_its_last_millisecond(call, clock):
     call("SET", "k", b"v", "PX", 1500)
-    clock.now += 1.5
+    clock.ms += 1_500
     assert call("PTTL", "k") == 0
     assert call("GET", "k") == b"v"
-    clock.now += 0.001
+    clock.ms += 1
     assert call("GET", "k") is None
     assert call("PTTL", "k") == -2
 
 
+@pytest.mark.parametrize("atomic", [True, False])
+def test_every_batch_looks_at_the_clock(local, clock, atomic):
+    local.send(Batch((("SET", "k", b"v", "PX", 10), ("PING",)), atomic=atomic))
+    clock.ms += 11
+    assert local.send(Batch((("GET", "k"), ("DBSIZE",)), atomic=atomic)) == [None, 0]
+
+
 def test_a_clock_that_is_set_back_moves_the_ends_as_on_a_server(call, clock):
     call("SET", "k", b"v", "EX", 10)
-    clock.now -= 60
+    clock.ms -= 60_000
     assert call("TTL", "k") == 70
 
 
 def test_ttl_is_rounded_to_the_nearest_second(call, clock):
     call("SET", "k", b"v", "PX", 10_000)
-    clock.now += 0.501
+    clock.ms += 499
+    assert call("TTL", "k") == 10
+    clock.ms += 2
     assert call("TTL", "k") == 9
 
 

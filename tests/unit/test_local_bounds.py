@@ -58,7 +58,7 @@ def test_a_key_that_has_ended_makes_room_before_one_that_lives():
     store = Store(local_max_entries=2)
     store.call("SET", "old", b"")
     store.call("SET", "ended", b"", "PX", 10)
-    store.clock.now += 1
+    store.clock.ms += 1_000
     store.call("SET", "new", b"")
     assert keys_of(store) == {b"old", b"new"}
     assert b"evicted_keys:0\r\n" in store.call("INFO", "stats")
@@ -99,6 +99,23 @@ def test_a_command_that_cannot_fit_changes_nothing(command):
     assert used_bytes(store) == 0
 
 
+@pytest.mark.parametrize(
+    ("small", "large"),
+    [
+        (("SADD", "k", b"m"), ("SADD", "k", bytes(2000))),
+        (("HSET", "k", b"f", b""), ("HSET", "k", b"f", bytes(2000))),
+        (("ZADD", "k", 1, b"m"), ("ZADD", "k", 1, bytes(2000))),
+        (("SET", "k", b""), ("RENAME", "k", "k" * 2000)),
+    ],
+)
+def test_a_key_that_cannot_grow_stays_what_it_was(small, large):
+    store = Store(local_max_bytes=2000)
+    store.call(*small)
+    before = weight(store, b"k")
+    assert isinstance(store.call(*large), CapacityExceeded)
+    assert weight(store, b"k") == before == used_bytes(store)
+
+
 def test_a_collection_that_grows_makes_room_but_stays_itself():
     store = Store(local_max_bytes=ENTRY_BYTES * 3 + MEMBER_BYTES * 3 + 100)
     store.call("SADD", "s", b"1")
@@ -124,12 +141,12 @@ CHANGES = st.one_of(
 )
 
 
-@given(changes=st.lists(CHANGES, max_size=60))
+@given(changes=st.lists(CHANGES, min_size=20, max_size=60))
 def test_what_is_counted_is_what_is_there(changes):
     store = Store(local_max_entries=2)
     for change in changes:
         if change == ("tick",):
-            store.clock.now += 0.002
+            store.clock.ms += 2
         else:
             store.call(*change)
         assert store.call("DBSIZE") <= 2
@@ -159,10 +176,28 @@ def test_keys_that_end_leave_without_being_asked_for():
     store = Store()
     for n in range(1000):
         store.call("SET", f"short:{n}", b"", "PX", 10)
-    store.clock.now += 1
+    store.clock.ms += 1_000
     for n in range(100):
         store.call("SET", f"k{n}", b"")
     assert used_bytes(store) < 200 * (ENTRY_BYTES + 20)
+
+
+def test_a_key_in_its_last_millisecond_survives_a_write():
+    store = Store()
+    store.call("SET", "k", b"", "PX", 10)
+    store.clock.ms += 10
+    store.call("SET", "other", b"")
+    assert keys_of(store) == {b"k", b"other"}
+
+
+@pytest.mark.parametrize("renew", [("PEXPIRE", "k", 5000), ("SET", "k", b""), ("PERSIST", "k")])
+def test_a_key_outlives_the_end_that_it_no_longer_has(renew):
+    store = Store()
+    store.call("SET", "k", b"", "PX", 10)
+    store.call(*renew)
+    store.clock.ms += 1000
+    store.call("SET", "other", b"")
+    assert keys_of(store) == {b"k", b"other"}
 
 
 def test_a_key_that_gets_a_new_end_again_and_again_takes_no_more_memory():

@@ -134,7 +134,7 @@ class Keyspace:
         self._place(key, value, end, self.require(key, len(value)))
 
     def grow(self, key: bytes, value: Sized, growth: int) -> None:
-        """Make room for what a collection is about to take in, storing it if it is new.
+        """Make room for what a collection just read is to take in; store it if it is new.
 
         Raises:
             CapacityExceeded: it can never fit; nothing has changed.
@@ -145,7 +145,6 @@ class Keyspace:
             return
         self._check(entry.size + growth)
         self._account(entry, growth)
-        self._entries.move_to_end(key)
         self._make_room()
 
     def shrink(self, key: bytes, value: Sized, loss: int) -> None:

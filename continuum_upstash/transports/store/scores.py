@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Final
+from typing import Final, NamedTuple
 
 from continuum_upstash.errors import ReplyError
 
@@ -13,29 +13,42 @@ _NUMBER: Final = re.compile(
 )
 
 
-def score(text: bytes, message: str = "ERR value is not a valid float") -> float:
-    """Return the number.
+class Bound(NamedTuple):
+    """An end of a range of scores, which may itself be outside."""
+
+    score: float
+    excluded: bool
+
+
+def score(text: bytes) -> float:
+    """Return the score.
 
     Raises:
-        ReplyError: with this message: no number, or one beyond what a double holds.
+        ReplyError: no number, or one beyond what a double holds.
     """
-    if not _NUMBER.fullmatch(text):
-        raise ReplyError(message)
-    number = float(text)
-    digits = text.lower().split(b"e")[0].strip(b"+-0.")
-    if b"inf" not in text.lower() and (math.isinf(number) or (number == 0 and digits)):
-        raise ReplyError(message)
+    number = _number(text, "ERR value is not a valid float")
+    lowered = text.lower()
+    too_large = math.isinf(number) and b"inf" not in lowered
+    too_small = number == 0 and lowered.split(b"e")[0].strip(b"+-0.") != b""
+    if too_large or too_small:
+        raise ReplyError("ERR value is not a valid float")
     return number
 
 
-def bound(text: bytes, *, lower: bool) -> float:
-    """Return the first (or last) score within a bound such as ``5``, ``(5`` or ``-inf``.
+def bound(text: bytes) -> Bound:
+    """Return the end that is given as ``5``, ``(5``, ``-inf``; as on a server, nothing is 0.
 
-    To a server, no number at all is 0 here.
+    Raises:
+        ReplyError: no number.
     """
     excluded = text.startswith(b"(")
-    number = score(text[excluded:] or b"0", "ERR min or max is not a float")
-    return math.nextafter(number, math.inf if lower else -math.inf) if excluded else number
+    return Bound(_number(text[excluded:] or b"0", "ERR min or max is not a float"), excluded)
+
+
+def _number(text: bytes, otherwise: str) -> float:
+    if not _NUMBER.fullmatch(text):
+        raise ReplyError(otherwise)
+    return float(text)
 
 
 def score_text(number: float) -> bytes:

@@ -6,6 +6,8 @@ from bisect import bisect_left, bisect_right, insort
 from operator import itemgetter
 from typing import TypeAlias
 
+from continuum_upstash.transports.store.scores import Bound
+
 Ranked: TypeAlias = list[tuple[float, bytes]]
 
 _score = itemgetter(0)
@@ -39,8 +41,8 @@ class SortedSet:
     def ranked(self, start: int, stop: int) -> Ranked:
         return self._order[start:stop]
 
-    def between(self, low: float, high: float) -> Ranked:
-        """Return what lies between two scores, both included."""
-        start = bisect_left(self._order, low, key=_score)
-        stop = bisect_right(self._order, high, key=_score)
-        return self._order[start:stop]
+    def between(self, low: Bound, high: Bound) -> Ranked:
+        first = bisect_right if low.excluded else bisect_left
+        last = bisect_left if high.excluded else bisect_right
+        start = first(self._order, low.score, key=_score)
+        return self._order[start : last(self._order, high.score, key=_score)]

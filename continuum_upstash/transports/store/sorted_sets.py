@@ -60,8 +60,8 @@ def zrem(space: Keyspace, key: bytes, member: bytes, *members: bytes) -> Reply:
 
 
 def zremrangebyscore(space: Keyspace, key: bytes, low: bytes, high: bytes) -> Reply:
-    bounds = bound(low, lower=True), bound(high, lower=False)
-    return _remove(space, key, {member for _, member in _stored(space, key).between(*bounds)})
+    ends = bound(low), bound(high)
+    return _remove(space, key, {member for _, member in _stored(space, key).between(*ends)})
 
 
 def _remove(space: Keyspace, key: bytes, members: set[bytes]) -> int:
@@ -121,8 +121,8 @@ def zrangebyscore(space: Keyspace, key: bytes, low: bytes, high: bytes, *words: 
 
 
 def _by_score(space: Keyspace, key: bytes, low: bytes, high: bytes, wanted: _Range) -> Reply:
-    bounds = bound(low, lower=True), bound(high, lower=False)
-    return wanted.reply(_stored(space, key).between(*bounds))
+    ends = bound(low), bound(high)
+    return wanted.reply(_stored(space, key).between(*ends))
 
 
 def _by_rank(stored: SortedSet, first: int, last: int, *, backwards: bool) -> Ranked:
