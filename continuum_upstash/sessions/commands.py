@@ -42,6 +42,10 @@ def _succeed_rule(call: Callable[..., Reply], keys: Sequence[str], args: Sequenc
     return 1
 
 
+def _succeed_calls(command: Command, reply: Reply) -> int:
+    return int(command[-1] == 1) + (2 if reply == 1 else reply == _TAKEN)
+
+
 # Three billed commands, four for somebody who is signed in. A pipeline would be two, but where
 # the database is full it would delete the old session and fail to store the new one.
 SUCCEED: Final = Script(
@@ -50,6 +54,7 @@ SUCCEED: Final = Script(
     "redis.call('DEL', unpack(KEYS, 2))\n"
     "return 1",
     _succeed_rule,
+    _succeed_calls,
 )
 
 

@@ -23,10 +23,15 @@ def _replace_rule(call: Callable[..., Reply], keys: Sequence[str], args: Sequenc
     return call("SET", keys[0], args[1], "PX", args[2])
 
 
+def _replace_calls(_: Command, reply: Reply) -> int:
+    return 1 if reply is None else 2
+
+
 REPLACE: Final = Script(
     "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return false end\n"
     "return redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])",
     _replace_rule,
+    _replace_calls,
 )
 
 

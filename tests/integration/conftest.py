@@ -8,6 +8,16 @@ import pytest
 
 from tests.integration.rest_clients import AsyncClient, Client, SyncClient
 from tests.integration.scripted_server import Server
+from tests.integration.session_site import (  # noqa: F401 fixtures of test_session_*.py
+    ada,
+    bob,
+    configure,
+    in_colour,
+    remote,
+    session,
+    site,
+    visitor,
+)
 from tests.integration.tcp_clients import proxy, tcp  # noqa: F401 fixtures of test_tcp_*.py
 from tests.integration.valkey_server import valkey, valkey_process  # noqa: F401 as above
 
