@@ -20,11 +20,12 @@ transport.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import inspect
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from dataclasses import dataclass
-from functools import update_wrapper
+from functools import lru_cache, update_wrapper
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeAlias, TypeVar, cast
 
 from continuum_upstash.errors import ReplyError
@@ -60,9 +61,32 @@ class Script:
         """
         return "#!lua flags=allow-key-locking\n" + self.lua
 
+    def text(self, *, locking: bool) -> str:
+        """Return what EVAL sends, to Upstash if `locking`."""
+        return self.locking if locking else self.lua
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptHash:
+    """EVALSHA's argument: what a server that ran the script before knows it by.
+
+    Any server may have forgotten it (NOSCRIPT), so a plan that sends one is ready to EVAL.
+    """
+
+    script: Script
+
+    def text(self, *, locking: bool) -> str:
+        """Return what EVALSHA sends, to Upstash if `locking`."""
+        return _sha1(self.script.text(locking=locking))
+
+
+@lru_cache(maxsize=64)
+def _sha1(text: str) -> str:
+    return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+
 
 # Text is a key, an option or a number; bytes are a stored value, and only they may be binary.
-Argument: TypeAlias = str | int | bytes | Script
+Argument: TypeAlias = str | int | bytes | Script | ScriptHash
 Command: TypeAlias = tuple[Argument, ...]
 
 
@@ -75,11 +99,18 @@ class Batch:
         atomic: run as one transaction (MULTI/EXEC), or as nothing at all.
         shared: the answer is only right when every process gets it from one store, as for a
             lock: no process-local copy may stand in for the database.
+        deadline_s: seconds that the answer is worth waiting for, the connection included, where
+            that is less than the transport's own time-outs.
     """
 
     commands: Sequence[Command]
     atomic: bool = False
     shared: bool = False
+    deadline_s: float | None = None
+
+    def within(self, seconds: float) -> float:
+        """Return how long the batch may take where the transport allows `seconds`."""
+        return seconds if self.deadline_s is None else min(seconds, self.deadline_s)
 
 
 @dataclass(frozen=True, slots=True)

@@ -253,7 +253,7 @@ class Sockets:
 
     def exchange(self, request: Request, sync_token: bytes | None, batch: Batch) -> Answer:
         data = self._endpoint.render(request, sync_token)
-        seconds = self._config.read_timeout
+        seconds = batch.within(self._config.read_timeout)
         deadline = monotonic() + seconds
         try:
             connection = self._pool.take(deadline)
@@ -270,9 +270,14 @@ class Sockets:
                         raise
                     connection.close()
             started = monotonic()
-            connection = connect(self._endpoint, self._config.ca_file, self._config.connect_timeout)
-            return connection.exchange(data, deadline + monotonic() - started)
+            patience = batch.within(self._config.connect_timeout)
+            connection = connect(self._endpoint, self._config.ca_file, patience)
+            if batch.deadline_s is None:  # else it covers the connection, too
+                deadline += monotonic() - started
+            return connection.exchange(data, deadline)
         except TimeoutError:
+            if batch.deadline_s is not None:
+                raise failures.overdue(self._endpoint.label, seconds) from None
             raise failures.too_late(self._endpoint.label, seconds) from None
         finally:
             self._pool.give(connection)

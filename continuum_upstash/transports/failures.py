@@ -35,6 +35,10 @@ def too_late(label: str, seconds: float) -> DeadlineExceeded:
     )
 
 
+def overdue(label: str, seconds: float) -> DeadlineExceeded:
+    return DeadlineExceeded(f"{label}: no reply within the {seconds:g} s that this one could wait.")
+
+
 def all_busy(label: str, size: int, seconds: float) -> DeadlineExceeded:
     return DeadlineExceeded(
         f"{label}: all {size} connections were busy for {seconds:g} s. Raise POOL_SIZE."

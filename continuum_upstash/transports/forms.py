@@ -19,7 +19,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 from urllib.parse import quote
 
 from continuum_upstash.codec import armour
-from continuum_upstash.effects import Argument, Batch, Command, Reply, Script
+from continuum_upstash.effects import Argument, Batch, Command, Reply, Script, ScriptHash
 from continuum_upstash.errors import NotSerializable, ReplyError
 
 Form: TypeAlias = Literal["command", "value", "batch"]
@@ -94,9 +94,9 @@ def _word(argument: Argument) -> str:
     return encode_basestring(_text(argument))
 
 
-def _text(argument: str | int | Script) -> str:
-    if isinstance(argument, Script):
-        return argument.locking
+def _text(argument: str | int | Script | ScriptHash) -> str:
+    if isinstance(argument, (Script, ScriptHash)):
+        return argument.text(locking=True)
     return argument if isinstance(argument, str) else str(int(argument))
 
 

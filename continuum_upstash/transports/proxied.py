@@ -32,12 +32,14 @@ class Proxied:
         self._client = httpx.Client(**_settings(config, endpoint))
 
     def exchange(self, request: Request, sync_token: bytes | None, batch: Batch) -> Answer:
-        del batch  # httpx checks a kept connection itself; what fails after that is not sent again
-        deadline = monotonic() + self._config.connect_timeout + self._config.read_timeout
+        # httpx checks a kept connection itself; what fails after that is not sent again.
+        seconds = batch.within(self._config.connect_timeout + self._config.read_timeout)
+        deadline = monotonic() + seconds
+        timeout = httpx.USE_CLIENT_DEFAULT if batch.deadline_s is None else batch.deadline_s
         with (
             _our_errors(self._config),
             self._client.stream(
-                "POST", **_request(self._endpoint, request, sync_token)
+                "POST", **_request(self._endpoint, request, sync_token), timeout=timeout
             ) as response,
         ):
             parts = _Parts(self._config.label)

@@ -18,9 +18,9 @@ from redis.exceptions import RedisError
 
 from continuum_upstash.config import Config
 from continuum_upstash.effects import Batch, Replies
-from continuum_upstash.errors import ConnectionFailed, Unavailable
+from continuum_upstash.errors import ConnectionFailed, DeadlineExceeded, Unavailable
 from continuum_upstash.transports import resp
-from continuum_upstash.transports.failures import all_busy
+from continuum_upstash.transports.failures import all_busy, overdue
 from continuum_upstash.transports.idempotent import safe_to_repeat
 from continuum_upstash.transports.redis_errors import not_connected
 from continuum_upstash.transports.redis_link import Link
@@ -61,16 +61,21 @@ class Redis:
 
     def send(self, batch: Batch) -> Replies:
         message = resp.pack(batch, locking=self._locking)
-        deadline = monotonic() + self._timeout
+        timeout = batch.within(self._timeout)
+        deadline = monotonic() + timeout
         if self._pid != os.getpid():
             self._begin()  # the idle connections are the parent's
         slots = self._slots
         try:
-            slots.get(timeout=self._timeout)
+            slots.get(timeout=timeout)
         except Empty:
-            raise all_busy(self._label, self._pool.max_connections, self._timeout) from None
+            raise all_busy(self._label, self._pool.max_connections, timeout) from None
         try:
             replies = self._converse(batch, message, deadline)
+        except DeadlineExceeded as error:
+            if batch.deadline_s is None:
+                raise
+            raise overdue(self._label, timeout) from error
         finally:
             slots.put(None)
         return resp.settle(replies, batch, self._label)

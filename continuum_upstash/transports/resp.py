@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 
 import hiredis
 
-from continuum_upstash.effects import Argument, Batch, Command, Replies, Script
+from continuum_upstash.effects import Argument, Batch, Command, Replies, Script, ScriptHash
 from continuum_upstash.errors import (
     AuthenticationFailed,
     ConnectionFailed,
@@ -69,8 +69,8 @@ def _pack(command: Command, locking: bool) -> bytes:
 
 
 def _plain(argument: Argument, locking: bool) -> str | int | bytes:
-    if isinstance(argument, Script):
-        return argument.locking if locking else argument.lua
+    if isinstance(argument, (Script, ScriptHash)):
+        return argument.text(locking=locking)
     return int(argument) if isinstance(argument, int) else argument
 
 

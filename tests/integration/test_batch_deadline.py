@@ -1,0 +1,45 @@
+"""A batch that is not worth waiting for as long as the transport would."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from continuum_upstash.effects import Batch
+from continuum_upstash.errors import DeadlineExceeded
+
+
+def send(cache, colour, runner, batch):
+    if colour == "sync":
+        return cache.database.send(batch)
+    return runner.run(cache.database.asend(batch))
+
+
+@pytest.mark.parametrize("coalesce", [True, False])
+@pytest.mark.parametrize("transport", ["rest", "tcp"])
+def test_a_batch_ends_at_its_own_deadline(
+    transport, coalesce, colour, make_cache, emulator, runner
+):
+    options = {"READ_TIMEOUT": 10.0, "COALESCE": coalesce}
+    cache = make_cache(transport, OPTIONS=options)
+    send(cache, colour, runner, Batch([("PING",)]))
+    batch = Batch([("GET", "k")], shared=True, deadline_s=0.1)
+    with emulator.fault("hang", side="both"), pytest.raises(DeadlineExceeded, match=r"0\.1 s"):
+        send(cache, colour, runner, batch)
+
+
+def test_who_shares_a_request_with_an_impatient_one_waits_as_long_as_ever(
+    make_cache, emulator, runner
+):
+    cache = make_cache("rest", OPTIONS={"READ_TIMEOUT": 10.0})
+    cache.set("k", 5)
+
+    async def both():
+        impatient = cache.database.asend(Batch([("PING",)], shared=True, deadline_s=0.1))
+        return await asyncio.gather(impatient, cache.aget("k"), return_exceptions=True)
+
+    with emulator.fault("latency", seconds=0.5):
+        gave_up, patient = runner.run(both())
+    assert isinstance(gave_up, DeadlineExceeded)
+    assert patient == 5
