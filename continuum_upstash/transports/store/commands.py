@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from math import inf
 from typing import Any, Final
 
-from continuum_upstash.effects import Argument, Command, Reply, Script
+from continuum_upstash.effects import Argument, Command, Reply, Script, ScriptHash
 from continuum_upstash.errors import NotSerializable, ReplyError
 from continuum_upstash.transports.store import (
     expiry,
@@ -64,6 +64,8 @@ def _encoded(argument: object) -> bytes | Script:
         return b"%d" % argument
     if isinstance(argument, (bytes, Script)):
         return argument
+    if isinstance(argument, ScriptHash):
+        return argument.script  # its rule is at hand: nothing here can have forgotten it
     kind = type(argument).__name__
     raise TypeError(f"A command's arguments are str, bytes and int, not {kind}")
 
@@ -109,6 +111,7 @@ COMMANDS: Final[Mapping[str, Function]] = {
     "DELEX": strings.delex,
     "ECHO": server.echo,
     "EVAL": evaluate,
+    "EVALSHA": evaluate,
     "EXISTS": keys.exists,
     "EXPIRE": expiry.setter("expire", b"EX"),
     "EXPIREAT": expiry.setter("expireat", b"EXAT"),
