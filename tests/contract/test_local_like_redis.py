@@ -92,7 +92,7 @@ def comparable(command: Command, reply: Reply) -> object:
 
 
 # Compared in tests of their own, or not a server's to know.
-APART = {"EVAL", "INFO", "SCAN", "TIME"}
+APART = {"EVAL", "EVALSHA", "INFO", "SCAN", "TIME"}
 
 FAMILIES = {
     "strings": commands_of(STRINGS, "PEXPIRETIME", "PERSIST", "SADD"),
@@ -106,7 +106,7 @@ FAMILIES = {
 
 
 def test_every_command_of_the_local_store_is_compared():
-    assert ALL.keys() | APART == COMMANDS.keys()
+    assert COMMANDS.keys() - APART == ALL.keys()
 
 
 @pytest.mark.parametrize("family", FAMILIES)
