@@ -1,4 +1,4 @@
-"""The app, for INSTALLED_APPS: it turns changes into signals. A cache works without it."""
+"""The app, for INSTALLED_APPS: signals, statistics and checks. A cache works without it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from django.apps import AppConfig
 
 from continuum_upstash.observe import subscribe
 from continuum_upstash.signals import send_signals
+from continuum_upstash.stats import counters, shared
 
 
 class ContinuumUpstashConfig(AppConfig):
@@ -14,3 +15,5 @@ class ContinuumUpstashConfig(AppConfig):
 
     def ready(self) -> None:
         subscribe(send_signals)
+        counters.start()
+        shared.start()

@@ -1,11 +1,12 @@
 """Which transports a mode needs, and in which order they wrap each other.
 
     Failover( Metered( REST or TCP ), Metered( Local ) )                    sync
-    AsyncFailover( AsyncMetered( Coalescing( REST or TCP ) ), … )           async
+    AsyncFailover( AsyncMetered( Impatient( Coalescing( REST or TCP ) ) ), … )      async
     Metered( Local )                                                        mode local
 
 Metering stands inside of the failover, so that each record names who really answered, and a call
-that failed over is two records: the attempt and the answer.
+that failed over is two records: the attempt and the answer. What rides along stands inside of
+the metering: a record holds what the caller asked for.
 
 The modules of a mode are imported when it is first used: a REST client needs neither redis-py
 nor hiredis' packer, a TCP client no HTTP.
@@ -17,9 +18,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
 from continuum_upstash.config import Config
+from continuum_upstash.transports.deadline import Impatient
 from continuum_upstash.transports.failover import AsyncFailover, Failover, Standby
 from continuum_upstash.transports.metered import AsyncMetered, Metered
 from continuum_upstash.transports.protocol import AsyncTransport, Transport
+from continuum_upstash.transports.riding import AsyncRiding, Riding
 
 if TYPE_CHECKING:  # redis-py takes 50 ms to import: only the TCP mode pays for it
     from redis import ConnectionPool
@@ -31,7 +34,8 @@ def chain(config: Config, standby: Standby, pool_factory: PoolFactory | None) ->
     """Return the sync transport of a configuration."""
     if config.mode == "local":
         return Metered(standby.local, config.alias)
-    return Failover(Metered(_primary(config, pool_factory), config.alias), standby)
+    primary = Riding(_primary(config, pool_factory), config.alias)
+    return Failover(Metered(primary, config.alias), standby)
 
 
 def _primary(config: Config, pool_factory: PoolFactory | None) -> Transport:
@@ -48,7 +52,8 @@ def achain(config: Config, standby: Standby) -> AsyncTransport:
     """Return the async transport of a configuration for the running loop."""
     if config.mode == "local":
         return AsyncMetered(standby.local, config.alias)
-    return AsyncFailover(AsyncMetered(_aprimary(config), config.alias), standby)
+    primary = Impatient(_aprimary(config), config.label)
+    return AsyncFailover(AsyncMetered(primary, config.alias), standby)
 
 
 def _aprimary(config: Config) -> AsyncTransport:

@@ -1,0 +1,49 @@
+"""Reads the shared statistics: plans, one round trip each; every hash is one billed command."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from continuum_upstash.effects import Batch, Plan, Replies
+from continuum_upstash.errors import ReplyError
+from continuum_upstash.stats.records import Point, day_name, hour_name, points
+from continuum_upstash.stats.tally import Tally
+
+_MINUTE: Final = timedelta(minutes=1)
+_HOUR: Final = timedelta(hours=1)
+_DAY: Final = timedelta(days=1)
+
+
+def minutes(alias: str, begin: datetime, end: datetime) -> Plan[list[Point]]:
+    """Return the minutes from `begin` up to now's, of which the last day is kept."""
+    first = begin.replace(minute=0, second=0, microsecond=0)
+    hours = [first + i * _HOUR for i in range(int((end - first) / _HOUR) + 1)]
+    found = yield from _read([(hour_name(alias, hour), hour) for hour in hours], _MINUTE)
+    return [point for point in found if point.at >= begin - _MINUTE]
+
+
+def hours(alias: str, begin: datetime, end: datetime) -> Plan[list[Point]]:
+    """Return the hours from `begin` up to now's, of which two months are kept."""
+    first = begin.replace(hour=0, minute=0, second=0, microsecond=0)
+    days = [first + i * _DAY for i in range(int((end - first) / _DAY) + 1)]
+    found = yield from _read([(day_name(alias, day), day) for day in days], _HOUR)
+    return [point for point in found if point.at >= begin - _HOUR]
+
+
+def summed(found: list[Point]) -> Tally:
+    tally = Tally()
+    for point in found:
+        tally += point.tally
+    return tally
+
+
+def _read(hashes: list[tuple[str, datetime]], unit: timedelta) -> Plan[list[Point]]:
+    replies: Replies = yield Batch([("HGETALL", name) for name, _ in hashes], shared=True)
+    found: list[Point] = []
+    for (_, begin), reply in zip(hashes, replies, strict=True):
+        if isinstance(reply, ReplyError):
+            raise reply
+        fields: Any = reply
+        found += points(fields, begin, unit)
+    return found

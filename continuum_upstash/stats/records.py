@@ -1,0 +1,66 @@
+"""The shared statistics as they stand in the database.
+
+One hash for each hour, with a field for each minute and process; one for each day, with a field
+for each hour and process. A field holds that process' sums as JSON. It is written as a whole and
+not counted up, so that one command carries all sums and a repeated write changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from continuum_upstash.stats.tally import Tally
+
+MINUTES_KEPT: Final = 26 * 3600  # seconds
+HOURS_KEPT: Final = 63 * 24 * 3600  # two months, so that the last one can be compared
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """What all processes together did in a minute, or in an hour.
+
+    Attributes:
+        at: its begin, UTC.
+    """
+
+    at: datetime
+    tally: Tally
+
+
+def hour_name(alias: str, at: datetime) -> str:
+    """Return the key of the hash of an hour's minutes."""
+    return f"continuum:stats:{alias}:{at:%Y%m%d%H}"
+
+
+def day_name(alias: str, at: datetime) -> str:
+    """Return the key of the hash of a day's hours."""
+    return f"continuum:stats:{alias}:{at:%Y%m%d}"
+
+
+def dump(tally: Tally) -> bytes:
+    filled = {name: value for name, value in tally.as_dict().items() if value}
+    return json.dumps(filled, separators=(",", ":")).encode()
+
+
+def points(fields: Sequence[Any], begin: datetime, unit: timedelta) -> list[Point]:
+    """Return the sums over processes of a hash's fields, in order of time.
+
+    Args:
+        fields: HGETALL's reply.
+        begin: of the hour or day that the hash is of.
+        unit: what a field's number counts: minutes or hours.
+    """
+    sums: dict[int, Tally] = {}
+    for field, value in zip(fields[::2], fields[1::2], strict=True):
+        number = int(bytes(field).partition(b":")[0])
+        tally = sums.setdefault(number, Tally())
+        tally += Tally.from_dict(json.loads(value))
+    return [Point(begin + number * unit, sums[number]) for number in sorted(sums)]
+
+
+def utc(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

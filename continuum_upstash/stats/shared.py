@@ -1,0 +1,165 @@
+"""Sums of all processes, in the database itself: each process' part rides in its own batches.
+
+A process writes at most every INTERVAL seconds, and only when the commands since pay for it: the
+statistics never cost more than SHARE of the bill. What a process counted since its last write is
+lost when it dies.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from time import monotonic, time
+from typing import Final
+
+from django.conf import settings
+from django.core.cache import caches
+
+from continuum_upstash.effects import Command, Replies
+from continuum_upstash.errors import ReplyError
+from continuum_upstash.stats.conf import setting
+from continuum_upstash.stats.counters import Counters, counters
+from continuum_upstash.stats.records import (
+    HOURS_KEPT,
+    MINUTES_KEPT,
+    day_name,
+    dump,
+    hour_name,
+    utc,
+)
+from continuum_upstash.stats.tally import Tally, total
+from continuum_upstash.transports import riding
+
+HITS: Final = "stats:cache_hits"
+MISSES: Final = "stats:cache_misses"
+_REFUSED_SECONDS: Final = 600.0  # a read-only token, or a full database: try again much later
+
+
+@dataclass(slots=True)
+class _Span:
+    """What this process did in one minute, or one hour."""
+
+    key: str = ""
+    field: str = ""
+    tally: Tally | None = None
+
+    def grown(self, key: str, field: str, by: Tally) -> _Span:
+        tally = Tally()
+        if self.tally is not None and (key, field) == (self.key, self.field):
+            tally += self.tally
+        tally += by
+        return _Span(key, field, tally)
+
+    def dumped(self) -> bytes:
+        return dump(self.tally or Tally())
+
+
+@dataclass(slots=True)
+class _Written:
+    """How far an alias' sums have been written."""
+
+    due: float = 0.0
+    upto: Tally = field(default_factory=Tally)
+    minute: _Span = field(default_factory=_Span)
+    hour: _Span = field(default_factory=_Span)
+
+
+@dataclass(frozen=True, slots=True)
+class _Load:
+    """A write on its way; what it changes here counts once it has arrived."""
+
+    commands: Sequence[Command]
+    settle: Callable[[Replies], None]
+
+    def delivered(self, replies: Replies) -> None:
+        self.settle(replies)
+
+
+class Shared:
+    """Offers this process' sums to batches that are sent anyway; a `riding.Rider`."""
+
+    def __init__(
+        self,
+        source: Counters,
+        clock: Callable[[], float] = monotonic,
+        wall: Callable[[], float] = time,
+    ) -> None:
+        self._counters, self._clock, self._wall = source, clock, wall
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew under another name, as a forked child must."""
+        self._process = secrets.token_hex(4)
+        self._lock = threading.RLock()
+        self._aliases: dict[str, _Written] = {}
+
+    def offer(self, alias: str, backend: str) -> _Load | None:
+        now = self._clock()
+        written = self._aliases.get(alias)
+        if written is not None and now < written.due:
+            return None
+        with self._lock:
+            written = self._aliases.setdefault(alias, _Written())
+            if now < written.due:
+                return None
+            written.due = now + setting("INTERVAL")
+        sums = total(self._counters.read(alias))
+        since = sums - written.upto
+        load = self._load(alias, backend, written, sums)
+        return load if since.billed * setting("SHARE") >= len(load.commands) else None
+
+    def _load(self, alias: str, backend: str, written: _Written, sums: Tally) -> _Load:
+        at, since = utc(self._wall()), sums - written.upto
+        minute, hour = self._spans(alias, at, written, since)
+        commands: list[Command] = [
+            ("HSET", minute.key, minute.field, minute.dumped()),
+            ("HSET", hour.key, hour.field, hour.dumped()),
+        ]
+        if minute.key != written.minute.key:
+            commands.append(("EXPIRE", minute.key, MINUTES_KEPT))
+        if hour.key != written.hour.key:
+            commands.append(("EXPIRE", hour.key, HOURS_KEPT))
+        for name, count in ((HITS, since.hits), (MISSES, since.misses)):
+            if count:
+                commands.append(("INCRBY", full_name(alias, name), count))
+
+        def settle(replies: Replies) -> None:
+            if any(isinstance(reply, ReplyError) for reply in replies):
+                written.due = self._clock() + _REFUSED_SECONDS
+                return
+            written.upto, written.minute, written.hour = sums, minute, hour
+            self._counters.charge(alias, backend, len(commands))
+
+        return _Load(commands, settle)
+
+    def _spans(
+        self, alias: str, at: datetime, written: _Written, since: Tally
+    ) -> tuple[_Span, _Span]:
+        minute = written.minute.grown(hour_name(alias, at), f"{at:%M}:{self._process}", since)
+        hour = written.hour.grown(day_name(alias, at), f"{at:%H}:{self._process}", since)
+        return minute, hour
+
+
+def full_name(alias: str, key: str) -> str:
+    """Return the database's name of an alias' key; a plain client's keys are full names."""
+    return caches[alias].make_key(key) if alias in settings.CACHES else key
+
+
+shared = Shared(counters)
+
+
+def start() -> None:
+    """Share from now on, unless CONTINUUM_STATS says not to."""
+    riding.seat(shared if setting("SHARED") else None)
+
+
+def stop() -> None:
+    riding.seat(None)
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=shared.forget)

@@ -1,0 +1,95 @@
+"""Lets somebody's commands ride in batches that are sent anyway: no round trip of their own.
+
+Statistics are shared this way. A batch that carries a load is answered as if it did not: the
+load's replies are taken off, and what it does to the batch's safety is undone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NoReturn, Protocol
+
+from continuum_upstash.effects import AsyncDriver, Batch, Command, Driver, Plan, Replies, arun, run
+from continuum_upstash.errors import ConnectionFailed
+from continuum_upstash.transports.idempotent import safe_to_repeat
+from continuum_upstash.transports.protocol import AsyncTransport, Transport
+
+
+class Load(Protocol):
+    """Commands that wait for a ride."""
+
+    @property
+    def commands(self) -> Sequence[Command]: ...
+
+    def delivered(self, replies: Replies) -> None:
+        """Take the replies; never called when nobody knows what became of the load."""
+
+
+class Rider(Protocol):
+    def offer(self, alias: str, backend: str) -> Load | None:
+        """Return what is to ride in the next batch, quickly: it is asked for each one."""
+
+
+_rider: Rider | None = None
+
+
+def seat(rider: Rider | None) -> None:
+    """Let this one ride from now on; None: nobody."""
+    global _rider  # noqa: PLW0603 one per process, as the observers
+    _rider = rider
+
+
+class Riding:
+    """A sync transport whose batches may carry a load."""
+
+    def __init__(self, transport: Transport, alias: str) -> None:
+        self._transport = transport
+        self._alias = alias
+        self._driver = Driver(transport.send, _only_batches, _only_batches)
+        self.name: Final = transport.name
+
+    def send(self, batch: Batch) -> Replies:
+        load = None if _rider is None else _rider.offer(self._alias, self.name)
+        if load is None or batch.atomic:
+            return self._transport.send(batch)
+        return run(_carry(batch, load), self._driver)
+
+    def close(self) -> None:
+        self._transport.close()
+
+
+class AsyncRiding:
+    """The async twin."""
+
+    def __init__(self, transport: AsyncTransport, alias: str) -> None:
+        self._transport = transport
+        self._alias = alias
+        self._driver = AsyncDriver(transport.asend, _only_batches, _only_batches)
+        self.name: Final = transport.name
+
+    async def asend(self, batch: Batch) -> Replies:
+        load = None if _rider is None else _rider.offer(self._alias, self.name)
+        if load is None or batch.atomic:
+            return await self._transport.asend(batch)
+        return await arun(_carry(batch, load), self._driver)
+
+    async def aclose(self) -> None:
+        await self._transport.aclose()
+
+
+def _carry(batch: Batch, load: Load) -> Plan[Replies]:
+    own = len(batch.commands)
+    try:
+        replies: Replies = yield Batch((*batch.commands, *load.commands), shared=batch.shared)
+    except ConnectionFailed:
+        # Without its load the transport would have sent it again by itself, on a new connection.
+        if not safe_to_repeat(batch):
+            raise
+        replies = yield batch
+        return replies
+    load.delivered(replies[own:])
+    return replies[:own]
+
+
+def _only_batches(*_: object) -> NoReturn:
+    raise NotImplementedError("a load rides in batches and in nothing else")

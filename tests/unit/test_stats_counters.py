@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import pytest
+
+from continuum_upstash.effects import Script
+from continuum_upstash.errors import ConnectionFailed, from_reply
+from continuum_upstash.locks import RELEASE
+from continuum_upstash.observe import Coalesced, CommandDetails
+from continuum_upstash.operations import INCR_EXISTING
+from continuum_upstash.stats.counters import Counters
+from continuum_upstash.stats.latency import BOUNDS, BUCKETS, quantile
+from continuum_upstash.stats.tally import Tally, total
+
+
+def details(*commands_and_replies, backend="upstash-rest", seconds=0.002, error=None):
+    commands = [command for command, _ in commands_and_replies]
+    replies = [] if error else [reply for _, reply in commands_and_replies]
+    return CommandDetails("default", backend, commands, replies, seconds, error)
+
+
+def counted(*records):
+    counters = Counters()
+    for record in records:
+        counters(record)
+    return total(counters.read("default"))
+
+
+@pytest.mark.parametrize(
+    ("command", "reply", "expected"),
+    [
+        (("GET", "k"), b"12345", {"hits": 1, "bytes_out": 1, "bytes_in": 5}),
+        (("get", "k"), b"12345", {"hits": 1, "bytes_out": 1, "bytes_in": 5}),
+        (("GET", "k"), None, {"misses": 1, "bytes_out": 1}),
+        (("GETEX", "k", "PX", 5), b"1", {"hits": 1, "bytes_out": 3, "bytes_in": 1}),
+        (("MGET", "a", "b", "c"), [b"1", None, b"22"], {"hits": 2, "misses": 1, "bytes_in": 3}),
+        (("SET", "k", b"value"), b"OK", {"sets": 1, "bytes_out": 6}),
+        (("SET", "k", b"value", "NX"), None, {"sets": 0, "bytes_out": 8}),
+        (("MSET", "a", b"1", "b", b"2"), b"OK", {"sets": 2, "bytes_out": 4}),
+        (("DEL", "k"), 1, {"hits": 0, "sets": 0}),
+    ],
+)
+def test_a_command_is_counted_for_what_came_of_it(command, reply, expected):
+    tally = counted(details((command, reply)))
+    assert {name: getattr(tally, name) for name in expected} == expected
+    assert tally.commands == {str(command[0]).upper(): 1}
+
+
+FOREIGN = Script("return redis.call('GET', KEYS[1]) or redis.pcall('INCR', KEYS[1])", None)
+
+
+@pytest.mark.parametrize(
+    ("command", "reply", "billed"),
+    [
+        (("GET", "k"), b"1", 1),
+        (("PING",), b"PONG", 0),
+        (("INFO",), b"", 0),
+        (("MGET", "a", "b"), [None, None], 1),
+        (("EVAL", INCR_EXISTING, 1, "k", 1), None, 2),
+        (("EVAL", INCR_EXISTING, 1, "k", 1), 7, 3),
+        (("EVAL", INCR_EXISTING, 1, "k", 1), b"9007199254740993", 4),
+        (("EVAL", INCR_EXISTING, 1, "k", 1), from_reply("ERR value is not an integer"), 3),
+        (("EVAL", RELEASE, 1, "k", "token"), 0, 2),
+        (("EVAL", RELEASE, 1, "k", "token"), 1, 3),
+        (("EVAL", FOREIGN, 1, "k"), 1, 3),
+        (("EVAL", "return redis.call('GET', KEYS[1])", 1, "k"), 1, 2),
+        (("GET", "k"), from_reply("WRONGTYPE Operation against a key"), 1),
+        (("SET", "k", b"1"), from_reply("NOPERM this user has no permissions"), 0),
+        (("GET", "k"), from_reply("ERR max requests limit exceeded"), 0),
+    ],
+)
+def test_what_a_command_is_billed(command, reply, billed):
+    assert counted(details((command, reply))).billed == billed
+
+
+def test_local_answers_are_not_billed_and_stand_apart():
+    counters = Counters()
+    counters(details((("GET", "k"), b"1")))
+    counters(details((("GET", "k"), b"1"), backend="local"))
+    tallies = counters.read("default")
+    assert {backend: tally.billed for backend, tally in tallies.items()} == {
+        "upstash-rest": 1,
+        "local": 0,
+    }
+    assert counters.read("another") == {}
+
+
+def test_errors_are_counted_by_class():
+    tally = counted(
+        details((("GET", "k"), None), error=ConnectionFailed("no")),
+        details((("GET", "k"), from_reply("WRONGTYPE no")), (("GET", "k"), b"1")),
+    )
+    assert tally.errors == {"ConnectionFailed": 1, "ReplyError": 1}
+    assert (tally.batches, tally.hits, tally.misses, tally.error_rate) == (2, 1, 0, 1.0)
+
+
+def test_saved_requests_and_what_statistics_cost_are_counted():
+    counters = Counters()
+    counters(Coalesced("default", "upstash-rest", 3))
+    counters.charge("default", "upstash-rest", 4)
+    tally = counters.read("default")["upstash-rest"]
+    assert (tally.coalesced, tally.overhead, tally.billed) == (3, 4, 0)
+
+
+def test_tallies_add_up_and_subtract():
+    one = counted(details((("GET", "k"), b"1")))
+    both = counted(details((("GET", "k"), b"1")), details((("SET", "k", b"1"), b"OK"), seconds=9))
+    rest = both - one
+    assert (rest.sets, rest.hits, rest.commands, rest.batches) == (1, 0, {"SET": 1}, 1)
+    one += rest
+    assert one.as_dict() == both.as_dict()
+    assert Tally.from_dict({**both.as_dict(), "of_a_later_version": 1}) == both
+
+
+def test_rates_of_nothing_are_not_numbers():
+    assert (Tally().hit_rate, Tally().error_rate, Tally().quantile(0.5)) == (None, None, None)
+    assert counted(details((("MGET", "a", "b"), [b"", None]))).hit_rate == 0.5
+
+
+@pytest.mark.parametrize(
+    ("durations", "share", "expected"),
+    [
+        ([0.002] * 100, 0.5, (0.001, 0.0025)),
+        ([0.002] * 99 + [0.3], 0.95, (0.001, 0.0025)),
+        ([0.002] * 90 + [0.3] * 10, 0.95, (0.25, 0.5)),
+        ([9.0], 0.5, (BOUNDS[-1], BOUNDS[-1])),
+        ([0.00001], 0.5, (0, BOUNDS[0])),
+    ],
+)
+def test_a_quantile_lies_in_the_bucket_of_its_duration(durations, share, expected):
+    tally = counted(*(details((("GET", "k"), None), seconds=seconds) for seconds in durations))
+    assert expected[0] <= tally.quantile(share) <= expected[1]
+
+
+def test_there_is_a_bucket_for_what_takes_longer_than_all_bounds():
+    assert BUCKETS == len(BOUNDS) + 1
+    assert quantile([0] * BUCKETS, 0.5) is None
