@@ -106,7 +106,8 @@ class AsyncLink(asyncio.BufferedProtocol):
         if not wanted:
             return
         self._asked.extend(wanted)
-        self._transport.writelines([question.message for question in wanted])
+        # Not writelines: before Python 3.13.2 it did not say when the buffers are full.
+        self._transport.write(b"".join([question.message for question in wanted]))
 
     def _watch(self, due: float) -> None:
         if self._alarm is not None:
