@@ -99,8 +99,9 @@ class Batch:
         atomic: run as one transaction (MULTI/EXEC), or as nothing at all.
         shared: the answer is only right when every process gets it from one store, as for a
             lock: no process-local copy may stand in for the database.
-        deadline_s: seconds that the answer is worth waiting for, the connection included, where
-            that is less than the transport's own time-outs.
+        deadline_s: seconds that the answer is worth waiting for, where that is less than the
+            transport's own time-outs. It covers a new connection, too, except over TCP in a
+            thread, where redis-py opens it within its own.
     """
 
     commands: Sequence[Command]

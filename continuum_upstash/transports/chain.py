@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from continuum_upstash.config import Config
 from continuum_upstash.transports.deadline import Impatient
-from continuum_upstash.transports.deadline import Impatient
 from continuum_upstash.transports.failover import AsyncFailover, Failover, Standby
 from continuum_upstash.transports.metered import AsyncMetered, Metered
 from continuum_upstash.transports.protocol import AsyncTransport, Transport

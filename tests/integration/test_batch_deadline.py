@@ -24,7 +24,7 @@ def test_a_batch_ends_at_its_own_deadline(
     options = {"READ_TIMEOUT": 10.0, "COALESCE": coalesce}
     cache = make_cache(transport, OPTIONS=options)
     send(cache, colour, runner, Batch([("PING",)]))
-    batch = Batch([("GET", "k")], shared=True, deadline_s=0.1)
+    batch = Batch([("INCR", "k")], shared=True, deadline_s=0.1)
     with emulator.fault("hang", side="both"), pytest.raises(DeadlineExceeded, match=r"0\.1 s"):
         send(cache, colour, runner, batch)
 
