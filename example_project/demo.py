@@ -67,6 +67,7 @@ def _listener(port: int) -> Iterator[socket.socket]:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind(("127.0.0.1", port))
+            listener.listen()  # from here on a visitor waits instead of being refused
         except OSError as error:
             raise CannotRun(
                 f"cannot listen on port {port} ({error.strerror}). "
