@@ -108,6 +108,7 @@ REDIS_OPTIONS: Final = frozenset(
         "SENTINEL_KWARGS",
         "SOCKET_CONNECT_TIMEOUT",
         "SOCKET_TIMEOUT",
+        "USERNAME",
     }
 )
 

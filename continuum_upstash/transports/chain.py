@@ -48,26 +48,27 @@ def _primary(config: Config, pool_factory: PoolFactory | None) -> Transport:
     return Redis(config, (pool_factory or plain_pool)(config))
 
 
-def achain(config: Config, standby: Standby) -> AsyncTransport:
+def achain(
+    config: Config, standby: Standby, pool_factory: PoolFactory | None
+) -> AsyncTransport:
     """Return the async transport of a configuration for the running loop."""
     if config.mode == "local":
         return AsyncMetered(standby.local, config.alias)
-    primary = Impatient(_aprimary(config), config.label)
+    primary = Impatient(_aprimary(config, pool_factory), config.label)
     return AsyncFailover(AsyncMetered(primary, config.alias), standby)
 
 
-def _aprimary(config: Config) -> AsyncTransport:
-    transport: AsyncTransport
-    if config.mode == "rest":
-        from continuum_upstash.transports.arest import AsyncRest  # noqa: PLC0415 by mode
-
-        transport = AsyncRest(config)
-    else:
+def _aprimary(config: Config, pool_factory: PoolFactory | None) -> AsyncTransport:
+    if config.mode == "redis":
         from continuum_upstash.transports.aredis import AsyncRedis  # noqa: PLC0415 by mode
+        from continuum_upstash.transports.redis import plain_pool  # noqa: PLC0415 by mode
 
-        transport = AsyncRedis(config)
+        # Its one connection writes what a tick brings in one go: nothing to coalesce.
+        return AsyncRedis(config, (pool_factory or plain_pool)(config))
+    from continuum_upstash.transports.arest import AsyncRest  # noqa: PLC0415 by mode
+
     if not config.coalesce:
-        return transport
+        return AsyncRest(config)
     from continuum_upstash.transports.coalesce import Coalescing  # noqa: PLC0415 needs asyncio
 
-    return Coalescing(transport, config.alias)
+    return Coalescing(AsyncRest(config), config.alias)

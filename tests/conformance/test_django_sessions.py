@@ -17,13 +17,11 @@ from continuum_upstash.emulator.process import running
 
 RUNNER = Path(__file__).with_name("run_django_suite.py")
 
-OUR_MIDDLEWARE = "\n".join(
-    (
-        "import django.contrib.sessions.middleware as django_middleware",
-        "from continuum_upstash.sessions.middleware import SessionMiddleware",
-        "django_middleware.SessionMiddleware = SessionMiddleware",
-    )
-)
+OUR_MIDDLEWARE = """\
+import django.contrib.sessions.middleware as django_middleware
+from continuum_upstash.sessions.middleware import SessionMiddleware
+django_middleware.SessionMiddleware = SessionMiddleware
+"""
 
 
 @pytest.mark.parametrize("middleware", ["Django's", "ours"])

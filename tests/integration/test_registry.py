@@ -24,9 +24,7 @@ def fresh():
 
 
 @pytest.mark.parametrize("transport", ["rest", "tcp"])
-def test_a_hundred_backends_in_threads_open_no_more_than_the_pool(
-    transport, make_cache, emulator
-):
+def test_a_hundred_backends_in_threads_open_no_more_than_the_pool(transport, make_cache, emulator):
     cache = make_cache(transport, OPTIONS={"POOL_SIZE": 4})
     location = emulator.rest_url if transport == "rest" else emulator.redis_url
     params = {"OPTIONS": {"POOL_SIZE": 4}}
