@@ -16,19 +16,22 @@ _DAY: Final = timedelta(days=1)
 
 
 def minutes(alias: str, begin: datetime, end: datetime) -> Plan[list[Point]]:
-    """Return the minutes from `begin` up to now's, of which the last day is kept."""
-    first = begin.replace(minute=0, second=0, microsecond=0)
-    hours = [first + i * _HOUR for i in range(int((end - first) / _HOUR) + 1)]
-    found = yield from _read([(hour_name(alias, hour), hour) for hour in hours], _MINUTE)
-    return [point for point in found if point.at >= begin - _MINUTE]
+    """Return the minutes from `begin` to `end`, of which the last day is kept."""
+    names = [(hour_name(alias, hour), hour) for hour in _steps(begin, end, _HOUR)]
+    found = yield from _read(names, _MINUTE)
+    return [point for point in found if point.at > begin - _MINUTE]
 
 
 def hours(alias: str, begin: datetime, end: datetime) -> Plan[list[Point]]:
-    """Return the hours from `begin` up to now's, of which two months are kept."""
-    first = begin.replace(hour=0, minute=0, second=0, microsecond=0)
-    days = [first + i * _DAY for i in range(int((end - first) / _DAY) + 1)]
-    found = yield from _read([(day_name(alias, day), day) for day in days], _HOUR)
-    return [point for point in found if point.at >= begin - _HOUR]
+    """Return the hours from `begin` to `end`, of which two months are kept."""
+    names = [(day_name(alias, day), day) for day in _steps(begin, end, _DAY)]
+    found = yield from _read(names, _HOUR)
+    return [point for point in found if point.at > begin - _HOUR]
+
+
+def hashes(begin: datetime, end: datetime, *, by_day: bool) -> int:
+    """Return how many billed commands it takes to read that."""
+    return len(_steps(begin, end, _DAY if by_day else _HOUR))
 
 
 def summed(found: list[Point]) -> Tally:
@@ -36,6 +39,13 @@ def summed(found: list[Point]) -> Tally:
     for point in found:
         tally += point.tally
     return tally
+
+
+def _steps(begin: datetime, end: datetime, unit: timedelta) -> list[datetime]:
+    first = begin.replace(minute=0, second=0, microsecond=0)
+    if unit is _DAY:
+        first = first.replace(hour=0)
+    return [first + i * unit for i in range(int((end - first) / unit) + 1)]
 
 
 def _read(hashes: list[tuple[str, datetime]], unit: timedelta) -> Plan[list[Point]]:

@@ -1,0 +1,87 @@
+"""An overview as lines for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+
+from continuum_upstash.info import human
+from continuum_upstash.overview import Overview
+from continuum_upstash.stats.families import Family
+from continuum_upstash.stats.tally import Tally
+
+
+def sheet(overview: Overview, families: Sequence[Family] | None) -> str:
+    """Return the lines of one alias."""
+    rows = [*_state(overview), *_figures(overview), *_server(overview), *_bill(overview)]
+    if families is not None:
+        rows += [("families", f"{each.name} {each.share:.1%}") for each in families]
+    rows += [("warning", text) for text in overview.report.warnings]
+    rows += [("error", text) for text in (*overview.report.errors, *overview.errors)]
+    head = f"{overview.report.label}: {overview.report.verdict}"
+    return "\n".join([head, *(f"  {name:<12} {text}" for name, text in rows)])
+
+
+def _state(overview: Overview) -> Iterable[tuple[str, str]]:
+    status, trip = overview.report.status, overview.report.round_trip
+    yield "answers", f"{status.backend} ({status.state}: {status.reason})"
+    yield "round trip", "no answer" if trip is None else milliseconds(trip)
+    if status.local_answers:
+        yield "fallback", f"{status.local_answers} answers in the database's place"
+
+
+def _figures(overview: Overview) -> Iterable[tuple[str, str]]:
+    tally = overview.recent
+    yield "figures", f"of {overview.scope}, last {_span(overview.since)}"
+    yield "latency", _latency(tally)
+    rate = tally.hit_rate
+    found = f"({tally.hits} hits, {tally.misses} misses, {tally.sets} sets)"
+    yield "hit rate", f"{_percent(rate)} {found}"
+    errors = ", ".join(f"{count} {name}" for name, count in sorted(tally.errors.items()))
+    yield "errors", errors or "none"
+
+
+def _server(overview: Overview) -> Iterable[tuple[str, str]]:
+    server = overview.report.server
+    if server is None:
+        return
+    yield "keys", str(server.keys)
+    limit = f" of {human(server.memory_limit)}" if server.memory_limit else ""
+    used = "" if server.memory_used is None else f" ({server.memory_used:.1%})"
+    yield "memory", f"{human(server.memory)}{limit}{used}"
+    yield "eviction", server.policy or "not told"
+
+
+def _bill(overview: Overview) -> Iterable[tuple[str, str]]:
+    today, bill = overview.today, overview.bill
+    own = f", {today.overhead} of them for statistics" if today.overhead else ""
+    yield "today", f"{today.billed + today.overhead} billed commands{own}"
+    if bill is None:
+        return
+    limit = "" if bill.limit is None else f" of {bill.limit} ({_percent(bill.used)})"
+    yield "this month", f"{bill.commands}{limit} billed commands, plan {bill.plan}"
+    yield "projected", f"{bill.projected} commands, ${bill.dollars:.2f} at the month's end"
+    yield "this look", f"{overview.spent} billed commands"
+
+
+def _latency(tally: Tally) -> str:
+    shares = ((0.5, "p50"), (0.95, "p95"), (0.99, "p99"))
+    found = [(name, tally.quantile(share)) for share, name in shares]
+    known = [f"{name} {milliseconds(value)}" for name, value in found if value is not None]
+    return "  ".join(known) or "nothing was asked"
+
+
+def milliseconds(seconds: float) -> str:
+    return f"{seconds * 1000:.2f} ms"
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:.1%}"
+
+
+def _span(since: timedelta) -> str:
+    whole = int(since.total_seconds())
+    for unit, name in ((86400, "d"), (3600, "h"), (60, "m")):
+        if whole % unit == 0:
+            return f"{whole // unit}{name}"
+    return f"{whole}s"

@@ -1,0 +1,141 @@
+"""What an alias does: its health, its shared statistics and its bill, in one object."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from continuum_upstash.effects import Plan, pair
+from continuum_upstash.errors import ContinuumError
+from continuum_upstash.health import Examiner, Report
+from continuum_upstash.plan_cache import PlanCache
+from continuum_upstash.stats import history
+from continuum_upstash.stats.cost import Bill, bill
+from continuum_upstash.stats.counters import counters
+from continuum_upstash.stats.records import Point
+from continuum_upstash.stats.tally import Tally, total
+
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """
+    Attributes:
+        report: how the database is doing.
+        since: how far back `recent` goes.
+        scope: whether the figures are of all processes, or of this one only since nothing is
+            shared: the statistics are off, the mode is local, or they cannot be read.
+        recent: sums since then.
+        points: the same by minute, or by hour beyond a day.
+        today: sums since midnight UTC.
+        bill: of this month; None where nothing is billed or known.
+        spent: billed commands that this look itself took.
+        errors: why something is missing, without secrets.
+    """
+
+    report: Report
+    since: timedelta
+    scope: Literal["all processes", "this process"]
+    recent: Tally
+    points: tuple[Point, ...]
+    today: Tally
+    bill: Bill | None
+    spent: int
+    errors: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON knows it; times in seconds, memory in bytes."""
+        recent = self.recent
+        return {
+            **self.report.as_dict(),
+            "since_seconds": self.since.total_seconds(),
+            "scope": self.scope,
+            "recent": _figures(recent),
+            "today": _figures(self.today),
+            "bill": None
+            if self.bill is None
+            else {
+                "plan": self.bill.plan,
+                "commands": self.bill.commands,
+                "limit": self.bill.limit,
+                "used": self.bill.used,
+                "projected_commands": self.bill.projected,
+                "projected_dollars": self.bill.dollars,
+            },
+            "spent": self.spent,
+            "errors": [*self.report.errors, *self.errors],
+        }
+
+
+class Overseer:
+    """Looks at one cache. Each hash of statistics that it reads is one billed command."""
+
+    def __init__(self, cache: PlanCache) -> None:
+        self._run, self._arun = cache._run, cache._arun  # noqa: SLF001 the protocol of pair()
+        self._alias = cache.database.config.alias
+        self._examiner = Examiner(cache)
+
+    def plan_month(self, now: datetime) -> Plan[Tally]:
+        """Return the sums from the month's begin to last midnight: read it once a day."""
+        midnight = _midnight(now)
+        if midnight.day == 1:
+            return Tally()
+        found = yield from history.hours(self._alias, midnight.replace(day=1), midnight - _DAY)
+        return history.summed(found)
+
+    month, amonth = pair(plan_month)
+
+    def plan_overview(self, since: timedelta, now: datetime, earlier: Tally) -> Plan[Overview]:
+        """Look once.
+
+        Args:
+            since: how far back the recent figures go.
+            now: UTC.
+            earlier: this month's sums up to last midnight, see `month`.
+        """
+        report = yield from self._examiner.plan_report()
+        if report.mode == "local" or report.round_trip is None:
+            return self._alone(report, since)
+        read = history.minutes if since <= _DAY else history.hours
+        try:
+            points = yield from read(self._alias, now - since, now)
+            today = history.summed((yield from history.hours(self._alias, _midnight(now), now)))
+        except ContinuumError as error:
+            return self._alone(report, since, str(error))
+        if not today.batches and not earlier.batches:
+            return self._alone(report, since)
+        commands = sum(each.billed + each.overhead for each in (earlier, today))
+        return Overview(
+            report=report,
+            since=since,
+            scope="all processes",
+            recent=history.summed(points),
+            points=tuple(points),
+            today=today,
+            bill=bill(self._alias, commands, now),
+            spent=history.hashes(now - since, now, by_day=since > _DAY) + 1,
+            errors=(),
+        )
+
+    overview, aoverview = pair(plan_overview)
+
+    def _alone(self, report: Report, since: timedelta, *errors: str) -> Overview:
+        own = total(counters.read(self._alias))
+        return Overview(report, since, "this process", own, (), own, None, 0, errors)
+
+
+def _midnight(now: datetime) -> datetime:
+    return now.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _figures(tally: Tally) -> dict[str, Any]:
+    return {
+        **tally.as_dict(),
+        "hit_rate": tally.hit_rate,
+        "error_rate": tally.error_rate,
+        "p50_seconds": tally.quantile(0.5),
+        "p95_seconds": tally.quantile(0.95),
+        "p99_seconds": tally.quantile(0.99),
+    }
