@@ -63,7 +63,7 @@ class SessionMiddleware(DjangoSessionMiddleware):
                     session.save()
                     saved = True
             except (UpdateError, SessionStoreUnavailable) as error:
-                return _answer(request, error)
+                response = _answer(request, error)
         return _finished(request, response, session, saved=saved)
 
     async def aprocess_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
@@ -78,7 +78,7 @@ class SessionMiddleware(DjangoSessionMiddleware):
                     await session.asave()
                     saved = True
             except (UpdateError, SessionStoreUnavailable) as error:
-                return _answer(request, error)
+                response = _answer(request, error)
         return _finished(request, response, session, saved=saved)
 
 
@@ -103,7 +103,9 @@ def _finished(
     error = getattr(session, "unavailable", None)
     if error is not None and response.status_code == 500:
         # It was raised where `process_exception` is not called: in another middleware.
-        return unavailable(request, error)
+        response = unavailable(request, error)
+    # Though the response is an error, the session is under its new key already.
+    moved = response.status_code >= 500 and getattr(session, "has_moved", False)
     deleted = settings.SESSION_COOKIE_NAME in request.COOKIES and session.is_empty()
     if deleted:
         response.delete_cookie(
@@ -112,10 +114,10 @@ def _finished(
             domain=settings.SESSION_COOKIE_DOMAIN,
             samesite=settings.SESSION_COOKIE_SAMESITE,
         )
-    elif saved:
+    elif saved or moved:
         _set_cookie(response, session)
         sync_cookie.tell(response, SessionDatabase().config)
-    if deleted or saved or session.accessed:
+    if deleted or saved or moved or session.accessed:
         patch_vary_headers(response, ("Cookie",))
     return response
 

@@ -38,6 +38,7 @@ class SessionStore(SessionBase):
 
     Attributes:
         unavailable: the last error that it raised because the database could not be asked.
+        has_moved: `cycle_key` has ended the session that the visitor's cookie names.
 
     Raises:
         SessionStoreUnavailable: from any of them: the database could not be asked, or refused.
@@ -47,6 +48,7 @@ class SessionStore(SessionBase):
     def __init__(self, session_key: str | None = None) -> None:
         super().__init__(session_key)
         self.unavailable: SessionStoreUnavailable | None = None
+        self.has_moved = False
         self._database = SessionDatabase()
         self._sessions = self._made()
 
@@ -178,7 +180,7 @@ class SessionStore(SessionBase):
             key = self._get_new_session_key()
             if (yield from self._sessions.succeed(self._address(old), self._address(key), data)):
                 self._session_key = key
-                self.modified = True
+                self.modified = self.has_moved = True
                 return
         raise RuntimeError(f"{_KEY_TRIES} random session keys in a row were taken.")
 

@@ -74,6 +74,14 @@ def plain(request):
     return HttpResponse("no session needed")
 
 
+def overtaken(request):
+    """While this request is under way, another one logs the visitor out."""
+    assert request.session.get("_auth_user_id")
+    SessionStore(request.session.session_key).flush()
+    request.session["cart"] = ["tea"]
+    return HttpResponse()
+
+
 def failed_login(request):
     auth.login(request, User.objects.get(username="ada"), BACKEND)
     return HttpResponse(status=500)
@@ -94,6 +102,7 @@ urlpatterns = [
     path("awhoami", awhoami),
     path("plain", plain),
     path("failed-login", failed_login),
+    path("overtaken", overtaken),
 ]
 
 
@@ -176,12 +185,12 @@ def visitor(colour, request):
 
 @pytest.fixture
 def ada(transactional_db):
-    return User.objects.create_user("ada", password="lovelace")
+    return User.objects.create(username="ada")
 
 
 @pytest.fixture
 def bob(transactional_db):
-    return User.objects.create_user("bob", password="builder")
+    return User.objects.create(username="bob")
 
 
 class Spoken(Colour):
