@@ -1,8 +1,8 @@
 """Which transports a mode needs, and in which order they wrap each other.
 
-    Failover( Metered( REST or TCP ), Metered( Local ) )                    sync
-    AsyncFailover( AsyncMetered( Impatient( Coalescing( REST or TCP ) ) ), … )      async
-    Metered( Local )                                                        mode local
+    Failover( Metered( Riding( REST or TCP )), Metered( Local ))    sync
+    … AsyncMetered( Impatient( AsyncRiding( Coalescing( REST )))) …  async; TCP needs no Coalescing
+    Metered( Local )                                                mode local
 
 Metering stands inside of the failover, so that each record names who really answered, and a call
 that failed over is two records: the attempt and the answer. What rides along stands inside of
@@ -48,14 +48,12 @@ def _primary(config: Config, pool_factory: PoolFactory | None) -> Transport:
     return Redis(config, (pool_factory or plain_pool)(config))
 
 
-def achain(
-    config: Config, standby: Standby, pool_factory: PoolFactory | None
-) -> AsyncTransport:
+def achain(config: Config, standby: Standby, pool_factory: PoolFactory | None) -> AsyncTransport:
     """Return the async transport of a configuration for the running loop."""
     if config.mode == "local":
         return AsyncMetered(standby.local, config.alias)
-    primary = Impatient(_aprimary(config, pool_factory), config.label)
-    return AsyncFailover(AsyncMetered(primary, config.alias), standby)
+    primary = AsyncRiding(_aprimary(config, pool_factory), config.alias)
+    return AsyncFailover(AsyncMetered(Impatient(primary, config.label), config.alias), standby)
 
 
 def _aprimary(config: Config, pool_factory: PoolFactory | None) -> AsyncTransport:

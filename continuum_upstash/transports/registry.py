@@ -111,7 +111,8 @@ class Database:
                 # async_to_sync makes a loop for each call: what a closed one left must not pile up.
                 for gone in [other for other in self._loops if other.is_closed()]:
                     del self._loops[gone]
-                here = self._loops[loop] = _Loop(achain(self.config, self.standby, self._pool_factory))
+                transport = achain(self.config, self.standby, self._pool_factory)
+                here = self._loops[loop] = _Loop(transport)
         return here
 
 
