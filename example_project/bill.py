@@ -24,7 +24,7 @@ class Bill:
 
 
 def read_bill() -> Bill | None:
-    """Return the emulator's totals so far; None without an emulator."""
+    """Return the emulator's totals so far; None where none runs."""
     line = os.environ.get(READY_LINE)
     if not line:
         return None
@@ -33,6 +33,9 @@ def read_bill() -> Bill | None:
         f"{address['control_url']}/_emulator/count",
         headers={"Authorization": f"Bearer {address['token']}"},
     )
-    with urlopen(request, timeout=5) as response:  # noqa: S310 as above
-        counted = json.load(response)
+    try:
+        with urlopen(request, timeout=5) as response:  # noqa: S310 as above
+            counted = json.load(response)
+    except OSError:  # it was stopped, as somebody does who wants to see an outage
+        return None
     return Bill(counted["rest"]["requests"], counted["billed"])
