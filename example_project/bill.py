@@ -34,7 +34,7 @@ def read_bill() -> Bill | None:
         headers={"Authorization": f"Bearer {address['token']}"},
     )
     try:
-        with urlopen(request, timeout=5) as response:  # noqa: S310 as above
+        with urlopen(request, timeout=1) as response:  # noqa: S310 as above
             counted = json.load(response)
     except OSError:  # it was stopped, as somebody does who wants to see an outage
         return None

@@ -76,7 +76,7 @@ async def _timed(code: str, read: Callable[[], Awaitable[Any]]) -> tuple[Any, Wa
     started = perf_counter()
     result = await read()
     took = (perf_counter() - started) * 1000
-    after = await asyncio.to_thread(read_bill)
+    after = await asyncio.to_thread(read_bill) if before else None
     return result, Way(code, took, after - before if before and after else None)
 
 
