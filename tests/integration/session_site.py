@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextvars import copy_context
 from itertools import count
 
 import pytest
@@ -229,7 +230,9 @@ class Browser:
     def _visit(self, method, page, **arguments):
         if self.runner is None:
             return method(f"/{page}", **arguments)
-        return self.runner.run(_awaited(method, _async_page(page), arguments))
+        # Each request in a context of its own, as an ASGI server does it.
+        coroutine = _awaited(method, _async_page(page), arguments)
+        return self.runner.run(coroutine, context=copy_context())
 
     @property
     def key(self):
