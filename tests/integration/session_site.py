@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from contextvars import copy_context
+from contextvars import Context
 from itertools import count
 
 import pytest
@@ -230,9 +230,9 @@ class Browser:
     def _visit(self, method, page, **arguments):
         if self.runner is None:
             return method(f"/{page}", **arguments)
-        # Each request in a context of its own, as an ASGI server does it.
+        # Each request knows nothing of what others wrote, as on another instance.
         coroutine = _awaited(method, _async_page(page), arguments)
-        return self.runner.run(coroutine, context=copy_context())
+        return self.runner.run(coroutine, context=Context())
 
     @property
     def key(self):
