@@ -30,16 +30,19 @@ class Progress:
         self._shown = now
         line = f"{self._bar(done)}{text}"
         if self._live:
-            self._stream.write(f"\r\x1b[K{line}", ending="")
-            self._stream.flush()
+            self._write(f"\r\x1b[K{line}")
         else:
-            self._stream.write(line)
+            self._write(f"{line}\n")
 
     def end(self) -> None:
         """Clear the line, so that the result stands alone."""
         if self._live and not self._quiet:
-            self._stream.write("\r\x1b[K", ending="")
-            self._stream.flush()
+            self._write("\r\x1b[K")
+
+    def _write(self, text: str) -> None:
+        # Django styles whatever a command says on stderr as an error; progress is none.
+        self._stream.write(text, style_func=str, ending="")
+        self._stream.flush()
 
     def _bar(self, done: int) -> str:
         if not self._total:

@@ -1,0 +1,149 @@
+"""Deletes the keys that match, page by page: memory stays constant over millions of keys.
+
+A full batch of what was found is deleted in the round trip that asks for the next page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from continuum_upstash.effects import Batch, Command, Replies
+from continuum_upstash.errors import ReplyError
+from continuum_upstash.scans import COUNT
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Which keys.
+
+    Attributes:
+        pattern: SCAN's glob for full keys.
+        matches: whether a full key that SCAN found is really meant.
+        ttl: whether a time to live, as PTTL tells it (ms; -1: none), is meant; None: any is.
+            Asking costs one billed command for each key that matches.
+    """
+
+    pattern: str
+    matches: Callable[[str], bool]
+    ttl: Callable[[int], bool] | None = None
+
+
+@dataclass(slots=True)
+class Walk:
+    """How far a walk is.
+
+    Attributes:
+        cursor: where to go on after an interruption, so that no key is missed; "0" at the end.
+        pages: SCANs so far.
+        matched: keys that are meant.
+        deleted: of these, how many were there when their UNLINK came.
+        commands: billed commands so far.
+    """
+
+    cursor: str = "0"
+    pages: int = 0
+    matched: int = 0
+    deleted: int = 0
+    commands: int = 0
+
+
+class Sweep:
+    """Walks the keys of a database and deletes those of a target.
+
+    Args:
+        send: the database.
+        target: which keys.
+        batch: most keys of one UNLINK.
+        limit: stop after so many keys; None: go on to the end.
+    """
+
+    def __init__(
+        self,
+        send: Callable[[Batch], Replies],
+        target: Target,
+        *,
+        batch: int = COUNT,
+        limit: int | None = None,
+    ) -> None:
+        self._send, self._target = send, target
+        self._batch, self._limit = batch, limit
+
+    def count(self, cursor: str = "0") -> Iterator[Walk]:
+        """Walk without deleting; yield the same object after each page."""
+        walk, ended = Walk(cursor), False
+        while not ended:
+            walk.cursor, found = self._page(walk, walk.cursor, ())
+            walk.matched += len(found)
+            ended = self._ended(walk, walk.cursor)
+            yield walk
+
+    def cost(self, counted: Walk) -> int:
+        """Return the billed commands of deleting what `count` counted."""
+        return counted.commands + -(-counted.matched // self._batch)
+
+    def delete(self, cursor: str = "0") -> Iterator[Walk]:
+        """Delete; yield the same object after each page.
+
+        Args:
+            cursor: where to go on, from an earlier walk.
+        """
+        walk, ended = Walk(cursor), False
+        waiting: list[tuple[str, str]] = []  # a name, and the cursor of the page that it is on
+        while not ended:
+            due = waiting[: self._batch] if len(waiting) >= self._batch else []
+            page, (cursor, found) = cursor, self._page(walk, cursor, _names(due))
+            waiting = waiting[len(due) :] + [(name, page) for name in found]
+            walk.matched += len(found)
+            ended = self._ended(walk, cursor)
+            while len(waiting) > self._batch or (ended and waiting):
+                walk.deleted += self._sent(walk, [_unlink(_names(waiting[: self._batch]))])[0]
+                waiting = waiting[self._batch :]
+            walk.cursor = waiting[0][1] if waiting else cursor
+            yield walk
+
+    def _ended(self, walk: Walk, cursor: str) -> bool:
+        return cursor == "0" or walk.matched == self._limit
+
+    def _page(self, walk: Walk, cursor: str, doomed: Sequence[str]) -> tuple[str, list[str]]:
+        """Delete and ask for a page; return the next cursor and the names that are meant."""
+        scan: Command = ("SCAN", cursor, "MATCH", self._target.pattern, "COUNT", COUNT)
+        *deleted, (after, raw) = self._sent(walk, [*map(_unlink, [doomed] if doomed else []), scan])
+        walk.deleted += sum(deleted)
+        walk.pages += 1
+        names = self._filtered(walk, list(dict.fromkeys(self._meant(raw))))
+        room = None if self._limit is None else self._limit - walk.matched
+        return after.decode("ascii"), names[:room]
+
+    def _meant(self, raw: Sequence[bytes]) -> Iterator[str]:
+        for each in raw:
+            try:
+                name = each.decode()
+            except UnicodeDecodeError:
+                continue  # somebody else's: our names are text
+            if self._target.matches(name):
+                yield name
+
+    def _filtered(self, walk: Walk, names: list[str]) -> list[str]:
+        wanted = self._target.ttl
+        if wanted is None or not names:
+            return names
+        left = self._sent(walk, [("PTTL", name) for name in names])
+        return [name for name, ms in zip(names, left, strict=True) if wanted(ms)]
+
+    def _sent(self, walk: Walk, commands: Sequence[Command]) -> list[Any]:
+        walk.commands += len(commands)
+        replies = self._send(Batch(commands, shared=True))
+        for reply in replies:
+            if isinstance(reply, ReplyError):
+                raise reply
+        return replies
+
+
+def _names(waiting: Sequence[tuple[str, str]]) -> list[str]:
+    return [name for name, _ in waiting]
+
+
+def _unlink(names: Sequence[str]) -> Command:
+    return ("UNLINK", *names)

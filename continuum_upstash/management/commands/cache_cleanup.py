@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import sys
+import time
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any, NoReturn
+
+from django.conf import settings
+from django.core.management.base import BaseCommand
+
+from continuum_upstash.cleanup import Sweep, Target, Walk
+from continuum_upstash.config import Config
+from continuum_upstash.errors import ConfigurationError, ContinuumError
+from continuum_upstash.keys import escape_glob, user_pattern
+from continuum_upstash.management.options import (
+    as_json,
+    caches_of,
+    chosen,
+    positive,
+    refuse,
+    seconds,
+)
+from continuum_upstash.management.progress import Progress
+from continuum_upstash.plan_cache import PlanCache
+
+_INTERRUPTED = 130  # as a shell has it for Ctrl-C
+_SESSIONS = "continuum_upstash.sessions"
+
+
+class Command(BaseCommand):
+    help = (
+        "Delete the keys of one cache that match a glob pattern, without holding them in memory. "
+        "Counts first, says what it will delete and how many billed commands that takes, and "
+        "asks. Exit code 0: done; 1: declined; 2: unreachable, or wrong arguments; 130: "
+        "interrupted, with the cursor to go on from."
+    )
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("pattern", nargs="?", help="a glob for keys as your code names them")
+        parser.add_argument("--cache", metavar="ALIAS", help="an alias of CACHES (default)")
+        parser.add_argument("--family", help="all keys that begin with FAMILY and a colon")
+        parser.add_argument("--raw", action="store_true", help="PATTERN is for whole Redis keys")
+        parser.add_argument("--all", action="store_true", help="allow a bare *")
+        lifetime = parser.add_mutually_exclusive_group()
+        lifetime.add_argument("--no-ttl", action="store_true", help="only keys that never expire")
+        lifetime.add_argument("--ttl-below", type=seconds, metavar="T", help="90, 15m, 1h, 7d …")
+        lifetime.add_argument("--ttl-above", type=seconds, metavar="T")
+        parser.add_argument("--limit", type=positive, help="stop after so many keys")
+        parser.add_argument("--batch", type=positive, default=1000, help="keys of one UNLINK")
+        parser.add_argument("--rate", type=positive, help="most keys to delete in a second")
+        parser.add_argument("--resume", default="0", metavar="CURSOR", help="go on from there")
+        parser.add_argument("--dry-run", action="store_true", help="count, delete nothing")
+        parser.add_argument("--no-input", "--noinput", action="store_false", dest="interactive")
+        parser.add_argument("--format", choices=("text", "json"), default="text", dest="form")
+
+    def handle(self, **options: Any) -> None:
+        cache = _cache(options)
+        target = _target(cache, options)
+        sweep = Sweep(cache.database.send, target, batch=options["batch"], limit=options["limit"])
+        if not options["resume"].isdecimal():
+            refuse(f"--resume takes the cursor that was printed, not {options['resume']!r}.")
+        try:
+            self._clean(cache, sweep, target, options)
+        except ContinuumError as error:
+            refuse(str(error))
+
+    def _clean(
+        self, cache: PlanCache, sweep: Sweep, target: Target, options: dict[str, Any]
+    ) -> None:
+        label = cache.database.config.label
+        counted = self._walk(sweep.count(options["resume"]), "matched", None, options)
+        announced = sweep.cost(counted)
+        summary = (
+            f"{label}: {counted.matched} keys match {target.pattern}. Deleting them takes "
+            f"{announced} billed commands; counting took {counted.commands}."
+        )
+        if options["form"] == "text" or not options["dry_run"]:
+            self._tell(summary, options)
+        if options["dry_run"] or not counted.matched:
+            self._finish(counted, announced, options)
+            return
+        if options["interactive"]:
+            self._ask()
+        walk = self._walk(sweep.delete(options["resume"]), "deleted", counted.pages, options)
+        self._finish(walk, announced, options)
+
+    def _ask(self) -> None:
+        if sys.stdin is None or not sys.stdin.isatty():
+            refuse("Nobody is there to ask: add --no-input to delete, or --dry-run to count.")
+        answer = input("Type 'yes' to continue, or 'no' to cancel: ")
+        if answer != "yes":
+            refuse("Nothing was deleted.", 1)
+
+    def _walk(
+        self, steps: Iterator[Walk], figure: str, pages: int | None, options: dict[str, Any]
+    ) -> Walk:
+        progress = Progress(self.stderr, pages, quiet=options["verbosity"] == 0)
+        walk, began = Walk(options["resume"]), time.monotonic()
+        try:
+            for walk in steps:
+                progress.show(walk.pages, f"{getattr(walk, figure)} keys {figure}")
+                _brake(walk.deleted, began, options["rate"])
+        except KeyboardInterrupt:
+            progress.end()
+            self._interrupted(walk)
+        progress.end()
+        return walk
+
+    def _interrupted(self, walk: Walk) -> NoReturn:
+        refuse(
+            f"Interrupted: {walk.deleted} keys deleted by {walk.commands} billed commands. "
+            f"Go on with --resume {walk.cursor}",
+            _INTERRUPTED,
+        )
+
+    def _finish(self, walk: Walk, announced: int, options: dict[str, Any]) -> None:
+        if options["form"] == "json":
+            entry = {**asdict(walk), "announced": announced, "dry_run": options["dry_run"]}
+            self.stdout.write(as_json(entry))
+        elif not options["dry_run"]:
+            self.stdout.write(
+                self.style.SUCCESS(
+                    f"{walk.deleted} keys deleted by {walk.commands} billed commands."
+                )
+            )
+
+    def _tell(self, text: str, options: dict[str, Any]) -> None:
+        # With JSON, stdout is for the result alone.
+        stream = self.stderr if options["form"] == "json" else self.stdout
+        stream.write(text, style_func=str)
+
+
+def _cache(options: dict[str, Any]) -> PlanCache:
+    (cache,) = caches_of(chosen({"cache": [options["cache"] or "default"]}))
+    if options["raw"] and not options["cache"] and _holds_sessions(cache.database.config):
+        refuse(
+            f"{cache.database.config.label} holds sessions, and a whole-key pattern may reach "
+            "them: name the cache with --cache if you mean it."
+        )
+    return cache
+
+
+def _holds_sessions(config: Config) -> bool:
+    if settings.SESSION_ENGINE != _SESSIONS:
+        return False
+    (sessions,) = caches_of(chosen({"cache": [settings.SESSION_CACHE_ALIAS]}))
+    other = sessions.database.config
+    return (config.rest_url, config.redis_url) == (other.rest_url, other.redis_url)
+
+
+def _target(cache: PlanCache, options: dict[str, Any]) -> Target:
+    pattern, family = options["pattern"], options["family"]
+    if bool(pattern) == bool(family):
+        refuse("Say which keys: either PATTERN or --family.")
+    if family:
+        pattern = escape_glob(family.rstrip(":")) + ":*"
+    if not pattern.strip("*") and not options["all"]:
+        refuse(f"{pattern} is every key of this cache: add --all if you mean it.")
+    ttl = _lifetime(options)
+    if options["raw"]:
+        return Target(pattern, lambda _: True, ttl)
+    try:
+        wanted = user_pattern(cache.key_func, cache.key_prefix, cache.version, pattern)
+    except ConfigurationError as error:
+        refuse(str(error))
+    return Target(wanted.pattern, wanted.matches, ttl)
+
+
+def _lifetime(options: dict[str, Any]) -> Any:
+    below, above = options["ttl_below"], options["ttl_above"]
+    if options["no_ttl"]:
+        return lambda ms: ms == -1
+    if below is not None:
+        return lambda ms: 0 <= ms < below * 1000
+    if above is not None:
+        return lambda ms: ms == -1 or ms > above * 1000
+    return None
+
+
+def _brake(deleted: int, began: float, rate: int | None) -> None:
+    if rate is not None:
+        time.sleep(max(deleted / rate - (time.monotonic() - began), 0))

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import pytest
+
+from continuum_upstash.cleanup import Sweep, Target
+from continuum_upstash.keys import user_pattern
+from continuum_upstash.transports import registry
+from tests.integration.commands import cache, entry, ran
+
+
+@pytest.fixture(autouse=True, params=["rest", "tcp"])
+def site(request, emulator, settings):
+    settings.CACHES = {
+        "default": entry(emulator, request.param, KEY_PREFIX="shop[1]"),
+        "other": entry(emulator, request.param, KEY_PREFIX="other"),
+    }
+    yield
+    registry.reset()
+
+
+def fill(**families):
+    cache().set_many({f"{name}:{i}": i for name, n in families.items() for i in range(n)}, None)
+
+
+def clean(*arguments):
+    return ran("cache_cleanup", *arguments)
+
+
+def test_only_what_matches_is_deleted_within_this_cache():
+    fill(query=2500, page=10)
+    cache("other").set("query:1", "stays")
+    ended = clean("query:*", "--no-input")
+    assert (ended.code, len(cache().keys())) == (0, 10)
+    assert cache("other").get("query:1") == "stays"
+    assert "2500 keys deleted" in ended.out
+
+
+def test_it_sends_what_it_announced(emulator):
+    fill(query=3000, page=1500)
+    cache().get("warm-up")
+    with emulator.count() as spent:
+        ended = clean("--family", "query", "--no-input", "--format", "json")
+    result = ended.json
+    assert (result["deleted"], result["cursor"]) == (3000, "0")
+    assert abs(result["commands"] - result["announced"]) <= 0.05 * result["announced"] + 1
+    counting = spent.billed - result["commands"]
+    assert 0 < counting < result["commands"]
+
+
+def test_a_dry_run_counts_and_deletes_nothing():
+    fill(query=30)
+    ended = clean("query:*", "--dry-run", "--format", "json")
+    assert ended.json["schema"] == 1
+    assert (ended.json["matched"], ended.json["deleted"], ended.json["dry_run"]) == (30, 0, True)
+    assert len(cache().keys()) == 30
+
+
+@pytest.mark.parametrize(("answer", "left", "code"), [("yes", 0, 0), ("y", 30, 1), ("no", 30, 1)])
+def test_it_asks_and_takes_nothing_but_yes(answer, left, code, monkeypatch):
+    fill(query=30)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("builtins.input", lambda _: answer)
+    ended = clean("query:*")
+    assert (ended.code, len(cache().keys())) == (code, left)
+    assert "30 keys match" in ended.out
+    assert "billed commands" in ended.out
+
+
+def test_without_a_terminal_it_does_not_wait_for_an_answer():
+    fill(query=3)
+    ended = clean("query:*")
+    assert (ended.code, len(cache().keys())) == (2, 3)
+    assert "--no-input" in ended.error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "left"),
+    [
+        (["--no-ttl"], {"query:60", "query:9000"}),
+        (["--ttl-below", "5m"], {"query:none", "query:9000"}),
+        (["--ttl-above", "5m"], {"query:60"}),
+    ],
+)
+def test_lifetimes_choose(arguments, left):
+    cache().set("query:none", 1, None)
+    cache().set("query:60", 1, 60)
+    cache().set("query:9000", 1, 9000)
+    assert clean("query:*", "--no-input", *arguments).code == 0
+    assert set(cache().keys()) == left
+
+
+def test_a_limit_and_small_batches():
+    fill(query=50)
+    ended = clean("query:*", "--no-input", "--limit", "20", "--batch", "7", "--format", "json")
+    assert (ended.json["deleted"], len(cache().keys())) == (20, 30)
+    assert ended.json["commands"] <= ended.json["announced"]
+
+
+def test_raw_patterns_reach_other_prefixes_when_asked_to():
+    cache("other").set("query:1", 1)
+    fill(query=1)
+    assert clean("other:1:query:*", "--raw", "--no-input").code == 0
+    assert (cache("other").get("query:1"), cache().get("query:0")) == (None, 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "either PATTERN or --family"),
+        (["a*", "--family", "a"], "either PATTERN or --family"),
+        (["*"], "--all"),
+        (["a*", "--cache", "nobody"], "There is default, other."),
+        (["a*", "--resume", "x"], "--resume"),
+    ],
+)
+def test_misuse_ends_with_2_and_says_what_to_do(arguments, words):
+    ended = clean(*arguments, "--no-input")
+    assert ended.code == 2
+    assert words in ended.error
+
+
+def test_a_bare_star_takes_all_of_this_cache_when_asked_to():
+    fill(query=3, page=3)
+    cache("other").set("k", 1)
+    assert clean("*", "--all", "--no-input").code == 0
+    assert (cache().keys(), cache("other").keys()) == ([], ["k"])
+
+
+def test_an_interrupted_walk_goes_on_where_it_stopped():
+    fill(query=9000, page=500)
+    wanted = user_pattern(cache().key_func, cache().key_prefix, 1, "query:*")
+    steps = Sweep(cache().database.send, Target(wanted.pattern, wanted.matches), batch=700).delete()
+    walk = [next(steps) for _ in range(4)][-1]
+    assert 0 < len(cache().keys("query:*")) < 9000
+    ended = clean("query:*", "--no-input", "--resume", walk.cursor)
+    assert (ended.code, len(cache().keys())) == (0, 500)
+
+
+def test_sessions_are_not_reached_unless_named(settings):
+    settings.SESSION_ENGINE = "continuum_upstash.sessions"
+    settings.SESSION_CACHE_ALIAS = "other"
+    ended = clean("*query*", "--raw", "--no-input")
+    assert (ended.code, "--cache" in ended.error) == (2, True)
+    assert clean("*query*", "--raw", "--no-input", "--cache", "default").code == 0
+
+
+def test_an_unreachable_database_is_2(emulator):
+    cache().get("warm-up")
+    with emulator.fault("refuse", side="both"):
+        ended = clean("query:*", "--no-input")
+    assert (ended.code, ended.out) == (2, "")
+    assert "cache 'default'" in ended.error
