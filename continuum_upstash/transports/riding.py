@@ -7,6 +7,7 @@ load's replies are taken off, and what it does to the batch's safety is undone.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final, NoReturn, Protocol
 
 from continuum_upstash.effects import AsyncDriver, Batch, Command, Driver, Plan, Replies, arun, run
@@ -49,8 +50,8 @@ class Riding:
         self.name: Final = transport.name
 
     def send(self, batch: Batch) -> Replies:
-        load = None if _rider is None else _rider.offer(self._alias, self.name)
-        if load is None or batch.atomic:
+        load = _load_for(batch, self._alias, self.name)
+        if load is None:
             return self._transport.send(batch)
         return run(_carry(batch, load), self._driver)
 
@@ -68,8 +69,8 @@ class AsyncRiding:
         self.name: Final = transport.name
 
     async def asend(self, batch: Batch) -> Replies:
-        load = None if _rider is None else _rider.offer(self._alias, self.name)
-        if load is None or batch.atomic:
+        load = _load_for(batch, self._alias, self.name)
+        if load is None:
             return await self._transport.asend(batch)
         return await arun(_carry(batch, load), self._driver)
 
@@ -77,10 +78,23 @@ class AsyncRiding:
         await self._transport.aclose()
 
 
+def _load_for(batch: Batch, alias: str, backend: str) -> Load | None:
+    """Return what is to ride in this batch.
+
+    Nothing in a transaction; nor beside a single value, which would have to change its form to
+    travel in company: whichever batch wrote it, a value is stored as the same bytes.
+    """
+    if _rider is None or batch.atomic:
+        return None
+    if len(batch.commands) == 1 and any(isinstance(part, bytes) for part in batch.commands[0]):
+        return None
+    return _rider.offer(alias, backend)
+
+
 def _carry(batch: Batch, load: Load) -> Plan[Replies]:
     own = len(batch.commands)
     try:
-        replies: Replies = yield Batch((*batch.commands, *load.commands), shared=batch.shared)
+        replies: Replies = yield replace(batch, commands=(*batch.commands, *load.commands))
     except ConnectionFailed:
         # Without its load the transport would have sent it again by itself, on a new connection.
         if not safe_to_repeat(batch):
