@@ -75,6 +75,13 @@ def plain(request):
     return HttpResponse("no session needed")
 
 
+def signin(request):
+    """As a login, for a user of no table."""
+    request.session.cycle_key()
+    request.session["_auth_user_id"] = "7"
+    return HttpResponse()
+
+
 def overtaken(request):
     """While this request is under way, another one logs the visitor out."""
     assert request.session.get("_auth_user_id")
@@ -104,6 +111,7 @@ urlpatterns = [
     path("plain", plain),
     path("failed-login", failed_login),
     path("overtaken", overtaken),
+    path("signin", signin),
 ]
 
 
