@@ -13,19 +13,22 @@ DEFAULTS: Final[dict[str, Any]] = {
     "SHARED": True,  # keep sums of all processes in the database
     "INTERVAL": 10.0,  # seconds: the least time between two writes of a process
     "SHARE": 0.05,  # the most that the statistics may cost, as a share of the commands
-    "PLAN": "free",  # a name of cost.PLANS, or of your own in {"PLAN": {"alias": "payg"}}
+    "PLAN": "free",  # a name of cost.PLANS, or one for each alias: {"default": "payg"}
 }
 
 
 def setting(name: str) -> Any:
-    """Return an entry of CONTINUUM_STATS, or its default.
+    """Return an entry of CONTINUUM_STATS, or its default."""
+    return getattr(settings, "CONTINUUM_STATS", {}).get(name, DEFAULTS[name])
+
+
+def reject_unknown() -> None:
+    """Look for entries that do not exist; a system check does, so that no boot fails for it.
 
     Raises:
-        ConfigurationError: the setting has an entry that does not exist.
+        ConfigurationError: there is one.
     """
-    given = getattr(settings, "CONTINUUM_STATS", {})
-    for unknown in given.keys() - DEFAULTS.keys():
+    for unknown in getattr(settings, "CONTINUUM_STATS", {}).keys() - DEFAULTS.keys():
         close = difflib.get_close_matches(unknown, DEFAULTS, n=1)
         hint = f" Did you mean {close[0]}?" if close else f" There is {', '.join(DEFAULTS)}."
         raise ConfigurationError(f"CONTINUUM_STATS has no entry {unknown}.{hint}")
-    return given.get(name, DEFAULTS[name])

@@ -1,0 +1,261 @@
+"""System checks: what is wrong with the settings, without asking anybody over the network.
+
+Only ``manage.py check --tag continuum_upstash_live`` talks to the databases.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from itertools import combinations
+from typing import Any, Final, TypeAlias, cast
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Info, Tags, Warning, register  # noqa: A004
+from django.core.exceptions import ImproperlyConfigured
+
+from continuum_upstash import health
+from continuum_upstash.config import Config, is_private, resolve
+from continuum_upstash.errors import ConfigurationError
+from continuum_upstash.stats.conf import reject_unknown
+from continuum_upstash.stats.cost import plan_of
+
+LIVE: Final = "continuum_upstash_live"
+_PAGE: Final = "docs/reference/checks.md"
+_SESSIONS: Final = "continuum_upstash.sessions"
+_CACHED_SESSIONS: Final = frozenset(
+    {"django.contrib.sessions.backends.cache", "django.contrib.sessions.backends.cached_db"}
+)
+_PLATFORMS: Final = {"VERCEL": "Vercel", "AWS_LAMBDA_FUNCTION_NAME": "Lambda"}
+_LONG_WAIT: Final = 10.0  # seconds: the shortest default limit among serverless platforms
+
+Messages: TypeAlias = Iterator[CheckMessage]
+_Rule: TypeAlias = Callable[[Config], Messages]
+
+# Each check once: its class, and what to do. The page has a section for each.
+TABLE: Final[dict[str, tuple[Callable[..., CheckMessage], str]]] = {
+    "E001": (Error, "Set UPSTASH_REDIS_REST_URL and UPSTASH_REDIS_REST_TOKEN, or MODE = 'local'."),
+    "W001": (
+        Warning,
+        "Set the credentials, or run manage.py upstash_emulator. Not with DEBUG off.",
+    ),
+    "E002": (Error, "Correct the entry of CACHES, or the variable that the message names."),
+    "E003": (Error, "Give each alias a KEY_PREFIX of its own, or the same serializer."),
+    "W003": (Warning, "Give each alias a KEY_PREFIX of its own: clear() of one empties the other."),
+    "E004": (Error, "Use https:// or rediss://: token and values travel in plain text."),
+    "E005": (Error, "Point SESSION_CACHE_ALIAS to a cache of this package."),
+    "E006": (Error, "Correct CONTINUUM_STATS."),
+    "W010": (Warning, "Take the token from the environment, or give a callable."),
+    "W011": (Warning, "Move the password out of LOCATION into UPSTASH_REDIS_URL."),
+    "W012": (Warning, "Use the standard token: with this one every write is refused."),
+    "W013": (Warning, "Use SESSION_ENGINE = 'continuum_upstash.sessions', or FALLBACK = False."),
+    "W014": (Warning, "Set TIMEOUT, or TTL_BY_PREFIX: what never expires fills the database."),
+    "W015": (Warning, "Lower READ_TIMEOUT, so that the cache gives up before the platform does."),
+    "W016": (Warning, "Keep sessions in a database of their own, which does not evict."),
+    "W017": (Warning, "Set the credentials: a store in the process is shared with nobody."),
+    "I030": (Info, ""),
+    "E040": (Error, "Run manage.py cache_doctor."),
+    "E041": (Error, "Switch Eviction off in the console, or give sessions their own database."),
+}
+
+
+def message(number: str, text: str, alias: str = "") -> CheckMessage:
+    kind, hint = TABLE[number]
+    where = f"{_PAGE}#{number.lower()}"
+    label = f"CACHES['{alias}']: {text}" if alias else text
+    return kind(label, hint=f"{hint} See {where}".strip(), id=f"continuum_upstash.{number}")
+
+
+def check_configuration(**_: Any) -> list[CheckMessage]:
+    """Check what would be wrong anywhere."""
+    found: list[CheckMessage] = []
+    configs: dict[str, Config] = {}
+    for alias in health.aliases():
+        try:
+            configs[alias] = _config(alias)
+        except ConfigurationError as error:
+            found.append(message("E002", str(error)))
+    for config in configs.values():
+        for rule in _ALWAYS:
+            found += rule(config)
+    return [*found, *_neighbours(configs), *_sessions(configs), *_statistics(configs)]
+
+
+def check_deployment(**_: Any) -> list[CheckMessage]:
+    """Check what is wrong in production; ``manage.py check --deploy``."""
+    found: list[CheckMessage] = []
+    for alias in health.aliases():
+        try:
+            config = _config(alias)
+        except ConfigurationError:
+            continue  # E002 says so
+        for rule in _DEPLOYED:
+            found += rule(config)
+    return found
+
+
+def check_live(**_: Any) -> list[CheckMessage]:
+    """Ask the databases, if that is what the command line asks for.
+
+    Django runs every check with each runserver and migrate, and does not tell a check whether its
+    tag was asked for.
+    """
+    if not any(argument.endswith(LIVE) for argument in sys.argv):
+        return []
+    found: list[CheckMessage] = []
+    try:
+        caches = health.ours(health.aliases())
+    except ImproperlyConfigured:
+        return []  # E002 says so
+    for cache in caches:
+        report = health.Examiner(cache).report()
+        found += [message("E040", error, report.alias) for error in report.errors]
+        holds_sessions = (_session_alias() == report.alias) and report.mode != "local"
+        if report.server is not None and report.server.evicts and holds_sessions:
+            text = f"it holds sessions and deletes keys when it is full ({report.server.policy})."
+            found.append(message("E041", text, report.alias))
+    return found
+
+
+def add_checks() -> None:
+    register(check_configuration, Tags.caches)
+    register(check_deployment, Tags.caches, Tags.security, deploy=True)
+    register(check_live, LIVE)
+
+
+# ---- of one alias
+
+
+def _credentials(config: Config) -> Messages:
+    if config.mode != "local" or _wants_local(config.alias):
+        return
+    text = "there are no credentials, so each process has a cache of its own."
+    yield message("W001" if settings.DEBUG else "E001", text, config.alias)
+
+
+def _encryption(config: Config) -> Messages:
+    for url in (config.rest_url, config.redis_url and config.redis_url.reveal()):
+        if url and urlsplit(url).scheme in {"http", "redis"} and not is_private(config.host):
+            yield message("E004", f"{config.host} is spoken to without TLS.", config.alias)
+
+
+def _read_only(config: Config) -> Messages:
+    read_only = os.environ.get("KV_REST_API_READ_ONLY_TOKEN")
+    if config.token is not None and read_only and config.token.value == read_only:
+        yield message("W012", "its token is KV_REST_API_READ_ONLY_TOKEN.", config.alias)
+
+
+def _sources(config: Config) -> Messages:
+    found = ", ".join(f"{name} from {source}" for name, source in config.sources)
+    yield message("I030", f"{config.mode}{': ' if found else ''}{found}", config.alias)
+
+
+def _literals(config: Config) -> Messages:
+    entry = _entry(config.alias)
+    token = entry.get("OPTIONS", {}).get("TOKEN")
+    if isinstance(token, str) and token not in os.environ.values():
+        yield message("W010", "its token stands in the settings.", config.alias)
+    if urlsplit(entry.get("LOCATION", "")).password:
+        text = "LOCATION holds a password, which Django's error pages show."
+        yield message("W011", text, config.alias)
+
+
+def _lifetimes(config: Config) -> Messages:
+    entry = _entry(config.alias)
+    if entry.get("TIMEOUT", 300) is None and not config.ttl_by_prefix and config.mode != "local":
+        yield message("W014", "TIMEOUT is None and TTL_BY_PREFIX is empty.", config.alias)
+
+
+def _patience(config: Config) -> Messages:
+    platform = next((name for variable, name in _PLATFORMS.items() if variable in os.environ), None)
+    if platform and config.read_timeout >= _LONG_WAIT:
+        text = f"READ_TIMEOUT is {config.read_timeout:g} s, and {platform} ends requests by then."
+        yield message("W015", text, config.alias)
+
+
+def _local_in_production(config: Config) -> Messages:
+    if config.mode == "local" and _wants_local(config.alias):
+        yield message("W017", "MODE is local.", config.alias)
+
+
+_ALWAYS: Final[tuple[_Rule, ...]] = (_credentials, _encryption, _read_only)
+_DEPLOYED: Final[tuple[_Rule, ...]] = (
+    _literals,
+    _lifetimes,
+    _patience,
+    _local_in_production,
+    _sources,
+)
+
+
+# ---- of several, and of other settings
+
+
+def _neighbours(configs: dict[str, Config]) -> Messages:
+    for one, other in combinations(configs.values(), 2):
+        if _database(one) != _database(other) or _database(one) is None:
+            continue
+        if _prefix(one.alias) != _prefix(other.alias):
+            continue
+        both = f"'{one.alias}' and '{other.alias}' have one database and one KEY_PREFIX"
+        if one.serializer != other.serializer or one.pickle != other.pickle:
+            yield message("E003", f"{both}, but write values differently.")
+        else:
+            yield message("W003", f"{both}.")
+
+
+def _sessions(configs: dict[str, Config]) -> Messages:
+    engine, alias = settings.SESSION_ENGINE, settings.SESSION_CACHE_ALIAS
+    if engine == _SESSIONS and alias not in health.aliases():
+        yield message("E005", f"SESSION_CACHE_ALIAS is '{alias}', which is no cache of ours.")
+    config = configs.get(alias)
+    if config is None or config.mode == "local":
+        return
+    if engine in _CACHED_SESSIONS and config.fallback:
+        text = f"in an outage {engine} keeps logins in one process, and others do not know them."
+        yield message("W013", text, alias)
+    if engine == _SESSIONS:
+        for other in configs.values():
+            if other.alias != alias and _database(other) == _database(config):
+                text = f"sessions share a database with the cache '{other.alias}'."
+                yield message("W016", text, alias)
+
+
+def _statistics(configs: dict[str, Config]) -> Messages:
+    try:
+        reject_unknown()
+        for alias in configs:
+            plan_of(alias)
+    except ConfigurationError as error:
+        yield message("E006", str(error))
+
+
+def _entry(alias: str) -> dict[str, Any]:
+    entry: Any = settings.CACHES[alias]
+    return cast("dict[str, Any]", entry)
+
+
+def _config(alias: str) -> Config:
+    entry = _entry(alias)
+    location, options = entry.get("LOCATION", ""), entry.get("OPTIONS", {})
+    return resolve(options, os.environ, alias=alias, location=location)
+
+
+def _wants_local(alias: str) -> bool:
+    asked = _entry(alias).get("OPTIONS", {}).get("MODE")
+    return "local" in (asked, os.environ.get("CONTINUUM_CACHE_MODE"))
+
+
+def _database(config: Config) -> str | None:
+    return config.rest_url or (config.redis_url.reveal() if config.redis_url else None)
+
+
+def _prefix(alias: str) -> str:
+    return str(_entry(alias).get("KEY_PREFIX", ""))
+
+
+def _session_alias() -> str | None:
+    ours = settings.SESSION_ENGINE in {_SESSIONS, *_CACHED_SESSIONS}
+    return settings.SESSION_CACHE_ALIAS if ours else None
