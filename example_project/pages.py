@@ -8,7 +8,7 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from example_project.views import articles, backend, counter, dashboard, home, month
+from example_project.views import articles, backend, counter, dashboard, devices, home, month
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,7 @@ PAGES = (
     Page("counter", "counter/", counter.page, "Counter", "Shared among tabs, never off by one."),
     Page("month", "month/", month.page, "Cached page", "A whole page under cache_page."),
     Page("dashboard", "dashboard/", dashboard.page, "Async", "A hundred keys in one request."),
+    Page("devices", "devices/", devices.page, "Devices", "Sessions, and logging out everywhere."),
     Page("backend", "backend/", backend.page, "Backend", "Who answers, and how it is configured."),
 )
 

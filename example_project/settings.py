@@ -1,6 +1,8 @@
-"""Settings of the example site. What concerns continuum-upstash is CACHES, and nothing else."""
+"""Settings of the example site. What concerns continuum-upstash is CACHES and SESSION_…."""
 
 from __future__ import annotations
+
+import os
 
 from example_project.state import FOLDER, kept_secret
 
@@ -12,6 +14,10 @@ CACHES = {
         "OPTIONS": {"TTL_BY_PREFIX": {"query:": 300}},
     },
 }
+
+SESSION_ENGINE = "continuum_upstash.sessions"
+# Without a database, sessions are gone with the process: enough for a look around.
+SESSION_ALLOW_EVICTION = os.environ.get("CONTINUUM_CACHE_MODE") == "local"
 
 DEBUG = True  # It is a demo: bound to this machine, static files served by Django.
 SECRET_KEY = kept_secret("secret_key")
@@ -30,7 +36,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.common.CommonMiddleware",
     "example_project.meter.middleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
+    "continuum_upstash.sessions.middleware.SessionMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",

@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import path
 
 from example_project.pages import PAGES
-from example_project.views import articles, counter, dashboard
+from example_project.views import articles, counter, dashboard, devices
 
 urlpatterns = [
     *(path(page.path, page.view, name=page.name) for page in PAGES),
@@ -13,5 +13,10 @@ urlpatterns = [
     path("counter/add-hundred/", counter.add_hundred, name="add-hundred"),
     path("counter/value/", counter.value, name="counter-value"),
     path("dashboard/measure/", dashboard.measure, name="measure"),
+    path("devices/login/", devices.login, name="login"),
+    path("devices/logout/", devices.logout, name="logout"),
+    path("devices/end/", devices.end, name="end-device"),
+    path("devices/end-others/", devices.end_others, name="end-other-devices"),
+    path("devices/end-all/", devices.end_all, name="end-all-devices"),
     path("admin/", admin.site.urls),
 ]

@@ -1,0 +1,81 @@
+"""A user's sessions: which devices are logged in, and out with them."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+
+from django.contrib import auth
+from django.contrib.auth.decorators import login_required
+from django.contrib.auth.models import User
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_POST
+
+from continuum_upstash.sessions.index import active_sessions, end_session, logout_everywhere
+
+_BROWSER = re.compile(r"Firefox|Edg|OPR|Chrome|Safari|curl|httpx")
+_SYSTEM = re.compile(r"Android|iPhone|iPad|Windows|Mac OS X|Linux")
+_NAMES = {"Edg": "Edge", "OPR": "Opera", "Mac OS X": "macOS"}
+
+
+def page(request: HttpRequest) -> HttpResponse:
+    devices = []
+    if request.user.is_authenticated:
+        devices = [
+            {
+                "id": session.id,
+                "current": session.current,
+                "name": session.data.get("device", "Another browser"),
+                "since": datetime.fromisoformat(session.data["since"])
+                if "since" in session.data
+                else None,
+            }
+            for session in active_sessions(request.user, current=request.session)
+        ]
+    return render(request, "example/devices.html", {"devices": devices})
+
+
+@require_POST
+def login(request: HttpRequest) -> HttpResponse:
+    """Log in as a guest; the admin logs in with a password, at /admin/."""
+    guest, _ = User.objects.get_or_create(username="guest")
+    auth.login(request, guest, "django.contrib.auth.backends.ModelBackend")
+    request.session["device"] = _device(request.headers.get("User-Agent", ""))
+    request.session["since"] = timezone.now().isoformat()
+    return redirect("devices")
+
+
+@require_POST
+def logout(request: HttpRequest) -> HttpResponse:
+    auth.logout(request)
+    return redirect("devices")
+
+
+@require_POST
+@login_required(login_url="devices")
+def end(request: HttpRequest) -> HttpResponse:
+    end_session(request.user, request.POST.get("id", ""))
+    return redirect("devices")
+
+
+@require_POST
+@login_required(login_url="devices")
+def end_others(request: HttpRequest) -> HttpResponse:
+    logout_everywhere(request.user, keep=request.session)
+    return redirect("devices")
+
+
+@require_POST
+@login_required(login_url="devices")
+def end_all(request: HttpRequest) -> HttpResponse:
+    logout_everywhere(request.user)
+    auth.logout(request)
+    return redirect("devices")
+
+
+def _device(user_agent: str) -> str:
+    browser, system = _BROWSER.search(user_agent), _SYSTEM.search(user_agent)
+    words = [_NAMES.get(found[0], found[0]) for found in (browser, system) if found]
+    return " on ".join(words) or "An unknown browser"
