@@ -12,6 +12,8 @@ from typing import Final
 from continuum_upstash.errors import ConfigurationError
 from continuum_upstash.stats.conf import setting
 
+MUCH: Final = 0.8  # of a month's commands: from here on somebody should act
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -20,11 +22,13 @@ class Plan:
         dollars: for a month.
         dollars_per_100k: of commands.
         commands: a month; None: not limited.
+        request_mb: the largest request, and the largest reply.
     """
 
     dollars: float = 0.0
     dollars_per_100k: float = 0.0
     commands: int | None = None
+    request_mb: int = 10
 
 
 PLANS: Final[Mapping[str, Plan]] = MappingProxyType(
@@ -33,11 +37,11 @@ PLANS: Final[Mapping[str, Plan]] = MappingProxyType(
         "payg": Plan(dollars_per_100k=0.20),
         "250mb": Plan(10),
         "1gb": Plan(20),
-        "5gb": Plan(100),
-        "10gb": Plan(200),
-        "50gb": Plan(400),
-        "100gb": Plan(800),
-        "500gb": Plan(1500),
+        "5gb": Plan(100, request_mb=20),
+        "10gb": Plan(200, request_mb=30),
+        "50gb": Plan(400, request_mb=50),
+        "100gb": Plan(800, request_mb=75),
+        "500gb": Plan(1500, request_mb=100),
     }
 )
 

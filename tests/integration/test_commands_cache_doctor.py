@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import pytest
+
+from continuum_upstash.transports import registry
+from tests.integration.commands import entry, ran
+
+
+@pytest.fixture(autouse=True)
+def site(emulator, settings):
+    settings.CACHES = {"default": entry(emulator)}
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.db"
+    yield
+    registry.reset()
+
+
+def examined(*arguments):
+    ended = ran("cache_doctor", "--format", "json", *arguments)
+    (only,) = ended.json["caches"]
+    return ended, {each["name"]: each for each in only["findings"]}
+
+
+@pytest.mark.parametrize("transport", ["rest", "tcp"])
+def test_a_healthy_database(transport, emulator, settings):
+    settings.CACHES = {"default": entry(emulator, transport)}
+    ended, found = examined()
+    assert ended.code == 0
+    assert {each["outcome"] for each in found.values()} <= {"ok", "info"}
+    assert {"connection", "round trip", "clock", "token", "eviction", "quota"} <= found.keys()
+    assert found["configuration"]["detail"].endswith("from LOCATION, token from OPTIONS") or (
+        transport == "tcp"
+    )
+
+
+def test_text_for_people():
+    ended = ran("cache_doctor")
+    assert (ended.code, ended.err) == (0, "")
+    assert "Cache 'default'" in ended.out
+    assert "20 pings" in ended.out
+
+
+def test_it_costs_a_few_commands(emulator):
+    with emulator.count() as spent:
+        examined()
+    assert spent.billed <= 40
+
+
+def test_a_write_probe_leaves_nothing_behind(emulator):
+    _, found = examined("--write")
+    assert found["write"]["outcome"] == "ok"
+    with emulator.fault("capacity"):
+        ended, found = examined("--write")
+    assert (ended.code, found["write"]["outcome"]) == (1, "failed")
+    assert found["write"]["fix"]
+
+
+def test_a_read_only_token_is_found_out(emulator, settings):
+    settings.CACHES = {"default": entry(emulator, OPTIONS={"TOKEN": emulator.read_only_token})}
+    ended, found = examined()
+    assert (ended.code, found["token"]["outcome"]) == (1, "failed")
+    assert "standard token" in found["token"]["fix"]
+
+
+def test_a_wrong_token_is_told_from_an_outage(emulator, settings):
+    settings.CACHES = {"default": entry(emulator, OPTIONS={"TOKEN": "wrong-token"})}
+    ended, found = examined()
+    assert (ended.code, found["connection"]["outcome"]) == (2, "failed")
+    assert "Copy the token" in found["connection"]["fix"]
+    assert "wrong-token" not in ended.out
+
+
+def test_an_outage(emulator):
+    with emulator.fault("refuse"):
+        ended, found = examined()
+    assert (ended.code, found["connection"]["outcome"]) == (2, "failed")
+    assert "IP allow list" in found["connection"]["fix"]
+
+
+def test_a_database_that_takes_too_long(emulator):
+    with emulator.fault("latency", seconds=9):
+        ended, found = examined()
+    assert (ended.code, found["connection"]["outcome"]) == (2, "failed")
+
+
+def test_a_used_up_quota(emulator):
+    with emulator.fault("quota"):
+        ended, found = examined()
+    assert ended.code == 2
+    assert "plan" in found["connection"]["fix"]
+
+
+def test_a_wrong_configuration_is_a_finding(settings, emulator):
+    settings.CACHES = {"default": entry(emulator, OPTIONS={"POOLSIZE": 1})}
+    ended, found = examined()
+    assert (ended.code, found["configuration"]["outcome"]) == (2, "failed")
+    assert "POOL_SIZE" in found["configuration"]["detail"]
+
+
+def test_a_local_cache_is_a_warning_that_may_fail(settings):
+    settings.CACHES = {"default": entry(None, "local")}
+    assert examined()[0].code == 0
+    assert examined("--fail-on", "warning")[0].code == 1
+
+
+def test_an_unknown_alias():
+    ended = ran("cache_doctor", "--cache", "nobody")
+    assert (ended.code, "There is default." in ended.error) == (2, True)
+
+
+def test_no_alias_of_ours(settings):
+    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}
+    ended = ran("cache_doctor")
+    assert (ended.code, "BACKEND" in ended.error) == (2, True)

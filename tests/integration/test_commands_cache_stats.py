@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import pytest
+
+from continuum_upstash.stats import shared
+from continuum_upstash.stats.counters import counters
+from continuum_upstash.transports import registry
+from tests.integration.commands import cache, entry, ran
+
+NAMES = {
+    "alias", "verdict", "status", "server", "round_trip", "recent", "today", "bill", "families",
+    "scope", "since_seconds", "spent", "errors", "warnings", "mode", "host", "label", "at",
+    "fallback",
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def site(emulator, settings):
+    """One alias whose statistics are shared at every batch."""
+    settings.CACHES = {"default": entry(emulator, KEY_PREFIX="shop")}
+    settings.CONTINUUM_STATS = {"INTERVAL": 0, "SHARE": 1000}
+    counters.forget()
+    shared.shared.forget()
+    shared.start()
+    yield
+    shared.stop()
+    registry.reset()
+
+
+def used():
+    cache().set("query:1", "value")
+    for key in ("query:1", "query:1", "query:1", "missing"):
+        cache().get(key)
+    cache().client.ping()  # a batch carries what was counted before it
+
+
+def only(ended):
+    (found,) = ended.json["caches"]
+    return found
+
+
+def test_what_all_processes_did():
+    used()
+    ended = ran("cache_stats", "--format", "json")
+    found = only(ended)
+    assert (ended.code, ended.json["schema"], found.keys()) == (0, 1, NAMES)
+    assert (found["scope"], found["verdict"]) == ("all processes", "ok")
+    recent = found["recent"]
+    assert (recent["hits"], recent["misses"], recent["sets"]) == (3, 1, 1)
+    assert recent["hit_rate"] == 0.75
+    assert 0 < recent["p50_seconds"] <= recent["p95_seconds"] <= recent["p99_seconds"]
+    assert found["bill"]["plan"] == "free"
+    assert found["bill"]["commands"] == found["today"]["billed"] + found["today"]["overhead"] > 5
+
+
+def test_the_table_is_for_people():
+    used()
+    ended = ran("cache_stats", "--since", "7d")
+    assert ended.code == 0
+    for words in ("cache 'default' (rest,", "hit rate     75.0%", "of all processes, last 7d"):
+        assert words in ended.out
+
+
+def test_prometheus_text():
+    used()
+    lines = ran("cache_stats", "--format", "prometheus").out.splitlines()
+    assert 'continuum_cache_hits_total{alias="default"} 3' in lines
+    assert "# TYPE continuum_cache_latency_seconds histogram" in lines
+    infinite = next(line for line in lines if 'le="+Inf"' in line)
+    counted = next(line for line in lines if line.startswith("continuum_cache_latency_seconds_c"))
+    assert infinite.split()[-1] == counted.split()[-1]
+
+
+def test_families_of_a_sample():
+    cache().set_many({f"query:{i}": i for i in range(30)} | {f"page:{i}": i for i in range(10)})
+    cache().set("lonely", 1)
+    found = only(ran("cache_stats", "--format", "json", "--families"))["families"]
+    assert [(each["name"], each["seen"]) for each in found] == [
+        ("query:", 30),
+        ("page:", 10),
+        ("(no family)", 1),
+    ]
+
+
+def test_without_shared_statistics_the_figures_are_this_processs():
+    shared.stop()
+    cache().get("k")
+    found = only(ran("cache_stats", "--format", "json"))
+    assert (found["scope"], found["recent"]["misses"], found["bill"]) == ("this process", 1, None)
+
+
+def test_a_local_cache(settings, emulator):
+    settings.CACHES = {"default": entry(None, "local")}
+    ended = ran("cache_stats", "--format", "json")
+    assert (ended.code, only(ended)["mode"], only(ended)["verdict"]) == (0, "local", "ok")
+
+
+def test_an_outage_is_2_and_still_shown(emulator):
+    used()
+    with emulator.fault("refuse"):
+        ended = ran("cache_stats", "--format", "json")
+    found = only(ended)
+    assert (ended.code, found["verdict"], found["round_trip"]) == (2, "degraded", None)
+    assert found["errors"]
+
+
+def test_a_read_only_token_sees_all_but_families(emulator, settings):
+    used()
+    options = {"TOKEN": emulator.read_only_token}
+    settings.CACHES = {"default": entry(emulator, KEY_PREFIX="shop", OPTIONS=options)}
+    ended = ran("cache_stats", "--format", "json", "--families")
+    found = only(ended)
+    assert (ended.code, found["scope"], found["families"]) == (0, "all processes", [])
+    assert "No families" in ended.err
+
+
+def test_degraded_fails_when_asked_to(emulator, settings):
+    settings.CACHES = {"default": entry(emulator)}
+    cache().database.standby.breaker.disable()
+    assert ran("cache_stats", "--fail-on", "degraded").code == 0
+    cache().database.standby.breaker.force_open()
+    assert ran("cache_stats", "--fail-on", "degraded").code == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--cache", "nobody"], "There is default."),
+        (["--watch", "1"], "terminal"),
+        (["--since", "soon"], "15m"),
+        (["--format", "xml"], "invalid choice"),
+    ],
+)
+def test_misuse_is_2(arguments, words, capsys):
+    ended = ran("cache_stats", *arguments)
+    assert words in ended.error
+    assert ended.code == 2 or "argument" in ended.error
+
+
+def test_the_guides_counters_are_read_from_the_cache_itself():
+    used()
+    assert cache().get("stats:cache_hits") == 3
+    assert cache().get("stats:cache_misses") == 1
