@@ -15,6 +15,7 @@ from continuum_upstash.config import Config
 from continuum_upstash.effects import Batch
 from continuum_upstash.errors import ConnectionFailed, ContinuumError
 from continuum_upstash.transports import failures
+from continuum_upstash.transports.abandon import abandon
 from continuum_upstash.transports.connections import MAX_IDLE_SECONDS, readable
 from continuum_upstash.transports.forms import Request
 from continuum_upstash.transports.idempotent import safe_to_repeat
@@ -73,6 +74,8 @@ class Connection(asyncio.Protocol):
         return answer
 
     def abort(self) -> None:
+        if not self.reusable:
+            abandon(self._transport.get_extra_info("socket"))
         self.reusable = False
         if self._timer is not None:
             self._timer.cancel()

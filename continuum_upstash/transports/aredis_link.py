@@ -11,6 +11,7 @@ from typing import Any, Final, cast
 from hiredis import ProtocolError
 
 from continuum_upstash.errors import ConnectionFailed
+from continuum_upstash.transports.abandon import abandon
 from continuum_upstash.transports.failures import broken, too_late
 from continuum_upstash.transports.redis_errors import garbled, silent
 from continuum_upstash.transports.resp import INCOMPLETE, Replying, never
@@ -142,6 +143,8 @@ class AsyncLink(asyncio.BufferedProtocol):
     def lose(self, reason: ConnectionFailed) -> None:
         """Close the connection; those who wait are told the reason, and whether they were sent."""
         self._end = self._end or reason
+        if self._asked and self._transport is not None:
+            abandon(self._transport.get_extra_info("socket"))
         for questions, unsent in ((self._asked, False), (self._held, True)):
             for question in questions:
                 if not question.answer.done():

@@ -19,6 +19,7 @@ from continuum_upstash.config import Config
 from continuum_upstash.effects import Batch
 from continuum_upstash.errors import ConnectionFailed
 from continuum_upstash.transports import failures
+from continuum_upstash.transports.abandon import abandon
 from continuum_upstash.transports.forms import Request
 from continuum_upstash.transports.idempotent import safe_to_repeat
 from continuum_upstash.transports.tls import tls_context
@@ -68,6 +69,8 @@ class Connection:
         return answer
 
     def close(self) -> None:
+        if not self.reusable:
+            abandon(self._sock)
         self._sock.close()
 
     def __del__(self) -> None:

@@ -139,6 +139,7 @@ class Redis:
             if reusable:
                 self._idle.append(link)
             else:
+                link.abandon()
                 self._discard(link)
                 self._drop_idle()
         return replies

@@ -12,6 +12,7 @@ from redis import Connection
 from redis.exceptions import RedisError
 
 from continuum_upstash.effects import Replies
+from continuum_upstash.transports.abandon import abandon
 from continuum_upstash.transports.failures import broken, too_late
 from continuum_upstash.transports.redis_errors import garbled, silent
 from continuum_upstash.transports.resp import INCOMPLETE, Replying, never
@@ -51,6 +52,10 @@ class Link:
     @property
     def outdated(self) -> bool:
         return self._replying.outdated
+
+    def abandon(self) -> None:
+        """Have what was not answered not arrive later."""
+        abandon(self._socket)
 
     def ask(
         self, message: bytes, count: int, deadline: float, may_leave: Callable[[], bool] = never

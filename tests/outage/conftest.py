@@ -50,36 +50,42 @@ class Network:
     """
 
     host = "10.213.2.2"
-    servers = ("ip", "netns", "exec", "outage-servers")
-    clients = ("ip", "netns", "exec", "outage-clients")
+
+    def __init__(self) -> None:
+        mine = f"outage-{os.getpid()}"  # tests may run side by side
+        self._all = [f"{mine}-{name}" for name in ("clients", "router", "servers")]
+        self._clients, self._router, self._servers = self._all
+        self.servers = ("ip", "netns", "exec", self._servers)
+        self.clients = ("ip", "netns", "exec", self._clients)
 
     def up(self) -> None:
-        for name in ("clients", "router", "servers"):
-            _ip(f"netns add outage-{name}")
-            _ip(f"-n outage-{name} link set lo up")
-        for name, net in (("clients", "10.213.1"), ("servers", "10.213.2")):
-            _ip(f"link add eth0 netns outage-{name} type veth peer name {name} netns outage-router")
-            _ip(f"-n outage-{name} addr add {net}.2/24 dev eth0")
-            _ip(f"-n outage-router addr add {net}.1/24 dev {name}")
-            _ip(f"-n outage-{name} link set eth0 up")
-            _ip(f"-n outage-router link set {name} up")
-            _ip(f"-n outage-{name} route add default via {net}.1")
-        _ip("netns exec outage-router sysctl -q -w net.ipv4.ip_forward=1")
+        for name in self._all:
+            _ip(f"netns add {name}")
+            _ip(f"-n {name} link set lo up")
+        for name, end, net in (
+            (self._clients, "eth1", "10.213.1"),
+            (self._servers, "eth2", "10.213.2"),
+        ):
+            _ip(f"link add eth0 netns {name} type veth peer name {end} netns {self._router}")
+            _ip(f"-n {name} addr add {net}.2/24 dev eth0")
+            _ip(f"-n {self._router} addr add {net}.1/24 dev {end}")
+            _ip(f"-n {name} link set eth0 up")
+            _ip(f"-n {self._router} link set {end} up")
+            _ip(f"-n {name} route add default via {net}.1")
+        _ip(f"netns exec {self._router} sysctl -q -w net.ipv4.ip_forward=1")
 
     def drop(self, *, only_replies: bool = False) -> None:
         """Let packets vanish without a word."""
-        _ip("-n outage-router route add blackhole 10.213.1.2/32")
+        _ip(f"-n {self._router} route add blackhole 10.213.1.2/32")
         if not only_replies:
-            _ip("-n outage-router route add blackhole 10.213.2.2/32")
+            _ip(f"-n {self._router} route add blackhole 10.213.2.2/32")
 
     def deliver(self) -> None:
-        _ip("-n outage-router route flush type blackhole")
+        _ip(f"-n {self._router} route flush type blackhole")
 
     def down(self) -> None:
-        for name in ("clients", "router", "servers"):
-            subprocess.run(
-                ["ip", "netns", "del", f"outage-{name}"], check=False, stderr=subprocess.DEVNULL
-            )
+        for name in self._all:
+            subprocess.run(["ip", "netns", "del", name], check=False, stderr=subprocess.DEVNULL)
 
 
 def _ip(arguments: str) -> None:
@@ -102,12 +108,12 @@ def network() -> Iterator[Network]:
 
 
 @pytest.fixture
-def make_certificate(tmp_path: Path) -> Callable[[str], tuple[Path, Path, Path]]:
+def make_certificate(tmp_path: Path) -> Callable[..., tuple[Path, Path, Path]]:
     """Return a function that makes a certificate of an authority of its own: (chain, key, CA)."""
 
-    def make(name: str) -> tuple[Path, Path, Path]:
+    def make(name: str, host: str = "127.0.0.1") -> tuple[Path, Path, Path]:
         authority = trustme.CA()
-        issued = authority.issue_cert("127.0.0.1")
+        issued = authority.issue_cert(host)
         chain, key, ca = (tmp_path / f"{name}.{kind}.pem" for kind in ("chain", "key", "ca"))
         chain.write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
         issued.private_key_pem.write_to_path(str(key))

@@ -1,0 +1,71 @@
+"""A write that was given up does not arrive when the network comes back.
+
+The system sends again, for minutes, whatever a closed socket has not got acknowledged. Linux tells
+in /proc/net/tcp whether a socket is about to: its state is 04, FIN-WAIT-1.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+CLIENT = """
+    import asyncio, json, sys
+    from pathlib import Path
+    from continuum_upstash import AsyncUpstashCache, UpstashCache
+
+    settings = json.loads(sys.argv[1]) | {"read_timeout": 0.3, "connect_timeout": 0.3}
+
+    def have_the_network_cut():
+        print("connected", flush=True)
+        sys.stdin.readline()
+
+    def report():
+        sockets = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        print(json.dumps([socket[3] for socket in sockets]), flush=True)
+
+    async def main():
+        async with AsyncUpstashCache(**settings) as cache:
+            await cache.incr("n")
+            have_the_network_cut()
+            await cache.incr("n")
+            await asyncio.sleep(0)
+            report()
+
+    if sys.argv[2] == "async":
+        asyncio.run(main())
+    else:
+        with UpstashCache(**settings) as cache:
+            cache.incr("n")
+            have_the_network_cut()
+            cache.incr("n")
+            report()
+"""
+FIN_WAIT_1 = "04"
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
+@pytest.mark.parametrize("transport", ["rest", "tcp"])
+@pytest.mark.parametrize("colour", ["sync", "async"])
+def test_a_write_that_was_given_up_is_not_sent_again(
+    colour, transport, tls, network, open_site, make_certificate
+):
+    *certificate, ca = make_certificate("right", network.host)
+    site = open_site(
+        within=network.servers, host=network.host, certificate=certificate if tls else None
+    )
+    settings = getattr(site, transport) | ({"ca_file": str(ca)} if tls else {})
+    command = [sys.executable, "-c", textwrap.dedent(CLIENT), json.dumps(settings), colour]
+    with subprocess.Popen(
+        [*network.clients, *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as client:
+        assert client.stdout.readline() == "connected\n"
+        network.drop()
+        client.stdin.write("\n")
+        client.stdin.flush()
+        states = json.loads(client.stdout.readline())
+    assert FIN_WAIT_1 not in states
