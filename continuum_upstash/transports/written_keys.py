@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from continuum_upstash.effects import Batch, Command, Script
+from continuum_upstash.effects import Batch, Command, Script, ScriptHash
 
 _NONE: Final = slice(0)
 _FIRST: Final = slice(1)
@@ -50,6 +50,7 @@ def written_keys(batch: Batch) -> list[str] | None:
 
 def _rarer(command: Command) -> slice | None:
     name = str(command[0]).upper()
-    if name == "EVAL" and isinstance(command[1], Script):  # EVAL script count key … argument …
+    # EVAL script count key … argument …
+    if name in {"EVAL", "EVALSHA"} and isinstance(command[1], (Script, ScriptHash)):
         return slice(2, 2 + int(str(command[2])))
     return _WRITTEN.get(name)

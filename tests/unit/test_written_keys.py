@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from continuum_upstash.effects import Batch
+from continuum_upstash.effects import Batch, ScriptHash
 from continuum_upstash.operations import INCR_EXISTING
 from continuum_upstash.transports.store.commands import COMMANDS
 from continuum_upstash.transports.written_keys import _WRITTEN, written_keys
@@ -26,6 +26,7 @@ WHOLE_DATABASE = {"DBSIZE", "ECHO", "FLUSHALL", "FLUSHDB", "INFO", "PING", "SCAN
         (("RENAME", "k", "l"), ["k", "l"]),
         (("RENAMENX", "k", "l"), ["k", "l"]),
         (("EVAL", INCR_EXISTING, 1, "k", 5), ["k"]),
+        (("EVALSHA", ScriptHash(INCR_EXISTING), 1, "k", 5), ["k"]),
         (("EVAL", INCR_EXISTING, "2", "k", "l", 5), ["k", "l"]),
         (("HSET", "k", "field", b"v"), ["k"]),
     ],
@@ -47,4 +48,4 @@ def test_nobody_answers_in_the_databases_place(command):
 
 
 def test_every_command_of_the_local_store_is_accounted_for():
-    assert _WRITTEN.keys() | WHOLE_DATABASE | {"EVAL"} == COMMANDS.keys()
+    assert _WRITTEN.keys() | WHOLE_DATABASE | {"EVAL", "EVALSHA"} == COMMANDS.keys()
