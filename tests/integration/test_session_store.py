@@ -7,6 +7,7 @@ import json
 import pickle
 
 import pytest
+from django.contrib.auth.models import Group
 from django.contrib.sessions.backends.base import CreateError, UpdateError
 from django.contrib.sessions.exceptions import SessionInterrupted
 from django.core import signing
@@ -208,6 +209,16 @@ class Pickles:
 
     def loads(self, data):
         return pickle.loads(data)
+
+
+@pytest.mark.django_db(transaction=True)  # a thread of its own evaluates it
+def test_a_lazy_queryset_is_evaluated_where_the_database_may_be_asked(session, settings):
+    Group.objects.create(name="editors")
+    settings.SESSION_SERIALIZER = "tests.integration.test_session_store.Pickles"
+    store = session()
+    store.set("groups", Group.objects.all())
+    store.save()
+    assert [group.name for group in session(store.key).get("groups")] == ["editors"]
 
 
 def test_data_that_the_serializer_cannot_hold_is_an_error_of_the_caller(session):
