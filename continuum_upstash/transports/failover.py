@@ -43,7 +43,6 @@ from continuum_upstash.transports.written_keys import written_keys
 
 _REFUSALS: Final = (AuthenticationFailed, QuotaExceeded)  # of everything, until somebody acts
 _OUTAGES: Final = (Unavailable, *_REFUSALS)
-_KNOCK: Final = Batch((("PING",),))
 _TRYING_AGAIN: Final = {State.OPEN, State.HALF_OPEN}
 _PRIMARIES: Final = {"rest": "upstash-rest", "redis": "upstash-redis", "local": "local"}
 
@@ -127,7 +126,7 @@ class Standby:
             return self._answer(batch)
         try:
             if ticket.probe:
-                (pong,) = yield _KNOCK
+                (pong,) = yield Batch((("PING",),), deadline_s=batch.deadline_s)
                 if isinstance(pong, _REFUSALS):
                     raise pong
             yield from self.journal.settle(batch)

@@ -85,10 +85,13 @@ class Journal:
     def settle(self, batch: Batch) -> Plan[None]:
         """Have the database forget what the batch must not meet, and some more.
 
+        A batch in a hurry, or one that nobody answers locally, is not held up by others' keys.
+
         Raises:
             ReplyError: it refused; the keys stay in the journal.
         """
-        if not self._may_carry():
+        in_a_hurry = batch.shared or batch.deadline_s is not None
+        if in_a_hurry or not self._may_carry():
             yield from self._unlink(self._named_in(batch))
             return
         try:

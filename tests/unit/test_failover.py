@@ -235,6 +235,13 @@ def test_a_probe_that_knocks_in_vain_sends_nothing_else(bench):
     assert bench.breaker.state.value == "open"
 
 
+def test_a_probe_knocks_no_longer_than_its_batch_may_take(bench):
+    bench.go_down()
+    bench.come_back()
+    plan = bench.standby.careful(Batch((("GET", "k"),), deadline_s=0.25))
+    assert next(plan) == Batch((("PING",),), deadline_s=0.25)
+
+
 def test_a_knock_that_meets_the_quota_opens_again(bench):
     bench.go_down()
     bench.come_back()

@@ -173,3 +173,10 @@ def test_it_does_not_grow_with_the_number_of_keys():
     for start in range(0, 100_000, 100):
         journal.note([f"shop:1:{number}" for number in range(start, start + 100)])
         assert len(journal) <= 150
+
+
+@pytest.mark.parametrize("haste", [{"shared": True}, {"deadline_s": 0.25}])
+def test_a_batch_in_a_hurry_carries_nothing(bench, haste):
+    bench.journal.note(["a"])
+    assert drive(bench.journal.settle(Batch(get("x"), **haste)))[1] == []
+    assert bench.journal.owes
