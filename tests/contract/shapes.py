@@ -154,7 +154,7 @@ def commands_of(family: dict[str, Shape], *extra: str) -> st.SearchStrategy[Comm
 
 
 def _command(name: str, shape: Shape) -> st.SearchStrategy[Command]:
-    return st.tuples(*shape).map(lambda parts: (name, *_flat(parts)))
+    return st.tuples(*shape).map(lambda parts: (name, *flat(parts)))
 
 
 def _damaged(command: Command) -> st.SearchStrategy[Command]:
@@ -164,7 +164,7 @@ def _damaged(command: Command) -> st.SearchStrategy[Command]:
     return st.sampled_from([command[:-1], (*command, b"1")])
 
 
-def _flat(words: object) -> list[object]:
+def flat(words: object) -> list[object]:
     if isinstance(words, list | tuple):
-        return [argument for word in words for argument in _flat(word)]
+        return [argument for word in words for argument in flat(word)]
     return [words]

@@ -49,6 +49,12 @@ def test_a_value_is_there_until_the_clock_is_past_its_last_millisecond(call, clo
     assert call("PTTL", "k") == -2
 
 
+def test_a_value_that_is_to_end_now_is_not_stored(call, clock):
+    call("SET", "k", b"old")
+    call("SET", "k", b"v", "PXAT", clock.ms)
+    assert call("GET", "k") is None
+
+
 @pytest.mark.parametrize("atomic", [True, False])
 def test_every_batch_looks_at_the_clock(local, clock, atomic):
     local.send(Batch((("SET", "k", b"v", "PX", 10), ("PING",)), atomic=atomic))

@@ -150,7 +150,7 @@ def test_what_is_counted_is_what_is_there(changes):
         else:
             store.call(*change)
         assert store.call("DBSIZE") <= 2
-    assert used_bytes(store) == sum(map(weight, [store] * 3, (b"a", b"bb", b"c" * 40)))
+        assert used_bytes(store) == sum(map(weight, [store] * 3, (b"a", b"bb", b"c" * 40)))
     store.call("DEL", b"a", b"bb", b"c" * 40)
     assert used_bytes(store) == 0
 

@@ -130,9 +130,11 @@ def _by_rank(stored: SortedSet, first: int, last: int, *, backwards: bool) -> Ra
     size = len(stored)
     first = max(0, first + size if first < 0 else first)
     last = min(size - 1, last + size if last < 0 else last)
+    if first > last:
+        return []
     if backwards:
         first, last = size - 1 - last, size - 1 - first
-    return stored.ranked(max(0, first), last + 1)
+    return stored.ranked(first, last + 1)
 
 
 def _read_range(words: Sequence[bytes], known: frozenset[bytes]) -> _Range:

@@ -1,0 +1,69 @@
+"""One command, twice: on a real Valkey and in the local store, at the same millisecond."""
+
+from __future__ import annotations
+
+from continuum_upstash.config import Config
+from continuum_upstash.effects import Batch, Command, Reply, Script
+from continuum_upstash.errors import ReplyError
+from continuum_upstash.transports.local import Local
+from tests.contract.valkey import Server
+
+
+class Both:
+    """Runs a command on the server, sets the local clock to the server's, runs it locally."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._now = 0
+        self.local = Local(Config(), clock=lambda: (self._now + 0.5) / 1000)
+        self.run("FLUSHALL")
+
+    def run(self, *command: str | int | bytes | Script) -> tuple[Reply, Reply]:
+        theirs = self._remote(_for_valkey(command))
+        (ours,) = self.local.send(Batch((command,)))
+        return comparable(command, theirs), comparable(command, ours)
+
+    def ours(self, *command: str | int | bytes) -> Reply:
+        return self.run(*command)[1]
+
+    def theirs(self, *command: str | int | bytes) -> Reply:
+        return self.run(*command)[0]
+
+    def _remote(self, command: tuple[str | int | bytes, ...]) -> Reply:
+        # Time stands still in a transaction, so the probe's end tells when the command ran.
+        year = 365 * 86_400_000
+        *queued, results = self._server.pipeline(
+            ("MULTI",),
+            ("SET", "probe", "", "PX", year),
+            ("PEXPIRETIME", "probe"),
+            ("DEL", "probe"),
+            command,
+            ("EXEC",),
+        )
+        if isinstance(queued[-1], ReplyError):
+            return queued[-1]
+        assert isinstance(results, list)
+        assert isinstance(results[1], int)
+        self._now = results[1] - year
+        return results[3]
+
+
+def _for_valkey(command: Command) -> tuple[str | int | bytes, ...]:
+    match command:
+        case ("DELEX", key, condition, value) if str(condition).upper() == "IFEQ":
+            command = ("DELIFEQ", key, value)
+        case ("DELEX", key):
+            command = ("DEL", key)
+    return tuple(part.lua if isinstance(part, Script) else part for part in command)
+
+
+def comparable(command: Command, reply: Reply) -> object:
+    if isinstance(reply, ReplyError):
+        return str(reply).partition(" script: on @user_script")[0]
+    if command[0] == "SMEMBERS" and isinstance(reply, list):
+        return set(reply)
+    if command[0] == "HGETALL" and isinstance(reply, list):
+        return dict(zip(reply[::2], reply[1::2], strict=True))
+    if command[0] == "EVAL" and isinstance(reply, bytes):
+        return int(reply)  # Lua gives a large number as text, lest it becomes a double
+    return reply
