@@ -13,6 +13,8 @@ DEFAULTS: Final[dict[str, Any]] = {
     "SHARED": True,  # keep sums of all processes in the database
     "INTERVAL": 10.0,  # seconds: the least time between two writes of a process
     "SHARE": 0.05,  # the most that the statistics may cost, as a share of the commands
+    "PROMETHEUS": False,  # needs the extra of that name
+    "OTEL": False,  # needs the extra of that name
     "PLAN": "free",  # a name of cost.PLANS, or one for each alias: {"default": "payg"}
 }
 

@@ -1,0 +1,52 @@
+"""What a scrape shows beside the counters: gauges for which somebody has to be asked."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from time import monotonic
+from typing import Final
+
+from continuum_upstash import health
+from continuum_upstash.errors import ContinuumError
+from continuum_upstash.overview import Overseer, Overview
+from continuum_upstash.plan_cache import PlanCache
+from continuum_upstash.stats.prometheus import metrics, render
+from continuum_upstash.stats.tally import Tally
+
+# Seconds. Each refresh reads two or three hashes, which is billed; scrapes come every 15 s.
+_FRESH: Final = 300.0
+
+_refreshed: dict[str, float] = {}
+_earlier: dict[tuple[str, str], Tally] = {}
+
+
+def scraped() -> bytes:
+    """Return the text that Prometheus reads."""
+    now = monotonic()
+    for cache in health.ours(health.aliases()):
+        alias = cache.database.config.alias
+        if now - _refreshed.get(alias, -_FRESH) >= _FRESH:
+            _refreshed[alias] = now
+            _refresh(alias, _looked(cache))
+    return render()
+
+
+def _refresh(alias: str, overview: Overview | None) -> None:
+    if overview is None:
+        return
+    server, bill = overview.report.server, overview.bill
+    if server is not None and server.memory_used is not None:
+        metrics().memory.labels(alias).set(server.memory_used)
+    if bill is not None and bill.used is not None:
+        metrics().used.labels(alias).set(bill.used)
+
+
+def _looked(cache: PlanCache) -> Overview | None:
+    overseer, now = Overseer(cache), datetime.now(UTC)
+    day = (cache.database.config.alias, f"{now:%Y%m%d}")
+    try:
+        if day not in _earlier:
+            _earlier[day] = overseer.month(now)
+        return overseer.overview(timedelta(minutes=1), now, _earlier[day])
+    except ContinuumError:
+        return None  # the counters and the breaker's state tell of it

@@ -1,0 +1,34 @@
+"""How commands are named in metrics and traces: by what they are and what came of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from continuum_upstash.effects import Command, Reply
+from continuum_upstash.errors import ReplyError
+
+PIPELINE: Final = "PIPELINE"
+
+_READS: Final = frozenset({"GET", "GETDEL", "GETEX", "MGET", "HGET"})
+_WRITES: Final = frozenset({"SET", "SETEX", "PSETEX", "MSET"})
+
+
+def operation(commands: Sequence[Command]) -> str:
+    """Return the name of a batch: its command's, ``PIPELINE``, or ``PIPELINE GET``."""
+    names = {str(command[0]).upper() for command in commands}
+    if len(commands) == 1:
+        return names.pop()
+    return f"{PIPELINE} {names.pop()}" if len(names) == 1 else PIPELINE
+
+
+def result(name: str, reply: Reply) -> str:
+    """Return ``hit``, ``miss``, ``stored``, ``not_stored``, ``done`` or ``error``."""
+    if isinstance(reply, ReplyError):
+        return "error"
+    if name in _READS:
+        found = any(each is not None for each in reply) if isinstance(reply, list) else reply
+        return "hit" if found not in {None, False} else "miss"
+    if name in _WRITES:
+        return "not_stored" if reply is None else "stored"
+    return "done"

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import pytest
+
+from continuum_upstash.errors import ConnectionFailed, from_reply
+from continuum_upstash.health import Examiner, Report, Server, aliases
+from continuum_upstash.transports.failover import Status
+from tests.conftest import Colour
+
+INFO = b"redis_version:8.2.0\r\nmaxmemory_policy:%b\r\ntotal_data_size:%d\r\nmax_data_size:1000\r\n"
+
+
+def status(state="closed", backend="upstash-rest"):
+    return Status(backend, state, "started", 0.0, None, 0, 0, 0)
+
+
+def report(**changes):
+    values = {
+        "alias": "default",
+        "mode": "rest",
+        "host": "db.upstash.io",
+        "label": "cache 'default' (rest, db.upstash.io)",
+        "at": 0.0,
+        "status": status(),
+        "fallback": True,
+        "round_trip": 0.002,
+        "server": None,
+        "errors": (),
+    }
+    return Report(**values | changes)
+
+
+def server(memory=0, limit=1000, policy="noeviction"):
+    return Server("8.2.0", 5, memory, limit, policy, {"raw": "fields"})
+
+
+@pytest.mark.parametrize(
+    ("changes", "verdict"),
+    [
+        ({}, "ok"),
+        ({"server": server(840)}, "ok"),
+        ({"server": server(860)}, "degraded"),
+        ({"server": server(860, limit=0)}, "ok"),
+        ({"errors": ("NOPERM",)}, "degraded"),
+        ({"status": status("disabled")}, "ok"),
+        ({"status": status("open", "local")}, "degraded"),
+        ({"round_trip": None}, "degraded"),
+        ({"round_trip": None, "fallback": False}, "down"),
+        ({"round_trip": None, "fallback": False, "status": status("open")}, "down"),
+    ],
+)
+def test_the_verdict(changes, verdict):
+    assert report(**changes).verdict == verdict
+
+
+def test_as_json_knows_it():
+    values = report(server=server(860)).as_dict()
+    assert values["verdict"] == "degraded"
+    assert values["server"]["memory_used"] == 0.86
+    assert "raw" not in values["server"]
+    assert len(values["warnings"]) == 1
+    assert report().as_dict()["server"] is None
+
+
+@pytest.mark.parametrize(("policy", "evicts"), [("noeviction", False), ("", False), ("lru", True)])
+def test_eviction(policy, evicts):
+    assert server(policy=policy).evicts is evicts
+
+
+class Cache:
+    """Runs a plan against one canned answer."""
+
+    def __init__(self, cache, answer):
+        self.database, self._answer, self.batches = cache.database, answer, []
+
+    def _run(self, plan):
+        try:
+            self.batches.append(next(plan))
+            if isinstance(self._answer, Exception):
+                plan.throw(self._answer)
+            plan.send(self._answer)
+        except StopIteration as stop:
+            return stop.value
+
+    _arun = None
+
+
+def looked(make_cache, answer):
+    cache = Cache(make_cache("local"), answer)
+    return Examiner(cache).report(), cache.batches
+
+
+def test_a_look_is_one_round_trip_that_nobody_is_billed_for(make_cache):
+    found, (batch,) = looked(make_cache, [b"PONG", INFO % (b"noeviction", 250)])
+    assert list(batch.commands) == [("PING",), ("INFO",)]
+    assert batch.shared
+    assert (found.server.memory_used, found.server.policy) == (0.25, "noeviction")
+
+
+@pytest.mark.parametrize(
+    ("answer", "answered", "errors"),
+    [
+        (ConnectionFailed("nobody there"), False, ("nobody there",)),
+        ([b"PONG", from_reply("NOPERM no INFO")], True, 1),
+        ([from_reply("NOAUTH"), from_reply("NOAUTH")], False, 1),
+    ],
+)
+def test_what_goes_wrong_stands_in_the_report(answer, answered, errors, make_cache):
+    found, _ = looked(make_cache, answer)
+    assert (found.round_trip is not None, found.server) == (answered, None)
+    assert found.errors == errors or len(found.errors) == errors
+
+
+def test_a_local_cache_is_well(make_cache, colour, request):
+    runner = request.getfixturevalue("runner") if colour == "async" else None
+    assert Colour(Examiner(make_cache("local")), runner).report().verdict == "ok"
+
+
+def test_only_our_aliases_count(settings):
+    settings.CACHES = {
+        "default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"},
+        "ours": {"BACKEND": "continuum_upstash.backend.CacheBackend"},
+        "broken": {"BACKEND": "there.is.none"},
+    }
+    assert aliases() == ["ours"]
