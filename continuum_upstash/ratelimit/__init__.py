@@ -1,0 +1,29 @@
+"""Rate limits for Django, counted in Upstash Redis."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from continuum_upstash.ratelimit.decision import Decision
+    from continuum_upstash.ratelimit.decorators import ratelimit
+    from continuum_upstash.ratelimit.limiter import Limiter
+    from continuum_upstash.ratelimit.policy import Policy
+
+__all__ = ["Decision", "Limiter", "Policy", "ratelimit"]
+
+_HOMES = {
+    "Decision": "decision",
+    "Limiter": "limiter",
+    "Policy": "policy",
+    "ratelimit": "decorators",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Settings may import from here before Django is set up: what needs it waits.
+    if name in _HOMES:
+        from importlib import import_module  # noqa: PLC0415
+
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

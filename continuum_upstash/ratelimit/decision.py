@@ -1,0 +1,89 @@
+"""What the limiter says of a request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from continuum_upstash.ratelimit.policy import Policy
+
+Reason: TypeAlias = Literal["allowed", "limited", "cached", "unavailable", "shadow", "exempt"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one policy says.
+
+    Attributes:
+        remaining: what may still be taken now.
+        retry_after: seconds until the cost fits; 0: it does.
+        reset_after: seconds until more remains, if nothing is taken meanwhile.
+    """
+
+    policy: Policy
+    remaining: int
+    retry_after: float
+    reset_after: float
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What all policies of a request say together.
+
+    Attributes:
+        allowed: whether the request may go on.
+        reason: ``allowed``; ``limited`` by the database, or ``cached``: by what it said before;
+            ``unavailable``: the database could not be asked, and on_error decided; ``shadow``:
+            let through by a policy that only watches; ``exempt``: nothing was counted.
+        verdicts: of the policies that were asked.
+        shadowed: of the policies that only watch.
+        at: Unix milliseconds, by the database's clock.
+    """
+
+    allowed: bool
+    reason: Reason
+    verdicts: tuple[Verdict, ...] = ()
+    shadowed: tuple[Verdict, ...] = ()
+    at: int = 0
+
+    @property
+    def violated(self) -> tuple[Verdict, ...]:
+        """The verdicts that refuse."""
+        return tuple(verdict for verdict in self.verdicts if verdict.retry_after > 0)
+
+    @property
+    def retry_after(self) -> float:
+        """Seconds until the same request may go on, if nothing is taken meanwhile; else 0."""
+        return max((verdict.retry_after for verdict in self.verdicts), default=0.0)
+
+    @property
+    def tightest(self) -> Verdict | None:
+        """The policy that will refuse first, or does."""
+        return min(
+            self.verdicts, key=lambda each: (-each.retry_after, each.remaining), default=None
+        )
+
+    @property
+    def limit(self) -> int | None:
+        return self.tightest.policy.limit if self.tightest else None
+
+    @property
+    def remaining(self) -> int | None:
+        return self.tightest.remaining if self.tightest else None
+
+    def joined(self, later: Decision) -> Decision:
+        """Return what this one and a later one of the same request say together."""
+        if self.reason == "exempt":
+            return later
+        if later.reason == "exempt":
+            return self
+        return Decision(
+            self.allowed and later.allowed,
+            later.reason if self.allowed else self.reason,
+            self.verdicts + later.verdicts,
+            self.shadowed + later.shadowed,
+            max(self.at, later.at),
+        )
+
+
+EXEMPT = Decision(allowed=True, reason="exempt")

@@ -1,0 +1,70 @@
+"""Who is counted: the kinds of keys, and what stands for an identity in the database."""
+
+from __future__ import annotations
+
+import unicodedata
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+
+from continuum_upstash.ratelimit.conf import conf
+from continuum_upstash.ratelimit.policy import Policy
+
+
+def needs_user(policy: Policy) -> bool:
+    """Return whether the session's user has to be known."""
+    key = policy.key
+    return "staff" in policy.exempt or (isinstance(key, str) and "user" in key)
+
+
+def identity(policy: Policy, request: HttpRequest, user: Any) -> str:
+    """Return who a policy counts a request for.
+
+    Who lacks what the policy wants, as a visitor lacks a user, is counted by address: a bucket
+    that all such clients shared would be anybody's to empty.
+    """
+    if callable(policy.key):
+        found = policy.key(request)
+        parts = [("key", found) if found else _ip(request)]
+    else:
+        kinds = policy.key.split("+")
+        parts = [_part(kind, request, user) or _ip(request) for kind in kinds]
+    if policy.upstash_prefix is not None:
+        return "+".join(value for _, value in parts)  # as the other side writes it
+    return "\n".join(f"{kind}={value}" for kind, value in parts)
+
+
+def _part(kind: str, request: HttpRequest, user: Any) -> tuple[str, str] | None:
+    name, _, argument = kind.partition(":")
+    value: str | None = None
+    if name in {"user", "user_or_ip"} and user is not None and user.is_authenticated:
+        return "user", str(user.pk)
+    if name == "header":
+        value = request.headers.get(argument)
+    elif name == "post":
+        value = request.POST.get(argument)
+    return (kind, normal(value)) if value else None
+
+
+def _ip(request: HttpRequest) -> tuple[str, str]:
+    return "ip", conf.proxies.client(request.META)
+
+
+def normal(identity: str) -> str:
+    """Return one spelling of an identity, however it was written."""
+    return unicodedata.normalize("NFKC", identity).casefold().strip()
+
+
+def digest(identity: str) -> str:
+    """Return what stands for an identity in keys: of fixed length, and nothing can be read off."""
+    text = normal(identity).encode("utf-8", "surrogatepass")
+    return blake2b(text, digest_size=16, key=_key(settings.SECRET_KEY)).hexdigest()
+
+
+@lru_cache(maxsize=4)
+def _key(secret: str | bytes) -> bytes:
+    text = secret.encode() if isinstance(secret, str) else secret
+    return blake2b(text, person=b"ratelimit").digest()

@@ -1,0 +1,234 @@
+"""The engine: charges in, a decision out; everything that limits stands on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from time import monotonic
+from typing import Final, NoReturn, TypeVar, cast
+
+from django.core.cache import caches
+from django.core.exceptions import ImproperlyConfigured
+
+from continuum_upstash.effects import (
+    AsyncDriver,
+    Batch,
+    Command,
+    Driver,
+    Plan,
+    Replies,
+    arun,
+    pair,
+    run,
+)
+from continuum_upstash.errors import ConfigurationError, ReplyError, Unavailable
+from continuum_upstash.plan_cache import PlanCache
+from continuum_upstash.ratelimit.conf import conf
+from continuum_upstash.ratelimit.decision import Decision, Reason, Verdict
+from continuum_upstash.ratelimit.identity import digest, normal
+from continuum_upstash.ratelimit.policy import Policy
+from continuum_upstash.ratelimit.script import Answers, Charge, command, read
+from continuum_upstash.ratelimit.state import State, state_of
+
+R = TypeVar("R")
+
+_LEAST_SECONDS: Final = 0.001
+
+
+class ImproperlyConfiguredLimits(ConfigurationError, ImproperlyConfigured):
+    """Rate limits cannot be kept with these settings."""
+
+
+class Limiter:
+    """Limits by the counters of one cache alias.
+
+    Making one costs nothing: what processes remember hangs on the alias's database.
+
+    Args:
+        alias: of CACHES; None: ``CONTINUUM_RATELIMIT["ALIAS"]``.
+
+    Raises:
+        ImproperlyConfiguredLimits: the alias is no cache of this package.
+    """
+
+    def __init__(self, alias: str | None = None) -> None:
+        alias = alias or conf.alias
+        cache = caches[alias]
+        if not isinstance(cache, PlanCache):
+            raise ImproperlyConfiguredLimits(
+                f"The cache '{alias}' cannot count: it is a {type(cache).__qualname__}. Name in "
+                'CONTINUUM_RATELIMIT["ALIAS"] an entry of CACHES whose BACKEND is '
+                "continuum_upstash.backend.CacheBackend."
+            )
+        self._database = cache.database
+        self._prefix = f"{cache.key_prefix}:" if cache.key_prefix else ""
+        config = cache.database.config
+        # Upstash advises against clocks in scripts, and would bill them.
+        self._servers_clock = not config.is_upstash
+        self._driver = Driver(self._database.send, _unused, _unused)
+        self._async_driver = AsyncDriver(self._database.asend, _unused, _unused)
+
+    def _run(self, plan: Plan[R]) -> R:
+        return run(plan, self._driver)
+
+    async def _arun(self, plan: Plan[R]) -> R:
+        return await arun(plan, self._async_driver)
+
+    @property
+    def _state(self) -> State:
+        return state_of(self._database)
+
+    def charges(
+        self, policies: Iterable[Policy | str], identity: str, cost: int | None = None
+    ) -> list[Charge]:
+        """Return what `policies` would take from an identity."""
+        return [
+            self.charge(policy, identity, cost)
+            for policy in (
+                conf.policy(each) if isinstance(each, str) else each for each in policies
+            )
+        ]
+
+    def charge(self, policy: Policy, identity: str, cost: int | None = None) -> Charge:
+        """Return what one policy would take from an identity, by default its own cost.
+
+        Raises:
+            ValueError: the cost is more than the policy ever allows.
+        """
+        if conf.shadow and not policy.shadow:
+            policy = replace(policy, shadow=True)
+        if cost is None:
+            cost = 1 if callable(policy.cost) else policy.cost
+        if not 0 <= cost <= policy.limit:
+            raise ValueError(
+                f"Policy '{policy.name}' allows {policy.limit} at once, so that a cost of {cost} "
+                "would never fit."
+            )
+        name = normal(identity) if policy.upstash_prefix is not None else digest(identity)
+        return Charge(policy, policy.storage(self._prefix, name), cost, policy.limit)
+
+    def _check(
+        self, policies: Iterable[Policy | str], identity: str, cost: int | None = None
+    ) -> Plan[Decision]:
+        """Decide on one request: it takes its cost from all policies, or from none.
+
+        Args:
+            policies: names of CONTINUUM_RATELIMIT, or policies.
+            identity: who asks; stored as a keyed hash.
+            cost: how much it takes, by default each policy's own; 0 only looks.
+        """
+        return (yield from self._decide(self.charges(policies, identity, cost)))
+
+    check, acheck = pair(_check)
+
+    def _decide(self, charges: Sequence[Charge]) -> Plan[Decision]:
+        """Decide on the charges of one request."""
+        charges = _distinct(charges)
+        enforced = [charge for charge in charges if not charge.policy.shadow]
+        shadowed = [charge for charge in charges if charge.policy.shadow]
+        known = self._known(enforced)
+        if known is not None:
+            return known
+        try:
+            answers = yield from self._ask([part for part in (enforced, shadowed) if part])
+        except (Unavailable, ReplyError) as error:
+            return self._state.standin.decide(enforced, error, self._database)
+        return self._settled(enforced, shadowed, answers)
+
+    decide, adecide = pair(_decide)
+
+    def _reset(self, policies: Iterable[Policy | str], identity: str) -> Plan[int]:
+        """Give an identity its full quota back; return how many counters were deleted.
+
+        Other processes go on refusing whom they have refused for a minute at most.
+        """
+        charges = self.charges(policies, identity, 0)
+        now = yield from self._now(monotonic() + conf.deadline)
+        keys = [key for charge in charges for key in charge.policy.keys(charge.storage, now)]
+        (deleted,) = yield Batch((("UNLINK", *keys),), shared=True)
+        if isinstance(deleted, ReplyError):
+            raise deleted
+        for charge in charges:
+            self._state.denials.forget(charge.storage)
+        return cast("int", deleted)
+
+    reset, areset = pair(_reset)
+
+    def _known(self, charges: Sequence[Charge]) -> Decision | None:
+        """Return the refusal that this process remembers."""
+        verdicts = []
+        for policy, storage, cost, limit in charges:
+            if cost and (seconds := self._state.denials.find(storage, limit, cost)):
+                verdicts.append(Verdict(policy, 0, seconds, seconds))
+        return Decision(False, "cached", tuple(verdicts)) if verdicts else None
+
+    def _ask(self, parts: Sequence[Sequence[Charge]]) -> Plan[Replies]:
+        """Ask the database: one round trip, where it knows the script and we know its time."""
+        until = monotonic() + conf.deadline
+        aligned = any(charge.policy.aligned for part in parts for charge in part)
+        now = 0 if self._servers_clock and not aligned else (yield from self._now(until))
+
+        def commands(*, by_hash: bool) -> list[Command]:
+            clock = self._servers_clock
+            return [command(part, now, servers_clock=clock, by_hash=by_hash) for part in parts]
+
+        replies = yield _batch(commands(by_hash=True), until)
+        if any(isinstance(reply, ReplyError) and reply.code == "NOSCRIPT" for reply in replies):
+            # All of them again: a script that is unknown has charged nobody.
+            replies = yield _batch(commands(by_hash=False), until)
+        for reply in replies:
+            if isinstance(reply, ReplyError):
+                raise reply
+        return cast("Replies", replies)
+
+    def _now(self, until: float) -> Plan[int]:
+        clock = self._state.clock
+        now = clock.read()
+        if now is None:
+            sent = clock.mark()
+            (reply,) = yield _batch([("TIME",)], until)
+            if isinstance(reply, ReplyError):
+                raise reply
+            now = clock.learn(sent, reply)
+        return now
+
+    def _settled(
+        self, enforced: Sequence[Charge], shadowed: Sequence[Charge], answers: Replies
+    ) -> Decision:
+        waiting = iter(answers)
+        nothing = Answers(0, fits=True, verdicts=())
+        real = read(enforced, next(waiting)) if enforced else nothing
+        watched = read(shadowed, next(waiting)) if shadowed else nothing
+        if real.fits:
+            reason: Reason = "allowed" if watched.fits else "shadow"
+            return Decision(True, reason, real.verdicts, watched.verdicts, real.at or watched.at)
+        for charge, verdict in zip(enforced, real.verdicts, strict=True):
+            if charge.cost and verdict.retry_after > 0:
+                denials, seconds = self._state.denials, verdict.retry_after
+                denials.note(charge.storage, charge.limit, charge.cost, seconds)
+        return Decision(False, "limited", real.verdicts, watched.verdicts, real.at)
+
+
+def _distinct(charges: Sequence[Charge]) -> list[Charge]:
+    """Return the charges, none of them twice.
+
+    Raises:
+        ConfigurationError: two policies would take from the same counter.
+    """
+    distinct: dict[str, Charge] = {}
+    for charge in charges:
+        policy = distinct.setdefault(charge.storage, charge).policy
+        if policy != charge.policy:
+            raise ConfigurationError(
+                f"The policies '{policy.name}' and '{charge.policy.name}' have one group, so that "
+                "a request cannot be charged by both: give them groups of their own."
+            )
+    return list(distinct.values())
+
+
+def _batch(commands: Sequence[Command], until: float) -> Batch:
+    return Batch(commands, shared=True, deadline_s=max(_LEAST_SECONDS, until - monotonic()))
+
+
+def _unused(*_: object) -> NoReturn:
+    raise NotImplementedError("the limiter's plans yield batches and nothing else")

@@ -1,0 +1,67 @@
+"""Limits by route: the rules of ``CONTINUUM_RATELIMIT["RULES"]``."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.http import HttpRequest, HttpResponse
+
+from continuum_upstash.ratelimit.answers import refusal
+from continuum_upstash.ratelimit.conf import conf
+from continuum_upstash.ratelimit.decision import Decision
+from continuum_upstash.ratelimit.headers import tell
+from continuum_upstash.ratelimit.policy import Policy
+from continuum_upstash.ratelimit.requests import acheck_request, check_request
+from continuum_upstash.ratelimit.routes import first
+
+
+class RateLimitMiddleware:
+    """Refuses what the rules do not allow, and tells clients what remains.
+
+    It decides when the view is known, so that no spelling of a path escapes its rule. Put it
+    after AuthenticationMiddleware where users are counted.
+    """
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
+        self._get_response = get_response
+        self._is_async = iscoroutinefunction(get_response)
+        if self._is_async:
+            markcoroutinefunction(self)
+            self.process_view: Callable[..., Any] = self._aprocess_view
+        else:
+            self.process_view = self._process_view
+
+    def __call__(self, request: HttpRequest) -> HttpResponse | Awaitable[HttpResponse]:
+        if self._is_async:
+            return self._acall(request)
+        return _told(request, self._get_response(request))
+
+    async def _acall(self, request: HttpRequest) -> HttpResponse:
+        return _told(request, await self._get_response(request))
+
+    def _process_view(self, request: HttpRequest, *_: object) -> HttpResponse | None:
+        policies = _policies(request)
+        return _answer(request, check_request(request, policies)) if policies else None
+
+    async def _aprocess_view(self, request: HttpRequest, *_: object) -> HttpResponse | None:
+        policies = _policies(request)
+        return _answer(request, await acheck_request(request, policies)) if policies else None
+
+
+def _policies(request: HttpRequest) -> tuple[Policy, ...]:
+    match = request.resolver_match
+    return first(conf.routes, match) if match is not None else ()
+
+
+def _answer(request: HttpRequest, decision: Decision) -> HttpResponse | None:
+    return None if decision.allowed else refusal(request, decision)
+
+
+def _told(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    decision = cast("Decision | None", getattr(request, "ratelimit", None))
+    return tell(response, decision) if decision is not None else response

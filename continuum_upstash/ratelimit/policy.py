@@ -1,0 +1,170 @@
+"""What is limited, and how: data, made from settings or in code."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Final, Literal, TypeAlias, get_args
+
+from django.http import HttpRequest
+
+from continuum_upstash.errors import ConfigurationError
+from continuum_upstash.ratelimit import rates
+from continuum_upstash.ratelimit.algorithms import Algorithm
+from continuum_upstash.ratelimit.rates import Rate
+
+OnError: TypeAlias = Literal["local", "deny", "allow"]
+
+_NAME: Final = re.compile(r"[a-z0-9_-]{1,32}")
+_GROUP: Final = re.compile(r"[^\s{}]{1,200}")
+KINDS: Final = ("ip", "user", "user_or_ip")
+NAMED_KINDS: Final = ("header", "post")
+
+_ALIGNED: Final = frozenset({"fixed", "sliding"})
+
+# A bucket is what the strict algorithm may be too severe by: the more of them, the less.
+_BUCKETS, _BUCKETS_OF_SHORT_WINDOWS, _SHORT = 20, 10, 20_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """One limit.
+
+    Attributes:
+        name: of ``a-z 0-9 _ -``; clients see it in headers.
+        rate: so many in so long; for a token bucket, what comes back in so long.
+        algorithm: how it is counted; see algorithms.py.
+        key: who is counted: ``ip``, ``user``, ``user_or_ip``, ``header:X-Api-Key``,
+            ``post:username``, several joined by ``+``, or a function of the request.
+        cost: what a request takes, or a function of the request.
+        group: policies of one group share their counters.
+        methods: the HTTP methods that count, HEAD as GET; None: all.
+        exempt: who does not count: networks, ``staff``, or functions of the request.
+        on_error: what happens while the database cannot be asked: a limit of this process, a
+            refusal, or nothing.
+        shadow: count apart, and refuse nobody.
+        burst: what a token bucket holds; None: the rate's limit.
+        headers: whether clients are told what remains.
+        upstash_prefix: share the counters with a Ratelimit of @upstash/ratelimit that has this
+            prefix.
+    """
+
+    name: str
+    rate: Rate
+    algorithm: Algorithm = "strict"
+    key: str | Callable[[HttpRequest], str | None] = "user_or_ip"
+    cost: int | Callable[[HttpRequest], int] = 1
+    group: str = ""
+    methods: frozenset[str] | None = None
+    exempt: tuple[str | Callable[[HttpRequest], bool], ...] = ()
+    on_error: OnError = "local"
+    shadow: bool = False
+    burst: int | None = None
+    headers: bool = True
+    upstash_prefix: str | None = None
+
+    def __post_init__(self) -> None:
+        problem = next(_problems(self), None)
+        if problem is not None:
+            raise ConfigurationError(f"Policy '{self.name}': {problem}")
+
+    @property
+    def limit(self) -> int:
+        """The most that can be taken at once."""
+        return self.rate.limit if self.burst is None else self.burst
+
+    def unit(self, now: int) -> int:
+        """Return what else its algorithm needs to know; see algorithms.py."""
+        if self.algorithm == "strict":
+            short = self.rate.window < _SHORT
+            return max(1, self.rate.window // (_BUCKETS_OF_SHORT_WINDOWS if short else _BUCKETS))
+        if self.algorithm == "token_bucket":
+            return self.rate.limit
+        return now - now % self.rate.window
+
+    def storage(self, prefix: str, identity: str) -> str:
+        """Return what the names of its keys begin with."""
+        if self.upstash_prefix is not None:
+            return f"{self.upstash_prefix}:{identity}"
+        shadow = "shadow:" if self.shadow else ""
+        return f"{prefix}{shadow}ratelimit:{self.group or self.name}:{identity}"
+
+    def keys(self, storage: str, now: int) -> tuple[str, ...]:
+        """Return its keys: ``ratelimit:{group}:{id}:{window}``, and those of other algorithms."""
+        window = self.rate.window
+        number = now // window
+        if self.algorithm == "fixed":
+            return (f"{storage}:{number}",)
+        if self.algorithm == "sliding":
+            return (f"{storage}:{number}", f"{storage}:{number - 1}")
+        if self.algorithm == "strict":
+            return (f"{storage}:{window}ms",)
+        return (storage,)
+
+    @property
+    def aligned(self) -> bool:
+        """Whether its keys' names depend on the time."""
+        return self.algorithm in _ALIGNED
+
+
+OPTIONS: Final = frozenset(field.name for field in fields(Policy)) - {"name"}
+
+
+def make(name: str, options: Mapping[str, Any]) -> Policy:
+    """Return a policy as settings describe it.
+
+    Raises:
+        ConfigurationError: an option is unknown, missing or wrong.
+    """
+    for option in options:
+        if option not in OPTIONS:
+            close = difflib.get_close_matches(str(option), OPTIONS, n=1)
+            hint = f" Did you mean '{close[0]}'?" if close else ""
+            raise ConfigurationError(f"Policy '{name}': unknown option '{option}'.{hint}")
+    if "rate" not in options:
+        raise ConfigurationError(f"Policy '{name}' has no rate, such as \"100/m\".")
+    values = dict(options)
+    try:
+        values["rate"] = rates.parse(values["rate"])
+    except ConfigurationError as error:
+        raise ConfigurationError(f"Policy '{name}': {error}") from None
+    if values.get("methods") is not None:
+        values["methods"] = _methods(values["methods"])
+    values["exempt"] = tuple(values.get("exempt", ()))
+    return Policy(name=name, **values)
+
+
+def _methods(methods: Any) -> frozenset[str]:
+    names = {method.upper() for method in ([methods] if isinstance(methods, str) else methods)}
+    return frozenset(names | {"HEAD"} if "GET" in names else names)
+
+
+def _problems(policy: Policy) -> Iterator[str]:
+    if not _NAME.fullmatch(policy.name):
+        yield "its name must be 1 to 32 of the characters a-z, 0-9, _ and -."
+    if policy.group and not _GROUP.fullmatch(policy.group):
+        yield "its group must be up to 200 characters without white space and braces."
+    if policy.algorithm not in get_args(Algorithm):
+        yield f"algorithm is one of {', '.join(get_args(Algorithm))}."
+    if policy.on_error not in get_args(OnError):
+        yield f"on_error is one of {', '.join(get_args(OnError))}."
+    if policy.burst is not None and (policy.algorithm != "token_bucket" or policy.burst < 1):
+        yield "burst is what a token_bucket holds, at least 1; other algorithms have none."
+    if policy.upstash_prefix is not None and policy.algorithm == "strict":
+        yield "@upstash/ratelimit knows no strict limit: share a fixed, sliding or token_bucket."
+    if not callable(policy.cost) and not 1 <= policy.cost <= policy.limit:
+        yield f"cost is between 1 and what it allows at once, {policy.limit}."
+    if not callable(policy.key):
+        yield from filter(None, map(_problem_of_key, policy.key.split("+")))
+
+
+def _problem_of_key(kind: str) -> str | None:
+    name, _, argument = kind.partition(":")
+    if kind in KINDS or (name in NAMED_KINDS and argument):
+        return None
+    return (
+        "key is ip, user, user_or_ip, header:X-Api-Key, post:username, several of them joined "
+        f"by +, or a function of the request; {kind!r} is none of these."
+    )

@@ -1,0 +1,75 @@
+"""From a request to a decision, in both colours; what is written once stands in between."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.http import HttpRequest
+
+from continuum_upstash.ratelimit.addresses import network, parse
+from continuum_upstash.ratelimit.conf import conf
+from continuum_upstash.ratelimit.decision import EXEMPT, Decision
+from continuum_upstash.ratelimit.identity import identity, needs_user
+from continuum_upstash.ratelimit.limiter import Limiter
+from continuum_upstash.ratelimit.policy import Policy
+from continuum_upstash.ratelimit.script import Charge
+
+
+def check_request(request: HttpRequest, policies: Iterable[Policy]) -> Decision:
+    """Decide on a request, and note the decision as ``request.ratelimit``."""
+    counting = _counting(request, policies)
+    if not counting:
+        return _noted(request, EXEMPT)
+    user = getattr(request, "user", None) if any(map(needs_user, counting)) else None
+    limiter = Limiter()
+    charges = _charges(limiter, request, counting, user)
+    return _noted(request, limiter.decide(charges) if charges else EXEMPT)
+
+
+async def acheck_request(request: HttpRequest, policies: Iterable[Policy]) -> Decision:
+    """The async twin; the user is asked for without blocking the event loop."""
+    counting = _counting(request, policies)
+    if not counting:
+        return _noted(request, EXEMPT)
+    known = any(map(needs_user, counting)) and hasattr(request, "auser")
+    user = await request.auser() if known else None
+    limiter = Limiter()
+    charges = _charges(limiter, request, counting, user)
+    return _noted(request, await limiter.adecide(charges) if charges else EXEMPT)
+
+
+def _counting(request: HttpRequest, policies: Iterable[Policy]) -> list[Policy]:
+    if conf.mode == "off":
+        return []
+    method = request.method or ""
+    return [each for each in policies if each.methods is None or method in each.methods]
+
+
+def _charges(
+    limiter: Limiter, request: HttpRequest, policies: Iterable[Policy], user: Any
+) -> list[Charge]:
+    return [
+        limiter.charge(
+            policy,
+            identity(policy, request, user),
+            policy.cost(request) if callable(policy.cost) else policy.cost,
+        )
+        for policy in policies
+        if not any(_is_exempt(who, request, user) for who in policy.exempt)
+    ]
+
+
+def _is_exempt(who: Any, request: HttpRequest, user: Any) -> bool:
+    if callable(who):
+        return bool(who(request))
+    if who == "staff":
+        return bool(user is not None and user.is_authenticated and user.is_staff)
+    address = parse(conf.proxies.client(request.META).partition("/")[0])
+    return address is not None and address in network(who)
+
+
+def _noted(request: HttpRequest, decision: Decision) -> Decision:
+    earlier: Decision | None = getattr(request, "ratelimit", None)
+    request.ratelimit = earlier.joined(decision) if earlier else decision  # type: ignore[attr-defined]
+    return decision

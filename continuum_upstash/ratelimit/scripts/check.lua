@@ -1,0 +1,118 @@
+-- Decides on all policies of a request, and charges all of them or none.
+-- KEYS: of each policy in turn: two where it is sliding, otherwise one.
+-- ARGV: the time in ms, or 0 for the server's; then of each policy its algorithm, limit, window
+--       in ms, unit (see algorithms.py) and cost.
+-- Returns the time that counted, whether all fit, and of each policy what remains, and in ms how long until
+-- the cost fits (0: it does) and until more remains.
+local floor, ceil, max, min = math.floor, math.ceil, math.max, math.min
+local now = tonumber(ARGV[1])
+if now == 0 then
+  local time = redis.call('TIME')
+  now = time[1] * 1000 + floor(time[2] / 1000)
+end
+
+local strings
+local function stored(k)
+  strings = strings or redis.call('MGET', unpack(KEYS))
+  return strings[k] or ''
+end
+
+-- Time never goes back behind the newest bucket of any key: what one clock has counted, another
+-- one that lags must not forget.
+local seen, k = now, 1
+for a = 2, #ARGV, 5 do
+  if ARGV[a] == 'strict' then
+    local last = tonumber(string.match(stored(k), '^%d+') or '') or 0
+    seen = max(seen, last * tonumber(ARGV[a + 3]))
+  end
+  k = k + (ARGV[a] == 'sliding' and 2 or 1)
+end
+
+local function number(text) return tonumber(text or '') or 0 end
+local function digits(value) return string.format('%.0f', value) end
+local function left_of(start, window) return window - min(max(now - start, 0), window - 1) end
+
+local rules = {}
+
+function rules.fixed(k, limit, window, start, cost)
+  local used, left = number(stored(k)), left_of(start, window)
+  return used + cost > limit and left or 0, limit - used, left, function()
+    redis.call('SET', KEYS[k], digits(used + cost), 'PX', digits(window))
+  end
+end
+
+function rules.sliding(k, limit, window, start, cost)
+  local used, before, left = number(stored(k)), number(stored(k + 1)), left_of(start, window)
+  local weighted, room, wait = floor(left * before / window), limit - used - cost, 0
+  if room < 0 then
+    wait = left + max(0, window + 1 - ceil((limit - cost + 1) * window / used))
+  elseif weighted > room then
+    wait = left + 1 - ceil((room + 1) * window / before)
+  end
+  return wait, limit - used - weighted, left, function()
+    redis.call('SET', KEYS[k], digits(used + cost), 'PX', digits(2 * window + 1000))
+  end
+end
+
+function rules.strict(k, limit, window, width, cost)
+  local counts, used, span = {}, 0, ceil(window / width)
+  for count in string.gmatch(stored(k), '%d+') do counts[#counts + 1] = tonumber(count) end
+  local last = table.remove(counts, 1) or 0
+  local index = floor(seen / width)
+  for place = #counts, 1, -1 do
+    if index - last + place - 1 > span then counts[place] = nil else used = used + counts[place] end
+  end
+  local function until_gone(units)
+    for place = #counts, 1, -1 do
+      units = units - counts[place]
+      if units <= 0 then return min((last - place + span + 2) * width - now, window + width) end
+    end
+    return (index + span + 1) * width - now
+  end
+  local over = used + cost - limit
+  return over > 0 and until_gone(over) or 0, limit - used, until_gone(1), function()
+    local state = {digits(index), digits(cost)}
+    if #counts > 0 then
+      for _ = 2, index - last do state[#state + 1] = '0' end
+      if index == last then state[2] = digits(table.remove(counts, 1) + cost) end
+      for _, count in ipairs(counts) do state[#state + 1] = digits(count) end
+    end
+    redis.call('SET', KEYS[k], table.concat(state, ' '), 'PX', digits(window + width))
+  end
+end
+
+function rules.token_bucket(k, limit, window, refill, cost)
+  local saved = redis.call('HMGET', KEYS[k], 'refilledAt', 'tokens')
+  local at, tokens = tonumber(saved[1] or '') or now, tonumber(saved[2] or '') or limit
+  local refills = max(0, floor((now - at) / window))
+  tokens, at = min(limit, tokens + refills * refill), at + refills * window
+  local wait = tokens < cost and ceil((cost - tokens) / refill) * window + at - now or 0
+  return wait, tokens, at + window - now, function()
+    local rest = tokens - cost
+    redis.call('HSET', KEYS[k], 'refilledAt', digits(at), 'tokens', digits(rest))
+    redis.call('PEXPIRE', KEYS[k], digits(ceil((limit - rest) / refill) * window))
+  end
+end
+
+local fits, verdicts, commits = 1, {}, {}
+k = 1
+for a = 2, #ARGV, 5 do
+  local limit, window, unit = tonumber(ARGV[a + 1]), tonumber(ARGV[a + 2]), tonumber(ARGV[a + 3])
+  local cost = tonumber(ARGV[a + 4])
+  local wait, remaining, reset, commit = rules[ARGV[a]](k, limit, window, unit, cost)
+  if wait > 0 then fits = 0 end
+  verdicts[#verdicts + 1] = {wait, remaining, reset, cost}
+  if cost > 0 then commits[#commits + 1] = commit end
+  k = k + (ARGV[a] == 'sliding' and 2 or 1)
+end
+
+local reply = {seen, fits}
+for _, verdict in ipairs(verdicts) do
+  reply[#reply + 1] = max(0, verdict[2] - fits * verdict[4])
+  reply[#reply + 1] = verdict[1]
+  reply[#reply + 1] = verdict[1] > 0 and verdict[1] or verdict[3]
+end
+if fits == 1 then
+  for _, commit in ipairs(commits) do commit() end
+end
+return reply
