@@ -6,6 +6,11 @@ from typing import Any
 
 import pytest
 
+from tests.integration.panel_site import (  # noqa: F401 fixtures of test_panel*.py
+    accounts,
+    configure_panel,
+    panel,
+)
 from tests.integration.rest_clients import AsyncClient, Client, SyncClient
 from tests.integration.scripted_server import Server
 from tests.integration.session_site import (  # noqa: F401 fixtures of test_session_*.py

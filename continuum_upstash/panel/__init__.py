@@ -1,0 +1,1 @@
+"""The health panel in Django's admin: put `continuum_upstash.panel` into INSTALLED_APPS."""

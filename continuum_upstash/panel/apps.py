@@ -1,0 +1,18 @@
+from __future__ import annotations
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+from continuum_upstash.observe import subscribe
+from continuum_upstash.panel import spent
+from continuum_upstash.panel.changes import changes
+
+
+class PanelConfig(AppConfig):
+    name = "continuum_upstash.panel"
+    label = "continuum_upstash_panel"
+    verbose_name = _("Upstash")
+
+    def ready(self) -> None:
+        subscribe(changes)
+        subscribe(spent.note)

@@ -1,0 +1,140 @@
+"""Which charts a span of time gets, and what stands at their axes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from django.utils.formats import number_format
+from django.utils.translation import gettext_lazy as _
+
+from continuum_upstash.panel.figures import Span
+from continuum_upstash.panel.shapes import bars, line, top_of
+from continuum_upstash.panel.texts import Text, milliseconds, moment, percentage
+from continuum_upstash.stats.tally import Tally
+
+_LEAST_LATENCY: Final = 0.001  # seconds
+_LEAST_COMMANDS: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A line or a set of bars.
+
+    Attributes:
+        style: a class of the style sheet.
+        path: an SVG path in a box of 100 by 100; empty where there is nothing to draw.
+        latest: the last value, as text.
+    """
+
+    style: str
+    label: Text
+    path: str
+    latest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """
+    Attributes:
+        top, middle: the axis' labels at its end and half way.
+        begin, end: when the first slot begins, and the last one.
+    """
+
+    title: Text
+    marks: tuple[Mark, ...]
+    top: str
+    middle: str
+    begin: datetime
+    end: datetime
+
+    @property
+    def empty(self) -> bool:
+        return not any(mark.path for mark in self.marks)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What the charts show of one slot, for their table."""
+
+    at: datetime
+    p50: float | None
+    p95: float | None
+    hit_rate: float | None
+    commands: int
+    errors: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A span as charts and as a table."""
+
+    name: str
+    title: Text
+    hourly: bool
+    charts: tuple[Chart, ...]
+    rows: tuple[Row, ...]
+
+
+def sheet(name: str, title: Text, span: Span) -> Sheet:
+    rows = [_row(moment(point.at.timestamp()), point.tally) for point in span.slots]
+    return Sheet(
+        name,
+        title,
+        span.unit > timedelta(minutes=1),
+        (_latency(rows), _hit_rate(rows), _traffic(rows)),
+        tuple(row for row in reversed(rows) if row.commands or row.errors),
+    )
+
+
+def _row(at: datetime, tally: Tally) -> Row:
+    return Row(
+        at,
+        tally.quantile(0.5),
+        tally.quantile(0.95),
+        tally.hit_rate,
+        sum(tally.commands.values()),
+        sum(tally.errors.values()),
+    )
+
+
+def _latency(rows: Sequence[Row]) -> Chart:
+    slow, usual = [row.p95 for row in rows], [row.p50 for row in rows]
+    top = top_of(slow, _LEAST_LATENCY)
+    marks = (
+        Mark("main", _("95th percentile"), line(slow, top), milliseconds(_last(slow))),
+        Mark("quiet", _("median"), line(usual, top), milliseconds(_last(usual))),
+    )
+    return _chart(_("Latency"), marks, milliseconds(top), milliseconds(top / 2), rows)
+
+
+def _hit_rate(rows: Sequence[Row]) -> Chart:
+    rates = [row.hit_rate for row in rows]
+    marks = (Mark("main", _("hit rate"), line(rates, 1.0), percentage(_last(rates))),)
+    return _chart(_("Hit rate"), marks, percentage(1), percentage(0.5), rows)
+
+
+def _traffic(rows: Sequence[Row]) -> Chart:
+    commands, errors = [row.commands for row in rows], [row.errors for row in rows]
+    top = top_of([*commands, *errors], _LEAST_COMMANDS)
+    marks = (
+        Mark("bars", _("commands"), bars(commands, top), _count(commands[-1])),
+        Mark("errors", _("errors"), bars(errors, top), _count(errors[-1])),
+    )
+    return _chart(_("Commands and errors"), marks, _count(top), _count(top / 2), rows)
+
+
+def _chart(
+    title: Text, marks: tuple[Mark, ...], top: str, middle: str, rows: Sequence[Row]
+) -> Chart:
+    return Chart(title, marks, top, middle, rows[0].at, rows[-1].at)
+
+
+def _last(values: Sequence[float | None]) -> float | None:
+    return next((value for value in reversed(values) if value is not None), None)
+
+
+def _count(number: float) -> str:
+    return number_format(number, 0, force_grouping=True)

@@ -1,0 +1,82 @@
+"""Deletes a key family from the panel, as far as one request may go."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final
+
+from django.contrib import messages
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
+
+from continuum_upstash.cleanup import Sweep, Target, Walk
+from continuum_upstash.errors import ContinuumError
+from continuum_upstash.keys import escape_glob, user_pattern
+from continuum_upstash.panel.actions import Outcome
+from continuum_upstash.panel.sample import PAGES
+from continuum_upstash.panel.texts import Text
+from continuum_upstash.plan_cache import PlanCache
+
+_MOST_PAGES: Final = 200  # of a thousand keys: a web server does not wait for ever
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """What clearing a family would do, from a look at ten pages at most.
+
+    Attributes:
+        matched: keys that were seen.
+        complete: whether that is all of them.
+        problem: why nobody knows, without secrets.
+    """
+
+    matched: int
+    complete: bool
+    problem: str = ""
+
+
+def announce(cache: PlanCache, family: str) -> Announced:
+    try:
+        walk = _last(_sweep(cache, family).count(), PAGES)
+    except ContinuumError as error:
+        return Announced(0, complete=False, problem=str(error))
+    return Announced(walk.matched, walk.cursor == "0")
+
+
+def clear(cache: PlanCache, family: str) -> Outcome:
+    """Delete the family's keys, 200,000 looked at; say how to go on where there are more."""
+    try:
+        walk = _last(_sweep(cache, family).delete(), _MOST_PAGES)
+    except ContinuumError as error:
+        return Outcome(messages.ERROR, str(error))
+    if walk.cursor == "0":
+        return Outcome(messages.SUCCESS, _told(_("{keys} keys deleted."), walk))
+    alias = cache.database.config.alias
+    where = (f"--cache={alias}", f"--family={family}", f"--resume={walk.cursor}")
+    command = shlex.join(["manage.py", "cache_cleanup", *where])
+    text = _("{keys} keys deleted so far. For the rest run: {command}")
+    return Outcome(messages.WARNING, _told(text, walk, command=command))
+
+
+def family_of(text: str) -> str:
+    """Return a family's name as it is typed, with or without its colon; empty: there is none."""
+    return text.strip().rstrip(":")
+
+
+def _last(steps: Iterator[Walk], most: int) -> Walk:
+    # Each step is the same object, and there is always one.
+    *_, walk = islice(steps, most)
+    return walk
+
+
+def _told(text: Text, walk: Walk, **more: str) -> Text:
+    return format_lazy(text, keys=walk.deleted, **more)
+
+
+def _sweep(cache: PlanCache, family: str) -> Sweep:
+    pattern = escape_glob(family) + ":*"
+    wanted = user_pattern(cache.key_func, cache.key_prefix, cache.version, pattern)
+    return Sweep(cache.database.send, Target(wanted.pattern, wanted.matches))

@@ -1,0 +1,60 @@
+"""What a database holds, by a look at some of its keys: only by a click, for it is billed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from continuum_upstash import scans
+from continuum_upstash.effects import Plan, pair
+from continuum_upstash.errors import ContinuumError
+from continuum_upstash.keys import user_pattern
+from continuum_upstash.plan_cache import PlanCache
+from continuum_upstash.stats.families import Family, Sample
+
+PAGES: Final = 10  # of a thousand keys; each is a billed command
+_SHOWN: Final = 25
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """
+    Attributes:
+        families: the largest ones.
+        others: keys of the sample that belong to no family of these.
+        seen: the sample's size; keys of this alias only.
+        complete: whether the sample is all that there is.
+        problem: why something is missing, without secrets.
+    """
+
+    families: Sequence[Family]
+    others: int
+    seen: int
+    complete: bool
+    problem: str = ""
+
+
+class Sampler:
+    def __init__(self, cache: PlanCache) -> None:
+        self._run, self._arun = cache._run, cache._arun  # noqa: SLF001 the protocol of pair()
+        self._cache = cache
+
+    def plan_keys(self) -> Plan[Keys]:
+        """Look at ten pages at most; a key that SCAN gives twice counts twice."""
+        cache, cursor = self._cache, "0"
+        try:
+            wanted = user_pattern(cache.key_func, cache.key_prefix, cache.version, "*")
+            sample = Sample(wanted)
+            for _ in range(PAGES):
+                cursor, names = yield from scans.page(wanted.pattern, cursor)
+                sample.add(names)
+                if cursor == "0":
+                    break
+        except ContinuumError as error:
+            return Keys((), 0, 0, complete=False, problem=str(error))
+        families = sample.largest(_SHOWN)
+        named = sum(each.seen for each in families)
+        return Keys(families, sample.keys - named, sample.keys, complete=cursor == "0")
+
+    keys, akeys = pair(plan_keys)

@@ -1,0 +1,47 @@
+"""Lines and bars as SVG paths in a box of 100 by 100, which the page stretches to its place."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+_BAR: float = 0.8  # of its slot
+
+
+def line(values: Sequence[float | None], top: float) -> str:
+    """Return a path with a gap where there is no value; a value alone is a dot."""
+    parts, drawing = [], False
+    for number, value in enumerate(values):
+        if value is None:
+            drawing = False
+            continue
+        x, y = (number + 0.5) * 100 / len(values), _height(value, top)
+        parts.append(f"{'L' if drawing else 'M'}{x:.2f} {100 - y:.2f}")
+        if not drawing:
+            parts.append("h0")
+        drawing = True
+    return " ".join(parts)
+
+
+def bars(values: Sequence[float], top: float) -> str:
+    """Return a path with a bar in each slot that has a value."""
+    slot = 100 / len(values)
+    width = slot * _BAR
+    return " ".join(
+        f"M{number * slot + (slot - width) / 2:.2f} 100v-{_height(value, top):.2f}h{width:.2f}V100z"
+        for number, value in enumerate(values)
+        if value
+    )
+
+
+def top_of(values: Sequence[float | None], least: float) -> float:
+    """Return a round number that no value exceeds: 1, 2 or 5 times a power of ten."""
+    most = max((value for value in values if value is not None), default=0.0)
+    if most <= least:
+        return least
+    power = 10.0 ** math.floor(math.log10(most))
+    return next(power * step for step in (1, 2, 5, 10) if most <= power * step * (1 + 1e-9))
+
+
+def _height(value: float, top: float) -> float:
+    return 100 * min(value / top, 1.0)

@@ -1,0 +1,73 @@
+"""Numbers and states in the reader's words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from django.conf import settings
+from django.utils.formats import number_format
+from django.utils.functional import Promise
+from django.utils.text import format_lazy
+from django.utils.timezone import get_current_timezone
+from django.utils.translation import gettext_lazy as _
+
+from continuum_upstash.health import Report
+
+if TYPE_CHECKING:  # what its stubs call a translation that waits for its reader
+    from django.utils.functional import _StrPromise
+
+    Text: TypeAlias = str | _StrPromise
+else:
+    Text = str | Promise
+
+NOTHING: Final = "—"
+
+VERDICTS: Final[Mapping[str, Text]] = MappingProxyType(
+    {"ok": _("OK"), "degraded": _("Degraded"), "down": _("Down")}
+)
+STATES: Final[Mapping[str, Text]] = MappingProxyType(
+    {
+        "closed": _("closed: every call asks the database"),
+        "open": _("open: the database is left alone until the break is over"),
+        "half_open": _("half open: one call tries the database"),
+        "forced_open": _("forced open: the database is left alone until somebody closes it"),
+        "disabled": _("switched off: every call asks the database, whatever happens"),
+    }
+)
+
+
+def headline(report: Report) -> Text:
+    """Return who answers, in one sentence."""
+    if report.mode == "local":
+        return _("There is no database: each process answers from a store of its own.")
+    if report.round_trip is not None:
+        return format_lazy(
+            _("{host} answers in {time}."),
+            host=report.host,
+            time=milliseconds(report.round_trip),
+        )
+    if report.fallback:
+        return _("The database does not answer. A local store stands in, in each process.")
+    return _("The database does not answer, and nothing stands in for it.")
+
+
+def milliseconds(seconds: float | None) -> str:
+    if seconds is None:
+        return NOTHING
+    value = seconds * 1000
+    return f"{number_format(value, 2 if value < 10 else 0, force_grouping=True)} ms"
+
+
+def percentage(share: float | None) -> str:
+    if share is None:
+        return NOTHING
+    value = share * 100
+    return f"{number_format(value, 1 if 0 < value < 100 else 0)} %"
+
+
+def moment(seconds: float) -> datetime:
+    """Return Unix seconds as a time of the reader's zone."""
+    return datetime.fromtimestamp(seconds, get_current_timezone() if settings.USE_TZ else None)

@@ -1,0 +1,114 @@
+"""What the pages show, as template contexts; each reads what it needs and no more."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.translation import gettext_lazy as _
+
+from continuum_upstash import health
+from continuum_upstash.health import Examiner, Report
+from continuum_upstash.panel import configuration, texts
+from continuum_upstash.panel.actions import ACTIONS
+from continuum_upstash.panel.changes import changes
+from continuum_upstash.panel.charts import sheet
+from continuum_upstash.panel.figures import Reader
+from continuum_upstash.panel.sample import PAGES, Sampler
+from continuum_upstash.panel.sessions import sessions
+from continuum_upstash.plan_cache import PlanCache
+
+_ICONS: Final = {"ok": "✓", "degraded": "!", "down": "✕"}
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """An alias in the list.
+
+    Attributes:
+        report: None: its entry in CACHES is wrong.
+        problem: what is wrong with it.
+    """
+
+    alias: str
+    report: Report | None
+    badge: dict[str, Any]
+    problem: str = ""
+
+
+def summaries() -> list[Summary]:
+    return [_summary(alias) for alias in health.aliases()]
+
+
+def state(cache: PlanCache) -> dict[str, Any]:
+    """Return how the database is doing; nothing in it is billed."""
+    report = Examiner(cache).report()
+    return {
+        "report": report,
+        "status": report.status,
+        "badge": _badge(report.verdict),
+        "headline": texts.headline(report),
+        "state_text": texts.STATES[report.status.state],
+        "process": os.getpid(),
+        "changes": changes.of(report.alias),
+        "actions": {name: each for name, each in ACTIONS.items() if each.offered(cache)},
+    }
+
+
+def figures(cache: PlanCache) -> dict[str, Any]:
+    """Return what the statistics say: four billed commands, more once a day."""
+    read = Reader(cache).figures(datetime.now(UTC))
+    sheets = []
+    if read.hour and read.day:
+        sheets = [
+            sheet("hour", _("Last hour"), read.hour),
+            sheet("day", _("Last day"), read.day),
+        ]
+    total = read.day.total if read.day else read.own
+    return {
+        "figures": read,
+        "sheets": sheets,
+        "total": total,
+        "spans": [
+            {"title": title, "tally": tally, "errors": sum(tally.errors.values())}
+            for title, tally in _columns(read)
+        ],
+        "commands": sorted(total.commands.items(), key=lambda item: -item[1])[:10],
+        "errors": sorted(total.errors.items(), key=lambda item: -item[1]),
+    }
+
+
+def keys(cache: PlanCache, report: Report, *, asked: bool) -> dict[str, Any]:
+    """Return what the database holds, as far as the reader asked for it."""
+    return {
+        "asked": asked,
+        "pages": PAGES,
+        "keys": Sampler(cache).keys() if asked else None,
+        "sessions": sessions(report.alias, report.server, count=asked),
+    }
+
+
+def settings(cache: PlanCache) -> dict[str, Any]:
+    return {"entries": configuration.entries(cache.database.config)}
+
+
+def _columns(read: Any) -> list[tuple[Any, Any]]:
+    if read.hour and read.day:
+        return [(_("Last hour"), read.hour.total), (_("Last day"), read.day.total)]
+    return [(_("This process since it started"), read.own)]
+
+
+def _summary(alias: str) -> Summary:
+    try:
+        (cache,) = health.ours([alias])
+    except ImproperlyConfigured as error:
+        return Summary(alias, None, _badge("down"), str(error))
+    report = Examiner(cache).report()
+    return Summary(alias, report, _badge(report.verdict))
+
+
+def _badge(verdict: str) -> dict[str, Any]:
+    return {"name": verdict, "text": texts.VERDICTS[verdict], "icon": _ICONS[verdict]}
