@@ -46,8 +46,11 @@ def replacing(name: str, old: bytes, new: bytes, px: int, *, native: bool) -> Co
 
 
 def pause(attempt: int) -> Sleep:
-    """Return how long to wait before another try, so that many writers do not stay in step."""
-    longest = min(0.001 * 2**attempt, 0.1)
+    """Return how long to wait before another try: the longer, the more writers there seem to be.
+
+    A few get through in some milliseconds, and 64 at once within the tries.
+    """
+    longest = min(0.001 * 2**attempt, 1.0)
     return Sleep(random.uniform(0, longest))  # noqa: S311 spreads the tries, no secret
 
 

@@ -16,7 +16,7 @@ from django.utils.http import http_date
 
 from continuum_upstash.errors import SessionStoreUnavailable
 from continuum_upstash.sessions import SessionStore, sync_cookie
-from continuum_upstash.sessions.database import ImproperlyConfiguredSessions, SessionDatabase
+from continuum_upstash.sessions.database import ImproperlyConfiguredSessions
 from continuum_upstash.sessions.unavailable import unavailable
 
 
@@ -43,7 +43,7 @@ class SessionMiddleware(DjangoSessionMiddleware):
 
     def process_request(self, request: HttpRequest) -> None:
         super().process_request(request)
-        sync_cookie.learn(request, SessionDatabase().config)
+        sync_cookie.learn(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """Answer what a view raised, before Django logs it as an error of the view."""
@@ -116,7 +116,7 @@ def _finished(
         )
     elif saved or moved:
         _set_cookie(response, session)
-        sync_cookie.tell(response, SessionDatabase().config)
+        sync_cookie.tell(response)
     if deleted or saved or moved or session.accessed:
         patch_vary_headers(response, ("Cookie",))
     return response

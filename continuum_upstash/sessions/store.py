@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Final, TypeVar
 
 from asgiref.sync import sync_to_async
@@ -49,10 +49,15 @@ class SessionStore(SessionBase):
         super().__init__(session_key)
         self.unavailable: SessionStoreUnavailable | None = None
         self.has_moved = False
-        self._database = SessionDatabase()
-        self._sessions = self._made()
 
-    def _made(self) -> SessionCommands | FallbackSessions:
+    # Most requests of many sites never look at their session: these wait until one does.
+
+    @cached_property
+    def _database(self) -> SessionDatabase:
+        return SessionDatabase()
+
+    @cached_property
+    def _sessions(self) -> SessionCommands | FallbackSessions:
         make = partial(
             SessionCommands,
             self._database.prefix,

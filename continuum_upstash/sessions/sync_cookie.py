@@ -16,7 +16,7 @@ from django.conf import settings
 from django.core import signing
 from django.http import HttpRequest, HttpResponse
 
-from continuum_upstash.config import Config
+from continuum_upstash.sessions.database import SessionDatabase
 from continuum_upstash.transports import synctoken
 
 SECONDS: Final = 60
@@ -27,22 +27,24 @@ def name() -> str:
     return f"{settings.SESSION_COOKIE_NAME}_sync"
 
 
-def learn(request: HttpRequest, config: Config) -> None:
+def learn(request: HttpRequest) -> None:
     """Let this request's reads know of what the visitor's last one wrote."""
     cookie = request.COOKIES.get(name())
-    if cookie is None or config.rest_url is None:
+    url = SessionDatabase().config.rest_url if cookie else None
+    if cookie is None or url is None:
         return
     try:
         token: str = signing.loads(cookie, salt=_SALT, max_age=SECONDS)
     except signing.BadSignature:
         return
-    synctoken.current().learn(config.rest_url, token.encode())
+    synctoken.current().learn(url, token.encode())
 
 
-def tell(response: HttpResponse, config: Config) -> None:
+def tell(response: HttpResponse) -> None:
     """Let the visitor's next request know of what this one wrote."""
-    token = config.rest_url and synctoken.current().get(config.rest_url)
-    if not token:
+    url = SessionDatabase().config.rest_url
+    token = synctoken.current().get(url) if url else None
+    if token is None:
         return
     response.set_cookie(
         name(),

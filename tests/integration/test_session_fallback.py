@@ -310,7 +310,7 @@ def test_sessions_of_the_engines_own_are_not_touched(session, outage):
 def test_an_engine_without_a_table_is_refused(settings):
     settings.SESSION_FALLBACK_ENGINE = "django.contrib.sessions.backends.cache"
     with pytest.raises(ImproperlyConfigured, match="It must keep sessions in a table"):
-        SessionStore()
+        SessionStore("somesession").load()
 
 
 def test_the_index_of_users_needs_the_database(ada, outage):

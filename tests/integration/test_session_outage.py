@@ -267,7 +267,7 @@ def test_an_alias_that_is_not_ours_is_refused(configure, settings):
     configure("local")
     settings.SESSION_CACHE_ALIAS = "default"
     with pytest.raises(ImproperlyConfigured, match="whose BACKEND is continuum_upstash"):
-        SessionStore()
+        SessionStore("somesession").load()
 
 
 def test_the_middleware_refuses_another_engine(configure, settings, client):

@@ -98,4 +98,4 @@ def test_a_merge_with_nobody_is_what_i_have(base, mine):
 
 def test_pauses_grow_and_stay_short():
     assert max(pause(0).seconds for _ in range(50)) <= 0.001
-    assert all(pause(60).seconds <= 0.1 for _ in range(50))
+    assert all(pause(60).seconds <= 1 for _ in range(50))
