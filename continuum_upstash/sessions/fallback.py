@@ -92,17 +92,13 @@ class FallbackSessions:
         self._away = False
 
     def load(self, address: Address) -> Plan[Data | None]:
-        return (
-            yield from self._either(
-                address, self._commands.load(address), lambda: self._load(address)
-            )
-        )
+        def instead() -> Data | None:
+            row = self._table.find(address)
+            if row is None:
+                return {}  # wherever it is, it is not known to be gone
+            return None if row.kind is Kind.GONE else row.data
 
-    def _load(self, address: Address) -> Data | None:
-        row = self._table.find(address)
-        if row is None:
-            return {}
-        return None if row.kind is Kind.GONE else row.data
+        return (yield from self._either(address, self._commands.load(address), instead))
 
     def exists(self, address: Address) -> Plan[bool]:
         def instead() -> bool:
@@ -112,11 +108,10 @@ class FallbackSessions:
         return (yield from self._either(address, self._commands.exists(address), instead))
 
     def delete(self, address: Address) -> Plan[bool]:
-        return (
-            yield from self._either(
-                address, self._commands.delete(address), lambda: self._end(address)
-            )
-        )
+        def instead() -> bool:
+            return self._end(address)
+
+        return (yield from self._either(address, self._commands.delete(address), instead))
 
     def _end(self, address: Address) -> bool:
         return self._table.put(Row(Kind.GONE, address.digests, {}), _ENDED_FOR)
@@ -147,9 +142,9 @@ class FallbackSessions:
 
     def _put(self, kind: Kind, address: Address, data: Data) -> bool:
         px = self._lifetime(data)
-        return (
-            self._end(address) if px <= 0 else self._table.put(Row(kind, address.digests, data), px)
-        )
+        if px <= 0:
+            return self._end(address)
+        return self._table.put(Row(kind, address.digests, data), px)
 
     def _either(self, address: Address, plan: Plan[R], instead: Callable[[], R]) -> Plan[R]:
         if not self._away:
