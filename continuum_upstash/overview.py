@@ -11,7 +11,7 @@ from continuum_upstash.errors import ContinuumError
 from continuum_upstash.health import Examiner, Report
 from continuum_upstash.plan_cache import PlanCache
 from continuum_upstash.stats import history
-from continuum_upstash.stats.cost import Bill, bill
+from continuum_upstash.stats.cost import Bill, bill, plan_of
 from continuum_upstash.stats.counters import counters
 from continuum_upstash.stats.records import Point
 from continuum_upstash.stats.tally import Tally, total
@@ -114,7 +114,7 @@ class Overseer:
             recent=history.summed(points),
             points=tuple(points),
             today=today,
-            bill=bill(self._alias, commands, now),
+            bill=bill(plan_of(self._alias), commands, now),
             spent=history.hashes(now - since, now, by_day=since > _DAY) + 1,
             errors=(),
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final
 
-from continuum_upstash.effects import Command, Reply, Script
+from continuum_upstash.effects import Command, Reply, Script, ScriptHash
 from continuum_upstash.errors import Refused, RequestTooLarge
 
 FREE: Final = frozenset(
@@ -39,6 +39,8 @@ def billed(name: str, command: Command, reply: Reply) -> int:
     if name not in _SCRIPTS:
         return 1
     script = command[1]
+    if isinstance(script, ScriptHash):
+        script = script.script
     if isinstance(script, Script) and script.calls is not None:
         return 1 + script.calls(command, reply)
     return 1 + _calls_in(script.lua if isinstance(script, Script) else str(script))

@@ -86,16 +86,15 @@ def plan_of(alias: str) -> str:
     return str(name)
 
 
-def bill(alias: str, commands: int, now: datetime) -> Bill:
+def bill(name: str, commands: int, now: datetime) -> Bill:
     """Return the bill of the month that `now` (UTC) is in.
 
     Args:
-        alias: decides the plan.
+        name: of the plan, see `plan_of`.
         commands: billed since the month began.
         now: of which at least an hour is taken for over, so that a month does not begin with a
             fright.
     """
-    name = plan_of(alias)
     plan = PLANS[name]
     days = calendar.monthrange(now.year, now.month)[1]
     elapsed = max((now.day - 1) * 24 + now.hour + now.minute / 60, 1.0)

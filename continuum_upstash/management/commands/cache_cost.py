@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from continuum_upstash.errors import ContinuumError
+from continuum_upstash.management.options import (
+    DEGRADED,
+    add_caches,
+    as_json,
+    caches_of,
+    chosen,
+    refuse,
+)
+from continuum_upstash.overview import Overseer
+from continuum_upstash.plan_cache import PlanCache
+from continuum_upstash.stats.cost import MUCH, PLANS, Bill, bill, plan_of
+from continuum_upstash.stats.tally import Tally
+
+_MOST = 8  # commands that are listed
+
+
+@dataclass(frozen=True, slots=True)
+class _Month:
+    alias: str
+    tally: Tally
+    bill: Bill
+    others: list[Bill]
+
+
+class Command(BaseCommand):
+    help = (
+        "Show what the month's commands cost, where they come from, and what other plans would "
+        "cost. Storage, traffic and read regions are not known here. Exit code 0: fine; 1: over "
+        "80 % of the plan's commands, with --fail-on limit; 2: unreachable, or wrong arguments."
+    )
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        add_caches(parser)
+        parser.add_argument("--format", choices=("table", "json"), default="table", dest="form")
+        parser.add_argument("--plan", choices=tuple(PLANS), help="instead of CONTINUUM_STATS'")
+        parser.add_argument("--fail-on", choices=("limit",), help="exit with 1 near the limit")
+
+    def handle(self, **options: Any) -> None:
+        months = [_month(each, options["plan"]) for each in caches_of(chosen(options))]
+        if options["form"] == "json":
+            self.stdout.write(as_json({"caches": [_entry(each) for each in months]}))
+        else:
+            self.stdout.write("\n\n".join(map(_sheet, months)))
+        near = [each.alias for each in months if (each.bill.used or 0) >= MUCH]
+        if near and options["fail_on"]:
+            refuse(f"Over {MUCH:.0%} of the month's commands: {', '.join(near)}.", DEGRADED)
+
+
+def _month(cache: PlanCache, plan: str | None) -> _Month:
+    alias, now, overseer = cache.database.config.alias, datetime.now(UTC), Overseer(cache)
+    tally = Tally()
+    try:
+        name = plan or plan_of(alias)
+        if cache.database.config.mode != "local":
+            tally += overseer.month(now)
+            overview = overseer.overview(timedelta(hours=1), now, tally)
+            if overview.report.round_trip is None:
+                refuse(f"{cache.database.config.label}: {'; '.join(overview.report.errors)}")
+            if overview.scope == "all processes":
+                tally += overview.today
+    except ContinuumError as error:
+        refuse(str(error))
+    commands = tally.billed + tally.overhead
+    others = [bill(other, commands, now) for other in PLANS if other != name]
+    return _Month(alias, tally, bill(name, commands, now), others)
+
+
+def _entry(month: _Month) -> dict[str, Any]:
+    return {
+        "alias": month.alias,
+        "bill": asdict(month.bill),
+        "commands": month.tally.commands,
+        "statistics_commands": month.tally.overhead,
+        "other_plans": [asdict(each) for each in _possible(month)],
+    }
+
+
+def _sheet(month: _Month) -> str:
+    of_limit = "" if month.bill.limit is None else f" of {month.bill.limit} ({month.bill.used:.1%})"
+    lines = [
+        f"{month.alias}: plan {month.bill.plan}, ${month.bill.dollars:.2f} at the month's end",
+        f"  billed       {month.bill.commands}{of_limit} commands",
+        f"  projected    {month.bill.projected} commands",
+        f"  statistics   {month.tally.overhead} of them",
+    ]
+    most = sorted(month.tally.commands.items(), key=lambda item: -item[1])[:_MOST]
+    lines += [f"  {name:<12} {count}" for name, count in most]
+    cheapest = sorted(_possible(month), key=lambda each: each.dollars)[:2]
+    lines += [f"  plan {each.plan:<7} ${each.dollars:.2f}" for each in cheapest]
+    return "\n".join(lines)
+
+
+def _possible(month: _Month) -> list[Bill]:
+    """Return the plans whose limit such a month keeps."""
+    return [each for each in month.others if each.limit is None or each.projected <= each.limit]

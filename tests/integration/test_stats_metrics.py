@@ -1,0 +1,209 @@
+"""Prometheus, under gunicorn too, and OpenTelemetry with the SDK's exporters."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic, sleep
+
+import pytest
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from prometheus_client import CollectorRegistry, generate_latest
+
+from continuum_upstash.errors import ConnectionFailed
+from continuum_upstash.observe import CommandDetails, StateChange, subscribe, unsubscribe
+from continuum_upstash.stats.otel import Traces
+from continuum_upstash.stats.prometheus import Metrics
+from tests.conftest import Colour
+
+
+@pytest.fixture
+def metrics():
+    own = CollectorRegistry()
+    observer = Metrics(own)
+    subscribe(observer)
+    yield lambda: generate_latest(own).decode()
+    unsubscribe(observer)
+
+
+@pytest.fixture
+def coloured(colour, make_cache, request):
+    runner = request.getfixturevalue("runner") if colour == "async" else None
+    return Colour(make_cache("rest"), runner)
+
+
+def test_prometheus_counts_by_operation_and_result(coloured, metrics):
+    coloured.set("k", 1)
+    coloured.get("k")
+    coloured.get("missing")
+    coloured.get_many(["k", "a", "b"])
+    text = metrics()
+    for line in (
+        'continuum_cache_hits_total{alias="default",operation="GET"} 1.0',
+        'continuum_cache_misses_total{alias="default",operation="MGET"} 2.0',
+        'continuum_cache_commands_total{alias="default",operation="SET",result="stored"} 1.0',
+        'continuum_cache_billed_commands_total{alias="default"} 4.0',
+    ):
+        assert line in text
+    assert 'continuum_cache_latency_seconds_bucket{alias="default",backend="upstash-rest"' in text
+
+
+def test_prometheus_shows_outages(coloured, metrics, emulator):
+    with emulator.fault("refuse"):
+        for _ in range(4):
+            coloured.get("k")
+    text = metrics()
+    assert 'continuum_cache_breaker_state{alias="default",state="open"} 1.0' in text
+    assert 'continuum_cache_errors_total{alias="default",error="ConnectionFailed"} 3.0' in text
+    assert 'continuum_cache_requests_total{alias="default",backend="local"} 4.0' in text
+
+
+SITE = """
+import os
+from django.conf import settings
+settings.configure(
+    CACHES={"default": {"BACKEND": "continuum_upstash.backend.CacheBackend"}},
+    INSTALLED_APPS=["continuum_upstash"], ALLOWED_HOSTS=["*"], ROOT_URLCONF="site_of_test",
+    CONTINUUM_STATS={"PROMETHEUS": True, "SHARED": False}, SECRET_KEY="s",
+)
+from django.core.cache import cache
+from django.core.wsgi import get_wsgi_application
+from django.http import HttpResponse
+from django.urls import include, path
+
+def use(request):
+    cache.set("k", 1)
+    cache.get("k")
+    return HttpResponse(str(os.getpid()))
+
+urlpatterns = [path("use/", use), path("", include("continuum_upstash.urls"))]
+application = get_wsgi_application()
+"""
+
+
+def fetched(port, path):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().read().decode()
+    finally:
+        connection.close()
+
+
+@contextmanager
+def gunicorn(folder, emulator):
+    (folder / "site_of_test.py").write_text(SITE)
+    (folder / "metrics").mkdir()
+    environ = {
+        **os.environ,
+        "PROMETHEUS_MULTIPROC_DIR": str(folder / "metrics"),
+        "PYTHONPATH": f"{folder}:{Path(__file__).parents[2]}",
+        "UPSTASH_REDIS_REST_URL": emulator.rest_url,
+        "UPSTASH_REDIS_REST_TOKEN": emulator.token,
+    }
+    environ.pop("DJANGO_SETTINGS_MODULE", None)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gunicorn", "-w", "4", "-b", "127.0.0.1:0", "site_of_test"],
+        env=environ, stderr=subprocess.PIPE, text=True, cwd=folder,
+    )  # fmt: skip
+    try:
+        for line in process.stderr:
+            if found := re.search(r"Listening at: http://127\.0\.0\.1:(\d+)", line):
+                break
+        yield int(found[1])
+    finally:
+        process.terminate()
+        process.communicate(timeout=20)
+
+
+def test_prometheus_adds_up_the_workers_of_gunicorn_and_the_dead_one(tmp_path, emulator):
+    with gunicorn(tmp_path, emulator) as port:
+        workers, requests, until = set(), 0, monotonic() + 30
+        while len(workers) < 2 and monotonic() < until:
+            workers.add(int(fetched(port, "/use/")))
+            requests += 1
+        assert len(workers) >= 2
+        victim = workers.pop()
+        os.kill(victim, signal.SIGKILL)
+        while Path(f"/proc/{victim}").exists() and monotonic() < until:
+            sleep(0.01)
+        text = fetched(port, "/metrics/")
+    assert f'continuum_cache_hits_total{{alias="default",operation="GET"}} {requests}.0' in text
+    assert "pid=" not in text
+
+
+@pytest.fixture
+def traced():
+    spans, reader = InMemorySpanExporter(), InMemoryMetricReader()
+    tracers = TracerProvider()
+    tracers.add_span_processor(SimpleSpanProcessor(spans))
+    meters = MeterProvider([reader])
+    observer = Traces(tracers, meters)
+    subscribe(observer)
+    yield tracers, spans, reader, observer
+    unsubscribe(observer)
+    tracers.shutdown()
+    meters.shutdown()
+
+
+def test_spans_follow_the_conventions_and_show_no_key_or_value(coloured, traced):
+    _, spans, reader, _ = traced
+    coloured.set("secret-key", "secret-value")
+    coloured.get("secret-key")
+    coloured.set_many({"a": 1, "b": 2}, 60)
+    coloured.incr("a")
+    found = {span.name: span for span in spans.get_finished_spans()}
+    assert found.keys() == {"SET", "GET", "PIPELINE SET", "EVAL"}
+    get = found["GET"]
+    assert get.kind.name == "CLIENT"
+    assert get.end_time > get.start_time
+    assert get.attributes == {
+        "db.system.name": "redis",
+        "db.operation.name": "GET",
+        "db.namespace": "0",
+        "server.address": "127.0.0.1",
+        "continuum.cache.alias": "default",
+        "continuum.cache.backend": "upstash-rest",
+        "continuum.cache.hit": True,
+    }
+    assert found["PIPELINE SET"].attributes["db.operation.batch.size"] == 2
+    assert len(found["EVAL"].attributes["db.stored_procedure.name"]) == 40
+    everything = (
+        str([span.to_json() for span in found.values()]) + reader.get_metrics_data().to_json()
+    )
+    assert "secret" not in everything
+    assert "db.client.operation.duration" in everything
+
+
+async def test_the_span_of_the_request_is_the_parent(make_cache, traced):
+    tracers, spans, _, _ = traced
+    cache = make_cache("rest")
+    with tracers.get_tracer("t").start_as_current_span("request") as request:
+        await cache.aget("k")
+        cache.get("k")
+    await cache.database.aclose()
+    one, other, _ = spans.get_finished_spans()
+    assert {one.parent.span_id, other.parent.span_id} == {request.get_span_context().span_id}
+
+
+def test_errors_and_changes_of_the_breaker_are_traced(traced):
+    tracers, spans, _, observer = traced
+    with tracers.get_tracer("t").start_as_current_span("request"):
+        observer(CommandDetails("a", "upstash-rest", (("GET", "k"),), [], 1, ConnectionFailed("x")))
+        observer(StateChange("a", "closed", "open", "3 failures", "local", "upstash-rest"))
+    failed, request = spans.get_finished_spans()
+    assert failed.attributes["error.type"] == "ConnectionFailed"
+    assert failed.status.status_code.name == "ERROR"
+    (event,) = request.events
+    assert event.name == "continuum.breaker.state_change"
+    assert event.attributes["continuum.breaker.new"] == "open"
