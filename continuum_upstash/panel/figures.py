@@ -12,7 +12,7 @@ from continuum_upstash.errors import ContinuumError
 from continuum_upstash.overview import Overseer
 from continuum_upstash.plan_cache import PlanCache
 from continuum_upstash.stats import history
-from continuum_upstash.stats.cost import Bill, bill
+from continuum_upstash.stats.cost import Bill, bill, plan_of
 from continuum_upstash.stats.counters import counters
 from continuum_upstash.stats.records import Point
 from continuum_upstash.stats.tally import Tally, total
@@ -82,7 +82,7 @@ class Reader:
             today = history.summed([point for point in hours if point.at >= midnight])
             earlier = yield from self._before(now)
             commands = sum(each.billed + each.overhead for each in (earlier, today))
-            month = bill(alias, commands, now)
+            month = bill(plan_of(alias), commands, now)
         except ContinuumError as error:
             return Figures(own, problem=str(error))
         return Figures(own, _span(minutes, now, _MINUTE, 60), _span(hours, now, _HOUR, 24), month)
