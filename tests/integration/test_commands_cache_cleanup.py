@@ -1,5 +1,12 @@
 from __future__ import annotations
 
+import os
+import re
+import signal
+import subprocess
+import sys
+from time import monotonic, sleep
+
 import pytest
 
 from continuum_upstash.cleanup import Sweep, Target
@@ -134,6 +141,58 @@ def test_an_interrupted_walk_goes_on_where_it_stopped():
     assert 0 < len(cache().keys("query:*")) < 9000
     ended = clean("query:*", "--no-input", "--resume", walk.cursor)
     assert (ended.code, len(cache().keys())) == (0, 500)
+
+
+PROGRAM = """
+import sys, django
+from django.conf import settings
+settings.configure(
+    CACHES={"default": {"BACKEND": "continuum_upstash.backend.CacheBackend", "KEY_PREFIX": "shop"}},
+    INSTALLED_APPS=["continuum_upstash"], CONTINUUM_STATS={"SHARED": False}, SECRET_KEY="s",
+)
+django.setup()
+from django.core.management import execute_from_command_line
+execute_from_command_line(["manage.py", "cache_cleanup", *sys.argv[1:]])
+"""
+
+
+def test_ctrl_c_says_where_to_go_on(emulator, settings):
+    settings.CACHES = {"default": entry(emulator, KEY_PREFIX="shop")}
+    fill(query=9000, page=500)
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            PROGRAM,
+            "query:*",
+            "--no-input",
+            "--batch",
+            "500",
+            "--rate",
+            "1500",
+        ],
+        env=os.environ
+        | {
+            "UPSTASH_REDIS_REST_URL": emulator.rest_url,
+            "UPSTASH_REDIS_REST_TOKEN": emulator.token,
+        },
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert "9000 keys match" in process.stdout.readline()
+    until = monotonic() + 20
+    while len(cache().keys("query:*")) == 9000 and monotonic() < until:
+        sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=20)
+    assert process.returncode == 130
+    cursor = re.search(r"--resume (\d+)", error)[1]
+    left = len(cache().keys("query:*"))
+    assert 0 < left < 9000
+    assert clean("query:*", "--no-input", "--resume", cursor).code == 0
+    assert cache().keys("query:*") == []
+    assert len(cache().keys()) == 500
 
 
 def test_sessions_are_not_reached_unless_named(settings):

@@ -15,6 +15,7 @@ from continuum_upstash.stats.tally import Tally, total
 from continuum_upstash.transports import registry
 from tests.conftest import Colour
 from tests.integration.commands import cache, entry
+from tests.integration.gunicorn_site import gunicorn, use_and_kill
 
 
 @pytest.fixture(params=["rest", "tcp"])
@@ -173,6 +174,15 @@ def test_sums_of_several_processes_survive_their_death(emulator, site):
     shared.stop()
     found = of_all()
     assert (found.hits, found.sets) == (100, 4)
+
+
+def test_the_workers_of_gunicorn_agree_and_the_dead_one_counts(tmp_path, emulator, site):
+    site.CACHES = {"default": entry(emulator)}
+    shared.stop()
+    with gunicorn(tmp_path, emulator, INTERVAL=0, SHARE=1000) as port:
+        requests = use_and_kill(port)
+    found = of_all()
+    assert (found.hits, found.sets) == (requests, requests)
 
 
 def test_an_overview_reads_what_was_shared(coloured):

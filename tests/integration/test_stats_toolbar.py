@@ -47,24 +47,22 @@ def urls():
 
 @pytest.fixture
 def toolbar(emulator):
-    with override_settings(
+    panels = override_settings(
         DEBUG=True,
         CACHES={"default": entry(emulator)},
         INTERNAL_IPS=["127.0.0.1"],
         STATIC_URL="static/",
         MIDDLEWARE=["debug_toolbar.middleware.DebugToolbarMiddleware"],
         DEBUG_TOOLBAR_PANELS=[PANEL],
-        DEBUG_TOOLBAR_CONFIG={"SHOW_TOOLBAR_CALLBACK": lambda request: True, "IS_RUNNING_TESTS": 0},
+        DEBUG_TOOLBAR_CONFIG={"SHOW_TOOLBAR_CALLBACK": lambda _: True, "IS_RUNNING_TESTS": False},
         TEMPLATES=[
             {"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}
         ],
-    ):
-        # Django readies new apps before it applies the other settings of the same override.
-        with (
-            override_settings(INSTALLED_APPS=[*settings.INSTALLED_APPS, "debug_toolbar"]),
-            override_settings(ROOT_URLCONF=urls()),
-        ):
-            yield
+    )
+    # Django readies new apps before it applies the other settings of the same override.
+    apps = override_settings(INSTALLED_APPS=[*settings.INSTALLED_APPS, "debug_toolbar"])
+    with panels, apps, override_settings(ROOT_URLCONF=urls()):
+        yield
     from continuum_upstash.stats.toolbar import _note  # noqa: PLC0415 its app must be installed
 
     unsubscribe(_note)
