@@ -34,7 +34,7 @@ from continuum_upstash.errors import (
     Unavailable,
 )
 from continuum_upstash.observe import StateChange, logger, notify
-from continuum_upstash.transports.breaker import ASKED, Breaker, State
+from continuum_upstash.transports.breaker import ASKED, Breaker, State, Ticket
 from continuum_upstash.transports.journal import Journal
 from continuum_upstash.transports.local import Local
 from continuum_upstash.transports.metered import Metered
@@ -119,11 +119,8 @@ class Standby:
             journal=len(self.journal),
         )
 
-    def careful(self, batch: Batch) -> Plan[Replies]:
-        """Answer a batch while something is or was amiss; yields what the database is to do."""
-        ticket = self.breaker.admit()
-        if ticket is None:
-            return self._answer(batch)
+    def careful(self, ticket: Ticket, batch: Batch) -> Plan[Replies]:
+        """Ask with care, since something is or was amiss; yields what the database is to do."""
         try:
             if ticket.probe:
                 (pong,) = yield Batch((("PING",),), deadline_s=batch.deadline_s)
@@ -171,9 +168,19 @@ class Standby:
                 refused=isinstance(error, _REFUSALS),
                 retry_after=error.retry_after if isinstance(error, Unavailable) else None,
             )
-        return self._answer(batch, error)
+        return self.answer(batch, error)
 
-    def _answer(self, batch: Batch, error: Exception | None = None) -> Replies:
+    def answer(self, batch: Batch, error: Exception | None = None) -> Replies:
+        """Answer locally.
+
+        Args:
+            batch: whatever it is.
+            error: what came of asking the database, if it was asked.
+
+        Raises:
+            Unavailable, ReplyError: the error, or that the database is not asked, where nobody
+                may answer in its place.
+        """
         written = None
         if self._config.fallback and not batch.shared:
             written = written_keys(batch)
@@ -228,7 +235,10 @@ class Failover:
     def send(self, batch: Batch) -> Replies:
         era = self._breaker.era
         if not self._breaker.passes or self._journal.owes:
-            return run(self._standby.careful(batch), self._driver)
+            ticket = self._breaker.admit()
+            if ticket is None:
+                return self._standby.answer(batch)
+            return run(self._standby.careful(ticket, batch), self._driver)
         try:
             replies = self._primary.send(batch)
         except (Unavailable, ReplyError) as error:
@@ -257,7 +267,10 @@ class AsyncFailover:
     async def asend(self, batch: Batch) -> Replies:
         era = self._breaker.era
         if not self._breaker.passes or self._journal.owes:
-            return await arun(self._standby.careful(batch), self._driver)
+            ticket = self._breaker.admit()
+            if ticket is None:
+                return self._standby.answer(batch)
+            return await arun(self._standby.careful(ticket, batch), self._driver)
         try:
             replies = await self._primary.asend(batch)
         except (Unavailable, ReplyError) as error:

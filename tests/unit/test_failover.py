@@ -238,7 +238,8 @@ def test_a_probe_that_knocks_in_vain_sends_nothing_else(bench):
 def test_a_probe_knocks_no_longer_than_its_batch_may_take(bench):
     bench.go_down()
     bench.come_back()
-    plan = bench.standby.careful(Batch((("GET", "k"),), deadline_s=0.25))
+    ticket = bench.breaker.admit()
+    plan = bench.standby.careful(ticket, Batch((("GET", "k"),), deadline_s=0.25))
     assert next(plan) == Batch((("PING",),), deadline_s=0.25)
 
 

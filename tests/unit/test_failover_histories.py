@@ -145,8 +145,15 @@ class Histories(RuleBasedStateMachine):
         self.writes.append(write)
         return write
 
+    def _plan(self, batch):
+        """What `Failover.send` does, in steps."""
+        ticket = self.standby.breaker.admit()
+        if ticket is None:
+            return self.standby.answer(batch)
+        return (yield from self.standby.careful(ticket, batch))
+
     def _start(self, command, write=None):
-        plan = self.standby.careful(Batch((command,)))
+        plan = self._plan(Batch((command,)))
         began = write.began if write else next(self.times)
         call = Call(plan, command[1], began, write)
         self.under_way.append(call)
@@ -185,7 +192,7 @@ class Histories(RuleBasedStateMachine):
             call.plan.close()
         self.clock.now += 1_000
         for _ in range(50):
-            plan = self.standby.careful(Batch((("GET", "a"),)))
+            plan = self._plan(Batch((("GET", "a"),)))
             try:
                 batch = next(plan)
                 while True:

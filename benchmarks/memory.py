@@ -1,0 +1,51 @@
+"""What an outage may take of memory: the local store and the journal under ten million keys.
+
+    python -m benchmarks.memory [keys]
+
+Each key is written once, while the database is given up, with a value of 100 bytes.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+import tracemalloc
+from time import perf_counter
+
+from continuum_upstash.config import Config
+from continuum_upstash.effects import Batch
+from continuum_upstash.transports.failover import Standby
+from continuum_upstash.transports.local import Local
+
+
+def main() -> None:
+    keys = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000_000
+    config = Config(mode="rest")
+    standby = Standby(config, Local(config))
+    standby.breaker.force_open("benchmark")
+    value = b"x" * 100
+    print(
+        "| keys written | local keys | in the journal | allocated, MB | peak of the process, MB |"
+    )
+    print("|---|---|---|---|---|")
+    started = perf_counter()
+    step = keys // 10
+    write(standby, 0, 20_000, value)  # both are full from here on
+    tracemalloc.start()
+    for start in range(0, keys, step):
+        write(standby, start, start + step, value)
+        (local,) = standby.local.send(Batch((("DBSIZE",),)))
+        allocated, _ = tracemalloc.get_traced_memory()
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        cells = (start + step, local, len(standby.journal), allocated / 2**20, peak)
+        print("| {:,} | {:,} | {:,} | {:.1f} | {:.0f} |".format(*cells), flush=True)
+    print(f"\n{(perf_counter() - started) / keys * 1e6:.1f} µs a write, with the tracing of memory")
+
+
+def write(standby: Standby, start: int, end: int, value: bytes) -> None:
+    for number in range(start, end):
+        standby.answer(Batch((("SET", f":1:product:{number:08}", value),)))
+
+
+if __name__ == "__main__":
+    main()
