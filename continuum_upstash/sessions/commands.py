@@ -114,7 +114,7 @@ class SessionCommands:
     def delete(self, address: Address) -> Plan[bool]:
         """End a session; return whether there was one.
 
-        An SREM more, in the same round trip, where it was read and is listed.
+        A ZREM more, in the same round trip, where it was read and is listed.
         """
         gone = unlisting(self._prefix, self._known(address))
         self._renewed_until = 0.0
@@ -168,7 +168,7 @@ class SessionCommands:
     def update(self, address: Address, data: Data) -> Plan[Data | None]:
         """Store a session anew; return what it holds then, or None: there is no such session.
 
-        Three commands more, in the same round trip, when it is first stored with a user and about
+        Four commands more, in the same round trip, when it is first stored with a user and about
         once in its age.
         """
         px = self._lifetime(data)

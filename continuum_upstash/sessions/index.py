@@ -107,14 +107,14 @@ class UserSessions(_Runs):
                 elif record is not None or raw is None:
                     dead.append(digest)
         if dead:
-            yield from one("SREM", self._index, *dead)
+            yield from one("ZREM", self._index, *dead)
         return sorted(found, key=lambda each: not each.current)
 
     active, aactive = pair(_active)
 
     def _end(self, session_id: str) -> Plan[bool]:
         """Three commands in two round trips."""
-        if not (yield from one("SISMEMBER", self._index, session_id)):
+        if (yield from one("ZSCORE", self._index, session_id)) is None:
             return False
         return bool((yield from self._ended([session_id])))
 
@@ -129,13 +129,13 @@ class UserSessions(_Runs):
     end_all, aend_all = pair(_end_all)
 
     def _members(self) -> Plan[list[str]]:
-        members: list[bytes] = yield from one("SMEMBERS", self._index)
+        members: list[bytes] = yield from one("ZRANGE", self._index, 0, -1)
         return [member.decode() for member in members]
 
     def _ended(self, doomed: Sequence[str]) -> Plan[int]:
         commands: list[Command] = [
             ("UNLINK", *self._names(doomed)),
-            ("SREM", self._index, *doomed),
+            ("ZREM", self._index, *doomed),
         ]
         deleted, _ = yield from calls(commands)
         return int(deleted)

@@ -1,11 +1,11 @@
-"""The index of a user's sessions: a set of digests per user, kept along with the sessions.
+"""The index of a user's sessions, kept along with them.
 
-    {KEY_PREFIX}:session-user:{user id}   SET of digests
+    {KEY_PREFIX}:session-user:{user id}   sorted set: a digest, and until when it is listed
 
-A session enters it when it is first stored with a user, in the same round trip. The set lives for
-twice the session's age from then on, so that most saves need not renew it: the stamp in the record
-says how long the index is sure to last. Members whose session has expired are removed when the
-sessions are next listed; a set that nobody renews expires.
+A session enters it when it is first stored with a user, in the same round trip. It is listed for
+twice its age from then on, so that most saves need not renew that: the stamp in the record says
+until when. Members whose time is up are removed when the user next logs in, those whose session
+has gone without a word when the sessions are next listed, and a set that nobody renews expires.
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ def listing(prefix: str, old: Record | None, digest: str, user: str | None, px: 
         now + 2 * age,
         (
             *commands,
-            ("SADD", name, digest),
+            ("ZREMRANGEBYSCORE", name, "-inf", now),
+            ("ZADD", name, now + 2 * age, digest),
             # GT alone would leave a new set without an end; a longer one's end must stay.
             ("EXPIRE", name, 2 * age, "NX"),
             ("EXPIRE", name, 2 * age, "GT"),
@@ -66,4 +67,4 @@ def unlisting(prefix: str, old: Record | None) -> tuple[Command, ...]:
     """Return what takes an ended session out of the index."""
     if old is None or old.user is None or not old.listed_until:
         return ()
-    return (("SREM", index_name(prefix, old.user), old.digest),)
+    return (("ZREM", index_name(prefix, old.user), old.digest),)

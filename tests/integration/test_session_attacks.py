@@ -92,7 +92,7 @@ def dump():
     everything = {}
     for name in redis().keys("*"):
         kind = redis().type(name)
-        everything[name] = redis().get(name) if kind == "string" else sorted(redis().smembers(name))
+        everything[name] = redis().get(name) if kind == "string" else redis().zrange(name, 0, -1)
     return everything
 
 

@@ -107,10 +107,10 @@ def test_a_logout_costs_one_command_beside_the_read(member, spent):
     assert spent(lambda: member.get("logout")) == (2, 2)
 
 
-def test_the_index_adds_three_commands_to_a_login_and_one_to_a_logout(visitor, regular, ada, spent):
+def test_the_index_adds_four_commands_to_a_login_and_one_to_a_logout(visitor, regular, ada, spent):
     browser = visitor()
-    assert spent(lambda: browser.get("login")) == (2 + 3, 2)
-    assert spent(lambda: regular.get("login")) == (5 + 3, 3)
+    assert spent(lambda: browser.get("login")) == (2 + 4, 2)
+    assert spent(lambda: regular.get("login")) == (5 + 4, 3)
     assert spent(lambda: browser.put(theme="dark")) == (2, 2)
     assert spent(lambda: browser.get("logout")) == (2 + 1, 2)
 

@@ -45,7 +45,7 @@ def redis():
 
 def listed(user):
     """Return what the index holds, however stale."""
-    return redis().scard(f"{caches['sessions'].key_prefix}:session-user:{user.pk}")
+    return redis().zcard(f"{caches['sessions'].key_prefix}:session-user:{user.pk}")
 
 
 def test_a_users_sessions_are_listed_with_their_data(devices, ada, bob, call):
@@ -179,3 +179,11 @@ def test_listing_costs_two_commands_and_ending_all_three(devices, ada, emulator,
 def test_an_outage_is_said(devices, ada, emulator, call):
     with emulator.fault("refuse", side="both"), pytest.raises(SessionStoreUnavailable):
         call("logout_everywhere", ada)
+
+
+def test_an_index_does_not_grow_with_logins_of_long_ago(devices, ada, visitor):
+    name = f"{caches['sessions'].key_prefix}:session-user:{ada.pk}"
+    redis().zadd(name, {f"digest{number}": 1_000_000 + number for number in range(50)})
+    assert listed(ada) == 53
+    visitor().get("login")
+    assert listed(ada) == 4

@@ -204,8 +204,10 @@ def test_ending_a_session_unlinks_it_under_every_secret():
 
 
 def index_commands(age):
+    now = int(time.time())
     return [
-        ("SADD", INDEX, "d1"),
+        ("ZREMRANGEBYSCORE", INDEX, "-inf", pytest.approx(now, abs=2)),
+        ("ZADD", INDEX, pytest.approx(now + 2 * age, abs=2), "d1"),
         ("EXPIRE", INDEX, 2 * age, "NX"),
         ("EXPIRE", INDEX, 2 * age, "GT"),
     ]
@@ -214,7 +216,7 @@ def index_commands(age):
 def test_a_session_is_listed_when_it_is_first_stored_with_a_user(settings):
     settings.SESSION_USER_INDEX = True
     session = loaded({})
-    _, sent = drive(session.update(ADDRESS, USER), [b"OK", 1, 1, 0])
+    _, sent = drive(session.update(ADDRESS, USER), [b"OK", 0, 1, 1, 0])
     assert sent[0][1:] == index_commands(AGE // 1000 + 1)
     _, sent = drive(session.update(ADDRESS, USER | {"a": 1}), [b"OK"])
     assert len(sent[0]) == 1
@@ -222,14 +224,14 @@ def test_a_session_is_listed_when_it_is_first_stored_with_a_user(settings):
 
 def test_the_stamp_says_how_long_the_index_lasts(settings):
     settings.SESSION_USER_INDEX = True
-    _, sent = drive(commands().insert(ADDRESS, USER), [b"OK", 1, 1, 0])
+    _, sent = drive(commands().insert(ADDRESS, USER), [b"OK", 0, 1, 1, 0])
     record = unseal(sent[0][0][2], ["d1"], JSONSerializer)
     assert record.listed_until == pytest.approx(time.time() + 2 * AGE / 1000, abs=3)
 
 
 def test_a_listing_is_renewed_before_it_could_end_ahead_of_the_session(settings):
     settings.SESSION_USER_INDEX = True
-    for left, renewals in ((AGE // 1000 + 60, 0), (AGE // 1000 - 60, 3)):
+    for left, renewals in ((AGE // 1000 + 60, 0), (AGE // 1000 - 60, 4)):
         raw = sealed(USER, until=int(time.time()) + left)
         session = commands()
         drive(session.load(ADDRESS), [raw])
@@ -241,8 +243,8 @@ def test_with_save_every_request_a_listing_is_renewed_though_nothing_changed(set
     settings.SESSION_USER_INDEX = settings.SESSION_SAVE_EVERY_REQUEST = True
     session = commands()
     drive(session.load(ADDRESS), [sealed(USER, until=int(time.time()) + 60)])
-    _, sent = drive(session.update(ADDRESS, USER), [b"OK", 0, 0, 1])
-    assert len(sent[0]) == 4
+    _, sent = drive(session.update(ADDRESS, USER), [b"OK", 0, 0, 0, 1])
+    assert len(sent[0]) == 5
 
 
 @pytest.mark.parametrize("data", [{}, {"_auth_user_id": "8"}])
@@ -250,24 +252,25 @@ def test_a_session_that_changes_hands_leaves_the_old_users_index(data, settings)
     settings.SESSION_USER_INDEX = True
     session = commands()
     drive(session.load(ADDRESS), [sealed(USER, until=2**40)])
-    _, sent = drive(session.update(ADDRESS, data), [b"OK", *[1] * 4][: 2 if not data else 5])
-    assert sent[0][1] == ("SREM", INDEX, "d1")
+    _, sent = drive(session.update(ADDRESS, data), [b"OK", *[1] * 5][: 2 if not data else 6])
+    assert sent[0][1] == ("ZREM", INDEX, "d1")
 
 
 def test_a_logout_leaves_the_index(settings):
     settings.SESSION_USER_INDEX = True
     session = commands()
     drive(session.load(ADDRESS), [sealed(USER, until=2**40)])
-    assert drive(session.delete(ADDRESS), [1, 1])[1] == [[("UNLINK", NAME), ("SREM", INDEX, "d1")]]
+    assert drive(session.delete(ADDRESS), [1, 1])[1] == [[("UNLINK", NAME), ("ZREM", INDEX, "d1")]]
 
 
 def test_a_new_key_moves_in_the_index(settings):
     settings.SESSION_USER_INDEX = True
     session = commands()
     drive(session.load(ADDRESS), [sealed(USER, until=2**40)])
-    _, sent = drive(session.succeed(ADDRESS, Address("p", ("d2",)), USER), [1, 1, 1, 1, 0])
-    assert [command[0] for command in sent[0]] == ["EVAL", "SREM", "SADD", "EXPIRE", "EXPIRE"]
-    assert sent[0][1:3] == [("SREM", INDEX, "d1"), ("SADD", INDEX, "d2")]
+    _, sent = drive(session.succeed(ADDRESS, Address("p", ("d2",)), USER), [1, 1, 0, 1, 1, 0])
+    names = ["EVAL", "ZREM", "ZREMRANGEBYSCORE", "ZADD", "EXPIRE", "EXPIRE"]
+    assert [command[0] for command in sent[0]] == names
+    assert (sent[0][1][2], sent[0][3][3]) == ("d1", "d2")
 
 
 # ---- merging
