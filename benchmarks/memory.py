@@ -23,10 +23,8 @@ def main() -> None:
     standby = Standby(config, Local(config))
     standby.breaker.force_open("benchmark")
     value = b"x" * 100
-    print(
-        "| keys written | local keys | in the journal | allocated, MB | peak of the process, MB |"
-    )
-    print("|---|---|---|---|---|")
+    print("| keys written | local keys | in the journal | peak of the process, MB |")
+    print("|---|---|---|---|")
     started = process_time()
     step = keys // 10
     for start in range(0, keys, step):
