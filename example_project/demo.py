@@ -25,7 +25,7 @@ from continuum_upstash import UpstashCache
 from continuum_upstash.config import Config, resolve
 from continuum_upstash.emulator.process import running
 from continuum_upstash.errors import ConfigurationError, ContinuumError
-from example_project.bill import READY_LINE
+from example_project.emulator import READY_LINE
 from example_project.state import kept_secret
 
 ADMIN = "admin"

@@ -8,7 +8,16 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from example_project.views import articles, backend, counter, dashboard, devices, home, month
+from example_project.views import (
+    articles,
+    backend,
+    counter,
+    dashboard,
+    devices,
+    home,
+    month,
+    outage,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +36,9 @@ PAGES = (
     Page("month", "month/", month.page, "Cached page", "A whole page under cache_page."),
     Page("dashboard", "dashboard/", dashboard.page, "Async", "A hundred keys in one request."),
     Page("devices", "devices/", devices.page, "Devices", "Sessions, and logging out everywhere."),
+    Page(
+        "outage", "outage/", outage.page, "Outage", "Break the database and watch the site go on."
+    ),
     Page("backend", "backend/", backend.page, "Backend", "Who answers, and how it is configured."),
 )
 

@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import path
 
 from example_project.pages import PAGES
-from example_project.views import articles, counter, dashboard, devices
+from example_project.views import articles, counter, dashboard, devices, outage
 
 urlpatterns = [
     *(path(page.path, page.view, name=page.name) for page in PAGES),
@@ -18,5 +18,6 @@ urlpatterns = [
     path("devices/end/", devices.end, name="end-device"),
     path("devices/end-others/", devices.end_others, name="end-other-devices"),
     path("devices/end-all/", devices.end_all, name="end-all-devices"),
+    path("outage/start/", outage.start, name="start-outage"),
     path("admin/", admin.site.urls),
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 
 import httpx
@@ -85,12 +86,39 @@ def test_the_backend_page_says_where_credentials_are_from_and_hides_them(browser
     assert "noeviction" in page
 
 
-def test_the_admin_opens_with_the_printed_password(site, browser):
-    page = press(
+def log_in(site, browser, then):
+    return press(
         browser,
-        "admin/login/",
-        "admin/login/?next=/admin/",
+        f"admin/login/?next={then}",
+        f"admin/login/?next={then}",
         username="admin",
         password=site.password,
     )
-    assert "Site administration" in page.text
+
+
+def test_only_staff_may_break_the_database(site, browser):
+    assert "Only staff may break the database" in browser.get("outage/").text
+    token = re.search(r'value="(\w+)"', browser.get("counter/").text)[1]
+    answer = browser.post("outage/start/", data={"csrfmiddlewaretoken": token, "kind": "refuse"})
+    assert answer.status_code == 403
+    assert total(browser.get("counter/")) >= 0
+
+
+def test_pages_go_on_in_an_outage_and_the_badge_says_who_answers(site, browser):
+    assert "Nobody there" in log_in(site, browser, "/outage/").text
+    during = press(browser, "outage/", "outage/start/", kind="refuse").text
+    deadline = time.monotonic() + 60
+    while 'badge-local"' not in during:
+        assert time.monotonic() < deadline
+        during = browser.get("counter/").text
+    assert total(press(browser, "counter/", "counter/add/")) >= 1
+    assert "Sessions are out of reach" in browser.get("outage/").text
+    assert browser.get("devices/").status_code == 503
+    while 'badge-upstash-rest"' not in during:
+        assert time.monotonic() < deadline
+        during = browser.get("articles/").text
+    assert "Nobody there" in browser.get("outage/").text, "still logged in"
+
+
+def test_the_admin_opens_with_the_printed_password(site, browser):
+    assert "Site administration" in log_in(site, browser, "/admin/").text

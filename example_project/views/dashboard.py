@@ -15,7 +15,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST
 
-from example_project.bill import Bill, read_bill
+from example_project.emulator import Bill, read_bill
 
 STATIONS = tuple(f"station:{number:02}" for number in range(100))
 
