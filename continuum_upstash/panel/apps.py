@@ -6,6 +6,7 @@ from django.utils.translation import gettext_lazy as _
 from continuum_upstash.observe import subscribe
 from continuum_upstash.panel import spent
 from continuum_upstash.panel.changes import changes
+from continuum_upstash.panel.decisions import decisions
 
 
 class PanelConfig(AppConfig):
@@ -15,4 +16,5 @@ class PanelConfig(AppConfig):
 
     def ready(self) -> None:
         subscribe(changes)
+        subscribe(decisions)
         subscribe(spent.note)

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from django.utils.formats import number_format
 from django.utils.translation import gettext_lazy as _
 
 from continuum_upstash.panel.figures import Span
 from continuum_upstash.panel.shapes import bars, line, top_of
-from continuum_upstash.panel.texts import Text, milliseconds, moment, percentage
+from continuum_upstash.panel.texts import Text, count, milliseconds, moment, percentage
 from continuum_upstash.stats.tally import Tally
 
 _LEAST_LATENCY: Final = 0.001  # seconds
@@ -26,13 +25,13 @@ class Mark:
     Attributes:
         style: a class of the style sheet.
         path: an SVG path in a box of 100 by 100; empty where there is nothing to draw.
-        latest: the last value, as text.
+        value: of a line the last one, of bars their sum.
     """
 
     style: str
     label: Text
     path: str
-    latest: str
+    value: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +119,10 @@ def _traffic(rows: Sequence[Row]) -> Chart:
     commands, errors = [row.commands for row in rows], [row.errors for row in rows]
     top = top_of([*commands, *errors], _LEAST_COMMANDS)
     marks = (
-        Mark("bars", _("commands"), bars(commands, top), _count(commands[-1])),
-        Mark("errors", _("errors"), bars(errors, top), _count(errors[-1])),
+        Mark("bars", _("commands"), bars(commands, top), count(sum(commands))),
+        Mark("errors", _("errors"), bars(errors, top), count(sum(errors))),
     )
-    return _chart(_("Commands and errors"), marks, _count(top), _count(top / 2), rows)
+    return _chart(_("Commands and errors"), marks, count(top), count(top / 2), rows)
 
 
 def _chart(
@@ -134,7 +133,3 @@ def _chart(
 
 def _last(values: Sequence[float | None]) -> float | None:
     return next((value for value in reversed(values) if value is not None), None)
-
-
-def _count(number: float) -> str:
-    return number_format(number, 0, force_grouping=True)

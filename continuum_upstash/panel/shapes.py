@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Final
 
-_BAR: float = 0.8  # of its slot
+_BAR: Final = 0.8  # of its slot
+_LEAST: Final = 2.0  # so that one error among thousands of commands is seen
 
 
 def line(values: Sequence[float | None], top: float) -> str:

@@ -30,11 +30,11 @@ VERDICTS: Final[Mapping[str, Text]] = MappingProxyType(
 )
 STATES: Final[Mapping[str, Text]] = MappingProxyType(
     {
-        "closed": _("closed: every call asks the database"),
-        "open": _("open: the database is left alone until the break is over"),
-        "half_open": _("half open: one call tries the database"),
-        "forced_open": _("forced open: the database is left alone until somebody closes it"),
-        "disabled": _("switched off: every call asks the database, whatever happens"),
+        "closed": _("The breaker is closed: every call asks the database."),
+        "open": _("The breaker is open: the database is left alone until the break is over."),
+        "half_open": _("The breaker is half open: one call tries the database."),
+        "forced_open": _("The breaker is forced open: nobody asks until somebody closes it."),
+        "disabled": _("The breaker is switched off: every call asks, whatever happens."),
     }
 )
 
@@ -58,14 +58,18 @@ def milliseconds(seconds: float | None) -> str:
     if seconds is None:
         return NOTHING
     value = seconds * 1000
-    return f"{number_format(value, 2 if value < 10 else 0, force_grouping=True)} ms"
+    return f"{number_format(value, 2 if 0 < value < 10 else 0, force_grouping=True)} ms"
 
 
 def percentage(share: float | None) -> str:
     if share is None:
         return NOTHING
-    value = share * 100
-    return f"{number_format(value, 1 if 0 < value < 100 else 0)} %"
+    value = round(share * 100.0, 1)
+    return f"{number_format(value, 0 if value.is_integer() else 1)} %"
+
+
+def count(number: float) -> str:
+    return number_format(number, 0, force_grouping=True)
 
 
 def moment(seconds: float) -> datetime:

@@ -16,9 +16,11 @@ from continuum_upstash.panel import configuration, texts
 from continuum_upstash.panel.actions import ACTIONS
 from continuum_upstash.panel.changes import changes
 from continuum_upstash.panel.charts import sheet
+from continuum_upstash.panel.decisions import limits
 from continuum_upstash.panel.figures import Reader
 from continuum_upstash.panel.sample import PAGES, Sampler
 from continuum_upstash.panel.sessions import sessions
+from continuum_upstash.panel.tiles import tiles
 from continuum_upstash.plan_cache import PlanCache
 
 _ICONS: Final = {"ok": "✓", "degraded": "!", "down": "✕"}
@@ -72,10 +74,7 @@ def figures(cache: PlanCache) -> dict[str, Any]:
         "figures": read,
         "sheets": sheets,
         "total": total,
-        "spans": [
-            {"title": title, "tally": tally, "errors": sum(tally.errors.values())}
-            for title, tally in _columns(read)
-        ],
+        "tiles": tiles(read),
         "commands": sorted(total.commands.items(), key=lambda item: -item[1])[:10],
         "errors": sorted(total.errors.items(), key=lambda item: -item[1]),
     }
@@ -92,13 +91,8 @@ def keys(cache: PlanCache, report: Report, *, asked: bool) -> dict[str, Any]:
 
 
 def settings(cache: PlanCache) -> dict[str, Any]:
-    return {"entries": configuration.entries(cache.database.config)}
-
-
-def _columns(read: Any) -> list[tuple[Any, Any]]:
-    if read.hour and read.day:
-        return [(_("Last hour"), read.hour.total), (_("Last day"), read.day.total)]
-    return [(_("This process since it started"), read.own)]
+    config = cache.database.config
+    return {"entries": configuration.entries(config), "limits": limits(config)}
 
 
 def _summary(alias: str) -> Summary:

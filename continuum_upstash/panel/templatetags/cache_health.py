@@ -6,17 +6,11 @@ from django import template
 
 from continuum_upstash.panel import texts
 from continuum_upstash.stats.families import ALONE
-from continuum_upstash.stats.tally import Tally
 
 register = template.Library()
 register.filter("milliseconds", texts.milliseconds)
 register.filter("percentage", texts.percentage)
 register.filter("moment", texts.moment)
-
-
-@register.filter
-def quantile(tally: Tally, share: float) -> float | None:
-    return tally.quantile(share)
 
 
 @register.filter
