@@ -26,8 +26,9 @@ from continuum_upstash.emulator.process import running
 from continuum_upstash.flights import AsyncFlights, Flights
 from continuum_upstash.operations import Operations
 from continuum_upstash.transports.chain import achain, chain
-from continuum_upstash.transports.failover import AsyncFailover, Failover, Standby
+from continuum_upstash.transports.failover import AsyncFailover, Failover
 from continuum_upstash.transports.local import Local
+from continuum_upstash.transports.standby import Standby
 
 ROUNDS, GETS, QUICK_CALLS = 15, 300, 20_000
 CODEC = Codec()

@@ -13,8 +13,8 @@ from time import process_time
 
 from continuum_upstash.config import Config
 from continuum_upstash.effects import Batch
-from continuum_upstash.transports.failover import Standby
 from continuum_upstash.transports.local import Local
+from continuum_upstash.transports.standby import Standby
 
 
 def main() -> None:

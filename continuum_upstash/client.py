@@ -16,8 +16,8 @@ from continuum_upstash.effects import AsyncDriver, Driver, Plan, arun, call, pai
 from continuum_upstash.locks import AsyncLock, Lock
 from continuum_upstash.operations import Operations
 from continuum_upstash.pipeline import AsyncPipeline, Pipeline
-from continuum_upstash.transports.failover import Status
 from continuum_upstash.transports.registry import Database, database
+from continuum_upstash.transports.standby import Status
 
 if TYPE_CHECKING:  # the SDK brings httpx, 50 ms to import
     import upstash_redis

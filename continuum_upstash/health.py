@@ -15,7 +15,7 @@ from continuum_upstash import info
 from continuum_upstash.effects import Batch, Plan, Replies, Reply, pair
 from continuum_upstash.errors import ContinuumError, ReplyError
 from continuum_upstash.plan_cache import PlanCache
-from continuum_upstash.transports.failover import Status
+from continuum_upstash.transports.standby import Status
 
 Verdict: TypeAlias = Literal["ok", "degraded", "down"]
 

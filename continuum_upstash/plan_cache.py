@@ -26,8 +26,8 @@ from continuum_upstash.effects import AsyncDriver, Driver, Plan, arun, run
 from continuum_upstash.errors import ConfigurationError
 from continuum_upstash.operations import Operations
 from continuum_upstash.timeouts import Timeouts
-from continuum_upstash.transports.failover import Status
 from continuum_upstash.transports.registry import Database, database
+from continuum_upstash.transports.standby import Status
 
 if TYPE_CHECKING:
     from redis import ConnectionPool

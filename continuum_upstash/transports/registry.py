@@ -18,9 +18,9 @@ from continuum_upstash.config import Config
 from continuum_upstash.effects import Batch, Replies
 from continuum_upstash.flights import AsyncFlights, Flights
 from continuum_upstash.transports.chain import achain, chain
-from continuum_upstash.transports.failover import Standby, Status
 from continuum_upstash.transports.local import Local
 from continuum_upstash.transports.protocol import AsyncTransport, Transport
+from continuum_upstash.transports.standby import Standby, Status
 
 if TYPE_CHECKING:
     from continuum_upstash.transports.chain import PoolFactory

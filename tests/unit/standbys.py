@@ -8,8 +8,9 @@ from continuum_upstash.config import Config
 from continuum_upstash.credentials import Secret
 from continuum_upstash.effects import Batch
 from continuum_upstash.errors import ConnectionFailed
-from continuum_upstash.transports.failover import AsyncFailover, Failover, Standby
+from continuum_upstash.transports.failover import AsyncFailover, Failover
 from continuum_upstash.transports.local import Local
+from continuum_upstash.transports.standby import Standby
 from tests.unit.local_store import Store
 
 CONFIG = Config(

@@ -17,9 +17,9 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from continuum_upstash.effects import Batch
 from continuum_upstash.errors import DeadlineExceeded
-from continuum_upstash.transports.failover import Standby
 from continuum_upstash.transports.journal import Journal
 from continuum_upstash.transports.local import Local
+from continuum_upstash.transports.standby import Standby
 from tests.unit.local_store import Store
 from tests.unit.standbys import CONFIG, Clock, refused
 
