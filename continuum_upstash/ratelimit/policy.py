@@ -75,6 +75,11 @@ class Policy:
         """The most that can be taken at once."""
         return self.rate.limit if self.burst is None else self.burst
 
+    @property
+    def counter(self) -> str:
+        """What it counts under."""
+        return self.group or self.name
+
     def unit(self, now: int) -> int:
         """Return what else its algorithm needs to know; see algorithms.py."""
         if self.algorithm == "strict":
@@ -89,7 +94,7 @@ class Policy:
         if self.upstash_prefix is not None:
             return f"{self.upstash_prefix}:{identity}"
         shadow = "shadow:" if self.shadow else ""
-        return f"{prefix}{shadow}ratelimit:{self.group or self.name}:{identity}"
+        return f"{prefix}{shadow}ratelimit:{self.counter}:{identity}"
 
     def keys(self, storage: str, now: int) -> tuple[str, ...]:
         """Return its keys: ``ratelimit:{group}:{id}:{window}``, and those of other algorithms."""

@@ -40,10 +40,16 @@ async def acheck_request(request: HttpRequest, policies: Iterable[Policy]) -> De
 
 
 def _counting(request: HttpRequest, policies: Iterable[Policy]) -> list[Policy]:
+    """Return those that are to be asked: none twice, as where a rule and a decorator name it."""
     if conf.mode == "off":
         return []
-    method = request.method or ""
-    return [each for each in policies if each.methods is None or method in each.methods]
+    method, earlier = request.method or "", _earlier(request)
+    asked = {verdict.policy.counter for verdict in (*earlier.verdicts, *earlier.shadowed)}
+    return [
+        each
+        for each in policies
+        if each.counter not in asked and (each.methods is None or method in each.methods)
+    ]
 
 
 def _charges(
@@ -70,6 +76,10 @@ def _is_exempt(who: Any, request: HttpRequest, user: Any) -> bool:
 
 
 def _noted(request: HttpRequest, decision: Decision) -> Decision:
-    earlier: Decision | None = getattr(request, "ratelimit", None)
-    request.ratelimit = earlier.joined(decision) if earlier else decision  # type: ignore[attr-defined]
+    request.ratelimit = _earlier(request).joined(decision)  # type: ignore[attr-defined]  # ours
+    return decision
+
+
+def _earlier(request: HttpRequest) -> Decision:
+    decision: Decision = getattr(request, "ratelimit", EXEMPT)
     return decision

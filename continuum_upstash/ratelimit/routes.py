@@ -58,7 +58,7 @@ def _read(number: int, rule: Mapping[str, Any], policy: Callable[[str], Policy])
             f"Rule {number} of RULES: {wrong}A rule has 'route' or 'view', and 'policies'."
         )
     policies = tuple(map(policy, rule["policies"]))
-    groups = [each.group or each.name for each in policies]
+    groups = [each.counter for each in policies]
     if len(set(groups)) < len(groups):
         raise ConfigurationError(
             f"Rule {number} of RULES: two of its policies have one group, which would be charged "

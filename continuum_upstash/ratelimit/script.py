@@ -7,6 +7,7 @@ from importlib.resources import files
 from typing import Final, NamedTuple, cast
 
 from continuum_upstash.effects import Argument, Command, Reply, Script, ScriptHash
+from continuum_upstash.errors import ReplyError
 from continuum_upstash.ratelimit.algorithms import RULES, Ask, newest
 from continuum_upstash.ratelimit.decision import Verdict
 from continuum_upstash.ratelimit.policy import Policy
@@ -133,6 +134,8 @@ def _time(call: Callable[..., Reply]) -> int:
 
 def _calls(sent: Command, reply: Reply) -> int:
     """Return how many commands ran inside: each is billed."""
+    if isinstance(reply, ReplyError) and reply.code == "NOSCRIPT":
+        return 0
     keys = int(cast("int", sent[2]))
     arguments = sent[3 + keys :]
     algorithms = arguments[1::_PER_POLICY]

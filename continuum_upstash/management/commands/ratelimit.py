@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -37,7 +38,7 @@ class Command(BaseCommand):
         simulate.add_argument("--refused", type=float, default=0.0, help="percent of them")
 
     def handle(self, *args: Any, action: str, **options: Any) -> None:  # noqa: ARG002 Django's
-        actions = {
+        actions: dict[str, Callable[..., None]] = {
             "status": self._status,
             "reset": self._reset,
             "test": self._test,

@@ -1,0 +1,43 @@
+"""Limits where the answer is the form again, with an error, rather than 429."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.contrib.auth.forms import AuthenticationForm
+from django.core.exceptions import ValidationError
+from django.utils.translation import ngettext
+
+from continuum_upstash.ratelimit.conf import conf
+from continuum_upstash.ratelimit.headers import retry_after
+from continuum_upstash.ratelimit.recipes import LOGIN
+from continuum_upstash.ratelimit.requests import check_request
+
+
+class LimitedAuthenticationForm(AuthenticationForm):
+    """Django's login form, which looks at no password once a limit is reached.
+
+        LoginView.as_view(authentication_form=LimitedAuthenticationForm)
+
+    Attributes:
+        policies: names of CONTINUUM_RATELIMIT; those of the recipe LOGIN.
+    """
+
+    policies: Sequence[str] = tuple(LOGIN)
+
+    def clean(self) -> dict[str, Any]:
+        if self.request is not None:
+            decision = check_request(self.request, map(conf.policy, self.policies))
+            if not decision.allowed:
+                seconds = retry_after(decision)
+                raise ValidationError(
+                    ngettext(
+                        "Too many attempts. Try again in %(seconds)d second.",
+                        "Too many attempts. Try again in %(seconds)d seconds.",
+                        seconds,
+                    )
+                    % {"seconds": seconds},
+                    code="ratelimited",
+                )
+        return super().clean()

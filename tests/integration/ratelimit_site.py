@@ -1,0 +1,107 @@
+"""A small site with limits, as its users would write it."""
+
+from __future__ import annotations
+
+from django.contrib.auth.views import LoginView
+from django.http import HttpResponse
+from django.urls import path, re_path
+from django.utils.decorators import method_decorator
+from django.views import View
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from continuum_upstash.ratelimit import ratelimit
+from continuum_upstash.ratelimit.django_ratelimit import ratelimit as theirs
+from continuum_upstash.ratelimit.drf import UpstashRateThrottle
+from continuum_upstash.ratelimit.forms import LimitedAuthenticationForm
+from continuum_upstash.ratelimit.recipes import LOGIN
+
+LIMITS = {
+    "POLICIES": {
+        "api": {"rate": "2/d", "key": "ip"},
+        "search": {"rate": "1/d", "key": "ip"},
+        "posts": {"rate": "1/d", "key": "ip", "methods": ["POST"]},
+        "gets": {"rate": "1/d", "key": "ip", "methods": ["GET"]},
+        "users": {"rate": "1/d", "key": "user"},
+        "keys": {"rate": "1/d", "key": "header:X-Api-Key"},
+        "office": {"rate": "1/d", "key": "ip", "exempt": ["198.51.100.0/24", "staff"]},
+        "heavy": {"rate": "10/d", "key": "ip", "cost": lambda request: int(request.GET["cost"])},
+        "quiet": {"rate": "1/d", "key": "ip", "headers": False},
+        "watched": {"rate": "1/d", "key": "ip", "shadow": True},
+        "strictly": {"rate": "1/d", "key": "ip", "on_error": "deny"},
+        "openly": {"rate": "1/d", "key": "ip", "on_error": "allow"},
+        "locally": {"rate": "2/d", "key": "ip"},
+        **LOGIN,
+    },
+    "RULES": [
+        {"route": "api/search/", "policies": ["api", "search"]},
+        {"route": "api/", "policies": ["api"]},
+        {"view": "named", "policies": ["search"]},
+    ],
+    "DEADLINE": 10.0,
+}
+
+
+def ok(request, **_):
+    return HttpResponse("ok")
+
+
+async def aok(request, **_):
+    return HttpResponse("ok")
+
+
+def public(request):
+    return HttpResponse("ok", headers={"Cache-Control": "public, max-age=60"})
+
+
+def told(request):
+    return HttpResponse(request.ratelimit.reason)
+
+
+@method_decorator(ratelimit("search"), name="dispatch")
+class Class(View):
+    def get(self, request):
+        return HttpResponse("ok")
+
+
+class AsyncClass(View):
+    @method_decorator(ratelimit("search"))
+    async def get(self, request):
+        return HttpResponse("ok")
+
+
+class Rest(APIView):
+    throttle_classes = (UpstashRateThrottle,)
+    throttle_scope = "api"
+    authentication_classes = ()
+
+    def get(self, request):
+        return Response("ok")
+
+
+@theirs(key="ip", rate="1/d", block=False)
+def limited(request):
+    return HttpResponse(str(request.limited))
+
+
+NAMES = ["api", "posts", "gets", "users", "keys", "office", "heavy", "quiet", "watched"]
+NAMES += ["strictly", "openly", "locally"]
+
+urlpatterns = [
+    path("api/items/<int:number>/", ok),
+    path("api/search/", aok),
+    re_path(r"^api/pattern/(?P<word>\w+)/$", ok),
+    path("free/", ok),
+    path("named/", ok, name="named"),
+    path("adhoc/", ratelimit(rate="1/d", key="ip", algorithm="strict")(ok)),
+    path("adhoc/other/", ratelimit(rate="1/d", key="ip")(public)),
+    path("told/", ratelimit("search", block=False)(told)),
+    path("both/", ratelimit("search", "api")(ok)),
+    path("class/", Class.as_view()),
+    path("aclass/", AsyncClass.as_view()),
+    path("rest/", Rest.as_view()),
+    path("compatible/", limited),
+    path("login/", LoginView.as_view(authentication_form=LimitedAuthenticationForm)),
+    *(path(f"{name}/", ratelimit(name)(ok)) for name in NAMES),
+    *(path(f"a/{name}/", ratelimit(name)(aok)) for name in NAMES),
+]

@@ -1,0 +1,301 @@
+"""What browsers and clients of an API get from a site with limits, over REST and TCP."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import http_sf
+import pytest
+from django.contrib.auth.models import AnonymousUser, User
+from django.test import AsyncClient, Client, RequestFactory, override_settings
+
+from continuum_upstash.ratelimit.decorators import ratelimit
+from continuum_upstash.transports import registry
+from tests.integration import ratelimit_site
+
+MIDDLEWARE = [
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "continuum_upstash.ratelimit.middleware.RateLimitMiddleware",
+]
+
+PAGES = {"registration/login.html": "{{ form.errors }}"}
+LOADERS = [("django.template.loaders.locmem.Loader", PAGES)]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "OPTIONS": {"loaders": LOADERS},
+    }
+]
+
+
+@pytest.fixture(params=["rest", "tcp"])
+def site(request, emulator):
+    """Settings of a site whose limits are counted in the emulator; change them by calling it."""
+    rest = request.param == "rest"
+    options = {"TOKEN": emulator.token} if rest else {}
+    database = {
+        "BACKEND": "continuum_upstash.backend.CacheBackend",
+        "LOCATION": emulator.rest_url if rest else emulator.redis_url,
+        "OPTIONS": {**options, "READ_TIMEOUT": 10.0},
+    }
+
+    def change(**limits):
+        return override_settings(
+            CACHES={"default": database},
+            CONTINUUM_RATELIMIT={**ratelimit_site.LIMITS, **limits},
+            ROOT_URLCONF="tests.integration.ratelimit_site",
+            MIDDLEWARE=MIDDLEWARE,
+            SESSION_ENGINE="django.contrib.sessions.backends.signed_cookies",
+            TEMPLATES=TEMPLATES,
+        )
+
+    with change():
+        yield change
+    registry.reset()
+
+
+class Browser:
+    """Asks a sync or an async handler by one spelling."""
+
+    def __init__(self, colour):
+        self._colour = colour
+        self._client = Client() if colour == "sync" else AsyncClient()
+
+    def get(self, path, **extra):
+        return self._ask("get", path, **extra)
+
+    def post(self, path, data=None, **extra):
+        return self._ask("post", path, data, **extra)
+
+    def head(self, path, **extra):
+        return self._ask("head", path, **extra)
+
+    def login(self, user):
+        if self._colour == "sync":
+            self._client.force_login(user)
+        else:
+            asyncio.run(self._client.aforce_login(user))
+
+    def _ask(self, method, path, *args, **extra):
+        if self._colour == "sync":
+            return getattr(self._client, method)(path, *args, **extra)
+        return asyncio.run(self._asked(method, path, *args, **extra))
+
+    async def _asked(self, method, path, *args, **extra):
+        response = await getattr(self._client, method)(path, *args, **extra)
+        for database in registry.databases():
+            await database.aclose()
+        return response
+
+
+@pytest.fixture
+def browser(site, colour):
+    return Browser(colour)
+
+
+def statuses(browser, *paths):
+    return [browser.get(path).status_code for path in paths]
+
+
+def test_a_rule_counts_by_route_however_the_path_is_spelt(browser):
+    paths = ["/api/items/1/", "/api/items/2/", "/api/items/3/", "/api/pattern/x/", "/free/"]
+    assert statuses(browser, *paths) == [200, 200, 429, 429, 200]
+
+
+def test_the_first_rule_that_fits_decides_and_its_policies_count_together(browser):
+    assert statuses(browser, "/api/search/", "/api/search/") == [200, 429]
+    # What search refused was not taken from api either.
+    assert statuses(browser, "/api/items/1/", "/api/items/1/") == [200, 429]
+
+
+def test_a_rule_may_name_a_view(browser):
+    assert statuses(browser, "/named/", "/named/") == [200, 429]
+
+
+@pytest.mark.parametrize("path", ["/adhoc/", "/class/", "/aclass/", "/a/gets/", "/gets/"])
+def test_a_view_may_be_limited_by_itself(browser, path):
+    assert statuses(browser, path, path) == [200, 429]
+
+
+def test_two_policies_of_one_decorator_are_all_or_nothing(browser):
+    assert statuses(browser, "/both/", "/both/", "/a/api/", "/a/api/") == [200, 429, 200, 429]
+
+
+def test_a_view_that_does_not_block_is_told(browser):
+    answers = [browser.get("/told/").content for _ in range(3)]
+    assert answers == [b"allowed", b"limited", b"cached"]
+
+
+def test_a_policy_that_a_rule_and_the_view_name_is_charged_once(browser):
+    answers = [browser.get("/api/") for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    assert answers[0]["RateLimit"].startswith('"api";r=1;')
+
+
+@pytest.mark.parametrize("prefix", ["/", "/a/"])
+def test_only_the_methods_of_a_policy_count_and_head_is_get(browser, prefix):
+    assert statuses(browser, f"{prefix}posts/", f"{prefix}posts/") == [200, 200]
+    assert [browser.post(f"{prefix}posts/").status_code for _ in range(2)] == [200, 429]
+    assert browser.head(f"{prefix}gets/").status_code == 200
+    refused = browser.get(f"{prefix}gets/")
+    assert refused.status_code == 429
+
+
+def test_a_cost_is_taken_as_a_whole(browser):
+    asked = ["/heavy/?cost=6", "/heavy/?cost=6", "/heavy/?cost=4", "/heavy/?cost=1"]
+    assert statuses(browser, *asked) == [200, 429, 200, 429]
+
+
+def test_networks_may_be_exempt(browser):
+    addresses = ["198.51.100.7"] * 3 + ["203.0.113.7"] * 2
+    asked = [browser.get("/office/", REMOTE_ADDR=address).status_code for address in addresses]
+    if isinstance(browser._client, Client):
+        assert asked == [200, 200, 200, 200, 429]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_user_is_counted_wherever_they_come_from_and_staff_may_be_exempt(browser):
+    user = User.objects.create_user("somebody", is_staff=True)
+    browser.login(user)
+    assert statuses(browser, "/users/", "/users/", "/office/", "/office/") == [200, 429, 200, 200]
+
+
+def test_an_api_key_is_counted_in_any_spelling(site):
+    client = Client()
+    keys = ["K1", "k1 ", "K2"]
+    asked = [client.get("/keys/", headers={"X-Api-Key": key}).status_code for key in keys]
+    assert asked == [200, 429, 200]
+
+
+def test_a_refusal_says_when_to_come_back_and_what_was_violated(browser):
+    browser.get("/adhoc/")
+    refused = browser.get("/adhoc/", headers={"Accept": "application/json"})
+    assert refused["Content-Type"] == "application/problem+json"
+    assert refused["Cache-Control"] == "no-store"
+    assert 0 < int(refused["Retry-After"]) <= 1.05 * 24 * 3600 + 1
+    problem = json.loads(refused.content)
+    assert problem["type"].endswith("#quota-exceeded")
+    assert problem["violated-policies"] == ["ok"]
+
+
+def test_a_refusal_is_a_page_for_browsers_and_empty_for_head_and_htmx(browser):
+    browser.get("/adhoc/")
+    page = browser.get("/adhoc/", headers={"Accept": "text/html,*/*"})
+    assert page["Content-Type"].startswith("text/html")
+    assert b"Too many requests" in page.content
+    assert browser.head("/adhoc/").content == b""
+    assert browser.get("/adhoc/", headers={"HX-Request": "true"}).content == b""
+
+
+def test_the_headers_are_structured_fields_of_the_draft(browser):
+    for path, remaining in (("/api/search/", 0), ("/api/search/", 0)):
+        response = browser.get(path)
+        policies = dict(parsed(response["RateLimit-Policy"]))
+        states = dict(parsed(response["RateLimit"]))
+        assert policies == {"api": {"q": 2, "w": 86400}, "search": {"q": 1, "w": 86400}} or (
+            response.status_code == 429 and policies == {"search": {"q": 1, "w": 86400}}
+        )
+        assert states["search"]["r"] == remaining
+        if response.status_code == 429:
+            assert states["search"]["t"] <= int(response["Retry-After"])
+
+
+def parsed(field):
+    return [
+        (item, dict(parameters))
+        for item, parameters in http_sf.parse(field.encode(), tltype="list")
+    ]
+
+
+def test_legacy_headers_come_by_setting(site):
+    with site(HEADERS="legacy"):
+        response = Client().get("/adhoc/")
+    assert (response["X-RateLimit-Limit"], response["X-RateLimit-Remaining"]) == ("1", "0")
+    assert int(response["X-RateLimit-Reset"]) > 1_700_000_000
+    assert "RateLimit" not in response
+
+
+@pytest.mark.parametrize("path", ["/quiet/", "/adhoc/other/"])
+def test_nothing_is_told_where_that_would_help_strangers(site, path):
+    response = Client().get(path)
+    assert response.status_code == 200
+    assert not [name for name in response.headers if "ratelimit" in name.lower()]
+
+
+def test_a_policy_that_watches_refuses_nobody(browser):
+    assert statuses(browser, "/watched/", "/watched/", "/watched/") == [200, 200, 200]
+
+
+@pytest.mark.parametrize("mode", ["shadow", "off"])
+def test_all_policies_may_only_watch_or_rest(site, mode, colour):
+    with site(MODE=mode):
+        assert statuses(Browser(colour), "/adhoc/", "/adhoc/", "/api/", "/api/") == [200] * 4
+
+
+def test_the_throttle_of_drf_answers_with_its_own_429(site):
+    client = Client()
+    assert statuses(client, "/rest/", "/rest/") == [200, 200]
+    refused = client.get("/rest/")
+    assert refused.status_code == 429
+    assert int(refused["Retry-After"]) > 0
+    assert "RateLimit" in refused
+
+
+def test_the_decorator_of_django_ratelimit_marks_the_request(site):
+    client = Client()
+    assert [client.get("/compatible/").content for _ in range(2)] == [b"False", b"True"]
+
+
+@pytest.mark.django_db
+def test_a_login_is_refused_by_pair_before_the_password_is_looked_at(site):
+    User.objects.create_user("alice", password="right")
+    client = Client()
+    for _ in range(5):
+        client.post("/login/", {"username": "alice", "password": "wrong"})
+    answer = client.post("/login/", {"username": " ALICE", "password": "right"})
+    assert "Too many attempts" in answer.content.decode()
+    others = client.post("/login/", {"username": "bob", "password": "wrong"})
+    assert "Too many attempts" not in others.content.decode()
+
+
+def test_an_anonymous_request_needs_no_user_to_be_counted(site):
+    request = RequestFactory().get("/")
+    request.user = AnonymousUser()
+    view = ratelimit(rate="1/d", key="user_or_ip", group="anonymous")(ratelimit_site.ok)
+    assert [view(request).status_code for _ in range(2)] == [200, 429]
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [("strictly", [503, 503, 503]), ("openly", [200, 200, 200]), ("locally", [200, 200, 429])],
+)
+def test_without_a_database_each_policy_does_as_it_was_told(
+    browser, emulator, path, expected, caplog
+):
+    with emulator.fault("refuse", side="both"):
+        answers = [browser.get(f"/{path}/") for _ in range(3)]
+    assert [answer.status_code for answer in answers] == expected
+    if path == "strictly":
+        problem = json.loads(answers[0].content)
+        assert problem["type"].endswith("#temporary-reduced-capacity")
+        assert int(answers[0]["Retry-After"]) >= 1
+    assert [r for r in caplog.records if "Rate limits cannot be asked" in r.getMessage()]
+
+
+SOCKETS = ("hang", "reset", "close")
+OUTAGES = [
+    *(("rest", kind) for kind in ("quota", "garbage", "http", *SOCKETS)),
+    *(("tcp", kind) for kind in SOCKETS),
+]
+
+
+@pytest.mark.parametrize(("site", "kind"), OUTAGES, indirect=["site"])
+def test_no_outage_takes_longer_than_the_deadline_or_fails_a_request(site, emulator, kind):
+    client = Client()
+    with site(DEADLINE=0.2):
+        client.get("/openly/")  # the connection stands
+        with emulator.fault(kind, side="both" if kind in SOCKETS else "rest"):
+            assert statuses(client, "/openly/", "/locally/", "/openly/") == [200, 200, 200]
