@@ -1,0 +1,168 @@
+"""What settings may say, what they may not, and who tells."""
+
+from __future__ import annotations
+
+from io import StringIO
+
+import pytest
+from django.core.checks import run_checks
+from django.core.management import CommandError, call_command
+from django.test import override_settings
+
+from continuum_upstash.errors import ConfigurationError
+from continuum_upstash.ratelimit.checks import check_ratelimit
+from continuum_upstash.ratelimit.conf import conf
+from continuum_upstash.ratelimit.forecast import forecast, worst_case
+from continuum_upstash.ratelimit.policy import make
+from continuum_upstash.transports import registry
+
+LOCAL = {
+    "default": {
+        "BACKEND": "continuum_upstash.backend.CacheBackend",
+        "OPTIONS": {"MODE": "local"},
+    }
+}
+MIDDLEWARE = [
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "continuum_upstash.ratelimit.middleware.RateLimitMiddleware",
+]
+DUMMY = "django.core.cache.backends.dummy.DummyCache"
+API = {"POLICIES": {"api": {"rate": "3/d"}}}
+
+
+@pytest.fixture(autouse=True)
+def local():
+    with override_settings(CACHES=LOCAL, MIDDLEWARE=MIDDLEWARE, DEBUG=True):
+        yield
+    registry.reset()
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({}, "has no rate"),
+        ({"rate": "much"}, "A rate reads like"),
+        ({"rate": "1/m", "algoritm": "fixed"}, "Did you mean 'algorithm'"),
+        ({"rate": "1/m", "algorithm": "leaky"}, "algorithm is one of strict"),
+        ({"rate": "1/m", "key": "address"}, "'address' is none of these"),
+        ({"rate": "1/m", "key": "ip+header:"}, "'header:' is none of these"),
+        ({"rate": "1/m", "cost": 2}, "cost is between 1 and"),
+        ({"rate": "1/m", "burst": 5}, "burst is what a token_bucket holds"),
+        ({"rate": "1/m", "on_error": "panic"}, "on_error is one of local"),
+        ({"rate": "1/m", "group": "a b"}, "group"),
+        ({"rate": "1/m", "upstash_prefix": "x"}, "knows no strict limit"),
+    ],
+)
+def test_a_wrong_policy_says_what_is_wrong(options, complaint):
+    with pytest.raises(ConfigurationError, match=complaint):
+        make("p", options)
+
+
+@pytest.mark.parametrize("name", ["", "API", "a" * 33, 'a"', "ä"])
+def test_the_name_of_a_policy_is_a_token(name):
+    with pytest.raises(ConfigurationError, match="its name"):
+        make(name, {"rate": "1/m"})
+
+
+def test_settings_are_read_anew_when_they_change():
+    with override_settings(CONTINUUM_RATELIMIT=API):
+        assert conf.policy("api").limit == 3
+    with pytest.raises(ConfigurationError, match="no policy 'api'"):
+        conf.policy("api")
+
+
+@pytest.mark.parametrize(
+    ("settings", "ids"),
+    [
+        ([], ["E201"]),
+        ({"POLICY": {}}, ["E202"]),
+        ({"POLICIES": {"api": {"rate": "often"}}}, ["E203"]),
+        (
+            {"POLICIES": {"a": {"rate": "1/m", "group": "g"}, "b": {"rate": "1/h", "group": "g"}}},
+            ["E204"],
+        ),
+        ({"RULES": [{"route": "x", "policies": ["missing"]}]}, ["E205"]),
+        ({"RULES": [{"policies": []}]}, ["E205"]),
+        ({"TRUSTED_PROXIES": ["0.0.0.0/0"]}, ["E206"]),
+        ({"HEADERS": "draft-99"}, ["E207"]),
+        ({"MODE": "maybe"}, ["E208"]),
+        ({"DEADLINE": 0}, ["E209"]),
+        ({"INSTANCES": 1.5}, ["E210"]),
+        ({"ALIAS": "nowhere"}, ["E211"]),
+        (API, []),
+    ],
+)
+def test_a_check_tells_each_mistake_with_a_hint(settings, ids):
+    with override_settings(CONTINUUM_RATELIMIT=settings):
+        found = check_ratelimit()
+    assert [message.id for message in found] == [f"continuum_upstash.{each}" for each in ids]
+    assert all(message.hint for message in found)
+
+
+@pytest.mark.parametrize(
+    ("settings", "number"),
+    [
+        (
+            {"CACHES": {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}},
+            "E212",
+        ),
+        ({"DEBUG": False}, "W201"),
+        ({"MIDDLEWARE": MIDDLEWARE[:1]}, "W202"),
+        ({"MIDDLEWARE": MIDDLEWARE[::-1]}, "W203"),
+    ],
+)
+def test_a_check_tells_what_is_amiss_around(settings, number):
+    limits = {**API, "RULES": [{"route": "", "policies": ["api"]}]}
+    with override_settings(CONTINUUM_RATELIMIT=limits, **settings):
+        assert [message.id for message in check_ratelimit()] == [f"continuum_upstash.{number}"]
+
+
+def test_the_checks_run_with_djangos():
+    with override_settings(CONTINUUM_RATELIMIT={"MODE": "maybe"}):
+        assert "continuum_upstash.E208" in [message.id for message in run_checks()]
+
+
+# ---- manage.py ratelimit
+
+
+def printed(*arguments, **options):
+    out = StringIO()
+    with override_settings(CONTINUUM_RATELIMIT=API):
+        call_command("ratelimit", *arguments, stdout=out, **options)
+    return out.getvalue()
+
+
+def test_the_command_takes_shows_and_gives_back():
+    assert printed("status", "ip=1").strip().endswith("3 left")
+    assert "allowed, 1 left" in printed("test", "api", "ip=1", "--times", "2")
+    assert printed("status", "ip=1").strip().endswith("1 left")
+    assert "Reset" in printed("reset", "api", "ip=1")
+    assert "nothing to reset" in printed("reset", "api", "ip=1")
+    assert printed("status", "ip=1").strip().endswith("3 left")
+
+
+def test_the_command_names_what_it_does_not_know():
+    with pytest.raises(CommandError, match="Did you mean 'api'"):
+        printed("reset", "apo", "ip=1")
+
+
+def test_a_simulation_tells_commands_dollars_and_the_worst_case():
+    told = printed(
+        "simulate", "100/m", "--per-second", "10", "--refused", "50", "--algorithm", "fixed"
+    )
+    requests = 10 * 30 * 24 * 3600
+    commands = requests // 2 * 3 + requests // 2 * 2
+    assert f"{commands:,}" in told
+    assert f"{commands * 0.2 / 100_000:,.2f} $" in told
+    assert "200 in one window" in told
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "worst", "commands"),
+    [("strict", 5, 3), ("fixed", 10, 3), ("sliding", 10, 3), ("token_bucket", 10, 4)],
+)
+def test_a_forecast_counts_what_a_check_is_billed(algorithm, worst, commands):
+    policy = make("p", {"rate": "5/m", "algorithm": algorithm})
+    month = forecast(policy, per_second=1.0)
+    assert (month.worst, month.commands) == (worst, commands * month.admitted)
+    assert worst_case(policy) == worst
