@@ -23,36 +23,36 @@ class Counters:
     def forget(self) -> None:
         """Begin at nothing, as a forked child must: its parent counts for itself."""
         self._lock = threading.RLock()
-        self._meters: dict[tuple[str, str], Meter] = {}
+        self._meters: dict[str, dict[str, Meter]] = {}
 
     def __call__(self, record: Record) -> None:
         if type(record) is CommandDetails:
             with self._lock:
-                key = (record.alias, record.backend)
-                (self._meters.get(key) or self._open(key)).note(record)
+                try:
+                    meter = self._meters[record.alias][record.backend]
+                except KeyError:
+                    meter = self._open(record.alias, record.backend)
+                meter.note(record)
         elif type(record) is Coalesced:
             with self._lock:
-                self._open((record.alias, record.backend)).coalesced += record.batches
+                self._open(record.alias, record.backend).coalesced += record.batches
 
     def charge(self, alias: str, backend: str, commands: int) -> None:
         """Add billed commands that nobody asked for but the statistics themselves."""
         with self._lock:
-            self._open((alias, backend)).overhead += commands
+            self._open(alias, backend).overhead += commands
 
     def read(self, alias: str) -> dict[str, Tally]:
         """Return an alias' sums so far, by backend."""
         with self._lock:
-            return {
-                backend: meter.tally()
-                for (name, backend), meter in self._meters.items()
-                if name == alias
-            }
+            meters = self._meters.get(alias, {})
+            return {backend: meter.tally() for backend, meter in meters.items()}
 
-    def _open(self, key: tuple[str, str]) -> Meter:
-        found = self._meters.get(key)
-        if found is None:
-            found = self._meters[key] = Meter(key[1])
-        return found
+    def _open(self, alias: str, backend: str) -> Meter:
+        meters = self._meters.setdefault(alias, {})
+        if backend not in meters:
+            meters[backend] = Meter(backend)
+        return meters[backend]
 
 
 counters = Counters()

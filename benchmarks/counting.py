@@ -1,0 +1,43 @@
+"""What the statistics add to a call: python -m benchmarks.counting."""
+
+from __future__ import annotations
+
+import time
+import timeit
+
+from django.conf import settings
+
+from continuum_upstash.observe import CommandDetails
+from continuum_upstash.stats.counters import Counters
+from continuum_upstash.stats.shared import Shared
+
+CALLS = 100_000
+KEY, VALUE = "shop:1:query:7", b"x" * 100
+RECORDS = {
+    "a hit": (("GET", KEY), VALUE),
+    "a miss": (("GET", KEY), None),
+    "a set": (("SET", KEY, VALUE, "PX", 300_000), b"OK"),
+}
+
+
+def main() -> None:
+    print("| | µs, best of 15 |\n|---|---|")
+    for name, (command, reply) in RECORDS.items():
+        record = CommandDetails("default", "upstash-rest", (command,), [reply], 0.002, None)
+        counters = Counters()
+        print(f"| counting {name} | {best(lambda c=counters, r=record: c(r)):.2f} |")
+    shared = Shared(Counters())
+    shared.offer("client", "upstash-rest")
+    print(f"| asking for a load to share | {best(lambda: shared.offer('client', '')):.2f} |")
+
+
+def best(call) -> float:
+    """Return microseconds of CPU, without those of the loop."""
+    loop = min(timeit.repeat(lambda: None, number=CALLS, repeat=15, timer=time.thread_time))
+    spent = min(timeit.repeat(call, number=CALLS, repeat=15, timer=time.thread_time))
+    return (spent - loop) / CALLS * 1e6
+
+
+if __name__ == "__main__":
+    settings.configure()
+    main()
