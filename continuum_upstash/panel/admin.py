@@ -68,8 +68,14 @@ class CacheHealthAdmin(_ModelAdmin):
         ]
 
     def _path(self, route: str, view: Callable[..., HttpResponse], name: str) -> URLPattern:
-        wrapped = self.admin_site.admin_view(view)
-        update_wrapper(wrapped, view)
+        def shown(request: HttpRequest, **given: str) -> HttpResponse:
+            try:
+                return view(request, **given)
+            except ImproperlyConfigured as error:  # the alias' entry in CACHES is wrong
+                alias = unquote(given.get("object_id", ""))
+                return self._page(request, "change_form", {"problem": str(error)}, alias)
+
+        wrapped = self.admin_site.admin_view(update_wrapper(shown, view))
         return path(route, wrapped, name=f"{self.opts.app_label}_{self.opts.model_name}_{name}")
 
     # ---- pages
@@ -91,16 +97,12 @@ class CacheHealthAdmin(_ModelAdmin):
     ) -> HttpResponse:
         """Everything about one alias."""
         alias = self._alias(request, object_id)
+        cache = _cache(alias)
         with spending() as spent:
-            context: dict[str, Any] = {"spent": spent, "asked": "sample" in request.GET}
-            try:
-                cache = _cache(alias)
-            except ImproperlyConfigured as error:
-                context["problem"] = str(error)
-            else:
-                context |= views.state(cache) | views.figures(cache) | views.settings(cache)
-                context |= views.keys(cache, context["report"], asked=context["asked"])
-        return self._page(request, "change_form", context | (extra_context or {}), alias)
+            context = views.state(cache) | views.figures(cache) | views.settings(cache)
+            context |= views.keys(cache, context["report"], asked="sample" in request.GET)
+        context |= {"spent": spent} | (extra_context or {})
+        return self._page(request, "change_form", context, alias)
 
     def state_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """The part of the page that is asked for every few seconds."""
@@ -110,9 +112,7 @@ class CacheHealthAdmin(_ModelAdmin):
     def figures_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """The part of the page that is asked for every minute."""
         alias = self._alias(request, object_id)
-        with spending() as spent:
-            context = views.figures(_cache(alias)) | {"spent": spent}
-        return self._page(request, "figures", context, alias)
+        return self._page(request, "figures", views.figures(_cache(alias)), alias)
 
     # ---- what changes something
 

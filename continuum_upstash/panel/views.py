@@ -66,8 +66,8 @@ def figures(cache: PlanCache) -> dict[str, Any]:
     sheets = []
     if read.hour and read.day:
         sheets = [
-            sheet("hour", _("Last hour"), read.hour),
-            sheet("day", _("Last day"), read.day),
+            sheet("hour", _("The last hour, by minute"), read.hour),
+            sheet("day", _("The last day, by hour"), read.day),
         ]
     total = read.day.total if read.day else read.own
     return {
