@@ -6,7 +6,8 @@
 
 Metering stands inside of the failover, so that each record names who really answered, and a call
 that failed over is two records: the attempt and the answer. What rides along stands inside of
-the metering: a record holds what the caller asked for.
+the metering: a record holds what the caller asked for. It stands behind the coalescing, too, since
+it makes whatever it travels with unsafe to repeat, and knows how to undo that.
 
 The modules of a mode are imported when it is first used: a REST client needs neither redis-py
 nor hiredis' packer, a TCP client no HTTP.

@@ -10,6 +10,7 @@ from time import monotonic, sleep
 import pytest
 
 from continuum_upstash.cleanup import Sweep, Target
+from continuum_upstash.errors import ConnectionFailed
 from continuum_upstash.keys import user_pattern
 from continuum_upstash.transports import registry
 from tests.integration.commands import cache, entry, ran
@@ -201,6 +202,38 @@ def test_sessions_are_not_reached_unless_named(settings):
     ended = clean("*query*", "--raw", "--no-input")
     assert (ended.code, "--cache" in ended.error) == (2, True)
     assert clean("*query*", "--raw", "--no-input", "--cache", "default").code == 0
+
+
+def test_an_outage_in_the_middle_says_where_to_go_on(emulator, monkeypatch):
+    fill(query=9000)
+    real, sent = cache().database.send, []
+
+    def send(batch):
+        sent.append(batch)
+        if len(sent) == 15:  # while it deletes
+            raise ConnectionFailed("the network is gone.")
+        return real(batch)
+
+    monkeypatch.setattr(cache().database, "send", send)
+    ended = clean("query:*", "--no-input")
+    monkeypatch.undo()
+    assert (ended.code, "the network is gone." in ended.error) == (2, True)
+    left = len(cache().keys())
+    assert 0 < left < 9000
+    cursor = re.search(r"--resume (\d+)", ended.error)[1]
+    assert clean("query:*", "--no-input", "--resume", cursor).code == 0
+    assert cache().keys() == []
+
+
+@pytest.mark.parametrize("gone", [EOFError, KeyboardInterrupt])
+def test_no_answer_deletes_nothing(gone, monkeypatch):
+    def vanish(_):
+        raise gone
+
+    fill(query=3)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("builtins.input", vanish)
+    assert (clean("query:*").code, len(cache().keys())) == (1, 3)
 
 
 def test_an_unreachable_database_is_2(emulator):

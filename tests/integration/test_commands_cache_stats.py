@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+from io import StringIO
+
 import pytest
+from django.core.management import call_command
 
 from continuum_upstash.stats import shared
 from continuum_upstash.stats.counters import counters
@@ -114,12 +117,38 @@ def test_a_read_only_token_sees_all_but_families(emulator, settings):
     assert "No families" in ended.err
 
 
-def test_degraded_fails_when_asked_to(emulator, settings):
-    settings.CACHES = {"default": entry(emulator)}
-    cache().database.standby.breaker.disable()
+def test_degraded_fails_when_asked_to(monkeypatch):
     assert ran("cache_stats", "--fail-on", "degraded").code == 0
+    monkeypatch.setattr("continuum_upstash.health.FULL", 0.0)
+    assert ran("cache_stats").code == 0
+    ended = ran("cache_stats", "--fail-on", "degraded")
+    assert (ended.code, "warning" in ended.out) == (1, True)
+
+
+def test_a_breaker_that_is_held_open_is_2():
     cache().database.standby.breaker.force_open()
-    assert ran("cache_stats", "--fail-on", "degraded").code == 2
+    ended = ran("cache_stats")
+    assert (ended.code, "forced_open" in ended.out) == (2, True)
+
+
+class Terminal(StringIO):
+    def isatty(self):
+        return True
+
+
+def test_watching_redraws_until_ctrl_c(monkeypatch):
+    looks = []
+
+    def sleep(seconds):
+        looks.append(seconds)
+        if len(looks) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("continuum_upstash.management.commands.cache_stats.time.sleep", sleep)
+    out = Terminal()
+    call_command("cache_stats", "--watch", "5", stdout=out)
+    assert looks == [5, 5, 5]
+    assert out.getvalue().count("cache 'default'") == 3
 
 
 @pytest.mark.parametrize(

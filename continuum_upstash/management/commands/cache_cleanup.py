@@ -4,8 +4,9 @@ import sys
 import time
 from argparse import ArgumentParser
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict
-from typing import Any, NoReturn
+from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand
@@ -62,10 +63,7 @@ class Command(BaseCommand):
         sweep = Sweep(cache.database.send, target, batch=options["batch"], limit=options["limit"])
         if not options["resume"].isdecimal():
             refuse(f"--resume takes the cursor that was printed, not {options['resume']!r}.")
-        try:
-            self._clean(cache, sweep, target, options)
-        except ContinuumError as error:
-            refuse(str(error))
+        self._clean(cache, sweep, target, options)
 
     def _clean(
         self, cache: PlanCache, sweep: Sweep, target: Target, options: dict[str, Any]
@@ -90,7 +88,9 @@ class Command(BaseCommand):
     def _ask(self) -> None:
         if sys.stdin is None or not sys.stdin.isatty():
             refuse("Nobody is there to ask: add --no-input to delete, or --dry-run to count.")
-        answer = input("Type 'yes' to continue, or 'no' to cancel: ")
+        answer = ""
+        with suppress(EOFError, KeyboardInterrupt):
+            answer = input("Type 'yes' to continue, or 'no' to cancel: ")
         if answer != "yes":
             refuse("Nothing was deleted.", 1)
 
@@ -105,16 +105,12 @@ class Command(BaseCommand):
                 _brake(walk.deleted, began, options["rate"])
         except KeyboardInterrupt:
             progress.end()
-            self._interrupted(walk)
+            refuse(f"Interrupted: {_so_far(walk)}", _INTERRUPTED)
+        except ContinuumError as error:
+            progress.end()
+            refuse(f"{error} {_so_far(walk)}" if walk.pages else str(error))
         progress.end()
         return walk
-
-    def _interrupted(self, walk: Walk) -> NoReturn:
-        refuse(
-            f"Interrupted: {walk.deleted} keys deleted by {walk.commands} billed commands. "
-            f"Go on with --resume {walk.cursor}",
-            _INTERRUPTED,
-        )
 
     def _finish(self, walk: Walk, announced: int, options: dict[str, Any]) -> None:
         if options["form"] == "json":
@@ -178,6 +174,13 @@ def _lifetime(options: dict[str, Any]) -> Any:
     if above is not None:
         return lambda ms: ms == -1 or ms > above * 1000
     return None
+
+
+def _so_far(walk: Walk) -> str:
+    return (
+        f"{walk.deleted} keys deleted by {walk.commands} billed commands. "
+        f"Go on with --resume {walk.cursor}"
+    )
 
 
 def _brake(deleted: int, began: float, rate: int | None) -> None:

@@ -3,9 +3,10 @@ from __future__ import annotations
 import time
 from argparse import ArgumentParser
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NoReturn
 
 from django.core.management.base import BaseCommand
 
@@ -69,13 +70,19 @@ class Command(BaseCommand):
         watched = [_Watched(each, Overseer(each)) for each in caches_of(chosen(options))]
         if options["watch"] and not self.stdout.isatty():
             refuse("--watch redraws a terminal, and this is none: leave it out.")
-        while options["watch"]:
-            text, _ = self._look(watched, options)
-            self.stdout.write(f"\x1b[2J\x1b[H{text}")
-            time.sleep(options["watch"])
+        if options["watch"]:
+            with suppress(KeyboardInterrupt):
+                self._watch(watched, options)
+            return
         text, overviews = self._look(watched, options)
         self.stdout.write(text)
         self._judge(overviews, options["fail_on"])
+
+    def _watch(self, watched: Sequence[_Watched], options: dict[str, Any]) -> NoReturn:
+        while True:
+            text, _ = self._look(watched, options)
+            self.stdout.write(f"\x1b[2J\x1b[H{text}")
+            time.sleep(options["watch"])
 
     def _look(
         self, watched: Sequence[_Watched], options: dict[str, Any]
