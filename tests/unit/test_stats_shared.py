@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from continuum_upstash.errors import from_reply
+from continuum_upstash.observe import CommandDetails
+from continuum_upstash.stats.counters import Counters
+from continuum_upstash.stats.shared import Shared
+
+NOON = 1_800_000_000.0 // 86400 * 86400 + 12 * 3600
+
+
+class Bench:
+    """Sums of a process whose time is told by the test."""
+
+    def __init__(self):
+        self.now, self.counters = 0.0, Counters()
+        self.shared = Shared(self.counters, lambda: self.now, lambda: NOON + self.now)
+
+    def use(self, times=100):
+        hit = CommandDetails("client", "upstash-rest", (("GET", "k"),), [b"1"], 0.001, None)
+        for _ in range(times):
+            self.counters(hit)
+
+    def offered(self):
+        return self.shared.offer("client", "upstash-rest")
+
+    def delivered(self):
+        load = self.offered()
+        load.delivered([1] * len(load.commands))
+        return load.commands
+
+
+@pytest.fixture
+def bench(settings):
+    settings.CONTINUUM_STATS = {}
+    return Bench()
+
+
+def hashes(commands):
+    return {
+        command[1].rpartition(":")[2]: json.loads(command[3])
+        for command in commands
+        if command[0] == "HSET"
+    }
+
+
+def test_one_command_carries_all_sums_of_a_minute_and_one_those_of_an_hour(bench):
+    bench.use()
+    commands = bench.delivered()
+    names = [command[0] for command in commands]
+    assert names == ["HSET", "HSET", "EXPIRE", "EXPIRE", "INCRBY"]
+    assert commands[-1][1:] == ("stats:cache_hits", 100)
+    assert {each["hits"] for each in hashes(commands).values()} == {100}
+
+
+def test_not_more_often_than_every_ten_seconds(bench):
+    bench.use()
+    bench.delivered()
+    bench.use()
+    bench.now = 9.9
+    assert bench.offered() is None
+    bench.now = 10
+    assert bench.offered() is not None
+
+
+@pytest.mark.parametrize(("calls", "offered"), [(99, False), (100, True)])
+def test_only_when_the_commands_since_pay_for_it(calls, offered, bench):
+    bench.use(calls)  # five commands, of which each is a twentieth of 100
+    assert (bench.offered() is not None) is offered
+
+
+def test_a_part_is_written_as_a_whole_within_its_minute_and_hour(bench):
+    bench.use()
+    bench.delivered()
+    bench.now = 10
+    bench.use(60)
+    second = bench.delivered()
+    assert [command[0] for command in second] == ["HSET", "HSET", "INCRBY"]
+    assert {each["hits"] for each in hashes(second).values()} == {160}
+    bench.now = 70
+    bench.use()
+    third = bench.delivered()
+    minute, hour = (json.loads(command[3]) for command in third[:2])
+    assert (minute["hits"], hour["hits"]) == (100, 260)
+
+
+def test_a_new_hour_is_a_new_hash_that_expires(bench):
+    bench.use()
+    first = bench.delivered()
+    bench.now = 3600
+    bench.use()
+    second = bench.delivered()
+    assert first[0][1] != second[0][1]
+    assert first[1][1] == second[1][1]
+    assert [command[0] for command in second] == ["HSET", "HSET", "EXPIRE", "INCRBY"]
+
+
+def test_what_was_not_delivered_is_offered_again(bench):
+    bench.use()
+    lost = bench.offered()
+    bench.now = 10
+    assert hashes(bench.offered().commands) == hashes(lost.commands)
+    assert bench.counters.read("client")["upstash-rest"].overhead == 0
+
+
+def test_their_own_cost_is_counted_and_told_with_the_next_write(bench):
+    bench.use()
+    bench.delivered()
+    bench.now = 10
+    bench.use()
+    assert {each["overhead"] for each in hashes(bench.delivered()).values()} == {5}
+
+
+def test_a_refusal_means_silence_for_ten_minutes(bench):
+    bench.use()
+    load = bench.offered()
+    load.delivered([from_reply("NOPERM no writes")] * len(load.commands))
+    bench.now = 599
+    assert bench.offered() is None
+    bench.now = 600
+    assert bench.offered() is not None
+
+
+def test_a_forked_child_writes_its_own_fields_and_nothing_of_its_parents(bench):
+    bench.use()
+    parents = bench.delivered()
+    bench.counters.forget()
+    bench.shared.forget()
+    assert bench.offered() is None
+    bench.now = 10
+    bench.use()
+    childs = bench.delivered()
+    assert parents[0][1] == childs[0][1]
+    assert parents[0][2] != childs[0][2]
