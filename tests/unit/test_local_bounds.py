@@ -172,6 +172,23 @@ def weight(store, key):
     return len(key) + ENTRY_BYTES + content
 
 
+@pytest.mark.parametrize(
+    ("add", "remove"),
+    [
+        (("SADD", "k", b"m", b"n"), ("SREM", "k", b"m")),
+        (("HSET", "k", b"f", b"value", b"g", b""), ("HDEL", "k", b"f")),
+        (("ZADD", "k", 1, b"m", 2, b"n"), ("ZREM", "k", b"m")),
+        (("ZADD", "k", 1, b"m", 2, b"n"), ("ZREMRANGEBYSCORE", "k", 2, 3)),
+        (("HSET", "k", b"f", b"value"), ("HSET", "k", b"f", b"v")),
+    ],
+)
+def test_what_a_collection_loses_is_no_longer_counted(add, remove):
+    store = Store()
+    store.call(*add)
+    store.call(*remove)
+    assert used_bytes(store) == weight(store, b"k")
+
+
 def test_keys_that_end_leave_without_being_asked_for():
     store = Store()
     for n in range(1000):
