@@ -15,6 +15,7 @@ from example_project.views import (
     dashboard,
     devices,
     home,
+    limits,
     month,
     outage,
 )
@@ -36,6 +37,7 @@ PAGES = (
     Page("month", "month/", month.page, "Cached page", "A whole page under cache_page."),
     Page("dashboard", "dashboard/", dashboard.page, "Async", "A hundred keys in one request."),
     Page("devices", "devices/", devices.page, "Devices", "Sessions, and logging out everywhere."),
+    Page("limits", "limits/", limits.page, "Limits", "Two limits, and what clients are told."),
     Page(
         "outage", "outage/", outage.page, "Outage", "Break the database and watch the site go on."
     ),

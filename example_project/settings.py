@@ -19,6 +19,13 @@ SESSION_ENGINE = "continuum_upstash.sessions"
 # Without a database, sessions are gone with the process: enough for a look around.
 SESSION_ALLOW_EVICTION = os.environ.get("CONTINUUM_CACHE_MODE") == "local"
 
+CONTINUUM_RATELIMIT = {
+    "POLICIES": {
+        "api": {"rate": "10/m", "key": "ip"},
+        "search": {"rate": "3/10s", "key": "ip"},
+    },
+}
+
 DEBUG = True  # It is a demo: bound to this machine, static files served by Django.
 SECRET_KEY = kept_secret("secret_key")
 

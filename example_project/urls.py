@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import path
 
 from example_project.pages import PAGES
-from example_project.views import articles, counter, dashboard, devices, outage
+from example_project.views import articles, counter, dashboard, devices, limits, outage
 
 urlpatterns = [
     *(path(page.path, page.view, name=page.name) for page in PAGES),
@@ -18,6 +18,8 @@ urlpatterns = [
     path("devices/end/", devices.end, name="end-device"),
     path("devices/end-others/", devices.end_others, name="end-other-devices"),
     path("devices/end-all/", devices.end_all, name="end-all-devices"),
+    path("limits/api/", limits.api, name="limited-api"),
+    path("limits/search/", limits.search, name="limited-search"),
     path("outage/start/", outage.start, name="start-outage"),
     path("admin/", admin.site.urls),
 ]

