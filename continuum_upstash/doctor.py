@@ -139,18 +139,15 @@ class Doctor:
             yield Finding("token", "ok", "the token may read, write and walk")
 
     def _features(self) -> Iterator[Finding]:
-        replies = self._sent(*(("COMMAND", "INFO", name) for name in _FEATURES))
-        known = [
-            name
-            for name, reply in zip(_FEATURES, replies, strict=True)
-            if isinstance(reply, list) and reply != [None] and reply
-        ]
-        if not known:
+        (reply,) = self._sent(("COMMAND", "INFO", *_FEATURES))
+        if not isinstance(reply, list):
             yield Finding("features", "info", "the server does not tell its commands")
             return
+        known = [name for name, each in zip(_FEATURES, reply, strict=True) if each]
         missing = [name for name in _FEATURES if name not in known]
-        detail = f"{', '.join(known)}" + (f"; not {', '.join(missing)}" if missing else "")
-        yield Finding("features", "ok" if "EVAL" in known else "failed", detail)
+        detail = ", ".join(known) + (f"; not {', '.join(missing)}" if missing else "")
+        fix = "" if "EVAL" in known else "incr() and rate limits need scripts: use another server."
+        yield Finding("features", "failed" if fix else "ok", detail, fix)
 
     def _quota(self) -> Iterator[Finding]:
         plan = PLANS[plan_of(self._config.alias)]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from continuum_upstash.transports import registry
-from tests.integration.commands import entry, ran
+from tests.integration.commands import BACKEND, entry, ran
 
 
 @pytest.fixture(autouse=True)
@@ -30,6 +30,14 @@ def test_a_healthy_database(transport, emulator, settings):
     assert found["configuration"]["detail"].endswith("from LOCATION, token from OPTIONS") or (
         transport == "tcp"
     )
+
+
+def test_what_a_server_can_do_is_told_where_it_says_so(valkey, settings):
+    settings.CACHES = {"default": {"BACKEND": BACKEND, "LOCATION": valkey.url}}
+    _, found = examined()
+    assert found["features"]["outcome"] == "ok"
+    assert "EVAL" in found["features"]["detail"]
+    assert "; not DELEX" in found["features"]["detail"]
 
 
 def test_text_for_people():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -72,3 +74,20 @@ def test_each_metric_is_documented_with_its_labels(series):
         if not name.endswith("_created")
     }
     assert documented == shown
+
+
+STARTED = """
+import sys, django
+from django.conf import settings
+settings.configure(INSTALLED_APPS=["continuum_upstash"], SECRET_KEY="s")
+django.setup()
+print(*{name.partition(".")[0] for name in sys.modules})
+"""
+
+
+def test_the_app_imports_nothing_optional():
+    run = subprocess.run(
+        [sys.executable, "-c", STARTED], capture_output=True, text=True, check=True
+    )
+    optional = {"prometheus_client", "opentelemetry", "debug_toolbar", "health_check", "redis"}
+    assert optional & set(run.stdout.split()) == set()
