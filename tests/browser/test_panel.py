@@ -1,0 +1,151 @@
+"""The panel in a real browser: clicks, themes, a phone, a service that dies while it is open."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+
+from continuum_upstash import UpstashCache
+from tests.browser.panel_pages import AXE
+from tests.browser.panel_seed import a_busy_day
+
+PHONE = {"width": 390, "height": 844}
+needs_axe = pytest.mark.skipif(
+    not AXE.exists(), reason="axe-core is not installed: npm ci --prefix tests/browser/npm"
+)
+
+
+@needs_axe
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("viewport", [{"width": 1280, "height": 720}, PHONE], ids=["wide", "phone"])
+def test_everybody_can_read_it_in_every_theme_and_width(scheme, viewport, visit, server):
+    a_busy_day(server)
+    panel = visit(color_scheme=scheme, viewport=viewport)
+    name = f"{viewport['width']}-{scheme}"
+    for title, opened in {
+        "list": panel.open_list,
+        "page": lambda: panel.open("?sample=1").unfold(),
+        "confirmation": lambda: panel.open().press("Force open"),
+    }.items():
+        opened()
+        panel.screenshot(f"{title}-{name}")
+        assert panel.violations() == []
+        assert panel.overflow() == 0
+    assert panel.visitor.complaints == []
+
+
+def test_colours_follow_the_theme_and_are_told_by_words_too(visit):
+    colours = set()
+    for scheme in ("light", "dark"):
+        panel = visit(color_scheme=scheme).open()
+        expect(panel.badge).to_contain_text("OK")
+        colours.add(panel.badge.evaluate("each => getComputedStyle(each).backgroundColor"))
+    assert len(colours) == 2
+
+
+def test_who_may_only_view_has_no_button_that_changes_anything(visit):
+    panel = visit("viewer").open("?sample=1")
+    expect(panel.badge).to_contain_text("OK")
+    expect(panel.page.locator(".ch-actions")).to_have_count(0)
+    expect(panel.page.get_by_text("Clear…")).to_have_count(0)
+
+
+def test_each_action_is_asked_done_told_and_logged(visit):
+    panel = visit().open()
+    for button, says, state in (
+        ("Probe now", "The database answered in", "The breaker is closed"),
+        ("Reconnect", "The database answered in", "The breaker is closed"),
+        ("Force open", "leaves the database alone", "The breaker is forced open"),
+        ("Force closed", "this process asks the database", "The breaker is closed"),
+        ("Switch off", "asks the database whatever happens", "The breaker is switched off"),
+    ):
+        panel.press(button).confirm()
+        expect(panel.message).to_contain_text(says)
+        expect(panel.state).to_contain_text(state)
+    panel.page.get_by_role("link", name="History").click()
+    expect(panel.page.locator("#change-history tbody tr")).to_have_count(5)
+    assert panel.visitor.complaints == []
+
+
+def test_a_confirmation_that_is_declined_changes_nothing(visit):
+    panel = visit().open().press("Force open")
+    panel.page.get_by_role("link", name="No, take me back").click()
+    expect(panel.state).to_contain_text("The breaker is closed")
+
+
+def test_one_of_a_thousand_families_is_cleared(visit, server):
+    a_busy_day(server, {f"family{number}:": 3 for number in range(1000)} | {"query:": 40})
+    panel = visit().open()
+    panel.page.get_by_role("button", name="Look at the keys").click()
+    expect(panel.page.get_by_text("All 3,040 keys of this cache.")).to_be_visible()
+    panel.screenshot("thousand-families")
+    panel.page.get_by_role("link", name="Clear query:").click()
+    expect(panel.page.get_by_text("40 keys will be deleted")).to_be_visible()
+    panel.confirm()
+    expect(panel.message).to_contain_text("40 keys deleted.")
+    with UpstashCache(rest_url=server.rest_url, rest_token=server.token) as cache:
+        left = cache.keys("shop:1:*")
+    assert len(left) == 3000
+
+
+def test_a_service_that_dies_while_the_page_is_open_is_told(visit, server):
+    panel = visit().with_clock().open()
+    panel.page.evaluate("window.stays = true")
+    expect(panel.badge).to_contain_text("OK")
+    server.process.kill()
+    panel.later(seconds=10)
+    expect(panel.badge).to_contain_text("Degraded")
+    expect(panel.state).to_contain_text("A local store stands in")
+    assert panel.page.evaluate("window.stays")  # the page was not loaded again
+    panel.open("?sample=1").screenshot("service-down")
+    expect(panel.page.get_by_text("This process since it started")).to_be_visible()
+    assert panel.visitor.complaints == []
+
+
+def test_what_is_unfolded_stays_so_when_the_figures_are_refreshed(visit, server):
+    a_busy_day(server)
+    panel = visit().with_clock().open()
+    panel.page.get_by_text("The same as a table").first.click()
+    with panel.page.expect_response("**/figures/"):
+        panel.later(seconds=60)
+    expect(panel.page.locator("#ch-table-hour")).to_have_attribute("open", "")
+
+
+def test_refreshing_can_be_paused(visit):
+    panel = visit().with_clock().open()
+    pause = panel.page.get_by_role("button", name="Pause")
+    asked = []
+    panel.page.on("request", lambda request: asked.append(request.url))
+    pause.click()
+    panel.later(seconds=120)
+    pause.click()
+    with panel.page.expect_response("**/figures/"):
+        panel.later(seconds=10)
+    assert len(asked) == 2  # the state and the figures, once
+
+
+def test_a_site_that_does_not_answer_is_told_and_asked_again(visit):
+    panel = visit().with_clock().open()
+    panel.page.route("**/state/", lambda route: route.abort())
+    panel.later(seconds=10)
+    expect(panel.page.get_by_text("This page could not be refreshed")).to_be_visible()
+    panel.page.unroute_all()
+    panel.later(seconds=10)
+    expect(panel.page.get_by_text("This page could not be refreshed")).to_be_hidden()
+
+
+def test_it_works_without_javascript(visit, server):
+    a_busy_day(server)
+    panel = visit(java_script_enabled=False).open("?sample=1")
+    expect(panel.badge).to_contain_text("OK")
+    expect(panel.page.locator(".ch-chart svg[role=img]")).to_have_count(6)
+    expect(panel.page.get_by_role("button", name="Pause")).to_have_count(0)
+    panel.press("Force open").confirm()
+    expect(panel.message).to_contain_text("leaves the database alone")
+
+
+def test_who_was_logged_out_meanwhile_is_sent_to_the_login(visit):
+    panel = visit().with_clock().open()
+    panel.visitor.forget()
+    panel.later(seconds=10)
+    panel.page.wait_for_url("**/admin/login/**")
