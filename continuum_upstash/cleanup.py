@@ -72,11 +72,11 @@ class Sweep:
 
     def count(self, cursor: str = "0") -> Iterator[Walk]:
         """Walk without deleting; yield the same object after each page."""
-        walk, ended = Walk(cursor), False
+        walk, ended = Walk(cursor), False  # its cursor stays: nothing is done yet
         while not ended:
-            walk.cursor, found = self._page(walk, walk.cursor, ())
+            cursor, found = self._page(walk, cursor, ())
             walk.matched += len(found)
-            ended = self._ended(walk, walk.cursor)
+            ended = self._ended(walk, cursor)
             yield walk
 
     def cost(self, counted: Walk) -> int:
@@ -100,7 +100,9 @@ class Sweep:
             while len(waiting) > self._batch or (ended and waiting):
                 walk.deleted += self._sent(walk, [_unlink(_names(waiting[: self._batch]))])[0]
                 waiting = waiting[self._batch :]
-            walk.cursor = waiting[0][1] if waiting else cursor
+            # The limit may have left keys of the last page.
+            done = page if ended and walk.matched == self._limit else cursor
+            walk.cursor = waiting[0][1] if waiting else done
             yield walk
 
     def _ended(self, walk: Walk, cursor: str) -> bool:

@@ -104,6 +104,26 @@ def test_a_limit_and_small_batches():
     assert ended.json["commands"] <= ended.json["announced"]
 
 
+def test_a_limited_walk_can_go_on_and_misses_nothing():
+    fill(query=3000)
+    first = clean("query:*", "--no-input", "--limit", "50")
+    cursor = re.search(r"--resume (\d+)", first.out)[1]
+    assert len(cache().keys()) == 2950
+    assert clean("query:*", "--no-input", "--resume", cursor).code == 0
+    assert cache().keys() == []
+
+
+def test_a_count_that_is_interrupted_does_not_offer_to_skip_what_it_counted(monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    fill(query=3000)
+    monkeypatch.setattr("continuum_upstash.management.progress.Progress.show", interrupt)
+    ended = clean("query:*", "--no-input")
+    assert (ended.code, len(cache().keys())) == (130, 3000)
+    assert ended.error.endswith("--resume 0")
+
+
 def test_raw_patterns_reach_other_prefixes_when_asked_to():
     cache("other").set("query:1", 1)
     fill(query=1)

@@ -117,11 +117,8 @@ class Command(BaseCommand):
             entry = {**asdict(walk), "announced": announced, "dry_run": options["dry_run"]}
             self.stdout.write(as_json(entry))
         elif not options["dry_run"]:
-            self.stdout.write(
-                self.style.SUCCESS(
-                    f"{walk.deleted} keys deleted by {walk.commands} billed commands."
-                )
-            )
+            limited = walk.matched == options["limit"]
+            self.stdout.write(self.style.SUCCESS(_so_far(walk) if limited else _done(walk)))
 
     def _tell(self, text: str, options: dict[str, Any]) -> None:
         # With JSON, stdout is for the result alone.
@@ -177,10 +174,11 @@ def _lifetime(options: dict[str, Any]) -> Any:
 
 
 def _so_far(walk: Walk) -> str:
-    return (
-        f"{walk.deleted} keys deleted by {walk.commands} billed commands. "
-        f"Go on with --resume {walk.cursor}"
-    )
+    return f"{_done(walk)} Go on with --resume {walk.cursor}"
+
+
+def _done(walk: Walk) -> str:
+    return f"{walk.deleted} keys deleted by {walk.commands} billed commands."
 
 
 def _brake(deleted: int, began: float, rate: int | None) -> None:
