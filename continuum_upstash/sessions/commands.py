@@ -189,7 +189,7 @@ class SessionCommands:
     def _merge(self, address: Address, base: Record, mine: Data, px: int) -> Plan[Data | None]:
         """Store the data if `base` still stands there, else merged with what does.
 
-        Three commands for each writer that was quicker. Whoever has met that many of them in a
+        Two commands more for each writer that was quicker. Whoever has met that many of them in a
         row as there are tries overwrites the last one.
         """
         data, met = mine, base
