@@ -218,7 +218,7 @@ def _distinct(charges: Sequence[Charge]) -> list[Charge]:
     distinct: dict[str, Charge] = {}
     for charge in charges:
         policy = distinct.setdefault(charge.storage, charge).policy
-        if policy != charge.policy:
+        if policy is not charge.policy and policy != charge.policy:
             raise ConfigurationError(
                 f"The policies '{policy.name}' and '{charge.policy.name}' have one group, so that "
                 "a request cannot be charged by both: give them groups of their own."
