@@ -57,8 +57,8 @@ class Local:
     async def asend(self, batch: Batch) -> Replies:
         """Return the replies, from within the event loop.
 
-        Nothing in here waits but for the lock, which is held for the microseconds that a batch
-        of the plans takes: less than a hop into a thread would cost.
+        Nothing in here waits but for the lock, which is held for some microseconds per key or
+        member that a batch names, or that a SCAN's COUNT allows: less than a hop into a thread.
         """
         return self.send(batch)
 
