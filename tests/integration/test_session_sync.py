@@ -63,7 +63,11 @@ def test_the_cookie_is_signed_and_ends_soon(site, visitor, ada):
 
 
 @pytest.mark.usefixtures("lagging")
-@pytest.mark.parametrize("cookie", ["", "zzzz", signing.dumps("zzzz", key="another", salt="s")])
+@pytest.mark.parametrize(
+    "cookie",
+    ["", "zzzz", signing.dumps("zzzz", key="another", salt="s")],
+    ids=["empty", "unsigned", "signed by somebody else"],
+)
 def test_a_forged_token_is_not_passed_on(visitor, cookie, elsewhere):
     browser = visitor()
     elsewhere(lambda: browser.get("login"))

@@ -132,5 +132,5 @@ def test_a_quantile_lies_in_the_bucket_of_its_duration(durations, share, expecte
 
 
 def test_there_is_a_bucket_for_what_takes_longer_than_all_bounds():
-    assert BUCKETS == len(BOUNDS) + 1
+    assert len(BOUNDS) + 1 == BUCKETS
     assert quantile([0] * BUCKETS, 0.5) is None
