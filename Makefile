@@ -6,8 +6,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# The JavaScript SDKs are tested where there is npm; elsewhere their tests say that they skip.
-NPM_SDKS := $(if $(shell command -v npm),tests/emulator/npm/node_modules/.package-lock.json)
+# What is tested with packages of npm is skipped, and counted, where there is no npm.
+NPM := $(if $(shell command -v npm),$(patsubst %,tests/%/npm/node_modules/.package-lock.json,browser emulator))
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
@@ -19,7 +19,7 @@ help:  ## this list
 demo: $(VENV)/.installed-emulator  ## run the example site; ARGS="--port 8001" and the like
 	@$(BIN)/python -m example_project.demo $(ARGS)
 
-test: $(VENV)/.installed-dev $(NPM_SDKS)  ## run the tests; ARGS="tests/unit -k codec" and the like
+test: $(VENV)/.installed-dev $(NPM)  ## run the tests; ARGS="tests/unit -k codec" and the like
 	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 test-all:  ## run them on every Python found and every Django that it allows
@@ -40,10 +40,10 @@ bench: $(VENV)/.installed-dev  ## measure; every number of the documentation com
 	$(BIN)/python -m benchmarks $(ARGS)
 
 clean:  ## remove what the other targets made
-	rm -rf $(VENV) .venv-* .demo build dist tests/emulator/npm/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-* .demo build dist tests/*/npm/node_modules .artifacts .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-$(NPM_SDKS): tests/emulator/npm/package-lock.json
-	npm ci --prefix tests/emulator/npm --no-audit --no-fund --loglevel error
+%/node_modules/.package-lock.json: %/package-lock.json
+	npm ci --prefix $* --no-audit --no-fund --loglevel error
 	@touch $@
 
 # One stamp per extra: `make demo` does not wait for the tools of the developers.

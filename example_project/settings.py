@@ -32,6 +32,7 @@ SECRET_KEY = kept_secret("secret_key")
 INSTALLED_APPS = [
     "example_project",
     "continuum_upstash",
+    "continuum_upstash.panel",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",

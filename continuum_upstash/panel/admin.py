@@ -99,8 +99,10 @@ class CacheHealthAdmin(_ModelAdmin):
         alias = self._alias(request, object_id)
         cache = _cache(alias)
         with spending() as spent:
-            context = views.state(cache) | views.figures(cache) | views.settings(cache)
-            context |= views.keys(cache, context["report"], asked="sample" in request.GET)
+            context = views.state(cache)
+            report = context["report"]
+            context |= views.figures(cache, report) | views.settings(cache)
+            context |= views.keys(cache, report, asked="sample" in request.GET)
         context |= {"spent": spent} | (extra_context or {})
         return self._page(request, "change_form", context, alias)
 

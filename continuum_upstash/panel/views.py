@@ -60,9 +60,15 @@ def state(cache: PlanCache) -> dict[str, Any]:
     }
 
 
-def figures(cache: PlanCache) -> dict[str, Any]:
-    """Return what the statistics say: four billed commands, more once a day."""
-    read = Reader(cache).figures(datetime.now(UTC))
+def figures(cache: PlanCache, report: Report | None = None) -> dict[str, Any]:
+    """Return what the statistics say: four billed commands, more once a day.
+
+    Args:
+        cache: whose statistics.
+        report: of this very moment, if there is one: who does not answer is not asked again.
+    """
+    silent = report is not None and report.round_trip is None
+    read = Reader(cache).figures(datetime.now(UTC), silent=silent)
     sheets = []
     if read.hour and read.day:
         sheets = [

@@ -13,12 +13,17 @@ from django.core.cache import caches
 from django.urls import path
 
 from continuum_upstash.observe import CommandDetails
+from continuum_upstash.panel.admin import CacheHealthAdmin
+from continuum_upstash.panel.models import CacheHealth
 from continuum_upstash.stats.counters import Counters
 from continuum_upstash.stats.records import day_name, dump, hour_name
 from continuum_upstash.stats.tally import Tally
 from continuum_upstash.transports import registry
 
-urlpatterns = [path("admin/", admin.site.urls)]
+operations = admin.AdminSite(name="operations")
+operations.register(CacheHealth, CacheHealthAdmin)
+
+urlpatterns = [path("admin/", admin.site.urls), path("operations/", operations.urls)]
 
 _numbers = count()
 HOME = "/admin/continuum_upstash_panel/cachehealth/"

@@ -108,6 +108,15 @@ def test_nobody_can_lock_himself_out(operator, breaker, settings):
     assert breaker.state == "closed"
 
 
+def test_a_site_of_one_s_own_is_never_left(operator, breaker):
+    own = page().replace("/admin/", "/operations/")
+    seen = Page(operator.get(own))
+    assert seen.actions() == ALL - {"close"}
+    assert not [link for link in seen.links if link and link.startswith("/admin/")]
+    response = operator.post(own.replace("change", "do/open"))
+    assert response["Location"] == own
+
+
 # ---- key families
 
 
