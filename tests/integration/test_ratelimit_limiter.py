@@ -18,7 +18,6 @@ from continuum_upstash.effects import Batch
 from continuum_upstash.errors import ConfigurationError
 from continuum_upstash.ratelimit.limiter import ImproperlyConfiguredLimits, Limiter
 from continuum_upstash.ratelimit.policy import make
-from continuum_upstash.ratelimit.state import state_of
 from continuum_upstash.transports import registry
 from tests.conftest import Colour
 
@@ -94,7 +93,7 @@ def test_any_text_is_an_identity(limiter, name):
 
 
 @pytest.mark.parametrize("transport", ["rest", "tcp"])
-def test_a_script_that_the_server_forgot_is_sent_again_and_charged_once(limiter, colour):
+def test_a_script_that_the_server_forgot_is_sent_again_and_charged_once(limiter):
     kept = policy()
     limiter.check([kept], "a")
     database(limiter).send(Batch([("SCRIPT", "FLUSH")]))
@@ -158,9 +157,7 @@ def test_a_clock_that_is_wrong_here_is_corrected_by_the_databases(limiter, monke
 
 @pytest.mark.parametrize("transport", ["rest"])
 @pytest.mark.parametrize("on_error", ["local", "allow", "deny"])
-def test_a_database_that_hangs_is_given_up_at_the_deadline(
-    limiter, colour, emulator, on_error, entries
-):
+def test_a_database_that_hangs_is_given_up_at_the_deadline(limiter, emulator, on_error):
     kept = policy(rate="1/d", on_error=on_error)
     limits = {"DEADLINE": 0.1}
     with (
@@ -212,12 +209,6 @@ def test_the_keys_are_those_of_the_guide_and_name_nobody(limiter):
     (key,) = (key.decode() for key in keys)
     family, group, who, window = key.split(":")
     assert (family, group, len(who), window.isdecimal()) == ("ratelimit", "api", 32, True)
-
-
-@pytest.mark.parametrize("transport", ["rest"])
-def test_states_are_forgotten_with_their_database(limiter):
-    state = state_of(database(limiter))
-    assert state_of(database(limiter)) is state
 
 
 # ---- the counters of @upstash/ratelimit
