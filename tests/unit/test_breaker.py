@@ -195,6 +195,11 @@ def test_a_break_can_be_ended_early(bench):
     bench.trip()
     bench.breaker.end_break()
     assert bench.breaker.admit().probe
+    bench.breaker.end_break()
+    assert bench.breaker.admit() is None, "somebody is trying already"
+    bench.breaker.force_open()
+    bench.breaker.end_break()
+    assert bench.breaker.admit() is None, "only reset() ends what was forced"
 
 
 def test_observers_are_told_without_the_lock(bench):

@@ -109,6 +109,20 @@ def test_three_failures_in_a_row_are_enough(bench, kind):
     assert len(bench.remote.sent) == 3
 
 
+def test_a_success_in_between_starts_the_count_anew(bench):
+    for fate in [refused(), refused(), None, refused(), refused()]:
+        bench.remote.script = [fate]
+        bench.call("GET", "k")
+    assert bench.breaker.passes
+
+
+def test_it_stays_away_for_as_long_as_it_is_asked_to(bench):
+    for _ in range(3):
+        bench.remote.script = [Unavailable("HTTP 429", retry_after=60)]
+        bench.call("GET", "k")
+    assert bench.breaker.until - bench.clock.now == 60
+
+
 @pytest.mark.parametrize("kind", [AuthenticationFailed, QuotaExceeded])
 def test_a_refusal_of_everything_is_enough_at_once(bench, kind):
     bench.remote.script = [kind("no")]
