@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from continuum_upstash.errors import ReplyError
 from continuum_upstash.stats.tally import Tally
 
+_PREFIX: Final = "continuum:stats:"
 MINUTES_KEPT: Final = 26 * 3600  # seconds
 HOURS_KEPT: Final = 63 * 24 * 3600  # two months, so that the last one can be compared
 
@@ -33,12 +35,12 @@ class Point:
 
 def hour_name(alias: str, at: datetime) -> str:
     """Return the key of the hash of an hour's minutes."""
-    return f"continuum:stats:{alias}:{at:%Y%m%d%H}"
+    return f"{_PREFIX}{alias}:{at:%Y%m%d%H}"
 
 
 def day_name(alias: str, at: datetime) -> str:
     """Return the key of the hash of a day's hours."""
-    return f"continuum:stats:{alias}:{at:%Y%m%d}"
+    return f"{_PREFIX}{alias}:{at:%Y%m%d}"
 
 
 def dump(tally: Tally) -> bytes:
@@ -53,12 +55,21 @@ def points(fields: Sequence[Any], begin: datetime, unit: timedelta) -> list[Poin
         fields: HGETALL's reply.
         begin: of the hour or day that the hash is of.
         unit: what a field's number counts: minutes or hours.
+
+    Raises:
+        ReplyError: somebody else wrote there, or another version of this package.
     """
     sums: dict[int, Tally] = {}
-    for field, value in zip(fields[::2], fields[1::2], strict=True):
-        number = int(bytes(field).partition(b":")[0])
-        tally = sums.setdefault(number, Tally())
-        tally += Tally.from_dict(json.loads(value))
+    try:
+        for field, value in zip(fields[::2], fields[1::2], strict=True):
+            number = int(bytes(field).partition(b":")[0])
+            tally = sums.setdefault(number, Tally())
+            tally += Tally.from_dict(json.loads(value))
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ReplyError(
+            "The shared statistics hold what this version cannot read. Delete the keys that begin "
+            f"with {_PREFIX} to begin anew."
+        ) from error
     return [Point(begin + number * unit, sums[number]) for number in sorted(sums)]
 
 

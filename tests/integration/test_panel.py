@@ -12,6 +12,7 @@ from django.core.management import call_command
 
 from continuum_upstash.panel import figures
 from continuum_upstash.ratelimit.limiter import Limiter
+from continuum_upstash.stats.records import day_name
 from tests.integration.panel_html import Page
 from tests.integration.panel_site import HOME, now, page, some_tally, write_history
 
@@ -223,6 +224,14 @@ def test_a_wrong_setting_of_the_statistics_is_told(panel, visit, settings):
     settings.CONTINUUM_STATS = {"SHARED": False, "PLAN": "gold"}
     seen = visit(page())
     assert (seen.status, "'gold'" in seen.text) == (200, True)
+
+
+@pytest.mark.parametrize("value", ["nonsense", "[]", '{"latency": [1, 2]}', '{"hits": "many"}'])
+def test_statistics_that_nobody_can_read_are_told(value, panel, visit):
+    caches["default"].client.redis.hset(day_name("default", now()), f"{now():%H}:other", value)
+    seen = visit(page())
+    assert seen.status == 200
+    assert "Delete the keys that begin with continuum:stats: to begin anew" in seen.text
 
 
 def test_a_key_function_that_hides_keys_is_told(panel, visit, settings):
