@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from continuum_upstash.ratelimit.policy import Policy
 
 Reason: TypeAlias = Literal["allowed", "limited", "cached", "unavailable", "shadow", "exempt"]
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What one policy says.
 
     Attributes:

@@ -23,8 +23,10 @@ from continuum_upstash.effects import (
 )
 from continuum_upstash.errors import ConfigurationError, ReplyError, Unavailable
 from continuum_upstash.plan_cache import PlanCache
+from continuum_upstash.ratelimit.clock import Clock
 from continuum_upstash.ratelimit.conf import conf
 from continuum_upstash.ratelimit.decision import Decision, Reason, Verdict
+from continuum_upstash.ratelimit.denials import Denials
 from continuum_upstash.ratelimit.identity import digest, normal
 from continuum_upstash.ratelimit.policy import Policy
 from continuum_upstash.ratelimit.script import Answers, Charge, command, read
@@ -33,6 +35,7 @@ from continuum_upstash.ratelimit.state import State, state_of
 R = TypeVar("R")
 
 _LEAST_SECONDS: Final = 0.001
+_NOTHING: Final = Answers(0, fits=True, verdicts=())
 
 
 class ImproperlyConfiguredLimits(ConfigurationError, ImproperlyConfigured):
@@ -73,10 +76,6 @@ class Limiter:
 
     async def _arun(self, plan: Plan[R]) -> R:
         return await arun(plan, self._async_driver)
-
-    @property
-    def _state(self) -> State:
-        return state_of(self._database)
 
     def charges(
         self, policies: Iterable[Policy | str], identity: str, cost: int | None = None
@@ -126,14 +125,15 @@ class Limiter:
         charges = _distinct(charges)
         enforced = [charge for charge in charges if not charge.policy.shadow]
         shadowed = [charge for charge in charges if charge.policy.shadow]
-        known = self._known(enforced)
+        state = state_of(self._database)
+        known = _known(enforced, state.denials)
         if known is not None:
             return known
         try:
-            answers = yield from self._ask([part for part in (enforced, shadowed) if part])
+            answers = yield from self._ask([part for part in (enforced, shadowed) if part], state)
         except (Unavailable, ReplyError) as error:
-            return self._state.standin.decide(enforced, error, self._database)
-        return self._settled(enforced, shadowed, answers)
+            return state.standin.decide(enforced, error, self._database)
+        return _settled(enforced, shadowed, answers, state.denials)
 
     decide, adecide = pair(_decide)
 
@@ -143,78 +143,79 @@ class Limiter:
         Other processes go on refusing whom they have refused for a minute at most.
         """
         charges = self.charges(policies, identity, 0)
-        now = yield from self._now(monotonic() + conf.deadline)
+        state = state_of(self._database)
+        now = yield from _now(state.clock, monotonic() + conf.deadline)
         keys = [key for charge in charges for key in charge.policy.keys(charge.storage, now)]
         (deleted,) = yield Batch((("UNLINK", *keys),), shared=True)
         if isinstance(deleted, ReplyError):
             raise deleted
         for charge in charges:
-            self._state.denials.forget(charge.storage)
+            state.denials.forget(charge.storage)
         return cast("int", deleted)
 
     reset, areset = pair(_reset)
 
-    def _known(self, charges: Sequence[Charge]) -> Decision | None:
-        """Return the refusal that this process remembers."""
-        verdicts = []
-        for policy, storage, cost, limit in charges:
-            if cost and (seconds := self._state.denials.find(storage, limit, cost)):
-                verdicts.append(Verdict(policy, 0, seconds, seconds))
-        return Decision(False, "cached", tuple(verdicts)) if verdicts else None
-
-    def _ask(self, parts: Sequence[Sequence[Charge]]) -> Plan[Replies]:
+    def _ask(self, parts: Sequence[Sequence[Charge]], state: State) -> Plan[Replies]:
         """Ask the database: one round trip, where it knows the script and we know its time."""
         until = monotonic() + conf.deadline
-        aligned = any(charge.policy.aligned for part in parts for charge in part)
-        now = 0 if self._servers_clock and not aligned else (yield from self._now(until))
-
-        def commands(*, by_hash: bool) -> list[Command]:
-            clock = self._servers_clock
-            return [command(part, now, servers_clock=clock, by_hash=by_hash) for part in parts]
-
-        replies = yield _batch(commands(by_hash=True), until)
+        clock, now = self._servers_clock, 0
+        if not clock or any(charge.policy.aligned for part in parts for charge in part):
+            now = yield from _now(state.clock, until)
+        commands = [command(part, now, servers_clock=clock, by_hash=True) for part in parts]
+        replies = yield _batch(commands, until)
         if any(isinstance(reply, ReplyError) and reply.code == "NOSCRIPT" for reply in replies):
             # All of them again: a script that is unknown has charged nobody.
-            replies = yield _batch(commands(by_hash=False), until)
+            commands = [command(part, now, servers_clock=clock, by_hash=False) for part in parts]
+            replies = yield _batch(commands, until)
         for reply in replies:
             if isinstance(reply, ReplyError):
                 raise reply
         return cast("Replies", replies)
 
-    def _now(self, until: float) -> Plan[int]:
-        clock = self._state.clock
-        now = clock.read()
-        if now is None:
-            sent = clock.mark()
-            (reply,) = yield _batch([("TIME",)], until)
-            if isinstance(reply, ReplyError):
-                raise reply
-            now = clock.learn(sent, reply)
-        return now
 
-    def _settled(
-        self, enforced: Sequence[Charge], shadowed: Sequence[Charge], answers: Replies
-    ) -> Decision:
-        waiting = iter(answers)
-        nothing = Answers(0, fits=True, verdicts=())
-        real = read(enforced, next(waiting)) if enforced else nothing
-        watched = read(shadowed, next(waiting)) if shadowed else nothing
-        if real.fits:
-            reason: Reason = "allowed" if watched.fits else "shadow"
-            return Decision(True, reason, real.verdicts, watched.verdicts, real.at or watched.at)
-        for charge, verdict in zip(enforced, real.verdicts, strict=True):
-            if charge.cost and verdict.retry_after > 0:
-                denials, seconds = self._state.denials, verdict.retry_after
-                denials.note(charge.storage, charge.limit, charge.cost, seconds)
-        return Decision(False, "limited", real.verdicts, watched.verdicts, real.at)
+def _known(charges: Sequence[Charge], denials: Denials) -> Decision | None:
+    """Return the refusal that this process remembers."""
+    verdicts = []
+    for policy, storage, cost, limit in charges:
+        if cost and (seconds := denials.find(storage, limit, cost)):
+            verdicts.append(Verdict(policy, 0, seconds, seconds))
+    return Decision(False, "cached", tuple(verdicts)) if verdicts else None
 
 
-def _distinct(charges: Sequence[Charge]) -> list[Charge]:
+def _now(clock: Clock, until: float) -> Plan[int]:
+    now = clock.read()
+    if now is None:
+        sent = clock.mark()
+        (reply,) = yield _batch([("TIME",)], until)
+        if isinstance(reply, ReplyError):
+            raise reply
+        now = clock.learn(sent, reply)
+    return now
+
+
+def _settled(
+    enforced: Sequence[Charge], shadowed: Sequence[Charge], answers: Replies, denials: Denials
+) -> Decision:
+    waiting = iter(answers)
+    real = read(enforced, next(waiting)) if enforced else _NOTHING
+    watched = read(shadowed, next(waiting)) if shadowed else _NOTHING
+    if real.fits:
+        reason: Reason = "allowed" if watched.fits else "shadow"
+        return Decision(True, reason, real.verdicts, watched.verdicts, real.at or watched.at)
+    for charge, verdict in zip(enforced, real.verdicts, strict=True):
+        if charge.cost and verdict.retry_after > 0:
+            denials.note(charge.storage, charge.limit, charge.cost, verdict.retry_after)
+    return Decision(False, "limited", real.verdicts, watched.verdicts, real.at)
+
+
+def _distinct(charges: Sequence[Charge]) -> Sequence[Charge]:
     """Return the charges, none of them twice.
 
     Raises:
         ConfigurationError: two policies would take from the same counter.
     """
+    if len(charges) == 1:
+        return charges
     distinct: dict[str, Charge] = {}
     for charge in charges:
         policy = distinct.setdefault(charge.storage, charge).policy

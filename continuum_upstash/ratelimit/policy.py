@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Final, Literal, TypeAlias, get_args
 
 from django.http import HttpRequest
@@ -49,6 +49,9 @@ class Policy:
         headers: whether clients are told what remains.
         upstash_prefix: share the counters with a Ratelimit of @upstash/ratelimit that has this
             prefix.
+        limit: the most that can be taken at once.
+        counter: what it counts under.
+        aligned: whether its keys' names depend on the time.
     """
 
     name: str
@@ -64,27 +67,30 @@ class Policy:
     burst: int | None = None
     headers: bool = True
     upstash_prefix: str | None = None
+    # Worked out once: each check asks for them.
+    limit: int = field(init=False, repr=False, compare=False)
+    counter: str = field(init=False, repr=False, compare=False)
+    aligned: bool = field(init=False, repr=False, compare=False)
+    _width: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        short = self.rate.window < _SHORT
+        buckets = _BUCKETS_OF_SHORT_WINDOWS if short else _BUCKETS
+        for name, value in (
+            ("limit", self.rate.limit if self.burst is None else self.burst),
+            ("counter", self.group or self.name),
+            ("aligned", self.algorithm in _ALIGNED),
+            ("_width", max(1, self.rate.window // buckets)),
+        ):
+            object.__setattr__(self, name, value)
         problem = next(_problems(self), None)
         if problem is not None:
             raise ConfigurationError(f"Policy '{self.name}': {problem}")
 
-    @property
-    def limit(self) -> int:
-        """The most that can be taken at once."""
-        return self.rate.limit if self.burst is None else self.burst
-
-    @property
-    def counter(self) -> str:
-        """What it counts under."""
-        return self.group or self.name
-
     def unit(self, now: int) -> int:
         """Return what else its algorithm needs to know; see algorithms.py."""
         if self.algorithm == "strict":
-            short = self.rate.window < _SHORT
-            return max(1, self.rate.window // (_BUCKETS_OF_SHORT_WINDOWS if short else _BUCKETS))
+            return self._width
         if self.algorithm == "token_bucket":
             return self.rate.limit
         return now - now % self.rate.window
@@ -99,22 +105,17 @@ class Policy:
     def keys(self, storage: str, now: int) -> tuple[str, ...]:
         """Return its keys: ``ratelimit:{group}:{id}:{window}``, and those of other algorithms."""
         window = self.rate.window
+        if self.algorithm == "strict":
+            return (f"{storage}:{window}ms",)
         number = now // window
         if self.algorithm == "fixed":
             return (f"{storage}:{number}",)
         if self.algorithm == "sliding":
             return (f"{storage}:{number}", f"{storage}:{number - 1}")
-        if self.algorithm == "strict":
-            return (f"{storage}:{window}ms",)
         return (storage,)
 
-    @property
-    def aligned(self) -> bool:
-        """Whether its keys' names depend on the time."""
-        return self.algorithm in _ALIGNED
 
-
-OPTIONS: Final = frozenset(field.name for field in fields(Policy)) - {"name"}
+OPTIONS: Final = frozenset(each.name for each in fields(Policy) if each.init) - {"name"}
 
 
 def make(name: str, options: Mapping[str, Any]) -> Policy:

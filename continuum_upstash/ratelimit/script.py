@@ -64,13 +64,12 @@ class Answers(NamedTuple):
 
 def read(charges: Sequence[Charge], reply: Reply) -> Answers:
     """Return what a reply says of the charges that its command had."""
-    at, fits, *numbers = cast("list[int]", reply)
-    verdicts = (
+    numbers = iter(cast("list[int]", reply))
+    at, fits = next(numbers), next(numbers)
+    verdicts = [
         Verdict(charge.policy, remaining, wait / 1000, reset / 1000)
-        for charge, remaining, wait, reset in zip(
-            charges, numbers[::3], numbers[1::3], numbers[2::3], strict=True
-        )
-    )
+        for charge, remaining, wait, reset in zip(charges, numbers, numbers, numbers, strict=True)
+    ]
     return Answers(at, fits == 1, tuple(verdicts))
 
 
