@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from django.utils.translation import gettext_lazy as _
@@ -72,7 +72,6 @@ class Sheet:
 
     name: str
     title: Text
-    hourly: bool
     charts: tuple[Chart, ...]
     rows: tuple[Row, ...]
 
@@ -82,7 +81,6 @@ def sheet(name: str, title: Text, span: Span) -> Sheet:
     return Sheet(
         name,
         title,
-        span.unit > timedelta(minutes=1),
         (_latency(rows), _hit_rate(rows), _traffic(rows)),
         tuple(row for row in reversed(rows) if row.commands or row.errors),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -37,6 +38,8 @@ class Decisions:
 
     def forget(self) -> None:
         """Begin anew, as a forked child must."""
+        # Re-entrant: a signal handler that uses the cache may interrupt its own thread in here.
+        self._lock = threading.RLock()
         self._counts: dict[tuple[str, str], Count] = {}
 
     def __call__(self, record: Record) -> None:
@@ -52,12 +55,13 @@ class Decisions:
     def _note(self, alias: str, command: Command, reply: Reply) -> None:
         if not isinstance(reply, list):
             return  # an error: nothing was decided
-        for label, refused in _outcomes(command, reply):
-            count = self._counts.setdefault((alias, label), Count())
-            if refused:
-                count.refused += 1
-            elif reply[1]:
-                count.allowed += 1
+        with self._lock:
+            for label, refused in _outcomes(command, reply):
+                count = self._counts.setdefault((alias, label), Count())
+                if refused:
+                    count.refused += 1
+                elif reply[1]:
+                    count.allowed += 1
 
 
 def _outcomes(command: Command, reply: list[Any]) -> Iterator[tuple[str, bool]]:

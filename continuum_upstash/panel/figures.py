@@ -30,11 +30,10 @@ class Span:
     """A stretch of time up to now, without holes.
 
     Attributes:
-        unit: of the slots: a minute or an hour.
-        slots: in order of time; a slot in which nothing was asked has an empty tally.
+        slots: minutes or hours in order of time; one in which nothing was asked has an empty
+            tally.
     """
 
-    unit: timedelta
     slots: tuple[Point, ...]
 
     @property
@@ -109,4 +108,4 @@ def _span(found: Sequence[Point], now: datetime, unit: timedelta, count: int) ->
     if unit is _HOUR:
         last = last.replace(minute=0)
     times = [last - unit * (count - 1 - number) for number in range(count)]
-    return Span(unit, tuple(Point(at, tallies.get(at, Tally())) for at in times))
+    return Span(tuple(Point(at, tallies.get(at, Tally())) for at in times))

@@ -30,7 +30,7 @@ def bars(values: Sequence[float], top: float) -> str:
     slot = 100 / len(values)
     width = slot * _BAR
     return " ".join(
-        f"M{number * slot + (slot - width) / 2:.2f} 100v-{_height(value, top):.2f}h{width:.2f}V100z"
+        f"M{number * slot + (slot - width) / 2:.2f} 100v-{max(_height(value, top), _LEAST):.2f}h{width:.2f}V100z"
         for number, value in enumerate(values)
         if value
     )

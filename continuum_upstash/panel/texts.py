@@ -15,6 +15,7 @@ from django.utils.timezone import get_current_timezone
 from django.utils.translation import gettext_lazy as _
 
 from continuum_upstash.health import Report
+from continuum_upstash.transports.breaker import ASKED
 
 if TYPE_CHECKING:  # what its stubs call a translation that waits for its reader
     from django.utils.functional import _StrPromise
@@ -40,7 +41,7 @@ STATES: Final[Mapping[str, Text]] = MappingProxyType(
 
 
 def headline(report: Report) -> Text:
-    """Return who answers, in one sentence."""
+    """Return who answers, in a sentence or two."""
     if report.mode == "local":
         return _("There is no database: each process answers from a store of its own.")
     if report.round_trip is not None:
@@ -49,9 +50,15 @@ def headline(report: Report) -> Text:
             host=report.host,
             time=milliseconds(report.round_trip),
         )
+    if report.status.state in ASKED:
+        silence = _("The database does not answer.")
+    else:
+        silence = _("The database is not asked at the moment.")
     if report.fallback:
-        return _("The database does not answer. A local store stands in, in each process.")
-    return _("The database does not answer, and nothing stands in for it.")
+        rest = _("A local store stands in for it, one in each process.")
+    else:
+        rest = _("Nothing stands in for it.")
+    return format_lazy("{} {}", silence, rest)
 
 
 def milliseconds(seconds: float | None) -> str:

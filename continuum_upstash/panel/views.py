@@ -79,7 +79,6 @@ def figures(cache: PlanCache, report: Report | None = None) -> dict[str, Any]:
     return {
         "figures": read,
         "sheets": sheets,
-        "total": total,
         "tiles": tiles(read),
         "commands": sorted(total.commands.items(), key=lambda item: -item[1])[:10],
         "errors": sorted(total.errors.items(), key=lambda item: -item[1]),

@@ -95,7 +95,7 @@ def test_a_service_that_dies_while_the_page_is_open_is_told(visit, server):
     server.process.kill()
     panel.later(seconds=10)
     expect(panel.badge).to_contain_text("Degraded")
-    expect(panel.state).to_contain_text("A local store stands in")
+    expect(panel.state).to_contain_text("A local store stands in for it")
     assert panel.page.evaluate("window.stays")  # the page was not loaded again
     panel.open("?sample=1").screenshot("service-down")
     expect(panel.page.get_by_text("This process since it started")).to_be_visible()

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from continuum_upstash.panel.shapes import bars, line, top_of
+
+
+def test_a_line_has_a_gap_where_there_is_no_value_and_a_dot_for_a_value_alone():
+    path = line([0.0, 5.0, None, 10.0, None], top=10.0)
+    assert path == "M10.00 100.00 h0 L30.00 50.00 M70.00 0.00 h0"
+
+
+def test_a_bar_stands_in_its_slot_and_is_seen_however_small_it_is():
+    path = bars([50, 0, 0.001, 200], top=100)
+    assert re.findall(r"M([\d.]+) 100v-([\d.]+)h([\d.]+)", path) == [
+        ("2.50", "50.00", "20.00"),
+        ("52.50", "2.00", "20.00"),
+        ("77.50", "100.00", "20.00"),
+    ]
+
+
+def test_without_values_there_is_nothing_to_draw():
+    assert (line([None, None], 1.0), bars([0, 0], 1.0)) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("values", "top"),
+    [([], 1.0), ([None], 1.0), ([0.4], 1.0), ([1.1], 2.0), ([230], 500), ([7, 3], 10)],
+)
+def test_an_axis_ends_at_a_round_number(values, top):
+    assert top_of(values, 1.0) == pytest.approx(top)
+
+
+@given(st.floats(1e-6, 1e12))
+def test_no_value_is_above_its_axis_and_the_axis_not_far_above_it(value):
+    top = top_of([value], 1e-9)
+    assert value <= top * (1 + 1e-6)
+    assert top <= value * 2.5 * (1 + 1e-6)
