@@ -28,9 +28,9 @@ def line(values: Sequence[float | None], top: float) -> str:
 def bars(values: Sequence[float], top: float) -> str:
     """Return a path with a bar in each slot that has a value."""
     slot = 100 / len(values)
-    width = slot * _BAR
+    edge, width = slot * (1 - _BAR) / 2, slot * _BAR
     return " ".join(
-        f"M{number * slot + (slot - width) / 2:.2f} 100v-{max(_height(value, top), _LEAST):.2f}h{width:.2f}V100z"
+        f"M{number * slot + edge:.2f} 100v-{_bar_height(value, top):.2f}h{width:.2f}V100z"
         for number, value in enumerate(values)
         if value
     )
@@ -47,3 +47,7 @@ def top_of(values: Sequence[float | None], least: float) -> float:
 
 def _height(value: float, top: float) -> float:
     return 100 * min(value / top, 1.0)
+
+
+def _bar_height(value: float, top: float) -> float:
+    return max(_height(value, top), _LEAST)
