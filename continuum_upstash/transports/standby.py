@@ -93,6 +93,7 @@ class Standby:
         self.breaker = Breaker(config.health_check_interval, lease, self._tell, clock, chance)
         self.journal = Journal(lease, self._forget, clock)
         self._config = config
+        self._fallback = config.fallback
         self.local = local
         self._metered = Metered(local, config.alias)
         self._clock = clock
@@ -182,7 +183,7 @@ class Standby:
                 may answer in its place.
         """
         written = None
-        if self._config.fallback and not batch.shared:
+        if self._fallback and not batch.shared:
             written = written_keys(batch)
         if written is None:
             raise error or self._not_asked()
@@ -213,7 +214,7 @@ class Standby:
             self.local.send(Batch((("UNLINK", *keys),)))
 
     def _answering(self, state: State) -> str:
-        if self._config.fallback and state not in ASKED:
+        if self._fallback and state not in ASKED:
             return self.local.name
         return _PRIMARIES[self._config.mode]
 

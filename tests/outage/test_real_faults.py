@@ -1,7 +1,7 @@
 """Servers that die, stop, vanish or lie, under load: nobody gets an error or a stale value.
 
 Four processes of eight threads or tasks each make pages of ten calls on the same keys, two over
-REST and two over TCP. Set TEST_LENGTH=20 for 100,000 recorded operations and more per fault.
+REST and two over TCP. Set TEST_LENGTH=30 for 100,000 recorded operations and more per fault.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tests.outage.site import kill
 
 logger = logging.getLogger(__name__)  # --log-cli-level=INFO shows the figures
 LENGTH = int(os.environ.get("TEST_LENGTH", "1"))
-CALLS = 1_500 * LENGTH
+CALLS = 1_000 * LENGTH
 
 
 def mixed(site):
@@ -64,7 +64,7 @@ def check(outage, record_property):
     assert report.stale == []
     assert report.p99 < 0.05
     # A break ends within the interval, and the probe that follows takes its call's deadlines.
-    assert outage.recovered < INTERVAL + 2
+    assert outage.recovered < INTERVAL + 4
 
 
 @pytest.mark.parametrize("clients", [mixed, threads])
