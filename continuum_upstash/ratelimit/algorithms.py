@@ -106,7 +106,9 @@ def strict(keys: Sequence[str], stored: Sequence[Reply], ask: Ask) -> Answer:
     state = [*([0] * (index - last) if counts else [0]), *counts]
     state[0] += ask.cost
     text = " ".join(map(str, (index, *state)))
-    write = ("SET", keys[0], text, "PX", ask.window + width)
+    # A check that was long on its way has an older time than the server: what it must not forget
+    # stays for a second more.
+    write = ("SET", keys[0], text, "PX", ask.window + width + 1000)
     wait = until_gone(over) if over > 0 else 0
     return Answer(wait, ask.limit - used, until_gone(1), [write])
 

@@ -1,4 +1,7 @@
-"""What a refused request is answered: 429, or 503 where the limiter itself could not decide."""
+"""What a refused request is answered.
+
+429; 503 where the limiter itself could not decide; 400 for what no waiting would let through.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +29,8 @@ def refusal(request: HttpRequest, decision: Decision) -> HttpResponse:
     A page for who asks for HTML, from the template 429.html if there is one; a problem report
     (RFC 9457) for all others; nothing but headers for HEAD and for htmx, which would swap it in.
     """
+    if decision.reason == "too_costly":
+        return _too_costly()
     unavailable = decision.reason == "unavailable"
     seconds = retry_after(decision)
     title = "The service is busy" if unavailable else "Too many requests"
@@ -40,6 +45,14 @@ def refusal(request: HttpRequest, decision: Decision) -> HttpResponse:
     response["Retry-After"] = str(seconds)
     response["Cache-Control"] = "no-store"
     return tell(response, decision)
+
+
+def _too_costly() -> HttpResponse:
+    problem = {"type": "about:blank", "title": "The request costs too much", "status": 400}
+    problem["detail"] = "It takes more than is ever allowed at once, so that waiting is no help."
+    response = HttpResponse(json.dumps(problem), "application/problem+json", 400)
+    response["Cache-Control"] = "no-store"
+    return response
 
 
 def _page(request: HttpRequest, title: str, seconds: int) -> str:

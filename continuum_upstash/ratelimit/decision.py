@@ -7,7 +7,9 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from continuum_upstash.ratelimit.policy import Policy
 
-Reason: TypeAlias = Literal["allowed", "limited", "cached", "unavailable", "shadow", "exempt"]
+Reason: TypeAlias = Literal[
+    "allowed", "limited", "cached", "unavailable", "shadow", "exempt", "too_costly"
+]
 
 
 class Verdict(NamedTuple):
@@ -33,7 +35,8 @@ class Decision:
         allowed: whether the request may go on.
         reason: ``allowed``; ``limited`` by the database, or ``cached``: by what it said before;
             ``unavailable``: the database could not be asked, and on_error decided; ``shadow``:
-            let through by a policy that only watches; ``exempt``: nothing was counted.
+            let through by a policy that only watches; ``exempt``: nothing was counted;
+            ``too_costly``: no policy allows so much, however long one waits.
         verdicts: of the policies that were asked.
         shadowed: of the policies that only watch.
         at: Unix milliseconds, by the database's clock.
@@ -86,3 +89,4 @@ class Decision:
 
 
 EXEMPT = Decision(allowed=True, reason="exempt")
+TOO_COSTLY = Decision(allowed=False, reason="too_costly")

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from rest_framework.exceptions import ParseError
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
@@ -39,6 +40,8 @@ class UpstashRateThrottle(BaseThrottle):  # type: ignore[misc]  # the framework 
             return True
         request._request.user = request.user  # noqa: SLF001 whom the framework has authenticated
         self._decision = check_request(request._request, map(conf.policy, names))  # noqa: SLF001
+        if self._decision.reason == "too_costly":  # no 429: it would invite to try again
+            raise ParseError("The request takes more than is ever allowed at once.")
         return self._decision.allowed
 
     def wait(self) -> float | None:

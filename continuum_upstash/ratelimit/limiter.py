@@ -42,6 +42,10 @@ class ImproperlyConfiguredLimits(ConfigurationError, ImproperlyConfigured):
     """Rate limits cannot be kept with these settings."""
 
 
+class TooCostly(ValueError):
+    """A policy never allows such a cost."""
+
+
 class Limiter:
     """Limits by the counters of one cache alias.
 
@@ -92,14 +96,14 @@ class Limiter:
         """Return what one policy would take from an identity, by default its own cost.
 
         Raises:
-            ValueError: the cost is more than the policy ever allows.
+            TooCostly: the cost is below 0, or more than the policy ever allows.
         """
         if conf.shadow and not policy.shadow:
             policy = replace(policy, shadow=True)
         if cost is None:
             cost = 1 if callable(policy.cost) else policy.cost
         if not 0 <= cost <= policy.limit:
-            raise ValueError(
+            raise TooCostly(
                 f"Policy '{policy.name}' allows {policy.limit} at once, so that a cost of {cost} "
                 "would never fit."
             )

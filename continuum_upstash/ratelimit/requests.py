@@ -9,9 +9,9 @@ from django.http import HttpRequest
 
 from continuum_upstash.ratelimit.addresses import network, parse
 from continuum_upstash.ratelimit.conf import conf
-from continuum_upstash.ratelimit.decision import EXEMPT, Decision
+from continuum_upstash.ratelimit.decision import EXEMPT, TOO_COSTLY, Decision
 from continuum_upstash.ratelimit.identity import identity, needs_user
-from continuum_upstash.ratelimit.limiter import Limiter
+from continuum_upstash.ratelimit.limiter import Limiter, TooCostly
 from continuum_upstash.ratelimit.policy import Policy
 from continuum_upstash.ratelimit.script import Charge
 
@@ -23,7 +23,10 @@ def check_request(request: HttpRequest, policies: Iterable[Policy]) -> Decision:
         return _noted(request, EXEMPT)
     user = getattr(request, "user", None) if any(map(needs_user, counting)) else None
     limiter = Limiter()
-    charges = _charges(limiter, request, counting, user)
+    try:
+        charges = _charges(limiter, request, counting, user)
+    except TooCostly:
+        return _noted(request, TOO_COSTLY)
     return _noted(request, limiter.decide(charges) if charges else EXEMPT)
 
 
@@ -35,7 +38,10 @@ async def acheck_request(request: HttpRequest, policies: Iterable[Policy]) -> De
     known = any(map(needs_user, counting)) and hasattr(request, "auser")
     user = await request.auser() if known else None
     limiter = Limiter()
-    charges = _charges(limiter, request, counting, user)
+    try:
+        charges = _charges(limiter, request, counting, user)
+    except TooCostly:
+        return _noted(request, TOO_COSTLY)
     return _noted(request, await limiter.adecide(charges) if charges else EXEMPT)
 
 
@@ -55,15 +61,17 @@ def _counting(request: HttpRequest, policies: Iterable[Policy]) -> list[Policy]:
 def _charges(
     limiter: Limiter, request: HttpRequest, policies: Iterable[Policy], user: Any
 ) -> list[Charge]:
-    return [
-        limiter.charge(
-            policy,
-            identity(policy, request, user),
-            policy.cost(request) if callable(policy.cost) else policy.cost,
-        )
-        for policy in policies
-        if not any(_is_exempt(who, request, user) for who in policy.exempt)
-    ]
+    charges = []
+    for policy in policies:
+        if any(_is_exempt(who, request, user) for who in policy.exempt):
+            continue
+        cost = policy.cost(request) if callable(policy.cost) else policy.cost
+        try:
+            charges.append(limiter.charge(policy, identity(policy, request, user), cost))
+        except TooCostly:
+            if not (policy.shadow or conf.shadow):  # who only watches refuses nobody
+                raise
+    return charges
 
 
 def _is_exempt(who: Any, request: HttpRequest, user: Any) -> bool:

@@ -53,7 +53,8 @@ class Answers(NamedTuple):
     """What the script says of charges.
 
     Attributes:
-        at: Unix milliseconds; never behind those of an earlier charge, whoever's clock it was.
+        at: Unix milliseconds; never behind the bucket of an earlier strict charge, whoever's
+            clock it was.
         fits: whether all of them do; then they were charged.
     """
 

@@ -26,6 +26,12 @@ LIMITS = {
         "keys": {"rate": "1/d", "key": "header:X-Api-Key"},
         "office": {"rate": "1/d", "key": "ip", "exempt": ["198.51.100.0/24", "staff"]},
         "heavy": {"rate": "10/d", "key": "ip", "cost": lambda request: int(request.GET["cost"])},
+        "watched-cost": {
+            "rate": "10/d",
+            "key": "ip",
+            "cost": lambda request: int(request.GET["cost"]),
+            "shadow": True,
+        },
         "quiet": {"rate": "1/d", "key": "ip", "headers": False},
         "watched": {"rate": "1/d", "key": "ip", "shadow": True},
         "strictly": {"rate": "1/d", "key": "ip", "on_error": "deny"},
@@ -37,6 +43,7 @@ LIMITS = {
         {"route": "api/search/", "policies": ["api", "search"]},
         {"route": "api/", "policies": ["api"]},
         {"view": "named", "policies": ["search"]},
+        {"route": "ruled/", "policies": ["heavy"]},
     ],
     "DEADLINE": 10.0,
 }
@@ -79,19 +86,24 @@ class Rest(APIView):
         return Response("ok")
 
 
+class HeavyRest(Rest):
+    throttle_scope = "heavy"
+
+
 @theirs(key="ip", rate="1/d", block=False)
 def limited(request):
     return HttpResponse(str(request.limited))
 
 
 NAMES = ["api", "posts", "gets", "users", "keys", "office", "heavy", "quiet", "watched"]
-NAMES += ["strictly", "openly", "locally"]
+NAMES += ["strictly", "openly", "locally", "watched-cost"]
 
 urlpatterns = [
     path("api/items/<int:number>/", ok),
     path("api/search/", aok),
     re_path(r"^api/pattern/(?P<word>\w+)/$", ok),
     path("free/", ok),
+    path("ruled/", ok),
     path("named/", ok, name="named"),
     path("adhoc/", ratelimit(rate="1/d", key="ip", algorithm="strict")(ok)),
     path("adhoc/other/", ratelimit(rate="1/d", key="ip")(public)),
@@ -100,6 +112,7 @@ urlpatterns = [
     path("class/", Class.as_view()),
     path("aclass/", AsyncClass.as_view()),
     path("rest/", Rest.as_view()),
+    path("rest/heavy/", HeavyRest.as_view()),
     path("compatible/", limited),
     path("login/", LoginView.as_view(authentication_form=LimitedAuthenticationForm)),
     *(path(f"{name}/", ratelimit(name)(ok)) for name in NAMES),

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 
 import http_sf
 import pytest
 from django.contrib.auth.models import AnonymousUser, User
-from django.test import AsyncClient, Client, RequestFactory, override_settings
+from django.test import Client, RequestFactory, override_settings
 
 from continuum_upstash.ratelimit.decorators import ratelimit
 from continuum_upstash.transports import registry
 from tests.integration import ratelimit_site
+from tests.integration.ratelimit_browser import Browser
 
 MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -51,40 +51,6 @@ def site(request, emulator):
     with change():
         yield change
     registry.reset()
-
-
-class Browser:
-    """Asks a sync or an async handler by one spelling."""
-
-    def __init__(self, colour):
-        self._colour = colour
-        self._client = Client() if colour == "sync" else AsyncClient()
-
-    def get(self, path, **extra):
-        return self._ask("get", path, **extra)
-
-    def post(self, path, data=None, **extra):
-        return self._ask("post", path, data, **extra)
-
-    def head(self, path, **extra):
-        return self._ask("head", path, **extra)
-
-    def login(self, user):
-        if self._colour == "sync":
-            self._client.force_login(user)
-        else:
-            asyncio.run(self._client.aforce_login(user))
-
-    def _ask(self, method, path, *args, **extra):
-        if self._colour == "sync":
-            return getattr(self._client, method)(path, *args, **extra)
-        return asyncio.run(self._asked(method, path, *args, **extra))
-
-    async def _asked(self, method, path, *args, **extra):
-        response = await getattr(self._client, method)(path, *args, **extra)
-        for database in registry.databases():
-            await database.aclose()
-        return response
 
 
 @pytest.fixture
@@ -143,6 +109,22 @@ def test_only_the_methods_of_a_policy_count_and_head_is_get(browser, prefix):
 def test_a_cost_is_taken_as_a_whole(browser):
     asked = ["/heavy/?cost=6", "/heavy/?cost=6", "/heavy/?cost=4", "/heavy/?cost=1"]
     assert statuses(browser, *asked) == [200, 429, 200, 429]
+
+
+@pytest.mark.parametrize("path", ["/heavy/", "/ruled/"])
+@pytest.mark.parametrize("cost", [11, -1])
+def test_a_cost_that_never_fits_is_the_requests_mistake_and_takes_nothing(browser, path, cost):
+    answer = browser.get(f"{path}?cost={cost}")
+    assert answer.status_code == 400
+    assert answer["Content-Type"] == "application/problem+json"
+    assert answer["Cache-Control"] == "no-store"
+    assert "Retry-After" not in answer
+    assert json.loads(answer.content)["status"] == 400
+    assert statuses(browser, f"{path}?cost=10", f"{path}?cost=1") == [200, 429]
+
+
+def test_a_cost_that_never_fits_is_no_matter_to_who_only_watches(browser):
+    assert statuses(browser, "/watched-cost/?cost=11", "/watched-cost/?cost=1") == [200, 200]
 
 
 def test_networks_may_be_exempt(browser):
@@ -238,6 +220,11 @@ def test_the_throttle_of_drf_answers_with_its_own_429(site):
     assert refused.status_code == 429
     assert int(refused["Retry-After"]) > 0
     assert "RateLimit" in refused
+
+
+def test_the_throttle_of_drf_answers_400_to_a_cost_that_never_fits(site):
+    client = Client()
+    assert statuses(client, "/rest/heavy/?cost=11", "/rest/heavy/?cost=10") == [400, 200]
 
 
 def test_the_decorator_of_django_ratelimit_marks_the_request(site):

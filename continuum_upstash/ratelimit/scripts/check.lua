@@ -77,7 +77,7 @@ function rules.strict(k, limit, window, width, cost)
       if index == last then state[2] = digits(table.remove(counts, 1) + cost) end
       for _, count in ipairs(counts) do state[#state + 1] = digits(count) end
     end
-    redis.call('SET', KEYS[k], table.concat(state, ' '), 'PX', digits(window + width))
+    redis.call('SET', KEYS[k], table.concat(state, ' '), 'PX', digits(window + width + 1000))
   end
 end
 
