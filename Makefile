@@ -22,8 +22,12 @@ demo: $(VENV)/.installed-emulator  ## run the example site; ARGS="--port 8001" a
 test: $(VENV)/.installed-dev $(NPM)  ## run the tests; ARGS="tests/unit -k codec" and the like
 	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
-test-all:  ## run them on every Python found and every Django that it allows
+# What takes minutes: real faults under load, kills in mid-save, 64 workers at one limit.
+LONG := tests/outage tests/integration/test_session_crash.py tests/integration/test_ratelimit_workers.py
+
+test-all: $(VENV)/.installed-dev  ## run them on every Python found and every Django that it allows, and the long forms
 	$(PYTHON) .ci/matrix.py $(ARGS)
+	TEST_LENGTH=30 $(BIN)/python -m pytest $(LONG)
 
 lint: $(VENV)/.installed-dev  ## style, format and the direction of imports
 	$(BIN)/ruff check .

@@ -137,7 +137,7 @@ def _rest(env: Environment, url: _Given, token: _Given) -> Credentials | None:
     parts = _split(url, _REST_SCHEMES, "https://…")
     if not token.value:
         raise ConfigurationError(f"There is a REST URL ({url.source}) but no token. {HELP}")
-    if parts.username or parts.query:
+    if parts.username or parts.password or parts.query:
         raise ConfigurationError(f"The REST URL ({url.source}) is scheme and host only: {HELP}")
     return Credentials(
         "rest",

@@ -19,7 +19,8 @@ def parse(text: str) -> dict[str, Any]:
         if separator and not line.startswith("#"):
             fields[name] = value
     for name in _INTEGERS & fields.keys():
-        fields[name] = int(fields[name])
+        if fields[name].isdecimal():
+            fields[name] = int(fields[name])
     fields["keys"] = _keys(fields)
     fields["version"] = fields.get("redis_version", "")
     fields.setdefault("used_memory", fields.get("total_data_size", 0))

@@ -75,6 +75,7 @@ def test_arguments_come_before_options_before_environment(options, environ, loca
         ({"TOKEN": "x"}, {}, "ftp://db", "not of the form https://"),
         ({"TOKEN": "x"}, {}, "https://db:port", "cannot be parsed"),
         ({"TOKEN": "x"}, {}, "https://u:s3cret@db", "scheme and host only"),
+        ({"TOKEN": "x"}, {}, "https://:s3cret@db", "scheme and host only"),
         ({"TOKEN": "two words"}, {}, REST, "copy it again"),
         ({"TOKEN": 5}, {}, REST, "give text or a callable"),
         ({}, {"REDIS_URL": TCP + "/3"}, "", "only database 0"),
