@@ -83,7 +83,28 @@ class Coalesced:
     batches: int
 
 
-Record: TypeAlias = CommandDetails | StateChange | ValueDiscarded | Coalesced
+@dataclass(frozen=True, slots=True)
+class LimitDecided:
+    """A rate limit let a request through, or refused it.
+
+    Looks, which cost nothing, are not told; nor is a policy that without its database lets all
+    through, since it decides nothing.
+
+    Attributes:
+        alias: the cache alias that counts.
+        policy: the name of the policy; of a refused request, of each one that refused.
+        outcome: ``allowed``, ``limited``, ``cached``, ``unavailable`` or ``shadow``, as in
+            ``Decision.reason``.
+        allowed: whether the request may go on.
+    """
+
+    alias: str
+    policy: str
+    outcome: str
+    allowed: bool
+
+
+Record: TypeAlias = CommandDetails | StateChange | ValueDiscarded | Coalesced | LimitDecided
 
 
 class Observer(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -72,6 +73,13 @@ class Decision:
     @property
     def remaining(self) -> int | None:
         return self.tightest.remaining if self.tightest else None
+
+    def outcomes(self) -> Iterator[tuple[Policy, Reason]]:
+        """Yield the policies that made the decision, and what each of them said."""
+        for verdict in self.verdicts if self.allowed else self.violated:
+            yield verdict.policy, "allowed" if self.reason == "shadow" else self.reason
+        for verdict in self.shadowed if self.allowed else ():
+            yield verdict.policy, "shadow" if verdict.retry_after > 0 else "allowed"
 
     def joined(self, later: Decision) -> Decision:
         """Return what this one and a later one of the same request say together."""

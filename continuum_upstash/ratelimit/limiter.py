@@ -22,6 +22,7 @@ from continuum_upstash.effects import (
     run,
 )
 from continuum_upstash.errors import ConfigurationError, ReplyError, Unavailable
+from continuum_upstash.observe import LimitDecided, notify, observed
 from continuum_upstash.plan_cache import PlanCache
 from continuum_upstash.ratelimit.clock import Clock
 from continuum_upstash.ratelimit.conf import conf
@@ -67,6 +68,7 @@ class Limiter:
                 'CONTINUUM_RATELIMIT["ALIAS"] an entry of CACHES whose BACKEND is '
                 "continuum_upstash.backend.CacheBackend."
             )
+        self._alias = alias
         self._database = cache.database
         self._prefix = f"{cache.key_prefix}:" if cache.key_prefix else ""
         config = cache.database.config
@@ -126,7 +128,15 @@ class Limiter:
 
     def _decide(self, charges: Sequence[Charge]) -> Plan[Decision]:
         """Decide on the charges of one request."""
-        charges = _distinct(charges)
+        decision = yield from self._decided(_distinct(charges))
+        if observed() and any(charge.cost for charge in charges):
+            for policy, outcome in decision.outcomes():
+                notify(LimitDecided(self._alias, policy.name, outcome, decision.allowed))
+        return decision
+
+    decide, adecide = pair(_decide)
+
+    def _decided(self, charges: Sequence[Charge]) -> Plan[Decision]:
         enforced = [charge for charge in charges if not charge.policy.shadow]
         shadowed = [charge for charge in charges if charge.policy.shadow]
         state = state_of(self._database)
@@ -138,8 +148,6 @@ class Limiter:
         except (Unavailable, ReplyError) as error:
             return state.standin.decide(enforced, error, self._database)
         return _settled(enforced, shadowed, answers, state.denials)
-
-    decide, adecide = pair(_decide)
 
     def _reset(self, policies: Iterable[Policy | str], identity: str) -> Plan[int]:
         """Give an identity its full quota back; return how many counters were deleted.

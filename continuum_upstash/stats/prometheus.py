@@ -22,7 +22,14 @@ from prometheus_client import (
 
 from continuum_upstash.effects import Command, Reply
 from continuum_upstash.errors import ReplyError
-from continuum_upstash.observe import Coalesced, CommandDetails, Record, StateChange, subscribe
+from continuum_upstash.observe import (
+    Coalesced,
+    CommandDetails,
+    LimitDecided,
+    Record,
+    StateChange,
+    subscribe,
+)
 from continuum_upstash.stats.billing import billed
 from continuum_upstash.stats.exposition import PREFIX
 from continuum_upstash.stats.labels import operation, result
@@ -56,6 +63,9 @@ class Metrics:
         self._requests = counter("cache_requests", "Round trips and local answers.", "backend")
         self._saved = counter("cache_saved_requests", "Requests that coalescing saved.")
         self._changes = counter("cache_state_changes", "Changes of the breaker.", "old", "new")
+        self._decisions = counter(
+            "ratelimit_decisions", "What rate limits decided.", "policy", "outcome"
+        )
         self._latency = Histogram(
             PREFIX + "cache_latency_seconds",
             "Duration of a round trip.",
@@ -81,6 +91,8 @@ class Metrics:
             self.show_state(record.alias, record.new)
         elif isinstance(record, Coalesced):
             self._saved.labels(record.alias).inc(record.batches)
+        elif isinstance(record, LimitDecided):
+            self._decisions.labels(record.alias, record.policy, record.outcome).inc()
 
     def show_state(self, alias: str, current: str) -> None:
         for state in _STATES:
