@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from continuum_upstash import scans
 from continuum_upstash.effects import Plan, pair
@@ -12,6 +12,8 @@ from continuum_upstash.keys import Pattern, user_pattern
 from continuum_upstash.locks import AsyncLock, Lock
 from continuum_upstash.plan_cache import PlanCache
 from continuum_upstash.timeouts import milliseconds
+
+L = TypeVar("L", Lock, AsyncLock)
 
 
 class RedisMethods(PlanCache):
@@ -158,14 +160,7 @@ class RedisMethods(PlanCache):
             sleep: seconds between two tries at first; each is a billed command.
             blocking_timeout: seconds to wait for it; None: for ever.
         """
-        return Lock(
-            self,
-            self.make_and_validate_key(key, version),
-            lease=timeout,
-            sleep=sleep,
-            wait=blocking_timeout,
-            native=self._config.is_upstash,
-        )
+        return self._lock(Lock, key, version, timeout, sleep, blocking_timeout)
 
     def alock(
         self,
@@ -176,11 +171,16 @@ class RedisMethods(PlanCache):
         blocking_timeout: float | None = None,
     ) -> AsyncLock:
         """The async twin of `lock`: ``async with cache.alock("report"): …``."""
-        return AsyncLock(
-            self,
-            self.make_and_validate_key(key, version),
-            lease=timeout,
-            sleep=sleep,
-            wait=blocking_timeout,
-            native=self._config.is_upstash,
-        )
+        return self._lock(AsyncLock, key, version, timeout, sleep, blocking_timeout)
+
+    def _lock(
+        self,
+        kind: type[L],
+        key: Any,
+        version: int | None,
+        lease: float,
+        sleep: float,
+        wait: float | None,
+    ) -> L:
+        name, native = self.make_and_validate_key(key, version), self._config.is_upstash
+        return kind(self, name, lease=lease, sleep=sleep, wait=wait, native=native)
