@@ -160,7 +160,8 @@ class RedisMethods(PlanCache):
             sleep: seconds between two tries at first; each is a billed command.
             blocking_timeout: seconds to wait for it; None: for ever.
         """
-        return self._lock(Lock, key, version, timeout, sleep, blocking_timeout)
+        name = self.make_and_validate_key(key, version)
+        return self._lock(Lock, name, lease=timeout, sleep=sleep, wait=blocking_timeout)
 
     def alock(
         self,
@@ -171,16 +172,11 @@ class RedisMethods(PlanCache):
         blocking_timeout: float | None = None,
     ) -> AsyncLock:
         """The async twin of `lock`: ``async with cache.alock("report"): …``."""
-        return self._lock(AsyncLock, key, version, timeout, sleep, blocking_timeout)
+        name = self.make_and_validate_key(key, version)
+        return self._lock(AsyncLock, name, lease=timeout, sleep=sleep, wait=blocking_timeout)
 
     def _lock(
-        self,
-        kind: type[L],
-        key: Any,
-        version: int | None,
-        lease: float,
-        sleep: float,
-        wait: float | None,
+        self, kind: type[L], name: str, *, lease: float, sleep: float, wait: float | None
     ) -> L:
-        name, native = self.make_and_validate_key(key, version), self._config.is_upstash
+        native = self._config.is_upstash
         return kind(self, name, lease=lease, sleep=sleep, wait=wait, native=native)
