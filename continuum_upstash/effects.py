@@ -26,7 +26,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, update_wrapper
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeAlias, TypeVar, cast
+from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypeAlias, TypeVar, cast
 
 from continuum_upstash.errors import ReplyError
 
@@ -90,8 +90,7 @@ Argument: TypeAlias = str | int | bytes | Script | ScriptHash
 Command: TypeAlias = tuple[Argument, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(NamedTuple):
     """Commands for one round trip.
 
     Attributes:

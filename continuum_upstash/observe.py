@@ -7,15 +7,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from time import monotonic
-from typing import Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 from continuum_upstash.effects import Command, Reply
 
 logger = logging.getLogger("continuum_upstash")
 
 
-@dataclass(frozen=True, slots=True)
-class CommandDetails:
+class CommandDetails(NamedTuple):
     """One round trip, after it ended.
 
     Attributes:

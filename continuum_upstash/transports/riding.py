@@ -7,7 +7,6 @@ load's replies are taken off, and what it does to the batch's safety is undone.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final, NoReturn, Protocol
 
 from continuum_upstash.effects import AsyncDriver, Batch, Command, Driver, Plan, Replies, arun, run
@@ -94,7 +93,7 @@ def _load_for(batch: Batch, alias: str, backend: str) -> Load | None:
 def _carry(batch: Batch, load: Load) -> Plan[Replies]:
     own = len(batch.commands)
     try:
-        replies: Replies = yield replace(batch, commands=(*batch.commands, *load.commands))
+        replies: Replies = yield batch._replace(commands=(*batch.commands, *load.commands))
     except ConnectionFailed:
         # Without its load the transport would have sent it again by itself, on a new connection.
         if not safe_to_repeat(batch):
