@@ -15,6 +15,7 @@ from continuum_upstash.effects import Batch
 from continuum_upstash.errors import ConnectionFailed, RequestTooLarge
 from continuum_upstash.transports import failures
 from continuum_upstash.transports.forms import Request
+from continuum_upstash.transports.idempotent import safe_to_repeat
 from continuum_upstash.transports.wire import MAX_ANSWER_BYTES, Answer, Endpoint
 
 _KEEP_SECONDS: Final = 55.0
@@ -32,10 +33,19 @@ class Proxied:
         self._client = httpx.Client(**_settings(config, endpoint))
 
     def exchange(self, request: Request, sync_token: bytes | None, batch: Batch) -> Answer:
-        # httpx checks a kept connection itself; what fails after that is not sent again.
         seconds = batch.within(self._config.connect_timeout + self._config.read_timeout)
         deadline = monotonic() + seconds
         timeout = httpx.USE_CLIENT_DEFAULT if batch.deadline_s is None else batch.deadline_s
+        try:
+            return self._exchange(request, sync_token, timeout, deadline)
+        except ConnectionFailed as error:
+            if not _may_repeat(error, batch):
+                raise
+        return self._exchange(request, sync_token, timeout, deadline)
+
+    def _exchange(
+        self, request: Request, sync_token: bytes | None, timeout: Any, deadline: float
+    ) -> Answer:
         with (
             _our_errors(self._config),
             self._client.stream(
@@ -62,14 +72,19 @@ class AsyncProxied:
         self._client = httpx.AsyncClient(**_settings(config, endpoint))
 
     async def exchange(self, request: Request, sync_token: bytes | None, batch: Batch) -> Answer:
-        del batch  # as in Proxied
         with _our_errors(self._config):
-            async with (
-                asyncio.timeout(self._config.connect_timeout + self._config.read_timeout),
-                self._client.stream(
-                    "POST", **_request(self._endpoint, request, sync_token)
-                ) as response,
-            ):
+            async with asyncio.timeout(self._config.connect_timeout + self._config.read_timeout):
+                try:
+                    return await self._exchange(request, sync_token)
+                except ConnectionFailed as error:
+                    if not _may_repeat(error, batch):
+                        raise
+                return await self._exchange(request, sync_token)
+
+    async def _exchange(self, request: Request, sync_token: bytes | None) -> Answer:
+        sent = _request(self._endpoint, request, sync_token)
+        with _our_errors(self._config):
+            async with self._client.stream("POST", **sent) as response:
                 parts = _Parts(self._config.label)
                 async for part in response.aiter_raw():
                     parts.add(part)
@@ -77,6 +92,14 @@ class AsyncProxied:
 
     async def aclose(self) -> None:
         await self._client.aclose()
+
+
+def _may_repeat(error: ConnectionFailed, batch: Batch) -> bool:
+    """Return whether it may have been a kept connection that the proxy was just closing.
+
+    httpx does not tell; a proxy that cannot be connected to is not asked twice.
+    """
+    return not error.unsent and safe_to_repeat(batch)
 
 
 def _settings(config: Config, endpoint: Endpoint) -> dict[str, Any]:

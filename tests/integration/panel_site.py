@@ -14,6 +14,8 @@ from django.urls import path
 
 from continuum_upstash.observe import CommandDetails
 from continuum_upstash.panel.admin import CacheHealthAdmin
+from continuum_upstash.panel.changes import changes
+from continuum_upstash.panel.decisions import decisions
 from continuum_upstash.panel.models import CacheHealth
 from continuum_upstash.stats.counters import Counters
 from continuum_upstash.stats.records import day_name, dump, hour_name
@@ -63,6 +65,8 @@ def accounts(transactional_db):
 def configure_panel(settings, request):
     """Return a function that puts alias "default" on a transport: rest, tcp or local."""
     settings.ROOT_URLCONF = __name__
+    changes.forget()  # those of the tests before
+    decisions.forget()
 
     def set_up(transport="rest", location=None, **options):
         if transport == "local":
