@@ -211,3 +211,20 @@ def test_without_a_proxy_nothing_of_httpx_or_urllib_request_is_imported():
         check=True,
     )
     assert done.stdout == "[]\n"
+
+
+def test_a_connection_that_the_proxy_drops_is_replaced_for_what_may_be_repeated(
+    serve, rest, monkeypatch
+):
+    def once_a_connection(peer):
+        if peer.request():
+            peer.send(answer(OK))
+            peer.request()  # taken, and never answered
+
+    proxy = serve(once_a_connection)
+    monkeypatch.setenv("HTTP_PROXY", proxy.url())
+    client = rest("http://database.example")
+    assert [client.send(GET) for _ in range(3)] == [[b"OK"]] * 3
+    with pytest.raises(ConnectionFailed):
+        client.send(INCR)
+    assert len(proxy.heads) == 6  # each read but the first was sent twice, the INCR once
