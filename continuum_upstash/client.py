@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -99,8 +99,8 @@ class ClientPlans:
     def _run(self, plan: Plan[R]) -> R:
         return run(plan, self._driver)
 
-    def _arun(self, plan: Plan[R]) -> Coroutine[Any, Any, R]:
-        return arun(plan, self._async_driver)
+    async def _arun(self, plan: Plan[R]) -> R:
+        return await arun(plan, self._async_driver)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._database.config.label}>"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -75,8 +75,8 @@ class PlanCache(BaseCache):
     def _run(self, plan: Plan[R]) -> R:
         return run(plan, self._driver)
 
-    def _arun(self, plan: Plan[R]) -> Coroutine[Any, Any, R]:
-        return arun(plan, self._async_driver)
+    async def _arun(self, plan: Plan[R]) -> R:
+        return await arun(plan, self._async_driver)
 
     def validate_key(self, key: Any) -> None:
         # Django's own runs a generator for each key, though nearly none has anything to warn of.

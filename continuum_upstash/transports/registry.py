@@ -65,9 +65,8 @@ class Database:
     def send(self, batch: Batch) -> Replies:
         return (self._transport or self._open()).send(batch)
 
-    def asend(self, batch: Batch) -> Awaitable[Replies]:
-        # Hands the transport's coroutine on: one of its own would cost every call.
-        return self._here().transport.asend(batch)
+    async def asend(self, batch: Batch) -> Replies:
+        return await self._here().transport.asend(batch)
 
     def once(self, key: str, run: Callable[[], R]) -> R:
         return self._flights.once(key, run)
