@@ -29,7 +29,6 @@ for a = 2, #ARGV, 5 do
 end
 
 local function number(text) return tonumber(text or '') or 0 end
-local function digits(value) return string.format('%.0f', value) end
 local function left_of(start, window) return window - min(max(now - start, 0), window - 1) end
 
 local rules = {}
@@ -37,7 +36,7 @@ local rules = {}
 function rules.fixed(k, limit, window, start, cost)
   local used, left = number(stored(k)), left_of(start, window)
   return used + cost > limit and left or 0, limit - used, left, function()
-    redis.call('SET', KEYS[k], digits(used + cost), 'PX', digits(window))
+    redis.call('SET', KEYS[k], used + cost, 'PX', window)
   end
 end
 
@@ -50,34 +49,38 @@ function rules.sliding(k, limit, window, start, cost)
     wait = left + 1 - ceil((room + 1) * window / before)
   end
   return wait, limit - used - weighted, left, function()
-    redis.call('SET', KEYS[k], digits(used + cost), 'PX', digits(2 * window + 1000))
+    redis.call('SET', KEYS[k], used + cost, 'PX', 2 * window + 1000)
   end
 end
 
+-- The counts stay text: most of them are only added up, and written again as they were.
 function rules.strict(k, limit, window, width, cost)
-  local counts, used, span = {}, 0, ceil(window / width)
-  for count in string.gmatch(stored(k), '%d+') do counts[#counts + 1] = tonumber(count) end
-  local last = table.remove(counts, 1) or 0
-  local index = floor(seen / width)
-  for place = #counts, 1, -1 do
-    if index - last + place - 1 > span then counts[place] = nil else used = used + counts[place] end
+  local last, text = string.match(stored(k), '^(%d+)(.*)')
+  local index, span = floor(seen / width), ceil(window / width)
+  local age = index - (tonumber(last) or 0)
+  local counts, n, used = {}, 0, 0
+  for count in string.gmatch(text or '', '%d+') do
+    if n > span - age then break end
+    n = n + 1
+    counts[n], used = count, used + count
   end
   local function until_gone(units)
-    for place = #counts, 1, -1 do
+    for place = n, 1, -1 do
       units = units - counts[place]
-      if units <= 0 then return min((last - place + span + 2) * width - now, window + width) end
+      if units <= 0 then return min((index - age - place + span + 2) * width - now, window + width) end
     end
     return (index + span + 1) * width - now
   end
   local over = used + cost - limit
   return over > 0 and until_gone(over) or 0, limit - used, until_gone(1), function()
-    local state = {digits(index), digits(cost)}
-    if #counts > 0 then
-      for _ = 2, index - last do state[#state + 1] = '0' end
-      if index == last then state[2] = digits(table.remove(counts, 1) + cost) end
-      for _, count in ipairs(counts) do state[#state + 1] = digits(count) end
+    if n > 0 and age == 0 then
+      counts[1] = counts[1] + cost
+    else
+      local between = n > 0 and string.rep(' 0', age - 1) or ''
+      table.insert(counts, 1, cost .. between)
     end
-    redis.call('SET', KEYS[k], table.concat(state, ' '), 'PX', digits(window + width + 1000))
+    local state = index .. ' ' .. table.concat(counts, ' ')
+    redis.call('SET', KEYS[k], state, 'PX', window + width + 1000)
   end
 end
 
@@ -89,8 +92,8 @@ function rules.token_bucket(k, limit, window, refill, cost)
   local wait = tokens < cost and ceil((cost - tokens) / refill) * window + at - now or 0
   return wait, tokens, at + window - now, function()
     local rest = tokens - cost
-    redis.call('HSET', KEYS[k], 'refilledAt', digits(at), 'tokens', digits(rest))
-    redis.call('PEXPIRE', KEYS[k], digits(ceil((limit - rest) / refill) * window))
+    redis.call('HSET', KEYS[k], 'refilledAt', at, 'tokens', rest)
+    redis.call('PEXPIRE', KEYS[k], ceil((limit - rest) / refill) * window)
   end
 end
 
