@@ -59,7 +59,7 @@ class Script:
 
         Plain Redis rejects the flag (Upstash docs, redis/features/key-locking).
         """
-        return "#!lua flags=allow-key-locking\n" + self.lua
+        return _flagged(self.lua)
 
     def text(self, *, locking: bool) -> str:
         """Return what EVAL sends, to Upstash if `locking`."""
@@ -78,6 +78,11 @@ class ScriptHash:
     def text(self, *, locking: bool) -> str:
         """Return what EVALSHA sends, to Upstash if `locking`."""
         return _sha1(self.script.text(locking=locking))
+
+
+@lru_cache(maxsize=64)
+def _flagged(lua: str) -> str:
+    return "#!lua flags=allow-key-locking\n" + lua
 
 
 @lru_cache(maxsize=64)

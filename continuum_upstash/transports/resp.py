@@ -28,6 +28,8 @@ INCOMPLETE: Final = object()
 # hiredis' own annotations are narrower than what it takes.
 _pack_command: Final[Callable[[tuple[object, ...]], bytes]] = cast("Any", hiredis.pack_command)
 
+_PACKED: Final = frozenset({str, int, bytes})  # what it takes as it is
+
 _MULTI: Final = b"*1\r\n$5\r\nMULTI\r\n"
 _EXEC: Final = b"*1\r\n$4\r\nEXEC\r\n"
 
@@ -64,8 +66,10 @@ def _pack(command: Command, locking: bool) -> bytes:
     try:
         return _pack_command(command)
     except TypeError:
-        # Rare: scripts, and ints that are not exactly int, such as the members of an IntEnum.
-        return _pack_command(tuple(_plain(each, locking) for each in command))
+        # Scripts, and ints that are not exactly int, such as the members of an IntEnum.
+        return _pack_command(
+            tuple([each if type(each) in _PACKED else _plain(each, locking) for each in command])
+        )
 
 
 def _plain(argument: Argument, locking: bool) -> str | int | bytes:
