@@ -8,9 +8,6 @@ from typing import Final
 
 from continuum_upstash.ratelimit.policy import Policy
 
-DOLLARS_PER_COMMAND: Final = 0.20 / 100_000
-"""Pay as you go (upstash.com/docs/redis/overall/pricing)."""
-
 MONTH_SECONDS: Final = 30 * 24 * 3600
 
 # EVALSHA, and what runs inside: a read, and what pays the cost. A refusal writes nothing.
@@ -25,14 +22,12 @@ class Forecast:
     Attributes:
         admitted, refused: requests.
         commands: billed by the service, at most: what a process refuses by itself costs nothing.
-        dollars: for these, pay as you go, with one region.
         worst: the most that passes in any window of the rate's length.
     """
 
     admitted: int
     refused: int
     commands: int
-    dollars: float
     worst: int
 
 
@@ -48,7 +43,7 @@ def forecast(policy: Policy, per_second: float, refused_share: float = 0.0) -> F
     refused = round(requests * refused_share)
     admitted = round(requests) - refused
     commands = admitted * _ADMITTED[policy.algorithm] + refused * _REFUSED
-    return Forecast(admitted, refused, commands, commands * DOLLARS_PER_COMMAND, worst_case(policy))
+    return Forecast(admitted, refused, commands, worst_case(policy))
 
 
 def worst_case(policy: Policy) -> int:

@@ -2,93 +2,167 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from argparse import ArgumentParser, ArgumentTypeError
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
+from typing import Any, Final, get_args
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandParser
 
 from continuum_upstash.errors import ContinuumError
+from continuum_upstash.management.options import as_json, positive, refuse
+from continuum_upstash.ratelimit.algorithms import Algorithm
 from continuum_upstash.ratelimit.conf import conf
 from continuum_upstash.ratelimit.decision import Decision, Verdict
 from continuum_upstash.ratelimit.forecast import forecast, worst_case
 from continuum_upstash.ratelimit.limiter import Limiter
-from continuum_upstash.ratelimit.policy import make
+from continuum_upstash.ratelimit.policy import Policy, make
+from continuum_upstash.stats.cost import PLANS
 
-_IDENTITY = "as the policy's key writes it: ip=203.0.113.7, user=5, header:X-Api-Key=…"
+_IDENTITY: Final = "as the policy's key writes it: ip=203.0.113.7, user=5, header:X-Api-Key=…"
 
 
 class Command(BaseCommand):
-    help = "Show, reset and try rate limits, and tell what one would cost."
+    help = (
+        "Show, reset and try rate limits, and tell what one would cost. Exit code 0: done; "
+        "2: unreachable, or wrong arguments."
+    )
+    requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-        status = actions.add_parser("status", help="all policies, and what one identity has left")
+
+        def action(name: str, text: str) -> ArgumentParser:
+            added: ArgumentParser = actions.add_parser(name, help=text, description=text)
+            added.add_argument("--format", choices=("text", "json"), default="text", dest="form")
+            return added
+
+        status = action("status", "All policies, and what one identity has left.")
         status.add_argument("identity", nargs="?", help=_IDENTITY)
-        reset = actions.add_parser("reset", help="give an identity its quota back")
+        reset = action("reset", "Give an identity its quota back.")
         reset.add_argument("policy")
         reset.add_argument("identity", help=_IDENTITY)
-        test = actions.add_parser("test", help="take from a policy, as requests would")
+        test = action("test", "Take from a policy, as requests would.")
         test.add_argument("policy")
         test.add_argument("identity", help=_IDENTITY)
-        test.add_argument("--times", type=int, default=1)
-        simulate = actions.add_parser("simulate", help="what a month costs, and passes at worst")
+        test.add_argument("--times", type=positive, default=1)
+        simulate = action("simulate", "What a month costs, and what passes at worst.")
         simulate.add_argument("rate", help='such as "100/m"')
-        simulate.add_argument("--algorithm", default="strict")
-        simulate.add_argument("--per-second", type=float, required=True, help="requests of all")
-        simulate.add_argument("--refused", type=float, default=0.0, help="percent of them")
+        simulate.add_argument("--algorithm", choices=get_args(Algorithm), default="strict")
+        simulate.add_argument("--per-second", type=_number, required=True, help="requests of all")
+        simulate.add_argument("--refused", type=_percent, default=0.0, help="percent of them")
 
-    def handle(self, *args: Any, action: str, **options: Any) -> None:  # noqa: ARG002 Django's
-        actions: dict[str, Callable[..., None]] = {
-            "status": self._status,
-            "reset": self._reset,
-            "test": self._test,
-            "simulate": self._simulate,
+    def handle(self, *args: Any, action: str, form: str, **options: Any) -> None:  # noqa: ARG002 Django's
+        actions: dict[str, Callable[..., tuple[dict[str, Any], Iterator[str]]]] = {
+            "status": _status,
+            "reset": _reset,
+            "test": _test,
+            "simulate": _simulate,
         }
         try:
-            actions[action](**options)
+            values, lines = actions[action](**options)
         except ContinuumError as error:
-            raise CommandError(str(error)) from error
+            refuse(str(error))
+        self.stdout.write(as_json(values) if form == "json" else "\n".join(lines))
 
-    def _status(self, *, identity: str | None, **_: Any) -> None:
-        if not conf.policies:
-            self.stdout.write("CONTINUUM_RATELIMIT has no policies.")
-        for policy in conf.policies.values():
-            line = (
-                f"{policy.name:<20} {policy.rate!s:<10} {policy.algorithm:<13} "
-                f"at worst {worst_case(policy)} in its window"
+
+# Each action returns what it found for programs, and as lines for people.
+
+
+def _status(*, identity: str | None, **_: Any) -> tuple[dict[str, Any], Iterator[str]]:
+    found = [_policy(each, identity) for each in conf.policies.values()]
+
+    def lines() -> Iterator[str]:
+        if not found:
+            yield "CONTINUUM_RATELIMIT has no policies."
+        for each in found:
+            left = "" if identity is None else f"; {each['remaining']} left"
+            yield (
+                f"{each['name']:<20} {each['rate']:<10} {each['algorithm']:<13} "
+                f"at worst {each['worst']} in its window{left}"
             )
-            if identity is not None:
-                decision = Limiter().check([policy], identity, 0)
-                left = (decision.verdicts or decision.shadowed)[0]
-                line += f"; {left.remaining} left"
-            self.stdout.write(line)
 
-    def _reset(self, *, policy: str, identity: str, **_: Any) -> None:
-        deleted = Limiter().reset([policy], identity)
-        self.stdout.write("Reset." if deleted else "There was nothing to reset.")
+    return {"mode": conf.mode, "identity": identity, "policies": found}, lines()
 
-    def _test(self, *, policy: str, identity: str, times: int, **_: Any) -> None:
-        for number in range(1, times + 1):
-            decision = Limiter().check([policy], identity)
-            self.stdout.write(f"{number}: {_told(decision)}")
 
-    def _simulate(
-        self, *, rate: str, algorithm: str, per_second: float, refused: float, **_: Any
-    ) -> None:
-        month = forecast(
-            make("simulated", {"rate": rate, "algorithm": algorithm}), per_second, refused / 100
+def _policy(policy: Policy, identity: str | None) -> dict[str, Any]:
+    verdict = None if identity is None else _verdict(Limiter().check([policy], identity, 0))
+    return {
+        "name": policy.name,
+        "rate": str(policy.rate),
+        "algorithm": policy.algorithm,
+        "limit": policy.limit,
+        "worst": worst_case(policy),
+        "remaining": verdict and verdict.remaining,
+    }
+
+
+def _reset(*, policy: str, identity: str, **_: Any) -> tuple[dict[str, Any], Iterator[str]]:
+    deleted = Limiter().reset([policy], identity)
+    return {"deleted": deleted}, iter(["Reset." if deleted else "There was nothing to reset."])
+
+
+def _test(
+    *, policy: str, identity: str, times: int, **_: Any
+) -> tuple[dict[str, Any], Iterator[str]]:
+    found = [_decided(Limiter().check([policy], identity)) for _ in range(times)]
+
+    def lines() -> Iterator[str]:
+        for number, each in enumerate(found, 1):
+            left, wait = f"{each['remaining']} left", f"again in {each['retry_after']:.3f} s"
+            yield f"{number}: {each['reason']}, {left if each['allowed'] else wait}"
+
+    return {"decisions": found}, lines()
+
+
+def _decided(decision: Decision) -> Mapping[str, Any]:
+    return {
+        "allowed": decision.allowed,
+        "reason": decision.reason,
+        "remaining": _verdict(decision).remaining,
+        "retry_after": decision.retry_after,
+    }
+
+
+def _verdict(decision: Decision) -> Verdict:
+    """Return the only policy's; what a process decides by itself says nothing of the counters."""
+    if decision.reason == "unavailable":
+        refuse(
+            f"The counters of '{conf.alias}' cannot be asked: manage.py cache_doctor "
+            f"--cache {conf.alias} tells why."
         )
-        self.stdout.write(
-            f"let through  {month.admitted:>15,} a month\n"
-            f"refused      {month.refused:>15,}\n"
-            f"commands     {month.commands:>15,} at most, in one round trip per check\n"
-            f"pay as you go {month.dollars:>14,.2f} $; each read region adds its writes\n"
-            f"at worst     {month.worst:>15,} in one window of {rate}"
-        )
+    return (decision.verdicts or decision.shadowed)[0]
 
 
-def _told(decision: Decision) -> str:
-    verdict: Verdict = (decision.verdicts or decision.shadowed)[0]
-    if decision.allowed:
-        return f"{decision.reason}, {verdict.remaining} left"
-    return f"{decision.reason}, again in {decision.retry_after:.3f} s"
+def _simulate(
+    *, rate: str, algorithm: str, per_second: float, refused: float, **_: Any
+) -> tuple[dict[str, Any], Iterator[str]]:
+    policy = make("simulated", {"rate": rate, "algorithm": algorithm})
+    month = forecast(policy, per_second, refused / 100)
+    dollars = round(month.commands * PLANS["payg"].dollars_per_100k / 100_000, 2)
+
+    def lines() -> Iterator[str]:
+        yield f"let through  {month.admitted:>15,} a month"
+        yield f"refused      {month.refused:>15,}"
+        yield f"commands     {month.commands:>15,} at most, in one round trip per check"
+        yield f"pay as you go {dollars:>14,.2f} $; each read region adds its writes"
+        yield f"at worst     {month.worst:>15,} in one window of {rate}"
+
+    return {**asdict(month), "payg_dollars": dollars}, lines()
+
+
+def _number(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < 1e9:
+        raise ArgumentTypeError(f"{text!r} is not a number above 0")
+    return number
+
+
+def _percent(text: str) -> float:
+    number = 0.0 if text == "0" else _number(text)
+    if number > 100:
+        raise ArgumentTypeError(f"{text!r} is not a percentage: write 0 to 100")
+    return number

@@ -1,0 +1,166 @@
+"""``manage.py ratelimit``: what it says to people and to programs, and how it fails."""
+
+from __future__ import annotations
+
+import pytest
+from django.core.management import get_commands, load_command_class
+
+from continuum_upstash.transports import registry
+from tests.integration.commands import entry, ran
+from tests.integration.test_commands_contract import MAYBE, NUMBER, follows
+
+SCHEMAS = {
+    "status": {
+        "schema": int, "mode": str, "identity": (str, type(None)),
+        "policies": [
+            {
+                "name": str, "rate": str, "algorithm": str, "limit": int, "worst": int,
+                "remaining": MAYBE,
+            }
+        ],
+    },
+    "reset": {"schema": int, "deleted": int},
+    "test": {
+        "schema": int,
+        "decisions": [
+            {"allowed": bool, "reason": str, "remaining": int, "retry_after": NUMBER}
+        ],
+    },
+    "simulate": {
+        "schema": int, "admitted": int, "refused": int, "commands": int, "worst": int,
+        "payg_dollars": NUMBER,
+    },
+}  # fmt: skip
+ARGUMENTS = {
+    "status": ["ip=1"],
+    "reset": ["api", "ip=1"],
+    "test": ["api", "ip=1"],
+    "simulate": ["100/m", "--per-second", "10"],
+}
+ASKING = ["status", "reset", "test"]
+
+
+@pytest.fixture(autouse=True)
+def site(emulator, settings):
+    settings.CACHES = {"default": entry(emulator, KEY_PREFIX="shop")}
+    settings.CONTINUUM_RATELIMIT = {
+        "POLICIES": {"api": {"rate": "3/d"}, "slow": {"rate": "5/10m", "algorithm": "fixed"}},
+        "DEADLINE": 10.0,
+    }
+    yield settings
+    registry.reset()
+
+
+def printed(action, *arguments):
+    ended = ran("ratelimit", action, *arguments)
+    assert ended.code == 0, ended.error
+    return ended.out
+
+
+def left(line):
+    return line.rpartition("; ")[2]
+
+
+def test_it_takes_shows_and_gives_back():
+    assert [left(line) for line in printed("status", "ip=1").splitlines()] == ["3 left", "5 left"]
+    assert "2: allowed, 1 left" in printed("test", "api", "ip=1", "--times", "2")
+    assert left(printed("status", "ip=1").splitlines()[0]) == "1 left"
+    assert left(printed("status", "ip=2").splitlines()[0]) == "3 left"
+    assert printed("reset", "api", "ip=1").strip() == "Reset."
+    assert printed("reset", "api", "ip=1").strip() == "There was nothing to reset."
+    assert left(printed("status", "ip=1").splitlines()[0]) == "3 left"
+
+
+def test_who_is_refused_is_told_until_when():
+    told = printed("test", "api", "ip=1", "--times", "4").splitlines()[-1]
+    assert told.startswith("4: limited, again in ")
+    ended = ran("ratelimit", "test", "api", "ip=1", "--format", "json")
+    (decision,) = ended.json["decisions"]
+    assert (decision["allowed"], decision["reason"]) == (False, "cached")
+    assert decision["retry_after"] > 0
+
+
+def test_without_an_identity_only_the_policies_are_told(emulator):
+    with emulator.count() as spent:
+        told = printed("status")
+    assert spent.billed == 0
+    assert told.splitlines() == [
+        "api                  3/d        strict        at worst 3 in its window",
+        "slow                 5/10m      fixed         at worst 10 in its window",
+    ]
+
+
+def test_a_simulation_tells_commands_dollars_and_the_worst_case():
+    told = printed(
+        "simulate", "100/m", "--per-second", "10", "--refused", "50", "--algorithm", "fixed"
+    )
+    requests = 10 * 30 * 24 * 3600
+    commands = requests // 2 * 3 + requests // 2 * 2
+    assert f"{commands:,}" in told
+    assert f"{commands * 0.2 / 100_000:,.2f} $" in told
+    assert "200 in one window" in told
+
+
+@pytest.mark.parametrize("action", SCHEMAS)
+def test_json_follows_its_schema_and_stands_alone(action):
+    ended = ran("ratelimit", action, *ARGUMENTS[action], "--format", "json")
+    assert (ended.code, ended.err) == (0, "")
+    assert next(iter(ended.json)) == "schema"
+    follows(ended.json, SCHEMAS[action])
+
+
+@pytest.mark.parametrize("action", ["", *SCHEMAS])
+def test_help_says_what_it_does(action):
+    command = load_command_class(get_commands()["ratelimit"], "ratelimit")
+    parser = command.create_parser("manage.py", "ratelimit")
+    if not action:
+        assert "Exit code 0: done; 2: unreachable" in " ".join(parser.format_help().split())
+        return
+    with pytest.raises(SystemExit) as exit_:
+        parser.parse_args([action, "--help"])
+    assert exit_.value.code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["reset", "apo", "ip=1"], "Did you mean 'api'"),
+        (["test", "api", "ip=1", "--times", "0"], "not a whole number above 0"),
+        (["simulate", "often", "--per-second", "1"], "A rate reads like"),
+        (["simulate", "1/m", "--per-second", "0"], "not a number above 0"),
+        (["simulate", "1/m", "--per-second", "fast"], "not a number above 0"),
+        (["simulate", "1/m", "--per-second", "1", "--refused", "101"], "not a percentage"),
+        (["simulate", "1/m", "--per-second", "1", "--algorithm", "leaky"], "invalid choice"),
+        (["explode"], "invalid choice"),
+    ],
+)
+def test_a_wrong_argument_is_named(arguments, complaint):
+    ended = ran("ratelimit", *arguments)
+    assert ended.code != 0
+    assert complaint in ended.error
+
+
+@pytest.mark.parametrize("on_error", ["local", "allow", "deny"])
+@pytest.mark.parametrize("action", ASKING)
+def test_a_database_that_is_down_is_2_and_nothing_is_made_up(action, on_error, site, emulator):
+    site.CONTINUUM_RATELIMIT = {"POLICIES": {"api": {"rate": "3/d", "on_error": on_error}}}
+    with emulator.fault("refuse"):
+        ended = ran("ratelimit", action, *ARGUMENTS[action], "--format", "json")
+    assert (ended.code, ended.out) == (2, "")
+    assert action == "reset" or "cache_doctor --cache default" in ended.error
+    assert emulator.token not in ended.err + ended.error
+
+
+@pytest.mark.parametrize("action", ASKING)
+def test_a_read_only_token_cannot_ask(action, site, emulator):
+    options = {"TOKEN": emulator.read_only_token}
+    site.CACHES = {"default": entry(emulator, OPTIONS=options)}
+    assert ran("ratelimit", action, *ARGUMENTS[action]).code == 2
+
+
+@pytest.mark.parametrize("action", ASKING)
+def test_an_alias_that_cannot_count_is_2_with_the_fix(action, site):
+    site.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    ended = ran("ratelimit", action, *ARGUMENTS[action])
+    assert ended.code == 2
+    assert "continuum_upstash.backend.CacheBackend" in ended.error
