@@ -136,7 +136,7 @@ def network(text: str) -> Network:
         raise ConfigurationError(f"{text!r} is no network such as 10.0.0.0/8: {error}.") from None
     if found.prefixlen == 0:
         raise ConfigurationError(
-            f"{text} is everybody: any client could then name whatever address it likes. Name "
-            "the networks of your proxies."
+            f"{text} is everybody, whom nobody should trust or exempt. Name the networks that "
+            "you mean."
         )
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Any, Final
 
 from django.conf import settings
@@ -23,7 +24,10 @@ def check_ratelimit(**_: Any) -> list[CheckMessage]:
     given = getattr(settings, NAME)
     if not isinstance(given, dict):
         return [_error("E201", "is no dict.", 'Such as {"ALIAS": "default", "POLICIES": {…}}.')]
-    return [*_names(given), *_policies(given), *_values(), *_alias(), *_middleware(given)]
+    if not isinstance(given.get("POLICIES", {}), dict):
+        return [_error("E203", "POLICIES is no dict.", 'Such as {"api": {"rate": "100/m"}}.')]
+    found = chain(_names(given), _policies(given), _values(), _alias(), _middleware(given))
+    return [*found, *_proxies(given)]
 
 
 def _error(number: str, text: str, hint: str) -> Error:
@@ -57,6 +61,9 @@ def _policies(given: dict[str, Any]) -> Iterator[CheckMessage]:
                 "Give them one algorithm and one window, or groups of their own.",
             )
 
+
+# Settings that only a site behind a proxy needs.
+_PROXIED: Final = ("SECURE_PROXY_SSL_HEADER", "USE_X_FORWARDED_HOST", "USE_X_FORWARDED_PORT")
 
 _PARTS: Final[tuple[tuple[str, str, Callable[[], object]], ...]] = (
     ("E205", "RULES", lambda: conf.routes),
@@ -93,6 +100,18 @@ def _alias() -> Iterator[CheckMessage]:
             "W201",
             f"counts in the memory of each process: the cache {alias!r} has no database.",
             "Set its credentials, or limits are as many times as high as there are processes.",
+        )
+
+
+def _proxies(given: dict[str, Any]) -> Iterator[CheckMessage]:
+    proxied = next((name for name in _PROXIED if getattr(settings, name)), None)
+    if proxied and given.get("POLICIES") and not given.get("TRUSTED_PROXIES"):
+        yield _warning(
+            "W204",
+            f"has no TRUSTED_PROXIES, though {proxied} says that there is a proxy: all who are "
+            "counted by address would share its own.",
+            "Name the networks of your proxies, or how many there are; silence this where your "
+            "server puts the client into REMOTE_ADDR itself.",
         )
 
 

@@ -14,12 +14,6 @@ from continuum_upstash.ratelimit.conf import conf
 from continuum_upstash.ratelimit.policy import Policy
 
 
-def needs_user(policy: Policy) -> bool:
-    """Return whether the session's user has to be known."""
-    key = policy.key
-    return "staff" in policy.exempt or (isinstance(key, str) and "user" in key)
-
-
 def identity(policy: Policy, request: HttpRequest, user: Any) -> str:
     """Return who a policy counts a request for.
 
@@ -28,10 +22,9 @@ def identity(policy: Policy, request: HttpRequest, user: Any) -> str:
     """
     if callable(policy.key):
         found = policy.key(request)
-        parts = [("key", found) if found else _ip(request)]
+        parts = [_ip(request) if found is None or found == "" else ("key", str(found))]
     else:
-        kinds = policy.key.split("+")
-        parts = [_part(kind, request, user) or _ip(request) for kind in kinds]
+        parts = [_part(kind, request, user) or _ip(request) for kind in policy.kinds]
     if policy.upstash_prefix is not None:
         return "+".join(value for _, value in parts)  # as the other side writes it
     return "\n".join(f"{kind}={value}" for kind, value in parts)
@@ -46,7 +39,9 @@ def _part(kind: str, request: HttpRequest, user: Any) -> tuple[str, str] | None:
         value = request.headers.get(argument)
     elif name == "post":
         value = request.POST.get(argument)
-    return (kind, normal(value)) if value else None
+    # Each part has a line of its own, and no value may fake another one.
+    line = " ".join(normal(value or "").split())
+    return (kind, line) if line else None
 
 
 def _ip(request: HttpRequest) -> tuple[str, str]:

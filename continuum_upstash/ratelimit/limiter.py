@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from operator import index
 from time import monotonic
 from typing import Final, NoReturn, TypeVar, cast
 
@@ -99,12 +100,13 @@ class Limiter:
 
         Raises:
             TooCostly: the cost is below 0, or more than the policy ever allows.
+            TypeError: it is no whole number.
         """
         if conf.shadow and not policy.shadow:
             policy = replace(policy, shadow=True)
         if cost is None:
             cost = 1 if callable(policy.cost) else policy.cost
-        if not 0 <= cost <= policy.limit:
+        if not 0 <= index(cost) <= policy.limit:
             raise TooCostly(
                 f"Policy '{policy.name}' allows {policy.limit} at once, so that a cost of {cost} "
                 "would never fit."

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from http import HTTPMethod
 from typing import Any, Final, Literal, TypeAlias, get_args
 
 from django.http import HttpRequest
 
 from continuum_upstash.errors import ConfigurationError
 from continuum_upstash.ratelimit import rates
+from continuum_upstash.ratelimit.addresses import Network, network
 from continuum_upstash.ratelimit.algorithms import Algorithm
 from continuum_upstash.ratelimit.rates import Rate
 
@@ -19,10 +21,16 @@ OnError: TypeAlias = Literal["local", "deny", "allow"]
 
 _NAME: Final = re.compile(r"[a-z0-9_-]{1,32}")
 _GROUP: Final = re.compile(r"[^\s{}]{1,200}")
-KINDS: Final = ("ip", "user", "user_or_ip")
+_USERS: Final = frozenset({"user", "user_or_ip"})
+KINDS: Final = _USERS | {"ip"}
 NAMED_KINDS: Final = ("header", "post")
+STAFF: Final = "staff"
 
+_METHODS: Final = frozenset(HTTPMethod.__members__)
 _ALIGNED: Final = frozenset({"fixed", "sliding"})
+
+# Up to here the script's numbers are whole, whatever they are multiplied by.
+_MOST: Final = 999_999_999
 
 # A bucket is what the strict algorithm may be too severe by: the more of them, the less.
 _BUCKETS, _BUCKETS_OF_SHORT_WINDOWS, _SHORT = 20, 10, 20_000
@@ -52,6 +60,7 @@ class Policy:
         limit: the most that can be taken at once.
         counter: what it counts under.
         aligned: whether its keys' names depend on the time.
+        asks_user: whether it has to be known who is logged in.
     """
 
     name: str
@@ -61,7 +70,7 @@ class Policy:
     cost: int | Callable[[HttpRequest], int] = 1
     group: str = ""
     methods: frozenset[str] | None = None
-    exempt: tuple[str | Callable[[HttpRequest], bool], ...] = ()
+    exempt: tuple[Network | Literal["staff"] | Callable[[HttpRequest], bool], ...] = ()
     on_error: OnError = "local"
     shadow: bool = False
     burst: int | None = None
@@ -71,6 +80,7 @@ class Policy:
     limit: int = field(init=False, repr=False, compare=False)
     counter: str = field(init=False, repr=False, compare=False)
     aligned: bool = field(init=False, repr=False, compare=False)
+    asks_user: bool = field(init=False, repr=False, compare=False)
     _width: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -80,12 +90,18 @@ class Policy:
             ("limit", self.rate.limit if self.burst is None else self.burst),
             ("counter", self.group or self.name),
             ("aligned", self.algorithm in _ALIGNED),
+            ("asks_user", STAFF in self.exempt or not _USERS.isdisjoint(self.kinds)),
             ("_width", max(1, self.rate.window // buckets)),
         ):
             object.__setattr__(self, name, value)
         problem = next(_problems(self), None)
         if problem is not None:
             raise ConfigurationError(f"Policy '{self.name}': {problem}")
+
+    @property
+    def kinds(self) -> Sequence[str]:
+        """The parts of its key, unless that is a function."""
+        return () if callable(self.key) else str(self.key).split("+")
 
     def unit(self, now: int) -> int:
         """Return what else its algorithm needs to know; see algorithms.py."""
@@ -124,6 +140,8 @@ def make(name: str, options: Mapping[str, Any]) -> Policy:
     Raises:
         ConfigurationError: an option is unknown, missing or wrong.
     """
+    if not isinstance(options, Mapping):
+        raise ConfigurationError(f"Policy '{name}' is a dict with a rate, not {options!r}.")
     for option in options:
         if option not in OPTIONS:
             close = difflib.get_close_matches(str(option), OPTIONS, n=1)
@@ -134,17 +152,36 @@ def make(name: str, options: Mapping[str, Any]) -> Policy:
     values = dict(options)
     try:
         values["rate"] = rates.parse(values["rate"])
+        values["exempt"] = tuple(map(_exempt, _listed(values.get("exempt", ()))))
+        if values.get("methods") is not None:
+            values["methods"] = _methods(values["methods"])
     except ConfigurationError as error:
         raise ConfigurationError(f"Policy '{name}': {error}") from None
-    if values.get("methods") is not None:
-        values["methods"] = _methods(values["methods"])
-    values["exempt"] = tuple(values.get("exempt", ()))
     return Policy(name=name, **values)
 
 
 def _methods(methods: Any) -> frozenset[str]:
-    names = {method.upper() for method in ([methods] if isinstance(methods, str) else methods)}
-    return frozenset(names | {"HEAD"} if "GET" in names else names)
+    names = frozenset(method.upper() for method in _listed(methods))
+    unknown = ", ".join(sorted(names - _METHODS))
+    if unknown or not names:
+        raise ConfigurationError(
+            f"methods names some of {', '.join(sorted(_METHODS))}, or is None for all; not "
+            f"{unknown or 'none of them'}."
+        )
+    return names | {"HEAD"} if "GET" in names else names
+
+
+def _exempt(who: Any) -> Any:
+    if callable(who) or who == STAFF:
+        return who
+    try:
+        return network(who)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"exempt: {error} Or write 'staff'.") from None
+
+
+def _listed(given: Any) -> Any:
+    return [given] if isinstance(given, str) or callable(given) else given
 
 
 def _problems(policy: Policy) -> Iterator[str]:
@@ -156,14 +193,19 @@ def _problems(policy: Policy) -> Iterator[str]:
         yield f"algorithm is one of {', '.join(get_args(Algorithm))}."
     if policy.on_error not in get_args(OnError):
         yield f"on_error is one of {', '.join(get_args(OnError))}."
-    if policy.burst is not None and (policy.algorithm != "token_bucket" or policy.burst < 1):
-        yield "burst is what a token_bucket holds, at least 1; other algorithms have none."
+    if policy.burst is not None and policy.algorithm != "token_bucket":
+        yield "burst is what a token_bucket holds; other algorithms have none."
+    if type(policy.limit) is not int or not 1 <= policy.limit <= _MOST:
+        yield f"burst is a whole number from 1 to {_MOST}."
     if policy.upstash_prefix is not None and policy.algorithm == "strict":
         yield "@upstash/ratelimit knows no strict limit: share a fixed, sliding or token_bucket."
-    if not callable(policy.cost) and not 1 <= policy.cost <= policy.limit:
-        yield f"cost is between 1 and what it allows at once, {policy.limit}."
-    if not callable(policy.key):
-        yield from filter(None, map(_problem_of_key, policy.key.split("+")))
+    if not callable(policy.cost) and not _is_cost(policy.cost, policy.limit):
+        yield f"cost is a whole number between 1 and what it allows at once, {policy.limit}."
+    yield from filter(None, map(_problem_of_key, policy.kinds))
+
+
+def _is_cost(cost: object, limit: int) -> bool:
+    return type(cost) is int and 1 <= cost <= limit
 
 
 def _problem_of_key(kind: str) -> str | None:

@@ -7,12 +7,12 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from continuum_upstash.ratelimit.addresses import network, parse
+from continuum_upstash.ratelimit.addresses import parse
 from continuum_upstash.ratelimit.conf import conf
 from continuum_upstash.ratelimit.decision import EXEMPT, TOO_COSTLY, Decision
-from continuum_upstash.ratelimit.identity import identity, needs_user
+from continuum_upstash.ratelimit.identity import identity
 from continuum_upstash.ratelimit.limiter import Limiter, TooCostly
-from continuum_upstash.ratelimit.policy import Policy
+from continuum_upstash.ratelimit.policy import STAFF, Policy
 from continuum_upstash.ratelimit.script import Charge
 
 
@@ -21,7 +21,7 @@ def check_request(request: HttpRequest, policies: Iterable[Policy]) -> Decision:
     counting = _counting(request, policies)
     if not counting:
         return _noted(request, EXEMPT)
-    user = getattr(request, "user", None) if any(map(needs_user, counting)) else None
+    user = getattr(request, "user", None) if _asks_user(counting) else None
     limiter = Limiter()
     try:
         charges = _charges(limiter, request, counting, user)
@@ -35,7 +35,7 @@ async def acheck_request(request: HttpRequest, policies: Iterable[Policy]) -> De
     counting = _counting(request, policies)
     if not counting:
         return _noted(request, EXEMPT)
-    known = any(map(needs_user, counting)) and hasattr(request, "auser")
+    known = _asks_user(counting) and hasattr(request, "auser")
     user = await request.auser() if known else None
     limiter = Limiter()
     try:
@@ -58,6 +58,10 @@ def _counting(request: HttpRequest, policies: Iterable[Policy]) -> list[Policy]:
     ]
 
 
+def _asks_user(policies: Iterable[Policy]) -> bool:
+    return any(policy.asks_user for policy in policies)
+
+
 def _charges(
     limiter: Limiter, request: HttpRequest, policies: Iterable[Policy], user: Any
 ) -> list[Charge]:
@@ -77,10 +81,10 @@ def _charges(
 def _is_exempt(who: Any, request: HttpRequest, user: Any) -> bool:
     if callable(who):
         return bool(who(request))
-    if who == "staff":
+    if who == STAFF:
         return bool(user is not None and user.is_authenticated and user.is_staff)
     address = parse(conf.proxies.client(request.META).partition("/")[0])
-    return address is not None and address in network(who)
+    return address is not None and address in who
 
 
 def _noted(request: HttpRequest, decision: Decision) -> Decision:

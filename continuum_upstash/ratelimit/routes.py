@@ -51,6 +51,8 @@ def read_routes(
 
 
 def _read(number: int, rule: Mapping[str, Any], policy: Callable[[str], Policy]) -> Route:
+    if not isinstance(rule, Mapping):
+        raise ConfigurationError(f"Rule {number} of RULES is a dict, not {rule!r}.")
     unknown = ", ".join(sorted(rule.keys() - _OPTIONS))
     if unknown or "policies" not in rule or not rule.keys() & {"route", "view"}:
         wrong = f"unknown: {unknown}. " if unknown else ""

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from io import StringIO
-
 import pytest
 from django.core.checks import run_checks
-from django.core.management import CommandError, call_command
 from django.test import override_settings
 
 from continuum_upstash.errors import ConfigurationError
@@ -46,8 +43,19 @@ def local():
         ({"rate": "1/m", "algorithm": "leaky"}, "algorithm is one of strict"),
         ({"rate": "1/m", "key": "address"}, "'address' is none of these"),
         ({"rate": "1/m", "key": "ip+header:"}, "'header:' is none of these"),
-        ({"rate": "1/m", "cost": 2}, "cost is between 1 and"),
+        ({"rate": "1/m", "cost": 2}, "cost is a whole number between 1 and"),
+        ({"rate": "1/m", "cost": 0.5}, "cost is a whole number"),
+        ({"rate": "1/m", "key": 5}, "'5' is none of these"),
         ({"rate": "1/m", "burst": 5}, "burst is what a token_bucket holds"),
+        ({"rate": "1/m", "algorithm": "token_bucket", "burst": 0}, "burst is a whole number"),
+        ({"rate": "1/m", "algorithm": "token_bucket", "burst": 1.5}, "burst is a whole number"),
+        ({"rate": "1/m", "algorithm": "token_bucket", "burst": 10**9}, "burst is a whole number"),
+        ({"rate": "1/m", "methods": ["PSOT"]}, "not PSOT"),
+        ({"rate": "1/m", "methods": []}, "not none of them"),
+        ({"rate": "1/m", "exempt": ["10.0.0.1/8"]}, "exempt: '10.0.0.1/8' is no network"),
+        ({"rate": "1/m", "exempt": "0.0.0.0/0"}, "exempt: 0.0.0.0/0 is everybody"),
+        ({"rate": "1/m", "exempt": ["stuff"]}, "Or write 'staff'"),
+        ("100/m", "is a dict with a rate"),
         ({"rate": "1/m", "on_error": "panic"}, "on_error is one of local"),
         ({"rate": "1/m", "group": "a b"}, "group"),
         ({"rate": "1/m", "upstash_prefix": "x"}, "knows no strict limit"),
@@ -77,12 +85,15 @@ def test_settings_are_read_anew_when_they_change():
         ([], ["E201"]),
         ({"POLICY": {}}, ["E202"]),
         ({"POLICIES": {"api": {"rate": "often"}}}, ["E203"]),
+        ({"POLICIES": {"api": "100/m"}}, ["E203"]),
+        ({"POLICIES": ["api"]}, ["E203"]),
         (
             {"POLICIES": {"a": {"rate": "1/m", "group": "g"}, "b": {"rate": "1/h", "group": "g"}}},
             ["E204"],
         ),
         ({"RULES": [{"route": "x", "policies": ["missing"]}]}, ["E205"]),
         ({"RULES": [{"policies": []}]}, ["E205"]),
+        ({"RULES": ["api/"]}, ["E205"]),
         ({"TRUSTED_PROXIES": ["0.0.0.0/0"]}, ["E206"]),
         ({"HEADERS": "draft-99"}, ["E207"]),
         ({"MODE": "maybe"}, ["E208"]),
@@ -109,6 +120,8 @@ def test_a_check_tells_each_mistake_with_a_hint(settings, ids):
         ({"DEBUG": False}, "W201"),
         ({"MIDDLEWARE": MIDDLEWARE[:1]}, "W202"),
         ({"MIDDLEWARE": MIDDLEWARE[::-1]}, "W203"),
+        ({"SECURE_PROXY_SSL_HEADER": ("HTTP_X_FORWARDED_PROTO", "https")}, "W204"),
+        ({"USE_X_FORWARDED_HOST": True}, "W204"),
     ],
 )
 def test_a_check_tells_what_is_amiss_around(settings, number):
@@ -120,41 +133,6 @@ def test_a_check_tells_what_is_amiss_around(settings, number):
 def test_the_checks_run_with_djangos():
     with override_settings(CONTINUUM_RATELIMIT={"MODE": "maybe"}):
         assert "continuum_upstash.E208" in [message.id for message in run_checks()]
-
-
-# ---- manage.py ratelimit
-
-
-def printed(*arguments, **options):
-    out = StringIO()
-    with override_settings(CONTINUUM_RATELIMIT=API):
-        call_command("ratelimit", *arguments, stdout=out, **options)
-    return out.getvalue()
-
-
-def test_the_command_takes_shows_and_gives_back():
-    assert printed("status", "ip=1").strip().endswith("3 left")
-    assert "allowed, 1 left" in printed("test", "api", "ip=1", "--times", "2")
-    assert printed("status", "ip=1").strip().endswith("1 left")
-    assert "Reset" in printed("reset", "api", "ip=1")
-    assert "nothing to reset" in printed("reset", "api", "ip=1")
-    assert printed("status", "ip=1").strip().endswith("3 left")
-
-
-def test_the_command_names_what_it_does_not_know():
-    with pytest.raises(CommandError, match="Did you mean 'api'"):
-        printed("reset", "apo", "ip=1")
-
-
-def test_a_simulation_tells_commands_dollars_and_the_worst_case():
-    told = printed(
-        "simulate", "100/m", "--per-second", "10", "--refused", "50", "--algorithm", "fixed"
-    )
-    requests = 10 * 30 * 24 * 3600
-    commands = requests // 2 * 3 + requests // 2 * 2
-    assert f"{commands:,}" in told
-    assert f"{commands * 0.2 / 100_000:,.2f} $" in told
-    assert "200 in one window" in told
 
 
 @pytest.mark.parametrize(
