@@ -11,6 +11,10 @@ from tests.integration.panel_site import (  # noqa: F401 fixtures of test_panel*
     configure_panel,
     panel,
 )
+from tests.integration.ratelimit_limiters import (  # noqa: F401 fixtures of test_ratelimit_*.py
+    entries,
+    limiter,
+)
 from tests.integration.rest_clients import AsyncClient, Client, SyncClient
 from tests.integration.scripted_server import Server
 from tests.integration.session_site import (  # noqa: F401 fixtures of test_session_*.py

@@ -17,40 +17,9 @@ from upstash_redis import Redis
 from continuum_upstash.effects import Batch
 from continuum_upstash.errors import ConfigurationError
 from continuum_upstash.ratelimit.limiter import ImproperlyConfiguredLimits, Limiter
-from continuum_upstash.ratelimit.policy import make
-from continuum_upstash.transports import registry
-from tests.conftest import Colour
+from tests.integration.ratelimit_limiters import database, policy
 
 ALGORITHMS = ["strict", "fixed", "sliding", "token_bucket"]
-
-
-@pytest.fixture
-def entries(emulator, transport):
-    location = {"rest": emulator.rest_url, "tcp": emulator.redis_url, "local": ""}[transport]
-    options = {"READ_TIMEOUT": 10.0}
-    if transport == "rest":
-        options["TOKEN"] = emulator.token
-    if transport == "local":
-        options["MODE"] = "local"
-    backend = "continuum_upstash.backend.CacheBackend"
-    return {"default": {"BACKEND": backend, "LOCATION": location, "OPTIONS": options}}
-
-
-@pytest.fixture
-def limiter(entries, colour, request):
-    """A limiter whose methods are called by one spelling in both colours."""
-    runner = request.getfixturevalue("runner") if colour == "async" else None
-    with override_settings(CACHES=entries, CONTINUUM_RATELIMIT={"DEADLINE": 10.0}):
-        yield Colour(Limiter(), runner)
-    registry.reset()
-
-
-def database(limiter):
-    return limiter.cache._database
-
-
-def policy(algorithm="strict", rate="3/d", name="p", **options):
-    return make(name, {"rate": rate, "algorithm": algorithm, **options})
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
@@ -153,44 +122,6 @@ def test_a_clock_that_is_wrong_here_is_corrected_by_the_databases(limiter, monke
     (seconds, _) = database(limiter).send(Batch([("TIME",)]))[0]
     decision = limiter.check([policy("fixed")], "a")
     assert abs(decision.at / 1000 - int(seconds)) < 60
-
-
-@pytest.mark.parametrize("transport", ["rest"])
-@pytest.mark.parametrize("on_error", ["local", "allow", "deny"])
-def test_a_database_that_hangs_is_given_up_at_the_deadline(limiter, emulator, on_error):
-    kept = policy(rate="1/d", on_error=on_error)
-    limits = {"DEADLINE": 0.1}
-    with (
-        override_settings(CONTINUUM_RATELIMIT=limits),
-        emulator.fault("hang"),
-    ):
-        first, second = (limiter.check([kept], "a") for _ in range(2))
-    assert first.reason == "unavailable"
-    assert [first.allowed, second.allowed] == {
-        "local": [True, False],
-        "allow": [True, True],
-        "deny": [False, False],
-    }[on_error]
-    assert database(limiter).status.failures > 0
-
-
-@pytest.mark.parametrize("transport", ["rest"])
-def test_instances_share_what_is_allowed_without_a_database(limiter, emulator):
-    kept = policy(rate="10/d")
-    with (
-        override_settings(CONTINUUM_RATELIMIT={"DEADLINE": 5.0, "INSTANCES": 4}),
-        emulator.fault("refuse"),
-    ):
-        allowed = [limiter.check([kept], "a").allowed for _ in range(5)]
-    assert allowed == [True, True, True, False, False]
-
-
-@pytest.mark.parametrize("transport", ["rest"])
-def test_a_key_of_another_type_is_left_to_on_error(limiter, emulator):
-    kept = policy("token_bucket", on_error="deny")
-    storage = limiter.cache.charge(kept, "a").storage
-    database(limiter).send(Batch([("SET", storage, b"no hash")]))
-    assert limiter.check([kept], "a").reason == "unavailable"
 
 
 def test_an_alias_of_another_package_cannot_count():

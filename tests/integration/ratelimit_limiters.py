@@ -1,0 +1,40 @@
+"""Limiters over each transport and in both colours."""
+
+from __future__ import annotations
+
+import pytest
+from django.test import override_settings
+
+from continuum_upstash.ratelimit.limiter import Limiter
+from continuum_upstash.ratelimit.policy import make
+from continuum_upstash.transports import registry
+from tests.conftest import Colour
+
+
+@pytest.fixture
+def entries(emulator, transport):
+    location = {"rest": emulator.rest_url, "tcp": emulator.redis_url, "local": ""}[transport]
+    options = {"READ_TIMEOUT": 10.0}
+    if transport == "rest":
+        options["TOKEN"] = emulator.token
+    if transport == "local":
+        options["MODE"] = "local"
+    backend = "continuum_upstash.backend.CacheBackend"
+    return {"default": {"BACKEND": backend, "LOCATION": location, "OPTIONS": options}}
+
+
+@pytest.fixture
+def limiter(entries, colour, request):
+    """A limiter whose methods are called by one spelling in both colours."""
+    runner = request.getfixturevalue("runner") if colour == "async" else None
+    with override_settings(CACHES=entries, CONTINUUM_RATELIMIT={"DEADLINE": 10.0}):
+        yield Colour(Limiter(), runner)
+    registry.reset()
+
+
+def database(limiter):
+    return limiter.cache._database
+
+
+def policy(algorithm="strict", rate="3/d", name="p", **options):
+    return make(name, {"rate": rate, "algorithm": algorithm, **options})
