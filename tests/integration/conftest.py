@@ -14,6 +14,7 @@ from tests.integration.panel_site import (  # noqa: F401 fixtures of test_panel*
 from tests.integration.ratelimit_limiters import (  # noqa: F401 fixtures of test_ratelimit_*.py
     entries,
     limiter,
+    token,
 )
 from tests.integration.rest_clients import AsyncClient, Client, SyncClient
 from tests.integration.scripted_server import Server

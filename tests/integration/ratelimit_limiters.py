@@ -12,11 +12,16 @@ from tests.conftest import Colour
 
 
 @pytest.fixture
-def entries(emulator, transport):
+def token(emulator):
+    return emulator.token
+
+
+@pytest.fixture
+def entries(emulator, transport, token):
     location = {"rest": emulator.rest_url, "tcp": emulator.redis_url, "local": ""}[transport]
     options = {"READ_TIMEOUT": 10.0}
     if transport == "rest":
-        options["TOKEN"] = emulator.token
+        options["TOKEN"] = token
     if transport == "local":
         options["MODE"] = "local"
     backend = "continuum_upstash.backend.CacheBackend"

@@ -78,10 +78,9 @@ def test_who_is_refused_without_a_database_is_told_when_it_is_asked_again(limite
     assert 200 < decision.retry_after <= 300
 
 
-@pytest.mark.parametrize("transport", ["rest"])
-def test_a_wrong_token_is_an_outage_like_any_other(entries, request):
-    entries["default"]["OPTIONS"]["TOKEN"] = "of-another-database"
-    limiter, kept = request.getfixturevalue("limiter"), policy(rate="1/d")
+@pytest.mark.parametrize(("transport", "token"), [("rest", "of-another-database")])
+def test_a_wrong_token_is_an_outage_like_any_other(limiter):
+    kept = policy(rate="1/d")
     decisions = [limiter.check([kept], "a") for _ in range(2)]
     assert [each.allowed for each in decisions] == ALLOWED["local"]
     assert decisions[0].reason == "unavailable"
