@@ -2,11 +2,16 @@
 
     from continuum_upstash.ratelimit.django_ratelimit import ratelimit
 
-What differs: a refusal is 429 with Retry-After instead of 403; ``rate="0/s"`` and a rate of None
-are not supported; counts are exact under concurrency, in any window instead of an aligned one;
-views that share a group share their counter whatever their methods are; addresses that begin with
-``::ffff:`` are the IPv4 addresses that they stand for; async views are limited, too;
-``request.limited`` is set as there.
+``request.limited`` is set as there. What differs:
+
+- A refusal is 429 with Retry-After instead of 403, and raises no ``Ratelimited``.
+- A rate is text: no function, not None, and not ``0/s``. A key's function is given as such and not
+  by its path.
+- Who lacks a header or a field is counted by address, not together with everybody else who does.
+- Counts are exact under concurrency, and hold in any window instead of in an aligned one.
+- Views that share a group share their counter, whatever their methods are.
+- Addresses that begin with ``::ffff:`` are the IPv4 addresses that they stand for.
+- Async views are limited, too.
 """
 
 from __future__ import annotations
@@ -37,8 +42,8 @@ def ratelimit(
 
     Args:
         group: shares a counter with the other views of this group; None: the view's own.
-        key: ``ip``, ``user``, ``user_or_ip``, ``header:…``, ``post:…``, or a function of the
-            group and the request.
+        key: ``ip``, ``user``, ``user_or_ip``, ``header:…``, ``post:…``, ``get:…``, or a function
+            of the group and the request.
         rate: such as ``5/m``.
         method: the methods that count; None: all.
         block: refuse; otherwise ``request.limited`` says what would have been.

@@ -39,6 +39,8 @@ def _part(kind: str, request: HttpRequest, user: Any) -> tuple[str, str] | None:
         value = request.headers.get(argument)
     elif name == "post":
         value = request.POST.get(argument)
+    elif name == "get":
+        value = request.GET.get(argument)
     # Each part has a line of its own, and no value may fake another one.
     line = " ".join(normal(value or "").split())
     return (kind, line) if line else None

@@ -23,7 +23,7 @@ _NAME: Final = re.compile(r"[a-z0-9_-]{1,32}")
 _GROUP: Final = re.compile(r"[^\s{}]{1,200}")
 _USERS: Final = frozenset({"user", "user_or_ip"})
 KINDS: Final = _USERS | {"ip"}
-NAMED_KINDS: Final = ("header", "post")
+NAMED_KINDS: Final = ("get", "header", "post")
 STAFF: Final = "staff"
 
 _METHODS: Final = frozenset(HTTPMethod.__members__)
@@ -45,7 +45,7 @@ class Policy:
         rate: so many in so long; for a token bucket, what comes back in so long.
         algorithm: how it is counted; see algorithms.py.
         key: who is counted: ``ip``, ``user``, ``user_or_ip``, ``header:X-Api-Key``,
-            ``post:username``, several joined by ``+``, or a function of the request.
+            ``post:username``, ``get:q``, several joined by ``+``, or a function of the request.
         cost: what a request takes, or a function of the request.
         group: policies of one group share their counters.
         methods: the HTTP methods that count, HEAD as GET; None: all.
@@ -213,6 +213,6 @@ def _problem_of_key(kind: str) -> str | None:
     if kind in KINDS or (name in NAMED_KINDS and argument):
         return None
     return (
-        "key is ip, user, user_or_ip, header:X-Api-Key, post:username, several of them joined "
-        f"by +, or a function of the request; {kind!r} is none of these."
+        "key is ip, user, user_or_ip, header:X-Api-Key, post:username, get:q, several of them "
+        f"joined by +, or a function of the request; {kind!r} is none of these."
     )

@@ -15,11 +15,11 @@ from continuum_upstash.ratelimit.policy import make
 
 FIELDS = {"username": "alice", "tenant": "shop"}
 KEYS = ["ip", "user", "user_or_ip", "header:X-Api-Key", "post:username", "ip+post:username"]
-KEYS += ["post:tenant+post:username", "header:X-Api-Key+user_or_ip"]
+KEYS += ["post:tenant+post:username", "header:X-Api-Key+user_or_ip", "get:q"]
 
 
-def who(key, *, fields=FIELDS, headers=None, user=None, **meta):
-    request = RequestFactory().post("/", fields, headers=headers)
+def who(key, *, fields=FIELDS, query="", headers=None, user=None, **meta):
+    request = RequestFactory().post("/", fields, headers=headers, query_params={"q": query})
     request.META |= meta
     return identity(make("p", {"rate": "1/m", "key": key}), request, user)
 
@@ -31,15 +31,18 @@ texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 @given(
     fields=st.fixed_dictionaries({"username": texts, "tenant": texts}),
     api_key=texts,
+    query=texts,
     meta=st.dictionaries(
         st.sampled_from(["REMOTE_ADDR", "HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_HOST"]),
         texts,
     ),
     pk=st.none() | st.integers(0),
 )
-def test_no_request_makes_it_fail_and_a_key_is_always_as_long(key, fields, api_key, meta, pk):
-    user = AnonymousUser() if pk is None else User(pk=pk)
-    found = who(key, fields=fields, headers={"X-Api-Key": api_key}, user=user, **meta)
+def test_no_request_makes_it_fail_and_a_key_is_always_as_long(
+    key, fields, query, api_key, meta, pk
+):
+    user, headers = AnonymousUser() if pk is None else User(pk=pk), {"X-Api-Key": api_key}
+    found = who(key, fields=fields, query=query, headers=headers, user=user, **meta)
     assert re.fullmatch("[0-9a-f]{32}", digest(found))
     assert len(found.split("\n")) == len(key.split("+"))
 
@@ -63,7 +66,8 @@ def test_what_two_fields_say_together_is_told_apart(one, other):
     ["Alice", " alice ", "ALICE", "\uff41\uff4c\uff49\uff43\uff45", "alice\u00a0", "\talice\n"],
 )
 def test_a_name_is_the_same_however_it_is_spelt(spelling):
-    assert who("post:username", fields={"username": spelling}) == who("post:username")
+    assert who("post:username", fields={"username": spelling}) == "post:username=alice"
+    assert who("get:q", query=spelling) == "get:q=alice"
 
 
 @pytest.mark.parametrize(
