@@ -19,12 +19,12 @@ from django.core.exceptions import ImproperlyConfigured
 from continuum_upstash import health
 from continuum_upstash.config import Config, is_private, resolve
 from continuum_upstash.errors import ConfigurationError
+from continuum_upstash.sessions.conf import ENGINE, conf
 from continuum_upstash.stats.conf import reject_unknown
 from continuum_upstash.stats.cost import plan_of
 
 LIVE: Final = "continuum_upstash_live"
 _PAGE: Final = "docs/reference/checks.md"
-_SESSIONS: Final = "continuum_upstash.sessions"
 _CACHED_SESSIONS: Final = frozenset(
     {"django.contrib.sessions.backends.cache", "django.contrib.sessions.backends.cached_db"}
 )
@@ -58,6 +58,7 @@ TABLE: Final[dict[str, tuple[Callable[..., CheckMessage], str]]] = {
     "I030": (Info, ""),
     "E040": (Error, "Run manage.py cache_doctor."),
     "E041": (Error, "Switch Eviction off in the console, or give sessions their own database."),
+    "I041": (Info, "SESSION_ALLOW_EVICTION accepts that: nothing needs to be done."),
 }
 
 
@@ -112,11 +113,17 @@ def check_live(**_: Any) -> list[CheckMessage]:
     for cache in caches:
         report = health.Examiner(cache).report()
         found += [message("E040", error, report.alias) for error in report.errors]
-        holds_sessions = (_session_alias() == report.alias) and report.mode != "local"
-        if report.server is not None and report.server.evicts and holds_sessions:
-            text = f"it holds sessions and deletes keys when it is full ({report.server.policy})."
-            found.append(message("E041", text, report.alias))
+        found += _eviction(report)
     return found
+
+
+def _eviction(report: health.Report) -> Messages:
+    server = report.server
+    if report.mode == "local" or server is None or not server.evicts:
+        return
+    if conf.live_in(report.alias):
+        text = f"it holds sessions and deletes keys when it is full ({server.policy})."
+        yield message("I041" if conf.allow_eviction else "E041", text, report.alias)
 
 
 def add_checks() -> None:
@@ -208,7 +215,7 @@ def _neighbours(configs: dict[str, Config]) -> Messages:
 
 def _sessions(configs: dict[str, Config]) -> Messages:
     engine, alias = settings.SESSION_ENGINE, settings.SESSION_CACHE_ALIAS
-    if engine == _SESSIONS and alias not in health.aliases():
+    if engine == ENGINE and alias not in health.aliases():
         yield message("E005", f"SESSION_CACHE_ALIAS is '{alias}', which is no cache of ours.")
     config = configs.get(alias)
     if config is None or config.mode == "local":
@@ -216,7 +223,7 @@ def _sessions(configs: dict[str, Config]) -> Messages:
     if engine in _CACHED_SESSIONS and config.fallback:
         text = f"in an outage {engine} keeps logins in one process, and others do not know them."
         yield message("W013", text, alias)
-    if engine == _SESSIONS:
+    if engine == ENGINE:
         for other in configs.values():
             if other.alias != alias and _database(other) == _database(config):
                 text = f"sessions share a database with the cache '{other.alias}'."
@@ -254,8 +261,3 @@ def _database(config: Config) -> str | None:
 
 def _prefix(alias: str) -> str:
     return str(_entry(alias).get("KEY_PREFIX", ""))
-
-
-def _session_alias() -> str | None:
-    ours = settings.SESSION_ENGINE in {_SESSIONS, *_CACHED_SESSIONS}
-    return settings.SESSION_CACHE_ALIAS if ours else None

@@ -9,8 +9,6 @@ from time import perf_counter, time
 from typing import Any, Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
-from django.conf import settings
-
 from continuum_upstash.config import Config, is_private
 from continuum_upstash.effects import Batch, Command, Replies, Reply
 from continuum_upstash.errors import (
@@ -24,6 +22,7 @@ from continuum_upstash.errors import (
 from continuum_upstash.health import FULL, Examiner, Report
 from continuum_upstash.overview import Overseer
 from continuum_upstash.plan_cache import PlanCache
+from continuum_upstash.sessions.conf import conf
 from continuum_upstash.stats.cost import MUCH, PLANS, plan_of
 
 Outcome: TypeAlias = Literal["ok", "info", "warning", "failed"]
@@ -33,7 +32,6 @@ _SKEW: Final = 1.0  # seconds of clock offset from which on expiry times look wr
 _SLOW: Final = 0.15  # seconds: farther than another region of the same continent
 _PROBE: Final = "continuum:doctor:probe"
 _FEATURES: Final = ("EVAL", "DELEX", "GETEX", "UNLINK", "HEXPIRE", "JSON.GET")
-_SESSIONS: Final = "continuum_upstash.sessions"
 
 _FIXES: Final = {
     AuthenticationFailed: "Copy the token (REST) or the password (TCP) again: they differ.",
@@ -215,10 +213,13 @@ def _server(config: Config, report: Report) -> Iterator[Finding]:
 
 
 def _eviction(config: Config, policy: str, *, evicts: bool) -> Finding:
-    holds = (_SESSIONS, config.alias) == (settings.SESSION_ENGINE, settings.SESSION_CACHE_ALIAS)
+    holds = conf.live_in(config.alias)
     if evicts and holds:
+        detail = f"{policy}, and sessions are kept here"
+        if conf.allow_eviction:
+            return Finding("eviction", "info", f"{detail}: SESSION_ALLOW_EVICTION accepts that")
         fix = "Console: switch Eviction off, or give sessions a database of their own."
-        return Finding("eviction", "failed", f"{policy}, and sessions are kept here", fix)
+        return Finding("eviction", "failed", detail, fix)
     if not evicts and not holds:
         fix = "For a pure cache switch Eviction on: else writes fail when the database is full."
         return Finding("eviction", "info", policy or "not told", fix)

@@ -100,6 +100,7 @@ def _database(redis_url: str) -> Iterator[str]:
             "UPSTASH_REDIS_REST_URL": emulator.rest_url,
             "UPSTASH_REDIS_REST_TOKEN": emulator.token,
             "UPSTASH_REDIS_URL": emulator.redis_url,
+            "SESSIONS_UPSTASH_REDIS_URL": emulator.redis_url,
             READY_LINE: emulator.addresses.line(),
         }
         yield f"an emulator of Upstash at {emulator.rest_url}"

@@ -45,7 +45,7 @@ def read_bill() -> Bill | None:
 
 def play(fault: dict[str, Any], seconds: float) -> None:
     """Have a fault for a while. It ends by itself: who is logged in there could not end it."""
-    number = _ask("POST", "faults", {"side": "both", **fault})["number"]
+    number = _ask("POST", "faults", fault)["number"]
     timer = threading.Timer(seconds, _ask, ("DELETE", f"faults?number={number}"))
     timer.daemon = True
     timer.start()

@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction
-from django.core.cache import cache
+from django.core.cache import DEFAULT_CACHE_ALIAS, cache
 from django.http import HttpRequest, HttpResponse
 from django.utils.decorators import sync_and_async_middleware
 
@@ -19,7 +19,11 @@ from example_project.stamps import stamp
 
 @dataclass(slots=True)
 class Meter:
-    """The tally of one request; times in seconds of `perf_counter`."""
+    """The tally of one request; times in seconds of `perf_counter`.
+
+    Attributes:
+        backend: who answered the cache's calls, the sessions' apart.
+    """
 
     started: float = field(default_factory=perf_counter)
     commands: int = 0
@@ -30,7 +34,8 @@ class Meter:
     def note(self, record: CommandDetails) -> None:
         now = perf_counter()
         self.commands += len(record.commands)
-        self.backend = record.backend
+        if record.alias == DEFAULT_CACHE_ALIAS:
+            self.backend = record.backend
         # Commands in flight together are waited for once, not each.
         self.waited += now - max(now - record.seconds, self.waited_until)
         self.waited_until = now
@@ -70,13 +75,11 @@ def _begin() -> Meter:
 
 def _finish(response: HttpResponse, meter: Meter) -> HttpResponse:
     _meter.set(None)
-    backend = meter.backend or cache.current_backend
     took = perf_counter() - meter.started
-    stamp(response, "served", backend=backend)
+    stamp(response, "served", backend=meter.backend or cache.current_backend)
     return stamp(
         response,
         "spent",
-        backend=backend,
         commands=meter.commands,
         waited=meter.waited * 1000,
         took=took * 1000,

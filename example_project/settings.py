@@ -1,4 +1,4 @@
-"""Settings of the example site. What concerns continuum-upstash is CACHES and SESSION_…."""
+"""Settings of the example site. What concerns continuum-upstash comes first."""
 
 from __future__ import annotations
 
@@ -16,6 +16,14 @@ CACHES = {
 }
 
 SESSION_ENGINE = "continuum_upstash.sessions"
+if "SESSIONS_UPSTASH_REDIS_URL" in os.environ:
+    # A way of their own: who operates the site is not locked out when the cache's is broken.
+    CACHES["sessions"] = {
+        "BACKEND": "continuum_upstash.backend.CacheBackend",
+        "KEY_PREFIX": "demo",
+        "OPTIONS": {"ENV_PREFIX": "SESSIONS_"},
+    }
+    SESSION_CACHE_ALIAS = "sessions"
 # Without a database, sessions are gone with the process: enough for a look around.
 SESSION_ALLOW_EVICTION = os.environ.get("CONTINUUM_CACHE_MODE") == "local"
 

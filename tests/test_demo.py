@@ -104,20 +104,32 @@ def test_only_staff_may_break_the_database(site, browser):
     assert total(browser.get("counter/")) >= 0
 
 
-def test_pages_go_on_in_an_outage_and_the_badge_says_who_answers(site, browser):
+def test_pages_go_on_in_an_outage_and_the_panel_says_what_is_wrong(site, browser):
     assert "Nobody there" in log_in(site, browser, "/outage/").text
-    during = press(browser, "outage/", "outage/start/", kind="refuse").text
-    deadline = time.monotonic() + 60
-    while 'badge-local"' not in during:
-        assert time.monotonic() < deadline
-        during = browser.get("counter/").text
+    press(browser, "outage/", "outage/start/", kind="refuse")
+    until_served_by("local", browser, "counter/")
     assert total(press(browser, "counter/", "counter/add/")) >= 1
+    assert "is logged in on 1 device" in browser.get("devices/").text
+    panel = browser.get("admin/continuum_upstash_panel/cachehealth/default/change/").text
+    assert "Degraded" in panel
+    assert "Probe now" in panel
+    until_served_by("upstash-rest", browser, "articles/")
+
+
+def test_an_outage_of_everything_is_told_apart_from_a_logout(site, browser):
+    log_in(site, browser, "/outage/")
+    press(browser, "outage/", "outage/start/", kind="everything")
+    until_served_by("local", browser, "counter/")
     assert "Sessions are out of reach" in browser.get("outage/").text
     assert browser.get("devices/").status_code == 503
-    while 'badge-upstash-rest"' not in during:
-        assert time.monotonic() < deadline
-        during = browser.get("articles/").text
+    until_served_by("upstash-rest", browser, "articles/")
     assert "Nobody there" in browser.get("outage/").text, "still logged in"
+
+
+def until_served_by(backend, browser, page):
+    deadline = time.monotonic() + 60
+    while f'badge-{backend}"' not in browser.get(page).text:
+        assert time.monotonic() < deadline
 
 
 def test_the_admin_opens_with_the_printed_password(site, browser):

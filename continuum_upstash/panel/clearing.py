@@ -11,6 +11,7 @@ from typing import Final
 from django.contrib import messages
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext_lazy
 
 from continuum_upstash.cleanup import Sweep, Target, Walk
 from continuum_upstash.errors import ContinuumError
@@ -53,7 +54,8 @@ def clear(cache: PlanCache, family: str) -> Outcome:
     except ContinuumError as error:
         return Outcome(messages.ERROR, str(error))
     if walk.cursor == "0":
-        return Outcome(messages.SUCCESS, _told(_("{keys} keys deleted."), walk))
+        text = ngettext_lazy("{keys} key deleted.", "{keys} keys deleted.", walk.deleted)
+        return Outcome(messages.SUCCESS, _told(text, walk))
     alias = cache.database.config.alias
     where = (f"--cache={alias}", f"--family={family}", f"--resume={walk.cursor}")
     command = shlex.join(["manage.py", "cache_cleanup", *where])

@@ -1,37 +1,22 @@
-"""What the rate limiter asked this process' databases, and what came of it, by policy."""
+"""What rate limits decided in this process, by policy and outcome."""
 
 from __future__ import annotations
 
 import os
-import re
 import threading
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
 
 from continuum_upstash.config import Config
-from continuum_upstash.effects import Command, Reply
 from continuum_upstash.errors import ConfigurationError
-from continuum_upstash.observe import CommandDetails, Record
+from continuum_upstash.observe import LimitDecided, Record
 from continuum_upstash.ratelimit.conf import conf
 from continuum_upstash.ratelimit.policy import Policy
-from continuum_upstash.ratelimit.script import CHECK, CHECK_HASH
-
-_PER_POLICY: Final = 5  # arguments of the script
-_FIRST: Final = re.compile(r"(shadow:)?ratelimit:(\S+?):[0-9a-f]{32}(?::|$)")
-
-
-@dataclass(slots=True)
-class Count:
-    allowed: int = 0
-    refused: int = 0
 
 
 class Decisions:
-    """Counts what it is told of; `observe.subscribe` takes it.
-
-    A refusal that a process remembers is repeated without asking, and not counted here.
-    """
+    """Counts what it is told of; `observe.subscribe` takes it."""
 
     def __init__(self) -> None:
         self.forget()
@@ -40,47 +25,19 @@ class Decisions:
         """Begin anew, as a forked child must."""
         # Re-entrant: a signal handler that uses the cache may interrupt its own thread in here.
         self._lock = threading.RLock()
-        self._counts: dict[tuple[str, str], Count] = {}
+        self._counts: defaultdict[str, defaultdict[str, Counter[str]]] = defaultdict(
+            lambda: defaultdict(Counter)
+        )
 
     def __call__(self, record: Record) -> None:
-        if type(record) is not CommandDetails or record.error is not None:
-            return
-        for command, reply in zip(record.commands, record.replies, strict=True):
-            if len(command) > 1 and (command[1] is CHECK or command[1] is CHECK_HASH):
-                self._note(record.alias, command, reply)
+        if type(record) is LimitDecided:
+            with self._lock:
+                self._counts[record.alias][record.policy][record.outcome] += 1
 
-    def of(self, alias: str, policy: Policy) -> Count:
-        return self._counts.get((alias, _label(policy)), Count())
-
-    def _note(self, alias: str, command: Command, reply: Reply) -> None:
-        if not isinstance(reply, list):
-            return  # an error: nothing was decided
+    def of(self, alias: str) -> Mapping[str, Counter[str]]:
+        """Return how often each policy's name had each outcome of `LimitDecided`."""
         with self._lock:
-            for label, refused in _outcomes(command, reply):
-                count = self._counts.setdefault((alias, label), Count())
-                if refused:
-                    count.refused += 1
-                elif reply[1]:
-                    count.allowed += 1
-
-
-def _outcomes(command: Command, reply: list[Any]) -> Iterator[tuple[str, bool]]:
-    """Yield what is named and whether it refused, for each policy that was charged."""
-    keys: list[Any] = list(command[3 : 3 + int(str(command[2]))])
-    arguments = command[4 + len(keys) :]
-    for number in range(len(arguments) // _PER_POLICY):
-        algorithm, *_, cost = arguments[number * _PER_POLICY :][:_PER_POLICY]
-        key = keys.pop(0)
-        if algorithm == "sliding":
-            keys.pop(0)
-        found = _FIRST.search(key)
-        if cost and found is not None:
-            yield f"{found[1] or ''}{found[2]}", reply[2 + 3 * number + 1] > 0
-
-
-def _label(policy: Policy) -> str:
-    shadow = "shadow:" if policy.shadow or conf.shadow else ""
-    return f"{shadow}{policy.group or policy.name}"
+            return {name: count.copy() for name, count in self._counts[alias].items()}
 
 
 decisions = Decisions()
@@ -90,27 +47,40 @@ if hasattr(os, "register_at_fork"):  # not on Windows
 
 
 @dataclass(frozen=True, slots=True)
+class Row:
+    """
+    Attributes:
+        name: of the policy.
+        policy: None: it is written in code, and not in the settings.
+        count: its decisions by outcome.
+    """
+
+    name: str
+    policy: Policy | None
+    count: Counter[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """
     Attributes:
         mode: ``enforce``, ``shadow`` or ``off``.
-        policies: each one, and what it decided in this process.
+        rows: the policies of the settings in their order, then those that decided besides.
         problem: what is wrong with the settings.
     """
 
     mode: str = ""
-    policies: tuple[tuple[Policy, Count], ...] = ()
+    rows: tuple[Row, ...] = ()
     problem: str = ""
 
 
 def limits(config: Config) -> Limits | None:
     """Return what limits by an alias' database; None: nothing does."""
+    counts = decisions.of(config.alias)
     try:
-        if conf.alias != config.alias or not conf.policies:
-            return None
-        counted = tuple(
-            (policy, decisions.of(config.alias, policy)) for policy in conf.policies.values()
-        )
-        return Limits(conf.mode, counted)
+        policies = conf.policies if conf.alias == config.alias else {}
+        names = [*policies, *sorted(counts.keys() - policies.keys())]
+        rows = tuple(Row(name, policies.get(name), counts.get(name, Counter())) for name in names)
+        return Limits(conf.mode, rows) if rows else None
     except ConfigurationError as error:
         return Limits(problem=str(error))

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
 
 from django.conf import settings
 
 from continuum_upstash.errors import ContinuumError
 from continuum_upstash.health import Server
 from continuum_upstash.panel.sample import PAGES
-from continuum_upstash.sessions.conf import conf
+from continuum_upstash.sessions.conf import ENGINE, conf
 from continuum_upstash.sessions.index import SessionCounts, count_sessions
-
-OURS: Final = "continuum_upstash.sessions"
-_DJANGOS: Final = "django.contrib.sessions.backends.cache"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +19,7 @@ class Sessions:
     Attributes:
         policy: what the server does when it is full; empty: it does not tell.
         safe: whether it keeps sessions then; None: it does not tell.
+        accepted: whether SESSION_ALLOW_EVICTION says that it need not.
         fallback: the engine that serves during an outage; empty: none.
         counts: None: not counted.
         problem: why not, without secrets.
@@ -30,6 +27,7 @@ class Sessions:
 
     policy: str
     safe: bool | None
+    accepted: bool
     fallback: str
     counts: SessionCounts | None = None
     problem: str = ""
@@ -43,23 +41,19 @@ def sessions(alias: str, server: Server | None, *, count: bool) -> Sessions | No
         server: what INFO said.
         count: whether to count, by a billed command for each thousand keys.
     """
-    if settings.SESSION_ENGINE != OURS or alias != settings.SESSION_CACHE_ALIAS:
+    if settings.SESSION_ENGINE != ENGINE or alias != settings.SESSION_CACHE_ALIAS:
         return None
     policy = server.policy if server else ""
     safe = not server.evicts if server and policy else None
-    known = Sessions(policy, safe, conf.fallback_engine or "")
+    known = Sessions(policy, safe, conf.allow_eviction, conf.fallback_engine or "")
     if not count:
         return known
     try:
-        return Sessions(policy, safe, known.fallback, count_sessions(PAGES))
+        return replace(known, counts=count_sessions(PAGES))
     except ContinuumError as error:
-        return Sessions(policy, safe, known.fallback, problem=str(error))
+        return replace(known, problem=str(error))
 
 
 def logins_need(alias: str) -> bool:
     """Return whether nobody is logged in any more when an alias' database is not asked."""
-    if alias != settings.SESSION_CACHE_ALIAS:
-        return False
-    if settings.SESSION_ENGINE == OURS:
-        return not conf.fallback_engine
-    return bool(settings.SESSION_ENGINE == _DJANGOS)
+    return conf.live_in(alias) and not (settings.SESSION_ENGINE == ENGINE and conf.fallback_engine)

@@ -25,6 +25,7 @@ else:
     Text = str | Promise
 
 NOTHING: Final = "—"
+_LEAST_SHARE: Final = 0.001
 
 VERDICTS: Final[Mapping[str, Text]] = MappingProxyType(
     {"ok": _("OK"), "degraded": _("Degraded"), "down": _("Down")}
@@ -71,6 +72,12 @@ def milliseconds(seconds: float | None) -> str:
 def percentage(share: float | None) -> str:
     if share is None:
         return NOTHING
+    if 0 < share < _LEAST_SHARE:
+        return f"< {_percent(_LEAST_SHARE)}"
+    return _percent(share)
+
+
+def _percent(share: float) -> str:
     value = round(share * 100.0, 1)
     return f"{number_format(value, 0 if value.is_integer() else 1)} %"
 

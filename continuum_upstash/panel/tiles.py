@@ -44,7 +44,7 @@ def _errors(tally: Tally) -> str:
 
 _FIGURES: Final[tuple[tuple[Text, Callable[[Tally], str]], ...]] = (
     (_("Hit rate"), _hit_rate),
-    (_("95th percentile"), _latency),
+    (_("Latency, 95th percentile"), _latency),
     (_("Billed commands"), _billed),
     (_("Errors"), _errors),
 )

@@ -78,6 +78,7 @@ def figures(cache: PlanCache, report: Report | None = None) -> dict[str, Any]:
     total = read.day.total if read.day else read.own
     return {
         "figures": read,
+        "silent": silent,
         "sheets": sheets,
         "tiles": tiles(read),
         "commands": sorted(total.commands.items(), key=lambda item: -item[1])[:10],

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Final, cast
 
 from django.conf import settings
 
+ENGINE: Final = "continuum_upstash.sessions"
+_DJANGOS: Final = "django.contrib.sessions.backends.cache"
+
 
 class Conf:
+    def live_in(self, alias: str) -> bool:
+        """Return whether an alias' database holds the sessions, and nothing else does."""
+        engines = {ENGINE, _DJANGOS}
+        return alias == settings.SESSION_CACHE_ALIAS and settings.SESSION_ENGINE in engines
+
     @property
     def allow_eviction(self) -> bool:
         """Whether sessions may live in a database that throws keys away when it is full."""

@@ -22,10 +22,18 @@ def operation(commands: Sequence[Command]) -> str:
     return f"{PIPELINE} {names.pop()}" if len(names) == 1 else PIPELINE
 
 
+def failed(reply: Reply) -> bool:
+    """Return whether a reply is an error that somebody should hear of.
+
+    NOSCRIPT is none: with it a server asks for a script that it has not seen yet.
+    """
+    return isinstance(reply, ReplyError) and reply.code != "NOSCRIPT"
+
+
 def result(name: str, reply: Reply) -> str:
     """Return ``hit``, ``miss``, ``stored``, ``not_stored``, ``done`` or ``error``."""
     if isinstance(reply, ReplyError):
-        return "error"
+        return "error" if failed(reply) else "done"
     if name in _READS:
         found = any(each is not None for each in reply) if isinstance(reply, list) else reply
         return "hit" if found not in {None, False} else "miss"

@@ -15,6 +15,7 @@ from continuum_upstash.effects import Command, Reply
 from continuum_upstash.errors import ReplyError
 from continuum_upstash.observe import CommandDetails
 from continuum_upstash.stats.billing import billed
+from continuum_upstash.stats.labels import failed
 from continuum_upstash.stats.latency import BOUNDS, BUCKETS
 from continuum_upstash.stats.tally import Tally
 
@@ -79,7 +80,8 @@ class Meter:
         self.bytes_out += sum(len(part) for part in command[1:] if isinstance(part, (str, bytes)))
         self._billed += billed(name, command, reply) - 1
         if isinstance(reply, ReplyError):
-            self._errors[type(reply).__name__] += 1
+            if failed(reply):
+                self._errors[type(reply).__name__] += 1
             return
         if (outcome := _OUTCOMES.get(name)) is not None:
             outcome(self, command, reply)

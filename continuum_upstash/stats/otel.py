@@ -9,17 +9,17 @@ from __future__ import annotations
 import hashlib
 from functools import cache, lru_cache
 from time import time_ns
-from typing import Final
+from typing import Final, cast
 
 from opentelemetry import metrics, trace
 from opentelemetry.trace import SpanKind, Status, StatusCode
 from opentelemetry.util.types import AttributeValue
 
 from continuum_upstash import __version__
-from continuum_upstash.effects import Command, Script
+from continuum_upstash.effects import Command, Script, ScriptHash
 from continuum_upstash.errors import ReplyError
 from continuum_upstash.observe import CommandDetails, Record, StateChange, subscribe
-from continuum_upstash.stats.labels import operation, result
+from continuum_upstash.stats.labels import failed, operation, result
 from continuum_upstash.transports.registry import databases
 
 _SCOPE: Final = "continuum_upstash"
@@ -113,11 +113,13 @@ def _of_one(details: CommandDetails) -> dict[str, AttributeValue]:
 def _error(details: CommandDetails) -> Exception | None:
     if details.error is not None:
         return details.error
-    return next((reply for reply in details.replies if isinstance(reply, ReplyError)), None)
+    return next((cast("ReplyError", each) for each in details.replies if failed(each)), None)
 
 
 def _script(command: Command) -> str | None:
     script = command[1] if len(command) > 1 else None
+    if isinstance(script, ScriptHash):
+        script = script.script
     return script.lua if isinstance(script, Script) else None
 
 

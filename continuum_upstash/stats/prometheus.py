@@ -21,7 +21,6 @@ from prometheus_client import (
 )
 
 from continuum_upstash.effects import Command, Reply
-from continuum_upstash.errors import ReplyError
 from continuum_upstash.observe import (
     Coalesced,
     CommandDetails,
@@ -32,7 +31,7 @@ from continuum_upstash.observe import (
 )
 from continuum_upstash.stats.billing import billed
 from continuum_upstash.stats.exposition import PREFIX
-from continuum_upstash.stats.labels import operation, result
+from continuum_upstash.stats.labels import failed, operation, result
 from continuum_upstash.stats.latency import BOUNDS
 from continuum_upstash.transports import registry as databases
 
@@ -113,7 +112,7 @@ class Metrics:
         name = str(command[0]).upper()
         outcome = result(name, reply)
         self._commands.labels(alias, name, outcome).inc()
-        if isinstance(reply, ReplyError):
+        if failed(reply):
             self._errors.labels(alias, type(reply).__name__).inc()
         elif name == "MGET" and isinstance(reply, list):
             missing = reply.count(None)

@@ -13,6 +13,7 @@ from debug_toolbar.panels import Panel
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
+from continuum_upstash.effects import Command, Script, ScriptHash
 from continuum_upstash.observe import CommandDetails, Record, subscribe
 from continuum_upstash.stats.labels import operation, result
 from continuum_upstash.stats.meter import Meter
@@ -89,7 +90,7 @@ class UpstashPanel(Panel):
 def _call(details: CommandDetails) -> _Call:
     meter = Meter(details.backend)
     meter.note(details)
-    shown = "; ".join(" ".join(map(str, command[:2])) for command in details.commands[:5])
+    shown = "; ".join(map(_text, details.commands[:5]))
     return _Call(
         details.alias,
         details.backend,
@@ -99,6 +100,13 @@ def _call(details: CommandDetails) -> _Call:
         details.seconds * 1000,
         meter.tally().billed,
     )
+
+
+def _text(command: Command) -> str:
+    """Return its name and its first key."""
+    script = len(command) > 1 and isinstance(command[1], (Script, ScriptHash))
+    place = 3 if script else 1  # after the script comes the number of keys
+    return " ".join(map(str, (command[0], *command[place : place + 1])))
 
 
 def _outcome(details: CommandDetails) -> str:

@@ -19,8 +19,9 @@ SECONDS = 20
 OUTAGES = {
     "refuse": ("Nobody there", {"kind": "refuse"}),
     "hang": ("No answer", {"kind": "hang"}),
-    "http": ("HTTP 502", {"kind": "http", "status": 502, "side": "rest"}),
-    "quota": ("Quota used up", {"kind": "quota", "side": "rest"}),
+    "http": ("HTTP 502", {"kind": "http", "status": 502}),
+    "quota": ("Quota used up", {"kind": "quota"}),
+    "everything": ("Sessions, too", {"kind": "refuse", "side": "both"}),
 }
 
 View = Callable[[HttpRequest], HttpResponse]

@@ -88,6 +88,17 @@ def test_one_of_a_thousand_families_is_cleared(visit, server):
     assert len(left) == 3000
 
 
+def test_long_names_do_not_push_the_page_aside(visit, server):
+    family = "x" * 90
+    a_busy_day(server, {f"{family}:": 3})
+    panel = visit(viewport=PHONE).open("?sample=1")
+    link = panel.page.get_by_role("link", name=f"Clear {family}:")
+    place = link.bounding_box()
+    assert place["x"] + place["width"] <= PHONE["width"]
+    link.click()
+    assert panel.overflow() == 0
+
+
 def test_a_service_that_dies_while_the_page_is_open_is_told(visit, server):
     panel = visit().with_clock().open()
     panel.page.evaluate("window.stays = true")
@@ -117,8 +128,10 @@ def test_refreshing_can_be_paused(visit):
     asked = []
     panel.page.on("request", lambda request: asked.append(request.url))
     pause.click()
+    expect(panel.page.get_by_text("Paused.")).to_be_visible()
     panel.later(seconds=120)
     pause.click()
+    expect(panel.page.get_by_text("Paused.")).to_be_hidden()
     with panel.page.expect_response("**/figures/"):
         panel.later(seconds=10)
     assert len(asked) == 2  # the state and the figures, once

@@ -12,6 +12,7 @@ from django.core.management import call_command
 
 from continuum_upstash.panel import figures
 from continuum_upstash.ratelimit.limiter import Limiter
+from continuum_upstash.ratelimit.policy import make
 from continuum_upstash.stats.records import day_name
 from tests.integration.panel_html import Page
 from tests.integration.panel_site import HOME, now, page, some_tally, write_history
@@ -118,10 +119,33 @@ def test_the_limiter_s_decisions_are_counted_by_policy(panel, visit, settings):
     limiter = Limiter()
     for _ in range(3):
         limiter.check(["login", "api"], "ip=203.0.113.7")
+    limiter.check(["api"], "ip=203.0.113.7")  # refused from memory
     limiter.check(["api"], "ip=203.0.113.8", 0)  # only looks
     seen = visit(page())
-    assert "api 2/h strict local 2 1" in seen.text
-    assert "login 9/h sliding local 2 0" in seen.text
+    assert "api 2/h strict local 2 1 1 0 0" in seen.text
+    assert "login 9/h sliding local 2 0 0 0 0" in seen.text
+
+
+def test_decisions_of_an_outage_and_of_policies_that_watch_are_apart(
+    panel, visit, settings, emulator
+):
+    settings.CONTINUUM_RATELIMIT = {
+        "POLICIES": {"api": {"rate": "1/h", "shadow": True}, "pay": {"rate": "9/h"}}
+    }
+    limiter = Limiter()
+    for _ in range(3):
+        limiter.check(["api"], "ip=203.0.113.7")
+    with emulator.fault("refuse"):
+        limiter.check(["pay"], "ip=203.0.113.7")
+    seen = visit(page())
+    assert "api (only watches) 1/h strict local 1 0 0 0 2" in seen.text
+    assert "pay 9/h strict local 0 0 0 1 0" in seen.text
+
+
+def test_a_policy_written_in_code_is_listed_once_it_has_decided(panel, visit):
+    assert "Rate limits" not in visit(page()).text
+    Limiter().check([make("own", {"rate": "1/h"})], "ip=203.0.113.7")
+    assert "own written in code 1 0 0 0 0" in visit(page()).text
 
 
 def test_state_changes_are_listed_with_their_reason(panel, visit):
@@ -187,6 +211,7 @@ def test_no_page_fails_while_the_service_is_down(path, fallback, configure_panel
             assert seen.status == 200
     if path == page():
         assert ("Degraded" if fallback else "Down") in seen.text
+        assert "The history is in the database, which cannot be asked" in seen.text
 
 
 @pytest.mark.parametrize("path", [*EVERY_PAGE, page() + "?sample=1", *CONFIRMATIONS])

@@ -10,6 +10,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from prometheus_client import CollectorRegistry, generate_latest
 
+from continuum_upstash.effects import Batch, Script, ScriptHash
 from continuum_upstash.errors import ConnectionFailed
 from continuum_upstash.observe import CommandDetails, StateChange, subscribe, unsubscribe
 from continuum_upstash.stats.otel import Traces
@@ -65,6 +66,19 @@ def test_prometheus_adds_up_the_workers_of_gunicorn_and_the_dead_one(tmp_path, e
         text = fetched(port, "/metrics/")
     assert f'continuum_cache_hits_total{{alias="default",operation="GET"}} {requests}.0' in text
     assert "pid=" not in text
+
+
+def test_a_server_that_asks_for_a_script_is_no_error_and_the_script_is_named(
+    make_cache, metrics, traced
+):
+    database = make_cache("rest").database
+    lua = Script(f"return {id(metrics)}", lambda *_: 1)
+    (asked,) = database.send(Batch([("EVALSHA", ScriptHash(lua), 0)]))
+    assert asked.code == "NOSCRIPT"
+    assert "continuum_cache_errors_total{" not in metrics()
+    (span,) = traced[1].get_finished_spans()
+    assert span.status.status_code.name == "UNSET"
+    assert len(span.attributes["db.stored_procedure.name"]) == 40
 
 
 @pytest.fixture

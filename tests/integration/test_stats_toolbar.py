@@ -27,6 +27,12 @@ def view(request):
     return HttpResponse(PAGE)
 
 
+def counted(request):
+    caches["default"].set("n", 1)
+    caches["default"].incr("n")
+    return HttpResponse(PAGE)
+
+
 async def aview(request):
     await caches["default"].aset("k", "secret-value")
     await caches["default"].aget("k")
@@ -40,6 +46,7 @@ def urls():
     module.urlpatterns = [
         path("sync/", view),
         path("async/", aview),
+        path("counted/", counted),
         path("__debug__/", include("debug_toolbar.urls")),
     ]
     return module
@@ -85,6 +92,12 @@ def test_sync(toolbar):
     client = Client()
     page = client.get("/sync/").content.decode()
     check(page, client.get(panel_url(page)).json()["content"])
+
+
+def test_of_a_script_the_first_key_is_shown_and_not_its_text(toolbar):
+    client = Client()
+    page = client.get("/counted/").content.decode()
+    assert "<code>EVAL :1:n</code>" in client.get(panel_url(page)).json()["content"]
 
 
 async def test_async(toolbar):

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from continuum_upstash.effects import Script
+from continuum_upstash.effects import Script, ScriptHash
 from continuum_upstash.errors import ConnectionFailed, from_reply
 from continuum_upstash.locks import RELEASE
 from continuum_upstash.observe import Coalesced, CommandDetails
@@ -91,6 +91,11 @@ def test_errors_are_counted_by_class():
     )
     assert tally.errors == {"ConnectionFailed": 1, "ReplyError": 1}
     assert (tally.batches, tally.hits, tally.misses, tally.error_rate) == (2, 1, 0, 1.0)
+
+
+def test_a_server_that_asks_for_a_script_has_not_failed():
+    tally = counted(details((("EVALSHA", ScriptHash(RELEASE), 0), from_reply("NOSCRIPT no"))))
+    assert (tally.errors, tally.commands) == ({}, {"EVALSHA": 1})
 
 
 def test_saved_requests_and_what_statistics_cost_are_counted():

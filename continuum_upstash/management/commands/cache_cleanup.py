@@ -25,9 +25,9 @@ from continuum_upstash.management.options import (
 )
 from continuum_upstash.management.progress import Progress
 from continuum_upstash.plan_cache import PlanCache
+from continuum_upstash.sessions.conf import conf
 
 _INTERRUPTED = 130  # as a shell has it for Ctrl-C
-_SESSIONS = "continuum_upstash.sessions"
 
 
 class Command(BaseCommand):
@@ -137,11 +137,11 @@ def _cache(options: dict[str, Any]) -> PlanCache:
 
 
 def _holds_sessions(config: Config) -> bool:
-    if settings.SESSION_ENGINE != _SESSIONS:
-        return False
-    (sessions,) = caches_of(chosen({"cache": [settings.SESSION_CACHE_ALIAS]}))
-    other = sessions.database.config
-    return (config.rest_url, config.redis_url) == (other.rest_url, other.redis_url)
+    alias = settings.SESSION_CACHE_ALIAS
+    others = [each.database.config for each in caches_of([alias] if conf.live_in(alias) else [])]
+    return any(
+        (config.rest_url, config.redis_url) == (each.rest_url, each.redis_url) for each in others
+    )
 
 
 def _target(cache: PlanCache, options: dict[str, Any]) -> Target:

@@ -55,6 +55,7 @@ if (refresher) {
   button.addEventListener("click", () => {
     paused = !paused;
     button.setAttribute("aria-pressed", String(paused));
+    status.textContent = paused ? refresher.dataset.paused : "";
   });
   document.addEventListener("visibilitychange", tick);
   setInterval(tick, 1000);

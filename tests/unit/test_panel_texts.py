@@ -1,0 +1,20 @@
+from __future__ import annotations
+
+import pytest
+
+from continuum_upstash.panel.texts import percentage
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [
+        (None, "—"),
+        (0.0, "0 %"),
+        (0.0004, "< 0.1 %"),
+        (0.001, "0.1 %"),
+        (0.8734, "87.3 %"),
+        (1.0, "100 %"),
+    ],
+)
+def test_a_share_that_is_there_is_not_told_as_nothing(share, text):
+    assert percentage(share) == text
