@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
-from django.core.checks import register
 
 from continuum_upstash.checks import add_checks
 from continuum_upstash.observe import subscribe
-from continuum_upstash.ratelimit.checks import check_ratelimit
 from continuum_upstash.signals import send_signals
 from continuum_upstash.stats import counters, shared
 from continuum_upstash.stats.conf import setting
@@ -20,7 +18,6 @@ class ContinuumUpstashConfig(AppConfig):
     def ready(self) -> None:
         subscribe(send_signals)
         add_checks()
-        register(check_ratelimit)
         counters.start()
         shared.start()
         if setting("PROMETHEUS"):

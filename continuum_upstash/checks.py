@@ -13,18 +13,20 @@ from typing import Any, Final, TypeAlias, cast
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Info, Tags, Warning, register  # noqa: A004
+from django.core.checks import CheckMessage, Tags, register
 from django.core.exceptions import ImproperlyConfigured
 
 from continuum_upstash import health
+from continuum_upstash.check_table import message
 from continuum_upstash.config import Config, is_private, resolve
 from continuum_upstash.errors import ConfigurationError
+from continuum_upstash.ratelimit.checks import check_ratelimit
+from continuum_upstash.ratelimit.conf import conf as limits
 from continuum_upstash.sessions.conf import ENGINE, conf
 from continuum_upstash.stats.conf import reject_unknown
 from continuum_upstash.stats.cost import plan_of
 
 LIVE: Final = "continuum_upstash_live"
-_PAGE: Final = "docs/reference/checks.md"
 _CACHED_SESSIONS: Final = frozenset(
     {"django.contrib.sessions.backends.cache", "django.contrib.sessions.backends.cached_db"}
 )
@@ -33,40 +35,6 @@ _LONG_WAIT: Final = 10.0  # seconds: the shortest default limit among serverless
 
 Messages: TypeAlias = Iterator[CheckMessage]
 _Rule: TypeAlias = Callable[[Config], Messages]
-
-# Each check once: its class, and what to do. The page has a section for each.
-TABLE: Final[dict[str, tuple[Callable[..., CheckMessage], str]]] = {
-    "E001": (Error, "Set UPSTASH_REDIS_REST_URL and UPSTASH_REDIS_REST_TOKEN, or MODE = 'local'."),
-    "W001": (
-        Warning,
-        "Set the credentials, or run manage.py upstash_emulator. Not with DEBUG off.",
-    ),
-    "E002": (Error, "Correct the entry of CACHES, or the variable that the message names."),
-    "E003": (Error, "Give each alias a KEY_PREFIX of its own, or the same serializer."),
-    "W003": (Warning, "Give each alias a KEY_PREFIX of its own: clear() of one empties the other."),
-    "E004": (Error, "Use https:// or rediss://: token and values travel in plain text."),
-    "E005": (Error, "Point SESSION_CACHE_ALIAS to a cache of this package."),
-    "E006": (Error, "Correct CONTINUUM_STATS."),
-    "W010": (Warning, "Take the token from the environment, or give a callable."),
-    "W011": (Warning, "Move the password out of LOCATION into UPSTASH_REDIS_URL."),
-    "W012": (Warning, "Use the standard token: with this one every write is refused."),
-    "W013": (Warning, "Use SESSION_ENGINE = 'continuum_upstash.sessions', or FALLBACK = False."),
-    "W014": (Warning, "Set TIMEOUT, or TTL_BY_PREFIX: what never expires fills the database."),
-    "W015": (Warning, "Lower READ_TIMEOUT, so that the cache gives up before the platform does."),
-    "W016": (Warning, "Keep sessions in a database of their own, which does not evict."),
-    "W017": (Warning, "Set the credentials: a store in the process is shared with nobody."),
-    "I030": (Info, ""),
-    "E040": (Error, "Run manage.py cache_doctor."),
-    "E041": (Error, "Switch Eviction off in the console, or give sessions their own database."),
-    "I041": (Info, "SESSION_ALLOW_EVICTION accepts that: nothing needs to be done."),
-}
-
-
-def message(number: str, text: str, alias: str = "") -> CheckMessage:
-    kind, hint = TABLE[number]
-    where = f"{_PAGE}#{number.lower()}"
-    label = f"CACHES['{alias}']: {text}" if alias else text
-    return kind(label, hint=f"{hint} See {where}".strip(), id=f"continuum_upstash.{number}")
 
 
 def check_configuration(**_: Any) -> list[CheckMessage]:
@@ -124,11 +92,17 @@ def _eviction(report: health.Report) -> Messages:
     if conf.live_in(report.alias):
         text = f"it holds sessions and deletes keys when it is full ({server.policy})."
         yield message("I041" if conf.allow_eviction else "E041", text, report.alias)
+    if limits.counts_in(report.alias):
+        text = (
+            f"it counts rate limits and deletes counters first when it is full ({server.policy})."
+        )
+        yield message("W205", text, report.alias)
 
 
 def add_checks() -> None:
     register(check_configuration, Tags.caches)
     register(check_deployment, Tags.caches, Tags.security, deploy=True)
+    register(check_ratelimit)
     register(check_live, LIVE)
 
 

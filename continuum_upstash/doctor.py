@@ -22,6 +22,7 @@ from continuum_upstash.errors import (
 from continuum_upstash.health import FULL, Examiner, Report
 from continuum_upstash.overview import Overseer
 from continuum_upstash.plan_cache import PlanCache
+from continuum_upstash.ratelimit.conf import conf as limits
 from continuum_upstash.sessions.conf import conf
 from continuum_upstash.stats.cost import MUCH, PLANS, plan_of
 
@@ -220,7 +221,12 @@ def _eviction(config: Config, policy: str, *, evicts: bool) -> Finding:
             return Finding("eviction", "info", f"{detail}: SESSION_ALLOW_EVICTION accepts that")
         fix = "Console: switch Eviction off, or give sessions a database of their own."
         return Finding("eviction", "failed", detail, fix)
-    if not evicts and not holds:
+    counts = limits.counts_in(config.alias)
+    if evicts and counts:
+        detail = f"{policy}, and rate limits are counted here: counters go first"
+        fix = "Console: switch Eviction off, or name another ALIAS in CONTINUUM_RATELIMIT."
+        return Finding("eviction", "warning", detail, fix)
+    if not evicts and not holds and not counts:
         fix = "For a pure cache switch Eviction on: else writes fail when the database is full."
         return Finding("eviction", "info", policy or "not told", fix)
     return Finding("eviction", "ok", policy)

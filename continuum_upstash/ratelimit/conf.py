@@ -46,12 +46,19 @@ class Conf:
 
     def value(self, name: str) -> Any:
         given = getattr(settings, NAME, {})
+        if not isinstance(given, dict):
+            raise ConfigurationError(f"{NAME} is a dict, not {given!r}.")
         return given.get(name, DEFAULTS[name])
 
     @cached_property
     def alias(self) -> str:
         """The cache whose database counts."""
         return str(self.value("ALIAS"))
+
+    def counts_in(self, alias: str) -> bool:
+        """Return whether limits are counted in an alias; where the settings are wrong, nowhere."""
+        given = getattr(settings, NAME, None)
+        return isinstance(given, dict) and self.alias == alias
 
     @cached_property
     def policies(self) -> Mapping[str, Policy]:

@@ -7,7 +7,8 @@ import pytest
 from django.core import checks as django_checks
 
 from continuum_upstash import checks
-from continuum_upstash.checks import TABLE, check_configuration, check_deployment, check_live
+from continuum_upstash.check_table import TABLE
+from continuum_upstash.checks import check_configuration, check_deployment, check_live
 
 BACKEND = "continuum_upstash.backend.CacheBackend"
 REST = "https://db.upstash.io"

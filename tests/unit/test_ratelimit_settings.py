@@ -130,6 +130,12 @@ def test_a_check_tells_what_is_amiss_around(settings, number):
         assert [message.id for message in check_ratelimit()] == [f"continuum_upstash.{number}"]
 
 
+def test_where_no_user_is_counted_the_middleware_may_come_first():
+    limits = {"POLICIES": {"api": {"rate": "3/d", "key": "ip"}}}
+    with override_settings(CONTINUUM_RATELIMIT=limits, MIDDLEWARE=MIDDLEWARE[::-1]):
+        assert check_ratelimit() == []
+
+
 def test_the_checks_run_with_djangos():
     with override_settings(CONTINUUM_RATELIMIT={"MODE": "maybe"}):
         assert "continuum_upstash.E208" in [message.id for message in run_checks()]

@@ -1,4 +1,4 @@
-"""Sessions in a database that deletes keys when it is full: check, doctor and panel agree."""
+"""A database that deletes keys when it is full: check, doctor and panel agree on its use."""
 
 from __future__ import annotations
 
@@ -49,6 +49,15 @@ def test_who_would_lose_logins_is_told_and_who_accepts_it_is_not_stopped(
     (found,) = (each for each in ended.json["caches"][0]["findings"] if each["name"] == "eviction")
     assert (found["outcome"], ended.code) == (examined, 1 if examined == "failed" else 0)
     assert ("SESSION_ALLOW_EVICTION" in found["detail"]) == accepted
+
+
+def test_who_counts_limits_there_is_warned(settings):
+    settings.CONTINUUM_RATELIMIT = {"POLICIES": {"api": {"rate": "5/m"}}}
+    assert [each.id for each in check_live()] == ["continuum_upstash.W205"]
+    ended = ran("cache_doctor", "--format", "json")
+    (found,) = (each for each in ended.json["caches"][0]["findings"] if each["name"] == "eviction")
+    assert (found["outcome"], ended.code) == ("warning", 0)
+    assert "ALIAS" in found["fix"]
 
 
 def test_the_panel_warns_who_accepts_it(client, accounts, settings):

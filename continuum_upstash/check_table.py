@@ -1,0 +1,70 @@
+"""What can be wrong with a site's settings: each finding once, with its class and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from django.core.checks import CheckMessage, Error, Info, Warning  # noqa: A004 Django's names
+
+_PAGE: Final = "docs/reference/checks.md"
+
+# The page has a section for each.
+TABLE: Final[dict[str, tuple[Callable[..., CheckMessage], str]]] = {
+    "E001": (Error, "Set UPSTASH_REDIS_REST_URL and UPSTASH_REDIS_REST_TOKEN, or MODE = 'local'."),
+    "W001": (
+        Warning,
+        "Set the credentials, or run manage.py upstash_emulator. Not with DEBUG off.",
+    ),
+    "E002": (Error, "Correct the entry of CACHES, or the variable that the message names."),
+    "E003": (Error, "Give each alias a KEY_PREFIX of its own, or the same serializer."),
+    "W003": (Warning, "Give each alias a KEY_PREFIX of its own: clear() of one empties the other."),
+    "E004": (Error, "Use https:// or rediss://: token and values travel in plain text."),
+    "E005": (Error, "Point SESSION_CACHE_ALIAS to a cache of this package."),
+    "E006": (Error, "Correct CONTINUUM_STATS."),
+    "W010": (Warning, "Take the token from the environment, or give a callable."),
+    "W011": (Warning, "Move the password out of LOCATION into UPSTASH_REDIS_URL."),
+    "W012": (Warning, "Use the standard token: with this one every write is refused."),
+    "W013": (Warning, "Use SESSION_ENGINE = 'continuum_upstash.sessions', or FALLBACK = False."),
+    "W014": (Warning, "Set TIMEOUT, or TTL_BY_PREFIX: what never expires fills the database."),
+    "W015": (Warning, "Lower READ_TIMEOUT, so that the cache gives up before the platform does."),
+    "W016": (Warning, "Keep sessions in a database of their own, which does not evict."),
+    "W017": (Warning, "Set the credentials: a store in the process is shared with nobody."),
+    "I030": (Info, ""),
+    "E040": (Error, "Run manage.py cache_doctor."),
+    "E041": (Error, "Switch Eviction off in the console, or give sessions their own database."),
+    "I041": (Info, "SESSION_ALLOW_EVICTION accepts that: nothing needs to be done."),
+    "E201": (Error, "Write a dict, such as {'ALIAS': 'default', 'POLICIES': {…}}."),
+    "E202": (Error, "Correct the entry's name, or delete it."),
+    "E203": (Error, "Correct the policy."),
+    "E204": (Error, "Give them one algorithm and one window, or groups of their own."),
+    "E205": (Error, "Correct RULES."),
+    "E206": (Error, "Name the networks of your proxies, or how many there are."),
+    "E207": (Error, "Choose one of these."),
+    "E208": (Error, "Choose one of these."),
+    "E209": (Error, "Write seconds, such as 0.25."),
+    "E210": (Error, "Write how many processes there are."),
+    "E211": (Error, "Name an entry of CACHES."),
+    "E212": (Error, "Name a cache whose BACKEND is continuum_upstash.backend.CacheBackend."),
+    "W201": (
+        Warning,
+        "Set its credentials, or limits are as many times as high as there are processes.",
+    ),
+    "W202": (
+        Warning,
+        "Add continuum_upstash.ratelimit.middleware.RateLimitMiddleware to the end of MIDDLEWARE.",
+    ),
+    "W203": (Warning, "Move it behind django.contrib.auth.middleware.AuthenticationMiddleware."),
+    "W204": (
+        Warning,
+        "Name your proxies; silence this where your server sets REMOTE_ADDR to the client itself.",
+    ),
+    "W205": (Warning, "Switch Eviction off in the console, or name a database that has none."),
+}
+
+
+def message(number: str, text: str, alias: str = "") -> CheckMessage:
+    kind, hint = TABLE[number]
+    where = f"{_PAGE}#{number.lower()}"
+    label = f"CACHES['{alias}']: {text}" if alias else text
+    return kind(label, hint=f"{hint} See {where}".strip(), id=f"continuum_upstash.{number}")
