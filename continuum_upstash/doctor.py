@@ -150,8 +150,7 @@ class Doctor:
     def _quota(self) -> Iterator[Finding]:
         plan = PLANS[plan_of(self._config.alias)]
         yield Finding("request limit", "info", f"{plan.request_mb} MB, arguments and replies alike")
-        now, overseer = datetime.now(UTC), Overseer(self._cache)
-        bill = overseer.overview(timedelta(hours=1), now, overseer.month(now)).bill
+        bill = Overseer(self._cache).overview(timedelta(hours=1), datetime.now(UTC)).bill
         if bill is None:
             yield Finding("quota", "info", "no shared statistics yet: see docs/how-to/monitor.md")
             return

@@ -10,7 +10,6 @@ import pytest
 from django.core.cache import cache, caches
 from django.core.management import call_command
 
-from continuum_upstash.panel import figures
 from continuum_upstash.ratelimit.limiter import Limiter
 from continuum_upstash.ratelimit.policy import make
 from continuum_upstash.stats.records import day_name
@@ -19,11 +18,6 @@ from tests.integration.panel_site import HOME, now, page, some_tally, write_hist
 
 EVERY_PAGE = [HOME, page(), page("state"), page("figures"), page("history")]
 CONFIRMATIONS = [page("do/probe"), page("clear") + "?family=query"]
-
-
-@pytest.fixture(autouse=True)
-def forgotten_months():
-    figures._earlier.clear()
 
 
 @pytest.fixture
