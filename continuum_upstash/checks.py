@@ -105,16 +105,19 @@ def check_live(**_: Any) -> list[CheckMessage]:
     """
     if not any(argument.endswith(LIVE) for argument in sys.argv):
         return []
-    found: list[CheckMessage] = []
+    return [each for alias in health.aliases() for each in _live(alias)]
+
+
+def _live(alias: str) -> Messages:
     try:
-        caches = health.ours(health.aliases())
-    except ImproperlyConfigured:
-        return []  # E002 says so
-    for cache in caches:
-        report = health.Examiner(cache).report()
-        found += [message("E040", error, report.alias) for error in report.errors]
-        found += _eviction(report)
-    return found
+        (cache,) = health.ours([alias])
+    except ImproperlyConfigured as error:
+        yield message("E002", str(error))  # with a tag the other checks are not run
+        return
+    report = health.Examiner(cache).report()
+    for text in report.errors:
+        yield message("E040", text, alias)
+    yield from _eviction(report)
 
 
 def _eviction(report: health.Report) -> Messages:

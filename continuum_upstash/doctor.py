@@ -121,7 +121,7 @@ class Doctor:
         yield Finding(
             "clock",
             "warning" if wrong else "ok",
-            f"the database is {offset:+.3f} s from here",
+            f"the database's is {abs(offset):.3f} s {'ahead' if offset > 0 else 'behind'}",
             fix if wrong else "",
         )
 

@@ -16,7 +16,7 @@ def sheet(overview: Overview, families: Sequence[Family] | None, spent: int) -> 
 
     Args:
         overview: of the alias.
-        families: None: nobody asked.
+        families: None: they are not known.
         spent: billed commands of this look.
     """
     rows = [*_state(overview), *_figures(overview), *_server(overview), *_bill(overview)]
@@ -38,6 +38,8 @@ def _state(overview: Overview) -> Iterable[tuple[str, str]]:
 
 
 def _figures(overview: Overview) -> Iterable[tuple[str, str]]:
+    if overview.report.round_trip is None:
+        return
     if overview.scope == "this process":  # which has done nothing but look
         yield "figures", "none that processes share: see docs/how-to/monitor.md"
         return

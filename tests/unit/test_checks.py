@@ -155,6 +155,12 @@ def test_nobody_is_asked_unless_the_tag_is(monkeypatch):
     assert check_live() == []
 
 
+def test_the_live_tag_alone_does_not_pass_what_is_misconfigured(settings, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["manage.py", "check", "--tag=continuum_upstash_live"])
+    settings.CACHES = {"default": entry(OPTIONS={"POOLSIZE": 3})}
+    assert numbers(check_live()) == ["E002"]
+
+
 def test_django_runs_them():
     caches = {check.__name__ for check in django_checks.registry.registry.get_checks(True)}
     assert {"check_configuration", "check_deployment", "check_live"} <= caches

@@ -39,7 +39,7 @@ from continuum_upstash.stats.tally import total
 class _Look:
     """
     Attributes:
-        families: the largest ones; None: nobody asked.
+        families: the largest ones; None: nobody asked, or could be told.
         spent: billed commands that the look itself took.
     """
 
@@ -92,10 +92,11 @@ class Command(BaseCommand):
     def _look(self, cache: PlanCache, options: dict[str, Any]) -> _Look:
         before, since = _billed(cache), timedelta(seconds=options["since"])
         overview = Overseer(cache).overview(since, datetime.now(UTC))
-        families = self._families(cache, options) if options["families"] else None
+        asked = options["families"] and overview.report.round_trip is not None
+        families = self._families(cache, options) if asked else None
         return _Look(overview, families, _billed(cache) - before)
 
-    def _families(self, cache: PlanCache, options: dict[str, Any]) -> list[Family]:
+    def _families(self, cache: PlanCache, options: dict[str, Any]) -> list[Family] | None:
         wanted = user_pattern(cache.key_func, cache.key_prefix, cache.version, "*")
         sample, cursor, seen = Sample(wanted), "", 0
         progress = Progress(self.stderr, options["sample"], quiet=options["verbosity"] == 0)
@@ -104,8 +105,9 @@ class Command(BaseCommand):
             try:
                 cursor, names = run(scans.page(wanted.pattern, cursor or "0"), driver)
             except ContinuumError as error:
+                progress.end()
                 self.stderr.write(f"No families of '{cache.database.config.alias}': {error}")
-                break
+                return None
             sample.add(names)
             seen += len(names)
             progress.show(seen, f"{seen} keys")
