@@ -9,15 +9,16 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from itertools import combinations
+from ssl import CERT_NONE
 from typing import Any, Final, TypeAlias, cast
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Info, Tags, Warning, register  # noqa: A004
 from django.core.exceptions import ImproperlyConfigured
 
 from continuum_upstash import health
-from continuum_upstash.config import Config, is_private, resolve
+from continuum_upstash.config import Config, is_private, resolve, thaw
 from continuum_upstash.errors import ConfigurationError
 from continuum_upstash.sessions.conf import ENGINE, conf
 from continuum_upstash.stats.conf import reject_unknown
@@ -28,6 +29,8 @@ _PAGE: Final = "docs/reference/checks.md"
 _CACHED_SESSIONS: Final = frozenset(
     {"django.contrib.sessions.backends.cache", "django.contrib.sessions.backends.cached_db"}
 )
+_DJANGOS_MIDDLEWARE: Final = "django.contrib.sessions.middleware.SessionMiddleware"
+_UNVERIFIED: Final = (None, "none", CERT_NONE)  # as redis-py spells it
 _PLATFORMS: Final = {"VERCEL": "Vercel", "AWS_LAMBDA_FUNCTION_NAME": "Lambda"}
 _LONG_WAIT: Final = 10.0  # seconds: the shortest default limit among serverless platforms
 
@@ -55,6 +58,8 @@ TABLE: Final[dict[str, tuple[Callable[..., CheckMessage], str]]] = {
     "W015": (Warning, "Lower READ_TIMEOUT, so that the cache gives up before the platform does."),
     "W016": (Warning, "Keep sessions in a database of their own, which does not evict."),
     "W017": (Warning, "Set the credentials: a store in the process is shared with nobody."),
+    "W018": (Warning, "Use continuum_upstash.sessions.middleware.SessionMiddleware in its place."),
+    "W019": (Warning, "Remove ssl_cert_reqs; for a certificate of your own set CA_FILE."),
     "I030": (Info, ""),
     "E040": (Error, "Run manage.py cache_doctor."),
     "E041": (Error, "Switch Eviction off in the console, or give sessions their own database."),
@@ -94,7 +99,7 @@ def check_deployment(**_: Any) -> list[CheckMessage]:
             continue  # E002 says so
         for rule in _DEPLOYED:
             found += rule(config)
-    return found
+    return [*found, *_session_middleware()]
 
 
 def check_live(**_: Any) -> list[CheckMessage]:
@@ -172,6 +177,17 @@ def _literals(config: Config) -> Messages:
         yield message("W011", text, config.alias)
 
 
+def _certificates(config: Config) -> Messages:
+    url = config.redis_url.reveal() if config.redis_url else ""
+    pool = thaw(config.redis_options).get("CONNECTION_POOL_KWARGS", {})
+    asked = [
+        *parse_qs(urlsplit(url).query).get("ssl_cert_reqs", ()),
+        pool.get("ssl_cert_reqs", "required"),
+    ]
+    if config.mode == "redis" and any(each in _UNVERIFIED for each in asked):
+        yield message("W019", f"nobody checks that {config.host} is who it says.", config.alias)
+
+
 def _lifetimes(config: Config) -> Messages:
     entry = _entry(config.alias)
     if entry.get("TIMEOUT", 300) is None and not config.ttl_by_prefix and config.mode != "local":
@@ -193,6 +209,7 @@ def _local_in_production(config: Config) -> Messages:
 _ALWAYS: Final[tuple[_Rule, ...]] = (_credentials, _encryption, _read_only)
 _DEPLOYED: Final[tuple[_Rule, ...]] = (
     _literals,
+    _certificates,
     _lifetimes,
     _patience,
     _local_in_production,
@@ -231,6 +248,11 @@ def _sessions(configs: dict[str, Config]) -> Messages:
             if other.alias != alias and _database(other) == _database(config):
                 text = f"sessions share a database with the cache '{other.alias}'."
                 yield message("W016", text, alias)
+
+
+def _session_middleware() -> Messages:
+    if settings.SESSION_ENGINE == ENGINE and _DJANGOS_MIDDLEWARE in settings.MIDDLEWARE:
+        yield message("W018", "Django's SessionMiddleware answers an outage with 500.")
 
 
 def _statistics(configs: dict[str, Config]) -> Messages:

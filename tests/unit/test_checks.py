@@ -11,6 +11,7 @@ from continuum_upstash.checks import TABLE, check_configuration, check_deploymen
 
 BACKEND = "continuum_upstash.backend.CacheBackend"
 REST = "https://db.upstash.io"
+UNCHECKED = {"CONNECTION_POOL_KWARGS": {"ssl_cert_reqs": None}}
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "checks.md"
 
 
@@ -88,6 +89,28 @@ def test_an_unknown_option_is_answered_with_the_nearest(settings):
     [
         ({"CACHES": {"default": entry(OPTIONS={"TOKEN": "literal"})}}, ["W010", "I030"]),
         ({"CACHES": {"default": entry("rediss://:pw@db.example.com")}}, ["W011", "I030"]),
+        (
+            {"CACHES": {"default": entry("rediss://db.example.com?ssl_cert_reqs=none")}},
+            ["W019", "I030"],
+        ),
+        (
+            {"CACHES": {"default": entry("rediss://db.example.com", OPTIONS=UNCHECKED)}},
+            ["W019", "I030"],
+        ),
+        (
+            {
+                "SESSION_ENGINE": "continuum_upstash.sessions",
+                "MIDDLEWARE": ["django.contrib.sessions.middleware.SessionMiddleware"],
+            },
+            ["I030", "W018"],
+        ),
+        (
+            {
+                "SESSION_ENGINE": "continuum_upstash.sessions",
+                "MIDDLEWARE": ["continuum_upstash.sessions.middleware.SessionMiddleware"],
+            },
+            ["I030"],
+        ),
         ({"CACHES": {"default": entry(TIMEOUT=None)}}, ["W014", "I030"]),
         (
             {"CACHES": {"default": entry(TIMEOUT=None, OPTIONS={"TTL_BY_PREFIX": {"a:": 1}})}},
