@@ -100,6 +100,10 @@ def test_key_families_are_counted_when_asked_for(panel, visit):
     assert not any("family=%28no" in link for link in seen.links if link)
 
 
+def test_an_empty_cache_is_told(panel, visit):
+    assert "This cache holds no key." in visit(page() + "?sample=1").text
+
+
 def test_a_thousand_families_are_a_short_list(panel, visit):
     cache.set_many({f"family{n}:1": n for n in range(1000)})
     seen = visit(page() + "?sample=1")

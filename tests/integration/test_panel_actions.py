@@ -178,4 +178,4 @@ def test_sessions_are_counted_and_judged(operator, panel, settings):
     operator.force_login(User.objects.get(username="operator"))
     seen = Page(operator.get(page() + "?sample=1"))
     assert "keeps its keys when it is full (noeviction)" in seen.text
-    assert re.search(r"Sessions 1 Users 1 During an outage answered with 503", seen.text)
+    assert re.search(r"answered with 503, and nobody is logged out. Sessions 1 Users 1", seen.text)
