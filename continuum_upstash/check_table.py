@@ -30,6 +30,8 @@ TABLE: Final[dict[str, tuple[Callable[..., CheckMessage], str]]] = {
     "W015": (Warning, "Lower READ_TIMEOUT, so that the cache gives up before the platform does."),
     "W016": (Warning, "Keep sessions in a database of their own, which does not evict."),
     "W017": (Warning, "Set the credentials: a store in the process is shared with nobody."),
+    "W018": (Warning, "Use continuum_upstash.sessions.middleware.SessionMiddleware in its place."),
+    "W019": (Warning, "Remove ssl_cert_reqs; for a certificate of your own set CA_FILE."),
     "I030": (Info, ""),
     "E040": (Error, "Run manage.py cache_doctor."),
     "E041": (Error, "Switch Eviction off in the console, or give sessions their own database."),

@@ -9,8 +9,9 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from itertools import combinations
+from ssl import CERT_NONE
 from typing import Any, Final, TypeAlias, cast
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Tags, register
@@ -18,7 +19,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from continuum_upstash import health
 from continuum_upstash.check_table import message
-from continuum_upstash.config import Config, is_private, resolve
+from continuum_upstash.config import Config, is_private, resolve, thaw
 from continuum_upstash.errors import ConfigurationError
 from continuum_upstash.ratelimit.checks import check_ratelimit
 from continuum_upstash.ratelimit.conf import conf as limits
@@ -30,6 +31,8 @@ LIVE: Final = "continuum_upstash_live"
 _CACHED_SESSIONS: Final = frozenset(
     {"django.contrib.sessions.backends.cache", "django.contrib.sessions.backends.cached_db"}
 )
+_DJANGOS_MIDDLEWARE: Final = "django.contrib.sessions.middleware.SessionMiddleware"
+_UNVERIFIED: Final = (None, "none", CERT_NONE)  # as redis-py spells it
 _PLATFORMS: Final = {"VERCEL": "Vercel", "AWS_LAMBDA_FUNCTION_NAME": "Lambda"}
 _LONG_WAIT: Final = 10.0  # seconds: the shortest default limit among serverless platforms
 
@@ -62,7 +65,7 @@ def check_deployment(**_: Any) -> list[CheckMessage]:
             continue  # E002 says so
         for rule in _DEPLOYED:
             found += rule(config)
-    return found
+    return [*found, *_session_middleware()]
 
 
 def check_live(**_: Any) -> list[CheckMessage]:
@@ -73,16 +76,19 @@ def check_live(**_: Any) -> list[CheckMessage]:
     """
     if not any(argument.endswith(LIVE) for argument in sys.argv):
         return []
-    found: list[CheckMessage] = []
+    return [each for alias in health.aliases() for each in _live(alias)]
+
+
+def _live(alias: str) -> Messages:
     try:
-        caches = health.ours(health.aliases())
-    except ImproperlyConfigured:
-        return []  # E002 says so
-    for cache in caches:
-        report = health.Examiner(cache).report()
-        found += [message("E040", error, report.alias) for error in report.errors]
-        found += _eviction(report)
-    return found
+        (cache,) = health.ours([alias])
+    except ImproperlyConfigured as error:
+        yield message("E002", str(error))  # with a tag the other checks are not run
+        return
+    report = health.Examiner(cache).report()
+    for text in report.errors:
+        yield message("E040", text, alias)
+    yield from _eviction(report)
 
 
 def _eviction(report: health.Report) -> Messages:
@@ -143,6 +149,17 @@ def _literals(config: Config) -> Messages:
         yield message("W011", text, config.alias)
 
 
+def _certificates(config: Config) -> Messages:
+    url = config.redis_url.reveal() if config.redis_url else ""
+    pool = thaw(config.redis_options).get("CONNECTION_POOL_KWARGS", {})
+    asked = [
+        *parse_qs(urlsplit(url).query).get("ssl_cert_reqs", ()),
+        pool.get("ssl_cert_reqs", "required"),
+    ]
+    if config.mode == "redis" and any(each in _UNVERIFIED for each in asked):
+        yield message("W019", f"nobody checks that {config.host} is who it says.", config.alias)
+
+
 def _lifetimes(config: Config) -> Messages:
     entry = _entry(config.alias)
     if entry.get("TIMEOUT", 300) is None and not config.ttl_by_prefix and config.mode != "local":
@@ -164,6 +181,7 @@ def _local_in_production(config: Config) -> Messages:
 _ALWAYS: Final[tuple[_Rule, ...]] = (_credentials, _encryption, _read_only)
 _DEPLOYED: Final[tuple[_Rule, ...]] = (
     _literals,
+    _certificates,
     _lifetimes,
     _patience,
     _local_in_production,
@@ -202,6 +220,11 @@ def _sessions(configs: dict[str, Config]) -> Messages:
             if other.alias != alias and _database(other) == _database(config):
                 text = f"sessions share a database with the cache '{other.alias}'."
                 yield message("W016", text, alias)
+
+
+def _session_middleware() -> Messages:
+    if settings.SESSION_ENGINE == ENGINE and _DJANGOS_MIDDLEWARE in settings.MIDDLEWARE:
+        yield message("W018", "Django's SessionMiddleware answers an outage with 500.")
 
 
 def _statistics(configs: dict[str, Config]) -> Messages:

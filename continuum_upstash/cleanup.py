@@ -35,7 +35,8 @@ class Walk:
     """How far a walk is.
 
     Attributes:
-        cursor: where to go on after an interruption, so that no key is missed; "0" at the end.
+        cursor: where to go on after an interruption, so that no key is missed.
+        complete: whether it came to the last page, and not to a limit.
         pages: SCANs so far.
         matched: keys that are meant.
         deleted: of these, how many were there when their UNLINK came.
@@ -43,6 +44,7 @@ class Walk:
     """
 
     cursor: str = "0"
+    complete: bool = False
     pages: int = 0
     matched: int = 0
     deleted: int = 0
@@ -57,6 +59,7 @@ class Sweep:
         target: which keys.
         batch: most keys of one UNLINK.
         limit: stop after so many keys; None: go on to the end.
+        pages: stop after so many SCANs; None: as before.
     """
 
     def __init__(
@@ -66,9 +69,10 @@ class Sweep:
         *,
         batch: int = COUNT,
         limit: int | None = None,
+        pages: int | None = None,
     ) -> None:
         self._send, self._target = send, target
-        self._batch, self._limit = batch, limit
+        self._batch, self._limit, self._pages = batch, limit, pages
 
     def count(self, cursor: str = "0") -> Iterator[Walk]:
         """Walk without deleting; yield the same object after each page."""
@@ -84,7 +88,7 @@ class Sweep:
         return counted.commands + -(-counted.matched // self._batch)
 
     def delete(self, cursor: str = "0") -> Iterator[Walk]:
-        """Delete; yield the same object after each page.
+        """Delete; yield the same object after each round trip.
 
         Args:
             cursor: where to go on, from an earlier walk.
@@ -97,16 +101,20 @@ class Sweep:
             waiting = waiting[len(due) :] + [(name, page) for name in found]
             walk.matched += len(found)
             ended = self._ended(walk, cursor)
-            while len(waiting) > self._batch or (ended and waiting):
-                walk.deleted += self._sent(walk, [_unlink(_names(waiting[: self._batch]))])[0]
-                waiting = waiting[self._batch :]
             # The limit may have left keys of the last page.
             done = page if ended and walk.matched == self._limit else cursor
             walk.cursor = waiting[0][1] if waiting else done
             yield walk
+            while len(waiting) > self._batch or (ended and waiting):
+                walk.deleted += self._sent(walk, [_unlink(_names(waiting[: self._batch]))])[0]
+                waiting = waiting[self._batch :]
+                walk.cursor = waiting[0][1] if waiting else done
+                yield walk
 
     def _ended(self, walk: Walk, cursor: str) -> bool:
-        return cursor == "0" or walk.matched == self._limit
+        limited = walk.matched == self._limit
+        walk.complete = cursor == "0" and not limited
+        return cursor == "0" or limited or walk.pages == self._pages
 
     def _page(self, walk: Walk, cursor: str, doomed: Sequence[str]) -> tuple[str, list[str]]:
         """Delete and ask for a page; return the next cursor and the names that are meant."""

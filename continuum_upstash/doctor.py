@@ -122,7 +122,7 @@ class Doctor:
         yield Finding(
             "clock",
             "warning" if wrong else "ok",
-            f"the database is {offset:+.3f} s from here",
+            f"the database's is {abs(offset):.3f} s {'ahead' if offset > 0 else 'behind'}",
             fix if wrong else "",
         )
 
@@ -151,8 +151,7 @@ class Doctor:
     def _quota(self) -> Iterator[Finding]:
         plan = PLANS[plan_of(self._config.alias)]
         yield Finding("request limit", "info", f"{plan.request_mb} MB, arguments and replies alike")
-        now, overseer = datetime.now(UTC), Overseer(self._cache)
-        bill = overseer.overview(timedelta(hours=1), now, overseer.month(now)).bill
+        bill = Overseer(self._cache).overview(timedelta(hours=1), datetime.now(UTC)).bill
         if bill is None:
             yield Finding("quota", "info", "no shared statistics yet: see docs/how-to/monitor.md")
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
+from weakref import WeakKeyDictionary
 
 from continuum_upstash.effects import Plan, pair
 from continuum_upstash.errors import ContinuumError
@@ -15,6 +16,7 @@ from continuum_upstash.stats.cost import Bill, bill, plan_of
 from continuum_upstash.stats.counters import counters
 from continuum_upstash.stats.records import Point
 from continuum_upstash.stats.tally import Tally, total
+from continuum_upstash.transports.registry import Database
 
 _DAY = timedelta(days=1)
 
@@ -31,7 +33,6 @@ class Overview:
         points: the same by minute, or by hour beyond a day.
         today: sums since midnight UTC.
         bill: of this month; None where nothing is billed or known.
-        spent: billed commands that this look itself took.
         errors: why something is missing, without secrets.
     """
 
@@ -42,7 +43,6 @@ class Overview:
     points: tuple[Point, ...]
     today: Tally
     bill: Bill | None
-    spent: int
     errors: tuple[str, ...]
 
     def as_dict(self) -> dict[str, Any]:
@@ -64,9 +64,12 @@ class Overview:
                 "projected_commands": self.bill.projected,
                 "projected_dollars": self.bill.dollars,
             },
-            "spent": self.spent,
             "errors": [*self.report.errors, *self.errors],
         }
+
+
+# The month up to last midnight costs a command for each day, and changes no more.
+_months: WeakKeyDictionary[Database, tuple[datetime, Tally]] = WeakKeyDictionary()
 
 
 class Overseer:
@@ -74,26 +77,35 @@ class Overseer:
 
     def __init__(self, cache: PlanCache) -> None:
         self._run, self._arun = cache._run, cache._arun  # noqa: SLF001 the protocol of pair()
-        self._alias = cache.database.config.alias
+        self._database, self._alias = cache.database, cache.database.config.alias
         self._examiner = Examiner(cache)
 
     def plan_month(self, now: datetime) -> Plan[Tally]:
-        """Return the sums from the month's begin to last midnight: read it once a day."""
+        """Return the sums from the month's begin to last midnight, read once a day by a process.
+
+        Args:
+            now: UTC.
+        """
         midnight = _midnight(now)
-        if midnight.day == 1:
-            return Tally()
-        found = yield from history.hours(self._alias, midnight.replace(day=1), midnight - _DAY)
-        return history.summed(found)
+        until, tally = _months.get(self._database, (None, Tally()))
+        if until == midnight:
+            return tally
+        if midnight.day > 1:
+            begin = midnight.replace(day=1)
+            tally = history.summed((yield from history.hours(self._alias, begin, midnight - _DAY)))
+        else:
+            tally = Tally()
+        _months[self._database] = midnight, tally
+        return tally
 
     month, amonth = pair(plan_month)
 
-    def plan_overview(self, since: timedelta, now: datetime, earlier: Tally) -> Plan[Overview]:
+    def plan_overview(self, since: timedelta, now: datetime) -> Plan[Overview]:
         """Look once.
 
         Args:
             since: how far back the recent figures go.
             now: UTC.
-            earlier: this month's sums up to last midnight, see `month`.
         """
         report = yield from self._examiner.plan_report()
         if report.mode == "local" or report.round_trip is None:
@@ -102,6 +114,7 @@ class Overseer:
         try:
             points = yield from read(self._alias, now - since, now)
             today = history.summed((yield from history.hours(self._alias, _midnight(now), now)))
+            earlier = yield from self.plan_month(now)
         except ContinuumError as error:
             return self._alone(report, since, str(error))
         if not today.batches and not earlier.batches:
@@ -115,7 +128,6 @@ class Overseer:
             points=tuple(points),
             today=today,
             bill=bill(plan_of(self._alias), commands, now),
-            spent=history.hashes(now - since, now, by_day=since > _DAY) + 1,
             errors=(),
         )
 
@@ -123,7 +135,7 @@ class Overseer:
 
     def _alone(self, report: Report, since: timedelta, *errors: str) -> Overview:
         own = total(counters.read(self._alias))
-        return Overview(report, since, "this process", own, (), own, None, 0, errors)
+        return Overview(report, since, "this process", own, (), own, None, errors)
 
 
 def _midnight(now: datetime) -> datetime:

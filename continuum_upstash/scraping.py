@@ -11,13 +11,11 @@ from continuum_upstash.errors import ContinuumError
 from continuum_upstash.overview import Overseer, Overview
 from continuum_upstash.plan_cache import PlanCache
 from continuum_upstash.stats.prometheus import metrics, render
-from continuum_upstash.stats.tally import Tally
 
 # Seconds. Each refresh reads two or three hashes, which is billed; scrapes come every 15 s.
 _FRESH: Final = 300.0
 
 _refreshed: dict[str, float] = {}
-_earlier: dict[tuple[str, str], Tally] = {}
 
 
 def scraped() -> bytes:
@@ -42,11 +40,7 @@ def _refresh(alias: str, overview: Overview | None) -> None:
 
 
 def _looked(cache: PlanCache) -> Overview | None:
-    overseer, now = Overseer(cache), datetime.now(UTC)
-    day = (cache.database.config.alias, f"{now:%Y%m%d}")
     try:
-        if day not in _earlier:
-            _earlier[day] = overseer.month(now)
-        return overseer.overview(timedelta(minutes=1), now, _earlier[day])
+        return Overseer(cache).overview(timedelta(minutes=1), datetime.now(UTC))
     except ContinuumError:
         return None  # the counters and the breaker's state tell of it

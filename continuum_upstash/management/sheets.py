@@ -11,11 +11,18 @@ from continuum_upstash.stats.families import Family
 from continuum_upstash.stats.tally import Tally
 
 
-def sheet(overview: Overview, families: Sequence[Family] | None) -> str:
-    """Return the lines of one alias."""
+def sheet(overview: Overview, families: Sequence[Family] | None, spent: int) -> str:
+    """Return the lines of one alias.
+
+    Args:
+        overview: of the alias.
+        families: None: they are not known.
+        spent: billed commands of this look.
+    """
     rows = [*_state(overview), *_figures(overview), *_server(overview), *_bill(overview)]
     if families is not None:
-        rows += [("families", f"{each.name} {each.share:.1%}") for each in families]
+        rows += [("families", _family(each)) for each in families] or [("families", "none")]
+    rows.append(("this look", f"{spent} billed commands"))
     rows += [("warning", text) for text in overview.report.warnings]
     rows += [("error", text) for text in (*overview.report.errors, *overview.errors)]
     head = f"{overview.report.label}: {overview.report.verdict}"
@@ -31,8 +38,13 @@ def _state(overview: Overview) -> Iterable[tuple[str, str]]:
 
 
 def _figures(overview: Overview) -> Iterable[tuple[str, str]]:
+    if overview.report.round_trip is None:
+        return
+    if overview.scope == "this process":  # which has done nothing but look
+        yield "figures", "none that processes share: see docs/how-to/monitor.md"
+        return
     tally = overview.recent
-    yield "figures", f"of {overview.scope}, last {_span(overview.since)}"
+    yield "figures", f"of all processes, last {_span(overview.since)}"
     yield "latency", _latency(tally)
     rate = tally.hit_rate
     found = f"({tally.hits} hits, {tally.misses} misses, {tally.sets} sets)"
@@ -45,7 +57,7 @@ def _server(overview: Overview) -> Iterable[tuple[str, str]]:
     server = overview.report.server
     if server is None:
         return
-    yield "keys", str(server.keys)
+    yield "keys", f"{server.keys} in the database"
     limit = f" of {human(server.memory_limit)}" if server.memory_limit else ""
     used = "" if server.memory_used is None else f" ({server.memory_used:.1%})"
     yield "memory", f"{human(server.memory)}{limit}{used}"
@@ -54,14 +66,17 @@ def _server(overview: Overview) -> Iterable[tuple[str, str]]:
 
 def _bill(overview: Overview) -> Iterable[tuple[str, str]]:
     today, bill = overview.today, overview.bill
-    own = f", {today.overhead} of them for statistics" if today.overhead else ""
-    yield "today", f"{today.billed + today.overhead} billed commands{own}"
     if bill is None:
         return
+    own = f", {today.overhead} of them for statistics" if today.overhead else ""
+    yield "today", f"{today.billed + today.overhead} billed commands{own}"
     limit = "" if bill.limit is None else f" of {bill.limit} ({_percent(bill.used)})"
     yield "this month", f"{bill.commands}{limit} billed commands, plan {bill.plan}"
     yield "projected", f"{bill.projected} commands, ${bill.dollars:.2f} at the month's end"
-    yield "this look", f"{overview.spent} billed commands"
+
+
+def _family(family: Family) -> str:
+    return f"{family.name} {family.share:.1%} ({family.seen})"
 
 
 def _latency(tally: Tally) -> str:

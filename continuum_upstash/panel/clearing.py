@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from typing import Final
 
 from django.contrib import messages
@@ -41,19 +40,19 @@ class Announced:
 
 def announce(cache: PlanCache, family: str) -> Announced:
     try:
-        walk = _last(_sweep(cache, family).count(), PAGES)
+        walk = _last(_sweep(cache, family, PAGES).count())
     except ContinuumError as error:
         return Announced(0, complete=False, problem=str(error))
-    return Announced(walk.matched, walk.cursor == "0")
+    return Announced(walk.matched, walk.complete)
 
 
 def clear(cache: PlanCache, family: str) -> Outcome:
     """Delete the family's keys, 200,000 looked at; say how to go on where there are more."""
     try:
-        walk = _last(_sweep(cache, family).delete(), _MOST_PAGES)
+        walk = _last(_sweep(cache, family, _MOST_PAGES).delete())
     except ContinuumError as error:
         return Outcome(messages.ERROR, str(error))
-    if walk.cursor == "0":
+    if walk.complete:
         text = ngettext_lazy("{keys} key deleted.", "{keys} keys deleted.", walk.deleted)
         return Outcome(messages.SUCCESS, _told(text, walk))
     alias = cache.database.config.alias
@@ -68,9 +67,9 @@ def family_of(text: str) -> str:
     return text.strip().rstrip(":")
 
 
-def _last(steps: Iterator[Walk], most: int) -> Walk:
+def _last(steps: Iterator[Walk]) -> Walk:
     # Each step is the same object, and there is always one.
-    *_, walk = islice(steps, most)
+    *_, walk = steps
     return walk
 
 
@@ -78,7 +77,7 @@ def _told(text: Text, walk: Walk, **more: str) -> Text:
     return format_lazy(text, keys=walk.deleted, **more)
 
 
-def _sweep(cache: PlanCache, family: str) -> Sweep:
+def _sweep(cache: PlanCache, family: str, pages: int) -> Sweep:
     pattern = escape_glob(family) + ":*"
     wanted = user_pattern(cache.key_func, cache.key_prefix, cache.version, pattern)
-    return Sweep(cache.database.send, Target(wanted.pattern, wanted.matches))
+    return Sweep(cache.database.send, Target(wanted.pattern, wanted.matches), pages=pages)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from continuum_upstash.effects import Plan, pair
@@ -20,9 +20,6 @@ from continuum_upstash.stats.tally import Tally, total
 _MINUTE: Final = timedelta(minutes=1)
 _HOUR: Final = timedelta(hours=1)
 _DAY: Final = timedelta(days=1)
-
-# The month up to last midnight costs a command for each day: it is read once a day by a process.
-_earlier: dict[str, tuple[date, Tally]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +81,7 @@ class Reader:
                 return Figures(own)
             midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
             today = history.summed([point for point in hours if point.at >= midnight])
-            earlier = yield from self._before(now)
+            earlier = yield from self._overseer.plan_month(now)
             commands = sum(each.billed + each.overhead for each in (earlier, today))
             month = bill(plan_of(alias), commands, now)
         except ContinuumError as error:
@@ -92,14 +89,6 @@ class Reader:
         return Figures(own, _span(minutes, now, _MINUTE, 60), _span(hours, now, _HOUR, 24), month)
 
     figures, afigures = pair(plan_figures)
-
-    def _before(self, now: datetime) -> Plan[Tally]:
-        known = _earlier.get(self._config.alias)
-        if known is not None and known[0] == now.date():
-            return known[1]
-        tally = yield from self._overseer.plan_month(now)
-        _earlier[self._config.alias] = (now.date(), tally)
-        return tally
 
 
 def _span(found: Sequence[Point], now: datetime, unit: timedelta, count: int) -> Span:

@@ -29,11 +29,6 @@ def hours(alias: str, begin: datetime, end: datetime) -> Plan[list[Point]]:
     return [point for point in found if point.at > begin - _HOUR]
 
 
-def hashes(begin: datetime, end: datetime, *, by_day: bool) -> int:
-    """Return how many billed commands it takes to read that."""
-    return len(_steps(begin, end, _DAY if by_day else _HOUR))
-
-
 def summed(found: list[Point]) -> Tally:
     tally = Tally()
     for point in found:

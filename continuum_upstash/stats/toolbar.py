@@ -18,7 +18,8 @@ from continuum_upstash.observe import CommandDetails, Record, subscribe
 from continuum_upstash.stats.labels import operation, result
 from continuum_upstash.stats.meter import Meter
 
-_LONGEST = 80  # characters of a command that are shown
+_LONGEST = 70  # characters of a command that are shown
+_OF_MANY = frozenset({"DEL", "EXISTS", "MGET", "UNLINK"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ class UpstashPanel(Panel):
 def _call(details: CommandDetails) -> _Call:
     meter = Meter(details.backend)
     meter.note(details)
-    shown = "; ".join(map(_text, details.commands[:5]))
+    shown = "; ".join(map(_text, details.commands))
     return _Call(
         details.alias,
         details.backend,
@@ -103,10 +104,11 @@ def _call(details: CommandDetails) -> _Call:
 
 
 def _text(command: Command) -> str:
-    """Return its name and its first key."""
+    """Return its name and its first key, with a mark where there are more."""
     script = len(command) > 1 and isinstance(command[1], (Script, ScriptHash))
     place = 3 if script else 1  # after the script comes the number of keys
-    return " ".join(map(str, (command[0], *command[place : place + 1])))
+    more = "…" if command[0] in _OF_MANY and len(command) > 2 else ""
+    return " ".join(map(str, (command[0], *command[place : place + 1]))) + more
 
 
 def _outcome(details: CommandDetails) -> str:

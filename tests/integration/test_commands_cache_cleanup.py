@@ -104,6 +104,28 @@ def test_a_limit_and_small_batches():
     assert ended.json["commands"] <= ended.json["announced"]
 
 
+def test_a_rate_bounds_what_is_deleted_at_once(monkeypatch):
+    fill(query=950)
+    naps, left = [], []
+
+    def sleep(seconds):
+        naps.append(seconds)
+        left.append(len(cache().keys()))
+
+    monkeypatch.setattr("continuum_upstash.management.commands.cache_cleanup.time.sleep", sleep)
+    monkeypatch.setattr(
+        "continuum_upstash.management.commands.cache_cleanup.time.monotonic", lambda: 0.0
+    )
+    assert clean("query:*", "--no-input", "--rate", "200").code == 0
+    assert left[-6:] == [950, 750, 550, 350, 150, 0]
+    assert naps[-6:] == [0, 1, 2, 3, 4, 4.75]
+
+
+def test_nothing_that_matches_is_nothing_to_delete():
+    ended = clean("query:*", "--no-input")
+    assert (ended.code, "0 keys match" in ended.out, "Deleting" in ended.out) == (0, True, False)
+
+
 def test_a_limited_walk_can_go_on_and_misses_nothing():
     fill(query=3000)
     first = clean("query:*", "--no-input", "--limit", "50")

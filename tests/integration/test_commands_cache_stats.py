@@ -85,6 +85,21 @@ def test_families_of_a_sample():
     ]
 
 
+@pytest.mark.parametrize("families", [(), ("--families",)])
+def test_it_says_what_it_costs_itself(families, emulator):
+    used()
+    with emulator.count() as counted:
+        found = only(ran("cache_stats", "--format", "json", *families))
+    assert found["spent"] == counted.billed
+
+
+def test_what_nobody_shares_is_not_shown_as_if_somebody_did():
+    shared.stop()
+    cache().get("k")
+    assert "figures      none that processes share" in ran("cache_stats").out
+    assert 'alias="default"' not in ran("cache_stats", "--format", "prometheus").out
+
+
 def test_without_shared_statistics_the_figures_are_this_processs():
     shared.stop()
     cache().get("k")
@@ -113,7 +128,7 @@ def test_a_read_only_token_sees_all_but_families(emulator, settings):
     settings.CACHES = {"default": entry(emulator, KEY_PREFIX="shop", OPTIONS=options)}
     ended = ran("cache_stats", "--format", "json", "--families")
     found = only(ended)
-    assert (ended.code, found["scope"], found["families"]) == (0, "all processes", [])
+    assert (ended.code, found["scope"], found["families"]) == (0, "all processes", None)
     assert "No families" in ended.err
 
 

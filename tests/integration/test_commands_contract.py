@@ -70,8 +70,8 @@ SCHEMAS = {
         ],
     },
     "cache_cleanup": {
-        "schema": int, "cursor": str, "pages": int, "matched": int, "deleted": int,
-        "commands": int, "announced": int, "dry_run": bool,
+        "schema": int, "cursor": str, "complete": bool, "pages": int, "matched": int,
+        "deleted": int, "commands": int, "announced": int, "dry_run": bool,
     },
 }  # fmt: skip
 

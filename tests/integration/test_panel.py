@@ -10,7 +10,6 @@ import pytest
 from django.core.cache import cache, caches
 from django.core.management import call_command
 
-from continuum_upstash.panel import figures
 from continuum_upstash.ratelimit.limiter import Limiter
 from continuum_upstash.ratelimit.policy import make
 from continuum_upstash.stats.records import day_name
@@ -19,11 +18,6 @@ from tests.integration.panel_site import HOME, now, page, some_tally, write_hist
 
 EVERY_PAGE = [HOME, page(), page("state"), page("figures"), page("history")]
 CONFIRMATIONS = [page("do/probe"), page("clear") + "?family=query"]
-
-
-@pytest.fixture(autouse=True)
-def forgotten_months():
-    figures._earlier.clear()
 
 
 @pytest.fixture
@@ -104,6 +98,10 @@ def test_key_families_are_counted_when_asked_for(panel, visit):
     assert "All 32 keys of this cache" in seen.text
     assert re.search(r"query: 30 93.8 %", seen.text)
     assert not any("family=%28no" in link for link in seen.links if link)
+
+
+def test_an_empty_cache_is_told(panel, visit):
+    assert "This cache holds no key." in visit(page() + "?sample=1").text
 
 
 def test_a_thousand_families_are_a_short_list(panel, visit):

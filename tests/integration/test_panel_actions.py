@@ -152,6 +152,18 @@ def test_what_one_request_cannot_delete_a_command_goes_on_with(operator, panel, 
     assert cache.keys("query:*") == []
 
 
+def test_a_small_family_of_a_large_database_is_not_forgotten_at_the_last_page(
+    operator, panel, monkeypatch
+):
+    monkeypatch.setattr(clearing, "_MOST_PAGES", 4)
+    cache.set_many({f"page:{n}": n for n in range(9000)} | {f"query:{n}": n for n in range(30)})
+    monkeypatch.setattr(clearing, "PAGES", 4)
+    path = page("clear") + "?family=query"
+    assert re.search(r"At least \d+ keys will be deleted", Page(operator.get(path)).text)
+    deleted = int(re.search(r"(\d+) keys deleted so far", post(operator, path).text)[1])
+    assert len(cache.keys("query:*")) == 30 - deleted
+
+
 def test_a_clearing_that_fails_says_why(operator, configure_panel, emulator):
     configure_panel(TOKEN=emulator.read_only_token)
     assert "NOPERM" in post(operator, page("clear") + "?family=query").text
@@ -166,4 +178,4 @@ def test_sessions_are_counted_and_judged(operator, panel, settings):
     operator.force_login(User.objects.get(username="operator"))
     seen = Page(operator.get(page() + "?sample=1"))
     assert "keeps its keys when it is full (noeviction)" in seen.text
-    assert re.search(r"Sessions 1 Users 1 During an outage answered with 503", seen.text)
+    assert re.search(r"answered with 503, and nobody is logged out. Sessions 1 Users 1", seen.text)

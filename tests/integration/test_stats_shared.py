@@ -11,7 +11,7 @@ from continuum_upstash.effects import Batch
 from continuum_upstash.overview import Overseer
 from continuum_upstash.stats import history, shared
 from continuum_upstash.stats.counters import counters
-from continuum_upstash.stats.tally import Tally, total
+from continuum_upstash.stats.tally import total
 from continuum_upstash.transports import registry
 from tests.conftest import Colour
 from tests.integration.commands import cache, entry
@@ -189,7 +189,7 @@ def test_an_overview_reads_what_was_shared(coloured):
     coloured.set("k", 1)
     coloured.get("k")
     coloured.get("k")
-    overview = Overseer(cache()).overview(timedelta(hours=1), datetime.now(UTC), Tally())
+    overview = Overseer(cache()).overview(timedelta(hours=1), datetime.now(UTC))
     assert overview.scope == "all processes"
     assert overview.recent.hits == 2
     assert history.summed(list(overview.points)).as_dict() == overview.recent.as_dict()

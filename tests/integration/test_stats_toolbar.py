@@ -30,6 +30,7 @@ def view(request):
 def counted(request):
     caches["default"].set("n", 1)
     caches["default"].incr("n")
+    caches["default"].get_many(["n", "m"])
     return HttpResponse(PAGE)
 
 
@@ -94,10 +95,12 @@ def test_sync(toolbar):
     check(page, client.get(panel_url(page)).json()["content"])
 
 
-def test_of_a_script_the_first_key_is_shown_and_not_its_text(toolbar):
+def test_the_first_key_is_shown_of_scripts_and_of_many(toolbar):
     client = Client()
     page = client.get("/counted/").content.decode()
-    assert "<code>EVAL :1:n</code>" in client.get(panel_url(page)).json()["content"]
+    panel = client.get(panel_url(page)).json()["content"]
+    assert "<code>EVAL :1:n</code>" in panel
+    assert "<code>MGET :1:n…</code>" in panel
 
 
 async def test_async(toolbar):

@@ -12,6 +12,7 @@ from continuum_upstash.checks import check_configuration, check_deployment, chec
 
 BACKEND = "continuum_upstash.backend.CacheBackend"
 REST = "https://db.upstash.io"
+UNCHECKED = {"CONNECTION_POOL_KWARGS": {"ssl_cert_reqs": None}}
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "checks.md"
 
 
@@ -89,6 +90,28 @@ def test_an_unknown_option_is_answered_with_the_nearest(settings):
     [
         ({"CACHES": {"default": entry(OPTIONS={"TOKEN": "literal"})}}, ["W010", "I030"]),
         ({"CACHES": {"default": entry("rediss://:pw@db.example.com")}}, ["W011", "I030"]),
+        (
+            {"CACHES": {"default": entry("rediss://db.example.com?ssl_cert_reqs=none")}},
+            ["W019", "I030"],
+        ),
+        (
+            {"CACHES": {"default": entry("rediss://db.example.com", OPTIONS=UNCHECKED)}},
+            ["W019", "I030"],
+        ),
+        (
+            {
+                "SESSION_ENGINE": "continuum_upstash.sessions",
+                "MIDDLEWARE": ["django.contrib.sessions.middleware.SessionMiddleware"],
+            },
+            ["I030", "W018"],
+        ),
+        (
+            {
+                "SESSION_ENGINE": "continuum_upstash.sessions",
+                "MIDDLEWARE": ["continuum_upstash.sessions.middleware.SessionMiddleware"],
+            },
+            ["I030"],
+        ),
         ({"CACHES": {"default": entry(TIMEOUT=None)}}, ["W014", "I030"]),
         (
             {"CACHES": {"default": entry(TIMEOUT=None, OPTIONS={"TTL_BY_PREFIX": {"a:": 1}})}},
@@ -154,6 +177,12 @@ def test_the_setting_of_the_statistics(value, words, settings):
 def test_nobody_is_asked_unless_the_tag_is(monkeypatch):
     monkeypatch.setattr("sys.argv", ["manage.py", "check"])
     assert check_live() == []
+
+
+def test_the_live_tag_alone_does_not_pass_what_is_misconfigured(settings, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["manage.py", "check", "--tag=continuum_upstash_live"])
+    settings.CACHES = {"default": entry(OPTIONS={"POOLSIZE": 3})}
+    assert numbers(check_live()) == ["E002"]
 
 
 def test_django_runs_them():

@@ -60,7 +60,8 @@ class Command(BaseCommand):
     def handle(self, **options: Any) -> None:
         cache = _cache(options)
         target = _target(cache, options)
-        sweep = Sweep(cache.database.send, target, batch=options["batch"], limit=options["limit"])
+        batch = min(options["batch"], options["rate"] or options["batch"])
+        sweep = Sweep(cache.database.send, target, batch=batch, limit=options["limit"])
         if not options["resume"].isdecimal():
             refuse(f"--resume takes the cursor that was printed, not {options['resume']!r}.")
         self._clean(cache, sweep, target, options)
@@ -71,12 +72,11 @@ class Command(BaseCommand):
         label = cache.database.config.label
         counted = self._walk(sweep.count(options["resume"]), "matched", None, options)
         announced = sweep.cost(counted)
-        summary = (
-            f"{label}: {counted.matched} keys match {target.pattern}. Deleting them takes "
-            f"{announced} billed commands; counting took {counted.commands}."
-        )
+        summary = f"{label}: {_keys(counted.matched)} match {target.pattern}"
+        if counted.matched:
+            summary += f". Deleting them takes {announced} billed commands"
         if options["form"] == "text" or not options["dry_run"]:
-            self._tell(summary, options)
+            self._tell(f"{summary}; counting took {counted.commands}.", options)
         if options["dry_run"] or not counted.matched:
             self._finish(counted, announced, options)
             return
@@ -116,9 +116,9 @@ class Command(BaseCommand):
         if options["form"] == "json":
             entry = {**asdict(walk), "announced": announced, "dry_run": options["dry_run"]}
             self.stdout.write(as_json(entry))
-        elif not options["dry_run"]:
-            limited = walk.matched == options["limit"]
-            self.stdout.write(self.style.SUCCESS(_so_far(walk) if limited else _done(walk)))
+        elif walk.matched and not options["dry_run"]:
+            text = _done(walk) if walk.complete else _so_far(walk)
+            self.stdout.write(self.style.SUCCESS(text))
 
     def _tell(self, text: str, options: dict[str, Any]) -> None:
         # With JSON, stdout is for the result alone.
@@ -178,7 +178,11 @@ def _so_far(walk: Walk) -> str:
 
 
 def _done(walk: Walk) -> str:
-    return f"{walk.deleted} keys deleted by {walk.commands} billed commands."
+    return f"{_keys(walk.deleted)} deleted by {walk.commands} billed commands."
+
+
+def _keys(count: int) -> str:
+    return "1 key" if count == 1 else f"{count} keys"
 
 
 def _brake(deleted: int, began: float, rate: int | None) -> None:

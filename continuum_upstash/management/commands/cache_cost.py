@@ -64,7 +64,7 @@ def _month(cache: PlanCache, plan: str | None) -> _Month:
         name = plan or plan_of(alias)
         if cache.database.config.mode != "local":
             tally += overseer.month(now)
-            overview = overseer.overview(timedelta(hours=1), now, tally)
+            overview = overseer.overview(timedelta(hours=1), now)
             if overview.report.round_trip is None:
                 refuse(f"{cache.database.config.label}: {'; '.join(overview.report.errors)}")
             if overview.scope == "all processes":

@@ -78,4 +78,4 @@ class Command(BaseCommand):
             refuse("Not every database could be examined.", UNREACHABLE)
         warned = [each for each in findings if each.outcome == "warning"]
         if failed or (warned and fail_on == "warning"):
-            refuse(f"{len(failed)} failures, {len(warned)} warnings.", DEGRADED)
+            refuse(f"Failures: {len(failed)}, warnings: {len(warned)}.", DEGRADED)

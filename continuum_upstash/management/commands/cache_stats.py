@@ -29,18 +29,23 @@ from continuum_upstash.management.progress import Progress
 from continuum_upstash.management.sheets import sheet
 from continuum_upstash.overview import Overseer, Overview
 from continuum_upstash.plan_cache import PlanCache
+from continuum_upstash.stats.counters import counters
 from continuum_upstash.stats.exposition import exposition
 from continuum_upstash.stats.families import Family, Sample
-from continuum_upstash.stats.tally import Tally
+from continuum_upstash.stats.tally import total
 
 
-@dataclass(slots=True)
-class _Watched:
-    """A cache, and what need not be read again at each look."""
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """
+    Attributes:
+        families: the largest ones; None: nobody asked, or could be told.
+        spent: billed commands that the look itself took.
+    """
 
-    cache: PlanCache
-    overseer: Overseer
-    earlier: Tally | None = None
+    overview: Overview
+    families: list[Family] | None
+    spent: int
 
 
 class Command(BaseCommand):
@@ -67,39 +72,31 @@ class Command(BaseCommand):
         parser.add_argument("--fail-on", choices=("degraded",), help="exit with 1 then")
 
     def handle(self, **options: Any) -> None:
-        watched = [_Watched(each, Overseer(each)) for each in caches_of(chosen(options))]
+        caches = caches_of(chosen(options))
         if options["watch"] and not self.stdout.isatty():
             refuse("--watch redraws a terminal, and this is none: leave it out.")
         if options["watch"]:
             with suppress(KeyboardInterrupt):
-                self._watch(watched, options)
+                self._watch(caches, options)
             return
-        text, overviews = self._look(watched, options)
-        self.stdout.write(text)
-        self._judge(overviews, options["fail_on"])
+        looks = [self._look(each, options) for each in caches]
+        self.stdout.write(_text(looks, options["form"]))
+        self._judge([each.overview for each in looks], options["fail_on"])
 
-    def _watch(self, watched: Sequence[_Watched], options: dict[str, Any]) -> NoReturn:
+    def _watch(self, caches: Sequence[PlanCache], options: dict[str, Any]) -> NoReturn:
         while True:
-            text, _ = self._look(watched, options)
-            self.stdout.write(f"\x1b[2J\x1b[H{text}")
+            looks = [self._look(each, options) for each in caches]
+            self.stdout.write(f"\x1b[2J\x1b[H{_text(looks, options['form'])}")
             time.sleep(options["watch"])
 
-    def _look(
-        self, watched: Sequence[_Watched], options: dict[str, Any]
-    ) -> tuple[str, list[Overview]]:
-        since = timedelta(seconds=options["since"])
-        overviews = [_overview(each, since) for each in watched]
-        families = [
-            self._families(each.cache, options) if options["families"] else None for each in watched
-        ]
-        if options["form"] == "prometheus":
-            return exposition({each.report.alias: each.today for each in overviews}), overviews
-        if options["form"] == "json":
-            return _json(overviews, families), overviews
-        sheets = [sheet(*each) for each in zip(overviews, families, strict=True)]
-        return "\n\n".join(sheets), overviews
+    def _look(self, cache: PlanCache, options: dict[str, Any]) -> _Look:
+        before, since = _billed(cache), timedelta(seconds=options["since"])
+        overview = Overseer(cache).overview(since, datetime.now(UTC))
+        asked = options["families"] and overview.report.round_trip is not None
+        families = self._families(cache, options) if asked else None
+        return _Look(overview, families, _billed(cache) - before)
 
-    def _families(self, cache: PlanCache, options: dict[str, Any]) -> list[Family]:
+    def _families(self, cache: PlanCache, options: dict[str, Any]) -> list[Family] | None:
         wanted = user_pattern(cache.key_func, cache.key_prefix, cache.version, "*")
         sample, cursor, seen = Sample(wanted), "", 0
         progress = Progress(self.stderr, options["sample"], quiet=options["verbosity"] == 0)
@@ -108,8 +105,9 @@ class Command(BaseCommand):
             try:
                 cursor, names = run(scans.page(wanted.pattern, cursor or "0"), driver)
             except ContinuumError as error:
+                progress.end()
                 self.stderr.write(f"No families of '{cache.database.config.alias}': {error}")
-                break
+                return None
             sample.add(names)
             seen += len(names)
             progress.show(seen, f"{seen} keys")
@@ -125,22 +123,27 @@ class Command(BaseCommand):
             refuse(f"Degraded: {', '.join(poor)}.", DEGRADED)
 
 
-def _overview(watched: _Watched, since: timedelta) -> Overview:
-    now = datetime.now(UTC)
-    if watched.earlier is None:
-        try:
-            watched.earlier = watched.overseer.month(now)
-        except ContinuumError:
-            # The overview says what is wrong; the month's begin is read at the next look.
-            return watched.overseer.overview(since, now, Tally())
-    return watched.overseer.overview(since, now, watched.earlier)
+def _billed(cache: PlanCache) -> int:
+    """Return what this process has cost so far."""
+    tally = total(counters.read(cache.database.config.alias))
+    return tally.billed + tally.overhead
 
 
-def _json(overviews: Sequence[Overview], families: Sequence[list[Family] | None]) -> str:
+def _text(looks: Sequence[_Look], form: str) -> str:
+    if form == "prometheus":
+        # What no process shares is of this one, which only looks.
+        shared = [each.overview for each in looks if each.overview.scope == "all processes"]
+        return exposition({each.report.alias: each.today for each in shared})
+    if form == "json":
+        return _json(looks)
+    return "\n\n".join(sheet(each.overview, each.families, each.spent) for each in looks)
+
+
+def _json(looks: Sequence[_Look]) -> str:
     entries = []
-    for overview, found in zip(overviews, families, strict=True):
-        listed = None if found is None else [asdict(each) for each in found]
-        entries.append({**overview.as_dict(), "families": listed})
+    for look in looks:
+        listed = None if look.families is None else [asdict(each) for each in look.families]
+        entries.append({**look.overview.as_dict(), "spent": look.spent, "families": listed})
     return as_json({"caches": entries})
 
 
