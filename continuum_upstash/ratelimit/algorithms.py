@@ -78,8 +78,9 @@ def sliding(keys: Sequence[str], stored: Sequence[Reply], ask: Ask) -> Answer:
         wait = left + max(0, window + 1 - _ceil((ask.limit - ask.cost + 1) * window, used))
     elif weighted > room:
         wait = left + 1 - _ceil((room + 1) * window, before)
+    reset = left + 1 - _ceil(weighted * window, before or 1)  # when its weight is less by one
     write = ("SET", keys[0], used + ask.cost, "PX", 2 * window + 1000)
-    return Answer(wait, ask.limit - used - weighted, left, [write])
+    return Answer(wait, ask.limit - used - weighted, reset, [write])
 
 
 def strict(keys: Sequence[str], stored: Sequence[Reply], ask: Ask) -> Answer:

@@ -51,5 +51,6 @@ def worst_case(policy: Policy) -> int:
     if policy.algorithm == "strict":
         return policy.limit
     if policy.algorithm == "token_bucket":
-        return policy.limit + policy.rate.limit  # full, and one refill before the window ends
+        # Full, and one refill before the window ends; it never holds more than it can.
+        return policy.limit + min(policy.limit, policy.rate.limit)
     return 2 * policy.limit  # a whole quota at each side of the border

@@ -94,6 +94,26 @@ def test_who_waits_as_long_as_told_is_let_in_and_a_millisecond_earlier_is_not(
 
 @pytest.mark.parametrize("algorithm", ["strict", "fixed", "sliding", "token_bucket"])
 @SIMULATIONS
+@given(histories, st.integers(1, 9))
+def test_more_remains_when_it_was_told_and_not_a_millisecond_earlier(algorithm, history, limit):
+    store, kept = Store(), policy(algorithm, limit)
+
+    def remaining():
+        return store.check([kept], 0).verdicts[0].remaining
+
+    for gap, cost in history:
+        store.now += gap
+        answer = store.check([kept], min(cost, limit))
+        if answer.fits:
+            left = remaining()
+            store.now += round(answer.verdicts[0].reset_after * 1000) - 1
+            assert remaining() == left
+            store.now += 1
+            assert remaining() > left
+
+
+@pytest.mark.parametrize("algorithm", ["strict", "fixed", "sliding", "token_bucket"])
+@SIMULATIONS
 @given(histories)
 def test_what_remains_is_what_fits(algorithm, history):
     store, kept = Store(), policy(algorithm, 7)

@@ -2,8 +2,8 @@
 -- KEYS: of each policy in turn: two where it is sliding, otherwise one.
 -- ARGV: the time in ms, or 0 for the server's; then of each policy its algorithm, limit, window
 --       in ms, unit (see algorithms.py) and cost.
--- Returns the time that counted, whether all fit, and of each policy what remains, and in ms how long until
--- the cost fits (0: it does) and until more remains.
+-- Returns the time that counted, whether all fit, and of each policy what remains, and in ms how
+-- long until the cost fits (0: it does) and until more remains.
 local floor, ceil, max, min = math.floor, math.ceil, math.max, math.min
 local now = tonumber(ARGV[1])
 if now == 0 then
@@ -48,7 +48,8 @@ function rules.sliding(k, limit, window, start, cost)
   elseif weighted > room then
     wait = left + 1 - ceil((room + 1) * window / before)
   end
-  return wait, limit - used - weighted, left, function()
+  local reset = left + 1 - ceil(weighted * window / max(before, 1))
+  return wait, limit - used - weighted, reset, function()
     redis.call('SET', KEYS[k], used + cost, 'PX', 2 * window + 1000)
   end
 end
