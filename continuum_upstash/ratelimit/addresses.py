@@ -7,7 +7,7 @@ only as far as the proxies that are known by their networks, or by their number,
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import (
     IPv4Address,
     IPv4Network,
@@ -28,6 +28,7 @@ UNIX: Final = "unix"
 
 _MAX_HOPS: Final = 32
 _MAX_TEXT: Final = 80
+_MAPPED_BITS: Final = 96  # of ::ffff:0:0/96
 _NAT64: Final = ip_network("64:ff9b::/96")
 _BRACKETED: Final = re.compile(r"\[([^\]]+)\](?::\d{1,5})?")
 _IPV4_WITH_PORT: Final = re.compile(r"(\d{1,3}(?:\.\d{1,3}){3}):\d{1,5}")
@@ -36,8 +37,7 @@ _IPV4_WITH_PORT: Final = re.compile(r"(\d{1,3}(?:\.\d{1,3}){3}):\d{1,5}")
 def parse(text: str) -> Address | None:
     """Return the address in a header or in REMOTE_ADDR, without port, brackets and zone.
 
-    An IPv4 address in the clothes of IPv6 is the IPv4 address: otherwise all such clients would
-    share one network.
+    An IPv4 address that a dual-stack socket wrote as IPv6 is the IPv4 address.
     """
     text = text.strip().strip('"')
     if not 0 < len(text) <= _MAX_TEXT:
@@ -48,12 +48,18 @@ def parse(text: str) -> Address | None:
         address = ip_address(text)
     except ValueError:
         return None
-    if isinstance(address, IPv6Address):
-        if address.ipv4_mapped or address.sixtofour:
-            return address.ipv4_mapped or address.sixtofour
-        if address in _NAT64:
-            return IPv4Address(int(address) & 0xFFFFFFFF)
-    return address
+    return _mapped(address) or address
+
+
+def _mapped(address: Address) -> IPv4Address | None:
+    return address.ipv4_mapped if isinstance(address, IPv6Address) else None
+
+
+def _tunnelled(address: IPv6Address) -> IPv4Address | None:
+    """Return the IPv4 address that 6to4 or NAT64 carries: all such clients share one network."""
+    if address in _NAT64:
+        return IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.sixtofour
 
 
 class Proxies:
@@ -78,6 +84,8 @@ class Proxies:
     ) -> None:
         if type(ipv6_prefix) is not int or not 32 <= ipv6_prefix <= 128:
             raise ConfigurationError(f"IPV6_PREFIX is 32 to 128 bits, not {ipv6_prefix!r}.")
+        if not header or not isinstance(header, str):
+            raise ConfigurationError(f"PROXY_HEADER is a header's name, not {header!r}.")
         self._prefix = ipv6_prefix
         self._meta = "HTTP_" + header.upper().replace("-", "_")
         self._depth = 0
@@ -87,7 +95,7 @@ class Proxies:
             if isinstance(trusted, bool) or not 0 <= trusted <= _MAX_HOPS:
                 raise ConfigurationError(f"TRUSTED_PROXIES is 0 to {_MAX_HOPS} as a number.")
             self._depth = trusted
-        elif isinstance(trusted, str):
+        elif isinstance(trusted, str) or not isinstance(trusted, Iterable):
             raise ConfigurationError('TRUSTED_PROXIES is a list, such as ["10.0.0.0/8"].')
         else:
             self._unix = UNIX in trusted
@@ -95,15 +103,18 @@ class Proxies:
 
     def client(self, meta: Mapping[str, Any]) -> str:
         """Return what stands for the client of a request: an address, or an IPv6 network."""
-        address = self._address(str(meta.get("REMOTE_ADDR") or ""), str(meta.get(self._meta) or ""))
+        address = self.address(meta)
         if address is None:
             return "unknown"
-        if isinstance(address, IPv4Address):
-            return str(address)
-        return str(IPv6Network((int(address), self._prefix), strict=False))
+        if isinstance(address, IPv6Address):
+            within = IPv6Network((int(address), self._prefix), strict=False)
+            return str(_tunnelled(address) or within)
+        return str(address)
 
-    def _address(self, remote: str, header: str) -> Address | None:
-        peer = parse(remote)
+    def address(self, meta: Mapping[str, Any]) -> Address | None:
+        """Return the address of the client, or None: nobody knows it."""
+        peer = parse(str(meta.get("REMOTE_ADDR") or ""))
+        header = str(meta.get(self._meta) or "")
         hops = header.split(",")[-_MAX_HOPS:] if header else []
         if self._depth:
             said = parse(hops[-self._depth]) if len(hops) >= self._depth else None
@@ -131,9 +142,12 @@ def network(text: str) -> Network:
         ConfigurationError: it does not parse, or is everybody.
     """
     try:
-        found = ip_network(text)
+        found = ip_network(str(text))  # of a number it would make an address
     except ValueError as error:
         raise ConfigurationError(f"{text!r} is no network such as 10.0.0.0/8: {error}.") from None
+    mapped = _mapped(found.network_address)
+    if mapped is not None and found.prefixlen >= _MAPPED_BITS:
+        found = IPv4Network((int(mapped), found.prefixlen - _MAPPED_BITS))
     if found.prefixlen == 0:
         raise ConfigurationError(
             f"{text} is everybody, whom nobody should trust or exempt. Name the networks that "

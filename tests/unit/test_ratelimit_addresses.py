@@ -122,9 +122,38 @@ def test_another_header_may_hold_the_address():
     assert Proxies((), "CF-Connecting-IP").client(meta) == "10.0.0.1"
 
 
+@pytest.mark.parametrize("remote", ["2002:a00:1::1", "64:ff9b::10.0.0.1"])
+def test_who_comes_by_a_tunnel_from_a_trusted_address_is_not_trusted(remote):
+    assert client(remote, "1.2.3.4", ["10.0.0.0/8"]) == "10.0.0.1"
+
+
+@pytest.mark.parametrize("trusted", ["10.0.0.0/8", "::ffff:10.0.0.0/104"])
+@pytest.mark.parametrize("remote", ["10.0.0.1", "::ffff:10.0.0.1"])
+def test_a_network_is_the_same_in_both_notations(trusted, remote):
+    assert client(remote, "1.2.3.4", [trusted]) == "1.2.3.4"
+
+
+@pytest.mark.parametrize("header", [None, "", ["X-Real-IP"]])
+def test_a_header_is_named_by_text(header):
+    with pytest.raises(ConfigurationError, match="PROXY_HEADER"):
+        Proxies(TRUSTED, header)
+
+
 @pytest.mark.parametrize(
     "trusted",
-    [["0.0.0.0/0"], ["::/0"], ["10.0.0.1/8"], ["everybody"], "10.0.0.0/8", True, -1, 99],
+    [
+        ["0.0.0.0/0"],
+        [5],
+        1.5,
+        None,
+        ["::/0"],
+        ["10.0.0.1/8"],
+        ["everybody"],
+        "10.0.0.0/8",
+        True,
+        -1,
+        99,
+    ],
 )
 def test_whom_not_to_trust(trusted):
     with pytest.raises(ConfigurationError):
