@@ -48,6 +48,7 @@ TABLE: Final[dict[str, tuple[Callable[..., CheckMessage], str]]] = {
     "E210": (Error, "Write how many processes there are."),
     "E211": (Error, "Name an entry of CACHES."),
     "E212": (Error, "Name a cache whose BACKEND is continuum_upstash.backend.CacheBackend."),
+    "E213": (Error, "Correct the name, or add the policy."),
     "W201": (
         Warning,
         "Set its credentials, or limits are as many times as high as there are processes.",

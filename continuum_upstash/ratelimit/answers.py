@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
+from asgiref.sync import sync_to_async
 from django.http import HttpRequest, HttpResponse
 from django.template import TemplateDoesNotExist, loader
 from django.utils.html import escape
@@ -21,6 +22,13 @@ _PAGE: Final = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title></head>
 <body><h1>{title}</h1><p>Please try again in {seconds} s.</p></body></html>
 """
+
+
+async def arefusal(request: HttpRequest, decision: Decision) -> HttpResponse:
+    """The async twin of `refusal`: a template may ask for the user, which is for a thread."""
+    if _wants_page(request):
+        return await sync_to_async(refusal)(request, decision)
+    return refusal(request, decision)
 
 
 def refusal(request: HttpRequest, decision: Decision) -> HttpResponse:
@@ -37,13 +45,12 @@ def refusal(request: HttpRequest, decision: Decision) -> HttpResponse:
     status = 503 if unavailable else 429
     if request.method == "HEAD" or "HX-Request" in request.headers:
         response = HttpResponse(status=status)
-    elif "text/html" in request.headers.get("Accept", ""):
+    elif _wants_page(request):
         response = HttpResponse(_page(request, title, seconds), status=status)
     else:
         problem = _problem(decision, title, status)
         response = HttpResponse(json.dumps(problem), "application/problem+json", status)
     response["Retry-After"] = str(seconds)
-    response["Cache-Control"] = "no-store"
     return tell(response, decision)
 
 
@@ -53,6 +60,10 @@ def _too_costly() -> HttpResponse:
     response = HttpResponse(json.dumps(problem), "application/problem+json", 400)
     response["Cache-Control"] = "no-store"
     return response
+
+
+def _wants_page(request: HttpRequest) -> bool:
+    return "text/html" in request.headers.get("Accept", "")
 
 
 def _page(request: HttpRequest, title: str, seconds: int) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Final, TypeAlias
 
 from django.conf import settings
-from django.core.cache import caches
+from django.core.cache import InvalidCacheBackendError, caches
 from django.core.checks import CheckMessage
+from django.core.exceptions import ImproperlyConfigured
+from django.urls import URLPattern, URLResolver, get_resolver
 
 from continuum_upstash.check_table import message
 from continuum_upstash.errors import ConfigurationError
@@ -42,18 +44,18 @@ def check_ratelimit(**_: Any) -> list[CheckMessage]:
 
 
 def _findings() -> _Findings:
-    given = getattr(settings, NAME, None)
-    if given is None:
+    if not hasattr(settings, NAME):
         return
+    given = getattr(settings, NAME)
     if not isinstance(given, dict):
         yield "E201", "is no dict."
         return
     for name in given.keys() - DEFAULTS.keys():
         yield "E202", f"has an unknown entry {name!r}: it knows {', '.join(DEFAULTS)}."
-    if not isinstance(conf.value("POLICIES"), dict):
+    if not isinstance(conf.value("POLICIES"), Mapping):
         yield "E203", "POLICIES is no dict."
         return
-    for check in (_policies, _groups, _values, _alias, _middleware, _proxies):
+    for check in (_policies, _groups, _values, _alias, _middleware, _proxies, _decorators):
         yield from check()
 
 
@@ -94,7 +96,10 @@ def _alias() -> _Findings:
     if alias not in caches.settings:
         yield "E211", f"ALIAS is {alias!r}, which is not in CACHES."
         return
-    cache = caches[alias]
+    try:
+        cache = caches[alias]
+    except (ImproperlyConfigured, InvalidCacheBackendError):
+        return  # E002 says why, or Django does
     if not isinstance(cache, PlanCache):
         yield "E212", f"ALIAS is {alias!r}, whose BACKEND cannot count."
     elif cache.database.config.mode == "local" and not settings.DEBUG:
@@ -110,6 +115,22 @@ def _middleware() -> _Findings:
         return
     if any(each.asks_user for each in _sound()):
         yield "W203", f"counts users, but {_OURS} stands before the one that knows them."
+
+
+def _decorators() -> _Findings:
+    urlconf = getattr(settings, "ROOT_URLCONF", None)
+    views = _views(get_resolver(urlconf).url_patterns) if urlconf else ()
+    named = {name for view in views for name in getattr(view, "ratelimits", ())}
+    for name in sorted(named - conf.value("POLICIES").keys()):
+        yield "E213", f"POLICIES: there is no {name!r}, which a view is decorated with."
+
+
+def _views(patterns: Iterable[URLPattern | URLResolver]) -> Iterator[Callable[..., Any]]:
+    for pattern in patterns:
+        if isinstance(pattern, URLResolver):
+            yield from _views(pattern.url_patterns)
+        else:
+            yield pattern.callback
 
 
 def _proxies() -> _Findings:

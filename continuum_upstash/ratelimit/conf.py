@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, Final
+from math import inf
+from typing import Any, Final, TypeVar
 
 from django.conf import settings
 from django.core.signals import setting_changed
@@ -16,9 +17,11 @@ from continuum_upstash.ratelimit.addresses import Proxies
 from continuum_upstash.ratelimit.policy import Policy
 from continuum_upstash.ratelimit.routes import Route, read_routes
 
+C = TypeVar("C")
+
 NAME: Final = "CONTINUUM_RATELIMIT"
-HEADERS: Final = ("ietf", "draft-11", "legacy", "both", None)
-MODES: Final = ("enforce", "shadow", "off")
+HEADERS: Final[tuple[str | None, ...]] = ("ietf", "draft-11", "legacy", "both", None)
+MODES: Final[tuple[str, ...]] = ("enforce", "shadow", "off")
 
 DEFAULTS: Final[Mapping[str, Any]] = {
     "ALIAS": "default",
@@ -62,9 +65,10 @@ class Conf:
 
     @cached_property
     def policies(self) -> Mapping[str, Policy]:
-        return {
-            name: policy.make(name, options) for name, options in self.value("POLICIES").items()
-        }
+        given = self.value("POLICIES")
+        if not isinstance(given, Mapping):
+            raise ConfigurationError(f"POLICIES is a dict of policies by name, not {given!r}.")
+        return {name: policy.make(name, options) for name, options in given.items()}
 
     def policy(self, name: str) -> Policy:
         found = self.policies.get(name)
@@ -92,9 +96,7 @@ class Conf:
 
     @cached_property
     def mode(self) -> str:
-        mode = _one_of("MODE", self.value("MODE"), MODES)
-        assert mode is not None
-        return mode
+        return _one_of("MODE", self.value("MODE"), MODES)
 
     @property
     def shadow(self) -> bool:
@@ -112,15 +114,15 @@ class Conf:
         return int(_number("INSTANCES", self.value("INSTANCES"), (int,)))
 
 
-def _one_of(name: str, value: Any, choices: tuple[str | None, ...]) -> str | None:
+def _one_of(name: str, value: Any, choices: tuple[C, ...]) -> C:
     if value not in choices:
         raise ConfigurationError(f"{name} is one of {', '.join(map(repr, choices))}.")
-    chosen: str | None = value
+    chosen: C = value
     return chosen
 
 
 def _number(name: str, value: Any, types: tuple[type, ...]) -> float:
-    if type(value) not in types or value <= 0:
+    if type(value) not in types or not 0 < value < inf:
         raise ConfigurationError(f"{name} is a number above 0, not {value!r}.")
     number: float = value
     return number

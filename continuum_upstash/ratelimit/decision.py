@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -90,10 +90,15 @@ class Decision:
         return Decision(
             self.allowed and later.allowed,
             later.reason if self.allowed else self.reason,
-            self.verdicts + later.verdicts,
-            self.shadowed + later.shadowed,
+            _latest(self.verdicts, later.verdicts),
+            _latest(self.shadowed, later.shadowed),
             max(self.at, later.at),
         )
+
+
+def _latest(earlier: Sequence[Verdict], later: Sequence[Verdict]) -> tuple[Verdict, ...]:
+    again = [verdict.policy for verdict in later]
+    return (*(verdict for verdict in earlier if verdict.policy not in again), *later)
 
 
 EXEMPT = Decision(allowed=True, reason="exempt")

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import wraps
-from typing import Any, TypeVar
+from hashlib import blake2b
+from typing import Any, TypeVar, cast
 
-from asgiref.sync import iscoroutinefunction
 from django.http import HttpRequest, HttpResponse
 
-from continuum_upstash.ratelimit.answers import refusal
+from continuum_upstash.ratelimit.answers import arefusal, refusal
 from continuum_upstash.ratelimit.conf import conf
 from continuum_upstash.ratelimit.decision import Decision
 from continuum_upstash.ratelimit.headers import tell
+from continuum_upstash.ratelimit.places import Place, is_async, place_of
 from continuum_upstash.ratelimit.policy import Policy, make
 from continuum_upstash.ratelimit.requests import acheck_request, check_request
 
@@ -31,51 +33,99 @@ def ratelimit(
     Args:
         policies: names of CONTINUUM_RATELIMIT, or policies; all of them apply, together.
         block: refuse; otherwise the view finds the decision in ``request.ratelimit``.
-        options: those of a policy, for a limit that only this view has. Its counters are the
-            view's own unless ``group`` says otherwise.
+        options: those of a policy, for a limit that only this view has. Its counters are this
+            limit's and this view's own unless ``group`` says otherwise.
 
     Raises:
         ConfigurationError: neither policies nor a rate, or wrong options.
     """
+    return Limiting(policies, options, block=block)
 
-    def decorate(view: View) -> View:
-        own = (_own(view, options),) if options or not policies else ()
 
-        def wanted() -> list[Policy]:
-            # Looked up by each request: settings are not read while modules are imported.
-            named = (conf.policy(each) if isinstance(each, str) else each for each in policies)
-            return [*named, *own]
+class Limiting:
+    """The decorator that `ratelimit` returns.
 
-        if iscoroutinefunction(view):
+    Args:
+        policies, options, block: as `ratelimit` has them.
+        note: called with each request and the decision on it, before the view is.
+    """
 
-            @wraps(view)
-            async def alimited(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-                decision = await acheck_request(request, wanted())
-                if block and not decision.allowed:
-                    return refusal(request, decision)
-                return _told(request, await view(request, *args, **kwargs))
+    def __init__(
+        self,
+        policies: Sequence[str | Policy],
+        options: Mapping[str, Any],
+        *,
+        block: bool,
+        note: Callable[[HttpRequest, Decision], None] = lambda *_: None,
+    ) -> None:
+        self._policies, self._options = policies, options
+        self._block, self._note = block, note
+        self._named = [each for each in policies if isinstance(each, str)]
+        self._made: dict[Place, Policy] = {}  # method_decorator decorates anew for each request
 
-            return alimited  # type: ignore[return-value]  # it takes and returns what the view does
+    def __call__(self, view: View) -> View:
+        own = [self._own(view)] if self._options or not self._policies else []
+        limited: Any = self._async(view, own) if is_async(view) else self._sync(view, own)
+        # For the system check; further decorators hand it on, as functools.wraps does.
+        limited.ratelimits = [*getattr(view, "ratelimits", ()), *self._named]
+        return cast("View", limited)
 
+    def _own(self, view: Callable[..., Any]) -> Policy:
+        group = self._options.get("group")
+        place = Place("", group) if group else place_of(view)
+        if place not in self._made:
+            self._made[place] = _own(place, self._options)
+        return self._made[place]
+
+    def _sync(self, view: Callable[..., Any], own: Sequence[Policy]) -> Callable[..., Any]:
         @wraps(view)
         def limited(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-            decision = check_request(request, wanted())
-            if block and not decision.allowed:
+            decision = check_request(request, self._wanted(own))
+            self._note(request, decision)
+            if self._block and not decision.allowed:
                 return refusal(request, decision)
             return _told(request, view(request, *args, **kwargs))
 
-        return limited  # type: ignore[return-value]  # as above
+        return limited
 
-    return decorate
+    def _async(self, view: Callable[..., Any], own: Sequence[Policy]) -> Callable[..., Any]:
+        @wraps(view)
+        async def limited(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            decision = await acheck_request(request, self._wanted(own))
+            self._note(request, decision)
+            if self._block and not decision.allowed:
+                return await arefusal(request, decision)
+            return _told(request, await view(request, *args, **kwargs))
+
+        return limited
+
+    def _wanted(self, own: Sequence[Policy]) -> list[Policy]:
+        # Looked up by each request: settings are not read while modules are imported.
+        named = (conf.policy(each) if isinstance(each, str) else each for each in self._policies)
+        return [*named, *own]
 
 
-def _own(view: Callable[..., Any], options: dict[str, Any]) -> Policy:
-    qualname = getattr(view, "__qualname__", type(view).__qualname__)
-    name = re.sub(r"[^a-z0-9_-]+", "-", qualname.lower()).strip("-")[-32:]
-    group = f"{getattr(view, '__module__', '')}.{qualname}".replace("<", "").replace(">", "")
-    return make(name or "view", {"group": group, **options})
+def _own(place: Place, options: Mapping[str, Any]) -> Policy:
+    name = re.sub(r"[^a-z0-9_-]+", "-", place.name.lower()).strip("-")[-32:]
+    policy = make(name or "view", options)
+    if policy.group:
+        return policy
+    # A view may have several limits, each with counters of its own.
+    limit = (str(policy.rate), policy.algorithm, _key(policy), sorted(policy.methods or ()))
+    digest = blake2b(repr(limit).encode(), digest_size=4).hexdigest()
+    where = re.sub(r"[<>]", "", ".".join(filter(None, place)))[-180:]
+    return replace(policy, group=f"{where}:{digest}")
+
+
+def _key(policy: Policy) -> str:
+    """Return the name of a policy's key, the same in each process."""
+    if not callable(policy.key):
+        return policy.key
+    function = getattr(policy.key, "func", policy.key)  # behind a partial
+    return str(getattr(function, "__qualname__", type(function).__qualname__))
 
 
 def _told(request: HttpRequest, response: HttpResponse) -> HttpResponse:
     decision: Decision = request.ratelimit  # type: ignore[attr-defined]  # set by check_request
-    return tell(response, decision)
+    # Whatever else a view returns, Django says what is wrong with it.
+    return tell(response, decision) if hasattr(response, "headers") else response

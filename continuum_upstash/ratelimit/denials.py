@@ -1,4 +1,4 @@
-"""Who was refused, until when: for as long, to ask again would cost and change nothing."""
+"""Who has nothing left, until when: for as long, to ask would cost and change nothing."""
 
 from __future__ import annotations
 
@@ -6,9 +6,14 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from time import monotonic
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
+
+from continuum_upstash.ratelimit.script import Charge
 
 _LONGEST_SECONDS: Final = 60.0
+
+# A charge's counter, and up to which limit.
+_Known: TypeAlias = tuple[tuple[str, str, int], int]
 
 
 class _Denial(NamedTuple):
@@ -18,10 +23,10 @@ class _Denial(NamedTuple):
 
 
 class Denials:
-    """A bounded memory of refusals, safe for threads.
+    """A bounded memory of what does not fit, safe for threads.
 
-    Whoever was refused for longer than a minute is asked for once a minute, so that a reset
-    by another process is noticed.
+    Who has to wait for longer than a minute is asked for once a minute, so that a reset by
+    another process is noticed.
 
     Args:
         size: entries; the oldest are forgotten first.
@@ -30,35 +35,38 @@ class Denials:
 
     def __init__(self, size: int = 10_000, clock: Callable[[], float] = monotonic) -> None:
         self._size, self._clock = size, clock
-        self._denials: OrderedDict[tuple[str, int], _Denial] = OrderedDict()
+        self._denials: OrderedDict[_Known, _Denial] = OrderedDict()
         self._lock = threading.Lock()
 
-    def note(self, storage: str, limit: int, cost: int, seconds: float) -> None:
-        """Remember that `cost` does not fit for so many seconds."""
-        now = self._clock()
-        denial = _Denial(cost, now + seconds, now + min(seconds, _LONGEST_SECONDS))
+    def note(self, charge: Charge, seconds: float) -> None:
+        """Remember that a charge does not fit for so many seconds, nor does one that costs more."""
+        now, known = self._clock(), (charge.counter, charge.limit)
+        denial = _Denial(charge.cost, now + seconds, now + min(seconds, _LONGEST_SECONDS))
         with self._lock:
-            self._denials[storage, limit] = denial
-            self._denials.move_to_end((storage, limit))
+            self._denials[known] = denial
+            self._denials.move_to_end(known)
             if len(self._denials) > self._size:
                 self._denials.popitem(last=False)
 
-    def find(self, storage: str, limit: int, cost: int) -> float:
-        """Return the seconds for which `cost` is known not to fit, or 0."""
-        denial = self._denials.get((storage, limit))
-        if denial is None or cost < denial.cost:
+    def find(self, charge: Charge) -> float:
+        """Return the seconds for which a charge is known not to fit, or 0."""
+        if not self._denials:
+            return 0.0
+        known = (charge.counter, charge.limit)
+        denial = self._denials.get(known)
+        if denial is None or charge.cost < denial.cost:
             return 0.0
         now = self._clock()
         if now < denial.believed_until:
             return denial.free_at - now
         with self._lock:
-            self._denials.pop((storage, limit), None)
+            self._denials.pop(known, None)
         return 0.0
 
     def forget(self, storage: str) -> None:
         with self._lock:
-            for name in [name for name in self._denials if name[0] == storage]:
-                del self._denials[name]
+            for known in [each for each in self._denials if each[0][0] == storage]:
+                del self._denials[known]
 
     def __len__(self) -> int:
         return len(self._denials)

@@ -12,18 +12,19 @@
 - Views that share a group share their counter, whatever their methods are.
 - Addresses that begin with ``::ffff:`` are the IPv4 addresses that they stand for.
 - Async views are limited, too.
+- Addresses are those of CONTINUUM_RATELIMIT["TRUSTED_PROXIES"]; RATELIMIT_IP_META_KEY is not read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial, wraps
+from functools import partial
 from typing import Any, Final, TypeVar
 
-from asgiref.sync import iscoroutinefunction
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 
-from continuum_upstash.ratelimit import decorators
+from continuum_upstash.ratelimit.decision import Decision
+from continuum_upstash.ratelimit.decorators import Limiting
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -52,37 +53,16 @@ def ratelimit(
         raise TypeError("ratelimit() wants a key and a rate, such as key='ip', rate='5/m'")
 
     def decorate(view: View) -> View:
-        name = group or f"{view.__module__}.{view.__qualname__}"
-        who = partial(key, name) if callable(key) else key
-        options: dict[str, Any] = {"key": who, "rate": rate, "methods": method}
+        options: dict[str, Any] = {"key": key, "rate": rate, "methods": method}
+        if callable(key):
+            options["key"] = partial(key, group or f"{view.__module__}.{view.__qualname__}")
         if group is not None:
             options["group"] = group
-        return decorators.ratelimit(block=block, **options)(_marked(view))
+        return Limiting((), options, block=block, note=_mark)(view)
 
     return decorate
 
 
-def _marked(view: View) -> View:
-    """Set ``request.limited`` before the view."""
-    if iscoroutinefunction(view):
-
-        @wraps(view)
-        async def amarked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-            _mark(request)
-            response: HttpResponse = await view(request, *args, **kwargs)
-            return response
-
-        return amarked  # type: ignore[return-value]  # it takes and returns what the view does
-
-    @wraps(view)
-    def marked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        _mark(request)
-        response: HttpResponse = view(request, *args, **kwargs)
-        return response
-
-    return marked  # type: ignore[return-value]  # as above
-
-
-def _mark(request: HttpRequest) -> None:
-    refused = not request.ratelimit.allowed  # type: ignore[attr-defined]  # set by the decorator
-    request.limited = refused or getattr(request, "limited", False)  # type: ignore[attr-defined]
+def _mark(request: HttpRequest, decision: Decision) -> None:
+    refused = not decision.allowed or getattr(request, "limited", False)
+    request.limited = refused  # type: ignore[attr-defined]  # as django-ratelimit does

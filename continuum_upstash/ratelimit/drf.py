@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from rest_framework.exceptions import ParseError
+from rest_framework.exceptions import APIException, ParseError
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
@@ -21,6 +21,22 @@ from rest_framework.views import APIView
 from continuum_upstash.ratelimit.conf import conf
 from continuum_upstash.ratelimit.decision import Decision
 from continuum_upstash.ratelimit.requests import check_request
+
+
+class Unavailable(APIException):  # type: ignore[misc]  # the framework has no types
+    """The limiter cannot decide, and the policy's on_error is ``deny``.
+
+    Attributes:
+        wait: seconds that the framework puts into Retry-After.
+    """
+
+    status_code = 503
+    default_detail = "The service is busy."
+    default_code = "unavailable"
+
+    def __init__(self, wait: float | None) -> None:
+        super().__init__()
+        self.wait = wait
 
 
 class UpstashRateThrottle(BaseThrottle):  # type: ignore[misc]  # the framework has no types
@@ -42,6 +58,8 @@ class UpstashRateThrottle(BaseThrottle):  # type: ignore[misc]  # the framework 
         self._decision = check_request(request._request, map(conf.policy, names))  # noqa: SLF001
         if self._decision.reason == "too_costly":  # no 429: it would invite to try again
             raise ParseError("The request takes more than is ever allowed at once.")
+        if self._decision.reason == "unavailable" and not self._decision.allowed:
+            raise Unavailable(self.wait())
         return self._decision.allowed
 
     def wait(self) -> float | None:

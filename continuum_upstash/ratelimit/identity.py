@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
@@ -11,7 +12,7 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from continuum_upstash.ratelimit.conf import conf
-from continuum_upstash.ratelimit.policy import Policy
+from continuum_upstash.ratelimit.policy import NAMED_KINDS, Policy
 
 
 def identity(policy: Policy, request: HttpRequest, user: Any) -> str:
@@ -22,9 +23,18 @@ def identity(policy: Policy, request: HttpRequest, user: Any) -> str:
     """
     if callable(policy.key):
         found = policy.key(request)
-        parts = [_ip(request) if found is None or found == "" else ("key", str(found))]
+        missing = found is None or found == ""
+        parts = [address_part(policy, request.META) if missing else ("key", str(found))]
     else:
-        parts = [_part(kind, request, user) or _ip(request) for kind in policy.kinds]
+        parts = [
+            _part(kind, request, user) or address_part(policy, request.META)
+            for kind in policy.kinds
+        ]
+    return joined(policy, parts)
+
+
+def joined(policy: Policy, parts: Sequence[tuple[str, str]]) -> str:
+    """Return the identity of its parts: of each the kind and the value."""
     if policy.upstash_prefix is not None:
         return "+".join(value for _, value in parts)  # as the other side writes it
     return "\n".join(f"{kind}={value}" for kind, value in parts)
@@ -41,24 +51,28 @@ def _part(kind: str, request: HttpRequest, user: Any) -> tuple[str, str] | None:
         value = request.POST.get(argument)
     elif name == "get":
         value = request.GET.get(argument)
-    # Each part has a line of its own, and no value may fake another one.
-    line = " ".join(normal(value or "").split())
-    return (kind, line) if line else None
+    text = spelt(kind, value or "")
+    return (kind, text) if text else None
 
 
-def _ip(request: HttpRequest) -> tuple[str, str]:
-    return "ip", conf.proxies.client(request.META)
+def address_part(policy: Policy, meta: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the part that is an address, by a request's META."""
+    if policy.upstash_prefix is not None:  # the other side knows no networks
+        return "ip", str(conf.proxies.address(meta) or "unknown")
+    return "ip", conf.proxies.client(meta)
 
 
-def normal(identity: str) -> str:
-    """Return one spelling of an identity, however it was written."""
-    return unicodedata.normalize("NFKC", identity).casefold().strip()
+def spelt(kind: str, value: str) -> str:
+    """Return one spelling of what a client wrote, in one line: no value may fake another part."""
+    if kind.partition(":")[0] not in NAMED_KINDS:
+        return value
+    return " ".join(unicodedata.normalize("NFKC", value).casefold().split())
 
 
 def digest(identity: str) -> str:
     """Return what stands for an identity in keys: of fixed length, and nothing can be read off."""
     hashed = _keyed(settings.SECRET_KEY).copy()  # at half the cost of a new one
-    hashed.update(normal(identity).encode("utf-8", "surrogatepass"))
+    hashed.update(identity.encode("utf-8", "surrogatepass"))
     return hashed.hexdigest()
 
 

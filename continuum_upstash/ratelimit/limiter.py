@@ -29,7 +29,7 @@ from continuum_upstash.ratelimit.clock import Clock
 from continuum_upstash.ratelimit.conf import conf
 from continuum_upstash.ratelimit.decision import Decision, Reason, Verdict
 from continuum_upstash.ratelimit.denials import Denials
-from continuum_upstash.ratelimit.identity import digest, normal
+from continuum_upstash.ratelimit.identity import digest
 from continuum_upstash.ratelimit.policy import Policy
 from continuum_upstash.ratelimit.script import Answers, Charge, command, read
 from continuum_upstash.ratelimit.state import State, state_of
@@ -62,19 +62,12 @@ class Limiter:
 
     def __init__(self, alias: str | None = None) -> None:
         alias = alias or conf.alias
-        cache = caches[alias]
-        if not isinstance(cache, PlanCache):
-            raise ImproperlyConfiguredLimits(
-                f"The cache '{alias}' cannot count: it is a {type(cache).__qualname__}. Name in "
-                'CONTINUUM_RATELIMIT["ALIAS"] an entry of CACHES whose BACKEND is '
-                "continuum_upstash.backend.CacheBackend."
-            )
+        cache = _cache(alias)
         self._alias = alias
         self._database = cache.database
         self._prefix = f"{cache.key_prefix}:" if cache.key_prefix else ""
-        config = cache.database.config
         # Upstash advises against clocks in scripts, and would bill them.
-        self._servers_clock = not config.is_upstash
+        self._servers_clock = not cache.database.config.is_upstash
         self._driver = Driver(self._database.send, _unused, _unused)
         self._async_driver = AsyncDriver(self._database.asend, _unused, _unused)
 
@@ -111,7 +104,7 @@ class Limiter:
                 f"Policy '{policy.name}' allows {policy.limit} at once, so that a cost of {cost} "
                 "would never fit."
             )
-        name = normal(identity) if policy.upstash_prefix is not None else digest(identity)
+        name = digest(identity) if policy.upstash_prefix is None else identity
         return Charge(policy, policy.storage(self._prefix, name), cost, policy.limit)
 
     def _check(
@@ -121,7 +114,7 @@ class Limiter:
 
         Args:
             policies: names of CONTINUUM_RATELIMIT, or policies.
-            identity: who asks; stored as a keyed hash.
+            identity: who asks, to the letter; stored as a keyed hash.
             cost: how much it takes, by default each policy's own; 0 only looks.
         """
         return (yield from self._decide(self.charges(policies, identity, cost)))
@@ -131,7 +124,7 @@ class Limiter:
     def _decide(self, charges: Sequence[Charge]) -> Plan[Decision]:
         """Decide on the charges of one request."""
         decision = yield from self._decided(_distinct(charges))
-        if observed() and any(charge.cost for charge in charges):
+        if observed() and (not decision.allowed or any(charge.cost for charge in charges)):
             for policy, outcome in decision.outcomes():
                 notify(LimitDecided(self._alias, policy.name, outcome, decision.allowed))
         return decision
@@ -187,12 +180,26 @@ class Limiter:
         return cast("Replies", replies)
 
 
+def _cache(alias: str) -> PlanCache:
+    if alias not in caches.settings:
+        what = "is not in CACHES"
+    elif isinstance(cache := caches[alias], PlanCache):
+        return cache
+    else:
+        what = f"is a {type(cache).__qualname__}"
+    raise ImproperlyConfiguredLimits(
+        f"The cache '{alias}' cannot count: it {what}. Name in CONTINUUM_RATELIMIT[\"ALIAS\"] an "
+        "entry of CACHES whose BACKEND is continuum_upstash.backend.CacheBackend."
+    )
+
+
 def _known(charges: Sequence[Charge], denials: Denials) -> Decision | None:
     """Return the refusal that this process remembers."""
-    verdicts = []
-    for policy, storage, cost, limit in charges:
-        if cost and (seconds := denials.find(storage, limit, cost)):
-            verdicts.append(Verdict(policy, 0, seconds, seconds))
+    verdicts = [
+        Verdict(charge.policy, 0, seconds, seconds)
+        for charge in charges
+        if charge.cost and (seconds := denials.find(charge))
+    ]
     return Decision(False, "cached", tuple(verdicts)) if verdicts else None
 
 
@@ -213,12 +220,14 @@ def _settled(
     waiting = iter(answers)
     real = read(enforced, next(waiting)) if enforced else _NOTHING
     watched = read(shadowed, next(waiting)) if shadowed else _NOTHING
+    for charge, verdict in zip(enforced, real.verdicts, strict=True):
+        if verdict.retry_after > 0:
+            denials.note(charge, verdict.retry_after)
+        elif verdict.remaining == 0:
+            denials.note(charge._replace(cost=1), verdict.reset_after)
     if real.fits:
         reason: Reason = "allowed" if watched.fits else "shadow"
         return Decision(True, reason, real.verdicts, watched.verdicts, real.at or watched.at)
-    for charge, verdict in zip(enforced, real.verdicts, strict=True):
-        if charge.cost and verdict.retry_after > 0:
-            denials.note(charge.storage, charge.limit, charge.cost, verdict.retry_after)
     return Decision(False, "limited", real.verdicts, watched.verdicts, real.at)
 
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest, HttpResponse
 
-from continuum_upstash.ratelimit.answers import refusal
+from continuum_upstash.ratelimit.answers import arefusal, refusal
 from continuum_upstash.ratelimit.conf import conf
 from continuum_upstash.ratelimit.decision import Decision
 from continuum_upstash.ratelimit.headers import tell
@@ -46,20 +46,22 @@ class RateLimitMiddleware:
 
     def _process_view(self, request: HttpRequest, *_: object) -> HttpResponse | None:
         policies = _policies(request)
-        return _answer(request, check_request(request, policies)) if policies else None
+        if not policies:
+            return None
+        decision = check_request(request, policies)
+        return None if decision.allowed else refusal(request, decision)
 
     async def _aprocess_view(self, request: HttpRequest, *_: object) -> HttpResponse | None:
         policies = _policies(request)
-        return _answer(request, await acheck_request(request, policies)) if policies else None
+        if not policies:
+            return None
+        decision = await acheck_request(request, policies)
+        return None if decision.allowed else await arefusal(request, decision)
 
 
 def _policies(request: HttpRequest) -> tuple[Policy, ...]:
     match = request.resolver_match
     return first(conf.routes, match) if match is not None else ()
-
-
-def _answer(request: HttpRequest, decision: Decision) -> HttpResponse | None:
-    return None if decision.allowed else refusal(request, decision)
 
 
 def _told(request: HttpRequest, response: HttpResponse) -> HttpResponse:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from http import HTTPMethod
 from typing import Any, Final, Literal, TypeAlias, get_args
 
+from asgiref.sync import iscoroutinefunction
 from django.http import HttpRequest
 
 from continuum_upstash.errors import ConfigurationError
@@ -27,10 +28,15 @@ NAMED_KINDS: Final = ("get", "header", "post")
 STAFF: Final = "staff"
 
 _METHODS: Final = frozenset(HTTPMethod.__members__)
+_TYPES: Final[Mapping[str, tuple[type, ...]]] = {
+    "group": (str,),
+    "shadow": (bool,),
+    "headers": (bool,),
+    "upstash_prefix": (str, type(None)),
+}
 _ALIGNED: Final = frozenset({"fixed", "sliding"})
 
-# Up to here the script's numbers are whole, whatever they are multiplied by.
-_MOST: Final = 999_999_999
+_MOST: Final = 999_999_999  # as a rate has it
 
 # A bucket is what the strict algorithm may be too severe by: the more of them, the less.
 _BUCKETS, _BUCKETS_OF_SHORT_WINDOWS, _SHORT = 20, 10, 20_000
@@ -113,9 +119,9 @@ class Policy:
 
     def storage(self, prefix: str, identity: str) -> str:
         """Return what the names of its keys begin with."""
-        if self.upstash_prefix is not None:
-            return f"{self.upstash_prefix}:{identity}"
         shadow = "shadow:" if self.shadow else ""
+        if self.upstash_prefix is not None:
+            return f"{shadow}{self.upstash_prefix}:{identity}"
         return f"{prefix}{shadow}ratelimit:{self.counter}:{identity}"
 
     def keys(self, storage: str, now: int) -> tuple[str, ...]:
@@ -147,6 +153,12 @@ def make(name: str, options: Mapping[str, Any]) -> Policy:
             close = difflib.get_close_matches(str(option), OPTIONS, n=1)
             hint = f" Did you mean '{close[0]}'?" if close else ""
             raise ConfigurationError(f"Policy '{name}': unknown option '{option}'.{hint}")
+        kinds = _TYPES.get(option)
+        if kinds and not isinstance(options[option], kinds):
+            wanted = " or ".join(kind.__name__ for kind in kinds)
+            raise ConfigurationError(
+                f"Policy '{name}': {option} is a {wanted}, not {options[option]!r}."
+            )
     if "rate" not in options:
         raise ConfigurationError(f"Policy '{name}' has no rate, such as \"100/m\".")
     values = dict(options)
@@ -161,7 +173,7 @@ def make(name: str, options: Mapping[str, Any]) -> Policy:
 
 
 def _methods(methods: Any) -> frozenset[str]:
-    names = frozenset(method.upper() for method in _listed(methods))
+    names = frozenset(str(method).upper() for method in _listed(methods))
     unknown = ", ".join(sorted(names - _METHODS))
     if unknown or not names:
         raise ConfigurationError(
@@ -180,8 +192,9 @@ def _exempt(who: Any) -> Any:
         raise ConfigurationError(f"exempt: {error} Or write 'staff'.") from None
 
 
-def _listed(given: Any) -> Any:
-    return [given] if isinstance(given, str) or callable(given) else given
+def _listed(given: Any) -> Iterable[Any]:
+    alone = isinstance(given, str) or not isinstance(given, Iterable)
+    return [given] if alone else given
 
 
 def _problems(policy: Policy) -> Iterator[str]:
@@ -202,6 +215,8 @@ def _problems(policy: Policy) -> Iterator[str]:
     if not callable(policy.cost) and not _is_cost(policy.cost, policy.limit):
         yield f"cost is a whole number between 1 and what it allows at once, {policy.limit}."
     yield from filter(None, map(_problem_of_key, policy.kinds))
+    if any(map(iscoroutinefunction, (policy.key, policy.cost, *policy.exempt))):
+        yield "key, cost and exempt are asked before the view and not awaited: no async functions."
 
 
 def _is_cost(cost: object, limit: int) -> bool:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.http import HttpRequest
+from django.utils.functional import SimpleLazyObject
 
-from continuum_upstash.ratelimit.addresses import parse
 from continuum_upstash.ratelimit.conf import conf
 from continuum_upstash.ratelimit.decision import EXEMPT, TOO_COSTLY, Decision
 from continuum_upstash.ratelimit.identity import identity
@@ -27,7 +27,8 @@ def check_request(request: HttpRequest, policies: Iterable[Policy]) -> Decision:
         charges = _charges(limiter, request, counting, user)
     except TooCostly:
         return _noted(request, TOO_COSTLY)
-    return _noted(request, limiter.decide(charges) if charges else EXEMPT)
+    decision = limiter.decide(charges) if charges else EXEMPT
+    return _noted(request, decision, counting, charges)
 
 
 async def acheck_request(request: HttpRequest, policies: Iterable[Policy]) -> Decision:
@@ -35,26 +36,32 @@ async def acheck_request(request: HttpRequest, policies: Iterable[Policy]) -> De
     counting = _counting(request, policies)
     if not counting:
         return _noted(request, EXEMPT)
-    known = _asks_user(counting) and hasattr(request, "auser")
-    user = await request.auser() if known else None
+    user = await _auser(request) if _asks_user(counting) else None
     limiter = Limiter()
     try:
         charges = _charges(limiter, request, counting, user)
     except TooCostly:
         return _noted(request, TOO_COSTLY)
-    return _noted(request, await limiter.adecide(charges) if charges else EXEMPT)
+    decision = await limiter.adecide(charges) if charges else EXEMPT
+    return _noted(request, decision, counting, charges)
+
+
+async def _auser(request: HttpRequest) -> Any:
+    user = getattr(request, "user", None)
+    # Django's own waits to be asked; one that a middleware has set is known already.
+    waits = isinstance(user, SimpleLazyObject) and hasattr(request, "auser")
+    return await request.auser() if waits else user
 
 
 def _counting(request: HttpRequest, policies: Iterable[Policy]) -> list[Policy]:
-    """Return those that are to be asked: none twice, as where a rule and a decorator name it."""
+    """Return those that are to be asked: none that a rule or another decorator has asked."""
     if conf.mode == "off":
         return []
-    method, earlier = request.method or "", _earlier(request)
-    asked = {verdict.policy.counter for verdict in (*earlier.verdicts, *earlier.shadowed)}
+    method, asked = request.method or "", _past(request).policies
     return [
         each
         for each in policies
-        if each.counter not in asked and (each.methods is None or method in each.methods)
+        if each not in asked and (each.methods is None or method in each.methods)
     ]
 
 
@@ -65,16 +72,19 @@ def _asks_user(policies: Iterable[Policy]) -> bool:
 def _charges(
     limiter: Limiter, request: HttpRequest, policies: Iterable[Policy], user: Any
 ) -> list[Charge]:
-    charges = []
+    charges, counted = [], _past(request).counters
     for policy in policies:
         if any(_is_exempt(who, request, user) for who in policy.exempt):
             continue
         cost = policy.cost(request) if callable(policy.cost) else policy.cost
         try:
-            charges.append(limiter.charge(policy, identity(policy, request, user), cost))
+            charge = limiter.charge(policy, identity(policy, request, user), cost)
         except TooCostly:
             if not (policy.shadow or conf.shadow):  # who only watches refuses nobody
                 raise
+        else:
+            # What another policy of its group has charged is not charged again, only looked at.
+            charges.append(charge._replace(cost=0) if charge.counter in counted else charge)
     return charges
 
 
@@ -83,15 +93,38 @@ def _is_exempt(who: Any, request: HttpRequest, user: Any) -> bool:
         return bool(who(request))
     if who == STAFF:
         return bool(user is not None and user.is_authenticated and user.is_staff)
-    address = parse(conf.proxies.client(request.META).partition("/")[0])
+    address = conf.proxies.address(request.META)
     return address is not None and address in who
 
 
-def _noted(request: HttpRequest, decision: Decision) -> Decision:
-    request.ratelimit = _earlier(request).joined(decision)  # type: ignore[attr-defined]  # ours
-    return decision
+class _Past(NamedTuple):
+    """What has been charged for a request.
+
+    Attributes:
+        policies: those that have let it pass.
+        counters: those that were charged for it.
+    """
+
+    policies: tuple[Policy, ...] = ()
+    counters: tuple[tuple[str, str, int], ...] = ()
 
 
-def _earlier(request: HttpRequest) -> Decision:
-    decision: Decision = getattr(request, "ratelimit", EXEMPT)
+def _past(request: HttpRequest) -> _Past:
+    past: _Past = getattr(request, "_ratelimit_past", _Past())
+    return past
+
+
+def _noted(
+    request: HttpRequest,
+    decision: Decision,
+    policies: Iterable[Policy] = (),
+    charges: Iterable[Charge] = (),
+) -> Decision:
+    earlier: Decision = getattr(request, "ratelimit", EXEMPT)
+    request.ratelimit = earlier.joined(decision)  # type: ignore[attr-defined]  # ours
+    if decision.allowed:  # what one of them refuses is charged to none
+        past = _past(request)
+        request._ratelimit_past = _Past(  # type: ignore[attr-defined]  # noqa: SLF001 ours
+            (*past.policies, *policies), (*past.counters, *(each.counter for each in charges))
+        )
     return decision

@@ -59,6 +59,11 @@ def _read(number: int, rule: Mapping[str, Any], policy: Callable[[str], Policy])
         raise ConfigurationError(
             f"Rule {number} of RULES: {wrong}A rule has 'route' or 'view', and 'policies'."
         )
+    for option in ("route", "view"):
+        if not isinstance(rule.get(option, ""), str):
+            raise ConfigurationError(
+                f"Rule {number} of RULES: '{option}' is text, not {rule[option]!r}."
+            )
     policies = tuple(map(policy, rule["policies"]))
     groups = [each.counter for each in policies]
     if len(set(groups)) < len(groups):
@@ -66,4 +71,4 @@ def _read(number: int, rule: Mapping[str, Any], policy: Callable[[str], Policy])
             f"Rule {number} of RULES: two of its policies have one group, which would be charged "
             "twice. Give them groups of their own."
         )
-    return Route(str(rule.get("route", "")).removeprefix("^"), rule.get("view"), policies)
+    return Route(rule.get("route", "").removeprefix("^"), rule.get("view"), policies)

@@ -30,6 +30,11 @@ class Charge(NamedTuple):
     cost: int
     limit: int
 
+    @property
+    def counter(self) -> tuple[str, str, int]:
+        """What it is counted in; policies of one group may share it."""
+        return self.storage, self.policy.algorithm, self.policy.rate.window
+
 
 def command(charges: Sequence[Charge], now: int, *, servers_clock: bool, by_hash: bool) -> Command:
     """Return the command that decides on all charges.

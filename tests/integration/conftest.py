@@ -11,6 +11,11 @@ from tests.integration.panel_site import (  # noqa: F401 fixtures of test_panel*
     configure_panel,
     panel,
 )
+from tests.integration.ratelimit_browser import (  # noqa: F401 fixtures of test_ratelimit_*.py
+    browser,
+    limited_site,
+    limited_urls,
+)
 from tests.integration.ratelimit_limiters import (  # noqa: F401 fixtures of test_ratelimit_*.py
     entries,
     limiter,

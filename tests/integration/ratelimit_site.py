@@ -16,6 +16,7 @@ from continuum_upstash.ratelimit.drf import UpstashRateThrottle
 from continuum_upstash.ratelimit.forms import LimitedAuthenticationForm
 from continuum_upstash.ratelimit.recipes import LOGIN
 
+OFFICE = ["198.51.100.0/24", "2001:db8::5/128", "staff"]
 LIMITS = {
     "POLICIES": {
         "api": {"rate": "2/d", "key": "ip"},
@@ -24,7 +25,7 @@ LIMITS = {
         "gets": {"rate": "1/d", "key": "ip", "methods": ["GET"]},
         "users": {"rate": "1/d", "key": "user"},
         "keys": {"rate": "1/d", "key": "header:X-Api-Key"},
-        "office": {"rate": "1/d", "key": "ip", "exempt": ["198.51.100.0/24", "staff"]},
+        "office": {"rate": "1/d", "key": "ip", "exempt": OFFICE},
         "heavy": {"rate": "10/d", "key": "ip", "cost": lambda request: int(request.GET["cost"])},
         "watched-cost": {
             "rate": "10/d",
@@ -36,6 +37,11 @@ LIMITS = {
         "watched": {"rate": "1/d", "key": "ip", "shadow": True},
         "strictly": {"rate": "1/d", "key": "ip", "on_error": "deny"},
         "openly": {"rate": "1/d", "key": "ip", "on_error": "allow"},
+        "told": {
+            "rate": "3/d",
+            "key": "ip",
+            "cost": lambda request: int(request.GET.get("cost", 1)),
+        },
         "locally": {"rate": "2/d", "key": "ip"},
         **LOGIN,
     },
@@ -44,6 +50,7 @@ LIMITS = {
         {"route": "api/", "policies": ["api"]},
         {"view": "named", "policies": ["search"]},
         {"route": "ruled/", "policies": ["heavy"]},
+        {"route": "ruled-twice/", "policies": ["openly"]},
     ],
     "DEADLINE": 10.0,
 }
@@ -59,6 +66,10 @@ async def aok(request, **_):
 
 def public(request):
     return HttpResponse("ok", headers={"Cache-Control": "public, max-age=60"})
+
+
+def stored(request):
+    return HttpResponse("ok", headers={"Cache-Control": "max-age=60"})
 
 
 def told(request):
@@ -90,6 +101,10 @@ class HeavyRest(Rest):
     throttle_scope = "heavy"
 
 
+class StrictRest(Rest):
+    throttle_scope = "strictly"
+
+
 @theirs(key="ip", rate="1/d", block=False)
 def limited(request):
     return HttpResponse(str(request.limited))
@@ -104,15 +119,18 @@ urlpatterns = [
     re_path(r"^api/pattern/(?P<word>\w+)/$", ok),
     path("free/", ok),
     path("ruled/", ok),
+    path("ruled-twice/", ratelimit("openly")(ok)),
     path("named/", ok, name="named"),
     path("adhoc/", ratelimit(rate="1/d", key="ip", algorithm="strict")(ok)),
     path("adhoc/other/", ratelimit(rate="1/d", key="ip")(public)),
-    path("told/", ratelimit("search", block=False)(told)),
+    path("adhoc/stored/", ratelimit(rate="1/d", key="ip")(stored)),
+    path("told/", ratelimit("told", block=False)(told)),
     path("both/", ratelimit("search", "api")(ok)),
     path("class/", Class.as_view()),
     path("aclass/", AsyncClass.as_view()),
     path("rest/", Rest.as_view()),
     path("rest/heavy/", HeavyRest.as_view()),
+    path("rest/strict/", StrictRest.as_view()),
     path("compatible/", limited),
     path("login/", LoginView.as_view(authentication_form=LimitedAuthenticationForm)),
     *(path(f"{name}/", ratelimit(name)(ok)) for name in NAMES),

@@ -11,7 +11,7 @@ from tests.integration.test_commands_contract import MAYBE, NUMBER, follows
 
 SCHEMAS = {
     "status": {
-        "schema": int, "mode": str, "identity": (str, type(None)),
+        "schema": int, "mode": str, "identity": [str],
         "policies": [
             {
                 "name": str, "rate": str, "algorithm": str, "limit": int, "worst": int,
@@ -32,9 +32,9 @@ SCHEMAS = {
     },
 }  # fmt: skip
 ARGUMENTS = {
-    "status": ["ip=1"],
-    "reset": ["api", "ip=1"],
-    "test": ["api", "ip=1"],
+    "status": ["ip=203.0.113.7"],
+    "reset": ["api", "ip=203.0.113.7"],
+    "test": ["api", "ip=203.0.113.7"],
     "simulate": ["100/m", "--per-second", "10"],
 }
 ASKING = ["status", "reset", "test"]
@@ -44,7 +44,11 @@ ASKING = ["status", "reset", "test"]
 def site(emulator, settings):
     settings.CACHES = {"default": entry(emulator, KEY_PREFIX="shop")}
     settings.CONTINUUM_RATELIMIT = {
-        "POLICIES": {"api": {"rate": "3/d"}, "slow": {"rate": "5/10m", "algorithm": "fixed"}},
+        "POLICIES": {
+            "api": {"rate": "3/d"},
+            "slow": {"rate": "5/10m", "algorithm": "fixed"},
+            "pair": {"rate": "2/d", "key": "ip+post:username"},
+        },
         "DEADLINE": 10.0,
     }
     yield settings
@@ -62,19 +66,20 @@ def left(line):
 
 
 def test_it_takes_shows_and_gives_back():
-    assert [left(line) for line in printed("status", "ip=1").splitlines()] == ["3 left", "5 left"]
-    assert "2: allowed, 1 left" in printed("test", "api", "ip=1", "--times", "2")
-    assert left(printed("status", "ip=1").splitlines()[0]) == "1 left"
-    assert left(printed("status", "ip=2").splitlines()[0]) == "3 left"
-    assert printed("reset", "api", "ip=1").strip() == "Reset."
-    assert printed("reset", "api", "ip=1").strip() == "There was nothing to reset."
-    assert left(printed("status", "ip=1").splitlines()[0]) == "3 left"
+    lines = printed("status", "ip=203.0.113.7").splitlines()
+    assert [left(line) for line in lines] == ["3 left", "5 left", "counts by something else"]
+    assert "2: allowed, 1 left" in printed("test", "api", "ip=203.0.113.7", "--times", "2")
+    assert left(printed("status", "ip=203.0.113.7").splitlines()[0]) == "1 left"
+    assert left(printed("status", "ip=203.0.113.8").splitlines()[0]) == "3 left"
+    assert printed("reset", "api", "ip=203.0.113.7").strip() == "Reset."
+    assert printed("reset", "api", "ip=203.0.113.7").strip() == "There was nothing to reset."
+    assert left(printed("status", "ip=203.0.113.7").splitlines()[0]) == "3 left"
 
 
 def test_who_is_refused_is_told_until_when():
-    told = printed("test", "api", "ip=1", "--times", "4").splitlines()[-1]
-    assert told.startswith("4: limited, again in ")
-    ended = ran("ratelimit", "test", "api", "ip=1", "--format", "json")
+    told = printed("test", "api", "ip=203.0.113.7", "--times", "4").splitlines()[-1]
+    assert told.startswith("4: cached, again in ")
+    ended = ran("ratelimit", "test", "api", "ip=203.0.113.7", "--format", "json")
     (decision,) = ended.json["decisions"]
     assert (decision["allowed"], decision["reason"]) == (False, "cached")
     assert decision["retry_after"] > 0
@@ -87,7 +92,16 @@ def test_without_an_identity_only_the_policies_are_told(emulator):
     assert told.splitlines() == [
         "api                  3/d        strict        at worst 3 in its window",
         "slow                 5/10m      fixed         at worst 10 in its window",
+        "pair                 2/d        strict        at worst 2 in its window",
     ]
+
+
+def test_somebody_is_named_as_a_request_would_be_counted():
+    printed("test", "pair", "ip=2001:db8::1", "post:username= ALICE")
+    (again,) = ran(
+        "ratelimit", "test", "pair", "ip=2001:db8::2", "post:username=alice", "--format", "json"
+    ).json["decisions"]
+    assert again["remaining"] == 0
 
 
 def test_a_simulation_tells_commands_dollars_and_the_worst_case():
@@ -124,12 +138,16 @@ def test_help_says_what_it_does(action):
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["reset", "apo", "ip=1"], "Did you mean 'api'"),
-        (["test", "api", "ip=1", "--times", "0"], "not a whole number above 0"),
+        (["reset", "apo", "ip=203.0.113.7"], "Did you mean 'api'"),
+        (["reset", "api", "203.0.113.7"], "write user=…, or ip=…"),
+        (["reset", "api", "ip=somewhere"], "counts by user_or_ip"),
+        (["test", "pair", "ip=203.0.113.7"], "write ip=… post:username=…"),
+        (["test", "api", "ip=203.0.113.7", "--times", "0"], "not a whole number above 0"),
         (["simulate", "often", "--per-second", "1"], "A rate reads like"),
         (["simulate", "1/m", "--per-second", "0"], "not a number above 0"),
         (["simulate", "1/m", "--per-second", "fast"], "not a number above 0"),
         (["simulate", "1/m", "--per-second", "1", "--refused", "101"], "not a percentage"),
+        (["simulate", "1/m", "--per-second", "nan"], "not a number above 0"),
         (["simulate", "1/m", "--per-second", "1", "--algorithm", "leaky"], "invalid choice"),
         (["explode"], "invalid choice"),
     ],
@@ -156,6 +174,21 @@ def test_a_read_only_token_cannot_ask(action, site, emulator):
     options = {"TOKEN": emulator.read_only_token}
     site.CACHES = {"default": entry(emulator, OPTIONS=options)}
     assert ran("ratelimit", action, *ARGUMENTS[action]).code == 2
+
+
+@pytest.mark.parametrize("action", ASKING)
+@pytest.mark.parametrize(
+    ("limits", "complaint"),
+    [
+        ({"POLICIES": ["api"]}, "POLICIES is a dict"),
+        ({"POLICIES": {"api": {"rate": "3/d"}}, "ALIAS": "nowhere"}, "'nowhere' cannot count"),
+    ],
+)
+def test_wrong_settings_are_2_and_named(action, limits, complaint, site):
+    site.CONTINUUM_RATELIMIT = limits
+    ended = ran("ratelimit", action, *ARGUMENTS[action])
+    assert ended.code == 2
+    assert complaint in ended.error
 
 
 @pytest.mark.parametrize("action", ASKING)

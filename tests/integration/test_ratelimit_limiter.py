@@ -75,7 +75,7 @@ BILLS = {"strict": (3, 2), "fixed": (3, 2), "sliding": (3, 2), "token_bucket": (
 @pytest.mark.parametrize("transport", ["rest", "tcp"])
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_a_check_is_one_request_and_a_known_refusal_none(limiter, emulator, algorithm, transport):
-    kept = policy(algorithm, rate="1/d")
+    kept = policy(algorithm)
     limiter.check([kept], "warm-up")
     charged, refused = BILLS[algorithm]
     clock = transport == "tcp"  # a plain server is asked for its time, too
@@ -85,9 +85,21 @@ def test_a_check_is_one_request_and_a_known_refusal_none(limiter, emulator, algo
         ("cached", 0, 0),
     ):
         with emulator.count() as spent:
-            decision = limiter.check([kept], "a")
+            decision = limiter.check([kept], "a", 2)
         assert (decision.reason, spent.billed) == (reason, billed)
         assert transport == "tcp" or spent.requests == requests
+
+
+@pytest.mark.parametrize("transport", ["rest"])
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_who_has_used_up_everything_is_refused_from_memory_at_once(limiter, emulator, algorithm):
+    kept, other = policy(algorithm), policy(algorithm, name="other", rate="9/d")
+    used_up = limiter.check([kept, other], "a", 3)
+    with emulator.count() as spent:
+        refused = limiter.check([kept, other], "a")
+    assert (refused.reason, refused.limit, spent.requests) == ("cached", 3, 0)
+    assert refused.retry_after == pytest.approx(used_up.verdicts[0].reset_after, abs=30)
+    assert limiter.check([other], "a").remaining == 5
 
 
 @pytest.mark.parametrize("transport", ["rest"])
@@ -152,17 +164,35 @@ SDKS = {
 }
 
 
+def test_an_identity_is_taken_to_the_letter(limiter):
+    kept = policy(rate="1/d")
+    assert [limiter.check([kept], name).allowed for name in ("user=Ab", "user=aB")] == [True] * 2
+
+
+def test_limits_of_one_group_that_count_in_different_ways_are_apart(limiter):
+    by_day, by_second = policy(rate="1/d", group="g"), policy(rate="1/s", group="g")
+    assert limiter.check([by_day], "a").allowed
+    assert limiter.check([by_second], "a").allowed
+
+
 @pytest.mark.parametrize("transport", ["rest"])
 @pytest.mark.parametrize("algorithm", SDKS)
 def test_counters_are_shared_with_the_python_sdk(limiter, emulator, algorithm):
     kept = policy(algorithm, upstash_prefix="@upstash/ratelimit")
     with Redis(emulator.rest_url, emulator.token) as redis:
         theirs = upstash_ratelimit.Ratelimit(redis=redis, limiter=SDKS[algorithm])
-        assert limiter.check([kept], "user").remaining == 2
-        assert theirs.limit("user").remaining == 1
-        assert limiter.check([kept], "user").remaining == 0
-        assert not theirs.limit("user").allowed
-        assert not limiter.check([kept], "user").allowed
+        assert limiter.check([kept], "user_Ab").remaining == 2
+        assert theirs.limit("user_Ab").remaining == 1
+        assert limiter.check([kept], "user_Ab").remaining == 0
+        assert not theirs.limit("user_Ab").allowed
+        assert not limiter.check([kept], "user_Ab").allowed
+
+
+@pytest.mark.parametrize("transport", ["rest"])
+def test_a_policy_that_only_watches_takes_nothing_from_a_shared_counter(limiter):
+    options = {"upstash_prefix": "@upstash/ratelimit"}
+    limiter.check([policy("fixed", shadow=True, **options)], "user", 3)
+    assert limiter.check([policy("fixed", **options)], "user").remaining == 2
 
 
 NPM = Path(__file__).parent.parent / "emulator" / "npm"

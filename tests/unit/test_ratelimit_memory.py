@@ -6,6 +6,8 @@ import pytest
 
 from continuum_upstash.ratelimit.clock import Clock
 from continuum_upstash.ratelimit.denials import Denials
+from continuum_upstash.ratelimit.policy import make
+from continuum_upstash.ratelimit.script import Charge
 
 
 class Time:
@@ -26,43 +28,50 @@ def denials(time):
     return Denials(size=3, clock=time)
 
 
+def charge(storage="a", limit=5, cost=1, rate="5/m", algorithm="strict"):
+    return Charge(make("p", {"rate": rate, "algorithm": algorithm}), storage, cost, limit)
+
+
 def test_a_refusal_is_known_until_exactly_its_end(denials, time):
-    denials.note("a", 5, 1, 2.0)
+    denials.note(charge(), 2.0)
     time.now += 1.5
-    assert denials.find("a", 5, 1) == 0.5
+    assert denials.find(charge()) == 0.5
     time.now += 0.5
-    assert denials.find("a", 5, 1) == 0.0
+    assert denials.find(charge()) == 0.0
     assert len(denials) == 0
 
 
 def test_what_costs_less_may_fit_yet(denials):
-    denials.note("a", 5, 3, 2.0)
-    assert (denials.find("a", 5, 2), denials.find("a", 5, 4)) == (0.0, 2.0)
+    denials.note(charge(cost=3), 2.0)
+    assert [denials.find(charge(cost=cost)) for cost in (2, 3, 4)] == [0.0, 2.0, 2.0]
 
 
-def test_another_limit_is_another_matter(denials):
-    denials.note("a", 5, 1, 2.0)
-    assert denials.find("a", 6, 1) == 0.0
+@pytest.mark.parametrize(
+    "other", [{"limit": 6}, {"rate": "5/s"}, {"algorithm": "fixed"}, {"storage": "b"}]
+)
+def test_what_is_counted_otherwise_is_another_matter(denials, other):
+    denials.note(charge(), 2.0)
+    assert denials.find(charge(**other)) == 0.0
 
 
 def test_a_long_refusal_is_asked_for_once_a_minute_and_told_in_full(denials, time):
-    denials.note("a", 5, 1, 3600.0)
+    denials.note(charge(), 3600.0)
     time.now += 59
-    assert denials.find("a", 5, 1) == 3541.0
+    assert denials.find(charge()) == 3541.0
     time.now += 1
-    assert denials.find("a", 5, 1) == 0.0
+    assert denials.find(charge()) == 0.0
 
 
 def test_the_memory_is_bounded_and_forgets_the_oldest(denials):
     for name in "abcd":
-        denials.note(name, 5, 1, 2.0)
-    assert [denials.find(name, 5, 1) for name in "abcd"] == [0.0, 2.0, 2.0, 2.0]
+        denials.note(charge(name), 2.0)
+    assert [denials.find(charge(name)) for name in "abcd"] == [0.0, 2.0, 2.0, 2.0]
     assert len(denials) == 3
 
 
 def test_a_reset_is_forgotten_under_every_limit(denials):
-    denials.note("a", 5, 1, 2.0)
-    denials.note("a", 6, 1, 2.0)
+    denials.note(charge(limit=5), 2.0)
+    denials.note(charge(limit=6), 2.0)
     denials.forget("a")
     assert len(denials) == 0
 

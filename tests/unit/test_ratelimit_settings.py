@@ -24,6 +24,12 @@ MIDDLEWARE = [
     "continuum_upstash.ratelimit.middleware.RateLimitMiddleware",
 ]
 DUMMY = "django.core.cache.backends.dummy.DummyCache"
+
+
+async def waits(_request):
+    return 1
+
+
 API = {"POLICIES": {"api": {"rate": "3/d"}}}
 
 
@@ -52,6 +58,14 @@ def local():
         ({"rate": "1/m", "algorithm": "token_bucket", "burst": 10**9}, "burst is a whole number"),
         ({"rate": "1/m", "methods": ["PSOT"]}, "not PSOT"),
         ({"rate": "1/m", "methods": []}, "not none of them"),
+        ({"rate": "1/m", "methods": [5]}, "not 5"),
+        ({"rate": "1/m", "exempt": [5]}, "exempt: 5 is no network"),
+        ({"rate": "1/m", "shadow": "false"}, "shadow is a bool, not 'false'"),
+        ({"rate": "1/m", "headers": "no"}, "headers is a bool"),
+        ({"rate": "1/m", "group": 5}, "group is a str"),
+        ({"rate": "1/m", "key": waits}, "no async functions"),
+        ({"rate": "1/m", "cost": waits}, "no async functions"),
+        ({"rate": "1/m", "exempt": [waits]}, "no async functions"),
         ({"rate": "1/m", "exempt": ["10.0.0.1/8"]}, "exempt: '10.0.0.1/8' is no network"),
         ({"rate": "1/m", "exempt": "0.0.0.0/0"}, "exempt: 0.0.0.0/0 is everybody"),
         ({"rate": "1/m", "exempt": ["stuff"]}, "Or write 'staff'"),
@@ -83,6 +97,7 @@ def test_settings_are_read_anew_when_they_change():
     ("settings", "ids"),
     [
         ([], ["E201"]),
+        (None, ["E201"]),
         ({"POLICY": {}}, ["E202"]),
         ({"POLICIES": {"api": {"rate": "often"}}}, ["E203"]),
         ({"POLICIES": {"api": "100/m"}}, ["E203"]),
@@ -94,10 +109,13 @@ def test_settings_are_read_anew_when_they_change():
         ({"RULES": [{"route": "x", "policies": ["missing"]}]}, ["E205"]),
         ({"RULES": [{"policies": []}]}, ["E205"]),
         ({"RULES": ["api/"]}, ["E205"]),
+        ({"RULES": [{"route": None, "policies": []}]}, ["E205"]),
+        ({"PROXY_HEADER": None}, ["E206"]),
         ({"TRUSTED_PROXIES": ["0.0.0.0/0"]}, ["E206"]),
         ({"HEADERS": "draft-99"}, ["E207"]),
         ({"MODE": "maybe"}, ["E208"]),
         ({"DEADLINE": 0}, ["E209"]),
+        ({"DEADLINE": float("nan")}, ["E209"]),
         ({"INSTANCES": 1.5}, ["E210"]),
         ({"ALIAS": "nowhere"}, ["E211"]),
         (API, []),
@@ -128,6 +146,27 @@ def test_a_check_tells_what_is_amiss_around(settings, number):
     limits = {**API, "RULES": [{"route": "", "policies": ["api"]}]}
     with override_settings(CONTINUUM_RATELIMIT=limits, **settings):
         assert [message.id for message in check_ratelimit()] == [f"continuum_upstash.{number}"]
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"BACKEND": "continuum_upstash.backend.CacheBackend", "LOCATION": "ftp://db"},
+        {"BACKEND": "no.such.Backend"},
+    ],
+)
+def test_a_cache_that_cannot_be_made_is_told_by_the_check_of_caches(entry):
+    with override_settings(CONTINUUM_RATELIMIT=API, CACHES={"default": entry}):
+        assert check_ratelimit() == []
+
+
+def test_a_policy_that_only_a_decorator_names_is_told():
+    with override_settings(
+        ROOT_URLCONF="tests.integration.ratelimit_site", CONTINUUM_RATELIMIT=API
+    ):
+        found = [message.msg for message in check_ratelimit()]
+    assert any("there is no 'search', which a view is decorated with" in each for each in found)
+    assert not any("'api'" in each for each in found)
 
 
 def test_where_no_user_is_counted_the_middleware_may_come_first():

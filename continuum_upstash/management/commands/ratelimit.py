@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, ArgumentTypeError
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
+from math import inf
 from typing import Any, Final, get_args
 
 from django.core.management.base import BaseCommand, CommandParser
@@ -17,9 +19,12 @@ from continuum_upstash.ratelimit.decision import Decision, Verdict
 from continuum_upstash.ratelimit.forecast import forecast, worst_case
 from continuum_upstash.ratelimit.limiter import Limiter
 from continuum_upstash.ratelimit.policy import Policy, make
+from continuum_upstash.ratelimit.written import counts, written
 from continuum_upstash.stats.cost import PLANS
 
-_IDENTITY: Final = "as the policy's key writes it: ip=203.0.113.7, user=5, header:X-Api-Key=…"
+_IDENTITY: Final = (
+    "such as ip=203.0.113.7, user=5 or post:username=alice; one for each part of the key"
+)
 
 
 class Command(BaseCommand):
@@ -38,13 +43,13 @@ class Command(BaseCommand):
             return added
 
         status = action("status", "All policies, and what one identity has left.")
-        status.add_argument("identity", nargs="?", help=_IDENTITY)
+        status.add_argument("identity", nargs="*", help=_IDENTITY)
         reset = action("reset", "Give an identity its quota back.")
         reset.add_argument("policy")
-        reset.add_argument("identity", help=_IDENTITY)
+        reset.add_argument("identity", nargs="+", help=_IDENTITY)
         test = action("test", "Take from a policy, as requests would.")
         test.add_argument("policy")
-        test.add_argument("identity", help=_IDENTITY)
+        test.add_argument("identity", nargs="+", help=_IDENTITY)
         test.add_argument("--times", type=positive, default=1)
         simulate = action("simulate", "What a month costs, and what passes at worst.")
         simulate.add_argument("rate", help='such as "100/m"')
@@ -69,43 +74,55 @@ class Command(BaseCommand):
 # Each action returns what it found for programs, and as lines for people.
 
 
-def _status(*, identity: str | None, **_: Any) -> tuple[dict[str, Any], Iterator[str]]:
+def _status(*, identity: Sequence[str], **_: Any) -> tuple[dict[str, Any], Iterator[str]]:
     found = [_policy(each, identity) for each in conf.policies.values()]
 
     def lines() -> Iterator[str]:
         if not found:
             yield "CONTINUUM_RATELIMIT has no policies."
         for each in found:
-            left = "" if identity is None else f"; {each['remaining']} left"
             yield (
                 f"{each['name']:<20} {each['rate']:<10} {each['algorithm']:<13} "
-                f"at worst {each['worst']} in its window{left}"
+                f"at worst {each['worst']} in its window{_left(each, identity)}"
             )
 
     return {"mode": conf.mode, "identity": identity, "policies": found}, lines()
 
 
-def _policy(policy: Policy, identity: str | None) -> dict[str, Any]:
-    verdict = None if identity is None else _verdict(Limiter().check([policy], identity, 0))
+def _policy(policy: Policy, identity: Sequence[str]) -> dict[str, Any]:
+    remaining = None
+    if identity and counts(policy, identity):
+        decision = Limiter().check([policy], written(policy, identity), 0)
+        remaining = _verdict(decision).remaining
     return {
         "name": policy.name,
         "rate": str(policy.rate),
         "algorithm": policy.algorithm,
         "limit": policy.limit,
         "worst": worst_case(policy),
-        "remaining": verdict and verdict.remaining,
+        "remaining": remaining,
     }
 
 
-def _reset(*, policy: str, identity: str, **_: Any) -> tuple[dict[str, Any], Iterator[str]]:
-    deleted = Limiter().reset([policy], identity)
+def _left(policy: Mapping[str, Any], identity: Sequence[str]) -> str:
+    if not identity:
+        return ""
+    left = policy["remaining"]
+    return "; counts by something else" if left is None else f"; {left} left"
+
+
+def _reset(
+    *, policy: str, identity: Sequence[str], **_: Any
+) -> tuple[dict[str, Any], Iterator[str]]:
+    deleted = Limiter().reset([policy], written(conf.policy(policy), identity))
     return {"deleted": deleted}, iter(["Reset." if deleted else "There was nothing to reset."])
 
 
 def _test(
-    *, policy: str, identity: str, times: int, **_: Any
+    *, policy: str, identity: Sequence[str], times: int, **_: Any
 ) -> tuple[dict[str, Any], Iterator[str]]:
-    found = [_decided(Limiter().check([policy], identity)) for _ in range(times)]
+    limiter, who = Limiter(), written(conf.policy(policy), identity)
+    found = [_decided(limiter.check([policy], who)) for _ in range(times)]
 
     def lines() -> Iterator[str]:
         for number, each in enumerate(found, 1):
@@ -152,17 +169,14 @@ def _simulate(
 
 
 def _number(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if not 0 < number < 1e9:
-        raise ArgumentTypeError(f"{text!r} is not a number above 0")
-    return number
+    with suppress(ValueError):
+        if 0 < (number := float(text)) < inf:
+            return number
+    raise ArgumentTypeError(f"{text!r} is not a number above 0")
 
 
 def _percent(text: str) -> float:
-    number = 0.0 if text == "0" else _number(text)
-    if number > 100:
-        raise ArgumentTypeError(f"{text!r} is not a percentage: write 0 to 100")
-    return number
+    with suppress(ValueError):
+        if 0 <= (number := float(text)) <= 100:
+            return number
+    raise ArgumentTypeError(f"{text!r} is not a percentage: write 0 to 100")

@@ -1,0 +1,94 @@
+"""Each limit of a view counts by itself, however the view is written and the limits are stacked."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client, override_settings
+
+from continuum_upstash.errors import ConfigurationError
+from continuum_upstash.ratelimit import ratelimit
+from tests.integration import ratelimit_views
+
+# The transports are compared elsewhere; here the views are.
+pytestmark = pytest.mark.parametrize("limited_site", ["rest"], indirect=True)
+
+
+@pytest.fixture
+def limited_urls():
+    return ratelimit_views
+
+
+@pytest.fixture(autouse=True)
+def site(limited_site):
+    """Each test is on the site."""
+
+
+def statuses(browser, *paths):
+    return [browser.get(path).status_code for path in paths]
+
+
+@pytest.mark.parametrize("path", ["/sync/stacked/", "/async/stacked/", "/theirs/stacked/"])
+def test_each_of_two_limits_of_a_view_counts(browser, path):
+    assert statuses(browser, f"{path}?u=a", f"{path}?u=a", f"{path}?u=b") == [200, 429, 200]
+
+
+def test_limits_of_different_methods_have_counters_of_their_own(browser):
+    assert statuses(browser, *["/theirs/methods/"] * 3) == [200] * 3
+    assert [browser.post("/theirs/methods/").status_code for _ in range(3)] == [200, 200, 429]
+
+
+@pytest.mark.parametrize("path", ["/ruled/", "/watched/", "/nested/"])
+def test_what_a_rule_or_another_decorator_lets_pass_frees_nobody_from_a_views_limit(browser, path):
+    assert statuses(browser, path, path) == [200, 429]
+
+
+@pytest.mark.parametrize(("one", "other"), [("/one/", "/other/"), ("/plain/", "/another-plain/")])
+def test_classes_have_counters_of_their_own(browser, one, other):
+    assert statuses(browser, one, one, other) == [200, 429, 200]
+
+
+def test_so_have_the_methods_of_a_class(browser):
+    assert statuses(browser, "/by-method/", "/by-method/") == [200, 429]
+    assert [browser.post("/by-method/").status_code for _ in range(3)] == [200, 200, 429]
+
+
+@pytest.mark.parametrize("path", ["/async-class/", "/callable/", "/partial/"])
+def test_a_view_of_any_kind_is_limited(browser, path):
+    assert statuses(browser, path, path) == [200, 429]
+
+
+def test_clients_read_the_name_of_the_view(browser):
+    assert browser.get("/one/")["RateLimit"].startswith('"one";')
+    assert browser.get("/sync/stacked/?u=a")["RateLimit"].startswith('"ok";')
+
+
+@pytest.mark.parametrize("view", [partial(ratelimit_views.ok), lambda _: None])
+def test_a_view_without_a_name_wants_a_group(view):
+    with pytest.raises(ConfigurationError, match="group="):
+        ratelimit(rate="1/d")(view)
+    ratelimit(rate="1/d", group="named")(view)
+
+
+@pytest.mark.parametrize("path", ["/user/", "/async-user/"])
+def test_who_a_middleware_has_made_known_is_counted_as_a_user(browser, path, settings):
+    settings.MIDDLEWARE.insert(2, "tests.integration.ratelimit_views.identified")
+    asked = [browser.get(path, headers={"X-Token": token}) for token in ("7", "8", "7")]
+    assert [answer.status_code for answer in asked] == [200, 200, 429]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("path", ["/user/", "/async-user/"])
+def test_a_page_of_refusal_may_greet_its_reader(browser, path):
+    with override_settings(SESSION_ENGINE="django.contrib.sessions.backends.db"):
+        browser.login(User.objects.create_user("ada"))
+        browser.get(path)
+        refused = browser.get(path, headers={"Accept": "text/html"})
+    assert (refused.status_code, refused.content) == (429, b"Too many requests: ada")
+
+
+def test_a_view_that_returns_nothing_gets_djangos_own_message():
+    with pytest.raises(ValueError, match="didn't return an HttpResponse"):
+        Client().get("/nothing/")
