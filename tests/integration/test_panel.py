@@ -112,15 +112,15 @@ def test_a_thousand_families_are_a_short_list(panel, visit):
 
 def test_the_limiter_s_decisions_are_counted_by_policy(panel, visit, settings):
     settings.CONTINUUM_RATELIMIT = {
-        "POLICIES": {"api": {"rate": "2/h"}, "login": {"rate": "9/h", "algorithm": "sliding"}}
+        "POLICIES": {"api": {"rate": "5/h"}, "login": {"rate": "9/h", "algorithm": "sliding"}}
     }
     limiter = Limiter()
     for _ in range(3):
-        limiter.check(["login", "api"], "ip=203.0.113.7")
-    limiter.check(["api"], "ip=203.0.113.7")  # refused from memory
+        limiter.check(["login", "api"], "ip=203.0.113.7", 2)
+    limiter.check(["api"], "ip=203.0.113.7", 2)  # refused from memory
     limiter.check(["api"], "ip=203.0.113.8", 0)  # only looks
     seen = visit(page())
-    assert "api 2/h strict local 2 1 1 0 0" in seen.text
+    assert "api 5/h strict local 2 1 1 0 0" in seen.text
     assert "login 9/h sliding local 2 0 0 0 0" in seen.text
 
 

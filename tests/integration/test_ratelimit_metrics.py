@@ -46,9 +46,9 @@ def policy(name, **options):
 
 
 def test_a_refusal_names_only_the_policies_that_refuse(limiter, observed):
-    tight, loose = policy("tight"), policy("loose", rate="9/d")
+    tight, loose = policy("tight", rate="3/d"), policy("loose", rate="9/d")
     for _ in range(3):
-        limiter.check([tight, loose], "a")
+        limiter.check([tight, loose], "a", 2)
     assert observed == [
         ("tight", "allowed", True),
         ("loose", "allowed", True),
@@ -84,7 +84,7 @@ def test_prometheus_counts_decisions_by_policy_and_outcome(limiter):
     subscribe(metrics)
     try:
         for _ in range(4):
-            limiter.check([policy("api", rate="2/d")], "a")
+            limiter.check([policy("api", rate="5/d")], "a", 2)
     finally:
         unsubscribe(metrics)
     text = generate_latest(own).decode()
