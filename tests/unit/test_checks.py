@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
+from django.apps import apps
 from django.core import checks as django_checks
 
 from continuum_upstash import checks
@@ -172,6 +174,19 @@ def test_the_setting_of_the_statistics(value, words, settings):
     settings.CONTINUUM_STATS = value
     (found,) = check_configuration()
     assert (numbers([found]), words in found.msg) == (["E006"], True)
+
+
+@pytest.mark.parametrize(
+    ("name", "package"), [("PROMETHEUS", "prometheus_client"), ("OTEL", "opentelemetry")]
+)
+def test_what_is_switched_on_needs_its_extra(name, package, settings, monkeypatch):
+    settings.CONTINUUM_STATS = {name: True}
+    assert check_configuration() == []
+    monkeypatch.setitem(sys.modules, package, None)
+    (found,) = check_configuration()
+    assert numbers([found]) == ["E007"]
+    assert f"pip install 'continuum-upstash[{name.lower()}]'" in found.msg
+    apps.get_app_config("continuum_upstash").ready()  # and stops nobody
 
 
 def test_nobody_is_asked_unless_the_tag_is(monkeypatch):
