@@ -14,8 +14,7 @@ TABLE: Final[dict[str, tuple[Callable[..., CheckMessage], str]]] = {
     "E001": (Error, "Set UPSTASH_REDIS_REST_URL and UPSTASH_REDIS_REST_TOKEN, or MODE = 'local'."),
     "W001": (
         Warning,
-        "Set the credentials; for a trial pip install 'continuum-upstash[emulator]' and run "
-        "manage.py upstash_emulator. With DEBUG off this is an error.",
+        "Set them, or run manage.py upstash_emulator (pip install 'continuum-upstash[emulator]').",
     ),
     "E002": (Error, "Correct the entry of CACHES, or the variable that the message names."),
     "E003": (Error, "Give each alias a KEY_PREFIX of its own, or the same serializer."),

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from django.apps import apps
 from django.core import checks as django_checks
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import call_command
 
 from continuum_upstash import checks
 from continuum_upstash.check_table import TABLE
@@ -198,6 +200,13 @@ def test_the_live_tag_alone_does_not_pass_what_is_misconfigured(settings, monkey
     monkeypatch.setattr("sys.argv", ["manage.py", "check", "--tag=continuum_upstash_live"])
     settings.CACHES = {"default": entry(OPTIONS={"POOLSIZE": 3})}
     assert numbers(check_live()) == ["E002"]
+
+
+def test_djangos_own_check_opens_every_cache_and_ends_in_the_message_of_e002(settings):
+    # As checks.md says; it may say better once Django does not.
+    settings.CACHES = {"default": entry(OPTIONS={"POOLSIZE": 3})}
+    with pytest.raises(ImproperlyConfigured, match="Did you mean POOL_SIZE"):
+        call_command("check")
 
 
 def test_django_runs_them():
