@@ -8,7 +8,7 @@ from continuum_upstash.checks import add_checks
 from continuum_upstash.observe import subscribe
 from continuum_upstash.signals import send_signals
 from continuum_upstash.stats import counters, shared
-from continuum_upstash.stats.conf import setting
+from continuum_upstash.stats.conf import exports
 
 
 class ContinuumUpstashConfig(AppConfig):
@@ -20,11 +20,11 @@ class ContinuumUpstashConfig(AppConfig):
         add_checks()
         counters.start()
         shared.start()
-        if setting("PROMETHEUS"):
+        if exports("PROMETHEUS"):
             from continuum_upstash.stats import prometheus  # noqa: PLC0415 by setting
 
             prometheus.start()
-        if setting("OTEL"):
+        if exports("OTEL"):
             from continuum_upstash.stats import otel  # noqa: PLC0415 by setting
 
             otel.start()

@@ -14,7 +14,7 @@ TABLE: Final[dict[str, tuple[Callable[..., CheckMessage], str]]] = {
     "E001": (Error, "Set UPSTASH_REDIS_REST_URL and UPSTASH_REDIS_REST_TOKEN, or MODE = 'local'."),
     "W001": (
         Warning,
-        "Set the credentials, or run manage.py upstash_emulator. Not with DEBUG off.",
+        "Set them, or run manage.py upstash_emulator (pip install 'continuum-upstash[emulator]').",
     ),
     "E002": (Error, "Correct the entry of CACHES, or the variable that the message names."),
     "E003": (Error, "Give each alias a KEY_PREFIX of its own, or the same serializer."),
@@ -22,6 +22,7 @@ TABLE: Final[dict[str, tuple[Callable[..., CheckMessage], str]]] = {
     "E004": (Error, "Use https:// or rediss://: token and values travel in plain text."),
     "E005": (Error, "Point SESSION_CACHE_ALIAS to a cache of this package."),
     "E006": (Error, "Correct CONTINUUM_STATS."),
+    "E007": (Error, "Install the extra, or switch the entry off."),
     "W010": (Warning, "Take the token from the environment, or give a callable."),
     "W011": (Warning, "Move the password out of LOCATION into UPSTASH_REDIS_URL."),
     "W012": (Warning, "Use the standard token: with this one every write is refused."),

@@ -24,7 +24,7 @@ from continuum_upstash.errors import ConfigurationError
 from continuum_upstash.ratelimit.checks import check_ratelimit
 from continuum_upstash.ratelimit.conf import conf as limits
 from continuum_upstash.sessions.conf import ENGINE, conf
-from continuum_upstash.stats.conf import reject_unknown
+from continuum_upstash.stats.conf import lacking, reject_unknown
 from continuum_upstash.stats.cost import plan_of
 
 LIVE: Final = "continuum_upstash_live"
@@ -234,6 +234,10 @@ def _statistics(configs: dict[str, Config]) -> Messages:
             plan_of(alias)
     except ConfigurationError as error:
         yield message("E006", str(error))
+    for name, package in lacking().items():
+        text = f"CONTINUUM_STATS['{name}'] is on, but {package} is not installed:"
+        text = f"{text} pip install 'continuum-upstash[{name.lower()}]'"
+        yield message("E007", text)
 
 
 def _entry(alias: str) -> dict[str, Any]:

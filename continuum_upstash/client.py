@@ -124,6 +124,7 @@ class ClientPlans:
         return bool((yield from call("PING", shared=True)))
 
     def plan_get(self, key: str, default: Any = None) -> Plan[Any]:
+        """Return the value, or the default where there is none."""
         return (yield from self._plans.get(key, default))
 
     def plan_set(self, key: str, value: Any, ttl: float | None = None) -> Plan[bool]:
@@ -139,6 +140,7 @@ class ClientPlans:
         return (yield from self._plans.delete_many(keys))
 
     def plan_exists(self, key: str) -> Plan[bool]:
+        """Return whether the key is there."""
         return (yield from self._plans.exists(key))
 
     def plan_expire(self, key: str, ttl: float | None) -> Plan[bool]:

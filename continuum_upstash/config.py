@@ -112,6 +112,14 @@ REDIS_OPTIONS: Final = frozenset(
     }
 )
 
+# What stands in many settings that were written for django-redis, and what to do with it.
+_DJANGO_REDIS: Final[Mapping[str, str]] = {
+    "CLIENT_CLASS": "delete it",
+    "COMPRESSOR": "write COMPRESS_MIN_BYTES = 1024 or the like, and values are compressed",
+    "IGNORE_EXCEPTIONS": "write FALLBACK, which is on unless it is False",
+    "LOG_IGNORED_EXCEPTIONS": "delete it, an outage is logged once",
+}
+
 _DEFAULTS: Final = {f.name: f.default for f in fields(Config)}
 _OPTIONS: Final = frozenset(
     {
@@ -185,6 +193,8 @@ def _resolve(
 
 def _reject_unknown(options: Mapping[str, Any]) -> None:
     for name in options:
+        if name in _DJANGO_REDIS:
+            raise ConfigurationError(f"{name} is django-redis' own: {_DJANGO_REDIS[name]}.")
         if name not in _OPTIONS and name not in REDIS_OPTIONS:
             close = difflib.get_close_matches(name, _OPTIONS | REDIS_OPTIONS, n=1)
             hint = f" Did you mean {close[0]}?" if close else ""
@@ -195,7 +205,8 @@ def _checked(name: str, value: Any) -> Any:
     option, default = name.upper(), _DEFAULTS[name]
     if name in _CHOICES:
         if value not in _CHOICES[name]:
-            raise ConfigurationError(f"{option} is one of {', '.join(_CHOICES[name])}.")
+            hint = " A class is django-redis' own: delete it." if "." in str(value) else ""
+            raise ConfigurationError(f"{option} is one of {', '.join(_CHOICES[name])}.{hint}")
     elif name == "ttl_by_prefix":
         return _checked_ttls(value)
     elif name == "ca_file":

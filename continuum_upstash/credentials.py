@@ -128,6 +128,7 @@ def _rest(env: Environment, url: _Given, token: _Given) -> Credentials | None:
     for names in _REST_PAIRS:
         pair = [_Given(env.get(name), env.prefix + name) for name in names]
         if pair[0].value or pair[1].value:
+            _reject_foreign(url, token, *pair)
             url, token = (url if url.value else pair[0]), (token if token.value else pair[1])
             break
     if not url.value and not token.value:
@@ -145,6 +146,17 @@ def _rest(env: Environment, url: _Given, token: _Given) -> Credentials | None:
         token=Secret(_checked_token(token.value)),
         sources=(("rest_url", url.source), ("token", token.source)),
     )
+
+
+def _reject_foreign(url: _Given, token: _Given, env_url: _Given, env_token: _Given) -> None:
+    """Keep the environment's token from a host that it was not made for."""
+    if not url.value or token.value or not env_url.value:
+        return
+    if str(url.value).rstrip("/") != env_url.value.rstrip("/"):
+        raise ConfigurationError(
+            f"{url.source} names another database than {env_url.source}, to which "
+            f"{env_token.source} belongs: set TOKEN as well, or an ENV_PREFIX of its own."
+        )
 
 
 def _redis(env: Environment, url: _Given) -> Credentials | None:
@@ -172,6 +184,12 @@ def _split(url: _Given, schemes: frozenset[str], form: str) -> SplitResult:
         parts.port  # noqa: B018 reading it is what checks it
     except ValueError:
         raise ConfigurationError(f"The URL ({url.source}) cannot be parsed. {HELP}") from None
+    host = "" if "://" in url.value else urlsplit(f"//{url.value}").hostname or ""
+    if "." in host:  # a token in the place of a URL has no dot, and is not repeated
+        raise ConfigurationError(
+            f"The URL ({url.source}) has no scheme. Write https://{host} (REST) or "
+            f"rediss://{host} (TCP)."
+        )
     if parts.scheme not in schemes or not (parts.hostname or parts.scheme == "unix"):
         raise ConfigurationError(f"The URL ({url.source}) is not of the form {form}. {HELP}")
     return parts

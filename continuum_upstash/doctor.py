@@ -153,11 +153,11 @@ class Doctor:
         yield Finding("request limit", "info", f"{plan.request_mb} MB, arguments and replies alike")
         bill = Overseer(self._cache).overview(timedelta(hours=1), datetime.now(UTC)).bill
         if bill is None:
-            yield Finding("quota", "info", "no shared statistics yet: see docs/how-to/monitor.md")
+            yield Finding("quota", "info", "no history yet: see docs/how-to/monitor.md")
             return
         much = bill.used is not None and bill.used >= MUCH
-        limit = "" if bill.limit is None else f" of {bill.limit}"
-        detail = f"{bill.commands}{limit} commands this month, {bill.projected} at its end"
+        limit = "" if bill.limit is None else f" of {bill.limit:,}"
+        detail = f"{bill.commands:,}{limit} commands this month, {bill.projected:,} at its end"
         fix = "At the limit every command fails: choose a larger plan." if much else ""
         yield Finding("quota", "warning" if much else "ok", detail, fix)
 
@@ -203,7 +203,7 @@ def _server(config: Config, report: Report) -> Iterator[Finding]:
     if server is None:
         yield Finding("server", "info", "INFO is not answered")
         return
-    yield Finding("server", "info", f"Redis {server.version}, {server.keys} keys")
+    yield Finding("server", "info", f"Redis {server.version}, {server.keys:,} keys")
     used = server.memory_used
     if used is not None:
         full = used >= FULL

@@ -268,9 +268,15 @@ def pair(
     async def asynchronous(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
         return await self._arun(method(self, *args, **kwargs))
 
+    name, scope = method.__name__, method.__qualname__.removesuffix(method.__name__)
+    name, signature = name.removeprefix("plan_").removeprefix("_"), inspect.signature(method)
+    answer = str(signature.return_annotation).removeprefix("Plan[").removesuffix("]")
     for function, prefix in ((sync, ""), (asynchronous, "a")):
         update_wrapper(function, method)
-        function.__name__ = prefix + method.__name__.removeprefix("plan_").removeprefix("_")
+        function.__name__, function.__qualname__ = prefix + name, scope + prefix + name
+        vars(function)["__signature__"] = signature.replace(return_annotation=answer)
+    # Wrong arguments fail in the plan, which nobody has called by its own name.
+    method.__qualname__ = scope + name
     return sync, asynchronous
 
 

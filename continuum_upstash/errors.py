@@ -114,8 +114,6 @@ class ReadOnlyReplica(Refused):
     """Writes are rejected for some seconds, as during a server upgrade."""
 
 
-_DOCS = "https://upstash.com/docs/redis/troubleshooting/"
-
 # First match decides. The texts are those of the service and of Redis (Upstash docs,
 # redis/troubleshooting; redis.io error replies); each hint is appended once.
 _KINDS: tuple[tuple[re.Pattern[str], type[Refused], str], ...] = (
@@ -154,5 +152,5 @@ def from_reply(text: str) -> ReplyError:
     """Return the error that a server's error text stands for, with a hint where there is one."""
     for pattern, kind, hint in _KINDS:
         if pattern.match(text):
-            return kind(f"{text} {hint}" if _DOCS in text else f"{text.rstrip('.')}. {hint}")
+            return kind(f"{text.rstrip('.')}. {hint}")
     return ReplyError(text)

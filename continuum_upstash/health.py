@@ -103,7 +103,11 @@ class Report:
 
 
 class Examiner:
-    """Looks at the database of a cache. A look is one round trip, and nothing in it is billed."""
+    """Looks at the database of a cache. A look is one round trip, and nothing in it is billed.
+
+    It sees what is true this very moment, and reads no statistics: probes, `Overseer`, panel,
+    doctor and the live check call it.
+    """
 
     def __init__(self, cache: PlanCache) -> None:
         self._run, self._arun = cache._run, cache._arun  # noqa: SLF001 the protocol of pair()

@@ -20,7 +20,8 @@ Px: TypeAlias = int | None
 
 MISSING: Final = object()
 
-# One command may hold 10 MB on the smallest plans, keys and framing included (upstash.md A10).
+# One command may hold 10 MB on the smallest plans, keys and framing included:
+# https://upstash.com/docs/redis/troubleshooting/max_request_size_exceeded
 REQUEST_BYTES: Final = 8 * 1024 * 1024
 PIPELINE_COMMANDS: Final = 1_000
 

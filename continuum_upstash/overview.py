@@ -73,7 +73,11 @@ _months: WeakKeyDictionary[Database, tuple[datetime, Tally]] = WeakKeyDictionary
 
 
 class Overseer:
-    """Looks at one cache. Each hash of statistics that it reads is one billed command."""
+    """Looks at one cache. Each hash of statistics that it reads is one billed command.
+
+    It adds to `Examiner`'s report what all processes did and what the month costs: `cache_stats`,
+    `cache_cost`, the doctor's quota and scrapes call it; the panel takes the month from it.
+    """
 
     def __init__(self, cache: PlanCache) -> None:
         self._run, self._arun = cache._run, cache._arun  # noqa: SLF001 the protocol of pair()

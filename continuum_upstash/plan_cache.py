@@ -137,7 +137,12 @@ def _codec(config: Config, keys: tuple[bytes, ...]) -> Codec:
 
 
 def _alias(location: str, params: Mapping[str, Any]) -> str:
-    """Return the alias of a CACHES entry, which Django does not tell its backends."""
+    """Return the alias of a CACHES entry, which Django does not tell its backends.
+
+    It is that of the first entry with the same LOCATION and parameters. Two identical entries are
+    hence both named by the first: they are one cache anyhow, with one database and one prefix, and
+    check W003 says so. What stands in no entry is called default.
+    """
     for alias, entry in caches.settings.items():
         rest = {name: value for name, value in entry.items() if name not in {"BACKEND", "LOCATION"}}
         if rest == params and entry.get("LOCATION", "") == location:

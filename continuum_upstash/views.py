@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from continuum_upstash import health
 from continuum_upstash.health import Examiner, Report
-from continuum_upstash.stats.conf import setting
+from continuum_upstash.stats.conf import exports
 from continuum_upstash.stats.counters import counters
 from continuum_upstash.stats.exposition import exposition
 from continuum_upstash.stats.tally import total
@@ -69,7 +69,7 @@ def ready(request: HttpRequest) -> HttpResponse:
 def metrics(request: HttpRequest) -> HttpResponse:
     """Show what Prometheus reads: with the extra of all workers, else of this process."""
     del request
-    if setting("PROMETHEUS"):
+    if exports("PROMETHEUS"):
         from continuum_upstash.scraping import scraped  # noqa: PLC0415 by setting
 
         return HttpResponse(scraped(), content_type=_TEXT)

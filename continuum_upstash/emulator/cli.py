@@ -2,17 +2,11 @@
 
 import argparse
 import asyncio
-import os
-import signal
-import threading
-from contextlib import suppress
 from dataclasses import fields
 from typing import Any
 
-from .doors import PortTaken
 from .faults import Fault, Faults
 from .options import BadOption, Options
-from .server import emulator
 from .upstream import UpstreamError
 from .valkey import ValkeyUnavailable
 
@@ -54,14 +48,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: dict[str, Any]) -> None:
     """Serve until SIGTERM or SIGINT. Raises CannotStart."""
+    try:
+        from . import doors, serving  # noqa: PLC0415 - the extra, which --help does without
+    except ModuleNotFoundError as error:
+        raise CannotStart(
+            f"the package {error.name} is not installed: pip install 'continuum-upstash[emulator]'"
+        ) from error
     names = {option.name for option in fields(Options)}
     faults = Faults()
     try:
         options = Options(**{name: value for name, value in arguments.items() if name in names})
         for text in arguments["fault"]:
             faults.add(_fault(text))
-        asyncio.run(_serve(options, faults, until_stdin_closes=arguments["until_stdin_closes"]))
-    except (BadOption, PortTaken, UpstreamError, ValkeyUnavailable) as error:
+        until = arguments["until_stdin_closes"]
+        asyncio.run(serving.serve(options, faults, until_stdin_closes=until))
+    except (BadOption, doors.PortTaken, UpstreamError, ValkeyUnavailable) as error:
         raise CannotStart(str(error)) from error
 
 
@@ -69,25 +70,3 @@ def _fault(text: str) -> Fault:
     kind, _, options = text.partition(":")
     pairs = (option.partition("=") for option in options.split(",") if option)
     return Fault.read({"kind": kind} | {name: value for name, _, value in pairs})
-
-
-async def _serve(options: Options, faults: Faults, *, until_stdin_closes: bool) -> None:
-    stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        # Not by the loop's add_signal_handler, which Windows lacks.
-        signal.signal(number, lambda *_: loop.call_soon_threadsafe(stopped.set))
-    if until_stdin_closes:
-        watch = threading.Thread(target=_watch_stdin, args=(loop, stopped), daemon=True)
-        watch.start()
-    async with emulator(options, faults) as addresses:
-        print(addresses.line(), flush=True)  # noqa: T201 - the contract with whoever started us
-        await stopped.wait()
-
-
-def _watch_stdin(loop: asyncio.AbstractEventLoop, stopped: asyncio.Event) -> None:
-    # Not by sys.stdin: a thread that waits inside it aborts the interpreter's shutdown.
-    while os.read(0, 1024):
-        pass
-    with suppress(RuntimeError):  # the loop has ended for another reason
-        loop.call_soon_threadsafe(stopped.set)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from typing import Final
 
 from continuum_upstash.info import human
 from continuum_upstash.overview import Overview
 from continuum_upstash.stats.families import Family
 from continuum_upstash.stats.tally import Tally
+
+NO_HISTORY: Final = "no history yet: see docs/how-to/monitor.md"
 
 
 def sheet(overview: Overview, families: Sequence[Family] | None, spent: int) -> str:
@@ -22,7 +25,7 @@ def sheet(overview: Overview, families: Sequence[Family] | None, spent: int) -> 
     rows = [*_state(overview), *_figures(overview), *_server(overview), *_bill(overview)]
     if families is not None:
         rows += [("families", _family(each)) for each in families] or [("families", "none")]
-    rows.append(("this look", f"{spent} billed commands"))
+    rows.append(("this look", billed(spent)))
     rows += [("warning", text) for text in overview.report.warnings]
     rows += [("error", text) for text in (*overview.report.errors, *overview.errors)]
     head = f"{overview.report.label}: {overview.report.verdict}"
@@ -34,22 +37,22 @@ def _state(overview: Overview) -> Iterable[tuple[str, str]]:
     yield "answers", f"{status.backend} ({status.state}: {status.reason})"
     yield "round trip", "no answer" if trip is None else milliseconds(trip)
     if status.local_answers:
-        yield "fallback", f"{status.local_answers} answers in the database's place"
+        yield "fallback", f"{status.local_answers:,} answers in the database's place"
 
 
 def _figures(overview: Overview) -> Iterable[tuple[str, str]]:
     if overview.report.round_trip is None:
         return
     if overview.scope == "this process":  # which has done nothing but look
-        yield "figures", "none that processes share: see docs/how-to/monitor.md"
+        yield "figures", NO_HISTORY
         return
     tally = overview.recent
     yield "figures", f"of all processes, last {_span(overview.since)}"
     yield "latency", _latency(tally)
     rate = tally.hit_rate
-    found = f"({tally.hits} hits, {tally.misses} misses, {tally.sets} sets)"
+    found = f"({tally.hits:,} hits, {tally.misses:,} misses, {tally.sets:,} sets)"
     yield "hit rate", f"{_percent(rate)} {found}"
-    errors = ", ".join(f"{count} {name}" for name, count in sorted(tally.errors.items()))
+    errors = ", ".join(f"{count:,} {name}" for name, count in sorted(tally.errors.items()))
     yield "errors", errors or "none"
 
 
@@ -57,7 +60,7 @@ def _server(overview: Overview) -> Iterable[tuple[str, str]]:
     server = overview.report.server
     if server is None:
         return
-    yield "keys", f"{server.keys} in the database"
+    yield "keys", f"{server.keys:,} in the database"
     limit = f" of {human(server.memory_limit)}" if server.memory_limit else ""
     used = "" if server.memory_used is None else f" ({server.memory_used:.1%})"
     yield "memory", f"{human(server.memory)}{limit}{used}"
@@ -68,15 +71,15 @@ def _bill(overview: Overview) -> Iterable[tuple[str, str]]:
     today, bill = overview.today, overview.bill
     if bill is None:
         return
-    own = f", {today.overhead} of them for statistics" if today.overhead else ""
-    yield "today", f"{today.billed + today.overhead} billed commands{own}"
-    limit = "" if bill.limit is None else f" of {bill.limit} ({_percent(bill.used)})"
-    yield "this month", f"{bill.commands}{limit} billed commands, plan {bill.plan}"
-    yield "projected", f"{bill.projected} commands, ${bill.dollars:.2f} at the month's end"
+    own = f", {today.overhead:,} of them for statistics" if today.overhead else ""
+    yield "today", f"{billed(today.billed + today.overhead)}{own}"
+    limit = "" if bill.limit is None else f" of {bill.limit:,} ({_percent(bill.used)})"
+    yield "this month", f"{bill.commands:,}{limit} billed commands, plan {bill.plan}"
+    yield "projected", f"{bill.projected:,} commands, ${bill.dollars:,.2f} at the month's end"
 
 
 def _family(family: Family) -> str:
-    return f"{family.name} {family.share:.1%} ({family.seen})"
+    return f"{family.name} {family.share:.1%} ({family.seen:,})"
 
 
 def _latency(tally: Tally) -> str:
@@ -84,6 +87,10 @@ def _latency(tally: Tally) -> str:
     found = [(name, tally.quantile(share)) for share, name in shares]
     known = [f"{name} {milliseconds(value)}" for name, value in found if value is not None]
     return "  ".join(known) or "nothing was asked"
+
+
+def billed(commands: int) -> str:
+    return "1 billed command" if commands == 1 else f"{commands:,} billed commands"
 
 
 def milliseconds(seconds: float) -> str:

@@ -123,7 +123,7 @@ ACTIONS: Final[Mapping[str, Action]] = {
         _(
             "This process leaves the database alone until somebody closes the breaker. Where "
             "FALLBACK is on, a local store answers, which begins empty; locks, sessions and "
-            "whatever else must be shared fails until then."
+            "whatever else must be shared fail until then."
         ),
         _force_open,
         _ANY - {"forced_open"},

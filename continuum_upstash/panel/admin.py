@@ -130,8 +130,8 @@ class CacheHealthAdmin(_ModelAdmin):
             )
             return self._back(alias)
         if request.method != "POST":
-            context = {"title": action.title, "effect": action.effect, "subtitle": alias}
-            return self._page(request, "confirm", context, alias)
+            context = {"title": action.title, "effect": action.effect, "button": action.button}
+            return self._page(request, "confirm", context | {"subtitle": alias}, alias)
         outcome = perform(action, cache, request.user.get_username())
         return self._done(request, alias, action.title, outcome)
 
@@ -146,8 +146,9 @@ class CacheHealthAdmin(_ModelAdmin):
         if request.method == "POST":
             return self._done(request, alias, title, clearing.clear(cache, family))
         announced = clearing.announce(cache, family)
-        context = {"title": title, "subtitle": alias, "announced": announced}
-        return self._page(request, "confirm", context, alias)
+        button = "" if announced.empty or announced.problem else _("Delete the keys")
+        context = {"title": title, "announced": announced, "button": button}
+        return self._page(request, "confirm", context | {"subtitle": alias}, alias)
 
     def _done(self, request: HttpRequest, alias: str, title: Any, outcome: Outcome) -> HttpResponse:
         assert request.user.pk is not None  # who is not logged in may not get here
@@ -192,8 +193,7 @@ class CacheHealthAdmin(_ModelAdmin):
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "alias": alias,
-            "title": _("Cache health"),
-            "subtitle": alias or None,
+            "title": format_lazy(_("Cache health: {alias}"), alias=alias),
             "may_change": self.has_change_permission(request),
         }
         response = TemplateResponse(request, f"{_TEMPLATES}/{template}.html", base | context)

@@ -10,7 +10,7 @@ from typing import Final
 from django.utils.translation import gettext_lazy as _
 
 from continuum_upstash.panel.figures import Span
-from continuum_upstash.panel.shapes import bars, line, top_of
+from continuum_upstash.panel.shapes import bars, dots, line, top_of
 from continuum_upstash.panel.texts import Text, count, milliseconds, moment, percentage
 from continuum_upstash.stats.tally import Tally
 
@@ -25,6 +25,7 @@ class Mark:
     Attributes:
         style: a class of the style sheet.
         path: an SVG path in a box of 100 by 100; empty where there is nothing to draw.
+        dots: the same for values of a line that have no neighbour.
         value: of a line the last one, of bars their sum.
     """
 
@@ -32,6 +33,7 @@ class Mark:
     label: Text
     path: str
     value: str
+    dots: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ class Chart:
 
     @property
     def empty(self) -> bool:
-        return not any(mark.path for mark in self.marks)
+        return not any(mark.path or mark.dots for mark in self.marks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +103,15 @@ def _latency(rows: Sequence[Row]) -> Chart:
     slow, usual = [row.p95 for row in rows], [row.p50 for row in rows]
     top = top_of(slow, _LEAST_LATENCY)
     marks = (
-        Mark("main", _("95th percentile"), line(slow, top), milliseconds(_last(slow))),
-        Mark("quiet", _("median"), line(usual, top), milliseconds(_last(usual))),
+        _line("main", _("95th percentile"), slow, top, milliseconds(_last(slow))),
+        _line("quiet", _("median"), usual, top, milliseconds(_last(usual))),
     )
     return _chart(_("Latency"), marks, milliseconds(top), milliseconds(top / 2), rows)
 
 
 def _hit_rate(rows: Sequence[Row]) -> Chart:
     rates = [row.hit_rate for row in rows]
-    marks = (Mark("main", _("hit rate"), line(rates, 1.0), percentage(_last(rates))),)
+    marks = (_line("main", _("hit rate"), rates, 1.0, percentage(_last(rates))),)
     return _chart(_("Hit rate"), marks, percentage(1), percentage(0.5), rows)
 
 
@@ -117,10 +119,14 @@ def _traffic(rows: Sequence[Row]) -> Chart:
     commands, errors = [row.commands for row in rows], [row.errors for row in rows]
     top = top_of([*commands, *errors], _LEAST_COMMANDS)
     marks = (
-        Mark("bars", _("commands"), bars(commands, top), count(sum(commands))),
+        Mark("bars", _("sent"), bars(commands, top), count(sum(commands))),
         Mark("errors", _("errors"), bars(errors, top), count(sum(errors))),
     )
-    return _chart(_("Commands and errors"), marks, count(top), count(top / 2), rows)
+    return _chart(_("Commands sent, and errors"), marks, count(top), count(top / 2), rows)
+
+
+def _line(style: str, label: Text, values: Sequence[float | None], top: float, value: str) -> Mark:
+    return Mark(style, label, line(values, top), value, dots(values, top))
 
 
 def _chart(

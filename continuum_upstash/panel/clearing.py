@@ -28,22 +28,28 @@ class Announced:
     """What clearing a family would do, from a look at ten pages at most.
 
     Attributes:
+        name: of the family, with its colon.
         matched: keys that were seen.
         complete: whether that is all of them.
         problem: why nobody knows, without secrets.
     """
 
+    name: str
     matched: int
     complete: bool
     problem: str = ""
+
+    @property
+    def empty(self) -> bool:
+        return self.complete and not self.matched
 
 
 def announce(cache: PlanCache, family: str) -> Announced:
     try:
         walk = _last(_sweep(cache, family, PAGES).count())
     except ContinuumError as error:
-        return Announced(0, complete=False, problem=str(error))
-    return Announced(walk.matched, walk.complete)
+        return Announced(f"{family}:", 0, complete=False, problem=str(error))
+    return Announced(f"{family}:", walk.matched, walk.complete)
 
 
 def clear(cache: PlanCache, family: str) -> Outcome:

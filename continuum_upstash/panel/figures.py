@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import starmap
 from typing import Final
 
 from continuum_upstash.effects import Plan, pair
@@ -15,6 +16,7 @@ from continuum_upstash.stats import history
 from continuum_upstash.stats.cost import Bill, bill, plan_of
 from continuum_upstash.stats.counters import counters
 from continuum_upstash.stats.records import Point
+from continuum_upstash.stats.shared import shared
 from continuum_upstash.stats.tally import Tally, total
 
 _MINUTE: Final = timedelta(minutes=1)
@@ -75,8 +77,8 @@ class Reader:
         if silent or self._config.mode == "local":
             return Figures(own)
         try:
-            minutes = yield from history.minutes(alias, now - _HOUR, now)
-            hours = yield from history.hours(alias, now - _DAY, now)
+            minutes = yield from self._plan_points(_MINUTE, now - _HOUR, now)
+            hours = yield from self._plan_points(_HOUR, now - _DAY, now)
             if not hours:
                 return Figures(own)
             midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
@@ -88,13 +90,27 @@ class Reader:
             return Figures(own, problem=str(error))
         return Figures(own, _span(minutes, now, _MINUTE, 60), _span(hours, now, _HOUR, 24), month)
 
+    def _plan_points(self, unit: timedelta, begin: datetime, now: datetime) -> Plan[list[Point]]:
+        """Return the shared sums and what this process has not written yet, as if it did now."""
+        alias = self._config.alias
+        # Before the reading, since a write may ride behind it in the same batch.
+        unwritten = shared.unwritten(alias)
+        read = history.minutes if unit is _MINUTE else history.hours
+        found = yield from read(alias, begin, now)
+        return [*found, Point(_begin(now, unit), unwritten)] if found else []
+
     figures, afigures = pair(plan_figures)
 
 
 def _span(found: Sequence[Point], now: datetime, unit: timedelta, count: int) -> Span:
-    tallies = {point.at: point.tally for point in found}
-    last = now.replace(second=0, microsecond=0)
-    if unit is _HOUR:
-        last = last.replace(minute=0)
-    times = [last - unit * (count - 1 - number) for number in range(count)]
-    return Span(tuple(Point(at, tallies.get(at, Tally())) for at in times))
+    last = _begin(now, unit)
+    slots = {last - unit * (count - 1 - number): Tally() for number in range(count)}
+    for point in found:
+        if point.at in slots:
+            slots[point.at] += point.tally
+    return Span(tuple(starmap(Point, slots.items())))
+
+
+def _begin(now: datetime, unit: timedelta) -> datetime:
+    begin = now.replace(second=0, microsecond=0)
+    return begin if unit is _MINUTE else begin.replace(minute=0)

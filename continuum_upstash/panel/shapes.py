@@ -11,18 +11,13 @@ _LEAST: Final = 2.0  # so that one error among thousands of commands is seen
 
 
 def line(values: Sequence[float | None], top: float) -> str:
-    """Return a path with a gap where there is no value; a value alone is a dot."""
-    parts, drawing = [], False
-    for number, value in enumerate(values):
-        if value is None:
-            drawing = False
-            continue
-        x, y = (number + 0.5) * 100 / len(values), _height(value, top)
-        parts.append(f"{'L' if drawing else 'M'}{x:.2f} {100 - y:.2f}")
-        if not drawing:
-            parts.append("h0")
-        drawing = True
-    return " ".join(parts)
+    """Return a path with a gap where there is no value; what has no neighbour is in `dots`."""
+    return " ".join("M" + " L".join(run) for run in _runs(values, top) if len(run) > 1)
+
+
+def dots(values: Sequence[float | None], top: float) -> str:
+    """Return a path with a stroke of no length for each value that has no neighbour."""
+    return " ".join(f"M{run[0]}h0" for run in _runs(values, top) if len(run) == 1)
 
 
 def bars(values: Sequence[float], top: float) -> str:
@@ -43,6 +38,18 @@ def top_of(values: Sequence[float | None], least: float) -> float:
         return least
     power = 10.0 ** math.floor(math.log10(most))
     return next(power * step for step in (1, 2, 5, 10) if most <= power * step * (1 + 1e-9))
+
+
+def _runs(values: Sequence[float | None], top: float) -> list[list[str]]:
+    """Return the points of values that stand side by side."""
+    runs: list[list[str]] = [[]]
+    for number, value in enumerate(values):
+        if value is None:
+            runs.append([])
+        else:
+            x, y = (number + 0.5) * 100 / len(values), 100 - _height(value, top)
+            runs[-1].append(f"{x:.2f} {y:.2f}")
+    return runs
 
 
 def _height(value: float, top: float) -> float:

@@ -220,8 +220,8 @@ class SessionCommands:
         to stand under today's secret.
         """
         known = self._known(address)
-        settled = known is not None and known.digest == address.digest
-        moves = [] if settled else [("RENAMENX", name, address.name) for name in address.older]
+        moved = known is not None and known.digest == address.digest
+        moves = [] if moved else [("RENAMENX", name, address.name) for name in address.older]
         commands = [*moves, command, *listed.commands]
         # A RENAMENX fails in its place where there is nothing to move.
         replies = yield from _sent(commands, heed=len(moves), atomic=bool(moves))

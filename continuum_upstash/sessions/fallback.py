@@ -8,7 +8,17 @@ A request that finds the database away stays with the table to its end:
 - A logout leaves a row that says so.
 
 When the database answers again, a session's row is carried over before the session is read there,
-and others' rows bit by bit. So that a process learns of rows that others wrote, each looks for some
+and others' rows bit by bit:
+
+| In the outage a session …              | leaves a row | which on recovery …                     |
+|----------------------------------------|--------------|-----------------------------------------|
+| began                                  | NEW          | is inserted, or updates what is there   |
+| was changed that this object had read  | WHOLE        | updates the session                     |
+| was changed that nobody could read     | PART         | adds its fields to the session, if any  |
+| ended, or got a lifetime of 0          | GONE         | deletes the session                     |
+| was only read                          | none         |                                         |
+
+So that a process learns of rows that others wrote, each looks for some
 before its first command, after each failure, and every ten seconds: so long may a logout that only
 another process had to take without the database stay unknown to it.
 """
@@ -149,7 +159,7 @@ class FallbackSessions:
     def _either(self, address: Address, plan: Plan[R], instead: Callable[[], R]) -> Plan[R]:
         if not self._away:
             try:
-                yield from self._settle(address)
+                yield from self._catch_up(address)
                 return (yield from plan)
             except SessionStoreUnavailable:
                 self._away = True
@@ -157,7 +167,7 @@ class FallbackSessions:
         self._watch.wrote()
         return result
 
-    def _settle(self, address: Address) -> Plan[None]:
+    def _catch_up(self, address: Address) -> Plan[None]:
         """Carry over what was stored meanwhile, this session first."""
         looks = self._watch.is_due()
         if looks or self._watch.may_hold_rows:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import Any, Final
 
 from django.conf import settings
@@ -18,10 +20,29 @@ DEFAULTS: Final[dict[str, Any]] = {
     "PLAN": "free",  # a name of cost.PLANS, or one for each alias: {"default": "payg"}
 }
 
+_PACKAGES: Final[Mapping[str, str]] = {
+    "PROMETHEUS": "prometheus_client",
+    "OTEL": "opentelemetry",
+}
+
 
 def setting(name: str) -> Any:
     """Return an entry of CONTINUUM_STATS, or its default."""
     return getattr(settings, "CONTINUUM_STATS", {}).get(name, DEFAULTS[name])
+
+
+def exports(name: str) -> bool:
+    """Return whether to measure for PROMETHEUS or OTEL: it is on, and its package is there."""
+    return bool(setting(name)) and find_spec(_PACKAGES[name]) is not None
+
+
+def lacking() -> dict[str, str]:
+    """Return what is on without its package: the entry of CONTINUUM_STATS, and the package."""
+    return {
+        name: package
+        for name, package in _PACKAGES.items()
+        if setting(name) and find_spec(package) is None
+    }
 
 
 def reject_unknown() -> None:

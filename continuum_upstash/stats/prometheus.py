@@ -20,6 +20,7 @@ from prometheus_client import (
     multiprocess,
 )
 
+from continuum_upstash import __version__
 from continuum_upstash.effects import Command, Reply
 from continuum_upstash.observe import (
     Coalesced,
@@ -51,8 +52,7 @@ class Metrics:
             return Counter(PREFIX + name, text, ("alias", *labels), registry=registry)
 
         def gauge(name: str, text: str, *labels: str, mode: str) -> Gauge:
-            names = ("alias", *labels)
-            return Gauge(PREFIX + name, text, names, registry=registry, multiprocess_mode=mode)  # type: ignore[arg-type]  # one of its modes
+            return Gauge(PREFIX + name, text, labels, registry=registry, multiprocess_mode=mode)  # type: ignore[arg-type]  # one of its modes
 
         self._hits = counter("cache_hits", "Keys that a read found.", "operation")
         self._misses = counter("cache_misses", "Keys that a read did not find.", "operation")
@@ -73,14 +73,20 @@ class Metrics:
             registry=registry,
         )
         self.state = gauge(
-            "cache_breaker_state", "1 for the state of the breaker.", "state", mode="livemax"
+            "cache_breaker_state", "1 for the breaker's state.", "alias", "state", mode="livemax"
         )
         self.memory = gauge(
-            "cache_memory_used_ratio", "Memory against its limit.", mode="livemostrecent"
+            "cache_memory_used_ratio", "Memory against its limit.", "alias", mode="livemostrecent"
         )
         self.used = gauge(
-            "cache_commands_used_ratio", "The month's commands of the plan.", mode="livemostrecent"
+            "cache_commands_used_ratio",
+            "The month's commands of the plan.",
+            "alias",
+            mode="livemostrecent",
         )
+        # Not prometheus_client.Info, which multiprocess mode does not know.
+        build = gauge("build_info", "1 for the version that runs.", "version", mode="livemax")
+        build.labels(__version__).set(1)
 
     def __call__(self, record: Record) -> None:
         if isinstance(record, CommandDetails):

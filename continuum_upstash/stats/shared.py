@@ -73,10 +73,10 @@ class _Load:
     """A write on its way; what it changes here counts once it has arrived."""
 
     commands: Sequence[Command]
-    settle: Callable[[Replies], None]
+    arrived: Callable[[Replies], None]
 
     def delivered(self, replies: Replies) -> None:
-        self.settle(replies)
+        self.arrived(replies)
 
 
 class Shared:
@@ -112,6 +112,13 @@ class Shared:
         load = self._load(alias, backend, written, sums)
         return load if since.billed * setting("SHARE") >= len(load.commands) else None
 
+    def unwritten(self, alias: str) -> Tally:
+        """Return what this process has counted since it last wrote; nothing if it never writes."""
+        if not setting("SHARED"):
+            return Tally()
+        written = self._aliases.get(alias, _Written())
+        return total(self._counters.read(alias)) - written.upto
+
     def _load(self, alias: str, backend: str, written: _Written, sums: Tally) -> _Load:
         at, since = utc(self._wall()), sums - written.upto
         minute, hour = self._spans(alias, at, written, since)
@@ -127,14 +134,14 @@ class Shared:
             if count:
                 commands.append(("INCRBY", full_name(alias, name), count))
 
-        def settle(replies: Replies) -> None:
+        def arrived(replies: Replies) -> None:
             if any(isinstance(reply, ReplyError) for reply in replies):
                 written.due = self._clock() + _REFUSED_SECONDS
                 return
             written.upto, written.minute, written.hour = sums, minute, hour
             self._counters.charge(alias, backend, len(commands))
 
-        return _Load(commands, settle)
+        return _Load(commands, arrived)
 
     def _spans(
         self, alias: str, at: datetime, written: _Written, since: Tally

@@ -1,7 +1,7 @@
 """What the database owes us to forget: keys that were changed here while it did not learn of it.
 
 A key in the journal is never read from the database: whoever needs it has the database UNLINK it
-first (`settle`), in a round trip of its own, so that a refusal or a broken connection leaves
+first (`unlink_for`), in a round trip of its own, so that a refusal or a broken connection leaves
 nothing in doubt. One caller at a time carries some of the others' keys along, so that the journal
 empties even where nobody asks for them again.
 
@@ -82,7 +82,7 @@ class Journal:
                     self._shorten()
             self.owes = bool(self._numbers or self._heads)
 
-    def settle(self, batch: Batch) -> Plan[None]:
+    def unlink_for(self, batch: Batch) -> Plan[None]:
         """Have the database forget what the batch must not meet, and some more.
 
         A batch in a hurry, or one that nobody answers locally, is not held up by others' keys.
@@ -128,11 +128,11 @@ class Journal:
             return
         yield from call("UNLINK", *keys)
         with self._lock:
-            settled = [key for key, no in keys.items() if self._numbers.get(key, _BY_HEAD) == no]
-            for key in settled:
+            forgotten = [key for key, no in keys.items() if self._numbers.get(key, _BY_HEAD) == no]
+            for key in forgotten:
                 self._numbers.pop(key, None)
             self.owes = bool(self._numbers or self._heads)
-        self._forget(settled)
+        self._forget(forgotten)
 
     def _shorten(self) -> None:
         """Give up single keys for heads, at most half as many as there may be keys."""

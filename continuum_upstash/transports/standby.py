@@ -5,7 +5,8 @@ A call that meets trouble goes the careful way, a plan that is written once for 
 1. Without leave of the breaker the answer is the local store's, at once.
 2. A probe knocks first (PING, free of charge), so that a dead database costs no write its
    certainty, and writes that were on their way when it stopped are done before ours.
-3. The journal is settled, so that nothing is read that this process has since changed.
+3. The batch's keys that stand in the journal are unlinked, so that nothing is read that this
+   process has since changed.
 4. The batch is sent, and how it went is reported.
 
 What must be shared to be right (locks, INFO, SCAN …) is never answered locally: it raises
@@ -127,9 +128,9 @@ class Standby:
                 (pong,) = yield Batch((("PING",),), deadline_s=batch.deadline_s)
                 if isinstance(pong, REFUSALS):
                     raise pong
-            yield from self.journal.settle(batch)
+            yield from self.journal.unlink_for(batch)
         except (Unavailable, ReplyError) as error:
-            return self.failed(ticket.era, batch, error, settled=False)
+            return self.failed(ticket.era, batch, error, unlinked=False)
         try:
             replies = yield batch
         except (Unavailable, ReplyError) as error:
@@ -143,22 +144,22 @@ class Standby:
         self.breaker.succeeded(era)
         return replies
 
-    def failed(self, era: int, batch: Batch, error: Exception, *, settled: bool = True) -> Replies:
+    def failed(self, era: int, batch: Batch, error: Exception, *, unlinked: bool = True) -> Replies:
         """Report an error, and answer locally if it is an outage.
 
         Args:
             era: the ticket's.
             batch: what was to be sent.
             error: what came of it.
-            settled: whether the journal was; else the database must not answer even though it
-                could.
+            unlinked: whether the journal's keys were; else the database must not answer even
+                though it could.
 
         Raises:
             Unavailable, ReplyError: the error, where nobody may answer in the database's place.
         """
         if not isinstance(error, _OUTAGES):
             self.breaker.succeeded(era)
-            if settled:
+            if unlinked:
                 raise error
         elif error is not self._counted():
             # One request that many coalesced batches waited for has failed once, not many times.

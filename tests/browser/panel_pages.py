@@ -71,7 +71,7 @@ class Panel:
         return self
 
     def confirm(self):
-        self.page.get_by_role("button", name="Yes").click()
+        self.page.locator("#content form input[type=submit]").click()
 
     @property
     def state(self):

@@ -99,6 +99,16 @@ def test_long_names_do_not_push_the_page_aside(visit, server):
     assert panel.overflow() == 0
 
 
+def test_on_a_phone_no_wide_table_is_cut(visit):
+    panel = visit(viewport=PHONE).open()
+    panel.unfold()
+    tables = panel.page.locator(".ch-stack")
+    expect(tables).not_to_have_count(0)
+    assert not any(
+        tables.evaluate_all("all => all.map(each => each.scrollWidth > each.clientWidth)")
+    )
+
+
 def test_a_service_that_dies_while_the_page_is_open_is_told(visit, server):
     panel = visit().with_clock().open()
     panel.page.evaluate("window.stays = true")

@@ -40,7 +40,7 @@ def test_only_what_matches_is_deleted_within_this_cache():
     ended = clean("query:*", "--no-input")
     assert (ended.code, len(cache().keys())) == (0, 10)
     assert cache("other").get("query:1") == "stays"
-    assert "2500 keys deleted" in ended.out
+    assert "2,500 keys deleted" in ended.out
 
 
 def test_it_sends_what_it_announced(emulator):
@@ -123,7 +123,9 @@ def test_a_rate_bounds_what_is_deleted_at_once(monkeypatch):
 
 def test_nothing_that_matches_is_nothing_to_delete():
     ended = clean("query:*", "--no-input")
-    assert (ended.code, "0 keys match" in ended.out, "Deleting" in ended.out) == (0, True, False)
+    assert ended.code == 0
+    assert ended.out.endswith("; 1 billed command.\n")
+    assert "no key matches" in ended.out
 
 
 def test_a_limited_walk_can_go_on_and_misses_nothing():
@@ -223,7 +225,7 @@ def test_ctrl_c_says_where_to_go_on(emulator, settings):
         stdout=subprocess.PIPE,
         text=True,
     )
-    assert "9000 keys match" in process.stdout.readline()
+    assert "9,000 keys match" in process.stdout.readline()
     until = monotonic() + 20
     while len(cache().keys("query:*")) == 9000 and monotonic() < until:
         sleep(0.05)

@@ -54,6 +54,13 @@ def test_a_read_only_token_is_enough(emulator, site):
     assert ran("cache_cost").code == 0
 
 
+def test_without_a_history_it_says_so_and_shows_no_bill():
+    shared.stop()
+    assert "no history yet" in ran("cache_cost").out
+    (found,) = ran("cache_cost", "--format", "json").json["caches"]
+    assert found["bill"] is None
+
+
 def test_a_local_cache_costs_nothing(site):
     site.CACHES = {"default": entry(None, "local")}
     (found,) = ran("cache_cost", "--format", "json").json["caches"]

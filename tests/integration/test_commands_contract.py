@@ -64,8 +64,8 @@ SCHEMAS = {
         "schema": int,
         "caches": [
             {
-                "alias": str, "bill": BILL, "commands": dict, "statistics_commands": int,
-                "other_plans": [BILL],
+                "alias": str, "bill": (dict, type(None)), "commands": dict,
+                "statistics_commands": int, "other_plans": [BILL],
             }
         ],
     },

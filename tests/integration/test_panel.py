@@ -12,6 +12,7 @@ from django.core.management import call_command
 
 from continuum_upstash.ratelimit.limiter import Limiter
 from continuum_upstash.ratelimit.policy import make
+from continuum_upstash.stats.counters import counters
 from continuum_upstash.stats.records import day_name
 from tests.integration.panel_html import Page
 from tests.integration.panel_site import HOME, now, page, some_tally, write_history
@@ -80,8 +81,19 @@ def test_figures_are_those_of_all_processes(panel, visit):
     seen = visit(page())
     assert "Hit rate 75 % 90 % in the last day" in seen.text
     assert "Errors 3 0 in the last day" in seen.text
-    assert "Commands this month (plan free)" in seen.text
+    assert "Billed commands this month (plan free)" in seen.text
     assert seen.html.count('class="ch-main"') >= 4  # lines of both spans
+
+
+def test_what_this_process_has_not_written_yet_is_among_them(panel, visit, settings, emulator):
+    settings.CONTINUUM_STATS = {"SHARED": True}  # though nothing rides, so that nothing is written
+    counters.forget()
+    write_history({now(): some_tally(40, 30, errors=3)}, "minute")
+    write_history({now(): some_tally(40, 30)}, "hour")
+    with emulator.fault("refuse"):
+        cache.get("a")
+        cache.get("a")
+    assert "Errors 5 2 in the last day" in visit(page("figures")).text
 
 
 def test_without_history_the_figures_are_those_of_this_process(panel, visit):

@@ -130,6 +130,20 @@ def test_clearing_says_what_it_will_delete_and_deletes_only_that(operator, panel
     assert LogEntry.objects.get().change_message == "Clear the key family query:. 30 keys deleted."
 
 
+def test_what_is_confirmed_stands_on_the_button(operator, panel):
+    cache.set("query:1", 1)
+    assert 'value="Force open"' in Page(operator.get(page("do/open"))).html
+    path = page("clear") + "?family=query"
+    assert 'value="Delete the keys"' in Page(operator.get(path)).html
+
+
+def test_where_there_is_nothing_to_clear_nothing_but_the_way_back_is_offered(operator, panel):
+    seen = Page(operator.get(page("clear") + "?family=query"))
+    assert "No key begins with “query:”" in seen.text
+    assert "will be deleted" not in seen.text
+    assert 'type="submit" class="default"' not in seen.html
+
+
 def test_a_family_is_a_name_and_no_pattern(operator, panel):
     cache.set_many({"a:1": 1, "b:1": 1, "*:1": 1})
     assert "1 key deleted." in post(operator, page("clear") + "?family=*").text

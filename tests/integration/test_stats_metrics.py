@@ -10,6 +10,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from prometheus_client import CollectorRegistry, generate_latest
 
+from continuum_upstash import __version__
 from continuum_upstash.effects import Batch, Script, ScriptHash
 from continuum_upstash.errors import ConnectionFailed
 from continuum_upstash.observe import CommandDetails, StateChange, subscribe, unsubscribe
@@ -65,6 +66,7 @@ def test_prometheus_adds_up_the_workers_of_gunicorn_and_the_dead_one(tmp_path, e
         requests = use_and_kill(port)
         text = fetched(port, "/metrics/")
     assert f'continuum_cache_hits_total{{alias="default",operation="GET"}} {requests}.0' in text
+    assert f'continuum_build_info{{version="{__version__}"}} 1.0' in text
     assert "pid=" not in text
 
 

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
+from django.apps import apps
 from django.core import checks as django_checks
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import call_command
 
 from continuum_upstash import checks
 from continuum_upstash.check_table import TABLE
@@ -174,6 +178,19 @@ def test_the_setting_of_the_statistics(value, words, settings):
     assert (numbers([found]), words in found.msg) == (["E006"], True)
 
 
+@pytest.mark.parametrize(
+    ("name", "package"), [("PROMETHEUS", "prometheus_client"), ("OTEL", "opentelemetry")]
+)
+def test_what_is_switched_on_needs_its_extra(name, package, settings, monkeypatch):
+    settings.CONTINUUM_STATS = {name: True}
+    assert check_configuration() == []
+    monkeypatch.setitem(sys.modules, package, None)
+    (found,) = check_configuration()
+    assert numbers([found]) == ["E007"]
+    assert f"pip install 'continuum-upstash[{name.lower()}]'" in found.msg
+    apps.get_app_config("continuum_upstash").ready()  # and stops nobody
+
+
 def test_nobody_is_asked_unless_the_tag_is(monkeypatch):
     monkeypatch.setattr("sys.argv", ["manage.py", "check"])
     assert check_live() == []
@@ -183,6 +200,13 @@ def test_the_live_tag_alone_does_not_pass_what_is_misconfigured(settings, monkey
     monkeypatch.setattr("sys.argv", ["manage.py", "check", "--tag=continuum_upstash_live"])
     settings.CACHES = {"default": entry(OPTIONS={"POOLSIZE": 3})}
     assert numbers(check_live()) == ["E002"]
+
+
+def test_djangos_own_check_opens_every_cache_and_ends_in_the_message_of_e002(settings):
+    # As checks.md says; it may say better once Django does not.
+    settings.CACHES = {"default": entry(OPTIONS={"POOLSIZE": 3})}
+    with pytest.raises(ImproperlyConfigured, match="Did you mean POOL_SIZE"):
+        call_command("check")
 
 
 def test_django_runs_them():

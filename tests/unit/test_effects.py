@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import threading
+from typing import Any
 
 import pytest
 
@@ -12,6 +14,7 @@ from continuum_upstash.effects import (
     Driver,
     Encode,
     Once,
+    Plan,
     Sleep,
     arun,
     call,
@@ -133,14 +136,14 @@ def test_only_the_named_errors_of_encode_move_it_to_a_thread():
         asyncio.run(arun(plan(KeyError()), recorder.async_driver))
 
 
-def test_pair_makes_both_methods_with_name_and_docstring():
+def test_pair_makes_both_methods_with_name_signature_and_docstring():
     class Thing:
         def __init__(self):
             recorder = Recorder()
             self._run = lambda plan: run(plan, recorder.driver)
             self._arun = lambda plan: arun(plan, recorder.async_driver)
 
-        def _get(self, key, default=None):
+        def _get(self, key: str, default: Any = None) -> Plan[tuple[Any, Any]]:
             """Get it."""
             return (yield from call("GET", key)), default
 
@@ -150,3 +153,8 @@ def test_pair_makes_both_methods_with_name_and_docstring():
     assert asyncio.run(Thing().aget("k", 2)) == ("GET", 2)
     assert (Thing.get.__name__, Thing.aget.__name__) == ("get", "aget")
     assert Thing.get.__doc__ == Thing.aget.__doc__ == "Get it."
+    for method in (Thing.get, Thing.aget):
+        shown = str(inspect.signature(method))
+        assert shown == "(self, key: 'str', default: 'Any' = None) -> 'tuple[Any, Any]'"
+    with pytest.raises(TypeError, match=r"Thing\.get\(\) got an unexpected keyword argument 'nx'"):
+        Thing().get("k", nx=True)

@@ -281,7 +281,7 @@ def test_a_write_whose_fate_is_unknown_is_forgotten_before_it_is_read(bench):
     assert bench.remote.sent[1:] == [[("UNLINK", "k")], [("GET", "k")]]
 
 
-def test_while_closed_only_the_keys_of_failed_writes_are_settled(bench):
+def test_while_closed_only_the_keys_of_failed_writes_are_unlinked(bench):
     bench.remote.script = [refused()]
     bench.call("SET", "k", b"v")
     bench.journal._carried_until = bench.clock.now + 1  # somebody else carries
@@ -311,7 +311,7 @@ def test_a_settling_that_fails_is_continued_by_the_next_call(bench):
     assert bench.remote.sent[-3:] == [[("PING",)], [("UNLINK", "k")], [("GET", "k")]]
 
 
-def test_a_transaction_is_settled_before_it_is_sent(bench):
+def test_a_transactions_keys_are_unlinked_before_it_is_sent(bench):
     bench.remote.call("SET", "k", b"7")
     bench.remote.script = [refused()]
     bench.call("SET", "k", b"1")

@@ -1,4 +1,4 @@
-"""What the database has yet to forget: noted, settled, bounded."""
+"""What the database has yet to forget: noted, unlinked, bounded."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Bench:
     def _forget(self, keys):
         self.forgotten.append(None if keys is None else sorted(keys))
 
-    def settle(self, *replies, batch=(("GET", "nothing"),)):
-        _, sent = drive(self.journal.settle(Batch(batch)), *replies)
+    def unlink_for(self, *replies, batch=(("GET", "nothing"),)):
+        _, sent = drive(self.journal.unlink_for(Batch(batch)), *replies)
         return sent
 
 
@@ -41,22 +41,22 @@ def get(*keys):
 
 def test_an_empty_journal_owes_nothing_and_asks_nothing(bench):
     assert not bench.journal.owes
-    assert bench.settle() == []
+    assert bench.unlink_for() == []
 
 
 def test_a_calls_own_keys_are_unlinked_and_dropped_locally(bench):
     bench.journal.note(["a", "b", "c"])
     bench.journal._may_carry()  # somebody else carries the rest
-    assert bench.settle([2], batch=get("a", "x", "c")) == [[("UNLINK", "a", "c")]]
+    assert bench.unlink_for([2], batch=get("a", "x", "c")) == [[("UNLINK", "a", "c")]]
     assert bench.forgotten == [["a", "c"]]
     assert ("b" in bench.journal, "a" in bench.journal, len(bench.journal)) == (True, False, 1)
 
 
 def test_one_call_at_a_time_carries_some_of_the_others(bench):
     bench.journal.note(["a", "b"])
-    first = bench.journal.settle(Batch(get("x")))
+    first = bench.journal.unlink_for(Batch(get("x")))
     assert next(first).commands == (("UNLINK", "a", "b"),)
-    assert bench.settle(batch=get("y")) == [], "the second caller does not wait for the first"
+    assert bench.unlink_for(batch=get("y")) == [], "the second caller does not wait for the first"
     with pytest.raises(StopIteration):
         first.send([2])
     assert not bench.journal.owes
@@ -64,24 +64,24 @@ def test_one_call_at_a_time_carries_some_of_the_others(bench):
 
 def test_who_loses_its_way_while_carrying_is_replaced_after_the_lease(bench):
     bench.journal.note(["a"])
-    lost = bench.journal.settle(Batch(get("x")))
+    lost = bench.journal.unlink_for(Batch(get("x")))
     next(lost)
-    assert bench.settle() == []
+    assert bench.unlink_for() == []
     bench.clock.now += LEASE
-    assert bench.settle([1]) == [[("UNLINK", "a")]]
+    assert bench.unlink_for([1]) == [[("UNLINK", "a")]]
 
 
 def test_who_fails_while_carrying_is_replaced_at_once(bench):
     bench.journal.note(["a"])
     with pytest.raises(ReplyError):
-        bench.settle([ReplyError("READONLY")])
+        bench.unlink_for([ReplyError("READONLY")])
     assert bench.journal.owes
-    assert bench.settle([1]) == [[("UNLINK", "a")]]
+    assert bench.unlink_for([1]) == [[("UNLINK", "a")]]
 
 
 def test_a_key_that_is_changed_again_during_its_unlink_stays(bench):
     bench.journal.note(["a", "b"])
-    plan = bench.journal.settle(Batch(get("a")))
+    plan = bench.journal.unlink_for(Batch(get("a")))
     next(plan)
     bench.journal.note(["a"])
     with pytest.raises(StopIteration):
@@ -95,7 +95,7 @@ def test_it_empties_by_and_by_whoever_calls():
     bench.journal.note([f"k{number}" for number in range(2_500)])
     sizes = []
     while bench.journal.owes:
-        ((command,),) = bench.settle([0])
+        ((command,),) = bench.unlink_for([0])
         sizes.append(len(command) - 1)
     assert sizes == [1_000, 1_000, 500]
 
@@ -136,7 +136,7 @@ def test_a_sweep_unlinks_what_begins_with_a_head_and_nothing_else(bench, beginni
 
     rounds = 0
     while bench.journal.owes:
-        plan = bench.journal.settle(Batch(get("x")))
+        plan = bench.journal.unlink_for(Batch(get("x")))
         rounds += 1
         assert rounds < 100, "it gets nowhere"
         try:
@@ -155,13 +155,13 @@ def test_a_key_under_a_head_is_unlinked_each_time_until_the_sweep_is_done(bench)
     bench.journal.note([f"item{number}" for number in range(100)])
     bench.journal._may_carry()
     for _ in range(2):
-        assert bench.settle([1], batch=get("item1")) == [[("UNLINK", "item1")]]
+        assert bench.unlink_for([1], batch=get("item1")) == [[("UNLINK", "item1")]]
     assert bench.forgotten == [["item1"], ["item1"]]
 
 
 def test_more_heads_during_a_sweep_start_it_anew(bench):
     bench.journal.note([f"item{number}" for number in range(100)])
-    plan = bench.journal.settle(Batch(get("x")))
+    plan = bench.journal.unlink_for(Batch(get("x")))
     batch = next(plan)
     while batch.commands[0][0] != "SCAN":
         batch = plan.send([1])
@@ -182,5 +182,5 @@ def test_it_does_not_grow_with_the_number_of_keys():
 @pytest.mark.parametrize("haste", [{"shared": True}, {"deadline_s": 0.25}])
 def test_a_batch_in_a_hurry_carries_nothing(bench, haste):
     bench.journal.note(["a"])
-    assert drive(bench.journal.settle(Batch(get("x"), **haste)))[1] == []
+    assert drive(bench.journal.unlink_for(Batch(get("x"), **haste)))[1] == []
     assert bench.journal.owes

@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from continuum_upstash.panel.shapes import bars, line, top_of
+from continuum_upstash.panel.shapes import bars, dots, line, top_of
 
 
 def test_a_line_has_a_gap_where_there_is_no_value_and_a_dot_for_a_value_alone():
-    path = line([0.0, 5.0, None, 10.0, None], top=10.0)
-    assert path == "M10.00 100.00 h0 L30.00 50.00 M70.00 0.00 h0"
+    values = [0.0, 5.0, None, 10.0, None]
+    assert line(values, top=10.0) == "M10.00 100.00 L30.00 50.00"
+    assert dots(values, top=10.0) == "M70.00 0.00h0"
 
 
 def test_a_bar_stands_in_its_slot_and_is_seen_however_small_it_is():
@@ -24,7 +25,7 @@ def test_a_bar_stands_in_its_slot_and_is_seen_however_small_it_is():
 
 
 def test_without_values_there_is_nothing_to_draw():
-    assert (line([None, None], 1.0), bars([0, 0], 1.0)) == ("", "")
+    assert [line([None], 1.0), dots([None], 1.0), bars([0, 0], 1.0)] == [""] * 3
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from continuum_upstash.management.options import (
     seconds,
 )
 from continuum_upstash.management.progress import Progress
+from continuum_upstash.management.sheets import billed
 from continuum_upstash.plan_cache import PlanCache
 from continuum_upstash.sessions.conf import conf
 
@@ -69,14 +70,11 @@ class Command(BaseCommand):
     def _clean(
         self, cache: PlanCache, sweep: Sweep, target: Target, options: dict[str, Any]
     ) -> None:
-        label = cache.database.config.label
         counted = self._walk(sweep.count(options["resume"]), "matched", None, options)
         announced = sweep.cost(counted)
-        summary = f"{label}: {_keys(counted.matched)} match {target.pattern}"
-        if counted.matched:
-            summary += f". Deleting them takes {announced} billed commands"
         if options["form"] == "text" or not options["dry_run"]:
-            self._tell(f"{summary}; counting took {counted.commands}.", options)
+            found = _announced(target, counted, announced)
+            self._tell(f"{cache.database.config.label}: {found}", options)
         if options["dry_run"] or not counted.matched:
             self._finish(counted, announced, options)
             return
@@ -178,11 +176,21 @@ def _so_far(walk: Walk) -> str:
 
 
 def _done(walk: Walk) -> str:
-    return f"{_keys(walk.deleted)} deleted by {walk.commands} billed commands."
+    return f"{_keys(walk.deleted)} deleted by {billed(walk.commands)}."
+
+
+def _announced(target: Target, counted: Walk, cost: int) -> str:
+    if not counted.matched:
+        return f"no key matches {target.pattern}; {billed(counted.commands)}."
+    match = "matches" if counted.matched == 1 else "match"
+    return (
+        f"{_keys(counted.matched)} {match} {target.pattern}. Deleting takes {billed(cost)}; "
+        f"counting took {counted.commands:,}."
+    )
 
 
 def _keys(count: int) -> str:
-    return "1 key" if count == 1 else f"{count} keys"
+    return "1 key" if count == 1 else f"{count:,} keys"
 
 
 def _brake(deleted: int, began: float, rate: int | None) -> None:

@@ -16,6 +16,7 @@ from continuum_upstash.management.options import (
     chosen,
     refuse,
 )
+from continuum_upstash.management.sheets import NO_HISTORY
 from continuum_upstash.overview import Overseer
 from continuum_upstash.plan_cache import PlanCache
 from continuum_upstash.stats.cost import MUCH, PLANS, Bill, bill, plan_of
@@ -26,10 +27,16 @@ _MOST = 8  # commands that are listed
 
 @dataclass(frozen=True, slots=True)
 class _Month:
+    """
+    Attributes:
+        known: whether there is a history, or nothing to count: in local mode.
+    """
+
     alias: str
     tally: Tally
     bill: Bill
     others: list[Bill]
+    known: bool
 
 
 class Command(BaseCommand):
@@ -59,7 +66,7 @@ class Command(BaseCommand):
 
 def _month(cache: PlanCache, plan: str | None) -> _Month:
     alias, now, overseer = cache.database.config.alias, datetime.now(UTC), Overseer(cache)
-    tally = Tally()
+    tally, known = Tally(), True
     try:
         name = plan or plan_of(alias)
         if cache.database.config.mode != "local":
@@ -67,19 +74,20 @@ def _month(cache: PlanCache, plan: str | None) -> _Month:
             overview = overseer.overview(timedelta(hours=1), now)
             if overview.report.round_trip is None:
                 refuse(f"{cache.database.config.label}: {'; '.join(overview.report.errors)}")
-            if overview.scope == "all processes":
+            known = overview.scope == "all processes"
+            if known:
                 tally += overview.today
     except ContinuumError as error:
         refuse(str(error))
     commands = tally.billed + tally.overhead
     others = [bill(other, commands, now) for other in PLANS if other != name]
-    return _Month(alias, tally, bill(name, commands, now), others)
+    return _Month(alias, tally, bill(name, commands, now), others, known)
 
 
 def _entry(month: _Month) -> dict[str, Any]:
     return {
         "alias": month.alias,
-        "bill": asdict(month.bill),
+        "bill": asdict(month.bill) if month.known else None,
         "commands": month.tally.commands,
         "statistics_commands": month.tally.overhead,
         "other_plans": [asdict(each) for each in _possible(month)],
@@ -87,17 +95,19 @@ def _entry(month: _Month) -> dict[str, Any]:
 
 
 def _sheet(month: _Month) -> str:
-    of_limit = "" if month.bill.limit is None else f" of {month.bill.limit} ({month.bill.used:.1%})"
+    if not month.known:
+        return f"{month.alias}: {NO_HISTORY}"
+    used = f" of {month.bill.limit:,} ({month.bill.used:.1%})" if month.bill.limit else ""
     lines = [
-        f"{month.alias}: plan {month.bill.plan}, ${month.bill.dollars:.2f} at the month's end",
-        f"  billed       {month.bill.commands}{of_limit} commands",
-        f"  projected    {month.bill.projected} commands",
-        f"  statistics   {month.tally.overhead} of them",
+        f"{month.alias}: plan {month.bill.plan}, ${month.bill.dollars:,.2f} at the month's end",
+        f"  billed       {month.bill.commands:,}{used} commands",
+        f"  projected    {month.bill.projected:,} commands",
+        f"  statistics   {month.tally.overhead:,} of them",
     ]
     most = sorted(month.tally.commands.items(), key=lambda item: -item[1])[:_MOST]
-    lines += [f"  {name:<12} {count}" for name, count in most]
+    lines += [f"  {name:<12} {count:,}" for name, count in most]
     cheapest = sorted(_possible(month), key=lambda each: each.dollars)[:2]
-    lines += [f"  plan {each.plan:<7} ${each.dollars:.2f}" for each in cheapest]
+    lines += [f"  plan {each.plan:<7} ${each.dollars:,.2f}" for each in cheapest]
     return "\n".join(lines)
 
 

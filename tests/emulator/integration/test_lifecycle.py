@@ -208,3 +208,29 @@ def test_both_public_ports_may_speak_tls(tmp_path):
         with redis.Redis.from_url(emulator.redis_url, ssl_ca_certs=root) as client:
             assert client.ping()
         assert emulator.counted().requests == 1
+
+
+WITHOUT_THE_EXTRA = """
+import runpy, sys
+sys.modules["uvicorn"] = None
+sys.argv[1:] = {arguments}
+runpy.run_module("{module}", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments"), [("continuum_upstash.emulator", []), ("django", ["upstash_emulator"])]
+)
+def test_without_the_extra_it_says_how_to_install_it(module, arguments):
+    program = WITHOUT_THE_EXTRA.format(module=module, arguments=arguments)
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+        env=DJANGO,
+    )
+    assert done.returncode == 1
+    assert "uvicorn is not installed: pip install 'continuum-upstash[emulator]'" in done.stderr
+    assert "Traceback" not in done.stderr

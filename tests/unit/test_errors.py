@@ -1,0 +1,11 @@
+from __future__ import annotations
+
+import pytest
+
+from continuum_upstash.errors import from_reply
+
+
+@pytest.mark.parametrize("end", ["", "."])
+def test_a_hint_is_a_sentence_of_its_own(end):
+    text = f"ERR max requests limit exceeded. See https://upstash.com/… for details{end}"
+    assert "for details. Every command fails" in str(from_reply(text))
