@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.http import HttpResponse
 from django.test import RequestFactory, override_settings
 
@@ -38,25 +39,28 @@ def is_settings(snippet: str) -> bool:
     return snippet.startswith("# settings.py")
 
 
+# What INSTALLED_APPS holds before a page adds to it.
+OTHER_APPS = [app for app in settings.INSTALLED_APPS if not app.startswith("continuum_upstash")]
 WITH_SNIPPETS = [page for page in PAGES if snippets(page)]
 
 
 @pytest.fixture
 def credentials(upstash_emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     upstash_emulator.reset()
-    monkeypatch.setenv("UPSTASH_REDIS_REST_URL", upstash_emulator.rest_url)
-    monkeypatch.setenv("UPSTASH_REDIS_REST_TOKEN", upstash_emulator.token)
+    for prefix in ("", "SESSIONS_"):
+        monkeypatch.setenv(f"{prefix}UPSTASH_REDIS_REST_URL", upstash_emulator.rest_url)
+        monkeypatch.setenv(f"{prefix}UPSTASH_REDIS_REST_TOKEN", upstash_emulator.token)
     yield
     registry.reset()
 
 
 @pytest.mark.parametrize("page", WITH_SNIPPETS, ids=name)
 def test_the_python_of_a_page_runs(page, credentials):
-    settings: dict[str, Any] = {}
+    names: dict[str, Any] = {"INSTALLED_APPS": OTHER_APPS.copy()}
     modules: dict[str, Any] = {"__name__": "snippet"}
     for snippet in filter(is_settings, snippets(page)):
-        exec(compile(snippet, f"{page} settings", "exec"), settings)
-    with override_settings(**{key: value for key, value in settings.items() if key.isupper()}):
+        exec(compile(snippet, f"{page} settings", "exec"), names)
+    with override_settings(**{key: value for key, value in names.items() if key.isupper()}):
         for snippet in snippets(page):
             assert snippet.startswith("# "), "a snippet begins with the name of its file"
             if not is_settings(snippet):
