@@ -13,11 +13,15 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.core.cache import BaseCache
 from django.http import HttpResponse
 from django.test import RequestFactory, override_settings
 
-from continuum_upstash import config, errors
+from continuum_upstash import UpstashCache, config, errors
 from continuum_upstash.emulator.process import Emulator
+from continuum_upstash.locks import Lock
+from continuum_upstash.pipeline import Pipeline
+from continuum_upstash.redis_methods import RedisMethods
 from continuum_upstash.transports import registry
 
 ROOT = Path(__file__).parent.parent
@@ -152,3 +156,13 @@ def test_each_error_is_documented_with_its_bases():
         if inspect.isclass(error) and issubclass(error, errors.ContinuumError)
     }
     assert documented == raised
+
+
+@pytest.mark.parametrize(
+    "kind", [RedisMethods, UpstashCache, Pipeline, Lock], ids=lambda kind: kind.__name__
+)
+def test_each_method_beyond_django_s_is_documented(kind):
+    page = (REFERENCE / "api.md").read_text()
+    inherited = set(dir(BaseCache)) | {f"a{name}" for name in vars(kind)}
+    methods = {name for name in vars(kind) if not name.startswith("_")} - inherited
+    assert {name for name in methods if not re.search(rf"`{name}\b", page)} == set()
