@@ -31,8 +31,8 @@ OUTAGES = {
     "refuse": Outage(
         "Nobody there",
         {"kind": "refuse"},
-        "The port is closed. After three failed calls nobody asks for 2 s, then 4, then 8; soon "
-        "after the end one call finds the database well.",
+        "The port is closed. After three failed calls nobody asks for 2 s, then one call tries; "
+        "then for 4 s, 8 s, 16 s. The first try after the end finds the database well.",
     ),
     "hang": Outage(
         "No answer",
@@ -48,13 +48,13 @@ OUTAGES = {
         "Quota used up",
         {"kind": "quota"},
         "The first refusal is enough, and nobody asks for four to five minutes: a plan is not "
-        "changed within seconds. “End it now” need not wait.",
+        "changed within seconds. “End it now” does not wait for that.",
     ),
     "everything": Outage(
         "Sessions, too",
         {"kind": "refuse", "side": "both"},
-        "The devices page and the admin answer 503, and nobody can tell who you are, so that "
-        "nothing can be ended here. You are still logged in afterwards.",
+        "The devices page and the admin answer 503: sessions are not guessed at. Nobody can tell "
+        "who you are, so nothing can be ended here meanwhile; afterwards you are still logged in.",
     ),
 }
 
@@ -109,16 +109,17 @@ def _page(request: HttpRequest, problem: str = "", status_code: int = 200) -> Ht
     cache.get("counter")  # one call, so that looking here is enough to meet an outage or its end
     status, now = cache.status, time.time()
     playing = emulator.is_running() and emulator.is_played()
+    is_staff = _is_staff(request)
     context = {
         "status": status,
         "seconds_since": now - status.since,
         "next_probe": status.next_probe and max(0, status.next_probe - now),
         "outages": OUTAGES.items(),
         "playing": playing,
-        "in_trouble": playing or status.state != "closed",
+        "in_trouble": playing or status.state != "closed" or is_staff is None,
         "seconds": SECONDS,
         "playable": emulator.is_running(),
-        "is_staff": _is_staff(request),
+        "is_staff": is_staff,
         "problem": problem,
     }
     return render(request, "example/outage.html", context, status=status_code)

@@ -1,5 +1,5 @@
 // Looks again while something is wrong. Without it, reload the page.
-const parts = ["#state", ".badge", "footer"];
+const parts = ["#state", "#actions", ".badge", "footer"];
 
 setInterval(async () => {
   if (document.hidden || !document.querySelector("#state[data-live]")) return;
@@ -9,9 +9,7 @@ setInterval(async () => {
   for (const part of parts) {
     const old = document.querySelector(part);
     const now = page.querySelector(part);
-    // A button that has the focus stays: a keyboard's user may be about to press it.
-    if (old && now && !(old.contains(document.activeElement) && now.hasAttribute("data-live"))) {
-      old.replaceWith(now);
-    }
+    // What has the focus stays: a keyboard's user may be about to press it.
+    if (old && now && !old.contains(document.activeElement)) old.replaceWith(now);
   }
 }, 2000);
