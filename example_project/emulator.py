@@ -51,10 +51,17 @@ def play(fault: dict[str, Any], seconds: float) -> None:
     timer.start()
 
 
-def faults() -> list[dict[str, Any]]:
-    """Return the faults of this moment."""
-    listed: list[dict[str, Any]] = _ask("GET", "faults")
-    return listed
+def play_nothing() -> None:
+    """End all faults."""
+    _ask("DELETE", "faults")
+
+
+def is_played() -> bool:
+    """Return whether there is a fault at this moment."""
+    try:
+        return bool(_ask("GET", "faults"))
+    except OSError:  # it was stopped
+        return False
 
 
 def _ask(method: str, path: str, body: object = None) -> Any:

@@ -22,20 +22,26 @@ class Meter:
     """The tally of one request; times in seconds of `perf_counter`.
 
     Attributes:
+        commands: sent to a database, whether it answered or not.
+        local: answered in the process.
         backend: who answered the cache's calls, the sessions' apart.
     """
 
     started: float = field(default_factory=perf_counter)
     commands: int = 0
+    local: int = 0
     waited: float = 0.0
     waited_until: float = 0.0
     backend: str = ""
 
     def note(self, record: CommandDetails) -> None:
         now = perf_counter()
-        self.commands += len(record.commands)
         if record.alias == DEFAULT_CACHE_ALIAS:
             self.backend = record.backend
+        if record.backend == "local":
+            self.local += len(record.commands)
+            return
+        self.commands += len(record.commands)
         # Commands in flight together are waited for once, not each.
         self.waited += now - max(now - record.seconds, self.waited_until)
         self.waited_until = now
@@ -81,6 +87,7 @@ def _finish(response: HttpResponse, meter: Meter) -> HttpResponse:
         response,
         "spent",
         commands=meter.commands,
+        local=meter.local,
         waited=meter.waited * 1000,
         took=took * 1000,
     )

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from django.http import HttpRequest
-
 from example_project.views import (
     articles,
     backend,
@@ -43,8 +41,3 @@ PAGES = (
     ),
     Page("backend", "backend/", backend.page, "Backend", "Who answers, and how it is configured."),
 )
-
-
-def navigation(request: HttpRequest) -> dict[str, object]:
-    match = request.resolver_match
-    return {"pages": PAGES, "here": match.view_name if match else ""}

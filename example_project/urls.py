@@ -21,5 +21,6 @@ urlpatterns = [
     path("limits/api/", limits.api, name="limited-api"),
     path("limits/search/", limits.search, name="limited-search"),
     path("outage/start/", outage.start, name="start-outage"),
+    path("outage/end/", outage.end, name="end-outage"),
     path("admin/", admin.site.urls),
 ]

@@ -107,13 +107,33 @@ def test_only_staff_may_break_the_database(site, browser):
 def test_pages_go_on_in_an_outage_and_the_panel_says_what_is_wrong(site, browser):
     assert "Nobody there" in log_in(site, browser, "/outage/").text
     press(browser, "outage/", "outage/start/", kind="refuse")
-    until_served_by("local", browser, "counter/")
+    until_served_by("local", browser, "outage/")  # to look there is enough to meet it, and its end
     assert total(press(browser, "counter/", "counter/add/")) >= 1
     assert "is logged in on 1 device" in browser.get("devices/").text
     panel = browser.get("admin/continuum_upstash_panel/cachehealth/default/change/").text
     assert "Degraded" in panel
     assert "Probe now" in panel
-    until_served_by("upstash-rest", browser, "articles/")
+    until_served_by("upstash-rest", browser, "outage/")
+
+
+def test_a_long_pause_is_ended_by_hand_and_by_the_next_outage(site, browser):
+    log_in(site, browser, "/outage/")
+    page = press(browser, "outage/", "outage/start/", kind="quota").text
+    assert "max requests limit" in page
+    assert 'badge-local"' in page
+    page = press(browser, "outage/", "outage/start/", kind="http").text
+    assert "1 of 3" in page
+    page = press(browser, "outage/", "outage/end/").text
+    assert 'badge-upstash-rest"' in page
+    assert "0 of 3" in page
+    assert "outage/end/" not in page, "there is nothing to end"
+
+
+def test_the_foot_of_a_page_tells_what_was_answered_in_the_process(site, browser):
+    log_in(site, browser, "/outage/")
+    press(browser, "outage/", "outage/start/", kind="quota")
+    assert "<b>1</b> command, answered in the process" in browser.get("counter/").text
+    press(browser, "outage/", "outage/end/")
 
 
 def test_an_outage_of_everything_is_told_apart_from_a_logout(site, browser):
@@ -121,7 +141,10 @@ def test_an_outage_of_everything_is_told_apart_from_a_logout(site, browser):
     press(browser, "outage/", "outage/start/", kind="everything")
     until_served_by("local", browser, "counter/")
     assert "Sessions are out of reach" in browser.get("outage/").text
-    assert browser.get("devices/").status_code == 503
+    away = browser.get("devices/", headers={"Accept": "text/html"})
+    assert away.status_code == 503
+    assert "Back in a moment" in away.text
+    assert '<a href="/articles/">' in away.text, "with the navigation"
     until_served_by("upstash-rest", browser, "articles/")
     assert "Nobody there" in browser.get("outage/").text, "still logged in"
 

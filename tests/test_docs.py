@@ -12,11 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
+from django.core.cache import BaseCache
 from django.http import HttpResponse
 from django.test import RequestFactory, override_settings
 
-from continuum_upstash import config, errors
+from continuum_upstash import UpstashCache, config, errors
 from continuum_upstash.emulator.process import Emulator
+from continuum_upstash.locks import Lock
+from continuum_upstash.pipeline import Pipeline
+from continuum_upstash.redis_methods import RedisMethods
 from continuum_upstash.transports import registry
 
 ROOT = Path(__file__).parent.parent
@@ -38,25 +43,28 @@ def is_settings(snippet: str) -> bool:
     return snippet.startswith("# settings.py")
 
 
+# What INSTALLED_APPS holds before a page adds to it.
+OTHER_APPS = [app for app in settings.INSTALLED_APPS if not app.startswith("continuum_upstash")]
 WITH_SNIPPETS = [page for page in PAGES if snippets(page)]
 
 
 @pytest.fixture
 def credentials(upstash_emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     upstash_emulator.reset()
-    monkeypatch.setenv("UPSTASH_REDIS_REST_URL", upstash_emulator.rest_url)
-    monkeypatch.setenv("UPSTASH_REDIS_REST_TOKEN", upstash_emulator.token)
+    for prefix in ("", "SESSIONS_"):
+        monkeypatch.setenv(f"{prefix}UPSTASH_REDIS_REST_URL", upstash_emulator.rest_url)
+        monkeypatch.setenv(f"{prefix}UPSTASH_REDIS_REST_TOKEN", upstash_emulator.token)
     yield
     registry.reset()
 
 
 @pytest.mark.parametrize("page", WITH_SNIPPETS, ids=name)
 def test_the_python_of_a_page_runs(page, credentials):
-    settings: dict[str, Any] = {}
+    names: dict[str, Any] = {"INSTALLED_APPS": OTHER_APPS.copy()}
     modules: dict[str, Any] = {"__name__": "snippet"}
     for snippet in filter(is_settings, snippets(page)):
-        exec(compile(snippet, f"{page} settings", "exec"), settings)
-    with override_settings(**{key: value for key, value in settings.items() if key.isupper()}):
+        exec(compile(snippet, f"{page} settings", "exec"), names)
+    with override_settings(**{key: value for key, value in names.items() if key.isupper()}):
         for snippet in snippets(page):
             assert snippet.startswith("# "), "a snippet begins with the name of its file"
             if not is_settings(snippet):
@@ -148,3 +156,13 @@ def test_each_error_is_documented_with_its_bases():
         if inspect.isclass(error) and issubclass(error, errors.ContinuumError)
     }
     assert documented == raised
+
+
+@pytest.mark.parametrize(
+    "kind", [RedisMethods, UpstashCache, Pipeline, Lock], ids=lambda kind: kind.__name__
+)
+def test_each_method_beyond_django_s_is_documented(kind):
+    page = (REFERENCE / "api.md").read_text()
+    inherited = set(dir(BaseCache)) | {f"a{name}" for name in vars(kind)}
+    methods = {name for name in vars(kind) if not name.startswith("_")} - inherited
+    assert {name for name in methods if not re.search(rf"`{name}\b", page)} == set()

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.template.defaultfilters import filesizeformat
 
 from continuum_upstash.config import Config, resolve
 from continuum_upstash.errors import ContinuumError
@@ -52,12 +53,13 @@ def _configuration() -> list[tuple[str, Any, str]]:
     options = entry.get("OPTIONS", {})
     config = resolve(options, os.environ, location=entry.get("LOCATION", ""))
     sources = {name.lower(): "OPTIONS" for name in options} | dict(config.sources)
-    return [
-        (field.name.upper(), _readable(value), sources.get(field.name, _guess(field, value)))
-        for field in fields(Config)
-        if field.repr and field.name not in {"alias", "sources"}
-        for value in [getattr(config, field.name)]
-    ]
+    rows = []
+    for field in fields(Config):
+        if field.repr and field.name not in {"alias", "sources"}:
+            name, value = field.name, getattr(config, field.name)
+            source = sources.get(name, _guess(field, value))
+            rows.append((name.upper(), _readable(name, value), source))
+    return rows
 
 
 def _guess(field: Field[Any], value: object) -> str:
@@ -65,7 +67,11 @@ def _guess(field: Field[Any], value: object) -> str:
     return "default" if value == field.default else "environment"
 
 
-def _readable(value: object) -> str:
+def _readable(name: str, value: object) -> str:
     if isinstance(value, tuple):
-        return ", ".join(f"{name} {number}" for name, number in value)
+        return ", ".join(f"{prefix} {number}" for prefix, number in value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return filesizeformat(value) if name.endswith("_bytes") else f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:g} s"
     return "" if value is None else str(value)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from tests.conftest import Colour
@@ -66,6 +69,24 @@ def test_an_operation_costs_no_more_than_this(
         operation(coloured)
     assert spent.billed == billed
     assert spent.requests == (requests if transport == "rest" else 0)
+
+
+PAGE = Path(__file__).parents[2] / "docs/reference/billing.md"
+ROWS = re.findall(r"^\| `(.+)` \| (\d+) \| (\d+) \|$", PAGE.read_text(), re.MULTILINE)
+
+
+def test_the_page_on_billing_has_a_table():
+    assert len(ROWS) > 20
+
+
+@pytest.mark.parametrize(("call", "billed", "requests"), ROWS)
+def test_the_page_on_billing_says_what_a_call_costs(call, billed, requests, make_cache, emulator):
+    cache = make_cache("rest")
+    cache.set("n", 41, 300)
+    cache.set("persistent", 1, None)
+    with emulator.count() as spent:
+        exec(call, {"cache": cache, "values": MANY})
+    assert (spent.billed, spent.requests) == (int(billed), int(requests))
 
 
 @pytest.mark.parametrize("transport", ["rest", "tcp"])
