@@ -111,7 +111,7 @@ def test_a_simulation_tells_commands_dollars_and_the_worst_case():
     requests = 10 * 30 * 24 * 3600
     commands = requests // 2 * 3 + requests // 2 * 2
     assert f"{commands:,}" in told
-    assert f"{commands * 0.2 / 100_000:,.2f} $" in told
+    assert f"${commands * 0.2 / 100_000:,.2f};" in told
     assert "200 in one window" in told
 
 

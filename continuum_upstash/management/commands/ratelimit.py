@@ -157,12 +157,13 @@ def _simulate(
     policy = make("simulated", {"rate": rate, "algorithm": algorithm})
     month = forecast(policy, per_second, refused / 100)
     dollars = round(month.commands * PLANS["payg"].dollars_per_100k / 100_000, 2)
+    price = f"${dollars:,.2f}"
 
     def lines() -> Iterator[str]:
         yield f"let through  {month.admitted:>15,} a month"
         yield f"refused      {month.refused:>15,}"
         yield f"commands     {month.commands:>15,} at most, in one round trip per check"
-        yield f"pay as you go {dollars:>14,.2f} $; each read region adds its writes"
+        yield f"pay as you go{price:>15}; each read region adds its writes"
         yield f"at worst     {month.worst:>15,} in one window of {rate}"
 
     return {**asdict(month), "payg_dollars": dollars}, lines()
