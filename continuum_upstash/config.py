@@ -155,7 +155,7 @@ def resolve(
             URL that contradicts the mode.
     """
     try:
-        return _resolve(dict(options), environ, alias, location.strip())
+        return _resolve(dict(options), environ, alias, location)
     except ConfigurationError as error:
         raise ConfigurationError(f"Cache '{alias}': {error}") from None
 
@@ -165,7 +165,12 @@ def _resolve(
 ) -> Config:
     _reject_unknown(options)
     env = Environment(environ, options.pop("ENV_PREFIX", ""))
-    found = find(options, env, location)
+    if not isinstance(location, str):
+        raise ConfigurationError(
+            f"LOCATION is a {type(location).__name__}: write one URL, as text. A database of "
+            "Upstash has one address, whatever replicas it has."
+        )
+    found = find(options, env, location.strip())
     redis_options = {name: options.pop(name) for name in REDIS_OPTIONS & options.keys()}
     if found.mode != "redis" and redis_options:
         raise ConfigurationError(

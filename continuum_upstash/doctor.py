@@ -77,6 +77,8 @@ class Doctor:
         yield from _configuration(self._config)
         if self._config.mode == "local":
             return
+        # Whatever this process has met before: the database is examined, not the breaker.
+        self._cache.database.standby.breaker.end_break()
         try:
             yield from self._connected()
         except ContinuumError as error:

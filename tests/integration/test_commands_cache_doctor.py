@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from continuum_upstash.transports import registry
-from tests.integration.commands import BACKEND, entry, ran
+from tests.integration.commands import BACKEND, cache, entry, ran
 
 
 @pytest.fixture(autouse=True)
@@ -75,6 +75,14 @@ def test_a_wrong_token_is_told_from_an_outage(emulator, settings):
     assert (ended.code, found["connection"]["outcome"]) == (2, "failed")
     assert "Copy the token" in found["connection"]["fix"]
     assert "wrong-token" not in ended.out
+
+
+def test_a_wrong_token_is_told_as_such_when_the_breaker_has_opened_for_it(emulator, settings):
+    options = {"TOKEN": "of-another-database"}
+    settings.CACHES = {"default": entry(emulator, OPTIONS=options)}
+    cache().get("k")
+    assert cache().status.state == "open"
+    assert "they differ" in ran("cache_doctor").out
 
 
 def test_an_outage(emulator):

@@ -79,6 +79,7 @@ def test_arguments_come_before_options_before_environment(options, environ, loca
         ({}, {}, "127.0.0.1:6379", "Write https://127.0.0.1 (REST) or rediss://127.0.0.1 (TCP)"),
         ({}, {}, "default:s3cret@db.upstash.io:6379", "Write https://db.upstash.io (REST)"),
         ({}, {}, "s3cretAbc", "not of the form https://"),
+        ({}, {}, [], "write one URL, as text"),
         ({}, REST_ENV, "https://x.io", "LOCATION names another database than UPSTASH_REDIS_REST_"),
         ({"REST_URL": "https://x.io"}, KV_ENV, "", "to which KV_REST_API_TOKEN belongs"),
         ({"TOKEN": "x"}, {}, "ftp://db", "not of the form https://"),
