@@ -106,7 +106,7 @@ class Limiting:
 
 
 def _own(place: Place, options: Mapping[str, Any]) -> Policy:
-    name = re.sub(r"[^a-z0-9_-]+", "-", place.name.lower()).strip("-")[-32:]
+    name = re.sub(r"[^a-z0-9_-]+", "-", str(place.name).lower()).strip("-")[-32:]
     policy = make(name or "view", options)
     if policy.group:
         return policy

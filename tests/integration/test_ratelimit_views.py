@@ -70,6 +70,8 @@ def test_a_view_without_a_name_wants_a_group(view):
     with pytest.raises(ConfigurationError, match="group="):
         ratelimit(rate="1/d")(view)
     ratelimit(rate="1/d", group="named")(view)
+    with pytest.raises(ConfigurationError, match="group is a str"):
+        ratelimit(rate="1/d", group=5)(view)
 
 
 @pytest.mark.parametrize("path", ["/user/", "/async-user/"])
