@@ -10,6 +10,7 @@ from tests.integration.panel_site import (  # noqa: F401 fixtures of test_panel*
     accounts,
     configure_panel,
     panel,
+    visit,
 )
 from tests.integration.ratelimit_browser import (  # noqa: F401 fixtures of test_ratelimit_*.py
     browser,

@@ -21,6 +21,7 @@ from continuum_upstash.stats.counters import Counters
 from continuum_upstash.stats.records import day_name, dump, hour_name
 from continuum_upstash.stats.tally import Tally
 from continuum_upstash.transports import registry
+from tests.integration.panel_html import Page
 
 operations = admin.AdminSite(name="operations")
 operations.register(CacheHealth, CacheHealthAdmin)
@@ -118,3 +119,14 @@ def write_history(tallies, unit):
 
 def now():
     return datetime.now(UTC)
+
+
+@pytest.fixture
+def visit(client, accounts):
+    """Return a function that opens a page as somebody."""
+
+    def opened(path, who="operator", **headers):
+        client.force_login(getattr(accounts, who)())
+        return Page(client.get(path, headers=headers))
+
+    return opened

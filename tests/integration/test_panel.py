@@ -10,26 +10,12 @@ import pytest
 from django.core.cache import cache, caches
 from django.core.management import call_command
 
-from continuum_upstash.ratelimit.limiter import Limiter
-from continuum_upstash.ratelimit.policy import make
 from continuum_upstash.stats.counters import counters
 from continuum_upstash.stats.records import day_name
-from tests.integration.panel_html import Page
 from tests.integration.panel_site import HOME, now, page, some_tally, write_history
 
 EVERY_PAGE = [HOME, page(), page("state"), page("figures"), page("history")]
 CONFIRMATIONS = [page("do/probe"), page("clear") + "?family=query"]
-
-
-@pytest.fixture
-def visit(client, accounts):
-    """Return a function that opens a page as somebody."""
-
-    def opened(path, who="operator", **headers):
-        client.force_login(getattr(accounts, who)())
-        return Page(client.get(path, headers=headers))
-
-    return opened
 
 
 # ---- who may see what
@@ -120,42 +106,6 @@ def test_a_thousand_families_are_a_short_list(panel, visit):
     cache.set_many({f"family{n}:1": n for n in range(1000)})
     seen = visit(page() + "?sample=1")
     assert "975 keys of the sample belong to smaller families" in seen.text
-
-
-def test_the_limiter_s_decisions_are_counted_by_policy(panel, visit, settings):
-    settings.CONTINUUM_RATELIMIT = {
-        "POLICIES": {"api": {"rate": "5/h"}, "login": {"rate": "9/h", "algorithm": "sliding"}}
-    }
-    limiter = Limiter()
-    for _ in range(3):
-        limiter.check(["login", "api"], "ip=203.0.113.7", 2)
-    limiter.check(["api"], "ip=203.0.113.7", 2)  # refused from memory
-    limiter.check(["api"], "ip=203.0.113.8", 0)  # only looks
-    seen = visit(page())
-    assert "api 5/h strict local 2 1 1 0 0" in seen.text
-    assert "login 9/h sliding local 2 0 0 0 0" in seen.text
-
-
-def test_decisions_of_an_outage_and_of_policies_that_watch_are_apart(
-    panel, visit, settings, emulator
-):
-    settings.CONTINUUM_RATELIMIT = {
-        "POLICIES": {"api": {"rate": "1/h", "shadow": True}, "pay": {"rate": "9/h"}}
-    }
-    limiter = Limiter()
-    for _ in range(3):
-        limiter.check(["api"], "ip=203.0.113.7")
-    with emulator.fault("refuse"):
-        limiter.check(["pay"], "ip=203.0.113.7")
-    seen = visit(page())
-    assert "api (only watches) 1/h strict local 1 0 0 0 2" in seen.text
-    assert "pay 9/h strict local 0 0 0 1 0" in seen.text
-
-
-def test_a_policy_written_in_code_is_listed_once_it_has_decided(panel, visit):
-    assert "Rate limits" not in visit(page()).text
-    Limiter().check([make("own", {"rate": "1/h"})], "ip=203.0.113.7")
-    assert "own written in code 1 0 0 0 0" in visit(page()).text
 
 
 def test_state_changes_are_listed_with_their_reason(panel, visit):
