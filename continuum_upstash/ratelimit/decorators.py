@@ -11,6 +11,7 @@ from typing import Any, TypeVar, cast
 
 from django.http import HttpRequest, HttpResponse
 
+from continuum_upstash.errors import ConfigurationError
 from continuum_upstash.ratelimit.answers import arefusal, refusal
 from continuum_upstash.ratelimit.conf import conf
 from continuum_upstash.ratelimit.decision import Decision
@@ -64,6 +65,11 @@ class Limiting:
         self._made: dict[Place, Policy] = {}  # method_decorator decorates anew for each request
 
     def __call__(self, view: View) -> View:
+        if isinstance(view, type):
+            raise ConfigurationError(
+                f"@ratelimit is for functions. In front of the class {view.__name__} write "
+                '@method_decorator(ratelimit(…), name="dispatch").'
+            )
         own = [self._own(view)] if self._options or not self._policies else []
         limited: Any = self._async(view, own) if is_async(view) else self._sync(view, own)
         # For the system check; further decorators hand it on, as functools.wraps does.

@@ -74,6 +74,11 @@ def test_a_view_without_a_name_wants_a_group(view):
         ratelimit(rate="1/d", group=5)(view)
 
 
+def test_a_class_is_decorated_by_its_method():
+    with pytest.raises(ConfigurationError, match="class Base write @method_decorator"):
+        ratelimit("api")(ratelimit_views.Base)
+
+
 @pytest.mark.parametrize("path", ["/user/", "/async-user/"])
 def test_who_a_middleware_has_made_known_is_counted_as_a_user(browser, path, settings):
     settings.MIDDLEWARE.insert(2, "tests.integration.ratelimit_views.identified")
