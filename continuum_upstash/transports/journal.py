@@ -10,7 +10,7 @@ begins with a head counts as changed, until a SCAN over the heads' common beginn
 all such keys.
 
 A key leaves the journal only if it was not changed again since its UNLINK was sent, hence the
-numbers.
+numbers; and only after its local copy is gone, for from then on the database is written without us.
 """
 
 from __future__ import annotations
@@ -129,10 +129,10 @@ class Journal:
         yield from call("UNLINK", *keys)
         with self._lock:
             forgotten = [key for key, no in keys.items() if self._numbers.get(key, _BY_HEAD) == no]
+            self._forget(forgotten)
             for key in forgotten:
                 self._numbers.pop(key, None)
             self.owes = bool(self._numbers or self._heads)
-        self._forget(forgotten)
 
     def _shorten(self) -> None:
         """Give up single keys for heads, at most half as many as there may be keys."""
@@ -163,6 +163,6 @@ class Journal:
             self._cursor = following
             if following != "0":
                 return
+            self._forget(None)
             self._heads, self._head_length = set(), sys.maxsize
             self.owes = bool(self._numbers)
-        self._forget(None)

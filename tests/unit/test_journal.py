@@ -20,9 +20,11 @@ class Bench:
     def __init__(self, most=10):
         self.clock = Clock()
         self.forgotten = []
+        self.owed = []
         self.journal = Journal(LEASE, self._forget, self.clock, most)
 
     def _forget(self, keys):
+        self.owed.append(self.journal.owes and all(key in self.journal for key in keys or ()))
         self.forgotten.append(None if keys is None else sorted(keys))
 
     def unlink_for(self, *replies, batch=(("GET", "nothing"),)):
@@ -50,6 +52,17 @@ def test_a_calls_own_keys_are_unlinked_and_dropped_locally(bench):
     assert bench.unlink_for([2], batch=get("a", "x", "c")) == [[("UNLINK", "a", "c")]]
     assert bench.forgotten == [["a", "c"]]
     assert ("b" in bench.journal, "a" in bench.journal, len(bench.journal)) == (True, False, 1)
+
+
+def test_a_key_is_owed_until_its_local_copy_is_gone(bench):
+    """Else somebody might change it in the database, and read the old copy in the next outage."""
+    bench.journal.note(["a", "b"])
+    bench.unlink_for([2])
+    bench.journal.note(f"key{number}" for number in range(11))
+    bench.unlink_for([[b"0", []]])
+    assert bench.forgotten == [["a", "b"], None]
+    assert bench.owed == [True, True]
+    assert not bench.journal.owes
 
 
 def test_one_call_at_a_time_carries_some_of_the_others(bench):
