@@ -20,7 +20,7 @@ from continuum_upstash.errors import (
     Unavailable,
 )
 from continuum_upstash.health import FULL, Examiner, Report
-from continuum_upstash.overview import Overseer
+from continuum_upstash.overview import NO_HISTORY, Overseer
 from continuum_upstash.plan_cache import PlanCache
 from continuum_upstash.ratelimit.conf import conf as limits
 from continuum_upstash.sessions.conf import conf
@@ -155,7 +155,7 @@ class Doctor:
         yield Finding("request limit", "info", f"{plan.request_mb} MB, arguments and replies alike")
         bill = Overseer(self._cache).overview(timedelta(hours=1), datetime.now(UTC)).bill
         if bill is None:
-            yield Finding("quota", "info", "no history yet: see docs/how-to/monitor.md")
+            yield Finding("quota", "info", NO_HISTORY)
             return
         much = bill.used is not None and bill.used >= MUCH
         limit = "" if bill.limit is None else f" of {bill.limit:,}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Final, Literal
 from weakref import WeakKeyDictionary
 
 from continuum_upstash.effects import Plan, pair
@@ -17,6 +17,8 @@ from continuum_upstash.stats.counters import counters
 from continuum_upstash.stats.records import Point
 from continuum_upstash.stats.tally import Tally, total
 from continuum_upstash.transports.registry import Database
+
+NO_HISTORY: Final = "no history yet: see docs/how-to/monitor.md"
 
 _DAY = timedelta(days=1)
 

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from typing import Final
 
 from continuum_upstash.info import human
-from continuum_upstash.overview import Overview
+from continuum_upstash.overview import NO_HISTORY, Overview
 from continuum_upstash.stats.families import Family
 from continuum_upstash.stats.tally import Tally
-
-NO_HISTORY: Final = "no history yet: see docs/how-to/monitor.md"
 
 
 def sheet(overview: Overview, families: Sequence[Family] | None, spent: int) -> str:

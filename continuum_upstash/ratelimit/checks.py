@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
 from typing import Any, Final, TypeAlias
 
 from django.conf import settings
@@ -59,19 +58,25 @@ def _findings() -> _Findings:
         yield from check()
 
 
-def _policies() -> _Findings:
+def _made() -> list[Policy | Exception]:
+    """Return each policy, or what is wrong with it."""
+    made: list[Policy | Exception] = []
     for name, options in conf.value("POLICIES").items():
         try:
-            policy.make(name, options)
+            made.append(policy.make(name, options))
         except (ConfigurationError, TypeError) as error:
-            yield "E203", f"POLICIES: {error}"
+            made.append(error)
+    return made
 
 
-def _sound() -> Iterator[Policy]:
-    """Yield the policies that nothing is wrong with."""
-    for name, options in conf.value("POLICIES").items():
-        with suppress(ConfigurationError, TypeError):
-            yield policy.make(name, options)
+def _sound() -> list[Policy]:
+    return [each for each in _made() if isinstance(each, Policy)]
+
+
+def _policies() -> _Findings:
+    for each in _made():
+        if isinstance(each, Exception):
+            yield "E203", f"POLICIES: {each}"
 
 
 def _groups() -> _Findings:

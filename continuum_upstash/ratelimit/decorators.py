@@ -80,7 +80,7 @@ class Limiting:
         group = self._options.get("group")
         place = Place("", group) if group else place_of(view)
         if place not in self._made:
-            self._made[place] = _own(place, self._options)
+            self._made[place] = _policy(place, self._options)
         return self._made[place]
 
     def _sync(self, view: Callable[..., Any], own: Sequence[Policy]) -> Callable[..., Any]:
@@ -111,7 +111,7 @@ class Limiting:
         return [*named, *own]
 
 
-def _own(place: Place, options: Mapping[str, Any]) -> Policy:
+def _policy(place: Place, options: Mapping[str, Any]) -> Policy:
     name = re.sub(r"[^a-z0-9_-]+", "-", str(place.name).lower()).strip("-")[-32:]
     policy = make(name or "view", options)
     if policy.group:

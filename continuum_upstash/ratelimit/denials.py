@@ -8,12 +8,12 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Final, NamedTuple, TypeAlias
 
-from continuum_upstash.ratelimit.script import Charge
+from continuum_upstash.ratelimit.script import Charge, Counter
 
 _LONGEST_SECONDS: Final = 60.0
 
 # A charge's counter, and up to which limit.
-_Known: TypeAlias = tuple[tuple[str, str, int], int]
+_Known: TypeAlias = tuple[Counter, int]
 
 
 class _Denial(NamedTuple):

@@ -13,7 +13,7 @@ from continuum_upstash.ratelimit.decision import EXEMPT, TOO_COSTLY, Decision
 from continuum_upstash.ratelimit.identity import identity
 from continuum_upstash.ratelimit.limiter import Limiter, TooCostly
 from continuum_upstash.ratelimit.policy import STAFF, Policy
-from continuum_upstash.ratelimit.script import Charge
+from continuum_upstash.ratelimit.script import Charge, Counter
 
 
 def check_request(request: HttpRequest, policies: Iterable[Policy]) -> Decision:
@@ -106,7 +106,7 @@ class _Past(NamedTuple):
     """
 
     policies: tuple[Policy, ...] = ()
-    counters: tuple[tuple[str, str, int], ...] = ()
+    counters: tuple[Counter, ...] = ()
 
 
 def _past(request: HttpRequest) -> _Past:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from importlib.resources import files
-from typing import Final, NamedTuple, cast
+from typing import Final, NamedTuple, TypeAlias, cast
 
 from continuum_upstash.effects import Argument, Command, Reply, Script, ScriptHash
 from continuum_upstash.errors import ReplyError
 from continuum_upstash.ratelimit.algorithms import RULES, Ask, newest
 from continuum_upstash.ratelimit.decision import Verdict
 from continuum_upstash.ratelimit.policy import Policy
+
+# The storage, the algorithm and the window that a charge is counted in.
+Counter: TypeAlias = tuple[str, str, int]
 
 _PER_POLICY: Final = 5
 _BUCKET_FIELDS: Final = ("refilledAt", "tokens")
@@ -31,7 +34,7 @@ class Charge(NamedTuple):
     limit: int
 
     @property
-    def counter(self) -> tuple[str, str, int]:
+    def counter(self) -> Counter:
         """What it is counted in; policies of one group may share it."""
         return self.storage, self.policy.algorithm, self.policy.rate.window
 

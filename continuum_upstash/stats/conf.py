@@ -39,9 +39,7 @@ def exports(name: str) -> bool:
 def lacking() -> dict[str, str]:
     """Return what is on without its package: the entry of CONTINUUM_STATS, and the package."""
     return {
-        name: package
-        for name, package in _PACKAGES.items()
-        if setting(name) and find_spec(package) is None
+        name: package for name, package in _PACKAGES.items() if setting(name) and not exports(name)
     }
 
 

@@ -30,6 +30,10 @@ class Plan:
     commands: int | None = None
     request_mb: int = 10
 
+    def price(self, commands: int) -> float:
+        """Return the dollars of so many commands, which the month's come on top of."""
+        return commands * self.dollars_per_100k / 100_000
+
 
 PLANS: Final[Mapping[str, Plan]] = MappingProxyType(
     {
@@ -99,5 +103,5 @@ def bill(name: str, commands: int, now: datetime) -> Bill:
     days = calendar.monthrange(now.year, now.month)[1]
     elapsed = max((now.day - 1) * 24 + now.hour + now.minute / 60, 1.0)
     projected = round(commands * days * 24 / elapsed)
-    dollars = plan.dollars + projected * plan.dollars_per_100k / 100_000
+    dollars = plan.dollars + plan.price(projected)
     return Bill(name, commands, plan.commands, projected, round(dollars, 2))

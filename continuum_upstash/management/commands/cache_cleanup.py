@@ -136,7 +136,10 @@ def _cache(options: dict[str, Any]) -> PlanCache:
 
 def _holds_sessions(config: Config) -> bool:
     alias = settings.SESSION_CACHE_ALIAS
-    others = [each.database.config for each in caches_of([alias] if conf.live_in(alias) else [])]
+    if not conf.live_in(alias):
+        return False
+    # None where another package's cache holds them.
+    others = [each.database.config for each in caches_of([alias])]
     return any(
         (config.rest_url, config.redis_url) == (each.rest_url, each.redis_url) for each in others
     )

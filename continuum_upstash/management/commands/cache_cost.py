@@ -16,8 +16,7 @@ from continuum_upstash.management.options import (
     chosen,
     refuse,
 )
-from continuum_upstash.management.sheets import NO_HISTORY
-from continuum_upstash.overview import Overseer
+from continuum_upstash.overview import NO_HISTORY, Overseer
 from continuum_upstash.plan_cache import PlanCache
 from continuum_upstash.stats.cost import MUCH, PLANS, Bill, bill, plan_of
 from continuum_upstash.stats.tally import Tally

@@ -156,7 +156,7 @@ def _simulate(
 ) -> tuple[dict[str, Any], Iterator[str]]:
     policy = make("simulated", {"rate": rate, "algorithm": algorithm})
     month = forecast(policy, per_second, refused / 100)
-    dollars = round(month.commands * PLANS["payg"].dollars_per_100k / 100_000, 2)
+    dollars = round(PLANS["payg"].price(month.commands), 2)
     price = f"${dollars:,.2f}"
 
     def lines() -> Iterator[str]:
