@@ -268,8 +268,9 @@ def pair(
     async def asynchronous(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
         return await self._arun(method(self, *args, **kwargs))
 
-    name, scope = method.__name__, method.__qualname__.removesuffix(method.__name__)
-    name, signature = name.removeprefix("plan_").removeprefix("_"), inspect.signature(method)
+    name = method.__name__.removeprefix("plan_").removeprefix("_")
+    scope = "".join(method.__qualname__.rpartition(".")[:2])
+    signature = inspect.signature(method)
     answer = str(signature.return_annotation).removeprefix("Plan[").removesuffix("]")
     for function, prefix in ((sync, ""), (asynchronous, "a")):
         update_wrapper(function, method)

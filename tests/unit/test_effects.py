@@ -158,3 +158,5 @@ def test_pair_makes_both_methods_with_name_signature_and_docstring():
         assert shown == "(self, key: 'str', default: 'Any' = None) -> 'tuple[Any, Any]'"
     with pytest.raises(TypeError, match=r"Thing\.get\(\) got an unexpected keyword argument 'nx'"):
         Thing().get("k", nx=True)
+    for method in pair(Thing._get):  # as the clients do, one of which is sync and one async
+        assert method.__qualname__.endswith(f"<locals>.Thing.{method.__name__}")
