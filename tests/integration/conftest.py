@@ -24,6 +24,11 @@ from tests.integration.ratelimit_limiters import (  # noqa: F401 fixtures of tes
 )
 from tests.integration.rest_clients import AsyncClient, Client, SyncClient
 from tests.integration.scripted_server import Server
+from tests.integration.session_fallback import (  # noqa: F401 fixtures of test_session_fallback*.py
+    member,
+    on_the_database,
+    outage,
+)
 from tests.integration.session_site import (  # noqa: F401 fixtures of test_session_*.py
     ada,
     bob,

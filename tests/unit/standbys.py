@@ -16,6 +16,7 @@ from tests.unit.local_store import Store
 CONFIG = Config(
     alias="shop", mode="rest", rest_url="https://db.upstash.io", token=Secret("s3cret-token")
 )
+QUOTA = "ERR max requests limit exceeded. Limit: 500000, Usage: 500000."
 
 
 class Clock:

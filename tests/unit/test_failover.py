@@ -1,14 +1,12 @@
-"""What a call is answered while the database is well, fails, is left alone, and recovers."""
+"""What a call is answered while the database is well, fails and is left alone, and what is told."""
 
 from __future__ import annotations
 
-import asyncio
 import gc
 from dataclasses import replace
 
 import pytest
 
-from continuum_upstash.effects import Batch, Script
 from continuum_upstash.errors import (
     AuthenticationFailed,
     CapacityExceeded,
@@ -24,26 +22,7 @@ from continuum_upstash.errors import (
 )
 from continuum_upstash.observe import subscribe, unsubscribe
 from continuum_upstash.operations import INCR_EXISTING
-from continuum_upstash.transports.failover import AsyncFailover
-from tests.unit.standbys import CONFIG, Bench, Lost, refused
-
-QUOTA = "ERR max requests limit exceeded. Limit: 500000, Usage: 500000."
-
-
-@pytest.fixture(params=["sync", "async"])
-def colour(request):
-    return request.param
-
-
-@pytest.fixture
-def bench(colour):
-    return Bench(colour)
-
-
-@pytest.fixture
-def strict(colour):
-    """Without fallback."""
-    return Bench(colour, replace(CONFIG, fallback=False))
+from tests.unit.standbys import CONFIG, QUOTA, Bench, refused
 
 
 @pytest.fixture
@@ -219,105 +198,6 @@ def test_without_fallback_the_first_error_is_raised_and_then_unavailable_at_once
     assert strict.standby.backend == "upstash-rest"
 
 
-def test_without_fallback_it_recovers_all_the_same(strict):
-    for _ in range(3):
-        strict.remote.script = [refused()]
-        with pytest.raises(Unavailable):
-            strict.call("GET", "k")
-    strict.come_back()
-    assert strict.call("SET", "k", b"v") == b"OK"
-    assert strict.breaker.passes
-
-
-def test_the_probe_knocks_then_has_forgotten_what_was_written_then_asks(bench):
-    bench.remote.call("SET", "k", b"from before")
-    bench.go_down()
-    bench.call("SET", "k", b"meanwhile")
-    bench.call("DEL", "l")
-    bench.come_back()
-    assert bench.call("GET", "k") is None
-    assert bench.remote.sent == [[("PING",)], [("UNLINK", "k", "l")], [("GET", "k")]]
-    assert bench.breaker.passes
-    assert len(bench.journal) == 0
-
-
-def test_the_local_copy_is_gone_after_the_recovery(bench):
-    bench.go_down()
-    bench.call("SET", "k", b"meanwhile")
-    bench.come_back()
-    bench.call("SET", "k", b"after")
-    bench.go_down()
-    assert bench.call("GET", "k") is None, "an answer from the last outage would be stale"
-
-
-def test_a_probe_that_knocks_in_vain_sends_nothing_else(bench):
-    bench.go_down()
-    bench.clock.now = bench.breaker.until
-    assert bench.call("INCRBY", "k", 1) == 1
-    assert bench.remote.sent == [[("PING",)]]
-    assert bench.breaker.state.value == "open"
-
-
-def test_a_probe_knocks_no_longer_than_its_batch_may_take(bench):
-    bench.go_down()
-    bench.come_back()
-    ticket = bench.breaker.admit()
-    plan = bench.standby.careful(ticket, Batch((("GET", "k"),), deadline_s=0.25))
-    assert next(plan) == Batch((("PING",),), deadline_s=0.25)
-
-
-def test_a_knock_that_meets_the_quota_opens_again(bench):
-    bench.go_down()
-    bench.come_back()
-    bench.remote.script = [[from_reply(QUOTA)]]
-    assert bench.call("GET", "k") is None
-    assert bench.breaker.until - bench.clock.now >= 300
-
-
-def test_a_write_whose_fate_is_unknown_is_forgotten_before_it_is_read(bench):
-    bench.remote.script = [Lost(DeadlineExceeded("too late"))]
-    assert bench.call("SET", "k", b"perhaps") == b"OK"
-    assert bench.call("GET", "k") is None
-    assert bench.remote.sent[1:] == [[("UNLINK", "k")], [("GET", "k")]]
-
-
-def test_while_closed_only_the_keys_of_failed_writes_are_unlinked(bench):
-    bench.remote.script = [refused()]
-    bench.call("SET", "k", b"v")
-    bench.journal._carried_until = bench.clock.now + 1  # somebody else carries
-    bench.call("GET", "other")
-    assert bench.remote.sent[1:] == [[("GET", "other")]]
-
-
-@pytest.mark.parametrize("reply", ["READONLY You can't write", "NOPERM this user"])
-def test_what_the_database_will_not_forget_it_is_not_asked_for(bench, reply):
-    bench.remote.call("SET", "k", b"from before")
-    bench.remote.script = [refused()]
-    bench.call("SET", "k", b"v")
-    bench.remote.script = [[from_reply(reply)]]
-    assert bench.call("GET", "k") == b"v"
-    assert bench.breaker.passes
-    assert bench.call("GET", "k") is None, "it forgets at last"
-
-
-def test_a_settling_that_fails_is_continued_by_the_next_call(bench):
-    bench.go_down()
-    bench.call("SET", "k", b"v")
-    bench.come_back()
-    bench.remote.script = [None, refused()]
-    assert bench.call("GET", "k") == b"v"
-    bench.come_back()
-    assert bench.call("GET", "k") is None
-    assert bench.remote.sent[-3:] == [[("PING",)], [("UNLINK", "k")], [("GET", "k")]]
-
-
-def test_a_transactions_keys_are_unlinked_before_it_is_sent(bench):
-    bench.remote.call("SET", "k", b"7")
-    bench.remote.script = [refused()]
-    bench.call("SET", "k", b"1")
-    assert bench.send(("INCR", "k"), ("INCR", "k"), atomic=True) == [1, 2]
-
-
 def test_each_change_is_told_and_logged_once(bench, records, caplog):
     caplog.set_level("INFO", "continuum_upstash")
     bench.go_down()
@@ -387,42 +267,3 @@ def test_disabled_asks_every_time_and_answers_for_each_failure(bench):
         bench.remote.script = [refused()]
         assert bench.call("GET", "k") is None
     assert len(bench.remote.sent) == 5
-
-
-async def test_a_cancelled_probe_does_not_keep_the_breaker_shut():
-    bench = Bench()
-    bench.go_down()
-    bench.come_back()
-
-    class Hanging:
-        name = "upstash-rest"
-
-        async def asend(self, batch):
-            await asyncio.Event().wait()
-
-        async def aclose(self):
-            """Nothing to close."""
-
-    probe = asyncio.ensure_future(
-        AsyncFailover(Hanging(), bench.standby).asend(Batch((("GET", "k"),)))
-    )
-    await asyncio.sleep(0)
-    assert bench.breaker.state.value == "half_open"
-    probe.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await probe
-    assert bench.call("GET", "k") is None, "others are answered locally meanwhile"
-    bench.clock.now += 3 * CONFIG.read_timeout
-    bench.call("GET", "k")
-    assert bench.breaker.passes
-
-
-def test_a_script_counts_locally_from_nothing(bench):
-    script = Script(
-        "return redis.call('INCR', KEYS[1])", lambda call, keys, args: call("INCR", keys[0])
-    )
-    bench.remote.call("SET", "hits", b"41")
-    bench.go_down()
-    assert bench.call("EVAL", script, 1, "hits") == 1
-    bench.come_back()
-    assert bench.call("GET", "hits") is None, "neither 41 nor 1 would be right"

@@ -2,64 +2,27 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from django.contrib.sessions.exceptions import SessionInterrupted
-from django.core.signing import JSONSerializer
 
-from continuum_upstash.effects import Driver, Sleep, run
 from continuum_upstash.errors import CapacityExceeded, ReplyError, from_reply
-from continuum_upstash.sessions.commands import SUCCEED, SessionCommands
-from continuum_upstash.sessions.merging import REPLACE, TRIES
-from continuum_upstash.sessions.records import Address, Draft, record_name, seal, unseal
-
-AGE = 3_600_000
-ADDRESS = Address("p", ("d1",))
-NAME = "p:session:d1"
-USER = {"_auth_user_id": "7"}
-INDEX = "p:session-user:7"
-
-
-def lifetime(data):
-    return int(data.get("_session_expiry", AGE))
-
-
-def commands(*, native=True):
-    return SessionCommands("p", JSONSerializer, lifetime, native=native)
-
-
-def sealed(data, *, digest="d1", until=0):
-    return seal(Draft(digest, data, JSONSerializer, until))
-
-
-def drive(plan, *replies):
-    """Run a plan whose batches are answered by `replies`; return (result, batches sent)."""
-    waiting, sent = list(replies), []
-
-    def send(batch):
-        sent.append(list(batch.commands))
-        return waiting.pop(0)
-
-    driver = Driver(send, seal, lambda key, run_it: run_it())
-    result = run(plan, driver)
-    assert not waiting, f"the plan did not ask for {waiting}"
-    return result, sent
+from continuum_upstash.sessions.commands import SUCCEED
+from continuum_upstash.sessions.records import Address, record_name
+from tests.unit.session_plans import (
+    ADDRESS,
+    AGE,
+    NAME,
+    USER,
+    commands,
+    drive,
+    loaded,
+    sealed,
+)
 
 
 @pytest.fixture(autouse=True)
 def no_index(settings):
     settings.SESSION_USER_INDEX = False
-
-
-def loaded(data, **options):
-    session = commands(**options)
-    found, _ = drive(session.load(ADDRESS), [sealed(data)])
-    assert found == data
-    return session
-
-
-# ---- one session
 
 
 def test_loading_is_one_get():
@@ -198,134 +161,6 @@ def test_nothing_to_move_is_no_error():
 
 def test_ending_a_session_unlinks_it_under_every_secret():
     assert drive(commands().delete(TWO), [1])[1] == [[("UNLINK", NEW, OLD)]]
-
-
-# ---- the index
-
-
-def index_commands(age):
-    now = int(time.time())
-    return [
-        ("ZREMRANGEBYSCORE", INDEX, "-inf", pytest.approx(now, abs=2)),
-        ("ZADD", INDEX, pytest.approx(now + 2 * age, abs=2), "d1"),
-        ("EXPIRE", INDEX, 2 * age, "NX"),
-        ("EXPIRE", INDEX, 2 * age, "GT"),
-    ]
-
-
-def test_a_session_is_listed_when_it_is_first_stored_with_a_user(settings):
-    settings.SESSION_USER_INDEX = True
-    session = loaded({})
-    _, sent = drive(session.update(ADDRESS, USER), [b"OK", 0, 1, 1, 0])
-    assert sent[0][1:] == index_commands(AGE // 1000 + 1)
-    _, sent = drive(session.update(ADDRESS, USER | {"a": 1}), [b"OK"])
-    assert len(sent[0]) == 1
-
-
-def test_the_stamp_says_how_long_the_index_lasts(settings):
-    settings.SESSION_USER_INDEX = True
-    _, sent = drive(commands().insert(ADDRESS, USER), [b"OK", 0, 1, 1, 0])
-    record = unseal(sent[0][0][2], ["d1"], JSONSerializer)
-    assert record.listed_until == pytest.approx(time.time() + 2 * AGE / 1000, abs=3)
-
-
-def test_a_listing_is_renewed_before_it_could_end_ahead_of_the_session(settings):
-    settings.SESSION_USER_INDEX = True
-    for left, renewals in ((AGE // 1000 + 60, 0), (AGE // 1000 - 60, 4)):
-        raw = sealed(USER, until=int(time.time()) + left)
-        session = commands()
-        drive(session.load(ADDRESS), [raw])
-        _, sent = drive(session.update(ADDRESS, USER | {"a": 1}), [b"OK", *[1] * renewals])
-        assert len(sent[0]) == 1 + renewals
-
-
-def test_with_save_every_request_a_listing_is_renewed_though_nothing_changed(settings):
-    settings.SESSION_USER_INDEX = settings.SESSION_SAVE_EVERY_REQUEST = True
-    session = commands()
-    drive(session.load(ADDRESS), [sealed(USER, until=int(time.time()) + 60)])
-    _, sent = drive(session.update(ADDRESS, USER), [b"OK", 0, 0, 0, 1])
-    assert len(sent[0]) == 5
-
-
-@pytest.mark.parametrize("data", [{}, {"_auth_user_id": "8"}])
-def test_a_session_that_changes_hands_leaves_the_old_users_index(data, settings):
-    settings.SESSION_USER_INDEX = True
-    session = commands()
-    drive(session.load(ADDRESS), [sealed(USER, until=2**40)])
-    _, sent = drive(session.update(ADDRESS, data), [b"OK", *[1] * 5][: 2 if not data else 6])
-    assert sent[0][1] == ("ZREM", INDEX, "d1")
-
-
-def test_a_logout_leaves_the_index(settings):
-    settings.SESSION_USER_INDEX = True
-    session = commands()
-    drive(session.load(ADDRESS), [sealed(USER, until=2**40)])
-    assert drive(session.delete(ADDRESS), [1, 1])[1] == [[("UNLINK", NAME), ("ZREM", INDEX, "d1")]]
-
-
-def test_a_new_key_moves_in_the_index(settings):
-    settings.SESSION_USER_INDEX = True
-    session = commands()
-    drive(session.load(ADDRESS), [sealed(USER, until=2**40)])
-    _, sent = drive(session.succeed(ADDRESS, Address("p", ("d2",)), USER), [1, 1, 0, 1, 1, 0])
-    names = ["EVAL", "ZREM", "ZREMRANGEBYSCORE", "ZADD", "EXPIRE", "EXPIRE"]
-    assert [command[0] for command in sent[0]] == names
-    assert (sent[0][1][2], sent[0][3][3]) == ("d1", "d2")
-
-
-# ---- merging
-
-
-@pytest.fixture
-def merging(settings, monkeypatch):
-    settings.SESSION_MERGE = True
-    monkeypatch.setattr("continuum_upstash.sessions.commands.pause", lambda attempt: Sleep(0))
-
-
-def compare_and_set(old, new, *, native):
-    if native:
-        return ("SET", NAME, sealed(new), "IFEQ", sealed(old), "PX", AGE)
-    return ("EVAL", REPLACE, 1, NAME, sealed(old), sealed(new), AGE)
-
-
-@pytest.mark.parametrize("native", [True, False])
-def test_merging_is_one_command_where_nobody_was_quicker(native, merging):
-    session = loaded({"a": 1}, native=native)
-    stored, sent = drive(session.update(ADDRESS, {"a": 2}), [b"OK"])
-    assert stored == {"a": 2}
-    assert sent == [[compare_and_set({"a": 1}, {"a": 2}, native=native)]]
-    assert REPLACE.calls(sent[0][0], b"OK") == 2
-
-
-@pytest.mark.parametrize("native", [True, False])
-def test_fields_of_a_quicker_writer_are_kept(native, merging):
-    session = loaded({"a": 1}, native=native)
-    theirs, both = {"a": 1, "b": 2}, {"a": 2, "b": 2}
-    stored, sent = drive(session.update(ADDRESS, {"a": 2}), [None], [sealed(theirs)], [b"OK"])
-    assert stored == both
-    assert sent[1:] == [[("GET", NAME)], [compare_and_set(theirs, both, native=native)]]
-
-
-def test_merging_does_not_revive_a_session_that_was_ended(merging):
-    session = loaded({"a": 1})
-    assert drive(session.update(ADDRESS, {"a": 2}), [None], [None])[0] is None
-
-
-def test_merging_sees_changes_inside_a_field(merging):
-    session = commands()
-    mine, _ = drive(session.load(ADDRESS), [sealed({"cart": ["tea"]})])
-    mine["cart"].append("cake")
-    theirs = {"cart": ["tea"], "theme": "dark"}
-    stored, _ = drive(session.update(ADDRESS, mine), [None], [sealed(theirs)], [b"OK"])
-    assert stored == {"cart": ["tea", "cake"], "theme": "dark"}
-
-
-def test_whoever_is_always_too_slow_overwrites_at_last(merging):
-    session = loaded({"a": 1})
-    others = [reply for number in range(TRIES) for reply in ([None], [sealed({"b": number})])]
-    stored, sent = drive(session.update(ADDRESS, {"a": 2}), *others, [b"OK"])
-    assert stored == {"a": 2, "b": TRIES - 1}
-    assert sent[-1] == [("SET", NAME, sealed(stored), "PX", AGE, "XX")]
 
 
 def test_names_hold_the_prefix_and_the_digest():
