@@ -189,8 +189,9 @@ def test_an_interrupted_walk_goes_on_where_it_stopped():
 
 
 PROGRAM = """
-import sys, django
+import signal, sys, django
 from django.conf import settings
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 settings.configure(
     CACHES={"default": {"BACKEND": "continuum_upstash.backend.CacheBackend", "KEY_PREFIX": "shop"}},
     INSTALLED_APPS=["continuum_upstash"], CONTINUUM_STATS={"SHARED": False}, SECRET_KEY="s",
