@@ -33,6 +33,7 @@ TABLE: Final[dict[str, tuple[Callable[..., CheckMessage], str]]] = {
     "W017": (Warning, "Set the credentials: a store in the process is shared with nobody."),
     "W018": (Warning, "Use continuum_upstash.sessions.middleware.SessionMiddleware in its place."),
     "W019": (Warning, "Remove ssl_cert_reqs; for a certificate of your own set CA_FILE."),
+    "W020": (Warning, "Give sessions an alias of their own, or its keys a version."),
     "I030": (Info, ""),
     "E040": (Error, "Run manage.py cache_doctor."),
     "E041": (Error, "Switch Eviction off in the console, or give sessions their own database."),

@@ -14,6 +14,7 @@ from typing import Any, Final, TypeAlias, cast
 from urllib.parse import parse_qs, urlsplit
 
 from django.conf import settings
+from django.core.cache.backends.base import get_key_func
 from django.core.checks import CheckMessage, Tags, register
 from django.core.exceptions import ImproperlyConfigured
 
@@ -21,9 +22,11 @@ from continuum_upstash import health
 from continuum_upstash.check_table import message
 from continuum_upstash.config import Config, is_private, resolve, thaw
 from continuum_upstash.errors import ConfigurationError
+from continuum_upstash.keys import own_keys
 from continuum_upstash.ratelimit.checks import check_ratelimit
 from continuum_upstash.ratelimit.conf import conf as limits
 from continuum_upstash.sessions.conf import ENGINE, conf
+from continuum_upstash.sessions.records import record_name
 from continuum_upstash.stats.conf import lacking, reject_unknown
 from continuum_upstash.stats.cost import plan_of
 
@@ -194,7 +197,7 @@ _DEPLOYED: Final[tuple[_Rule, ...]] = (
 
 def _neighbours(configs: dict[str, Config]) -> Messages:
     for one, other in combinations(configs.values(), 2):
-        if _database(one) != _database(other) or _database(one) is None:
+        if one.place != other.place or not one.place:
             continue
         if _prefix(one.alias) != _prefix(other.alias):
             continue
@@ -215,11 +218,15 @@ def _sessions(configs: dict[str, Config]) -> Messages:
     if engine in _CACHED_SESSIONS and config.fallback:
         text = f"in an outage {engine} keeps logins in one process, and others do not know them."
         yield message("W013", text, alias)
-    if engine == ENGINE:
-        for other in configs.values():
-            if other.alias != alias and _database(other) == _database(config):
-                text = f"sessions share a database with the cache '{other.alias}'."
-                yield message("W016", text, alias)
+    for other in configs.values() if engine == ENGINE else ():
+        if other.place != config.place:
+            continue
+        if other.alias != alias:
+            text = f"sessions share a database with the cache '{other.alias}'."
+            yield message("W016", text, alias)
+        if _reaches(other.alias, record_name(_prefix(alias), "0" * 64)):
+            text = "its KEY_FUNCTION gives keys the form of sessions' names."
+            yield message("W020", text, other.alias)
 
 
 def _session_middleware() -> Messages:
@@ -256,8 +263,14 @@ def _wants_local(alias: str) -> bool:
     return "local" in (asked, os.environ.get("CONTINUUM_CACHE_MODE"))
 
 
-def _database(config: Config) -> str | None:
-    return config.rest_url or (config.redis_url.reveal() if config.redis_url else None)
+def _reaches(alias: str, name: str) -> bool:
+    """Return whether clear() of an alias would delete a full key."""
+    try:
+        return own_keys(get_key_func(_entry(alias).get("KEY_FUNCTION")), _prefix(alias)).matches(
+            name
+        )
+    except ConfigurationError:
+        return False  # such an alias cannot tell its keys from others, and clear() says so
 
 
 def _prefix(alias: str) -> str:

@@ -21,12 +21,14 @@ class Target:
     Attributes:
         pattern: SCAN's glob for full keys.
         matches: whether a full key that SCAN found is really meant.
+        spares: whether a key is left alone though it matches.
         ttl: whether a time to live, as PTTL tells it (ms; -1: none), is meant; None: any is.
             Asking costs one billed command for each key that matches.
     """
 
     pattern: str
     matches: Callable[[str], bool]
+    spares: Callable[[str], object]
     ttl: Callable[[int], bool] | None = None
 
 
@@ -39,6 +41,7 @@ class Walk:
         complete: whether it came to the last page, and not to a limit.
         pages: SCANs so far.
         matched: keys that are meant.
+        spared: keys that match and are left alone.
         deleted: of these, how many were there when their UNLINK came.
         commands: billed commands so far.
     """
@@ -47,6 +50,7 @@ class Walk:
     complete: bool = False
     pages: int = 0
     matched: int = 0
+    spared: int = 0
     deleted: int = 0
     commands: int = 0
 
@@ -122,17 +126,21 @@ class Sweep:
         *deleted, (after, raw) = self._sent(walk, [*map(_unlink, [doomed] if doomed else []), scan])
         walk.deleted += sum(deleted)
         walk.pages += 1
-        names = self._filtered(walk, list(dict.fromkeys(self._meant(raw))))
+        names = self._filtered(walk, list(dict.fromkeys(self._meant(walk, raw))))
         room = None if self._limit is None else self._limit - walk.matched
         return after.decode("ascii"), names[:room]
 
-    def _meant(self, raw: Sequence[bytes]) -> Iterator[str]:
+    def _meant(self, walk: Walk, raw: Sequence[bytes]) -> Iterator[str]:
         for each in raw:
             try:
                 name = each.decode()
             except UnicodeDecodeError:
                 continue  # somebody else's: our names are text
-            if self._target.matches(name):
+            if not self._target.matches(name):
+                continue
+            if self._target.spares(name):
+                walk.spared += 1
+            else:
                 yield name
 
     def _filtered(self, walk: Walk, names: list[str]) -> list[str]:

@@ -12,7 +12,7 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, fields
 from ipaddress import ip_address
 from typing import Any, Final, Literal, cast
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from continuum_upstash.credentials import Environment, Mode, Secret, find
 from continuum_upstash.errors import ConfigurationError
@@ -78,6 +78,26 @@ class Config:
         if self.mode == "redis" and self.redis_url is not None:
             return urlsplit(self.redis_url.reveal()).hostname or ""
         return ""
+
+    @property
+    def place(self) -> tuple[str, ...]:
+        """Which database it is, however its URL is written; empty in local mode.
+
+        REST and TCP are known for one database on Upstash only, where a host is a database.
+        """
+        if self.host.endswith(".upstash.io"):
+            return (self.host,)
+        if self.mode == "local":
+            return ()
+        redis = self.mode == "redis"
+        url = self.redis_url.reveal() if redis and self.redis_url else self.rest_url or ""
+        parts = urlsplit(url)
+        if not redis:
+            return (self.host, str(parts.port or (443 if parts.scheme == "https" else 80)))
+        if parts.scheme == "unix":
+            return (parts.path, *parse_qs(parts.query).get("db", ["0"]))
+        index = parse_qs(parts.query).get("db", [parts.path.strip("/") or "0"])
+        return (self.host, str(parts.port or 6379), *index)
 
     @property
     def is_upstash(self) -> bool:

@@ -19,6 +19,7 @@ from continuum_upstash.panel.actions import Outcome
 from continuum_upstash.panel.sample import PAGES
 from continuum_upstash.panel.texts import Text
 from continuum_upstash.plan_cache import PlanCache
+from continuum_upstash.sessions.names import is_session
 
 _MOST_PAGES: Final = 200  # of a thousand keys: a web server does not wait for ever
 
@@ -86,4 +87,6 @@ def _told(text: Text, walk: Walk, **more: str) -> Text:
 def _sweep(cache: PlanCache, family: str, pages: int) -> Sweep:
     pattern = escape_glob(family) + ":*"
     wanted = user_pattern(cache.key_func, cache.key_prefix, cache.version, pattern)
-    return Sweep(cache.database.send, Target(wanted.pattern, wanted.matches), pages=pages)
+    return Sweep(
+        cache.database.send, Target(wanted.pattern, wanted.matches, is_session()), pages=pages
+    )

@@ -11,6 +11,7 @@ from continuum_upstash.effects import Plan, pair
 from continuum_upstash.errors import ContinuumError
 from continuum_upstash.keys import user_pattern
 from continuum_upstash.plan_cache import PlanCache
+from continuum_upstash.sessions.names import is_session
 from continuum_upstash.stats.families import Family, Sample
 
 PAGES: Final = 10  # of a thousand keys; each is a billed command
@@ -21,7 +22,7 @@ _SHOWN: Final = 25
 class Keys:
     """
     Attributes:
-        families: the largest ones.
+        families: the largest ones; sessions are none, for nobody may clear them by a click.
         others: keys of the sample that belong to no family of these.
         seen: the sample's size; keys of this alias only.
         complete: whether the sample is all that there is.
@@ -45,10 +46,10 @@ class Sampler:
         cache, cursor = self._cache, "0"
         try:
             wanted = user_pattern(cache.key_func, cache.key_prefix, cache.version, "*")
-            sample = Sample(wanted)
+            sample, spared = Sample(wanted), is_session()
             for _ in range(PAGES):
                 cursor, names = yield from scans.page(wanted.pattern, cursor)
-                sample.add(names)
+                sample.add(name for name in names if not spared(name))
                 if cursor == "0":
                     break
         except ContinuumError as error:

@@ -70,7 +70,7 @@ SCHEMAS = {
         ],
     },
     "cache_cleanup": {
-        "schema": int, "cursor": str, "complete": bool, "pages": int, "matched": int,
+        "schema": int, "cursor": str, "complete": bool, "pages": int, "matched": int, "spared": int,
         "deleted": int, "commands": int, "announced": int, "dry_run": bool,
     },
 }  # fmt: skip

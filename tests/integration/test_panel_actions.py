@@ -193,3 +193,15 @@ def test_sessions_are_counted_and_judged(operator, panel, settings):
     seen = Page(operator.get(page() + "?sample=1"))
     assert "keeps its keys when it is full (noeviction)" in seen.text
     assert re.search(r"answered with 503, and nobody is logged out. Sessions 1 Users 1", seen.text)
+
+
+def test_nobody_is_logged_out_by_clearing_a_family(operator, panel, settings):
+    settings.SESSION_ENGINE = "continuum_upstash.sessions"
+    default = settings.CACHES["default"] | {
+        "KEY_FUNCTION": lambda key, prefix, _: f"{prefix}:{key}"
+    }
+    settings.CACHES = {"default": default}
+    operator.force_login(User.objects.get(username="operator"))
+    cache.set("session:of-work", 1)
+    assert "session-user:" not in Page(operator.get(page() + "?sample=1")).text
+    assert "1 key deleted." in post(operator, page("clear") + "?family=session").text

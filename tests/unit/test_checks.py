@@ -154,6 +154,18 @@ def test_a_read_only_token(settings, monkeypatch):
             {"default": entry(), "s": entry(KEY_PREFIX="s")},
             ["W016"],
         ),
+        (
+            "continuum_upstash.sessions",
+            "s",
+            {"default": entry("https://db.upstash.io"), "s": entry("rediss://db.upstash.io/0")},
+            ["W003", "W016"],
+        ),
+        (
+            "continuum_upstash.sessions",
+            "default",
+            {"default": entry(KEY_PREFIX="shop", KEY_FUNCTION=lambda key, prefix, _: prefix + key)},
+            ["W020"],
+        ),
         ("django.contrib.sessions.backends.cache", "default", {"default": entry()}, ["W013"]),
         (
             "django.contrib.sessions.backends.cached_db",

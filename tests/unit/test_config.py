@@ -184,3 +184,28 @@ def test_freeze_and_thaw_are_inverse_for_nested_options():
     options = {"a": [1, {"b": [2, 3]}], "c": {"d": None}}
     assert thaw(freeze(options)) == options
     assert hash(freeze(options)) == hash(freeze(pickle.loads(pickle.dumps(options))))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("https://db.upstash.io", "rediss://default:password@db.upstash.io:6379", True),
+        ("rediss://db.upstash.io", "rediss://db.upstash.io:6379/0", True),
+        ("https://db.upstash.io", "https://other.upstash.io", False),
+        ("https://db.upstash.io", "", False),
+        ("http://127.0.0.1:80", "http://127.0.0.1/", True),
+        ("https://example.com", "https://example.com:443", True),
+        ("http://127.0.0.1:8000", "http://127.0.0.1:8001", False),
+        ("redis://127.0.0.1", "redis://127.0.0.1:6379/0", True),
+        ("redis://127.0.0.1/1", "redis://127.0.0.1?db=1", True),
+        ("redis://127.0.0.1/1", "redis://127.0.0.1/2", False),
+        ("unix:///run/redis.sock", "unix:///run/redis.sock?db=0", True),
+        ("unix:///run/redis.sock", "unix:///run/redis.sock?db=1", False),
+    ],
+)
+def test_one_database_is_known_however_it_is_written(one, other, same):
+    def place(location):
+        options = {"TOKEN": "secret"} if location.startswith("http") else {}
+        return resolve(options, {}, alias="a", location=location).place
+
+    assert (place(one) == place(other)) is same

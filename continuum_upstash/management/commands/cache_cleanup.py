@@ -3,7 +3,7 @@ from __future__ import annotations
 import sys
 import time
 from argparse import ArgumentParser
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
@@ -12,7 +12,6 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from continuum_upstash.cleanup import Sweep, Target, Walk
-from continuum_upstash.config import Config
 from continuum_upstash.errors import ConfigurationError, ContinuumError
 from continuum_upstash.keys import escape_glob, user_pattern
 from continuum_upstash.management.options import (
@@ -26,7 +25,7 @@ from continuum_upstash.management.options import (
 from continuum_upstash.management.progress import Progress
 from continuum_upstash.management.sheets import billed
 from continuum_upstash.plan_cache import PlanCache
-from continuum_upstash.sessions.conf import conf
+from continuum_upstash.sessions.names import is_session
 
 _INTERRUPTED = 130  # as a shell has it for Ctrl-C
 
@@ -126,23 +125,13 @@ class Command(BaseCommand):
 
 def _cache(options: dict[str, Any]) -> PlanCache:
     (cache,) = caches_of(chosen({"cache": [options["cache"] or "default"]}))
-    if options["raw"] and not options["cache"] and _holds_sessions(cache.database.config):
-        refuse(
-            f"{cache.database.config.label} holds sessions, and a whole-key pattern may reach "
-            "them: name the cache with --cache if you mean it."
-        )
     return cache
 
 
-def _holds_sessions(config: Config) -> bool:
-    alias = settings.SESSION_CACHE_ALIAS
-    if not conf.live_in(alias):
-        return False
-    # None where another package's cache holds them.
-    others = [each.database.config for each in caches_of([alias])]
-    return any(
-        (config.rest_url, config.redis_url) == (each.rest_url, each.redis_url) for each in others
-    )
+def _spares(options: dict[str, Any]) -> Callable[[str], object]:
+    """Return what tells the keys of sessions, unless their cache was named."""
+    named = options["cache"] == settings.SESSION_CACHE_ALIAS
+    return (lambda _: False) if named else is_session()
 
 
 def _target(cache: PlanCache, options: dict[str, Any]) -> Target:
@@ -155,12 +144,12 @@ def _target(cache: PlanCache, options: dict[str, Any]) -> Target:
         refuse(f"{pattern} is every key of this cache: add --all if you mean it.")
     ttl = _lifetime(options)
     if options["raw"]:
-        return Target(pattern, lambda _: True, ttl)
+        return Target(pattern, lambda _: True, _spares(options), ttl)
     try:
         wanted = user_pattern(cache.key_func, cache.key_prefix, cache.version, pattern)
     except ConfigurationError as error:
         refuse(str(error))
-    return Target(wanted.pattern, wanted.matches, ttl)
+    return Target(wanted.pattern, wanted.matches, _spares(options), ttl)
 
 
 def _lifetime(options: dict[str, Any]) -> Any:
@@ -183,13 +172,20 @@ def _done(walk: Walk) -> str:
 
 
 def _announced(target: Target, counted: Walk, cost: int) -> str:
+    spared = _spared(counted.spared)
     if not counted.matched:
-        return f"no key matches {target.pattern}; {billed(counted.commands)}."
+        return f"no key matches {target.pattern}; {billed(counted.commands)}.{spared}"
     match = "matches" if counted.matched == 1 else "match"
     return (
         f"{_keys(counted.matched)} {match} {target.pattern}. Deleting takes {billed(cost)}; "
-        f"counting took {counted.commands:,}."
+        f"counting took {counted.commands:,}.{spared}"
     )
+
+
+def _spared(count: int) -> str:
+    if not count:
+        return ""
+    return f" {_keys(count)} of sessions left alone: name their cache with --cache to delete them."
 
 
 def _keys(count: int) -> str:
