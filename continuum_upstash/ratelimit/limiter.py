@@ -139,7 +139,8 @@ class Limiter:
         if known is not None:
             return known
         try:
-            answers = yield from self._ask([part for part in (enforced, shadowed) if part], state)
+            parts = [part for part in (enforced, shadowed) if part]
+            answers = yield from state.patience.asking(self._ask(parts, state))
         except (Unavailable, ReplyError) as error:
             return state.standin.decide(enforced, error, self._database)
         return _settled(enforced, shadowed, answers, state.denials)

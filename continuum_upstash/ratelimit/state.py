@@ -16,6 +16,7 @@ from continuum_upstash.ratelimit.clock import Clock
 from continuum_upstash.ratelimit.conf import conf
 from continuum_upstash.ratelimit.decision import Decision, Verdict
 from continuum_upstash.ratelimit.denials import Denials
+from continuum_upstash.ratelimit.patience import Patience
 from continuum_upstash.ratelimit.script import Charge, command, read
 from continuum_upstash.transports.local import Local
 from continuum_upstash.transports.registry import Database
@@ -72,7 +73,8 @@ def _seconds_to_next_try(database: Database) -> float:
 class State:
     """What hangs on one database in this process."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: Config) -> None:
+        self.patience = Patience(config)
         self.clock = Clock()
         self.denials = Denials()
         self.standin = Standin()
@@ -83,7 +85,7 @@ _states: WeakKeyDictionary[Database, State] = WeakKeyDictionary()
 
 def state_of(database: Database) -> State:
     state = _states.get(database)
-    return state if state is not None else _states.setdefault(database, State())
+    return state if state is not None else _states.setdefault(database, State(database.config))
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows

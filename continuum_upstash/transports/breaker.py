@@ -25,6 +25,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 TRIP_AFTER: Final = 3
 FIRST_BREAK: Final = 2.0
+COURTESY: Final = 2.0
 REFUSAL_BREAK: Final = 300.0  # a token or a plan is not put right within seconds
 LONGEST_BREAK: Final = 3600.0  # whatever a Retry-After asks for
 
@@ -116,12 +117,18 @@ class Breaker:
         self.since = clock()
         self.until = -inf
 
-    def admit(self) -> Ticket | None:
-        """Return leave to ask, or None: the answer must come from elsewhere."""
-        if not self.passes and self._clock() < self.until:
+    def admit(self, *, patient: bool = True) -> Ticket | None:
+        """Return leave to ask, or None: the answer must come from elsewhere.
+
+        Args:
+            patient: whether the caller waits for as long as the database may take. Who does not
+                makes a poor probe, and lets others be it for two seconds.
+        """
+        courtesy = 0.0 if patient else COURTESY
+        if not self.passes and self._clock() < self.until + courtesy:
             return None
         with self._lock:
-            ticket, change = self._admit()
+            ticket, change = self._admit(courtesy)
         self._announce(change)
         return ticket
 
@@ -181,11 +188,11 @@ class Breaker:
                 change = self._enter(event, reason)
         self._announce(change)
 
-    def _admit(self) -> tuple[Ticket | None, _Change | None]:
+    def _admit(self, courtesy: float) -> tuple[Ticket | None, _Change | None]:
         if self.passes:
             return Ticket(self.era, probe=False), None
         now = self._clock()
-        if now < self.until:
+        if now < self.until + courtesy:
             return None, None
         change = None
         if self.state is State.OPEN:

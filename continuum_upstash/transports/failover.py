@@ -30,7 +30,7 @@ class Failover:
     def send(self, batch: Batch) -> Replies:
         era = self._breaker.era
         if not self._breaker.passes or self._journal.owes:
-            ticket = self._breaker.admit()
+            ticket = self._breaker.admit(patient=not self._standby.hurried(batch))
             if ticket is None:
                 return self._standby.answer(batch)
             return run(self._standby.careful(ticket, batch), self._driver)
@@ -62,7 +62,7 @@ class AsyncFailover:
     async def asend(self, batch: Batch) -> Replies:
         era = self._breaker.era
         if not self._breaker.passes or self._journal.owes:
-            ticket = self._breaker.admit()
+            ticket = self._breaker.admit(patient=not self._standby.hurried(batch))
             if ticket is None:
                 return self._standby.answer(batch)
             return await arun(self._standby.careful(ticket, batch), self._driver)

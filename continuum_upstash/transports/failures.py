@@ -45,6 +45,11 @@ def all_busy(label: str, size: int, seconds: float) -> DeadlineExceeded:
     )
 
 
+def out_of_time(error: Exception) -> bool:
+    """Return whether a time-out was what failed, be it of the answer or of a new connection."""
+    return isinstance(error, DeadlineExceeded) or isinstance(error.__cause__, TimeoutError)
+
+
 def _reason(error: OSError) -> str:
     """Return what the system or OpenSSL calls the error, without the addresses in its text."""
     tls: str | None = getattr(error, "reason", None)  # by name, as some platforms lack ssl

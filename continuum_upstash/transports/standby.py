@@ -36,6 +36,7 @@ from continuum_upstash.errors import (
 )
 from continuum_upstash.observe import StateChange, logger, notify
 from continuum_upstash.transports.breaker import ASKED, Breaker, State, Ticket
+from continuum_upstash.transports.failures import out_of_time
 from continuum_upstash.transports.journal import Journal
 from continuum_upstash.transports.local import Local
 from continuum_upstash.transports.metered import Metered
@@ -121,6 +122,10 @@ class Standby:
             journal=len(self.journal),
         )
 
+    def hurried(self, batch: Batch) -> bool:
+        """Return whether a batch waits for less than the database may take."""
+        return batch.deadline_s is not None and batch.deadline_s < self._config.read_timeout
+
     def careful(self, ticket: Ticket, batch: Batch) -> Plan[Replies]:
         """Ask with care, since something is or was amiss; yields what the database is to do."""
         try:
@@ -161,7 +166,7 @@ class Standby:
             self.breaker.succeeded(era)
             if unlinked:
                 raise error
-        elif error is not self._counted():
+        elif error is not self._counted() and not self._gave_up(batch, error):
             # One request that many coalesced batches waited for has failed once, not many times.
             self._counted = ref(error)
             self.breaker.failed(
@@ -171,6 +176,13 @@ class Standby:
                 retry_after=error.retry_after if isinstance(error, Unavailable) else None,
             )
         return self.answer(batch, error)
+
+    def _gave_up(self, batch: Batch, error: Exception) -> bool:
+        """Return whether the caller's time is all that was up: no sign of an outage.
+
+        A probe's counts nevertheless, since others wait for what it finds out.
+        """
+        return self.breaker.passes and self.hurried(batch) and out_of_time(error)
 
     def answer(self, batch: Batch, error: Exception | None = None) -> Replies:
         """Answer locally.

@@ -6,7 +6,7 @@ import pytest
 from django.test import override_settings
 
 from continuum_upstash.effects import Batch
-from tests.integration.ratelimit_limiters import database, policy
+from tests.integration.ratelimit_limiters import database, end_breaks, policy
 
 SOCKETS = {
     "nobody listens": {"kind": "refuse"},
@@ -27,6 +27,7 @@ OUTAGES = [
     *(("tcp", name, {**fault, "side": "tcp"}) for name, fault in SOCKETS.items()),
 ]
 SOON = {"DEADLINE": 0.1}
+PING = Batch([("PING",)])
 
 ALLOWED = {"local": [True, False], "allow": [True, True], "deny": [False, False]}
 
@@ -52,12 +53,31 @@ def test_the_first_check_after_an_outage_is_counted_again(limiter, emulator, fau
     kept = policy(on_error="deny")
     limiter.check([kept], "a")
     with override_settings(CONTINUUM_RATELIMIT=SOON), emulator.fault(**fault):
-        while database(limiter).status.state == "closed":
-            assert limiter.check([kept], "a").reason == "unavailable"
-    database(limiter).standby.breaker.end_break()
+        decisions = [limiter.check([kept], "a") for _ in range(4)]
+    assert {each.reason for each in decisions} == {"unavailable"}
+    end_breaks(limiter)
     limiter.reset([kept], "a")  # an answer that was cut off may have been counted
     assert limiter.check([kept], "a").remaining == 2
     assert database(limiter).status.state == "closed"
+
+
+@pytest.mark.parametrize("transport", ["rest", "tcp"])
+def test_a_database_that_is_slow_for_a_limit_serves_everybody_else(limiter, emulator, transport):
+    kept = policy(rate="30/d", on_error="allow")
+    limiter.check([kept], "a")
+    with (
+        override_settings(CONTINUUM_RATELIMIT=SOON),
+        emulator.fault("latency", side=transport, seconds=0.3),
+    ):
+        decisions = [limiter.check([kept], "a") for _ in range(3)]
+        with emulator.count() as spent:
+            decisions += [limiter.check([kept], "a") for _ in range(20)]
+        assert spent.requests == 0, "not every request waits in vain"
+        assert database(limiter).send(PING) == [b"PONG"]
+    assert {each.reason for each in decisions} == {"unavailable"}
+    assert database(limiter).status.state == "closed"
+    end_breaks(limiter)
+    assert limiter.check([kept], "a").reason == "allowed"
 
 
 @pytest.mark.parametrize("transport", ["rest"])

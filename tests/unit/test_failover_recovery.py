@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from continuum_upstash.effects import Batch, Script
-from continuum_upstash.errors import DeadlineExceeded, Unavailable, from_reply
+from continuum_upstash.errors import ConnectionFailed, DeadlineExceeded, Unavailable, from_reply
 from continuum_upstash.transports.failover import AsyncFailover
 from tests.unit.standbys import CONFIG, QUOTA, Bench, Lost, refused
 
@@ -57,6 +57,35 @@ def test_a_probe_knocks_no_longer_than_its_batch_may_take(bench):
     ticket = bench.breaker.admit()
     plan = bench.standby.careful(ticket, Batch((("GET", "k"),), deadline_s=0.25))
     assert next(plan) == Batch((("PING",),), deadline_s=0.25)
+
+
+def test_who_has_less_time_than_the_database_may_take_opens_nothing(bench):
+    for error in (DeadlineExceeded("too late"), not_connected_in_time()):
+        bench.remote.script = [error] * 5
+        for _ in range(5):
+            assert bench.call("GET", "k", deadline_s=0.25) is None
+    assert (bench.breaker.state.value, bench.breaker.failures) == ("closed", 0)
+    bench.remote.script = [refused(), refused(), refused()]
+    for _ in range(3):
+        bench.call("GET", "k", deadline_s=0.25)
+    assert bench.breaker.state.value == "open", "a connection that is refused is"
+
+
+def not_connected_in_time():
+    error = ConnectionFailed("no connection within CONNECT_TIMEOUT (0.25 s).")
+    error.__cause__ = TimeoutError()
+    return error
+
+
+def test_who_has_less_time_lets_others_probe_first_and_does_it_where_nobody_else_comes(bench):
+    bench.go_down()
+    bench.come_back()
+    assert bench.call("GET", "k", deadline_s=0.25) is None
+    assert bench.remote.sent == []
+    bench.clock.now += 2
+    bench.remote.script = [DeadlineExceeded("too late")]
+    bench.call("GET", "k", deadline_s=0.25)
+    assert bench.breaker.state.value == "open", "a probe has to say something"
 
 
 def test_a_knock_that_meets_the_quota_opens_again(bench):

@@ -1,0 +1,68 @@
+"""Whether it is worth while to ask a database that has to answer within a decision's time.
+
+That one is shorter than what other callers wait for. Hence a time-out of the limiter's is no
+business of the database's breaker, which would take cache and sessions away from a site whose
+database is merely slow; it has a breaker of its own, so that not every request waits in vain.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from time import monotonic
+from typing import TypeVar
+
+from continuum_upstash.config import Config
+from continuum_upstash.effects import Plan
+from continuum_upstash.errors import ReplyError, Unavailable
+from continuum_upstash.transports.breaker import Breaker
+from continuum_upstash.transports.failures import out_of_time
+
+R = TypeVar("R")
+
+
+class Patience:
+    """The limiter's breaker of one database: three time-outs in a row open it.
+
+    Args:
+        config: the database's.
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, config: Config, clock: Callable[[], float] = monotonic) -> None:
+        self._label, self._clock = config.label, clock
+        self._breaker = Breaker(
+            config.health_check_interval, config.read_timeout, lambda *_: None, clock
+        )
+        self._failed_at = -math.inf
+
+    def asking(self, plan: Plan[R]) -> Plan[R]:
+        """Run a plan that asks the database.
+
+        Raises:
+            Unavailable: it was not asked, for it has been too slow of late.
+        """
+        breaker = self._breaker
+        ticket = breaker.admit()
+        if ticket is None:
+            left = breaker.until - self._clock()
+            raise Unavailable(
+                f"{self._label} is not asked for {max(left, 0):.0f} s more: {breaker.reason}"
+            )
+        began = self._clock()
+        try:
+            result = yield from plan
+        except (Unavailable, ReplyError) as error:
+            if not out_of_time(error):
+                breaker.succeeded(ticket.era)  # the database's own breaker judges the rest
+            elif began >= self._failed_at:  # what one pause made fail together has failed once
+                self._failed_at = self._clock()
+                breaker.failed(ticket.era, str(error).removeprefix(f"{self._label}: "))
+            raise
+        if breaker.failures or ticket.probe:
+            breaker.succeeded(ticket.era)
+        return result
+
+    def end_break(self) -> None:
+        """Let the next check ask, without waiting for the rest of the break."""
+        self._breaker.end_break()
