@@ -51,20 +51,25 @@ TABLE: Final[dict[str, tuple[Callable[..., CheckMessage], str]]] = {
     "E211": (Error, "Name an entry of CACHES."),
     "E212": (Error, "Name a cache whose BACKEND is continuum_upstash.backend.CacheBackend."),
     "E213": (Error, "Correct the name, or add the policy."),
+    "E214": (Error, "Give them groups of their own (with upstash_prefix: prefixes)."),
     "W201": (
         Warning,
         "Set its credentials, or limits are as many times as high as there are processes.",
     ),
     "W202": (
         Warning,
-        "Add continuum_upstash.ratelimit.middleware.RateLimitMiddleware to the end of MIDDLEWARE.",
+        "Add continuum_upstash.ratelimit.middleware.RateLimitMiddleware to MIDDLEWARE.",
     ),
-    "W203": (Warning, "Move it behind django.contrib.auth.middleware.AuthenticationMiddleware."),
+    "W203": (Warning, "Move it above django.middleware.cache.UpdateCacheMiddleware."),
     "W204": (
         Warning,
         "Name your proxies; silence this where your server sets REMOTE_ADDR to the client itself.",
     ),
     "W205": (Warning, "Switch Eviction off in the console, or name a database that has none."),
+    "W206": (
+        Warning,
+        "Write 'route' as the URLconf does, without a leading slash; 'view' is a name.",
+    ),
 }
 
 

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, TypeAlias
 
 from django.conf import settings
 from django.core.cache import InvalidCacheBackendError, caches
 from django.core.checks import CheckMessage
 from django.core.exceptions import ImproperlyConfigured
-from django.urls import URLPattern, URLResolver, get_resolver
 
 from continuum_upstash.check_table import message
 from continuum_upstash.errors import ConfigurationError
 from continuum_upstash.plan_cache import PlanCache
 from continuum_upstash.ratelimit import policy
 from continuum_upstash.ratelimit.conf import DEFAULTS, NAME, conf
-from continuum_upstash.ratelimit.policy import Policy
+from continuum_upstash.ratelimit.policy import Policy, clashes
+from continuum_upstash.ratelimit.urlconf import views
 
 _OURS: Final = "continuum_upstash.ratelimit.middleware.RateLimitMiddleware"
-_USERS: Final = "django.contrib.auth.middleware.AuthenticationMiddleware"
+_SITE_CACHE: Final = "django.middleware.cache.UpdateCacheMiddleware"
 
 # Settings that only a site behind a proxy needs.
 _PROXIED: Final = ("SECURE_PROXY_SSL_HEADER", "USE_X_FORWARDED_HOST", "USE_X_FORWARDED_PORT")
@@ -38,23 +38,23 @@ _Findings: TypeAlias = Iterator[tuple[str, str]]
 
 
 def check_ratelimit(**_: Any) -> list[CheckMessage]:
-    """Check ``CONTINUUM_RATELIMIT``, where it is set."""
+    """Check ``CONTINUUM_RATELIMIT``, where it is set or a view is limited."""
     return [message(number, f"{NAME} {text}") for number, text in _findings()]
 
 
 def _findings() -> _Findings:
-    if not hasattr(settings, NAME):
-        return
-    given = getattr(settings, NAME)
+    given = getattr(settings, NAME, None if hasattr(settings, NAME) else {})
     if not isinstance(given, dict):
         yield "E201", "is no dict."
+        return
+    if not hasattr(settings, NAME) and not any(view.limits() for view in views()):
         return
     for name in given.keys() - DEFAULTS.keys():
         yield "E202", f"has an unknown entry {name!r}: it knows {', '.join(DEFAULTS)}."
     if not isinstance(conf.value("POLICIES"), Mapping):
         yield "E203", "POLICIES is no dict."
         return
-    for check in (_policies, _groups, _values, _alias, _middleware, _proxies, _decorators):
+    for check in _CHECKS:
         yield from check()
 
 
@@ -116,26 +116,41 @@ def _middleware() -> _Findings:
     order = list(settings.MIDDLEWARE)
     if conf.value("RULES") and _OURS not in order:
         yield "W202", "has RULES that nobody applies."
-    if _OURS not in order or _USERS not in order or order.index(_OURS) > order.index(_USERS):
-        return
-    if any(each.asks_user for each in _sound()):
-        yield "W203", f"counts users, but {_OURS} stands before the one that knows them."
+    if {_OURS, _SITE_CACHE} <= set(order) and order.index(_OURS) > order.index(_SITE_CACHE):
+        yield (
+            "W203",
+            f"headers get into the cache of the site: {_OURS} stands behind its middleware.",
+        )
 
 
-def _decorators() -> _Findings:
-    urlconf = getattr(settings, "ROOT_URLCONF", None)
-    views = _views(get_resolver(urlconf).url_patterns) if urlconf else ()
-    named = {name for view in views for name in getattr(view, "ratelimits", ())}
-    for name in sorted(named - conf.value("POLICIES").keys()):
-        yield "E213", f"POLICIES: there is no {name!r}, which a view is decorated with."
+def _unknown() -> _Findings:
+    named = {each for view in views() for limits in view.limits() for each in limits}
+    names = {each for each in named if isinstance(each, str)}
+    for name in sorted(names - conf.value("POLICIES").keys()):
+        yield "E213", f"POLICIES: there is no {name!r}, which a view names."
 
 
-def _views(patterns: Iterable[URLPattern | URLResolver]) -> Iterator[Callable[..., Any]]:
-    for pattern in patterns:
-        if isinstance(pattern, URLResolver):
-            yield from _views(pattern.url_patterns)
-        else:
-            yield pattern.callback
+def _clashes() -> _Findings:
+    known = {each.name: each for each in _sound()}
+    for view in views():
+        for limits in view.limits():
+            policies = [known.get(each) if isinstance(each, str) else each for each in limits]
+            for one, other in clashes([each for each in policies if each]):
+                text = f"'{one.name}' and '{other.name}' share a counter"
+                yield "E214", f"{text}, and {view.view_name} is limited by both at once."
+
+
+def _rules() -> _Findings:
+    known = views()
+    if not known or any(view.route is None for view in known):
+        return  # no URLconf, or one whose routes depend on the language
+    try:
+        routes = conf.routes
+    except (ConfigurationError, TypeError):
+        return  # E205 says so
+    for number, route in enumerate(routes, 1):
+        if not any(route.fits(view.route, view.view_name) for view in known):
+            yield "W206", f"RULES: rule {number} fits no view, so that it limits nothing."
 
 
 def _proxies() -> _Findings:
@@ -143,3 +158,16 @@ def _proxies() -> _Findings:
     if proxied and conf.value("POLICIES") and not conf.value("TRUSTED_PROXIES"):
         text = f"has no TRUSTED_PROXIES, though {proxied} says that there is a proxy"
         yield "W204", f"{text}: all who are counted by address would share its own."
+
+
+_CHECKS: Final = (
+    _policies,
+    _groups,
+    _values,
+    _alias,
+    _middleware,
+    _proxies,
+    _unknown,
+    _clashes,
+    _rules,
+)

@@ -40,6 +40,12 @@ def ratelimit(
     Raises:
         ConfigurationError: neither policies nor a rate, or wrong options.
     """
+    for each in policies:
+        if not isinstance(each, (str, Policy)):
+            raise ConfigurationError(
+                f"@ratelimit takes names of policies, or options, and not {each!r}: write "
+                '@ratelimit("api") or @ratelimit(rate="100/m").'
+            )
     return Limiting(policies, options, block=block)
 
 
@@ -61,7 +67,6 @@ class Limiting:
     ) -> None:
         self._policies, self._options = policies, options
         self._block, self._note = block, note
-        self._named = [each for each in policies if isinstance(each, str)]
         self._made: dict[Place, Policy] = {}  # method_decorator decorates anew for each request
 
     def __call__(self, view: View) -> View:
@@ -73,7 +78,7 @@ class Limiting:
         own = [self._own(view)] if self._options or not self._policies else []
         limited: Any = self._async(view, own) if is_async(view) else self._sync(view, own)
         # For the system check; further decorators hand it on, as functools.wraps does.
-        limited.ratelimits = [*getattr(view, "ratelimits", ()), *self._named]
+        limited.ratelimits = [*getattr(view, "ratelimits", ()), (*self._policies, *own)]
         return cast("View", limited)
 
     def _own(self, view: Callable[..., Any]) -> Policy:
@@ -86,7 +91,7 @@ class Limiting:
     def _sync(self, view: Callable[..., Any], own: Sequence[Policy]) -> Callable[..., Any]:
         @wraps(view)
         def limited(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-            decision = check_request(request, self._wanted(own))
+            decision = check_request(_checked(request), self._wanted(own))
             self._note(request, decision)
             if self._block and not decision.allowed:
                 return refusal(request, decision)
@@ -97,7 +102,7 @@ class Limiting:
     def _async(self, view: Callable[..., Any], own: Sequence[Policy]) -> Callable[..., Any]:
         @wraps(view)
         async def limited(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-            decision = await acheck_request(request, self._wanted(own))
+            decision = await acheck_request(_checked(request), self._wanted(own))
             self._note(request, decision)
             if self._block and not decision.allowed:
                 return await arefusal(request, decision)
@@ -109,6 +114,15 @@ class Limiting:
         # Looked up by each request: settings are not read while modules are imported.
         named = (conf.policy(each) if isinstance(each, str) else each for each in self._policies)
         return [*named, *own]
+
+
+def _checked(request: HttpRequest) -> HttpRequest:
+    if not hasattr(request, "META"):
+        raise ConfigurationError(
+            f"@ratelimit is for functions of a request, and got a {type(request).__qualname__}: on "
+            "a method write @method_decorator(ratelimit(…))."
+        )
+    return request
 
 
 def _policy(place: Place, options: Mapping[str, Any]) -> Policy:

@@ -30,7 +30,7 @@ from continuum_upstash.ratelimit.conf import conf
 from continuum_upstash.ratelimit.decision import Decision, Reason, Verdict
 from continuum_upstash.ratelimit.denials import Denials
 from continuum_upstash.ratelimit.identity import digest
-from continuum_upstash.ratelimit.policy import Policy
+from continuum_upstash.ratelimit.policy import Policy, clash
 from continuum_upstash.ratelimit.script import Answers, Charge, command, read
 from continuum_upstash.ratelimit.state import State, state_of
 
@@ -244,10 +244,7 @@ def _distinct(charges: Sequence[Charge]) -> Sequence[Charge]:
     for charge in charges:
         policy = distinct.setdefault(charge.storage, charge).policy
         if policy is not charge.policy and policy != charge.policy:
-            raise ConfigurationError(
-                f"The policies '{policy.name}' and '{charge.policy.name}' have one group, so that "
-                "a request cannot be charged by both: give them groups of their own."
-            )
+            raise ConfigurationError(clash(policy, charge.policy))
     return list(distinct.values())
 
 

@@ -20,8 +20,8 @@ from continuum_upstash.ratelimit.routes import first
 class RateLimitMiddleware:
     """Refuses what the rules do not allow, and tells clients what remains.
 
-    It decides when the view is known, so that no spelling of a path escapes its rule. Put it
-    after AuthenticationMiddleware where users are counted.
+    It decides when the view is known, so that no spelling of a path escapes its rule; all
+    middlewares have seen the request by then, so that users are known wherever it stands.
     """
 
     sync_capable = True

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from http import HTTPMethod
+from itertools import combinations
 from typing import Any, Final, Literal, TypeAlias, get_args
 
 from asgiref.sync import iscoroutinefunction
@@ -135,6 +136,21 @@ class Policy:
         if self.algorithm == "sliding":
             return (f"{storage}:{number}", f"{storage}:{number - 1}")
         return (storage,)
+
+
+def clashes(policies: Sequence[Policy]) -> Iterator[tuple[Policy, Policy]]:
+    """Yield the pairs that would take from one counter, where they are charged together."""
+    for one, other in combinations(policies, 2):
+        if one != other and one.storage("", "") == other.storage("", ""):
+            yield one, other
+
+
+def clash(one: Policy, other: Policy) -> str:
+    """Return what is wrong with two such policies."""
+    return (
+        f"The policies '{one.name}' and '{other.name}' share a counter, so that a request cannot "
+        "be charged by both: give them groups of their own (with upstash_prefix: prefixes)."
+    )
 
 
 OPTIONS: Final = frozenset(each.name for each in fields(Policy) if each.init) - {"name"}

@@ -9,7 +9,7 @@ from typing import Any, Final
 from django.urls import ResolverMatch
 
 from continuum_upstash.errors import ConfigurationError
-from continuum_upstash.ratelimit.policy import Policy
+from continuum_upstash.ratelimit.policy import Policy, clash, clashes
 
 _OPTIONS: Final = frozenset({"route", "view", "policies"})
 
@@ -28,15 +28,17 @@ class Route:
     view: str | None
     policies: tuple[Policy, ...]
 
-    def fits(self, match: ResolverMatch) -> bool:
-        if self.view is not None and match.view_name != self.view:
+    def fits(self, route: str | None, view_name: str) -> bool:
+        """Return whether it is for a view, by what its ``ResolverMatch`` says."""
+        if self.view is not None and view_name != self.view:
             return False
-        return (match.route or "").removeprefix("^").startswith(self.route)
+        return (route or "").removeprefix("^").startswith(self.route)
 
 
 def first(routes: Iterable[Route], match: ResolverMatch) -> tuple[Policy, ...]:
     """Return the policies of the first rule that fits, or none."""
-    return next((route.policies for route in routes if route.fits(match)), ())
+    route, name = match.route, match.view_name
+    return next((each.policies for each in routes if each.fits(route, name)), ())
 
 
 def read_routes(
@@ -65,10 +67,6 @@ def _read(number: int, rule: Mapping[str, Any], policy: Callable[[str], Policy])
                 f"Rule {number} of RULES: '{option}' is text, not {rule[option]!r}."
             )
     policies = tuple(map(policy, rule["policies"]))
-    groups = [each.counter for each in policies]
-    if len(set(groups)) < len(groups):
-        raise ConfigurationError(
-            f"Rule {number} of RULES: two of its policies have one group, which would be charged "
-            "twice. Give them groups of their own."
-        )
+    for one, other in clashes(policies):
+        raise ConfigurationError(f"Rule {number} of RULES: {clash(one, other)}")
     return Route(rule.get("route", "").removeprefix("^"), rule.get("view"), policies)

@@ -23,6 +23,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "continuum_upstash.ratelimit.middleware.RateLimitMiddleware",
 ]
+SITE_CACHE = "django.middleware.cache.UpdateCacheMiddleware"
 DUMMY = "django.core.cache.backends.dummy.DummyCache"
 
 
@@ -137,7 +138,7 @@ def test_a_check_tells_each_mistake_with_a_hint(settings, ids):
         ),
         ({"DEBUG": False}, "W201"),
         ({"MIDDLEWARE": MIDDLEWARE[:1]}, "W202"),
-        ({"MIDDLEWARE": MIDDLEWARE[::-1]}, "W203"),
+        ({"MIDDLEWARE": [SITE_CACHE, *MIDDLEWARE]}, "W203"),
         ({"SECURE_PROXY_SSL_HEADER": ("HTTP_X_FORWARDED_PROTO", "https")}, "W204"),
         ({"USE_X_FORWARDED_HOST": True}, "W204"),
     ],
@@ -165,13 +166,13 @@ def test_a_policy_that_only_a_decorator_names_is_told():
         ROOT_URLCONF="tests.integration.ratelimit_site", CONTINUUM_RATELIMIT=API
     ):
         found = [message.msg for message in check_ratelimit()]
-    assert any("there is no 'search', which a view is decorated with" in each for each in found)
+    assert any("there is no 'search', which a view names" in each for each in found)
     assert not any("'api'" in each for each in found)
 
 
-def test_where_no_user_is_counted_the_middleware_may_come_first():
-    limits = {"POLICIES": {"api": {"rate": "3/d", "key": "ip"}}}
-    with override_settings(CONTINUUM_RATELIMIT=limits, MIDDLEWARE=MIDDLEWARE[::-1]):
+@pytest.mark.parametrize("middleware", [MIDDLEWARE[::-1], [*MIDDLEWARE, SITE_CACHE]])
+def test_the_middleware_may_stand_anywhere_but_behind_the_cache_of_the_site(middleware):
+    with override_settings(CONTINUUM_RATELIMIT=API, MIDDLEWARE=middleware):
         assert check_ratelimit() == []
 
 
