@@ -36,7 +36,7 @@ def billed(name: str, command: Command, reply: Reply) -> int:
         return 0
     if isinstance(reply, Refused) and not isinstance(reply, RequestTooLarge):
         return 0
-    if name not in _SCRIPTS:
+    if name not in _SCRIPTS or len(command) == 1:  # without a script it is refused, and billed
         return 1
     script = command[1]
     if isinstance(script, ScriptHash):

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
 
-from continuum_upstash.effects import Command, Reply
+from continuum_upstash.effects import Argument, Command, Reply
 from continuum_upstash.errors import ReplyError
 from continuum_upstash.observe import CommandDetails
 from continuum_upstash.stats.billing import billed
@@ -63,21 +63,26 @@ class Meter:
         for command, reply in zip(details.commands, details.replies):  # noqa: B905 strict costs 0.1 µs
             name, kind = command[0], type(reply)
             counts[name] += 1  # type: ignore[index]  # a name is text
-            if name == "GET" and kind is bytes:
-                self.hits += 1
-                self.bytes_out += len(command[1])  # type: ignore[arg-type]  # a key is text
-                self.bytes_in += len(reply)  # type: ignore[arg-type]  # by kind
-            elif name == "GET" and reply is None:
-                self.misses += 1
-                self.bytes_out += len(command[1])  # type: ignore[arg-type]  # as above
-            elif name == "SET" and kind is bytes:
-                self.sets += 1
-                self.bytes_out += len(command[1]) + len(command[2])  # type: ignore[arg-type]  # as above
-            else:
-                self._note(str(name).upper(), command, reply)
+            try:
+                if name == "GET" and kind is bytes:
+                    self.bytes_out += len(command[1])  # type: ignore[arg-type]  # a key is text
+                    self.bytes_in += len(reply)  # type: ignore[arg-type]  # by kind
+                    self.hits += 1
+                    continue
+                if name == "GET" and reply is None:
+                    self.bytes_out += len(command[1])  # type: ignore[arg-type]  # as above
+                    self.misses += 1
+                    continue
+                if name == "SET" and kind is bytes:
+                    self.bytes_out += len(command[1]) + len(command[2])  # type: ignore[arg-type]  # as above
+                    self.sets += 1
+                    continue
+            except TypeError:
+                pass  # a plain client sends numbers, too; to ask each time would cost 0.1 µs
+            self._note(str(name).upper(), command, reply)
 
     def _note(self, name: str, command: Command, reply: Reply) -> None:
-        self.bytes_out += sum(len(part) for part in command[1:] if isinstance(part, (str, bytes)))
+        self.bytes_out += sum(map(_length, command[1:]))
         self._billed += billed(name, command, reply) - 1
         if isinstance(reply, ReplyError):
             if failed(reply):
@@ -145,6 +150,13 @@ _OUTCOMES: Final[Mapping[str, _Outcome]] = {
     "SET": _write,
     "SETEX": _write,
 }
+
+
+def _length(argument: Argument) -> int:
+    """Return the bytes of a key or a value; a script is neither."""
+    if isinstance(argument, (str, bytes)):
+        return len(argument)
+    return len(str(argument)) if isinstance(argument, int) else 0
 
 
 def _size(reply: Reply) -> int:

@@ -34,6 +34,11 @@ def counted(request):
     return HttpResponse(PAGE)
 
 
+def numbers(request):
+    caches["default"].client.redis.set("visits", 1)
+    return HttpResponse(PAGE)
+
+
 async def aview(request):
     await caches["default"].aset("k", "secret-value")
     await caches["default"].aget("k")
@@ -48,6 +53,7 @@ def urls():
         path("sync/", view),
         path("async/", aview),
         path("counted/", counted),
+        path("numbers/", numbers),
         path("__debug__/", include("debug_toolbar.urls")),
     ]
     return module
@@ -101,6 +107,11 @@ def test_the_first_key_is_shown_of_scripts_and_of_many(toolbar):
     panel = client.get(panel_url(page)).json()["content"]
     assert "<code>EVAL :1:n</code>" in panel
     assert "<code>MGET :1:n…</code>" in panel
+
+
+def test_a_plain_client_may_send_numbers(toolbar):
+    page = Client().get("/numbers/").content.decode()
+    assert "1 round trip, 1 billed command" in html.unescape(page)
 
 
 async def test_async(toolbar):

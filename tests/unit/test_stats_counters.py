@@ -31,9 +31,13 @@ def counted(*records):
         (("GET", "k"), b"12345", {"hits": 1, "bytes_out": 1, "bytes_in": 5}),
         (("get", "k"), b"12345", {"hits": 1, "bytes_out": 1, "bytes_in": 5}),
         (("GET", "k"), None, {"misses": 1, "bytes_out": 1}),
-        (("GETEX", "k", "PX", 5), b"1", {"hits": 1, "bytes_out": 3, "bytes_in": 1}),
+        (("GET", 57), b"1", {"hits": 1, "bytes_out": 2, "bytes_in": 1}),
+        (("GET", 57), None, {"misses": 1, "bytes_out": 2}),
+        (("GETEX", "k", "PX", 5), b"1", {"hits": 1, "bytes_out": 4, "bytes_in": 1}),
         (("MGET", "a", "b", "c"), [b"1", None, b"22"], {"hits": 2, "misses": 1, "bytes_in": 3}),
         (("SET", "k", b"value"), b"OK", {"sets": 1, "bytes_out": 6}),
+        (("SET", "visits", 1), b"OK", {"sets": 1, "bytes_out": 7}),
+        (("SET", 5, b"value"), b"OK", {"sets": 1, "bytes_out": 6}),
         (("SET", "k", b"value", "NX"), None, {"sets": 0, "bytes_out": 8}),
         (("MSET", "a", b"1", "b", b"2"), b"OK", {"sets": 2, "bytes_out": 4}),
         (("DEL", "k"), 1, {"hits": 0, "sets": 0}),
@@ -63,6 +67,7 @@ FOREIGN = Script("return redis.call('GET', KEYS[1]) or redis.pcall('INCR', KEYS[
         (("EVAL", RELEASE, 1, "k", "token"), 1, 3),
         (("EVAL", FOREIGN, 1, "k"), 1, 3),
         (("EVAL", "return redis.call('GET', KEYS[1])", 1, "k"), 1, 2),
+        (("EVAL",), from_reply("ERR wrong number of arguments for 'eval' command"), 1),
         (("GET", "k"), from_reply("WRONGTYPE Operation against a key"), 1),
         (("SET", "k", b"1"), from_reply("NOPERM this user has no permissions"), 0),
         (("GET", "k"), from_reply("ERR max requests limit exceeded"), 0),
@@ -70,6 +75,13 @@ FOREIGN = Script("return redis.call('GET', KEYS[1]) or redis.pcall('INCR', KEYS[
 )
 def test_what_a_command_is_billed(command, reply, billed):
     assert counted(details((command, reply))).billed == billed
+
+
+def test_numbers_keep_nothing_of_their_batch_from_being_counted():
+    tally = counted(
+        details((("SET", "visits", 1), b"OK"), (("GET", 5), b"1"), (("GET", "k"), None))
+    )
+    assert (tally.sets, tally.hits, tally.misses, tally.billed) == (1, 1, 1, 3)
 
 
 def test_local_answers_are_not_billed_and_stand_apart():
