@@ -27,7 +27,7 @@ from continuum_upstash.ratelimit.checks import check_ratelimit
 from continuum_upstash.ratelimit.conf import conf as limits
 from continuum_upstash.sessions.conf import ENGINE, conf
 from continuum_upstash.sessions.records import record_name
-from continuum_upstash.stats.conf import lacking, reject_unknown
+from continuum_upstash.stats.conf import lacking, reject_wrong
 from continuum_upstash.stats.cost import plan_of
 
 LIVE: Final = "continuum_upstash_live"
@@ -236,7 +236,7 @@ def _session_middleware() -> Messages:
 
 def _statistics(configs: dict[str, Config]) -> Messages:
     try:
-        reject_unknown()
+        reject_wrong()
         for alias in configs:
             plan_of(alias)
     except ConfigurationError as error:

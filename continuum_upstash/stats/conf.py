@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from typing import Any, Final
 
@@ -28,7 +29,7 @@ _PACKAGES: Final[Mapping[str, str]] = {
 
 def setting(name: str) -> Any:
     """Return an entry of CONTINUUM_STATS, or its default."""
-    return getattr(settings, "CONTINUUM_STATS", {}).get(name, DEFAULTS[name])
+    return _given().get(name, DEFAULTS[name])
 
 
 def exports(name: str) -> bool:
@@ -43,13 +44,52 @@ def lacking() -> dict[str, str]:
     }
 
 
-def reject_unknown() -> None:
-    """Look for entries that do not exist; a system check does, so that no boot fails for it.
+def reject_wrong() -> None:
+    """Look for what nobody can go by; a system check does, so that no boot fails for it.
+
+    PLAN is `cost.plan_of`'s.
 
     Raises:
-        ConfigurationError: there is one.
+        ConfigurationError: an entry does not exist, or has a value that it cannot have.
     """
-    for unknown in getattr(settings, "CONTINUUM_STATS", {}).keys() - DEFAULTS.keys():
-        close = difflib.get_close_matches(unknown, DEFAULTS, n=1)
+    whole = getattr(settings, "CONTINUUM_STATS", {})
+    if not isinstance(whole, Mapping):
+        raise ConfigurationError(
+            f"CONTINUUM_STATS is {whole!r}: write a dict, such as {{'PLAN': 'payg'}}."
+        )
+    for unknown in whole.keys() - DEFAULTS.keys():
+        close = difflib.get_close_matches(str(unknown), DEFAULTS, n=1)
         hint = f" Did you mean {close[0]}?" if close else f" There is {', '.join(DEFAULTS)}."
         raise ConfigurationError(f"CONTINUUM_STATS has no entry {unknown}.{hint}")
+    for name, (right, advice) in _RULES.items():
+        if not right(setting(name)):
+            raise ConfigurationError(f"CONTINUUM_STATS[{name!r}] is {setting(name)!r}: {advice}.")
+
+
+def _given() -> Mapping[str, Any]:
+    given = getattr(settings, "CONTINUUM_STATS", {})
+    return given if isinstance(given, Mapping) else {}
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _is_switch(value: object) -> bool:
+    return isinstance(value, bool)
+
+
+_SWITCH: Final = (_is_switch, "write True or False")
+_RULES: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
+    "SHARED": _SWITCH,
+    "INTERVAL": (
+        lambda value: _is_number(value) and 0 <= value < math.inf,
+        "write seconds from 0 on, such as 10.0",
+    ),
+    "SHARE": (
+        lambda value: _is_number(value) and 0 < value <= 1,
+        "write a share above 0 and up to 1, such as 0.05; 'SHARED': False switches sharing off",
+    ),
+    "PROMETHEUS": _SWITCH,
+    "OTEL": _SWITCH,
+}

@@ -83,11 +83,12 @@ def plan_of(alias: str) -> str:
     """
     given = setting("PLAN")
     name = given.get(alias, "free") if isinstance(given, Mapping) else given
-    if name not in PLANS:
+    if not isinstance(name, str) or name not in PLANS:
         raise ConfigurationError(
-            f"CONTINUUM_STATS['PLAN'] is {name!r} for '{alias}': write one of {', '.join(PLANS)}."
+            f"CONTINUUM_STATS['PLAN'] is {name!r} for '{alias}': write one of {', '.join(PLANS)}, "
+            f"or a dict that gives each alias one."
         )
-    return str(name)
+    return name
 
 
 def bill(name: str, commands: int, now: datetime) -> Bill:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import secrets
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from time import monotonic, time
@@ -21,6 +21,7 @@ from django.core.cache import caches
 
 from continuum_upstash.effects import Command, Replies
 from continuum_upstash.errors import ReplyError
+from continuum_upstash.observe import logger
 from continuum_upstash.stats.conf import setting
 from continuum_upstash.stats.counters import Counters, counters
 from continuum_upstash.stats.records import (
@@ -60,12 +61,17 @@ class _Span:
 
 @dataclass(slots=True)
 class _Written:
-    """How far an alias' sums have been written."""
+    """How far an alias' sums have been written.
+
+    Attributes:
+        left_out: counters that the alias can have none of.
+    """
 
     due: float = 0.0
     upto: Tally = field(default_factory=Tally)
     minute: _Span = field(default_factory=_Span)
     hour: _Span = field(default_factory=_Span)
+    left_out: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +112,15 @@ class Shared:
             written = self._aliases.setdefault(alias, _Written())
             if now < written.due:
                 return None
-            written.due = now + setting("INTERVAL")
+            # Whatever fails below fails again: not for each batch.
+            written.due = now + _REFUSED_SECONDS
+        due = now + setting("INTERVAL")
         sums = total(self._counters.read(alias))
         since = sums - written.upto
         load = self._load(alias, backend, written, sums)
-        return load if since.billed * setting("SHARE") >= len(load.commands) else None
+        paid = since.billed >= len(load.commands) / setting("SHARE")
+        written.due = due
+        return load if paid else None
 
     def unwritten(self, alias: str) -> Tally:
         """Return what this process has counted since it last wrote; nothing if it never writes."""
@@ -130,9 +140,7 @@ class Shared:
             commands.append(("EXPIRE", minute.key, MINUTES_KEPT))
         if hour.key != written.hour.key:
             commands.append(("EXPIRE", hour.key, HOURS_KEPT))
-        for name, count in ((HITS, since.hits), (MISSES, since.misses)):
-            if count:
-                commands.append(("INCRBY", full_name(alias, name), count))
+        commands += _counts(alias, since, written.left_out)
 
         def arrived(replies: Replies) -> None:
             if any(isinstance(reply, ReplyError) for reply in replies):
@@ -149,6 +157,19 @@ class Shared:
         minute = written.minute.grown(hour_name(alias, at), f"{at:%M}:{self._process}", since)
         hour = written.hour.grown(day_name(alias, at), f"{at:%H}:{self._process}", since)
         return minute, hour
+
+
+def _counts(alias: str, since: Tally, left_out: set[str]) -> Iterator[Command]:
+    for name, count in ((HITS, since.hits), (MISSES, since.misses)):
+        if not count or name in left_out:
+            continue
+        try:
+            key = full_name(alias, name)
+        except Exception:  # noqa: BLE001 a KEY_FUNCTION may take its application's own keys only
+            left_out.add(name)
+            logger.exception("Cache '%s' makes no key of %s: it is not counted there", alias, name)
+        else:
+            yield "INCRBY", key, count
 
 
 def full_name(alias: str, key: str) -> str:

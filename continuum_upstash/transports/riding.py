@@ -1,7 +1,8 @@
 """Lets somebody's commands ride in batches that are sent anyway: no round trip of their own.
 
 Statistics are shared this way. A batch that carries a load is answered as if it did not: the
-load's replies are taken off, and what it does to the batch's safety is undone.
+load's replies are taken off, and what it does to the batch's safety is undone. A rider that fails
+is logged and left behind.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Final, NoReturn, Protocol
 
 from continuum_upstash.effects import AsyncDriver, Batch, Command, Driver, Plan, Replies, arun, run
 from continuum_upstash.errors import ConnectionFailed
+from continuum_upstash.observe import logger
 from continuum_upstash.transports.idempotent import safe_to_repeat
 from continuum_upstash.transports.protocol import AsyncTransport, Transport
 
@@ -27,8 +29,13 @@ class Load(Protocol):
 
 class Rider(Protocol):
     def offer(self, alias: str, backend: str) -> Load | None:
-        """Return what is to ride in the next batch, quickly: it is asked for each one."""
+        """Return what is to ride in the next batch, quickly: it is asked for each one.
 
+        Who fails is asked again for the next batch all the same, and had better have nothing then.
+        """
+
+
+_FAILED: Final = "What was to ride in a batch of continuum_upstash failed"
 
 _rider: Rider | None = None
 
@@ -87,7 +94,11 @@ def _load_for(batch: Batch, alias: str, backend: str) -> Load | None:
         return None
     if len(batch.commands) == 1 and any(isinstance(part, bytes) for part in batch.commands[0]):
         return None
-    return _rider.offer(alias, backend)
+    try:
+        return _rider.offer(alias, backend)
+    except Exception:  # noqa: BLE001 a rider's fault must not become the cache's
+        logger.exception(_FAILED)
+        return None
 
 
 def _carry(batch: Batch, load: Load) -> Plan[Replies]:
@@ -100,7 +111,10 @@ def _carry(batch: Batch, load: Load) -> Plan[Replies]:
             raise
         replies = yield batch
         return replies
-    load.delivered(replies[own:])
+    try:
+        load.delivered(replies[own:])
+    except Exception:  # noqa: BLE001 as above
+        logger.exception(_FAILED)
     return replies[:own]
 
 

@@ -182,12 +182,52 @@ def test_sessions(engine, alias, caches, expected, settings):
 
 
 @pytest.mark.parametrize(
-    ("value", "words"), [({"SHARD": True}, "SHARE"), ({"PLAN": "gold"}, "payg")]
+    ("value", "words"),
+    [
+        ({"SHARD": True}, "SHARE"),
+        ({5: True}, "no entry 5"),
+        ({"PLAN": "gold"}, "payg"),
+        ({"PLAN": ["free"]}, "is ['free'] for 'default': write one of free, payg"),
+        ({"PLAN": {"default": None}}, "is None for 'default': write one of free, payg"),
+        ({"INTERVAL": "10"}, "write seconds from 0 on"),
+        ({"INTERVAL": None}, "write seconds from 0 on"),
+        ({"INTERVAL": -1}, "write seconds from 0 on"),
+        ({"INTERVAL": float("nan")}, "write seconds from 0 on"),
+        ({"INTERVAL": True}, "write seconds from 0 on"),
+        ({"SHARE": "5%"}, "write a share above 0 and up to 1"),
+        ({"SHARE": 0}, "'SHARED': False switches sharing off"),
+        ({"SHARE": 5}, "write a share above 0 and up to 1"),
+        ({"SHARED": "no"}, "write True or False"),
+        ({"PROMETHEUS": 0}, "write True or False"),
+        ({"OTEL": "yes"}, "write True or False"),
+        (["SHARED"], "write a dict"),
+        (None, "write a dict"),
+    ],
 )
 def test_the_setting_of_the_statistics(value, words, settings):
     settings.CONTINUUM_STATS = value
     (found,) = check_configuration()
     assert (numbers([found]), words in found.msg) == (["E006"], True)
+
+
+@pytest.mark.parametrize("value", [None, ["SHARED"]])
+def test_statistics_that_are_no_dict_stop_nobody(value, settings):
+    settings.CONTINUUM_STATS = value
+    apps.get_app_config("continuum_upstash").ready()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {},
+        {"INTERVAL": 0, "SHARE": 1},
+        {"INTERVAL": 2.5, "SHARE": 0.01, "SHARED": False},
+        {"PLAN": {"default": "payg"}},
+    ],
+)
+def test_right_settings_of_the_statistics(value, settings):
+    settings.CONTINUUM_STATS = value
+    assert check_configuration() == []
 
 
 @pytest.mark.parametrize(

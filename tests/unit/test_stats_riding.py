@@ -99,6 +99,16 @@ def test_a_read_on_a_broken_connection_is_sent_again_without_the_load(send, ride
     assert rider.load.replies is None
 
 
+@pytest.mark.parametrize("fails", ["offer", "delivered"])
+def test_a_rider_that_fails_is_logged_and_the_call_is_not(fails, send, rider, caplog):
+    def fail(*_):
+        raise TypeError("the rider's own")
+
+    setattr(rider if fails == "offer" else rider.load, fails, fail)
+    assert send(Transport(), GET) == [b"GET"]
+    assert [record.exc_info[0] for record in caplog.records] == [TypeError]
+
+
 @pytest.mark.parametrize(
     ("batch", "error"), [(INCR, ConnectionFailed("reset")), (GET, DeadlineExceeded("late"))]
 )

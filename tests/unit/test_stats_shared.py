@@ -9,6 +9,7 @@ from continuum_upstash.observe import CommandDetails
 from continuum_upstash.stats.counters import Counters
 from continuum_upstash.stats.shared import Shared
 
+BACKEND = "continuum_upstash.backend.CacheBackend"
 NOON = 1_800_000_000.0 // 86400 * 86400 + 12 * 3600
 
 
@@ -122,6 +123,35 @@ def test_a_refusal_means_silence_for_ten_minutes(bench):
     assert bench.offered() is None
     bench.now = 600
     assert bench.offered() is not None
+
+
+@pytest.mark.parametrize("wrong", [{"INTERVAL": "10"}, {"SHARE": "5%"}, {"SHARE": 0}])
+def test_a_wrong_setting_fails_once_in_ten_minutes(wrong, bench, settings):
+    settings.CONTINUUM_STATS = wrong
+    bench.use()
+    for begin in (0, 600):
+        bench.now = begin
+        with pytest.raises((TypeError, ZeroDivisionError)):
+            bench.offered()
+        bench.now = begin + 599
+        assert bench.offered() is None
+
+
+def only_its_own(key, prefix, version):
+    if not key.startswith("app/"):
+        raise ValueError("keys begin with app/")
+    return f"{prefix}:{version}:{key}"
+
+
+def test_a_key_function_that_refuses_the_counters_loses_nothing_else(bench, settings, caplog):
+    local = {"BACKEND": BACKEND, "OPTIONS": {"MODE": "local"}}
+    settings.CACHES = {"default": local, "client": {**local, "KEY_FUNCTION": only_its_own}}
+    for bench.now in (0, 10):
+        bench.use()
+        commands = bench.delivered()
+        assert {each["hits"] for each in hashes(commands).values()} == {bench.now * 10 + 100}
+        assert "INCRBY" not in [command[0] for command in commands]
+    assert len(caplog.records) == 1
 
 
 def test_a_forked_child_writes_its_own_fields_and_nothing_of_its_parents(bench):
