@@ -19,9 +19,10 @@ from typing import Final
 from django.conf import settings
 from django.core.cache import caches
 
-from continuum_upstash.effects import Command, Replies
-from continuum_upstash.errors import ReplyError
+from continuum_upstash.effects import Command, Replies, Reply
+from continuum_upstash.errors import CapacityExceeded, QuotaExceeded, ReadOnlyReplica, ReplyError
 from continuum_upstash.observe import logger
+from continuum_upstash.stats.billing import billed
 from continuum_upstash.stats.conf import setting
 from continuum_upstash.stats.counters import Counters, counters
 from continuum_upstash.stats.records import (
@@ -38,6 +39,8 @@ from continuum_upstash.transports import riding
 HITS: Final = "stats:cache_hits"
 MISSES: Final = "stats:cache_misses"
 _REFUSED_SECONDS: Final = 600.0  # a read-only token, or a full database: try again much later
+_PASSING: Final = (CapacityExceeded, QuotaExceeded, ReadOnlyReplica)
+_HASHES: Final = 2  # the first commands of a load, those that hold the sums
 
 
 @dataclass(slots=True)
@@ -64,14 +67,29 @@ class _Written:
     """How far an alias' sums have been written.
 
     Attributes:
-        left_out: counters that the alias can have none of.
+        expiring: hashes that have their time to live.
+        left_out: what is refused for good, and not sent again: counters, or EXPIRE.
     """
 
     due: float = 0.0
     upto: Tally = field(default_factory=Tally)
     minute: _Span = field(default_factory=_Span)
     hour: _Span = field(default_factory=_Span)
+    expiring: frozenset[str] = frozenset()
     left_out: set[str] = field(default_factory=set)
+
+    def learn(self, alias: str, pairs: Sequence[tuple[Command, Reply]]) -> None:
+        """Take the replies to EXPIRE and INCRBY."""
+        given = {self.minute.key, self.hour.key}
+        for (name, key, *_), reply in pairs:
+            if not isinstance(reply, ReplyError):
+                continue
+            given.discard(str(key))
+            what = "EXPIRE" if name == "EXPIRE" else str(key)
+            if what not in self.left_out and not isinstance(reply, _PASSING):
+                self.left_out.add(what)
+                logger.warning("Statistics of '%s' go on without %s: %s", alias, what, reply)
+        self.expiring = frozenset(given)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,18 +154,21 @@ class Shared:
             ("HSET", minute.key, minute.field, minute.dumped()),
             ("HSET", hour.key, hour.field, hour.dumped()),
         ]
-        if minute.key != written.minute.key:
-            commands.append(("EXPIRE", minute.key, MINUTES_KEPT))
-        if hour.key != written.hour.key:
-            commands.append(("EXPIRE", hour.key, HOURS_KEPT))
+        for key, kept in ((minute.key, MINUTES_KEPT), (hour.key, HOURS_KEPT)):
+            if key not in written.expiring and "EXPIRE" not in written.left_out:
+                commands.append(("EXPIRE", key, kept))
         commands += _counts(alias, since, written.left_out)
 
         def arrived(replies: Replies) -> None:
-            if any(isinstance(reply, ReplyError) for reply in replies):
+            pairs = list(zip(commands, replies, strict=True))
+            self._counters.charge(alias, backend, sum(billed(str(c[0]), c, r) for c, r in pairs))
+            refused = [isinstance(reply, ReplyError) for reply in replies[:_HASHES]]
+            if any(refused):
                 written.due = self._clock() + _REFUSED_SECONDS
-                return
-            written.upto, written.minute, written.hour = sums, minute, hour
-            self._counters.charge(alias, backend, len(commands))
+            # Who has one of both writes the other as a whole the next time.
+            if not all(refused):
+                written.upto, written.minute, written.hour = sums, minute, hour
+                written.learn(alias, pairs[_HASHES:])
 
         return _Load(commands, arrived)
 
@@ -168,7 +189,8 @@ def _counts(alias: str, since: Tally, left_out: set[str]) -> Iterator[Command]:
         except Exception:  # noqa: BLE001 a KEY_FUNCTION may take its application's own keys only
             left_out.add(name)
             logger.exception("Cache '%s' makes no key of %s: it is not counted there", alias, name)
-        else:
+            continue
+        if key not in left_out:
             yield "INCRBY", key, count
 
 

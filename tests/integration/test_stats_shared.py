@@ -124,6 +124,18 @@ def test_a_refusal_silences_the_statistics_and_not_the_cache(emulator, site):
     assert total(counters.read("default")).overhead == 0
 
 
+def test_a_counter_that_the_user_stored_as_text_leaves_the_sums_as_they_are(coloured, emulator):
+    with emulator.count() as spent:
+        coloured.set("stats:cache_misses", "mine")
+        for _ in range(10):
+            coloured.get("k")
+    shared.stop()
+    own = total(counters.read("default"))
+    assert own.billed + own.overhead == spent.billed
+    assert of_all().misses == own.misses - 1  # the last one carried the sums before it
+    assert coloured.get("stats:cache_misses") == "mine"
+
+
 def test_a_cut_connection_costs_a_read_nothing(emulator, site):
     cache().set("k", "value")
     with emulator.fault("reset", times=1):

@@ -28,10 +28,19 @@ class Bench:
     def offered(self):
         return self.shared.offer("client", "upstash-rest")
 
-    def delivered(self):
+    def delivered(self, **refused):
+        """Deliver a load; return its commands.
+
+        Args:
+            refused: names of commands, and the errors that they are answered with.
+        """
         load = self.offered()
-        load.delivered([1] * len(load.commands))
+        load.delivered([from_reply(refused[c[0]]) if c[0] in refused else 1 for c in load.commands])
         return load.commands
+
+    @property
+    def overhead(self):
+        return self.counters.read("client")["upstash-rest"].overhead
 
 
 @pytest.fixture
@@ -104,7 +113,7 @@ def test_what_was_not_delivered_is_offered_again(bench):
     lost = bench.offered()
     bench.now = 10
     assert hashes(bench.offered().commands) == hashes(lost.commands)
-    assert bench.counters.read("client")["upstash-rest"].overhead == 0
+    assert bench.overhead == 0
 
 
 def test_their_own_cost_is_counted_and_told_with_the_next_write(bench):
@@ -123,6 +132,45 @@ def test_a_refusal_means_silence_for_ten_minutes(bench):
     assert bench.offered() is None
     bench.now = 600
     assert bench.offered() is not None
+
+
+WRONG_TYPE = "WRONGTYPE Operation against a key holding the wrong kind of value"
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "billed"),
+    [("INCRBY", WRONG_TYPE, 5), ("INCRBY", "NOPERM no", 4), ("EXPIRE", "NOPERM no", 3)],
+)
+def test_what_is_refused_beside_the_sums_is_not_sent_again(name, error, billed, bench, caplog):
+    bench.use()
+    bench.delivered(**{name: error})
+    assert bench.overhead == billed
+    for bench.now in (10, 20):
+        bench.use()
+        commands = bench.delivered()
+        assert name not in [command[0] for command in commands]
+    assert {each["hits"] for each in hashes(commands).values()} == {300}
+    assert len(caplog.records) == 1
+
+
+def test_a_time_to_live_that_is_refused_for_a_while_is_set_later(bench):
+    bench.use()
+    bench.delivered(EXPIRE="ERR max requests limit exceeded. Limit: 500000", INCRBY=WRONG_TYPE)
+    for bench.now, expected in ((10, 2), (20, 0)):
+        bench.use()
+        assert [command[0] for command in bench.delivered()].count("EXPIRE") == expected
+
+
+def test_a_half_that_was_refused_is_written_as_a_whole_the_next_time(bench):
+    bench.use()
+    load = bench.offered()
+    load.delivered([from_reply(WRONG_TYPE), *[1] * (len(load.commands) - 1)])
+    bench.use()
+    bench.now = 599
+    assert bench.offered() is None
+    bench.now = 600
+    minute, hour = hashes(bench.delivered()).values()
+    assert (minute["hits"], hour["hits"]) == (100, 200)
 
 
 @pytest.mark.parametrize("wrong", [{"INTERVAL": "10"}, {"SHARE": "5%"}, {"SHARE": 0}])
