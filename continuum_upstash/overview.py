@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
@@ -20,7 +21,8 @@ from continuum_upstash.transports.registry import Database
 
 NO_HISTORY: Final = "no history yet: see docs/how-to/monitor.md"
 
-_DAY = timedelta(days=1)
+_DAY: Final = timedelta(days=1)
+_AGAIN: Final = timedelta(minutes=5)  # until a month is asked for again that could not be read
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +72,21 @@ class Overview:
         }
 
 
-# The month up to last midnight costs a command for each day, and changes no more.
-_months: WeakKeyDictionary[Database, tuple[datetime, Tally]] = WeakKeyDictionary()
+@dataclass(frozen=True, slots=True)
+class _Month:
+    """What was found of a month up to last midnight: it costs a command for each day.
+
+    Attributes:
+        begin, end: when that is not asked for again: for a day, since it changes no more, or for
+            a while when it could not be read.
+    """
+
+    begin: datetime
+    end: datetime
+    found: Tally | ContinuumError
+
+
+_months: WeakKeyDictionary[Database, _Month] = WeakKeyDictionary()
 
 
 class Overseer:
@@ -91,18 +106,28 @@ class Overseer:
 
         Args:
             now: UTC.
+
+        Raises:
+            ContinuumError: they cannot be read, or could not be some minutes ago.
         """
+        known = _months.get(self._database)
+        if known is None or not known.begin <= now < known.end:
+            known = yield from self._plan_find(now)
+            _months[self._database] = known
+        if isinstance(known.found, ContinuumError):
+            raise copy(known.found)  # one that is raised often would grow its traceback
+        return known.found
+
+    def _plan_find(self, now: datetime) -> Plan[_Month]:
         midnight = _midnight(now)
-        until, tally = _months.get(self._database, (None, Tally()))
-        if until == midnight:
-            return tally
-        if midnight.day > 1:
-            begin = midnight.replace(day=1)
-            tally = history.summed((yield from history.hours(self._alias, begin, midnight - _DAY)))
-        else:
-            tally = Tally()
-        _months[self._database] = midnight, tally
-        return tally
+        begin = midnight.replace(day=1)
+        if begin == midnight:
+            return _Month(midnight, midnight + _DAY, Tally())
+        try:
+            points = yield from history.hours(self._alias, begin, midnight - _DAY)
+        except ContinuumError as error:
+            return _Month(now, now + _AGAIN, copy(error))
+        return _Month(midnight, midnight + _DAY, history.summed(points))
 
     month, amonth = pair(plan_month)
 
@@ -120,21 +145,29 @@ class Overseer:
         try:
             points = yield from read(self._alias, now - since, now)
             today = history.summed((yield from history.hours(self._alias, _midnight(now), now)))
-            earlier = yield from self.plan_month(now)
         except ContinuumError as error:
             return self._alone(report, since, str(error))
-        if not today.batches and not earlier.batches:
-            return self._alone(report, since)
-        commands = sum(each.billed + each.overhead for each in (earlier, today))
+        recent, month = history.summed(points), None
+        errors: tuple[str, ...] = ()
+        known = recent.batches or today.batches
+        try:
+            earlier = yield from self.plan_month(now)
+            known = known or earlier.batches
+            commands = sum(each.billed + each.overhead for each in (earlier, today))
+            month = bill(plan_of(self._alias), commands, now)
+        except ContinuumError as error:
+            errors = (str(error),)
+        if not known:
+            return self._alone(report, since, *errors)
         return Overview(
             report=report,
             since=since,
             scope="all processes",
-            recent=history.summed(points),
+            recent=recent,
             points=tuple(points),
             today=today,
-            bill=bill(plan_of(self._alias), commands, now),
-            errors=(),
+            bill=month,
+            errors=errors,
         )
 
     overview, aoverview = pair(plan_overview)

@@ -79,16 +79,19 @@ class Reader:
         try:
             minutes = yield from self._plan_points(_MINUTE, now - _HOUR, now)
             hours = yield from self._plan_points(_HOUR, now - _DAY, now)
-            if not hours:
-                return Figures(own)
-            midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-            today = history.summed([point for point in hours if point.at >= midnight])
-            earlier = yield from self._overseer.plan_month(now)
-            commands = sum(each.billed + each.overhead for each in (earlier, today))
-            month = bill(plan_of(alias), commands, now)
         except ContinuumError as error:
             return Figures(own, problem=str(error))
-        return Figures(own, _span(minutes, now, _MINUTE, 60), _span(hours, now, _HOUR, 24), month)
+        if not hours:
+            return Figures(own)
+        spans = _span(minutes, now, _MINUTE, 60), _span(hours, now, _HOUR, 24)
+        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        today = history.summed([point for point in hours if point.at >= midnight])
+        try:
+            earlier = yield from self._overseer.plan_month(now)
+            commands = sum(each.billed + each.overhead for each in (earlier, today))
+            return Figures(own, *spans, bill(plan_of(alias), commands, now))
+        except ContinuumError as error:
+            return Figures(own, *spans, problem=str(error))
 
     def _plan_points(self, unit: timedelta, begin: datetime, now: datetime) -> Plan[list[Point]]:
         """Return the shared sums and what this process has not written yet, as if it did now."""

@@ -1,4 +1,8 @@
-"""Reads the shared statistics: plans, one round trip each; every hash is one billed command."""
+"""Reads the shared statistics, as plans; every hash is one billed command.
+
+Many processes fill a hash with megabytes: a few of them make a round trip, so that each keeps
+within READ_TIMEOUT.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,7 @@ from continuum_upstash.stats.tally import Tally
 _MINUTE: Final = timedelta(minutes=1)
 _HOUR: Final = timedelta(hours=1)
 _DAY: Final = timedelta(days=1)
+_AT_ONCE: Final = 4  # hashes
 
 
 def minutes(alias: str, begin: datetime, end: datetime) -> Plan[list[Point]]:
@@ -23,7 +28,7 @@ def minutes(alias: str, begin: datetime, end: datetime) -> Plan[list[Point]]:
 
 
 def hours(alias: str, begin: datetime, end: datetime) -> Plan[list[Point]]:
-    """Return the hours from `begin` to `end`, of which two months are kept."""
+    """Return the hours from `begin` to `end`, of which 32 days are kept."""
     names = [(day_name(alias, day), day) for day in _steps(begin, end, _DAY)]
     found = yield from _read(names, _HOUR)
     return [point for point in found if point.at > begin - _HOUR]
@@ -44,11 +49,13 @@ def _steps(begin: datetime, end: datetime, unit: timedelta) -> list[datetime]:
 
 
 def _read(hashes: list[tuple[str, datetime]], unit: timedelta) -> Plan[list[Point]]:
-    replies: Replies = yield Batch([("HGETALL", name) for name, _ in hashes], shared=True)
     found: list[Point] = []
-    for (_, begin), reply in zip(hashes, replies, strict=True):
-        if isinstance(reply, ReplyError):
-            raise reply
-        fields: Any = reply
-        found += points(fields, begin, unit)
+    for first in range(0, len(hashes), _AT_ONCE):
+        some = hashes[first : first + _AT_ONCE]
+        replies: Replies = yield Batch([("HGETALL", name) for name, _ in some], shared=True)
+        for (_, begin), reply in zip(some, replies, strict=True):
+            if isinstance(reply, ReplyError):
+                raise reply
+            fields: Any = reply
+            found += points(fields, begin, unit)
     return found

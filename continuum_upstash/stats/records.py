@@ -18,7 +18,7 @@ from continuum_upstash.stats.tally import Tally
 
 _PREFIX: Final = "continuum:stats:"
 MINUTES_KEPT: Final = 26 * 3600  # seconds
-HOURS_KEPT: Final = 63 * 24 * 3600  # two months, so that the last one can be compared
+HOURS_KEPT: Final = 32 * 24 * 3600  # a month, of which the last day reads the first
 
 
 @dataclass(frozen=True, slots=True)

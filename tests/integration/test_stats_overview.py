@@ -1,0 +1,81 @@
+"""What an overview makes of histories with holes, at moments that the test chooses."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from continuum_upstash.errors import ReplyError
+from continuum_upstash.overview import Overseer
+from continuum_upstash.panel.figures import Reader
+from continuum_upstash.stats.counters import counters
+from continuum_upstash.stats.records import day_name, dump, hour_name
+from continuum_upstash.stats.tally import Tally
+from continuum_upstash.transports import registry
+from tests.integration.commands import cache, entry
+
+HOUR = timedelta(hours=1)
+NOW = datetime(2026, 3, 10, 12, 30, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def site(emulator, settings):
+    settings.CACHES = {"default": entry(emulator)}
+    settings.CONTINUUM_STATS = {"SHARED": False}
+    counters.forget()
+    yield settings
+    registry.reset()
+
+
+def used(at, times):
+    """Write what a process would have written for a minute."""
+    sums = dump(Tally(batches=times, billed=times, misses=times)).decode()
+    cache().client.redis.hset(hour_name("default", at), f"{at:%M}:p", sums)
+    cache().client.redis.hset(day_name("default", at), f"{at:%H}:p", sums)
+
+
+def overview(now):
+    return Overseer(cache()).overview(HOUR, now)
+
+
+@pytest.fixture
+def broken_month():
+    """A day of the month that cannot be read, an hour that can."""
+    used(NOW - HOUR / 2, 7)
+    cache().client.redis.set(day_name("default", NOW - timedelta(days=3)), "text")
+
+
+def test_a_month_that_cannot_be_read_is_asked_for_again_after_some_minutes(broken_month, emulator):
+    overseer = Overseer(cache())
+    with emulator.count() as first, pytest.raises(ReplyError, match="WRONGTYPE"):
+        overseer.month(NOW)
+    with emulator.count() as spent:
+        for minute in range(5):
+            with pytest.raises(ReplyError, match="WRONGTYPE"):
+                overseer.month(NOW + timedelta(minutes=minute))
+    assert (first.billed > 0, spent.billed) == (True, 0)
+    cache().client.redis.delete(day_name("default", NOW - timedelta(days=3)))
+    assert overseer.month(NOW + timedelta(minutes=5)).batches == 0
+
+
+def test_what_can_be_read_is_shown_without_the_month(broken_month):
+    found = overview(NOW)
+    assert (found.scope, found.recent.misses, found.today.misses) == ("all processes", 7, 7)
+    assert (found.bill, "WRONGTYPE" in found.errors[0]) == (None, True)
+
+
+def test_the_panel_shows_what_can_be_read_without_the_month(broken_month):
+    found = Reader(cache()).figures(NOW)
+    assert (found.hour.total.misses, found.day.total.misses) == (7, 7)
+    assert (found.bill, "WRONGTYPE" in found.problem) == (None, True)
+
+
+def test_a_month_is_read_once_a_day(emulator):
+    used(NOW - timedelta(days=2), 5)
+    used(NOW, 1)
+    assert overview(NOW).bill.commands == 6
+    with emulator.count() as spent:
+        assert overview(NOW + HOUR).bill.commands == 6
+    assert spent.billed == 3  # two hours, and today
+    assert overview(NOW + timedelta(days=1)).bill.commands == 6

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from continuum_upstash.stats import history
+from continuum_upstash.stats.records import HOURS_KEPT, dump
+from continuum_upstash.stats.tally import Tally
+
+END = datetime(2026, 3, 31, 12, 30, tzinfo=UTC)
+
+
+def driven(plan):
+    """Answer each hash with one field; return the sizes of the batches, and what was found."""
+    sizes = []
+    try:
+        batch = next(plan)
+        while True:
+            sizes.append(len(batch.commands))
+            batch = plan.send([[b"12:p", dump(Tally(batches=1))] for _ in batch.commands])
+    except StopIteration as stop:
+        return sizes, stop.value
+
+
+@pytest.mark.parametrize(
+    ("read", "span", "hashes"),
+    [
+        (history.hours, timedelta(days=30), 31),
+        (history.minutes, timedelta(hours=24), 25),
+        (history.minutes, timedelta(hours=1), 2),
+    ],
+)
+def test_no_round_trip_carries_more_than_four_hashes(read, span, hashes):
+    sizes, found = driven(read("default", END - span, END))
+    assert sum(sizes) == hashes
+    assert max(sizes) <= 4
+    assert sizes[:-1] == [4] * (len(sizes) - 1)
+    assert len(found) >= hashes - 1  # the first one's may lie before the begin
+
+
+def test_the_first_day_of_a_month_is_kept_until_the_last_one_has_ended():
+    assert timedelta(seconds=HOURS_KEPT) >= timedelta(days=31)
+    assert timedelta(seconds=HOURS_KEPT) < timedelta(days=33)
