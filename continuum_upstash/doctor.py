@@ -13,6 +13,7 @@ from continuum_upstash.config import Config, is_private
 from continuum_upstash.effects import Batch, Command, Replies, Reply
 from continuum_upstash.errors import (
     AuthenticationFailed,
+    ConfigurationError,
     ContinuumError,
     NotPermitted,
     QuotaExceeded,
@@ -137,7 +138,8 @@ class Doctor:
         elif isinstance(reply, ReplyError):
             yield Finding("token", "warning", f"SCAN is not answered: {reply}", "Try again later.")
         else:
-            yield Finding("token", "ok", "the token may read, write and walk")
+            hint = "" if self._write else "; --write tries whether it may write"
+            yield Finding("token", "ok", f"the token may walk, which a read-only one may not{hint}")
 
     def _features(self) -> Iterator[Finding]:
         (reply,) = self._sent(("COMMAND", "INFO", *_FEATURES))
@@ -151,11 +153,16 @@ class Doctor:
         yield Finding("features", "failed" if fix else "ok", detail, fix)
 
     def _quota(self) -> Iterator[Finding]:
-        plan = PLANS[plan_of(self._config.alias)]
+        try:
+            plan = PLANS[plan_of(self._config.alias)]
+        except ConfigurationError as error:
+            yield Finding("quota", "failed", str(error), "Correct CONTINUUM_STATS.")
+            return
         yield Finding("request limit", "info", f"{plan.request_mb} MB, arguments and replies alike")
-        bill = Overseer(self._cache).overview(timedelta(hours=1), datetime.now(UTC)).bill
+        overview = Overseer(self._cache).overview(timedelta(hours=1), datetime.now(UTC))
+        bill, errors = overview.bill, "; ".join(overview.errors)
         if bill is None:
-            yield Finding("quota", "info", NO_HISTORY)
+            yield Finding("quota", "warning" if errors else "info", errors or NO_HISTORY)
             return
         much = bill.used is not None and bill.used >= MUCH
         limit = "" if bill.limit is None else f" of {bill.limit:,}"

@@ -15,11 +15,13 @@ from continuum_upstash.plan_cache import PlanCache
 from continuum_upstash.stats import history
 from continuum_upstash.stats.cost import Bill, bill, plan_of
 from continuum_upstash.stats.counters import counters
-from continuum_upstash.stats.records import Point
+from continuum_upstash.stats.records import HOURS_KEPT, Point
 from continuum_upstash.stats.tally import Tally, total
 from continuum_upstash.transports.registry import Database
 
 NO_HISTORY: Final = "no history yet: see docs/how-to/monitor.md"
+
+KEPT: Final = timedelta(seconds=HOURS_KEPT)
 
 _DAY: Final = timedelta(days=1)
 _AGAIN: Final = timedelta(minutes=5)  # until a month is asked for again that could not be read
@@ -135,9 +137,10 @@ class Overseer:
         """Look once.
 
         Args:
-            since: how far back the recent figures go.
+            since: how far back the recent figures go; more than is kept is as much as is kept.
             now: UTC.
         """
+        since = min(since, KEPT)
         report = yield from self._examiner.plan_report()
         if report.mode == "local" or report.round_trip is None:
             return self._alone(report, since)

@@ -6,6 +6,7 @@ import json
 import re
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NoReturn
 
 from django.conf import settings
@@ -63,6 +64,16 @@ def seconds(text: str) -> int:
     if match is None:
         raise ArgumentTypeError(f"{text!r} is not a time: write 90, 15m, 1h or 7d")
     return int(match[1]) * _UNITS[match[2] or "s"]
+
+
+def ago(text: str) -> timedelta:
+    """Return how far back a time such as ``7d`` goes; for argparse."""
+    try:
+        span = timedelta(seconds=seconds(text))
+        datetime.now(UTC) - span  # for the error, where there is no such day
+    except OverflowError as error:
+        raise ArgumentTypeError(f"{text!r} is longer ago than time: write 1h, 7d or 32d") from error
+    return span
 
 
 def positive(text: str) -> int:

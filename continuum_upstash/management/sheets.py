@@ -21,7 +21,9 @@ def sheet(overview: Overview, families: Sequence[Family] | None, spent: int) -> 
     """
     rows = [*_state(overview), *_figures(overview), *_server(overview), *_bill(overview)]
     if families is not None:
-        rows += [("families", _family(each)) for each in families] or [("families", "none")]
+        rows += [("families", _family(each)) for each in families] or [
+            ("families", "none among the keys of the sample")
+        ]
     rows.append(("this look", billed(spent)))
     rows += [("warning", text) for text in overview.report.warnings]
     rows += [("error", text) for text in (*overview.report.errors, *overview.errors)]

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
+from continuum_upstash.stats.records import day_name
 from continuum_upstash.transports import registry
 from tests.integration.commands import BACKEND, cache, entry, ran
 
@@ -67,6 +70,29 @@ def test_a_read_only_token_is_found_out(emulator, settings):
     ended, found = examined()
     assert (ended.code, found["token"]["outcome"]) == (1, "failed")
     assert "standard token" in found["token"]["fix"]
+
+
+def test_it_claims_no_writing_that_it_has_not_tried():
+    assert "--write tries" in examined()[1]["token"]["detail"]
+    assert "--write" not in examined("--write")[1]["token"]["detail"]
+
+
+def test_an_unknown_plan_is_no_failed_connection(settings):
+    settings.CONTINUUM_STATS = {"PLAN": "gold"}
+    ended, found = examined("--write")
+    assert (ended.code, found["connection"]["outcome"], found["write"]["outcome"]) == (
+        1,
+        "ok",
+        "ok",
+    )
+    assert (found["quota"]["outcome"], "gold" in found["quota"]["detail"]) == ("failed", True)
+
+
+def test_a_month_that_cannot_be_read_is_told_as_such():
+    cache().client.redis.set(day_name("default", datetime.now(UTC)), "text")
+    _, found = examined()
+    assert found["quota"]["outcome"] == "warning"
+    assert "WRONGTYPE" in found["quota"]["detail"]
 
 
 def test_a_wrong_token_is_told_from_an_outage(emulator, settings):

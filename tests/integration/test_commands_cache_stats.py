@@ -85,6 +85,34 @@ def test_families_of_a_sample():
     ]
 
 
+@pytest.mark.parametrize(("sample", "most"), [("1000", 1), ("1001", 2), ("5000", 5)])
+def test_a_sample_walks_no_more_than_its_size_among_others_keys(sample, most, emulator, settings):
+    settings.CACHES["big"] = entry(emulator, KEY_PREFIX="big")
+    for n in range(0, 12_000, 4_000):
+        cache("big").set_many({f"q:{i}": 1 for i in range(n, n + 4_000)}, None)
+    shared.stop()
+    arguments = ("cache_stats", "--cache", "default", "--format", "json")
+    _, without = (only(ran(*arguments))["spent"] for _ in range(2))  # the first reads the month
+    assert only(ran(*arguments, "--families", "--sample", sample))["spent"] - without <= most
+
+
+def test_more_than_is_kept_is_what_is_kept(emulator):
+    used()
+    shared.stop()
+    with emulator.count() as spent:
+        found = only(ran("cache_stats", "--format", "json", "--since", "365d"))
+    assert (found["since_seconds"], found["recent"]["hits"]) == (32 * 86400, 3)
+    assert spent.billed <= 33 + 31  # a day each of the span, and of the month with today
+
+
+def test_an_unknown_plan_hides_the_bill_and_nothing_else(settings):
+    used()
+    settings.CONTINUUM_STATS = {"PLAN": "gold"}
+    ended = ran("cache_stats")
+    assert (ended.code, "write one of free" in ended.out) == (0, True)
+    assert "hit rate     75.0%" in ended.out
+
+
 @pytest.mark.parametrize("families", [(), ("--families",)])
 def test_it_says_what_it_costs_itself(families, emulator):
     used()
@@ -167,6 +195,8 @@ def test_watching_redraws_until_ctrl_c(monkeypatch):
         (["--cache", "nobody"], "There is default."),
         (["--watch", "1"], "terminal"),
         (["--since", "soon"], "15m"),
+        (["--since", "1000000d"], "32d"),
+        (["--since", "99999999999d"], "32d"),
         (["--format", "xml"], "invalid choice"),
     ],
 )

@@ -79,3 +79,11 @@ def test_a_month_is_read_once_a_day(emulator):
         assert overview(NOW + HOUR).bill.commands == 6
     assert spent.billed == 3  # two hours, and today
     assert overview(NOW + timedelta(days=1)).bill.commands == 6
+
+
+def test_what_was_done_before_midnight_is_a_history_on_the_first_of_a_month():
+    now = datetime(2026, 3, 1, 0, 20, tzinfo=UTC)
+    used(now - HOUR / 2, 9)
+    found = overview(now)
+    assert (found.scope, found.recent.misses, found.today.misses) == ("all processes", 9, 0)
+    assert found.bill.commands == 0

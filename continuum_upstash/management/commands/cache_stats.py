@@ -5,7 +5,8 @@ from argparse import ArgumentParser
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from math import ceil
 from typing import Any, NoReturn
 
 from django.core.management.base import BaseCommand
@@ -18,12 +19,12 @@ from continuum_upstash.management.options import (
     DEGRADED,
     UNREACHABLE,
     add_caches,
+    ago,
     as_json,
     caches_of,
     chosen,
     positive,
     refuse,
-    seconds,
 )
 from continuum_upstash.management.progress import Progress
 from continuum_upstash.management.sheets import sheet
@@ -62,12 +63,17 @@ class Command(BaseCommand):
             "--format", choices=("table", "json", "prometheus"), default="table", dest="form"
         )
         parser.add_argument("--watch", type=positive, metavar="N", help="again every N seconds")
-        parser.add_argument("--since", type=seconds, default="1h", help="15m, 1h (default), 7d …")
+        parser.add_argument(
+            "--since", type=ago, default="1h", help="15m, 1h (default), 7d … up to 32d"
+        )
         parser.add_argument(
             "--families", action="store_true", help="the largest key families, by a sample"
         )
         parser.add_argument(
-            "--sample", type=positive, default=5000, help="keys to look at (default 5000)"
+            "--sample",
+            type=positive,
+            default=5000,
+            help="keys to look at, anybody's (default 5000)",
         )
         parser.add_argument("--fail-on", choices=("degraded",), help="exit with 1 then")
 
@@ -90,27 +96,31 @@ class Command(BaseCommand):
             time.sleep(options["watch"])
 
     def _look(self, cache: PlanCache, options: dict[str, Any]) -> _Look:
-        before, since = _billed(cache), timedelta(seconds=options["since"])
-        overview = Overseer(cache).overview(since, datetime.now(UTC))
+        before = _billed(cache)
+        overview = Overseer(cache).overview(options["since"], datetime.now(UTC))
         asked = options["families"] and overview.report.round_trip is not None
         families = self._families(cache, options) if asked else None
         return _Look(overview, families, _billed(cache) - before)
 
     def _families(self, cache: PlanCache, options: dict[str, Any]) -> list[Family] | None:
         wanted = user_pattern(cache.key_func, cache.key_prefix, cache.version, "*")
-        sample, cursor, seen = Sample(wanted), "", 0
-        progress = Progress(self.stderr, options["sample"], quiet=options["verbosity"] == 0)
+        sample, cursor, seen = Sample(wanted), "0", 0
+        pages = ceil(options["sample"] / scans.COUNT)
+        progress = Progress(self.stderr, pages, quiet=options["verbosity"] == 0)
         driver = Driver(cache.database.send, _nothing, _nothing)
-        while cursor != "0" and seen < options["sample"]:
+        # A page may hold nothing but others' keys, and is billed all the same.
+        for page in range(1, pages + 1):
             try:
-                cursor, names = run(scans.page(wanted.pattern, cursor or "0"), driver)
+                cursor, names = run(scans.page(wanted.pattern, cursor), driver)
             except ContinuumError as error:
                 progress.end()
                 self.stderr.write(f"No families of '{cache.database.config.alias}': {error}")
                 return None
             sample.add(names)
             seen += len(names)
-            progress.show(seen, f"{seen} keys")
+            progress.show(page, f"{seen} keys")
+            if cursor == "0":
+                break
         progress.end()
         return sample.largest()
 
