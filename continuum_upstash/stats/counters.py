@@ -9,7 +9,14 @@ from __future__ import annotations
 import os
 import threading
 
-from continuum_upstash.observe import Coalesced, CommandDetails, Record, subscribe, unsubscribe
+from continuum_upstash.observe import (
+    Coalesced,
+    CommandDetails,
+    Overhead,
+    Record,
+    subscribe,
+    unsubscribe,
+)
 from continuum_upstash.stats.meter import Meter
 from continuum_upstash.stats.tally import Tally
 
@@ -36,11 +43,9 @@ class Counters:
         elif type(record) is Coalesced:
             with self._lock:
                 self._open(record.alias, record.backend).coalesced += record.batches
-
-    def charge(self, alias: str, backend: str, commands: int) -> None:
-        """Add billed commands that nobody asked for but the statistics themselves."""
-        with self._lock:
-            self._open(alias, backend).overhead += commands
+        elif type(record) is Overhead:
+            with self._lock:
+                self._open(record.alias, record.backend).overhead += record.billed
 
     def read(self, alias: str) -> dict[str, Tally]:
         """Return an alias' sums so far, by backend."""

@@ -26,6 +26,7 @@ from continuum_upstash.observe import (
     Coalesced,
     CommandDetails,
     LimitDecided,
+    Overhead,
     Record,
     StateChange,
     subscribe,
@@ -58,6 +59,9 @@ class Metrics:
         self._misses = counter("cache_misses", "Keys that a read did not find.", "operation")
         self._commands = counter("cache_commands", "Answered commands.", "operation", "result")
         self._billed = counter("cache_billed_commands", "Commands that the service bills.")
+        self._overhead = counter(
+            "cache_statistics_commands", "Billed commands of the statistics themselves."
+        )
         self._errors = counter("cache_errors", "Failed batches and commands.", "error")
         self._requests = counter("cache_requests", "Round trips and local answers.", "backend")
         self._saved = counter("cache_saved_requests", "Requests that coalescing saved.")
@@ -96,6 +100,8 @@ class Metrics:
             self.show_state(record.alias, record.new)
         elif isinstance(record, Coalesced):
             self._saved.labels(record.alias).inc(record.batches)
+        elif isinstance(record, Overhead):
+            self._overhead.labels(record.alias).inc(record.billed)
         elif isinstance(record, LimitDecided):
             self._decisions.labels(record.alias, record.policy, record.outcome).inc()
 

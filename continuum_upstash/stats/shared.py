@@ -21,7 +21,7 @@ from django.core.cache import caches
 
 from continuum_upstash.effects import Command, Replies, Reply
 from continuum_upstash.errors import CapacityExceeded, QuotaExceeded, ReadOnlyReplica, ReplyError
-from continuum_upstash.observe import logger
+from continuum_upstash.observe import Overhead, logger, notify
 from continuum_upstash.stats.billing import billed
 from continuum_upstash.stats.conf import setting
 from continuum_upstash.stats.counters import Counters, counters
@@ -161,7 +161,8 @@ class Shared:
 
         def arrived(replies: Replies) -> None:
             pairs = list(zip(commands, replies, strict=True))
-            self._counters.charge(alias, backend, sum(billed(str(c[0]), c, r) for c, r in pairs))
+            cost = sum(billed(str(command[0]), command, reply) for command, reply in pairs)
+            notify(Overhead(alias, backend, cost))
             refused = [isinstance(reply, ReplyError) for reply in replies[:_HASHES]]
             if any(refused):
                 written.due = self._clock() + _REFUSED_SECONDS

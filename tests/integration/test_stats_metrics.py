@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
@@ -14,8 +16,11 @@ from continuum_upstash import __version__
 from continuum_upstash.effects import Batch, Script, ScriptHash
 from continuum_upstash.errors import ConnectionFailed
 from continuum_upstash.observe import CommandDetails, StateChange, subscribe, unsubscribe
+from continuum_upstash.stats.counters import counters
 from continuum_upstash.stats.otel import Traces
 from continuum_upstash.stats.prometheus import Metrics
+from continuum_upstash.stats.shared import Shared
+from continuum_upstash.transports import riding
 from tests.conftest import Colour
 from tests.integration.gunicorn_site import fetched, gunicorn, use_and_kill
 
@@ -59,6 +64,24 @@ def test_prometheus_shows_outages(coloured, metrics, emulator):
     assert 'continuum_cache_breaker_state{alias="default",state="open"} 1.0' in text
     assert 'continuum_cache_errors_total{alias="default",error="ConnectionFailed"} 3.0' in text
     assert 'continuum_cache_requests_total{alias="default",backend="local"} 4.0' in text
+
+
+def test_prometheus_shows_all_that_is_billed(coloured, metrics, emulator, settings):
+    settings.CONTINUUM_STATS = {"INTERVAL": 0}
+    riding.seat(Shared(counters))
+    try:
+        with emulator.count() as spent:
+            for _ in range(250):
+                coloured.get("k")
+    finally:
+        riding.seat(None)
+    found = re.findall(
+        r'continuum_cache_(billed|statistics)_commands_total\{alias="default"\} (\d+)', metrics()
+    )
+    own = dict(found)
+    assert own.keys() == {"billed", "statistics"}
+    assert int(own["statistics"]) > 0
+    assert sum(map(int, own.values())) == spent.billed
 
 
 def test_prometheus_adds_up_the_workers_of_gunicorn_and_the_dead_one(tmp_path, emulator):

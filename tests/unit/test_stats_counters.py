@@ -5,7 +5,7 @@ import pytest
 from continuum_upstash.effects import Script, ScriptHash
 from continuum_upstash.errors import ConnectionFailed, from_reply
 from continuum_upstash.locks import RELEASE
-from continuum_upstash.observe import Coalesced, CommandDetails
+from continuum_upstash.observe import Coalesced, CommandDetails, Overhead
 from continuum_upstash.operations import INCR_EXISTING
 from continuum_upstash.stats.counters import Counters
 from continuum_upstash.stats.latency import BOUNDS, BUCKETS, quantile
@@ -113,7 +113,7 @@ def test_a_server_that_asks_for_a_script_has_not_failed():
 def test_saved_requests_and_what_statistics_cost_are_counted():
     counters = Counters()
     counters(Coalesced("default", "upstash-rest", 3))
-    counters.charge("default", "upstash-rest", 4)
+    counters(Overhead("default", "upstash-rest", 4))
     tally = counters.read("default")["upstash-rest"]
     assert (tally.coalesced, tally.overhead, tally.billed) == (3, 4, 0)
 

@@ -12,7 +12,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from continuum_upstash.health import FULL
-from continuum_upstash.observe import Coalesced, CommandDetails, LimitDecided, StateChange
+from continuum_upstash.observe import Coalesced, CommandDetails, LimitDecided, Overhead, StateChange
 from continuum_upstash.stats.cost import MUCH
 from continuum_upstash.stats.prometheus import Metrics
 
@@ -31,6 +31,7 @@ def series():
     metrics(CommandDetails("a", "upstash-rest", (("GET", "k"),), [], 1, ValueError()))
     metrics(CommandDetails("a", "upstash-rest", (("SET", "k", b""),), [b"OK"], 1, None))
     metrics(Coalesced("a", "upstash-rest", 1))
+    metrics(Overhead("a", "upstash-rest", 5))
     metrics(StateChange("a", "closed", "open", "", "local", "upstash-rest"))
     metrics(LimitDecided("a", "api", "limited", allowed=False))
     metrics.memory.labels("a").set(1)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from continuum_upstash.errors import from_reply
-from continuum_upstash.observe import CommandDetails
+from continuum_upstash.observe import CommandDetails, subscribe, unsubscribe
 from continuum_upstash.stats.counters import Counters
 from continuum_upstash.stats.shared import Shared
 
@@ -46,7 +46,10 @@ class Bench:
 @pytest.fixture
 def bench(settings):
     settings.CONTINUUM_STATS = {}
-    return Bench()
+    bench = Bench()
+    subscribe(bench.counters)
+    yield bench
+    unsubscribe(bench.counters)
 
 
 def hashes(commands):
