@@ -13,8 +13,9 @@ from continuum_upstash import health
 from continuum_upstash.health import Examiner, Report
 from continuum_upstash.stats.conf import exports
 from continuum_upstash.stats.counters import counters
-from continuum_upstash.stats.exposition import exposition
+from continuum_upstash.stats.exposition import Known, exposition
 from continuum_upstash.stats.tally import total
+from continuum_upstash.transports.registry import databases
 
 _FRESH: Final = 5.0  # seconds: ten probes in that time cost one round trip
 _TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -73,8 +74,11 @@ def metrics(request: HttpRequest) -> HttpResponse:
         from continuum_upstash.scraping import scraped  # noqa: PLC0415 by setting
 
         return HttpResponse(scraped(), content_type=_TEXT)
-    tallies = {alias: total(counters.read(alias)) for alias in health.aliases()}
-    return HttpResponse(exposition(tallies) + "\n", content_type=_TEXT)
+    states = {each.config.alias: each.status.state for each in databases()}
+    known = {
+        alias: Known(total(counters.read(alias)), states.get(alias)) for alias in health.aliases()
+    }
+    return HttpResponse(exposition(known) + "\n", content_type=_TEXT)
 
 
 def _answer(values: dict[str, Any], status: int = 200) -> HttpResponse:

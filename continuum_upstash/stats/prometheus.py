@@ -32,12 +32,11 @@ from continuum_upstash.observe import (
     subscribe,
 )
 from continuum_upstash.stats.billing import billed
-from continuum_upstash.stats.exposition import PREFIX
+from continuum_upstash.stats.exposition import PREFIX, STATES
 from continuum_upstash.stats.labels import failed, operation, result
 from continuum_upstash.stats.latency import BOUNDS
 from continuum_upstash.transports import registry as databases
 
-_STATES: Final = ("closed", "open", "half_open", "forced_open", "disabled")
 _LOCAL: Final = "local"
 
 
@@ -106,7 +105,7 @@ class Metrics:
             self._decisions.labels(record.alias, record.policy, record.outcome).inc()
 
     def show_state(self, alias: str, current: str) -> None:
-        for state in _STATES:
+        for state in STATES:
             self.state.labels(alias, state).set(state == current)
 
     def _note(self, details: CommandDetails) -> None:

@@ -72,6 +72,13 @@ def test_prometheus_text():
     infinite = next(line for line in lines if 'le="+Inf"' in line)
     counted = next(line for line in lines if line.startswith("continuum_cache_latency_seconds_c"))
     assert infinite.split()[-1] == counted.split()[-1]
+    values = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+    assert int(values['continuum_cache_requests_total{alias="default"}']) >= 5
+    assert values['continuum_cache_commands_total{alias="default",operation="GET"}'] == "4"
+    assert values['continuum_cache_breaker_state{alias="default",state="closed"}'] == "1"
+    assert values['continuum_cache_breaker_state{alias="default",state="open"}'] == "0"
+    assert 0 < float(values['continuum_cache_memory_used_ratio{alias="default"}']) < 1
+    assert 0 < float(values['continuum_cache_commands_used_ratio{alias="default"}']) < 1
 
 
 def test_families_of_a_sample():
@@ -127,7 +134,9 @@ def test_what_nobody_shares_is_not_shown_as_if_somebody_did():
     assert "figures      no history yet" in ran("cache_stats").out
     found = only(ran("cache_stats", "--format", "json"))
     assert (found["scope"], found["recent"]["misses"], found["bill"]) == ("this process", 1, None)
-    assert 'alias="default"' not in ran("cache_stats", "--format", "prometheus").out
+    text = ran("cache_stats", "--format", "prometheus").out
+    assert 'continuum_cache_misses_total{alias="default"}' not in text
+    assert 'continuum_cache_breaker_state{alias="default",state="closed"} 1' in text
 
 
 def test_a_local_cache(settings, emulator):

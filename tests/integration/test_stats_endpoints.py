@@ -75,7 +75,9 @@ def test_metrics_without_the_extra_are_this_processs():
     cache().get("k")
     answer = get("/metrics/")
     assert answer["Content-Type"].startswith("text/plain")
-    assert 'continuum_cache_hits_total{alias="default"} 1' in answer.content.decode()
+    text = answer.content.decode()
+    assert 'continuum_cache_hits_total{alias="default"} 1' in text
+    assert 'continuum_cache_breaker_state{alias="default",state="closed"} 1' in text
 
 
 def test_metrics_of_the_extra(site):

@@ -14,7 +14,9 @@ from prometheus_client import CollectorRegistry, generate_latest
 from continuum_upstash.health import FULL
 from continuum_upstash.observe import Coalesced, CommandDetails, LimitDecided, Overhead, StateChange
 from continuum_upstash.stats.cost import MUCH
+from continuum_upstash.stats.exposition import Known, exposition
 from continuum_upstash.stats.prometheus import Metrics
+from continuum_upstash.stats.tally import Tally
 
 ROOT = Path(__file__).parents[2]
 DASHBOARD = ROOT / "deploy" / "grafana" / "dashboard.json"
@@ -36,9 +38,19 @@ def series():
     metrics(LimitDecided("a", "api", "limited", allowed=False))
     metrics.memory.labels("a").set(1)
     metrics.used.labels("a").set(1)
-    lines = generate_latest(registry).decode().splitlines()
+    return shown(generate_latest(registry).decode())
+
+
+@pytest.fixture(scope="module")
+def series_without_the_extra():
+    """The same of the text that commands and views make themselves."""
+    tally = Tally(commands={"GET": 1}, errors={"ReplyError": 1})
+    return shown(exposition({"a": Known(tally, "closed", 0.5, 0.5)}))
+
+
+def shown(text):
     found = {}
-    for line in lines:
+    for line in text.splitlines():
         if match := re.match(r"(\w+)\{(.*)\} ", line):
             found.setdefault(match[1], set()).update(re.findall(r'(\w+)="', match[2]))
     return found
@@ -59,23 +71,32 @@ def test_an_expression_asks_for_what_there_is(expression, series):
         assert set(re.findall(r"(\w+)[=!]", selector)) <= series[name] | {"le"}
 
 
+@pytest.mark.parametrize("expression", expressions())
+def test_who_cannot_scrape_has_what_an_expression_asks_for(expression, series_without_the_extra):
+    names = re.findall(r"continuum_\w+", re.sub(r"alias:continuum_\w+:\w+", "", expression))
+    assert set(names) <= series_without_the_extra.keys()
+
+
 def test_the_alerts_of_the_guide_are_there():
     text = ALERTS.read_text()
     for threshold in (FULL, MUCH, 0.05):
         assert f"> {threshold:g}\n" in text
 
 
-def test_each_metric_is_documented_with_its_labels(series):
+def test_each_metric_is_documented_with_its_labels(series, series_without_the_extra):
     rows = [line.split("|") for line in REFERENCE.read_text().splitlines() if "`continuum_" in line]
     documented = {
         row[1].strip(" `"): set(re.findall(r"`(\w+)`", row[3])) for row in rows if len(row) > 4
     }
-    shown = {
+    assert documented == {**metrics_of(series_without_the_extra), **metrics_of(series)}
+
+
+def metrics_of(series):
+    return {
         re.sub(r"_(bucket|sum|count)$", "", name): labels - {"le"}
         for name, labels in series.items()
         if not name.endswith("_created")
     }
-    assert documented == shown
 
 
 STARTED = """

@@ -31,7 +31,7 @@ from continuum_upstash.management.sheets import sheet
 from continuum_upstash.overview import Overseer, Overview
 from continuum_upstash.plan_cache import PlanCache
 from continuum_upstash.stats.counters import counters
-from continuum_upstash.stats.exposition import exposition
+from continuum_upstash.stats.exposition import Known, exposition
 from continuum_upstash.stats.families import Family, Sample
 from continuum_upstash.stats.tally import total
 
@@ -141,12 +141,18 @@ def _billed(cache: PlanCache) -> int:
 
 def _text(looks: Sequence[_Look], form: str) -> str:
     if form == "prometheus":
-        # What no process shares is of this one, which only looks.
-        shared = [each.overview for each in looks if each.overview.scope == "all processes"]
-        return exposition({each.report.alias: each.today for each in shared})
+        return exposition({each.overview.report.alias: _known(each.overview) for each in looks})
     if form == "json":
         return _json(looks)
     return "\n\n".join(sheet(each.overview, each.families, each.spent) for each in looks)
+
+
+def _known(overview: Overview) -> Known:
+    report, bill = overview.report, overview.bill
+    # What no process shares is of this one, which only looks.
+    sums = overview.today if overview.scope == "all processes" else None
+    memory = report.server.memory_used if report.server else None
+    return Known(sums, report.status.state, memory, bill.used if bill else None)
 
 
 def _json(looks: Sequence[_Look]) -> str:
