@@ -2,14 +2,17 @@
 
 By the semantic conventions for databases, v1.44 (docs/db/redis.md): only stable names, never a
 key or a value. Caches and breakers have no convention: their attributes begin with ``continuum.``.
+An answer of the local store is no call of a database: an internal span, and no measurement.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from functools import cache, lru_cache
 from time import time_ns
 from typing import Final, cast
+from urllib.parse import urlsplit
 
 from opentelemetry import metrics, trace
 from opentelemetry.trace import SpanKind, Status, StatusCode
@@ -25,6 +28,11 @@ from continuum_upstash.transports.registry import databases
 _SCOPE: Final = "continuum_upstash"
 _BOUNDS: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10)  # the convention's
 _READS: Final = frozenset({"hit", "miss"})
+_LOCAL: Final = "local"
+_PORT: Final = 6379  # of Redis
+_PORTS: Final = {"https": 443, "http": 80}
+# A script's error may begin with anything, a user's name for one.
+_CODE: Final = re.compile(r"[A-Z][A-Z0-9_]*")
 
 
 class Traces:
@@ -62,16 +70,18 @@ class Traces:
             )
 
     def _note(self, details: CommandDetails) -> None:
-        common, error = _attributes(details), _error(details)
+        local, error = details.backend == _LOCAL, _error(details)
+        common = _own(details) if local else _own(details) | _of_database(details)
         if error is not None:
             common["error.type"] = type(error).__name__
-            if isinstance(error, ReplyError):
+            if isinstance(error, ReplyError) and _CODE.fullmatch(error.code):
                 common["db.response.status_code"] = error.code
-        self._duration.record(details.seconds, common)
+        if not local:
+            self._duration.record(details.seconds, common)
         end = time_ns()
         span = self._tracer.start_span(
-            str(common["db.operation.name"]),
-            kind=SpanKind.CLIENT,
+            operation(details.commands),
+            kind=SpanKind.INTERNAL if local else SpanKind.CLIENT,
             attributes={**common, **_of_one(details)},
             start_time=end - int(details.seconds * 1e9),
         )
@@ -80,17 +90,24 @@ class Traces:
         span.end(end)
 
 
-def _attributes(details: CommandDetails) -> dict[str, AttributeValue]:
+def _own(details: CommandDetails) -> dict[str, AttributeValue]:
+    return {
+        "continuum.cache.alias": details.alias,
+        "continuum.cache.backend": details.backend,
+    }
+
+
+def _of_database(details: CommandDetails) -> dict[str, AttributeValue]:
     attributes: dict[str, AttributeValue] = {
         "db.system.name": "redis",
         "db.operation.name": operation(details.commands),
         "db.namespace": "0",
-        "continuum.cache.alias": details.alias,
-        "continuum.cache.backend": details.backend,
     }
-    host = _host(details.alias)
+    host, port = _server(details.alias)
     if host:
         attributes["server.address"] = host
+        if port != _PORT:  # the convention wants no other
+            attributes["server.port"] = port
     return attributes
 
 
@@ -128,8 +145,14 @@ def _digest(lua: str) -> str:
     return hashlib.sha1(lua.encode(), usedforsecurity=False).hexdigest()
 
 
-def _host(alias: str) -> str:
-    return next((each.config.host for each in databases() if each.config.alias == alias), "")
+def _server(alias: str) -> tuple[str, int]:
+    """Return the host and the port that are talked to; no host: nobody knows."""
+    config = next((each.config for each in databases() if each.config.alias == alias), None)
+    if config is None or not config.host:
+        return "", _PORT
+    over_tcp = config.redis_url.reveal() if config.redis_url else None
+    url = urlsplit((config.rest_url if config.mode == "rest" else over_tcp) or "")
+    return config.host, url.port or _PORTS.get(url.scheme, _PORT)
 
 
 @cache

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import urlsplit
 
 import pytest
+from django.core.cache import caches
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
@@ -14,14 +16,15 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from continuum_upstash import __version__
 from continuum_upstash.effects import Batch, Script, ScriptHash
-from continuum_upstash.errors import ConnectionFailed
+from continuum_upstash.errors import ConnectionFailed, from_reply
 from continuum_upstash.observe import CommandDetails, StateChange, subscribe, unsubscribe
 from continuum_upstash.stats.counters import counters
 from continuum_upstash.stats.otel import Traces
 from continuum_upstash.stats.prometheus import Metrics
 from continuum_upstash.stats.shared import Shared
-from continuum_upstash.transports import riding
+from continuum_upstash.transports import registry, riding
 from tests.conftest import Colour
+from tests.integration.commands import BACKEND
 from tests.integration.gunicorn_site import fetched, gunicorn, use_and_kill
 
 
@@ -120,7 +123,7 @@ def traced():
     meters.shutdown()
 
 
-def test_spans_follow_the_conventions_and_show_no_key_or_value(coloured, traced):
+def test_spans_follow_the_conventions_and_show_no_key_or_value(coloured, traced, emulator):
     _, spans, reader, _ = traced
     coloured.set("secret-key", "secret-value")
     coloured.get("secret-key")
@@ -136,6 +139,7 @@ def test_spans_follow_the_conventions_and_show_no_key_or_value(coloured, traced)
         "db.operation.name": "GET",
         "db.namespace": "0",
         "server.address": "127.0.0.1",
+        "server.port": urlsplit(emulator.rest_url).port,
         "continuum.cache.alias": "default",
         "continuum.cache.backend": "upstash-rest",
         "continuum.cache.hit": True,
@@ -147,6 +151,64 @@ def test_spans_follow_the_conventions_and_show_no_key_or_value(coloured, traced)
     )
     assert "secret" not in everything
     assert "db.client.operation.duration" in everything
+
+
+@pytest.mark.parametrize(
+    ("location", "options", "port"),
+    [
+        ("https://db.upstash.io", {"TOKEN": "t"}, 443),
+        ("https://db.upstash.io:8443", {"TOKEN": "t"}, 8443),
+        ("rediss://default:p@db.upstash.io", {}, None),
+        ("rediss://default:p@db.upstash.io:6379", {}, None),
+        ("rediss://default:p@db.upstash.io:6380", {}, 6380),
+        (
+            "rediss://default:p@db.upstash.io:6380",
+            {"REST_URL": "https://db.upstash.io", "TOKEN": "t", "MODE": "redis"},
+            6380,
+        ),
+    ],
+)
+def test_a_port_is_named_unless_it_is_that_of_redis(location, options, port, settings, traced):
+    settings.CACHES = {"default": {"BACKEND": BACKEND, "LOCATION": location, "OPTIONS": options}}
+    assert caches["default"].database.config.host == "db.upstash.io"
+    traced[3](CommandDetails("default", "upstash", (("GET", "k"),), [None], 1, None))
+    (span,) = traced[1].get_finished_spans()
+    registry.reset()
+    assert span.attributes["server.address"] == "db.upstash.io"
+    assert span.attributes.get("server.port") == port
+
+
+def test_an_answer_of_the_local_store_is_no_call_of_a_database(coloured, traced):
+    _, spans, reader, _ = traced
+    coloured.cache.database.standby.breaker.force_open()
+    coloured.get("k")
+    (span,) = spans.get_finished_spans()
+    assert (span.name, span.kind.name) == ("GET", "INTERNAL")
+    assert span.attributes == {
+        "continuum.cache.alias": "default",
+        "continuum.cache.backend": "local",
+        "continuum.cache.hit": False,
+    }
+    assert reader.get_metrics_data() is None
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("WRONGTYPE Operation against a key", "WRONGTYPE"),
+        ("ERR value is not an integer", "ERR"),
+        ("alice@example.org is not allowed", None),
+        ("Alice is not allowed", None),
+        ("ALICE@EXAMPLE.ORG is not allowed", None),
+    ],
+)
+def test_the_text_of_an_error_is_no_status_code(text, code, traced):
+    _, spans, reader, observer = traced
+    observer(CommandDetails("a", "upstash-rest", (("EVAL",),), [from_reply(text)], 1, None))
+    (span,) = spans.get_finished_spans()
+    assert span.attributes.get("db.response.status_code") == code
+    assert span.attributes["error.type"] == "ReplyError"
+    assert "lice" not in span.to_json() + reader.get_metrics_data().to_json()
 
 
 async def test_the_span_of_the_request_is_the_parent(make_cache, traced):
