@@ -10,10 +10,10 @@ from typing import Final
 
 from continuum_upstash.effects import Plan, pair
 from continuum_upstash.errors import ContinuumError
-from continuum_upstash.overview import Overseer
+from continuum_upstash.month import Month
 from continuum_upstash.plan_cache import PlanCache
 from continuum_upstash.stats import history
-from continuum_upstash.stats.cost import Bill, bill, plan_of
+from continuum_upstash.stats.cost import Bill
 from continuum_upstash.stats.counters import counters
 from continuum_upstash.stats.records import Point
 from continuum_upstash.stats.shared import shared
@@ -46,7 +46,7 @@ class Figures:
     Attributes:
         own: sums of this process since it started.
         hour, day: of all processes; None: there are none.
-        bill: of this month; None: not known.
+        bill: the database's, of this month; None: not known.
         problem: why something is missing, without secrets.
     """
 
@@ -63,7 +63,7 @@ class Reader:
     def __init__(self, cache: PlanCache) -> None:
         self._run, self._arun = cache._run, cache._arun  # noqa: SLF001 the protocol of pair()
         self._config = cache.database.config
-        self._overseer = Overseer(cache)
+        self._month = Month(cache)
 
     def plan_figures(self, now: datetime, *, silent: bool = False) -> Plan[Figures]:
         """Return what is known.
@@ -87,9 +87,7 @@ class Reader:
         midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
         today = history.summed([point for point in hours if point.at >= midnight])
         try:
-            earlier = yield from self._overseer.plan_month(now)
-            commands = sum(each.billed + each.overhead for each in (earlier, today))
-            return Figures(own, *spans, bill(plan_of(alias), commands, now))
+            return Figures(own, *spans, (yield from self._month.plan_bill(today, now)))
         except ContinuumError as error:
             return Figures(own, *spans, problem=str(error))
 

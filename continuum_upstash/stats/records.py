@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from django.conf import settings
+
 from continuum_upstash.errors import ReplyError
 from continuum_upstash.stats.tally import Tally
 
@@ -35,12 +37,18 @@ class Point:
 
 def hour_name(alias: str, at: datetime) -> str:
     """Return the key of the hash of an hour's minutes."""
-    return f"{_PREFIX}{alias}:{at:%Y%m%d%H}"
+    return f"{_PREFIX}{_whose(alias)}:{at:%Y%m%d%H}"
 
 
 def day_name(alias: str, at: datetime) -> str:
     """Return the key of the hash of a day's hours."""
-    return f"{_PREFIX}{alias}:{at:%Y%m%d}"
+    return f"{_PREFIX}{_whose(alias)}:{at:%Y%m%d}"
+
+
+def _whose(alias: str) -> str:
+    """Return an alias with its KEY_PREFIX: by that, sites that share a database are told apart."""
+    prefix = settings.CACHES.get(alias, {}).get("KEY_PREFIX", "")
+    return f"{prefix}:{alias}" if prefix else alias
 
 
 def dump(tally: Tally) -> bytes:

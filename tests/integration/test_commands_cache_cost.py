@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -33,6 +34,18 @@ def test_the_months_commands_by_name():
     assert found["bill"]["commands"] == billed + found["statistics_commands"]
     assert {each["plan"] for each in found["other_plans"]} <= PLANS.keys() - {"free"}
     assert "plan payg" in ran("cache_cost").out
+
+
+def test_what_other_aliases_of_the_database_did_is_billed_with_it(site, emulator):
+    site.CACHES = {"default": entry(emulator), "other": entry(emulator, KEY_PREFIX="other")}
+    for alias in ("default", "other"):
+        for _ in range(5):
+            cache(alias).get("k")
+        cache(alias).client.ping()
+    found = ran("cache_cost", "--all", "--format", "json").json["caches"]
+    assert [each["commands"]["GET"] for each in found] == [5, 5]
+    assert all(each["bill"]["commands"] > 10 for each in found)
+    assert re.search(r"billed .* commands of the database, \d+ of them here", ran("cache_cost").out)
 
 
 def test_near_the_limit_fails_when_asked_to(monkeypatch):

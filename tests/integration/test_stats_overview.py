@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from continuum_upstash.errors import ReplyError
+from continuum_upstash.month import Month
 from continuum_upstash.overview import Overseer
 from continuum_upstash.panel.figures import Reader
 from continuum_upstash.stats.counters import counters
@@ -28,11 +29,11 @@ def site(emulator, settings):
     registry.reset()
 
 
-def used(at, times):
+def used(at, times, alias="default"):
     """Write what a process would have written for a minute."""
     sums = dump(Tally(batches=times, billed=times, misses=times)).decode()
-    cache().client.redis.hset(hour_name("default", at), f"{at:%M}:p", sums)
-    cache().client.redis.hset(day_name("default", at), f"{at:%H}:p", sums)
+    cache(alias).client.redis.hset(hour_name(alias, at), f"{at:%M}:p", sums)
+    cache(alias).client.redis.hset(day_name(alias, at), f"{at:%H}:p", sums)
 
 
 def overview(now):
@@ -47,16 +48,16 @@ def broken_month():
 
 
 def test_a_month_that_cannot_be_read_is_asked_for_again_after_some_minutes(broken_month, emulator):
-    overseer = Overseer(cache())
+    month = Month(cache())
     with emulator.count() as first, pytest.raises(ReplyError, match="WRONGTYPE"):
-        overseer.month(NOW)
+        month.earlier(NOW)
     with emulator.count() as spent:
         for minute in range(5):
             with pytest.raises(ReplyError, match="WRONGTYPE"):
-                overseer.month(NOW + timedelta(minutes=minute))
+                month.earlier(NOW + timedelta(minutes=minute))
     assert (first.billed > 0, spent.billed) == (True, 0)
     cache().client.redis.delete(day_name("default", NOW - timedelta(days=3)))
-    assert overseer.month(NOW + timedelta(minutes=5)).batches == 0
+    assert month.earlier(NOW + timedelta(minutes=5)).batches == 0
 
 
 def test_what_can_be_read_is_shown_without_the_month(broken_month):
@@ -87,3 +88,28 @@ def test_what_was_done_before_midnight_is_a_history_on_the_first_of_a_month():
     found = overview(now)
     assert (found.scope, found.recent.misses, found.today.misses) == ("all processes", 9, 0)
     assert found.bill.commands == 0
+
+
+@pytest.mark.parametrize(
+    ("transport", "commands"), [("rest", 100 + 20 + 7 + 5), ("local", 100 + 20)]
+)
+def test_a_database_has_one_bill_whichever_alias_it_is_asked_for(
+    transport, commands, site, emulator
+):
+    other = {"KEY_PREFIX": "sessions", "OPTIONS": {"READ_TIMEOUT": 5}}
+    site.CACHES = {"default": entry(emulator), "sessions": entry(emulator, **other)}
+    for alias, earlier, today in (("default", 100, 20), ("sessions", 7, 5)):
+        used(NOW - timedelta(days=2), earlier, alias)
+        used(NOW - HOUR / 2, today, alias)
+    if transport != "rest":
+        site.CACHES = {**site.CACHES, "sessions": entry(emulator, transport)}
+    found = overview(NOW)
+    assert (found.recent.misses, found.bill.commands) == (20, commands)
+
+
+def test_sites_that_share_a_database_are_told_apart_by_their_prefix(site, emulator):
+    site.CACHES = {"default": entry(emulator, KEY_PREFIX="prod")}
+    used(NOW - HOUR / 2, 20)
+    assert overview(NOW).recent.misses == 20
+    site.CACHES = {"default": entry(emulator, KEY_PREFIX="staging")}
+    assert overview(NOW).scope == "this process"

@@ -16,6 +16,7 @@ from continuum_upstash.management.options import (
     chosen,
     refuse,
 )
+from continuum_upstash.month import Month
 from continuum_upstash.overview import NO_HISTORY, Overseer
 from continuum_upstash.plan_cache import PlanCache
 from continuum_upstash.stats.cost import MUCH, PLANS, Bill, bill, plan_of
@@ -28,6 +29,8 @@ _MOST = 8  # commands that are listed
 class _Month:
     """
     Attributes:
+        tally: what the alias did.
+        bill: its database's, of which other aliases may have a part.
         known: whether there is a history, or nothing to count: in local mode.
     """
 
@@ -64,23 +67,24 @@ class Command(BaseCommand):
 
 
 def _month(cache: PlanCache, plan: str | None) -> _Month:
-    alias, now, overseer = cache.database.config.alias, datetime.now(UTC), Overseer(cache)
-    tally, known = Tally(), True
+    config, now, tally, commands = cache.database.config, datetime.now(UTC), Tally(), 0
     try:
-        name = plan or plan_of(alias)
-        if cache.database.config.mode != "local":
-            tally += overseer.month(now)
-            overview = overseer.overview(timedelta(hours=1), now)
+        name, known = plan or plan_of(config.alias), True
+        if config.mode != "local":
+            overview = Overseer(cache).overview(timedelta(hours=1), now)
             if overview.report.round_trip is None:
-                refuse(f"{cache.database.config.label}: {'; '.join(overview.report.errors)}")
+                refuse(f"{config.label}: {'; '.join(overview.report.errors)}")
+            if overview.errors:
+                refuse("; ".join(overview.errors))
             known = overview.scope == "all processes"
-            if known:
+            if overview.bill is not None:
+                commands = overview.bill.commands
                 tally += overview.today
+                tally += Month(cache).earlier(now)
     except ContinuumError as error:
         refuse(str(error))
-    commands = tally.billed + tally.overhead
     others = [bill(other, commands, now) for other in PLANS if other != name]
-    return _Month(alias, tally, bill(name, commands, now), others, known)
+    return _Month(config.alias, tally, bill(name, commands, now), others, known)
 
 
 def _entry(month: _Month) -> dict[str, Any]:
@@ -99,7 +103,7 @@ def _sheet(month: _Month) -> str:
     used = f" of {month.bill.limit:,} ({month.bill.used:.1%})" if month.bill.limit else ""
     lines = [
         f"{month.alias}: plan {month.bill.plan}, ${month.bill.dollars:,.2f} at the month's end",
-        f"  billed       {month.bill.commands:,}{used} commands",
+        f"  billed       {month.bill.commands:,}{used} commands{_part(month)}",
         f"  projected    {month.bill.projected:,} commands",
         f"  statistics   {month.tally.overhead:,} of them",
     ]
@@ -108,6 +112,11 @@ def _sheet(month: _Month) -> str:
     cheapest = sorted(_possible(month), key=lambda each: each.dollars)[:2]
     lines += [f"  plan {each.plan:<7} ${each.dollars:,.2f}" for each in cheapest]
     return "\n".join(lines)
+
+
+def _part(month: _Month) -> str:
+    own = month.tally.billed + month.tally.overhead
+    return "" if own == month.bill.commands else f" of the database, {own:,} of them here"
 
 
 def _possible(month: _Month) -> list[Bill]:
