@@ -68,6 +68,7 @@ class Policy:
         counter: what it counts under.
         aligned: whether its keys' names depend on the time.
         asks_user: whether it has to be known who is logged in.
+        calls: whether a function of the request has a say.
     """
 
     name: str
@@ -88,6 +89,7 @@ class Policy:
     counter: str = field(init=False, repr=False, compare=False)
     aligned: bool = field(init=False, repr=False, compare=False)
     asks_user: bool = field(init=False, repr=False, compare=False)
+    calls: bool = field(init=False, repr=False, compare=False)
     _width: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -98,6 +100,7 @@ class Policy:
             ("counter", self.group or self.name),
             ("aligned", self.algorithm in _ALIGNED),
             ("asks_user", STAFF in self.exempt or not _USERS.isdisjoint(self.kinds)),
+            ("calls", any(map(callable, (self.key, self.cost, *self.exempt)))),
             ("_width", max(1, self.rate.window // buckets)),
         ):
             object.__setattr__(self, name, value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from asgiref.sync import sync_to_async
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
@@ -32,14 +33,19 @@ def check_request(request: HttpRequest, policies: Iterable[Policy]) -> Decision:
 
 
 async def acheck_request(request: HttpRequest, policies: Iterable[Policy]) -> Decision:
-    """The async twin; the user is asked for without blocking the event loop."""
+    """The async twin; neither the user nor a function of the request blocks the event loop."""
     counting = _counting(request, policies)
     if not counting:
         return _noted(request, EXEMPT)
     user = await _auser(request) if _asks_user(counting) else None
     limiter = Limiter()
+    asked = limiter, request, counting, user
     try:
-        charges = _charges(limiter, request, counting, user)
+        if any(policy.calls for policy in counting):
+            # What a site's functions ask, if only request.user, may be in its database.
+            charges = await sync_to_async(_charges)(*asked)
+        else:
+            charges = _charges(*asked)
     except TooCostly:
         return _noted(request, TOO_COSTLY)
     decision = await limiter.adecide(charges) if charges else EXEMPT

@@ -20,10 +20,22 @@ LIMITS = {
         "watching": {"rate": "100/d", "key": "ip", "shadow": True},
         "api": {"rate": "1/d", "key": "ip"},
         "user": {"rate": "1/d", "key": "user"},
+        "by-function": {"rate": "1/d", "key": lambda request: str(request.user.pk)},
+        "cost-by-function": {
+            "rate": "10/d",
+            "key": "ip",
+            "cost": lambda request: 1 if request.user.is_staff else 10,
+        },
+        "exempt-by-function": {
+            "rate": "1/d",
+            "key": "ip",
+            "exempt": [lambda request: request.user.username == "ada"],
+        },
     },
     "RULES": [
         {"route": "ruled/", "policies": ["loose"]},
         {"route": "watched/", "policies": ["watching"]},
+        {"route": "ruled-by-function/", "policies": ["by-function"]},
     ],
     "DEADLINE": 10.0,
 }
@@ -107,6 +119,8 @@ def theirs_by_method(view):
     return reads(theirs(key="ip", rate="2/d", method="POST")(view))
 
 
+BY_FUNCTION = ("by-function", "cost-by-function", "exempt-by-function")
+
 both_named = partial(ok, number=1)
 
 urlpatterns = [
@@ -115,6 +129,9 @@ urlpatterns = [
     path("theirs/methods/", theirs_by_method(ok)),
     path("ruled/", ratelimit("tight")(ok)),
     path("watched/", ratelimit("api")(ok)),
+    path("ruled-by-function/", ok),
+    *(path(f"{name}/", ratelimit(name)(ok)) for name in BY_FUNCTION),
+    *(path(f"async-{name}/", ratelimit(name)(aok)) for name in BY_FUNCTION),
     path("nested/", ratelimit("api", block=False)(ratelimit("api")(ok))),
     path("one/", One.as_view()),
     path("other/", Other.as_view()),

@@ -96,6 +96,27 @@ def test_a_page_of_refusal_may_greet_its_reader(browser, path):
     assert (refused.status_code, refused.content) == (429, b"Too many requests: ada")
 
 
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("prefix", ["/", "/async-"])
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("by-function", [200, 429]),
+        ("cost-by-function", [200, 429]),
+        ("exempt-by-function", [200, 200]),
+    ],
+)
+def test_a_function_may_ask_the_database_who_it_is(browser, prefix, name, expected):
+    browser.login(User.objects.create_user("ada"))
+    assert statuses(browser, *[f"{prefix}{name}/"] * 2) == expected
+
+
+@pytest.mark.django_db(transaction=True)
+def test_so_may_a_function_of_a_rule(browser):
+    browser.login(User.objects.create_user("ada"))
+    assert statuses(browser, *["/ruled-by-function/"] * 2) == [200, 429]
+
+
 def test_a_view_that_returns_nothing_gets_djangos_own_message():
     with pytest.raises(ValueError, match="didn't return an HttpResponse"):
         Client().get("/nothing/")
