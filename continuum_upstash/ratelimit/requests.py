@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from asgiref.sync import sync_to_async
 from django.http import HttpRequest
-from django.utils.functional import SimpleLazyObject
+from django.utils.functional import LazyObject
 
 from continuum_upstash.ratelimit.conf import conf
 from continuum_upstash.ratelimit.decision import EXEMPT, TOO_COSTLY, Decision
@@ -54,9 +54,21 @@ async def acheck_request(request: HttpRequest, policies: Iterable[Policy]) -> De
 
 async def _auser(request: HttpRequest) -> Any:
     user = getattr(request, "user", None)
-    # Django's own waits to be asked; one that a middleware has set is known already.
-    waits = isinstance(user, SimpleLazyObject) and hasattr(request, "auser")
-    return await request.auser() if waits else user
+    if not isinstance(user, LazyObject):
+        return user
+    if _is_of_the_session(user) and hasattr(request, "auser"):
+        return await request.auser()
+    await sync_to_async(bool)(user)  # who it is may be in the database, but is known from now on
+    return user
+
+
+def _is_of_the_session(user: LazyObject[Any]) -> bool:
+    """Return whether a user is Django's own, and none that a middleware has put in its place.
+
+    Only of that one does request.auser() say the same without a thread.
+    """
+    asks = vars(user).get("_setupfunc")
+    return getattr(asks, "__module__", "") == "django.contrib.auth.middleware"
 
 
 def _counting(request: HttpRequest, policies: Iterable[Policy]) -> list[Policy]:

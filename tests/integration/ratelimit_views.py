@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 
+from asgiref.sync import markcoroutinefunction
 from django.contrib.auth.models import User
 from django.http import HttpResponse
 from django.urls import path
 from django.utils.decorators import method_decorator
+from django.utils.functional import SimpleLazyObject
 from django.views import View
 
 from continuum_upstash.ratelimit import ratelimit
@@ -108,6 +110,35 @@ def identified(get_response):
         return get_response(request)
 
     return middleware
+
+
+def identified_lazily(get_response):
+    """The same, but the user is looked up when somebody wants to know."""
+
+    def middleware(request):
+        if name := request.headers.get("X-Token"):
+            request.user = SimpleLazyObject(lambda: User.objects.get(username=name))
+        return get_response(request)
+
+    return middleware
+
+
+def identified_without_waiting(get_response):
+    """One for async sites: it leaves request.user to Django."""
+
+    async def middleware(request):
+        if token := request.headers.get("X-Token"):
+
+            async def auser():
+                return User(pk=int(token))
+
+            request.auser = auser
+        return await get_response(request)
+
+    return markcoroutinefunction(middleware)
+
+
+identified_without_waiting.async_capable = True
 
 
 def stacked(view):

@@ -30,6 +30,11 @@ def statuses(browser, *paths):
     return [browser.get(path).status_code for path in paths]
 
 
+def put_in(settings, place, name):
+    middleware = f"{ratelimit_views.__name__}.{name}"
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE[:place], middleware, *settings.MIDDLEWARE[place:]]
+
+
 @pytest.mark.parametrize("path", ["/sync/stacked/", "/async/stacked/", "/theirs/stacked/"])
 def test_each_of_two_limits_of_a_view_counts(browser, path):
     assert statuses(browser, f"{path}?u=a", f"{path}?u=a", f"{path}?u=b") == [200, 429, 200]
@@ -81,8 +86,27 @@ def test_a_class_is_decorated_by_its_method():
 
 @pytest.mark.parametrize("path", ["/user/", "/async-user/"])
 def test_who_a_middleware_has_made_known_is_counted_as_a_user(browser, path, settings):
-    settings.MIDDLEWARE.insert(2, "tests.integration.ratelimit_views.identified")
+    put_in(settings, 2, "identified")
     asked = [browser.get(path, headers={"X-Token": token}) for token in ("7", "8", "7")]
+    assert [answer.status_code for answer in asked] == [200, 200, 429]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("path", ["/user/", "/async-user/"])
+@pytest.mark.parametrize("place", [2, 4])
+def test_so_is_who_a_middleware_looks_up_only_when_asked(browser, path, place, settings):
+    """Before the limits, and after them: they are asked for when the view is known."""
+    put_in(settings, place, "identified_lazily")
+    for name in ("ada", "bob"):
+        User.objects.create_user(name)
+    asked = [browser.get(path, headers={"X-Token": name}) for name in ("ada", "bob", "ada")]
+    assert [answer.status_code for answer in asked] == [200, 200, 429]
+
+
+@pytest.mark.parametrize("colour", ["async"])
+def test_so_is_who_only_async_code_is_told_of(browser, settings):
+    put_in(settings, 2, "identified_without_waiting")
+    asked = [browser.get("/async-user/", headers={"X-Token": token}) for token in ("7", "8", "7")]
     assert [answer.status_code for answer in asked] == [200, 200, 429]
 
 
