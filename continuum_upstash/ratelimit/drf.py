@@ -54,8 +54,10 @@ class UpstashRateThrottle(BaseThrottle):  # type: ignore[misc]  # the framework 
         names = self._names(view)
         if not names:
             return True
-        request._request.user = request.user  # noqa: SLF001 whom the framework has authenticated
-        self._decision = check_request(request._request, map(conf.policy, names))  # noqa: SLF001
+        asked = request._request  # noqa: SLF001 what the middleware and the decorators see, too
+        asked.user = request.user  # whom the framework has authenticated
+        policies = map(conf.policy, names)
+        self._decision = check_request(asked, policies, posted=lambda: request.data)
         if self._decision.reason == "too_costly":  # no 429: it would invite to try again
             raise ParseError("The request takes more than is ever allowed at once.")
         if self._decision.reason == "unavailable" and not self._decision.allowed:

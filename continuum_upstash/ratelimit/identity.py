@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Any
+from typing import Any, TypeAlias
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -14,12 +14,16 @@ from django.http import HttpRequest
 from continuum_upstash.ratelimit.conf import conf
 from continuum_upstash.ratelimit.policy import NAMED_KINDS, Policy
 
+# What a framework has made of a request's body; asked for only where a policy counts by it.
+Posted: TypeAlias = Callable[[], object]
 
-def identity(policy: Policy, request: HttpRequest, user: Any) -> str:
+
+def identity(policy: Policy, request: HttpRequest, user: Any, posted: Posted | None = None) -> str:
     """Return who a policy counts a request for.
 
     Who lacks what the policy wants, as a visitor lacks a user, is counted by address: a bucket
-    that all such clients shared would be anybody's to empty.
+    that all such clients shared would be anybody's to empty. Where `posted` is given, keys by
+    ``post:`` read that in place of the form.
     """
     if callable(policy.key):
         found = policy.key(request)
@@ -27,7 +31,7 @@ def identity(policy: Policy, request: HttpRequest, user: Any) -> str:
         parts = [address_part(policy, request.META) if missing else ("key", str(found))]
     else:
         parts = [
-            _part(kind, request, user) or address_part(policy, request.META)
+            _part(kind, request, user, posted) or address_part(policy, request.META)
             for kind in policy.kinds
         ]
     return joined(policy, parts)
@@ -40,7 +44,9 @@ def joined(policy: Policy, parts: Sequence[tuple[str, str]]) -> str:
     return "\n".join(f"{kind}={value}" for kind, value in parts)
 
 
-def _part(kind: str, request: HttpRequest, user: Any) -> tuple[str, str] | None:
+def _part(
+    kind: str, request: HttpRequest, user: Any, posted: Posted | None
+) -> tuple[str, str] | None:
     name, _, argument = kind.partition(":")
     value: str | None = None
     if name in {"user", "user_or_ip"} and user is not None and user.is_authenticated:
@@ -48,11 +54,19 @@ def _part(kind: str, request: HttpRequest, user: Any) -> tuple[str, str] | None:
     if name == "header":
         value = request.headers.get(argument)
     elif name == "post":
-        value = request.POST.get(argument)
+        value = _field(request.POST if posted is None else posted(), argument)
     elif name == "get":
         value = request.GET.get(argument)
     text = spelt(kind, value or "")
     return (kind, text) if text else None
+
+
+def _field(data: object, name: str) -> str | None:
+    value = data.get(name) if isinstance(data, Mapping) else None
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return None
+    # JSON may hold half a character, which no database stores and no key may have.
+    return str(value).encode("utf-8", "ignore").decode()
 
 
 def address_part(policy: Policy, meta: Mapping[str, Any]) -> tuple[str, str]:

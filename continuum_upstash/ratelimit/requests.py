@@ -11,21 +11,26 @@ from django.utils.functional import LazyObject
 
 from continuum_upstash.ratelimit.conf import conf
 from continuum_upstash.ratelimit.decision import EXEMPT, TOO_COSTLY, Decision
-from continuum_upstash.ratelimit.identity import identity
+from continuum_upstash.ratelimit.identity import Posted, identity
 from continuum_upstash.ratelimit.limiter import Limiter, TooCostly
 from continuum_upstash.ratelimit.policy import STAFF, Policy
 from continuum_upstash.ratelimit.script import Charge, Counter
 
 
-def check_request(request: HttpRequest, policies: Iterable[Policy]) -> Decision:
-    """Decide on a request, and note the decision as ``request.ratelimit``."""
+def check_request(
+    request: HttpRequest, policies: Iterable[Policy], posted: Posted | None = None
+) -> Decision:
+    """Decide on a request, and note the decision as ``request.ratelimit``.
+
+    Where `posted` is given, keys by ``post:`` read that in place of the form.
+    """
     counting = _counting(request, policies)
     if not counting:
         return _noted(request, EXEMPT)
     user = getattr(request, "user", None) if _asks_user(counting) else None
     limiter = Limiter()
     try:
-        charges = _charges(limiter, request, counting, user)
+        charges = _charges(limiter, request, counting, user, posted)
     except TooCostly:
         return _noted(request, TOO_COSTLY)
     decision = limiter.decide(charges) if charges else EXEMPT
@@ -88,7 +93,11 @@ def _asks_user(policies: Iterable[Policy]) -> bool:
 
 
 def _charges(
-    limiter: Limiter, request: HttpRequest, policies: Iterable[Policy], user: Any
+    limiter: Limiter,
+    request: HttpRequest,
+    policies: Iterable[Policy],
+    user: Any,
+    posted: Posted | None = None,
 ) -> list[Charge]:
     charges, counted = [], _past(request).counters
     for policy in policies:
@@ -96,7 +105,7 @@ def _charges(
             continue
         cost = policy.cost(request) if callable(policy.cost) else policy.cost
         try:
-            charge = limiter.charge(policy, identity(policy, request, user), cost)
+            charge = limiter.charge(policy, identity(policy, request, user, posted), cost)
         except TooCostly:
             if not (policy.shadow or conf.shadow):  # who only watches refuses nobody
                 raise

@@ -24,6 +24,7 @@ LIMITS = {
         "posts": {"rate": "1/d", "key": "ip", "methods": ["POST"]},
         "gets": {"rate": "1/d", "key": "ip", "methods": ["GET"]},
         "users": {"rate": "1/d", "key": "user"},
+        "accounts": {"rate": "2/d", "key": "post:username", "methods": ["POST"]},
         "keys": {"rate": "1/d", "key": "header:X-Api-Key"},
         "office": {"rate": "1/d", "key": "ip", "exempt": OFFICE},
         "heavy": {"rate": "10/d", "key": "ip", "cost": lambda request: int(request.GET["cost"])},
@@ -105,6 +106,13 @@ class StrictRest(Rest):
     throttle_scope = "strictly"
 
 
+class LoginRest(Rest):
+    throttle_policies = ("accounts",)
+
+    def post(self, request):
+        return Response("ok")
+
+
 @theirs(key="ip", rate="1/d", block=False)
 def limited(request):
     return HttpResponse(str(request.limited))
@@ -131,6 +139,7 @@ urlpatterns = [
     path("rest/", Rest.as_view()),
     path("rest/heavy/", HeavyRest.as_view()),
     path("rest/strict/", StrictRest.as_view()),
+    path("rest/login/", LoginRest.as_view()),
     path("compatible/", limited),
     path("login/", LoginView.as_view(authentication_form=LimitedAuthenticationForm)),
     *(path(f"{name}/", ratelimit(name)(ok)) for name in NAMES),

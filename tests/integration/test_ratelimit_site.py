@@ -179,29 +179,6 @@ def test_all_policies_may_only_watch_or_rest(limited_site, mode, colour, emulato
     assert (spent.billed > 0) == (mode == "shadow")
 
 
-def test_the_throttle_of_drf_answers_with_its_own_429(limited_site):
-    client = Client()
-    assert statuses(client, "/rest/", "/rest/") == [200, 200]
-    refused = client.get("/rest/")
-    assert refused.status_code == 429
-    assert int(refused["Retry-After"]) > 0
-    assert refused["Cache-Control"] == "no-store"
-    assert "RateLimit" in refused
-
-
-def test_the_throttle_of_drf_answers_503_where_nobody_may_decide(limited_site, emulator):
-    with emulator.fault("refuse", side="both"):
-        answer = Client().get("/rest/strict/")
-    assert answer.status_code == 503
-    assert int(answer["Retry-After"]) >= 1
-    assert answer["Cache-Control"] == "no-store"
-
-
-def test_the_throttle_of_drf_answers_400_to_a_cost_that_never_fits(limited_site):
-    client = Client()
-    assert statuses(client, "/rest/heavy/?cost=11", "/rest/heavy/?cost=10") == [400, 200]
-
-
 def test_the_decorator_of_django_ratelimit_marks_the_request(limited_site):
     client = Client()
     assert [client.get("/compatible/").content for _ in range(2)] == [b"False", b"True"]

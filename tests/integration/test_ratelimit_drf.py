@@ -1,0 +1,69 @@
+"""The throttle for Django REST framework, over REST and TCP."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from django.test import Client
+
+
+def statuses(client, *paths):
+    return [client.get(path).status_code for path in paths]
+
+
+def test_the_throttle_of_drf_answers_with_its_own_429(limited_site):
+    client = Client()
+    assert statuses(client, "/rest/", "/rest/") == [200, 200]
+    refused = client.get("/rest/")
+    assert refused.status_code == 429
+    assert int(refused["Retry-After"]) > 0
+    assert refused["Cache-Control"] == "no-store"
+    assert "RateLimit" in refused
+
+
+def test_the_throttle_of_drf_answers_503_where_nobody_may_decide(limited_site, emulator):
+    with emulator.fault("refuse", side="both"):
+        answer = Client().get("/rest/strict/")
+    assert answer.status_code == 503
+    assert int(answer["Retry-After"]) >= 1
+    assert answer["Cache-Control"] == "no-store"
+
+
+def test_the_throttle_of_drf_answers_400_to_a_cost_that_never_fits(limited_site):
+    client = Client()
+    assert statuses(client, "/rest/heavy/?cost=11", "/rest/heavy/?cost=10") == [400, 200]
+
+
+def logged_in(client, data, kind="application/json", address="127.0.0.1"):
+    body = data if isinstance(data, str) else json.dumps(data)
+    asked = client.post("/rest/login/", body, content_type=kind, REMOTE_ADDR=address)
+    return asked.status_code
+
+
+def test_the_throttle_of_drf_counts_an_account_in_whatever_form_it_is_posted(limited_site):
+    client, form = Client(), "application/x-www-form-urlencoded"
+    assert logged_in(client, "username=alice", form, "203.0.113.1") == 200
+    assert logged_in(client, {"username": " ALICE"}, address="203.0.113.2") == 200
+    assert logged_in(client, {"username": "alice\ud800"}, address="203.0.113.3") == 429
+    assert logged_in(client, "username=alice", form, "203.0.113.4") == 429
+    assert logged_in(client, {"username": 7}, address="203.0.113.5") == 200
+    assert logged_in(client, "username=7", form, "203.0.113.6") == 200
+    assert logged_in(client, {"username": "7"}, address="203.0.113.7") == 429
+
+
+@pytest.mark.parametrize("data", [["alice"], "alice", {"username": ["alice"]}, {"username": True}])
+def test_a_body_that_names_no_account_is_counted_by_address(limited_site, data):
+    client, body = Client(), json.dumps(data)
+    asked = [logged_in(client, body, address=f"203.0.113.{number}") for number in (1, 1, 1, 2)]
+    assert asked == [200, 200, 429, 200]
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "expected"),
+    [('{"username": ', "application/json", 400), ("<alice/>", "text/xml", 415)],
+)
+def test_what_the_framework_cannot_parse_is_answered_as_by_its_views(
+    limited_site, body, kind, expected
+):
+    assert logged_in(Client(), body, kind) == expected
