@@ -5,7 +5,9 @@
     }
 
 A view names its policies as ``throttle_policies``, or one as ``throttle_scope``; a view without
-either has the throttle's own.
+either has the throttle's own. Several throttles of a view decide together, before the first of them
+answers: the framework asks each, whatever the ones before have said, and what one refuses is to be
+taken from none.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from rest_framework.views import APIView
 
 from continuum_upstash.ratelimit.conf import conf
 from continuum_upstash.ratelimit.decision import Decision
+from continuum_upstash.ratelimit.policy import Policy
 from continuum_upstash.ratelimit.requests import check_request
 
 
@@ -51,17 +54,22 @@ class UpstashRateThrottle(BaseThrottle):  # type: ignore[misc]  # the framework 
         self._decision: Decision | None = None
 
     def allow_request(self, request: Request, view: APIView) -> bool:
-        names = self._names(view)
-        if not names:
+        mine = [conf.policy(name) for name in self._names(view)]
+        if not mine:
             return True
+        self._decision = getattr(request, "_ratelimit_refusal", None)
+        if self._decision is not None:
+            return False
         asked = request._request  # noqa: SLF001 what the middleware and the decorators see, too
         asked.user = request.user  # whom the framework has authenticated
-        policies = map(conf.policy, names)
-        self._decision = check_request(asked, policies, posted=lambda: request.data)
+        together = _with_others(mine, view)
+        self._decision = check_request(asked, together, posted=lambda: request.data)
         if self._decision.reason == "too_costly":  # no 429: it would invite to try again
             raise ParseError("The request takes more than is ever allowed at once.")
         if self._decision.reason == "unavailable" and not self._decision.allowed:
             raise Unavailable(self.wait())
+        if not self._decision.allowed:
+            request._ratelimit_refusal = self._decision  # noqa: SLF001 for the throttles to come
         return self._decision.allowed
 
     def wait(self) -> float | None:
@@ -76,3 +84,15 @@ class UpstashRateThrottle(BaseThrottle):  # type: ignore[misc]  # the framework 
             return named
         scope: str | None = getattr(view, "throttle_scope", None)
         return (scope,) if scope else self.policies
+
+
+def _with_others(mine: Sequence[Policy], view: APIView) -> Sequence[Policy]:
+    """Return the policies of a throttle and those that the view's other throttles would add."""
+    found = {policy.counter: policy for policy in mine}
+    for throttle in view.get_throttles():
+        # One that has conditions of its own is not to be asked past them.
+        if getattr(type(throttle), "allow_request", None) is UpstashRateThrottle.allow_request:
+            for name in throttle._names(view):  # noqa: SLF001 one of ours
+                policy = conf.policy(name)
+                found.setdefault(policy.counter, policy)  # two of a group are two decisions
+    return [*mine, *(policy for policy in found.values() if policy not in mine)]

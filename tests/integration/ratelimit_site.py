@@ -25,6 +25,10 @@ LIMITS = {
         "gets": {"rate": "1/d", "key": "ip", "methods": ["GET"]},
         "users": {"rate": "1/d", "key": "user"},
         "accounts": {"rate": "2/d", "key": "post:username", "methods": ["POST"]},
+        "burst": {"rate": "2/h", "key": "ip"},
+        "sustained": {"rate": "3/d", "key": "ip"},
+        "burst-grouped": {"rate": "1/d", "key": "ip", "group": "grouped"},
+        "sustained-grouped": {"rate": "3/d", "key": "ip", "group": "grouped"},
         "keys": {"rate": "1/d", "key": "header:X-Api-Key"},
         "office": {"rate": "1/d", "key": "ip", "exempt": OFFICE},
         "heavy": {"rate": "10/d", "key": "ip", "cost": lambda request: int(request.GET["cost"])},
@@ -106,6 +110,44 @@ class StrictRest(Rest):
     throttle_scope = "strictly"
 
 
+class Burst(UpstashRateThrottle):
+    policies = ("burst",)
+
+
+class Sustained(UpstashRateThrottle):
+    policies = ("sustained",)
+
+
+class ForOthers(Sustained):
+    def allow_request(self, request, view):
+        return "X-Friend" in request.headers or super().allow_request(request, view)
+
+
+class Grouped(UpstashRateThrottle):
+    policies = ("burst-grouped",)
+
+
+class GroupedToo(UpstashRateThrottle):
+    policies = ("sustained-grouped",)
+
+
+class Stacked(Rest):
+    throttle_scope = None
+    throttle_classes = (Burst, Sustained)
+
+
+class StackedOtherwise(Stacked):
+    throttle_classes = (Sustained, Burst)
+
+
+class StackedConditionally(Stacked):
+    throttle_classes = (Burst, ForOthers)
+
+
+class StackedInAGroup(Stacked):
+    throttle_classes = (Grouped, GroupedToo)
+
+
 class LoginRest(Rest):
     throttle_policies = ("accounts",)
 
@@ -140,6 +182,11 @@ urlpatterns = [
     path("rest/heavy/", HeavyRest.as_view()),
     path("rest/strict/", StrictRest.as_view()),
     path("rest/login/", LoginRest.as_view()),
+    path("rest/stacked/", Stacked.as_view()),
+    path("rest/stacked/otherwise/", StackedOtherwise.as_view()),
+    path("rest/stacked/conditionally/", StackedConditionally.as_view()),
+    path("rest/stacked/in-a-group/", StackedInAGroup.as_view()),
+    path("sustained/", ratelimit("sustained")(ok)),
     path("compatible/", limited),
     path("login/", LoginView.as_view(authentication_form=LimitedAuthenticationForm)),
     *(path(f"{name}/", ratelimit(name)(ok)) for name in NAMES),

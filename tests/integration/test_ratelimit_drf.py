@@ -35,6 +35,35 @@ def test_the_throttle_of_drf_answers_400_to_a_cost_that_never_fits(limited_site)
     assert statuses(client, "/rest/heavy/?cost=11", "/rest/heavy/?cost=10") == [400, 200]
 
 
+@pytest.mark.parametrize("path", ["/rest/stacked/", "/rest/stacked/otherwise/"])
+def test_what_one_throttle_of_a_view_refuses_is_taken_from_none(limited_site, path):
+    client = Client()
+    assert statuses(client, path, path, path, path) == [200, 200, 429, 429]
+    assert statuses(client, "/sustained/", "/sustained/") == [200, 429]
+    refused = client.get(path)
+    assert int(refused["Retry-After"]) > 3600  # of the day, not of the hour
+
+
+def test_all_throttles_of_a_view_decide_in_one_round_trip(limited_site, emulator):
+    client = Client()
+    client.get("/rest/stacked/")
+    with emulator.count() as spent:
+        client.get("/rest/stacked/")
+    assert spent.requests <= 1  # those over TCP are not counted
+
+
+def test_a_throttle_with_a_condition_of_its_own_is_asked_for_itself(limited_site):
+    client, path = Client(), "/rest/stacked/conditionally/"
+    friend = [client.get(path, headers={"X-Friend": "yes"}).status_code for _ in range(3)]
+    assert friend == [200, 200, 429]
+    assert statuses(client, path) == [429]  # the burst has refused, and the rest took nothing
+    assert statuses(client, *["/sustained/"] * 4) == [200, 200, 200, 429]
+
+
+def test_throttles_whose_policies_share_a_group_take_once(limited_site):
+    assert statuses(Client(), *["/rest/stacked/in-a-group/"] * 2) == [200, 429]
+
+
 def logged_in(client, data, kind="application/json", address="127.0.0.1"):
     body = data if isinstance(data, str) else json.dumps(data)
     asked = client.post("/rest/login/", body, content_type=kind, REMOTE_ADDR=address)
