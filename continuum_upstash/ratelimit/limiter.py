@@ -27,7 +27,7 @@ from continuum_upstash.observe import LimitDecided, notify, observed
 from continuum_upstash.plan_cache import PlanCache
 from continuum_upstash.ratelimit.clock import Clock
 from continuum_upstash.ratelimit.conf import conf
-from continuum_upstash.ratelimit.decision import Decision, Reason, Verdict
+from continuum_upstash.ratelimit.decision import EXEMPT, Decision, Reason, Verdict
 from continuum_upstash.ratelimit.denials import Denials
 from continuum_upstash.ratelimit.identity import digest
 from continuum_upstash.ratelimit.policy import Policy, clash
@@ -116,6 +116,8 @@ class Limiter:
             policies: names of CONTINUUM_RATELIMIT, or policies.
             identity: who asks, to the letter; stored as a keyed hash.
             cost: how much it takes, by default each policy's own; 0 only looks.
+
+        With ``MODE`` ``off`` everything is exempt, whatever it takes.
         """
         return (yield from self._decide(self.charges(policies, identity, cost)))
 
@@ -132,6 +134,8 @@ class Limiter:
     decide, adecide = pair(_decide)
 
     def _decided(self, charges: Sequence[Charge]) -> Plan[Decision]:
+        if conf.mode == "off":
+            return EXEMPT
         enforced = [charge for charge in charges if not charge.policy.shadow]
         shadowed = [charge for charge in charges if charge.policy.shadow]
         state = state_of(self._database)

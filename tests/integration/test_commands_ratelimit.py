@@ -85,6 +85,16 @@ def test_who_is_refused_is_told_until_when():
     assert decision["retry_after"] > 0
 
 
+def test_where_limits_are_off_it_says_so_and_takes_nothing(site, emulator):
+    site.CONTINUUM_RATELIMIT = {**site.CONTINUUM_RATELIMIT, "MODE": "off"}
+    with emulator.count() as spent:
+        lines = printed("status", "ip=203.0.113.7").splitlines()
+        ended = ran("ratelimit", "test", "api", "ip=203.0.113.7")
+    assert [left(line) for line in lines] == ["counts nothing, MODE is off"] * 3
+    assert (ended.code, spent.billed) == (2, 0)
+    assert "MODE 'off'" in ended.error
+
+
 def test_without_an_identity_only_the_policies_are_told(emulator):
     with emulator.count() as spent:
         told = printed("status")

@@ -38,6 +38,17 @@ def test_a_cost_is_taken_at_once_and_one_that_never_fits_is_a_mistake(limiter):
         limiter.check([policy()], "a", 4)
 
 
+def test_where_limits_are_off_everybody_is_exempt_but_mistakes_are_told(limiter):
+    kept = policy(rate="1/d")
+    with override_settings(CONTINUUM_RATELIMIT={"MODE": "off"}):
+        assert [limiter.check([kept], "a").reason for _ in range(2)] == ["exempt", "exempt"]
+        with pytest.raises(ValueError, match="would never fit"):
+            limiter.check([kept], "a", 2)
+        with pytest.raises(ConfigurationError, match="no policy 'missing'"):
+            limiter.check(["missing"], "a")
+    assert limiter.check([kept], "a").reason == "allowed"
+
+
 def test_policies_of_one_group_cannot_both_charge_a_request(limiter):
     one, other = policy(name="one", group="g"), policy(name="other", group="g")
     with pytest.raises(ConfigurationError, match="one group"):

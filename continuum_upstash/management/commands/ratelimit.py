@@ -91,7 +91,7 @@ def _status(*, identity: Sequence[str], **_: Any) -> tuple[dict[str, Any], Itera
 
 def _policy(policy: Policy, identity: Sequence[str]) -> dict[str, Any]:
     remaining = None
-    if identity and counts(policy, identity):
+    if identity and counts(policy, identity) and conf.mode != "off":
         decision = Limiter().check([policy], written(policy, identity), 0)
         remaining = _verdict(decision).remaining
     return {
@@ -108,6 +108,8 @@ def _left(policy: Mapping[str, Any], identity: Sequence[str]) -> str:
     if not identity:
         return ""
     left = policy["remaining"]
+    if conf.mode == "off":
+        return "; counts nothing, MODE is off"
     return "; counts by something else" if left is None else f"; {left} left"
 
 
@@ -143,6 +145,8 @@ def _decided(decision: Decision) -> Mapping[str, Any]:
 
 def _verdict(decision: Decision) -> Verdict:
     """Return the only policy's; what a process decides by itself says nothing of the counters."""
+    if decision.reason == "exempt":
+        refuse("CONTINUUM_RATELIMIT has the MODE 'off': nothing is counted.")
     if decision.reason == "unavailable":
         refuse(
             f"The counters of '{conf.alias}' cannot be asked: manage.py cache_doctor "
