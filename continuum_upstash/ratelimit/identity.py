@@ -6,13 +6,14 @@ import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
+from itertools import starmap
 from typing import Any, TypeAlias
 
 from django.conf import settings
 from django.http import HttpRequest
 
 from continuum_upstash.ratelimit.conf import conf
-from continuum_upstash.ratelimit.policy import NAMED_KINDS, Policy
+from continuum_upstash.ratelimit.policy import ADDRESSES, NAMED_KINDS, Policy
 
 # What a framework has made of a request's body; asked for only where a policy counts by it.
 Posted: TypeAlias = Callable[[], object]
@@ -40,8 +41,20 @@ def identity(policy: Policy, request: HttpRequest, user: Any, posted: Posted | N
 def joined(policy: Policy, parts: Sequence[tuple[str, str]]) -> str:
     """Return the identity of its parts: of each the kind and the value."""
     if policy.upstash_prefix is not None:
-        return "+".join(value for _, value in parts)  # as the other side writes it
+        wanted = policy.kinds or ("key",)
+        return "+".join(starmap(_as_theirs, zip(wanted, parts, strict=True)))
     return "\n".join(f"{kind}={value}" for kind, value in parts)
+
+
+def _as_theirs(wanted: str, part: tuple[str, str]) -> str:
+    """Return a part as the other side writes it: the value alone.
+
+    An address that stands in for something else says so, in a line of its own: a client that
+    sends an address in a header must not be counted as the client that has that address.
+    """
+    kind, value = part
+    stands_in = kind == "ip" and wanted not in ADDRESSES
+    return f"{kind}\n{value}" if stands_in else value
 
 
 def _part(

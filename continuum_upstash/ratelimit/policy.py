@@ -25,6 +25,7 @@ _NAME: Final = re.compile(r"[a-z0-9_-]{1,32}")
 _GROUP: Final = re.compile(r"[^\s{}]{1,200}")
 _USERS: Final = frozenset({"user", "user_or_ip"})
 KINDS: Final = _USERS | {"ip"}
+ADDRESSES: Final = frozenset({"ip", "user_or_ip"})
 NAMED_KINDS: Final = ("get", "header", "post")
 STAFF: Final = "staff"
 

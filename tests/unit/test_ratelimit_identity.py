@@ -12,16 +12,17 @@ from hypothesis import strategies as st
 
 from continuum_upstash.ratelimit.identity import digest, identity
 from continuum_upstash.ratelimit.policy import make
+from continuum_upstash.ratelimit.written import written
 
 FIELDS = {"username": "alice", "tenant": "shop"}
 KEYS = ["ip", "user", "user_or_ip", "header:X-Api-Key", "post:username", "ip+post:username"]
 KEYS += ["post:tenant+post:username", "header:X-Api-Key+user_or_ip", "get:q"]
 
 
-def who(key, *, fields=FIELDS, query="", headers=None, user=None, **meta):
+def who(key, *, fields=FIELDS, query="", headers=None, user=None, options=None, **meta):
     request = RequestFactory().post("/", fields, headers=headers, query_params={"q": query})
     request.META |= meta
-    return identity(make("p", {"rate": "1/m", "key": key}), request, user)
+    return identity(make("p", {"rate": "1/m", "key": key, **(options or {})}), request, user)
 
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
@@ -116,6 +117,43 @@ def test_whose_counters_are_shared_is_written_as_the_other_side_writes_it():
     request = RequestFactory().get("/")
     for key, expected in ((lambda _: 7, "7"), ("ip", "127.0.0.1"), ("user", "5")):
         assert identity(make("p", {**kept, "key": key}), request, User(pk=5)) == expected
+
+
+THEIRS = {"rate": "1/m", "algorithm": "fixed", "upstash_prefix": "@upstash/ratelimit"}
+SHARED = {
+    "header:X-Api-Key": lambda text: {"HTTP_X_API_KEY": text},
+    "post:username": lambda text: {"fields": {"username": text}},
+    "get:q": lambda text: {"query": text},
+    "ip+post:username": lambda text: {"fields": {"username": text}},
+}
+
+
+def theirs(key, **said):
+    return who(key, options=THEIRS, **{"fields": {}, "REMOTE_ADDR": "203.0.113.9", **said})
+
+
+@pytest.mark.parametrize("key", SHARED)
+@pytest.mark.parametrize("said", ["203.0.113.9", "ip\n203.0.113.9", "ip 203.0.113.9"])
+def test_no_value_that_is_shared_can_pretend_to_be_an_address(key, said):
+    found = theirs(key, **SHARED[key](said))
+    assert found.split("+")[-1] == " ".join(said.split())
+    assert found != theirs(key)
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ("ip", "203.0.113.9"),
+        ("user_or_ip", "203.0.113.9"),
+        ("user", "ip\n203.0.113.9"),
+        (lambda _: None, "ip\n203.0.113.9"),
+        ("ip+header:X-Api-Key", "203.0.113.9+ip\n203.0.113.9"),
+    ],
+)
+def test_an_address_says_that_it_stands_in_for_something_else(key, expected):
+    assert theirs(key) == expected
+    policy = make("p", {**THEIRS, "key": key})
+    assert written(policy, ["ip=203.0.113.9"] * max(1, len(policy.kinds))) == expected
 
 
 @pytest.mark.parametrize(
