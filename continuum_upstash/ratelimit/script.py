@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from importlib.resources import files
 from typing import Final, NamedTuple, TypeAlias, cast
@@ -26,17 +27,26 @@ class Charge(NamedTuple):
         storage: what the names of its keys begin with.
         cost: what it is to take; 0 only looks.
         limit: the policy's, or a share of it.
+        sharing: how many share what comes back to a token bucket.
     """
 
     policy: Policy
     storage: str
     cost: int
     limit: int
+    sharing: int = 1
 
     @property
     def counter(self) -> Counter:
         """What it is counted in; policies of one group may share it."""
         return self.storage, self.policy.algorithm, self.policy.rate.window
+
+    def arguments(self, now: int) -> tuple[Argument, ...]:
+        """Return what the script is told of it."""
+        policy, unit = self.policy, self.policy.unit(now)
+        if policy.algorithm == "token_bucket":
+            unit = math.ceil(unit / self.sharing)
+        return policy.algorithm, self.limit, policy.rate.window, unit, self.cost
 
 
 def command(charges: Sequence[Charge], now: int, *, servers_clock: bool, by_hash: bool) -> Command:
@@ -50,9 +60,9 @@ def command(charges: Sequence[Charge], now: int, *, servers_clock: bool, by_hash
     """
     keys: list[str] = []
     arguments: list[Argument] = [0 if servers_clock else now]
-    for policy, storage, cost, limit in charges:
-        keys += policy.keys(storage, now)
-        arguments += (policy.algorithm, limit, policy.rate.window, policy.unit(now), cost)
+    for charge in charges:
+        keys += charge.policy.keys(charge.storage, now)
+        arguments += charge.arguments(now)
     name, script = ("EVALSHA", CHECK_HASH) if by_hash else ("EVAL", CHECK)
     return (name, cast("Argument", script), len(keys), *keys, *arguments)
 

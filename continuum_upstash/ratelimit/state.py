@@ -42,7 +42,10 @@ class Standin:
             refusals = (Verdict(charge.policy, 0, seconds, seconds) for charge in refusing)
             return Decision(False, "unavailable", tuple(refusals))
         local = [
-            charge._replace(limit=max(charge.cost, math.ceil(charge.limit / conf.instances)))
+            charge._replace(
+                limit=max(charge.cost, math.ceil(charge.limit / conf.instances)),
+                sharing=conf.instances,
+            )
             for charge in charges
             if charge.policy.on_error == "local"
         ]

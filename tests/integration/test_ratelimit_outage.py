@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 from django.test import override_settings
 
+from continuum_upstash.config import Config
 from continuum_upstash.effects import Batch
+from continuum_upstash.ratelimit.state import state_of
+from continuum_upstash.transports.local import Local
 from tests.integration.ratelimit_limiters import database, end_breaks, policy
 
 SOCKETS = {
@@ -115,6 +118,21 @@ def test_instances_share_what_is_allowed_without_a_database(limiter, emulator):
     ):
         allowed = [limiter.check([kept], "a").allowed for _ in range(5)]
     assert allowed == [True, True, True, False, False]
+
+
+@pytest.mark.parametrize("transport", ["rest"])
+def test_they_share_what_comes_back_to_a_bucket(limiter, emulator, monkeypatch):
+    kept = policy("token_bucket", rate="8/10s", burst=40)
+    now = 1000.0
+    standin = state_of(database(limiter)).standin
+    monkeypatch.setattr(standin, "_local", Local(Config(), clock=lambda: now))
+    with (
+        override_settings(CONTINUUM_RATELIMIT={"DEADLINE": 5.0, "INSTANCES": 4}),
+        emulator.fault("refuse"),
+    ):
+        assert limiter.check([kept], "a", 10).allowed
+        now += 10
+        assert [limiter.check([kept], "a").allowed for _ in range(3)] == [True, True, False]
 
 
 @pytest.mark.parametrize("transport", ["rest"])
