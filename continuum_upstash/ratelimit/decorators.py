@@ -35,7 +35,8 @@ def ratelimit(
         policies: names of CONTINUUM_RATELIMIT, or policies; all of them apply, together.
         block: refuse; otherwise the view finds the decision in ``request.ratelimit``.
         options: those of a policy, for a limit that only this view has. Its counters are this
-            limit's and this view's own unless ``group`` says otherwise.
+            limit's and this view's own unless ``group`` says otherwise. Clients and metrics know it
+            by the view, the key and the rate: ``search-ip-20-m``.
 
     Raises:
         ConfigurationError: neither policies nor a rate, or wrong options.
@@ -126,15 +127,21 @@ def _checked(request: HttpRequest) -> HttpRequest:
 
 
 def _policy(place: Place, options: Mapping[str, Any]) -> Policy:
-    name = re.sub(r"[^a-z0-9_-]+", "-", str(place.name).lower()).strip("-")[-32:]
-    policy = make(name or "view", options)
+    policy = make(_token(str(place.name)) or "view", options)
+    # A view may have several limits, each with a name and counters of its own.
+    key = _key(policy).rpartition(".")[2]
+    policy = replace(policy, name=_token(f"{place.name}-{key}-{policy.rate}"))
     if policy.group:
         return policy
-    # A view may have several limits, each with counters of its own.
     limit = (str(policy.rate), policy.algorithm, _key(policy), sorted(policy.methods or ()))
     digest = blake2b(repr(limit).encode(), digest_size=4).hexdigest()
     where = re.sub(r"[<>]", "", ".".join(filter(None, place)))[-180:]
     return replace(policy, group=f"{where}:{digest}")
+
+
+def _token(text: str) -> str:
+    """Return what of a text a policy's name may have; the end, which tells the most."""
+    return re.sub(r"[^a-z0-9_-]+", "-", text.lower()).rstrip("-")[-32:].lstrip("-")
 
 
 def _key(policy: Policy) -> str:

@@ -117,7 +117,7 @@ def test_a_refusal_says_when_to_come_back_and_what_was_violated(browser):
     assert 0 < int(refused["Retry-After"]) <= 1.05 * 24 * 3600 + 1
     problem = json.loads(refused.content)
     assert problem["type"].endswith("#quota-exceeded")
-    assert problem["violated-policies"] == ["ok"]
+    assert problem["violated-policies"] == ["ok-ip-1-d"]
 
 
 def test_a_refusal_is_a_page_for_browsers_and_empty_for_head_and_htmx(browser):

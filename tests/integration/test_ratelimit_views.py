@@ -66,8 +66,39 @@ def test_a_view_of_any_kind_is_limited(browser, path):
 
 
 def test_clients_read_the_name_of_the_view(browser):
-    assert browser.get("/one/")["RateLimit"].startswith('"one";')
-    assert browser.get("/sync/stacked/?u=a")["RateLimit"].startswith('"ok";')
+    assert browser.get("/one/")["RateLimit"].startswith('"one-ip-1-d";')
+    assert browser.get("/partial/")["RateLimit"].startswith('"partial-ip-1-d";')
+
+
+@pytest.mark.parametrize(("path", "view"), [("/sync/stacked/", "ok"), ("/async/stacked/", "aok")])
+def test_they_tell_the_limits_of_a_view_apart(browser, path, view):
+    told = browser.get(f"{path}?u=a")["RateLimit"].split(", ")
+    assert [each.partition(";")[0] for each in told] == [
+        f'"{view}-ip-100-d"',
+        f'"{view}-get-u-1-d"',
+    ]
+
+
+def user_of(request):
+    return str(request.user)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"rate": "5 per minute"}, "ok-user_or_ip-5-m"),
+        ({"rate": "20/2s", "key": "header:X-Api-Key"}, "ok-header-x-api-key-20-2s"),
+        ({"rate": "5/m", "key": user_of}, "ok-user_of-5-m"),
+        ({"rate": "5/m", "key": partial(user_of)}, "ok-user_of-5-m"),
+        ({"rate": "5/m", "key": "ip", "group": "A" * 40}, f"{'a' * 25}-ip-5-m"),
+        ({"rate": "5/m", "key": f"header:{'x' * 24}+ip"}, f"{'x' * 24}-ip-5-m"),
+    ],
+)
+def test_a_limit_has_one_name_in_all_processes(options, expected):
+    limit = ratelimit(**options)
+    limit(ratelimit_views.ok)
+    (policy,) = limit._made.values()
+    assert policy.name == expected
 
 
 @pytest.mark.parametrize("view", [partial(ratelimit_views.ok), lambda _: None])
