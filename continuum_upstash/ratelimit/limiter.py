@@ -199,7 +199,12 @@ def _cache(alias: str) -> PlanCache:
 
 
 def _known(charges: Sequence[Charge], denials: Denials) -> Decision | None:
-    """Return the refusal that this process remembers."""
+    """Return the refusal that this process remembers.
+
+    It is certain, but the time that it tells is the least: what others have taken from the
+    policies that are not remembered is not known here, nor when a higher cost than the one that
+    is remembered fits.
+    """
     verdicts = [
         Verdict(charge.policy, 0, seconds, seconds)
         for charge in charges
@@ -225,10 +230,13 @@ def _settled(
     waiting = iter(answers)
     real = read(enforced, next(waiting)) if enforced else _NOTHING
     watched = read(shadowed, next(waiting)) if shadowed else _NOTHING
-    for charge, verdict in zip(enforced, real.verdicts, strict=True):
+    verdicts = list(zip(enforced, real.verdicts, strict=True))
+    # Where the same again would not fit, only the database can tell until when.
+    known = not any(0 < verdict.remaining < charge.cost for charge, verdict in verdicts)
+    for charge, verdict in verdicts:
         if verdict.retry_after > 0:
             denials.note(charge, verdict.retry_after)
-        elif verdict.remaining == 0:
+        elif verdict.remaining == 0 and known:
             denials.note(charge._replace(cost=1), verdict.reset_after)
     if real.fits:
         reason: Reason = "allowed" if watched.fits else "shadow"

@@ -113,6 +113,17 @@ def test_who_has_used_up_everything_is_refused_from_memory_at_once(limiter, emul
     assert limiter.check([other], "a").remaining == 5
 
 
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_who_has_used_up_one_limit_is_told_of_the_other_that_lasts_longer(limiter, algorithm):
+    short = policy(algorithm, name="short", rate="1/s")
+    long = policy(algorithm, name="long", rate="100/d", cost=60)
+    assert limiter.check([short, long], "a").allowed
+    for reason in ("limited", "cached"):
+        refused = limiter.check([short, long], "a")
+        assert (refused.reason, refused.tightest.policy.name) == (reason, "long")
+        assert refused.retry_after > 2
+
+
 @pytest.mark.parametrize("transport", ["rest"])
 def test_watching_policies_travel_with_those_that_count(limiter, emulator):
     kept, watched = policy(name="kept"), policy(name="watched", rate="1/d", shadow=True)
