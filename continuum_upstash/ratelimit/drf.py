@@ -14,16 +14,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rest_framework.exceptions import APIException, ParseError
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
-from rest_framework.views import APIView
 
 from continuum_upstash.ratelimit.conf import conf
 from continuum_upstash.ratelimit.decision import Decision
 from continuum_upstash.ratelimit.policy import Policy
 from continuum_upstash.ratelimit.requests import check_request
+
+if TYPE_CHECKING:  # the framework's views import the throttles of its settings
+    from rest_framework.views import APIView
 
 
 class Unavailable(APIException):  # type: ignore[misc]  # the framework has no types
@@ -54,7 +57,7 @@ class UpstashRateThrottle(BaseThrottle):  # type: ignore[misc]  # the framework 
         self._decision: Decision | None = None
 
     def allow_request(self, request: Request, view: APIView) -> bool:
-        mine = [conf.policy(name) for name in self._names(view)]
+        mine = [conf.policy(name) for name in self.names_of(view)]
         if not mine:
             return True
         self._decision = getattr(request, "_ratelimit_refusal", None)
@@ -78,7 +81,8 @@ class UpstashRateThrottle(BaseThrottle):  # type: ignore[misc]  # the framework 
             return None
         return float(math.ceil(self._decision.retry_after))
 
-    def _names(self, view: APIView) -> Sequence[str]:
+    def names_of(self, view: APIView) -> Sequence[str]:
+        """Return the names of the policies that a view, or its class, has by this throttle."""
         named: Sequence[str] | None = getattr(view, "throttle_policies", None)
         if named is not None:
             return named
@@ -92,7 +96,7 @@ def _with_others(mine: Sequence[Policy], view: APIView) -> Sequence[Policy]:
     for throttle in view.get_throttles():
         # One that has conditions of its own is not to be asked past them.
         if getattr(type(throttle), "allow_request", None) is UpstashRateThrottle.allow_request:
-            for name in throttle._names(view):  # noqa: SLF001 one of ours
+            for name in throttle.names_of(view):
                 policy = conf.policy(name)
                 found.setdefault(policy.counter, policy)  # two of a group are two decisions
     return [*mine, *(policy for policy in found.values() if policy not in mine)]

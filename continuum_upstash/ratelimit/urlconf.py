@@ -38,7 +38,7 @@ class View(NamedTuple):
             return
         for each in getattr(view, "throttle_classes", ()):
             if issubclass(each, throttles.UpstashRateThrottle):
-                yield tuple(each()._names(view))  # noqa: SLF001 ours
+                yield tuple(each().names_of(view))
 
 
 def views() -> list[View]:

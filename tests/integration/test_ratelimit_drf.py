@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 from django.test import Client
@@ -96,3 +98,23 @@ def test_what_the_framework_cannot_parse_is_answered_as_by_its_views(
     limited_site, body, kind, expected
 ):
     assert logged_in(Client(), body, kind) == expected
+
+
+SITE = """
+import django
+from django.conf import settings
+settings.configure(
+    INSTALLED_APPS=["rest_framework"],
+    REST_FRAMEWORK={
+        "DEFAULT_THROTTLE_CLASSES": ["continuum_upstash.ratelimit.drf.UpstashRateThrottle"]
+    },
+)
+django.setup()
+from rest_framework.views import APIView
+print(APIView().get_throttles())
+"""
+
+
+def test_the_framework_s_settings_may_name_the_throttle():
+    done = subprocess.run([sys.executable, "-c", SITE], capture_output=True, text=True, check=True)
+    assert "UpstashRateThrottle" in done.stdout
