@@ -20,7 +20,8 @@ from django.core.exceptions import ImproperlyConfigured
 
 from continuum_upstash import health
 from continuum_upstash.check_table import message
-from continuum_upstash.config import Config, is_private, resolve, thaw
+from continuum_upstash.config import Config, resolve, thaw
+from continuum_upstash.credentials import is_private
 from continuum_upstash.errors import ConfigurationError
 from continuum_upstash.keys import own_keys
 from continuum_upstash.ratelimit.checks import check_ratelimit
@@ -88,6 +89,7 @@ def _live(alias: str) -> Messages:
     except ImproperlyConfigured as error:
         yield message("E002", str(error))  # with a tag the other checks are not run
         return
+    yield from _credentials(cache.database.config)  # nor this one
     report = health.Examiner(cache).report()
     for text in report.errors:
         yield message("E040", text, alias)
@@ -119,7 +121,7 @@ def add_checks() -> None:
 
 
 def _credentials(config: Config) -> Messages:
-    if config.mode != "local" or _wants_local(config.alias):
+    if not config.unconfigured:
         return
     text = "there are no credentials, so each process has a cache of its own."
     yield message("W001" if settings.DEBUG else "E001", text, config.alias)
@@ -177,7 +179,7 @@ def _patience(config: Config) -> Messages:
 
 
 def _local_in_production(config: Config) -> Messages:
-    if config.mode == "local" and _wants_local(config.alias):
+    if config.mode == "local" and not config.unconfigured:
         yield message("W017", "MODE is local.", config.alias)
 
 
@@ -256,11 +258,6 @@ def _config(alias: str) -> Config:
     entry = _entry(alias)
     location, options = entry.get("LOCATION", ""), entry.get("OPTIONS", {})
     return resolve(options, os.environ, alias=alias, location=location)
-
-
-def _wants_local(alias: str) -> bool:
-    asked = _entry(alias).get("OPTIONS", {}).get("MODE")
-    return "local" in (asked, os.environ.get("CONTINUUM_CACHE_MODE"))
 
 
 def _reaches(alias: str, name: str) -> bool:

@@ -10,11 +10,10 @@ import difflib
 import math
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, fields
-from ipaddress import ip_address
 from typing import Any, Final, Literal, cast
 from urllib.parse import parse_qs, urlsplit
 
-from continuum_upstash.credentials import Environment, Mode, Secret, find
+from continuum_upstash.credentials import HELP, Environment, Mode, Secret, find
 from continuum_upstash.errors import ConfigurationError
 
 
@@ -25,6 +24,7 @@ class Config:
     Attributes:
         alias: the cache alias, or the name of a plain client; in messages and metrics.
         mode: how the database is reached.
+        unconfigured: it is local because there are no credentials, and not by choice.
         rest_url: ``https://…`` without a trailing slash.
         token: the REST token.
         redis_url: ``rediss://…`` with its password.
@@ -48,6 +48,7 @@ class Config:
 
     alias: str = "default"
     mode: Mode = "local"
+    unconfigured: bool = False
     rest_url: str | None = None
     token: Secret | None = None
     redis_url: Secret | None = None
@@ -141,11 +142,9 @@ _DJANGO_REDIS: Final[Mapping[str, str]] = {
 }
 
 _DEFAULTS: Final = {f.name: f.default for f in fields(Config)}
+_FOUND: Final = {"alias", "unconfigured", "sources", "redis_options"}  # not asked for by name
 _OPTIONS: Final = frozenset(
-    {
-        "ENV_PREFIX",
-        *(name.upper() for name in _DEFAULTS.keys() - {"alias", "sources", "redis_options"}),
-    }
+    {"ENV_PREFIX", *(name.upper() for name in _DEFAULTS.keys() - _FOUND)},
 )
 _CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "serializer": ("msgpack", "json"),
@@ -171,8 +170,8 @@ def resolve(
             empty: the environment decides.
 
     Raises:
-        ConfigurationError: an unknown option, a wrong value, half a pair of credentials, or a
-            URL that contradicts the mode.
+        ConfigurationError: an unknown option, a wrong value, half a pair of credentials, a URL
+            that contradicts the mode, or none where nothing local may answer.
     """
     try:
         return _resolve(dict(options), environ, alias, location)
@@ -204,15 +203,22 @@ def _resolve(
     }
     settings = {name: value for name, value in settings.items() if value is not None}
     settings |= {name.lower(): value for name, value in options.items()}
+    settings = {name: _checked(name, value) for name, value in settings.items()}
+    if found.unconfigured and settings.get("fallback") is False:
+        raise ConfigurationError(
+            f"FALLBACK is False, but there is no database. {HELP} For a store in the process "
+            "set MODE = 'local'."
+        )
     return Config(
         alias=alias,
         mode=found.mode,
+        unconfigured=found.unconfigured,
         rest_url=found.rest_url,
         token=found.token,
         redis_url=found.redis_url,
         redis_options=freeze(redis_options),
         sources=found.sources,
-        **{name: _checked(name, value) for name, value in settings.items()},
+        **settings,
     )
 
 
@@ -285,12 +291,3 @@ def thaw(frozen: Any) -> Any:
     if isinstance(frozen, tuple) and frozen[:1] == (_SEQUENCE,):
         return [thaw(item) for item in frozen[1:]]
     return frozen
-
-
-def is_private(host: str) -> bool:
-    """Return whether plain text may travel to `host`: loopback, private ranges, local names."""
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return "." not in host or host.endswith((".local", ".internal", ".localhost"))
-    return address.is_private or address.is_loopback or address.is_link_local

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import Any, Final, Literal, TypeAlias, cast
 from urllib.parse import SplitResult, urlsplit
 
@@ -81,6 +82,7 @@ class Credentials:
     """What was found.
 
     Attributes:
+        unconfigured: there was nothing to find, and nobody chose the local mode.
         sources: (credential, option or variable that gave it), never the secret itself.
     """
 
@@ -88,6 +90,7 @@ class Credentials:
     rest_url: str | None = None
     token: Secret | None = None
     redis_url: Secret | None = None
+    unconfigured: bool = False
     sources: tuple[tuple[str, str], ...] = ()
 
 
@@ -121,7 +124,7 @@ def find(options: dict[str, Any], env: Environment, location: str) -> Credential
         found = _redis(env, given["REDIS_URL"])
     if mode != "auto" and found is None:
         raise ConfigurationError(f"MODE is {mode}, but there is no URL for it. {HELP}")
-    return found or Credentials("local")
+    return found or Credentials("local", unconfigured=True)
 
 
 def _rest(env: Environment, url: _Given, token: _Given) -> Credentials | None:
@@ -204,3 +207,12 @@ def _checked_token(token: Any) -> str | Callable[[], str]:
     if not token.isascii() or not token.isprintable() or " " in token:
         raise ConfigurationError("TOKEN holds characters that no token has: copy it again.")
     return str(token)
+
+
+def is_private(host: str) -> bool:
+    """Return whether plain text may travel to `host`: loopback, private ranges, local names."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return "." not in host or host.endswith((".local", ".internal", ".localhost"))
+    return address.is_private or address.is_loopback or address.is_link_local

@@ -9,7 +9,10 @@ from time import perf_counter, time
 from typing import Any, Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
-from continuum_upstash.config import Config, is_private
+from django.conf import settings
+
+from continuum_upstash.config import Config
+from continuum_upstash.credentials import HELP, is_private
 from continuum_upstash.effects import Batch, Command, Replies, Reply
 from continuum_upstash.errors import (
     AuthenticationFailed,
@@ -185,8 +188,9 @@ class Doctor:
 def _configuration(config: Config) -> Iterator[Finding]:
     found = ", ".join(f"{name} from {source}" for name, source in config.sources)
     if config.mode == "local":
-        fix = "Set UPSTASH_REDIS_REST_URL and UPSTASH_REDIS_REST_TOKEN, or UPSTASH_REDIS_URL."
-        yield Finding("configuration", "warning", "no database: a store in each process", fix)
+        wrong = config.unconfigured and not settings.DEBUG
+        detail = "no database: a store in each process"
+        yield Finding("configuration", "failed" if wrong else "warning", detail, HELP)
         return
     yield Finding("configuration", "ok", f"{config.mode}: {found}")
     url = config.rest_url or (config.redis_url.reveal() if config.redis_url else "")

@@ -12,6 +12,7 @@ from django.core.cache import caches
 from django.utils.module_loading import import_string
 
 from continuum_upstash import info
+from continuum_upstash.credentials import HELP
 from continuum_upstash.effects import Batch, Plan, Replies, Reply, pair
 from continuum_upstash.errors import ContinuumError, ReplyError
 from continuum_upstash.plan_cache import PlanCache
@@ -65,6 +66,7 @@ class Report:
         round_trip: seconds that the look took; None: there was no answer.
         server: what INFO said; None: nothing, or it may not be asked.
         errors: what failed, one line each, without secrets.
+        missing: what to set, where DEBUG is off and the mode is local by nobody's choice.
     """
 
     alias: str
@@ -77,6 +79,7 @@ class Report:
     round_trip: float | None
     server: Server | None
     errors: tuple[str, ...]
+    missing: str = ""
 
     @property
     def verdict(self) -> Verdict:
@@ -87,15 +90,20 @@ class Report:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What answers, but will not for ever."""
+        """What answers, but not as it should, or not for ever."""
+        found = []
+        if self.missing:
+            found.append(f"Each process has a cache of its own, and no database. {self.missing}")
         used = self.server.memory_used if self.server else None
-        if used is None or used < FULL:
-            return ()
-        return (f"{used:.0%} of the memory limit is used: delete keys or choose a larger plan.",)
+        if used is not None and used >= FULL:
+            advice = "delete keys or choose a larger plan."
+            found.append(f"{used:.0%} of the memory limit is used: {advice}")
+        return tuple(found)
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON knows it, the verdict included, INFO's raw fields not."""
         values = asdict(self)
+        del values["missing"]  # a warning says it
         if self.server is not None:
             del values["server"]["raw"]
             values["server"]["memory_used"] = self.server.memory_used
@@ -139,6 +147,7 @@ class Examiner:
             round_trip=seconds if answered else None,
             server=_server(replies[1]) if replies else None,
             errors=tuple(dict.fromkeys(errors)),
+            missing=HELP if config.unconfigured and not settings.DEBUG else "",
         )
 
 

@@ -15,8 +15,13 @@ BACKEND = "continuum_upstash.backend.CacheBackend"
 
 
 def entry(emulator, transport="rest", **params):
-    """Return an entry of CACHES for an emulator, or for nothing but a local store."""
+    """Return an entry of CACHES for an emulator, or for nothing but a local store.
+
+    The transport `forgotten` is that of a site that lacks its variables.
+    """
     options = params.pop("OPTIONS", {})
+    if transport == "forgotten":
+        return {"BACKEND": BACKEND, "OPTIONS": options, **params}
     if transport == "local":
         return {"BACKEND": BACKEND, "OPTIONS": {"MODE": "local", **options}, **params}
     if transport == "tcp":

@@ -144,6 +144,16 @@ def test_a_local_cache_is_a_warning_that_may_fail(settings):
     assert examined("--fail-on", "warning")[0].code == 1
 
 
+def test_forgotten_variables_are_a_failure_in_production_and_a_warning_before(settings):
+    settings.CACHES, settings.DEBUG = {"default": entry(None, "forgotten")}, False
+    ended, found = examined()
+    assert (ended.code, found["configuration"]["outcome"]) == (2, "failed")
+    assert "UPSTASH_REDIS_REST_URL" in found["configuration"]["fix"]
+    settings.DEBUG = True
+    ended, found = examined()
+    assert (ended.code, found["configuration"]["outcome"]) == (0, "warning")
+
+
 def test_an_unknown_alias():
     ended = ran("cache_doctor", "--cache", "nobody")
     assert (ended.code, "There is default." in ended.error) == (2, True)

@@ -164,6 +164,15 @@ def test_a_read_only_token_sees_all_but_families(emulator, settings):
     assert "No families" in ended.err
 
 
+def test_a_cache_without_credentials_is_degraded(settings):
+    settings.CACHES = {"default": entry(None, "forgotten")}
+    ended = ran("cache_stats", "--fail-on", "degraded")
+    assert ended.code == 1
+    assert "Set UPSTASH_REDIS_REST_URL" in ended.out
+    settings.CACHES = {"default": entry(None, "local")}
+    assert ran("cache_stats", "--fail-on", "degraded").code == 0
+
+
 def test_degraded_fails_when_asked_to(monkeypatch):
     assert ran("cache_stats", "--fail-on", "degraded").code == 0
     monkeypatch.setattr("continuum_upstash.health.FULL", 0.0)

@@ -49,6 +49,20 @@ def test_no_answer_at_all_is_not_ready(emulator, site):
         assert get("/ready/").status_code == 503
 
 
+@pytest.mark.parametrize(
+    ("transport", "debug", "strictly", "status"),
+    [
+        ("forgotten", False, 503, "degraded"),
+        ("forgotten", True, 200, "ok"),
+        ("local", False, 200, "ok"),
+    ],
+)
+def test_no_database_is_degraded_where_nobody_chose_that(transport, debug, strictly, status, site):
+    site.CACHES, site.DEBUG = {"default": entry(None, transport)}, debug
+    assert (get("/ready/").status_code, get("/ready/").json()["status"]) == (200, status)
+    assert get("/ready/?strict=1").status_code == strictly
+
+
 def test_liveness_never_asks_the_database(emulator):
     with emulator.fault("hang"), emulator.count() as spent:
         assert get("/live/").json() == {"status": "ok"}

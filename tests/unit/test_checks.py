@@ -254,6 +254,19 @@ def test_the_live_tag_alone_does_not_pass_what_is_misconfigured(settings, monkey
     assert numbers(check_live()) == ["E002"]
 
 
+def test_the_live_tag_alone_does_not_pass_what_nobody_configured(settings, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["manage.py", "check", "--tag=continuum_upstash_live"])
+    settings.CACHES = {"default": entry("")}
+    assert numbers(check_live()) == ["E001"]
+
+
+def test_the_local_mode_may_be_chosen_by_the_environment(settings, monkeypatch):
+    settings.CACHES = {"default": entry("", OPTIONS={"ENV_PREFIX": "S_"})}
+    monkeypatch.setenv("S_CONTINUUM_CACHE_MODE", "Local")
+    assert check_configuration() == []
+    assert numbers(check_deployment()) == ["W017", "I030"]
+
+
 def test_djangos_own_check_opens_every_cache_and_ends_in_the_message_of_e002(settings):
     # As checks.md says; it may say better once Django does not.
     settings.CACHES = {"default": entry(OPTIONS={"POOLSIZE": 3})}

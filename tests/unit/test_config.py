@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from continuum_upstash.config import Config, freeze, is_private, resolve, thaw
+from continuum_upstash.config import Config, freeze, resolve, thaw
+from continuum_upstash.credentials import is_private
 from continuum_upstash.errors import ConfigurationError
 
 REST = "https://db.upstash.io"
@@ -94,6 +95,8 @@ def test_arguments_come_before_options_before_environment(options, environ, loca
         ({"READ_TIMEOUT": None}, {}, "", "READ_TIMEOUT is a number of seconds above 0"),
         ({"READ_TIMEOUT": float("inf")}, {}, "", "READ_TIMEOUT is a number of seconds"),
         ({"FALLBACK": "yes"}, {}, "", "FALLBACK is True or False"),
+        ({"FALLBACK": False}, {}, "", "there is no database. Set UPSTASH_REDIS_REST_URL and"),
+        ({}, {"CONTINUUM_CACHE_FALLBACK": "off"}, "", "FALLBACK is False, but there is no"),
         ({"SERIALIZER": "pickle"}, {}, "", "SERIALIZER is one of msgpack, json"),
         ({"TTL_BY_PREFIX": {"a": "b"}}, {}, "", "TTL_BY_PREFIX maps"),
         ({"TTL_BY_PREFIX": ["a"]}, {}, "", "TTL_BY_PREFIX is a dict"),
@@ -116,11 +119,22 @@ def test_the_environment_sets_the_rest_and_options_win_over_it():
         "UPSTASH_POOL_SIZE": "3",
         "UPSTASH_ENABLE_TELEMETRY": "1",
     }
-    config = resolve({}, environ)
+    config = resolve({}, environ | REST_ENV)
     assert (config.fallback, config.pool_size, config.telemetry) == (False, 3, True)
-    assert resolve({"POOL_SIZE": 4}, environ).pool_size == 4
-    assert resolve({"ENV_PREFIX": "S_"}, environ | {"S_UPSTASH_POOL_SIZE": "5"}).pool_size == 5
+    assert resolve({"POOL_SIZE": 4}, environ | REST_ENV).pool_size == 4
+    environ |= prefixed("S_", {"UPSTASH_POOL_SIZE": "5"} | REST_ENV)
+    assert resolve({"ENV_PREFIX": "S_"}, environ).pool_size == 5
     assert Config().telemetry is False
+
+
+def test_a_local_mode_that_nobody_chose_is_known_as_such():
+    assert resolve({}, {}).unconfigured
+    assert not resolve({}, REST_ENV).unconfigured
+    for chosen in (
+        resolve({"MODE": "local", "FALLBACK": False}, {}),
+        resolve({"FALLBACK": False}, {"CONTINUUM_CACHE_MODE": "local"}),
+    ):
+        assert (chosen.mode, chosen.unconfigured) == ("local", False)
 
 
 def test_equal_configurations_share_and_others_do_not():

@@ -42,6 +42,7 @@ def server(memory=0, limit=1000, policy="noeviction"):
         ({"server": server(860)}, "degraded"),
         ({"server": server(860, limit=0)}, "ok"),
         ({"errors": ("NOPERM",)}, "degraded"),
+        ({"missing": "Set the variables."}, "degraded"),
         ({"status": status("disabled")}, "ok"),
         ({"status": status("open", "local")}, "degraded"),
         ({"round_trip": None}, "degraded"),
@@ -60,6 +61,8 @@ def test_as_json_knows_it():
     assert "raw" not in values["server"]
     assert len(values["warnings"]) == 1
     assert report().as_dict()["server"] is None
+    (warning,) = report(missing="Set the variables.").as_dict()["warnings"]
+    assert warning.endswith("Set the variables.")
 
 
 @pytest.mark.parametrize(("policy", "evicts"), [("noeviction", False), ("", False), ("lru", True)])
