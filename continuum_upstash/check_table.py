@@ -14,7 +14,10 @@ TABLE: Final[dict[str, tuple[Callable[..., CheckMessage], str]]] = {
     "E001": (Error, "Set UPSTASH_REDIS_REST_URL and UPSTASH_REDIS_REST_TOKEN, or MODE = 'local'."),
     "W001": (
         Warning,
-        "Set them, or run manage.py upstash_emulator (pip install 'continuum-upstash[emulator]').",
+        (
+            "Set UPSTASH_REDIS_REST_URL and UPSTASH_REDIS_REST_TOKEN, or run manage.py "
+            "upstash_emulator (pip install 'continuum-upstash[emulator]')."
+        ),
     ),
     "E002": (Error, "Correct the entry of CACHES, or the variable that the message names."),
     "E003": (Error, "Give each alias a KEY_PREFIX of its own, or the same serializer."),
@@ -73,8 +76,10 @@ TABLE: Final[dict[str, tuple[Callable[..., CheckMessage], str]]] = {
 }
 
 
-def message(number: str, text: str, alias: str = "") -> CheckMessage:
+def message(number: str, text: str, alias: str = "", env_prefix: str = "") -> CheckMessage:
+    """Return a finding; its hint names the variables of the alias, whose prefix may be its own."""
     kind, hint = TABLE[number]
+    hint = hint.replace("UPSTASH_REDIS", f"{env_prefix}UPSTASH_REDIS")
     where = f"{_PAGE}#{number.lower()}"
     label = f"CACHES['{alias}']: {text}" if alias else text
     return kind(label, hint=f"{hint} See {where}".strip(), id=f"continuum_upstash.{number}")

@@ -124,7 +124,8 @@ def _credentials(config: Config) -> Messages:
     if not config.unconfigured:
         return
     text = "there are no credentials, so each process has a cache of its own."
-    yield message("W001" if settings.DEBUG else "E001", text, config.alias)
+    number = "W001" if settings.DEBUG else "E001"
+    yield message(number, text, config.alias, config.env_prefix)
 
 
 def _encryption(config: Config) -> Messages:

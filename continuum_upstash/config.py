@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Final, Literal, cast
 from urllib.parse import parse_qs, urlsplit
 
-from continuum_upstash.credentials import HELP, Environment, Mode, Secret, find
+from continuum_upstash.credentials import Environment, Mode, Secret, advice, find
 from continuum_upstash.errors import ConfigurationError
 
 
@@ -25,6 +25,7 @@ class Config:
         alias: the cache alias, or the name of a plain client; in messages and metrics.
         mode: how the database is reached.
         unconfigured: it is local because there are no credentials, and not by choice.
+        env_prefix: what the names of its variables begin with.
         rest_url: ``https://…`` without a trailing slash.
         token: the REST token.
         redis_url: ``rediss://…`` with its password.
@@ -49,6 +50,7 @@ class Config:
     alias: str = "default"
     mode: Mode = "local"
     unconfigured: bool = False
+    env_prefix: str = field(default="", compare=False)
     rest_url: str | None = None
     token: Secret | None = None
     redis_url: Secret | None = None
@@ -114,6 +116,12 @@ class Config:
         where = f"{self.mode}, {self.host}" if self.host else self.mode
         return f"cache '{self.alias}' ({where})"
 
+    @property
+    def advice(self) -> str:
+        """What gives it a database, where it has none."""
+        chosen = "" if self.unconfigured else "Remove MODE, or CONTINUUM_CACHE_MODE. "
+        return chosen + advice(self.env_prefix)
+
 
 # django-redis' own, passed on to its connection factory in TCP mode.
 REDIS_OPTIONS: Final = frozenset(
@@ -143,9 +151,7 @@ _DJANGO_REDIS: Final[Mapping[str, str]] = {
 
 _DEFAULTS: Final = {f.name: f.default for f in fields(Config)}
 _FOUND: Final = {"alias", "unconfigured", "sources", "redis_options"}  # not asked for by name
-_OPTIONS: Final = frozenset(
-    {"ENV_PREFIX", *(name.upper() for name in _DEFAULTS.keys() - _FOUND)},
-)
+_OPTIONS: Final = frozenset(name.upper() for name in _DEFAULTS.keys() - _FOUND)
 _CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "serializer": ("msgpack", "json"),
     "pickle": ("signed", "never"),
@@ -206,13 +212,14 @@ def _resolve(
     settings = {name: _checked(name, value) for name, value in settings.items()}
     if found.unconfigured and settings.get("fallback") is False:
         raise ConfigurationError(
-            f"FALLBACK is False, but there is no database. {HELP} For a store in the process "
+            f"FALLBACK is False, but there is no database. {env.advice} For a store in the process "
             "set MODE = 'local'."
         )
     return Config(
         alias=alias,
         mode=found.mode,
         unconfigured=found.unconfigured,
+        env_prefix=env.prefix,
         rest_url=found.rest_url,
         token=found.token,
         redis_url=found.redis_url,

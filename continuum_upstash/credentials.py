@@ -12,9 +12,6 @@ from continuum_upstash.errors import ConfigurationError
 
 Mode: TypeAlias = Literal["rest", "redis", "local"]
 
-HELP: Final = (
-    "Set UPSTASH_REDIS_REST_URL and UPSTASH_REDIS_REST_TOKEN (REST), or UPSTASH_REDIS_URL (TCP)."
-)
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
 _REST_PAIRS: Final = (
@@ -40,6 +37,14 @@ class Secret:
         return "********"
 
 
+def advice(prefix: str) -> str:
+    """Return what to set for a database whose variables have a prefix."""
+    return (
+        f"Set {prefix}UPSTASH_REDIS_REST_URL and {prefix}UPSTASH_REDIS_REST_TOKEN (REST), or "
+        f"{prefix}UPSTASH_REDIS_URL (TCP)."
+    )
+
+
 def unquoted(text: str) -> str:
     """Return `text` without the quotes and white space that pasting leaves around it."""
     return text.strip().strip("'\"").strip()
@@ -53,6 +58,7 @@ class Environment:
             raise ConfigurationError("ENV_PREFIX is text, such as 'SESSIONS_'.")
         self._environ = environ
         self.prefix = prefix
+        self.advice = advice(prefix)
 
     def get(self, name: str) -> str:
         return unquoted(self._environ.get(self.prefix + name, ""))
@@ -123,7 +129,7 @@ def find(options: dict[str, Any], env: Environment, location: str) -> Credential
     if mode != "rest" and found is None:
         found = _redis(env, given["REDIS_URL"])
     if mode != "auto" and found is None:
-        raise ConfigurationError(f"MODE is {mode}, but there is no URL for it. {HELP}")
+        raise ConfigurationError(f"MODE is {mode}, but there is no URL for it. {env.advice}")
     return found or Credentials("local", unconfigured=True)
 
 
@@ -137,12 +143,14 @@ def _rest(env: Environment, url: _Given, token: _Given) -> Credentials | None:
     if not url.value and not token.value:
         return None
     if not url.value:
-        raise ConfigurationError(f"There is a REST token ({token.source}) but no URL. {HELP}")
-    parts = _split(url, _REST_SCHEMES, "https://…")
+        raise ConfigurationError(f"There is a REST token ({token.source}) but no URL. {env.advice}")
+    parts = _split(url, _REST_SCHEMES, "https://…", env.advice)
     if not token.value:
-        raise ConfigurationError(f"There is a REST URL ({url.source}) but no token. {HELP}")
+        raise ConfigurationError(f"There is a REST URL ({url.source}) but no token. {env.advice}")
     if parts.username or parts.password or parts.query:
-        raise ConfigurationError(f"The REST URL ({url.source}) is scheme and host only: {HELP}")
+        raise ConfigurationError(
+            f"The REST URL ({url.source}) is scheme and host only: {env.advice}"
+        )
     return Credentials(
         "rest",
         rest_url=parts.geturl().rstrip("/"),
@@ -168,7 +176,7 @@ def _redis(env: Environment, url: _Given) -> Credentials | None:
             url = _Given(env.get(name), env.prefix + name)
     if not url.value:
         return None
-    parts = _split(url, _REDIS_SCHEMES, "rediss://…")
+    parts = _split(url, _REDIS_SCHEMES, "rediss://…", env.advice)
     if (parts.hostname or "").endswith(".upstash.io") and parts.path not in {"", "/", "/0"}:
         raise ConfigurationError(
             f"The Redis URL ({url.source}) selects database {parts.path[1:]}, but Upstash has "
@@ -179,14 +187,14 @@ def _redis(env: Environment, url: _Given) -> Credentials | None:
     )
 
 
-def _split(url: _Given, schemes: frozenset[str], form: str) -> SplitResult:
+def _split(url: _Given, schemes: frozenset[str], form: str, advice: str) -> SplitResult:
     if not isinstance(url.value, str):
         raise ConfigurationError(f"The URL ({url.source}) is {type(url.value).__name__}, not text.")
     try:
         parts = urlsplit(url.value.strip())
         parts.port  # noqa: B018 reading it is what checks it
     except ValueError:
-        raise ConfigurationError(f"The URL ({url.source}) cannot be parsed. {HELP}") from None
+        raise ConfigurationError(f"The URL ({url.source}) cannot be parsed. {advice}") from None
     host = "" if "://" in url.value else urlsplit(f"//{url.value}").hostname or ""
     if "." in host:  # a token in the place of a URL has no dot, and is not repeated
         raise ConfigurationError(
@@ -194,7 +202,7 @@ def _split(url: _Given, schemes: frozenset[str], form: str) -> SplitResult:
             f"rediss://{host} (TCP)."
         )
     if parts.scheme not in schemes or not (parts.hostname or parts.scheme == "unix"):
-        raise ConfigurationError(f"The URL ({url.source}) is not of the form {form}. {HELP}")
+        raise ConfigurationError(f"The URL ({url.source}) is not of the form {form}. {advice}")
     return parts
 
 

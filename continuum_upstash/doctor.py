@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 
 from continuum_upstash.config import Config
-from continuum_upstash.credentials import HELP, is_private
+from continuum_upstash.credentials import is_private
 from continuum_upstash.effects import Batch, Command, Replies, Reply
 from continuum_upstash.errors import (
     AuthenticationFailed,
@@ -190,7 +190,9 @@ def _configuration(config: Config) -> Iterator[Finding]:
     if config.mode == "local":
         wrong = config.unconfigured and not settings.DEBUG
         detail = "no database: a store in each process"
-        yield Finding("configuration", "failed" if wrong else "warning", detail, HELP)
+        yield Finding("configuration", "failed" if wrong else "warning", detail, config.advice)
+        if conf.live_in(config.alias):
+            yield _sessions_in_memory(config)
         return
     yield Finding("configuration", "ok", f"{config.mode}: {found}")
     url = config.rest_url or (config.redis_url.reveal() if config.redis_url else "")
@@ -202,6 +204,13 @@ def _configuration(config: Config) -> Iterator[Finding]:
     else:
         fix = "Write https:// or rediss:// in the URL."
         yield Finding("encryption", "failed", f"no TLS to {config.host}", fix)
+
+
+def _sessions_in_memory(config: Config) -> Finding:
+    detail = "they would stand in the memory of this one process"
+    if conf.allow_eviction:
+        return Finding("sessions", "info", f"{detail}: SESSION_ALLOW_EVICTION accepts that")
+    return Finding("sessions", "failed", detail, config.advice)
 
 
 def _failed(config: Config, error: ContinuumError) -> Finding:

@@ -12,7 +12,6 @@ from django.core.cache import caches
 from django.utils.module_loading import import_string
 
 from continuum_upstash import info
-from continuum_upstash.credentials import HELP
 from continuum_upstash.effects import Batch, Plan, Replies, Reply, pair
 from continuum_upstash.errors import ContinuumError, ReplyError
 from continuum_upstash.plan_cache import PlanCache
@@ -147,7 +146,7 @@ class Examiner:
             round_trip=seconds if answered else None,
             server=_server(replies[1]) if replies else None,
             errors=tuple(dict.fromkeys(errors)),
-            missing=HELP if config.unconfigured and not settings.DEBUG else "",
+            missing=config.advice if config.unconfigured and not settings.DEBUG else "",
         )
 
 

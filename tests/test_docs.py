@@ -121,7 +121,7 @@ def test_each_option_is_documented_with_its_default():
     assert documented.keys() == config._OPTIONS
     for option, default in documented.items():
         expected = defaults.get(option)
-        assert default == (NOTHING if expected in {None, ()} else str(expected)), option
+        assert default == (NOTHING if expected in {None, (), ""} else str(expected)), option
 
 
 def test_each_option_of_django_redis_that_is_passed_on_is_documented():

@@ -13,7 +13,9 @@ from continuum_upstash.credentials import Secret
 from continuum_upstash.panel.texts import Text
 
 # The alias is the page's; the rest are shown in a form of their own.
-_APART: Final = frozenset({"alias", "redis_options", "rest_url", "sources", "unconfigured"})
+_APART: Final = frozenset(
+    {"alias", "env_prefix", "redis_options", "rest_url", "sources", "unconfigured"}
+)
 _HIDDEN: Final = "••••••••"
 
 

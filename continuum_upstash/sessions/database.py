@@ -147,7 +147,7 @@ def refuse_eviction(config: Config, reply: Reply) -> None:
     if config.mode == "local":
         raise SessionsWouldVanish(
             f"Sessions would stand in the memory of this one process: {config.label} has no "
-            "database. Set its credentials, or run a database here: manage.py upstash_emulator. "
+            f"database. {config.advice} Or run a database here: manage.py upstash_emulator. "
             "For a trial with one process set SESSION_ALLOW_EVICTION = True."
         )
     raise SessionsWouldVanish(

@@ -154,6 +154,19 @@ def test_forgotten_variables_are_a_failure_in_production_and_a_warning_before(se
     assert (ended.code, found["configuration"]["outcome"]) == (0, "warning")
 
 
+@pytest.mark.parametrize("transport", ["forgotten", "local"])
+def test_sessions_without_a_database_are_a_failure(transport, settings):
+    settings.CACHES = {"default": entry(None, transport, OPTIONS={"ENV_PREFIX": "SESSIONS_"})}
+    settings.SESSION_ENGINE, settings.DEBUG = "continuum_upstash.sessions", True
+    ended, found = examined()
+    assert (ended.code, found["sessions"]["outcome"]) == (1, "failed")
+    assert "Set SESSIONS_UPSTASH_REDIS_REST_URL" in found["sessions"]["fix"]
+    assert ("Remove MODE" in found["sessions"]["fix"]) is (transport == "local")
+    settings.SESSION_ALLOW_EVICTION = True
+    ended, found = examined()
+    assert (ended.code, found["sessions"]["outcome"]) == (0, "info")
+
+
 def test_an_unknown_alias():
     ended = ran("cache_doctor", "--cache", "nobody")
     assert (ended.code, "There is default." in ended.error) == (2, True)

@@ -250,6 +250,14 @@ def test_a_server_that_hides_info_is_trusted_with_a_warning(configure, valkey, c
     assert caplog.text.count("does not answer INFO") == 1
 
 
+def test_who_forgot_the_variables_of_sessions_is_told_their_names(configure, settings):
+    configure("local")
+    for options in ({"ENV_PREFIX": "SHOP_"}, {"ENV_PREFIX": "SHOP_", "MODE": "local"}):
+        settings.CACHES = {"sessions": {**settings.CACHES["sessions"], "OPTIONS": options}}
+        with pytest.raises(SessionsWouldVanish, match="Set SHOP_UPSTASH_REDIS_REST_URL and SHOP_"):
+            SessionStore().create()
+
+
 def test_the_local_store_is_refused_unless_it_is_a_trial(configure, settings, in_colour):
     configure("local")
     with pytest.raises(SessionsWouldVanish, match="memory of this one process"):

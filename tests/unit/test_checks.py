@@ -83,6 +83,14 @@ def test_without_credentials_development_is_warned_only(settings):
     assert numbers(check_configuration()) == ["W001"]
 
 
+@pytest.mark.parametrize("debug", [True, False])
+def test_the_variables_that_lack_are_named_with_their_prefix(debug, settings):
+    settings.CACHES = {"default": entry("", OPTIONS={"ENV_PREFIX": "SHOP_"})}
+    settings.DEBUG = debug
+    (found,) = check_configuration()
+    assert "SHOP_UPSTASH_REDIS_REST_URL and SHOP_UPSTASH_REDIS_REST_TOKEN" in found.hint
+
+
 def test_an_unknown_option_is_answered_with_the_nearest(settings):
     settings.CACHES = {"default": entry(OPTIONS={"POOLSIZE": 3})}
     (found,) = check_configuration()

@@ -127,6 +127,23 @@ def test_the_environment_sets_the_rest_and_options_win_over_it():
     assert Config().telemetry is False
 
 
+@pytest.mark.parametrize(
+    ("options", "environ", "location"),
+    [
+        ({"FALLBACK": False}, {}, ""),
+        ({"MODE": "rest"}, {}, ""),
+        ({}, {"S_UPSTASH_REDIS_REST_URL": REST}, ""),
+        ({}, {"S_UPSTASH_REDIS_REST_TOKEN": "t0ken"}, ""),
+        ({"TOKEN": "x"}, {}, "ftp://db"),
+        ({"TOKEN": "x"}, {}, "https://db:port"),
+        ({"TOKEN": "x"}, {}, "https://u:p@db"),
+    ],
+)
+def test_what_to_set_has_the_prefix(options, environ, location):
+    with pytest.raises(ConfigurationError, match="Set S_UPSTASH_REDIS_REST_URL and S_UPSTASH"):
+        resolve({"ENV_PREFIX": "S_", **options}, environ, location=location)
+
+
 def test_a_local_mode_that_nobody_chose_is_known_as_such():
     assert resolve({}, {}).unconfigured
     assert not resolve({}, REST_ENV).unconfigured
