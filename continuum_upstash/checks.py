@@ -28,8 +28,7 @@ from continuum_upstash.ratelimit.checks import check_ratelimit
 from continuum_upstash.ratelimit.conf import conf as limits
 from continuum_upstash.sessions.conf import ENGINE, conf
 from continuum_upstash.sessions.records import record_name
-from continuum_upstash.stats.conf import lacking, reject_wrong
-from continuum_upstash.stats.cost import plan_of
+from continuum_upstash.stats.checks import check_statistics
 
 LIVE: Final = "continuum_upstash_live"
 _CACHED_SESSIONS: Final = frozenset(
@@ -56,7 +55,7 @@ def check_configuration(**_: Any) -> list[CheckMessage]:
     for config in configs.values():
         for rule in _ALWAYS:
             found += rule(config)
-    return [*found, *_neighbours(configs), *_sessions(configs), *_statistics(configs)]
+    return [*found, *_neighbours(configs), *_sessions(configs), *check_statistics(configs)]
 
 
 def check_deployment(**_: Any) -> list[CheckMessage]:
@@ -235,19 +234,6 @@ def _sessions(configs: dict[str, Config]) -> Messages:
 def _session_middleware() -> Messages:
     if settings.SESSION_ENGINE == ENGINE and _DJANGOS_MIDDLEWARE in settings.MIDDLEWARE:
         yield message("W018", "Django's SessionMiddleware answers an outage with 500.")
-
-
-def _statistics(configs: dict[str, Config]) -> Messages:
-    try:
-        reject_wrong()
-        for alias in configs:
-            plan_of(alias)
-    except ConfigurationError as error:
-        yield message("E006", str(error))
-    for name, package in lacking().items():
-        text = f"CONTINUUM_STATS['{name}'] is on, but {package} is not installed:"
-        text = f"{text} pip install 'continuum-upstash[{name.lower()}]'"
-        yield message("E007", text)
 
 
 def _entry(alias: str) -> dict[str, Any]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import difflib
 import math
+import os
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Final
 
 from django.conf import settings
@@ -25,6 +27,7 @@ _PACKAGES: Final[Mapping[str, str]] = {
     "PROMETHEUS": "prometheus_client",
     "OTEL": "opentelemetry",
 }
+FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
 
 
 def setting(name: str) -> Any:
@@ -33,15 +36,25 @@ def setting(name: str) -> Any:
 
 
 def exports(name: str) -> bool:
-    """Return whether to measure for PROMETHEUS or OTEL: it is on, and its package is there."""
-    return bool(setting(name)) and find_spec(_PACKAGES[name]) is not None
+    """Return whether to measure for PROMETHEUS or OTEL: it is on, and has what it needs."""
+    return bool(setting(name)) and name not in lacking() and not (name == "PROMETHEUS" and shut())
 
 
 def lacking() -> dict[str, str]:
     """Return what is on without its package: the entry of CONTINUUM_STATS, and the package."""
     return {
-        name: package for name, package in _PACKAGES.items() if setting(name) and not exports(name)
+        name: package
+        for name, package in _PACKAGES.items()
+        if setting(name) and find_spec(package) is None
     }
+
+
+def shut() -> bool:
+    """Return whether the variable names a directory where prometheus_client cannot write."""
+    folder = os.environ.get(FOLDER)
+    if folder is None:
+        return False
+    return not (folder and Path(folder).is_dir() and os.access(folder, os.W_OK))
 
 
 def reject_wrong() -> None:

@@ -6,6 +6,7 @@ PROMETHEUS_MULTIPROC_DIR the figures of all workers add up, those of workers tha
 
 from __future__ import annotations
 
+import atexit
 import os
 from functools import cache
 from typing import Final
@@ -32,6 +33,7 @@ from continuum_upstash.observe import (
     subscribe,
 )
 from continuum_upstash.stats.billing import billed
+from continuum_upstash.stats.conf import FOLDER
 from continuum_upstash.stats.exposition import PREFIX, STATES
 from continuum_upstash.stats.labels import failed, operation, result
 from continuum_upstash.stats.latency import BOUNDS
@@ -138,7 +140,14 @@ class Metrics:
 @cache
 def metrics() -> Metrics:
     """Return those of the default registry, made once."""
+    if FOLDER in os.environ:
+        atexit.register(_leave)
     return Metrics()
+
+
+def _leave() -> None:
+    """Take this process' gauges along: what a command saw last is not how things are."""
+    multiprocess.mark_process_dead(os.getpid())  # type: ignore[no-untyped-call]  # its own
 
 
 def start() -> None:
@@ -150,7 +159,7 @@ def render() -> bytes:
     """Return the text that Prometheus reads: of all processes in multiprocess mode."""
     for each in databases.databases():
         metrics().show_state(each.config.alias, each.status.state)
-    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+    if FOLDER not in os.environ:
         return generate_latest()
     registry = CollectorRegistry()
     multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # its own

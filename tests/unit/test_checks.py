@@ -13,6 +13,7 @@ from django.core.management import call_command
 from continuum_upstash import checks
 from continuum_upstash.check_table import TABLE
 from continuum_upstash.checks import check_configuration, check_deployment, check_live
+from continuum_upstash.stats.conf import exports
 
 BACKEND = "continuum_upstash.backend.CacheBackend"
 REST = "https://db.upstash.io"
@@ -249,6 +250,21 @@ def test_what_is_switched_on_needs_its_extra(name, package, settings, monkeypatc
     assert numbers([found]) == ["E007"]
     assert f"pip install 'continuum-upstash[{name.lower()}]'" in found.msg
     apps.get_app_config("continuum_upstash").ready()  # and stops nobody
+
+
+@pytest.mark.parametrize("name", ["missing", "a-file", ""])
+def test_the_directory_of_prometheus_has_to_be_one(name, settings, monkeypatch, tmp_path):
+    settings.CONTINUUM_STATS = {"PROMETHEUS": True}
+    (tmp_path / "a-file").touch()
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", name and str(tmp_path / name))
+    assert numbers(check_configuration()) == ["E009"]
+    assert not exports("PROMETHEUS")
+    settings.CONTINUUM_STATS = {}
+    assert check_configuration() == []
+    settings.CONTINUUM_STATS = {"PROMETHEUS": True}
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    assert check_configuration() == []
+    assert exports("PROMETHEUS")
 
 
 def test_nobody_is_asked_unless_the_tag_is(monkeypatch):
