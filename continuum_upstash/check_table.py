@@ -38,6 +38,7 @@ TABLE: Final[dict[str, tuple[Callable[..., CheckMessage], str]]] = {
     "W018": (Warning, "Use continuum_upstash.sessions.middleware.SessionMiddleware in its place."),
     "W019": (Warning, "Remove ssl_cert_reqs; for a certificate of your own set CA_FILE."),
     "W020": (Warning, "Give sessions an alias of their own, or its keys a version."),
+    "W021": (Warning, 'Set SECURE_REDIRECT_EXEMPT = [r"^health/"], by the path of your probes.'),
     "I030": (Info, ""),
     "E040": (Error, "Run manage.py cache_doctor."),
     "E041": (Error, "Switch Eviction off in the console, or give sessions their own database."),

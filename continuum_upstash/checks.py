@@ -6,8 +6,10 @@ Only ``manage.py check --tag continuum_upstash_live`` talks to the databases.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import combinations
 from ssl import CERT_NONE
 from typing import Any, Final, TypeAlias, cast
@@ -17,6 +19,7 @@ from django.conf import settings
 from django.core.cache.backends.base import get_key_func
 from django.core.checks import CheckMessage, Tags, register
 from django.core.exceptions import ImproperlyConfigured
+from django.urls import NoReverseMatch, reverse
 
 from continuum_upstash import health
 from continuum_upstash.check_table import message
@@ -68,7 +71,7 @@ def check_deployment(**_: Any) -> list[CheckMessage]:
             continue  # E002 says so
         for rule in _DEPLOYED:
             found += rule(config)
-    return [*found, *_session_middleware()]
+    return [*found, *_session_middleware(), *_probes()]
 
 
 def check_live(**_: Any) -> list[CheckMessage]:
@@ -234,6 +237,17 @@ def _sessions(configs: dict[str, Config]) -> Messages:
 def _session_middleware() -> Messages:
     if settings.SESSION_ENGINE == ENGINE and _DJANGOS_MIDDLEWARE in settings.MIDDLEWARE:
         yield message("W018", "Django's SessionMiddleware answers an outage with 500.")
+
+
+def _probes() -> Messages:
+    if not settings.SECURE_SSL_REDIRECT or not getattr(settings, "ROOT_URLCONF", None):
+        return
+    exempt = [re.compile(pattern) for pattern in settings.SECURE_REDIRECT_EXEMPT]
+    for name in ("live", "ready"):
+        with suppress(NoReverseMatch):
+            path = reverse(f"continuum_upstash:{name}").lstrip("/")  # as SecurityMiddleware has it
+            if not any(pattern.search(path) for pattern in exempt):
+                yield message("W021", f"a probe of {path} is answered 301.")
 
 
 def _entry(alias: str) -> dict[str, Any]:
