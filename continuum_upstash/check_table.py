@@ -26,6 +26,10 @@ TABLE: Final[dict[str, tuple[Callable[..., CheckMessage], str]]] = {
     "E005": (Error, "Point SESSION_CACHE_ALIAS to a cache of this package."),
     "E006": (Error, "Correct CONTINUUM_STATS."),
     "E007": (Error, "Install the extra, or switch the entry off."),
+    "E008": (
+        Error,
+        "Set SESSION_ENGINE = 'continuum_upstash.sessions', or take Django's middleware.",
+    ),
     "E009": (Error, "Make the directory (mkdir -p), and let this process write there."),
     "W010": (Warning, "Take the token from the environment, or give a callable."),
     "W011": (Warning, "Move the password out of LOCATION into UPSTASH_REDIS_URL."),

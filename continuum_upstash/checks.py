@@ -10,6 +10,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from importlib import import_module
 from itertools import combinations
 from ssl import CERT_NONE
 from typing import Any, Final, TypeAlias, cast
@@ -29,6 +30,7 @@ from continuum_upstash.errors import ConfigurationError
 from continuum_upstash.keys import own_keys
 from continuum_upstash.ratelimit.checks import check_ratelimit
 from continuum_upstash.ratelimit.conf import conf as limits
+from continuum_upstash.sessions import SessionStore
 from continuum_upstash.sessions.conf import ENGINE, conf
 from continuum_upstash.sessions.records import record_name
 from continuum_upstash.stats.checks import check_statistics
@@ -37,6 +39,7 @@ LIVE: Final = "continuum_upstash_live"
 _CACHED_SESSIONS: Final = frozenset(
     {"django.contrib.sessions.backends.cache", "django.contrib.sessions.backends.cached_db"}
 )
+_OUR_MIDDLEWARE: Final = "continuum_upstash.sessions.middleware.SessionMiddleware"
 _DJANGOS_MIDDLEWARE: Final = "django.contrib.sessions.middleware.SessionMiddleware"
 _UNVERIFIED: Final = (None, "none", CERT_NONE)  # as redis-py spells it
 _PLATFORMS: Final = {"VERCEL": "Vercel", "AWS_LAMBDA_FUNCTION_NAME": "Lambda"}
@@ -58,7 +61,8 @@ def check_configuration(**_: Any) -> list[CheckMessage]:
     for config in configs.values():
         for rule in _ALWAYS:
             found += rule(config)
-    return [*found, *_neighbours(configs), *_sessions(configs), *check_statistics(configs)]
+    found += [*_neighbours(configs), *_sessions(configs), *_session_engine()]
+    return [*found, *check_statistics(configs)]
 
 
 def check_deployment(**_: Any) -> list[CheckMessage]:
@@ -237,6 +241,15 @@ def _sessions(configs: dict[str, Config]) -> Messages:
 def _session_middleware() -> Messages:
     if settings.SESSION_ENGINE == ENGINE and _DJANGOS_MIDDLEWARE in settings.MIDDLEWARE:
         yield message("W018", "Django's SessionMiddleware answers an outage with 500.")
+
+
+def _session_engine() -> Messages:
+    """Find out what our middleware would die of when the site starts."""
+    if _OUR_MIDDLEWARE not in settings.MIDDLEWARE:
+        return
+    with suppress(ImportError):  # which stops every site, whatever its middleware
+        if not issubclass(import_module(settings.SESSION_ENGINE).SessionStore, SessionStore):
+            yield message("E008", f"SESSION_ENGINE is {settings.SESSION_ENGINE}.")
 
 
 def _probes() -> Messages:

@@ -7,7 +7,8 @@ import re
 import pytest
 from django.urls import include, path
 
-from continuum_upstash.checks import check_deployment
+from continuum_upstash.checks import check_configuration, check_deployment
+from continuum_upstash.sessions import SessionStore as OurStore
 
 urlpatterns = [path("health/", include("continuum_upstash.urls"))]
 
@@ -46,6 +47,27 @@ def test_a_probe_that_is_redirected_proves_nothing(urlconf, redirect, exempt, pa
     settings.SECURE_SSL_REDIRECT, settings.SECURE_REDIRECT_EXEMPT = redirect, exempt
     found = [each for each in check_deployment() if each.id == "continuum_upstash.W021"]
     assert [re.search(r"health/\w+/", each.msg)[0] for each in found] == paths
+
+
+class SessionStore(OurStore):
+    """This module is an engine, made from ours."""
+
+
+@pytest.mark.parametrize(
+    ("engine", "expected"),
+    [
+        ("django.contrib.sessions.backends.db", ["E008"]),
+        ("continuum_upstash.sessions", []),
+        (__name__, []),
+        ("nowhere", []),
+    ],
+)
+def test_our_middleware_needs_our_engine(engine, expected, settings):
+    settings.SESSION_ENGINE = engine
+    settings.MIDDLEWARE = ["continuum_upstash.sessions.middleware.SessionMiddleware"]
+    assert numbers(check_configuration()) == expected
+    settings.MIDDLEWARE = []
+    assert check_configuration() == []
 
 
 def test_a_site_without_urls_has_no_probes(settings):
