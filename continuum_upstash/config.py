@@ -9,12 +9,16 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Hashable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from typing import Any, Final, Literal, cast
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from continuum_upstash.credentials import Environment, Mode, Secret, advice, find
 from continuum_upstash.errors import ConfigurationError
+from continuum_upstash.frozen import freeze
+
+_PORTS: Final = {"https": 443, "http": 80, "rediss": 6379, "redis": 6379}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,12 +79,18 @@ class Config:
 
     @property
     def host(self) -> str:
-        """The host that is talked to, for messages; empty in local mode."""
-        if self.mode == "rest":
-            return urlsplit(self.rest_url or "").hostname or ""
-        if self.mode == "redis" and self.redis_url is not None:
-            return urlsplit(self.redis_url.reveal()).hostname or ""
-        return ""
+        """The host that is talked to; empty in local mode."""
+        return self._url.hostname or ""
+
+    @property
+    def address(self) -> str:
+        """The host for messages, with the port where it is not the one of the scheme."""
+        host, port = self.host, None
+        with suppress(ValueError):  # of what is no port, which may be half a password
+            port = self._url.port
+        if port in {None, _PORTS.get(self._url.scheme)}:
+            return host
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
     @property
     def place(self) -> tuple[str, ...]:
@@ -92,15 +102,18 @@ class Config:
             return (self.host,)
         if self.mode == "local":
             return ()
-        redis = self.mode == "redis"
-        url = self.redis_url.reveal() if redis and self.redis_url else self.rest_url or ""
-        parts = urlsplit(url)
-        if not redis:
-            return (self.host, str(parts.port or (443 if parts.scheme == "https" else 80)))
-        if parts.scheme == "unix":
-            return (parts.path, *parse_qs(parts.query).get("db", ["0"]))
-        index = parse_qs(parts.query).get("db", [parts.path.strip("/") or "0"])
-        return (self.host, str(parts.port or 6379), *index)
+        url = self._url
+        if url.scheme == "unix":
+            return (url.path, *parse_qs(url.query).get("db", ["0"]))
+        port = str(url.port or _PORTS[url.scheme])
+        if self.mode == "rest":
+            return (self.host, port)
+        return (self.host, port, *parse_qs(url.query).get("db", [url.path.strip("/") or "0"]))
+
+    @property
+    def _url(self) -> SplitResult:
+        redis = self.redis_url.reveal() if self.mode == "redis" and self.redis_url else ""
+        return urlsplit(self.rest_url or "" if self.mode == "rest" else redis)
 
     @property
     def is_upstash(self) -> bool:
@@ -113,7 +126,7 @@ class Config:
     @property
     def label(self) -> str:
         """How messages name this database, such as ``cache 'default' (rest, db.upstash.io)``."""
-        where = f"{self.mode}, {self.host}" if self.host else self.mode
+        where = f"{self.mode}, {self.address}" if self.host else self.mode
         return f"cache '{self.alias}' ({where})"
 
     @property
@@ -276,25 +289,3 @@ def _checked_ttls(value: Any) -> tuple[tuple[str, float | None], ...]:
                 f"TTL_BY_PREFIX maps a key prefix to seconds or None, not {prefix!r} to {ttl!r}."
             )
     return tuple(sorted(value.items()))
-
-
-_MAPPING: Final = "dict"
-_SEQUENCE: Final = "list"
-
-
-def freeze(value: Any) -> Hashable:
-    """Return a hashable form of nested dicts and lists; `thaw` gives them back."""
-    if isinstance(value, Mapping):
-        return (_MAPPING, *sorted((key, freeze(item)) for key, item in value.items()))
-    if isinstance(value, (list, tuple)):
-        return (_SEQUENCE, *(freeze(item) for item in value))
-    return cast("Hashable", value)
-
-
-def thaw(frozen: Any) -> Any:
-    """Return the dicts and lists that `freeze` was given."""
-    if isinstance(frozen, tuple) and frozen[:1] == (_MAPPING,):
-        return {key: thaw(item) for key, item in frozen[1:]}
-    if isinstance(frozen, tuple) and frozen[:1] == (_SEQUENCE,):
-        return [thaw(item) for item in frozen[1:]]
-    return frozen

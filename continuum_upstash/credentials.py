@@ -217,6 +217,14 @@ def _checked_token(token: Any) -> str | Callable[[], str]:
     return str(token)
 
 
+def is_loopback(host: str) -> bool:
+    """Return whether `host` is this machine."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def is_private(host: str) -> bool:
     """Return whether plain text may travel to `host`: loopback, private ranges, local names."""
     try:

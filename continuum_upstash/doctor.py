@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 
 from continuum_upstash.config import Config
-from continuum_upstash.credentials import is_private
+from continuum_upstash.credentials import is_loopback, is_private
 from continuum_upstash.effects import Batch, Command, Replies, Reply
 from continuum_upstash.errors import (
     AuthenticationFailed,
@@ -217,6 +217,8 @@ def _failed(config: Config, error: ContinuumError) -> Finding:
     fix = next((fix for kind, fix in _FIXES.items() if isinstance(error, kind)), "")
     if isinstance(error, Unavailable) and "certificate" in str(error).lower():
         fix = "Set CA_FILE if a proxy or an emulator has a certificate of its own."
+    elif isinstance(error, Unavailable) and is_loopback(config.host):
+        fix = "Does it run, on this port? manage.py upstash_emulator (--token, --port) starts one."
     return Finding("connection", "failed", str(error), fix.format(host=config.host))
 
 

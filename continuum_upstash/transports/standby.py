@@ -235,7 +235,8 @@ class Standby:
         # Logged here and not by an observer: a cache works without the app in INSTALLED_APPS,
         # and a client without Django; neither may fail over in silence.
         backend, label = self._answering(new), self._config.label
+        who = backend if self._fallback or new in ASKED else "nobody"
         level = logging.INFO if {old, new} == _TRYING_AGAIN else logging.WARNING
-        logger.log(level, "%s: %s -> %s, %s answers: %s", label, old, new, backend, reason)
+        logger.log(level, "%s: %s -> %s, %s answers: %s", label, old, new, who, reason)
         previous = self._answering(old)
         notify(StateChange(self._config.alias, old.value, new.value, reason, backend, previous))

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
 import pytest
 
+from continuum_upstash.errors import ConnectionFailed
 from continuum_upstash.stats.records import day_name
 from continuum_upstash.transports import registry
 from tests.integration.commands import BACKEND, cache, entry, ran
@@ -115,7 +117,27 @@ def test_an_outage(emulator):
     with emulator.fault("refuse"):
         ended, found = examined()
     assert (ended.code, found["connection"]["outcome"]) == (2, "failed")
-    assert "IP allow list" in found["connection"]["fix"]
+    assert "manage.py upstash_emulator" in found["connection"]["fix"]
+    assert f":{urlsplit(emulator.rest_url).port})" in found["connection"]["detail"]
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("https://db.upstash.io", "Does db.upstash.io resolve from here?"),
+        ("http://10.0.0.5:8079", "IP allow list"),
+        ("http://localhost:8079", "manage.py upstash_emulator"),
+        ("http://[::1]:8079", "manage.py upstash_emulator"),
+    ],
+)
+def test_who_does_not_answer_is_looked_for_where_it_is(url, words, settings, monkeypatch):
+    settings.CACHES = {"default": {"BACKEND": BACKEND, "LOCATION": url, "OPTIONS": {"TOKEN": "t"}}}
+
+    def refuse(*_):
+        raise ConnectionFailed("Connection refused.", unsent=True)
+
+    monkeypatch.setattr(cache().database, "send", refuse)
+    assert words in examined()[1]["connection"]["fix"]
 
 
 def test_a_database_that_takes_too_long(emulator):

@@ -90,7 +90,7 @@ def test_an_answer_that_breaks_off_is_a_failure(serve, rest, cut):
         peer.request()
         peer.send(whole[:cut])
 
-    with pytest.raises(ConnectionFailed, match=r"127\.0\.0\.1\): the connection was closed"):
+    with pytest.raises(ConnectionFailed, match=r"127\.0\.0\.1:\d+\): the connection was closed"):
         rest(serve(behave).url()).send(INCR)
 
 

@@ -7,7 +7,6 @@ import random
 import pytest
 from redis import CredentialProvider
 
-from continuum_upstash.config import freeze
 from continuum_upstash.effects import Script
 from continuum_upstash.errors import (
     AuthenticationFailed,
@@ -17,6 +16,7 @@ from continuum_upstash.errors import (
     NotSerializable,
     ReplyError,
 )
+from continuum_upstash.frozen import freeze
 from continuum_upstash.pools import pool_for
 
 SECRET = "p@ss:w/rd#?%25 ü"  # every character that a URL has its own idea of

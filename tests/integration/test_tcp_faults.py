@@ -6,7 +6,6 @@ import asyncio
 
 import pytest
 
-from continuum_upstash.config import freeze
 from continuum_upstash.effects import Batch, Script
 from continuum_upstash.errors import (
     ConnectionFailed,
@@ -14,6 +13,7 @@ from continuum_upstash.errors import (
     ReadOnlyReplica,
     Unavailable,
 )
+from continuum_upstash.frozen import freeze
 from continuum_upstash.pools import pool_for
 from continuum_upstash.transports.aredis import AsyncRedis
 from tests.integration.tcp_clients import config_for

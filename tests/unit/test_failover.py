@@ -218,6 +218,14 @@ def test_each_change_is_told_and_logged_once(bench, records, caplog):
     )
 
 
+def test_where_nothing_stands_in_the_log_names_nobody(strict, caplog):
+    for _ in range(3):
+        strict.remote.script.append(refused())
+        with pytest.raises(ConnectionFailed):
+            strict.call("GET", "k")
+    assert "closed -> open, nobody answers: " in caplog.messages[0]
+
+
 def test_records_name_who_really_answered(bench, records):
     bench.go_down()
     records.clear()
