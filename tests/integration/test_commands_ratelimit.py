@@ -114,6 +114,27 @@ def test_somebody_is_named_as_a_request_would_be_counted():
     assert again["remaining"] == 0
 
 
+@pytest.mark.parametrize(
+    "identity",
+    [["ip=203.0.113.7 post:username=the boss"], [" ip=203.0.113.7  post:username=the boss "]],
+)
+def test_the_parts_of_a_key_may_stand_in_one_argument(identity):
+    printed("test", "pair", "ip=203.0.113.7", "post:username=the boss")
+    assert "1: allowed, 0 left" in printed("test", "pair", *identity)
+    assert left(printed("status", *identity).splitlines()[2]) == "0 left"
+    assert printed("reset", "pair", *identity).strip() == "Reset."
+
+
+@pytest.mark.parametrize(
+    "identity", [["203.0.113.7"], ["foo=bar"], ["ip=999"], ["ip="], ["user=5", "ip=203.0.113.7"]]
+)
+def test_whom_no_policy_could_count_is_refused_and_not_shown(identity):
+    ended = ran("ratelimit", "status", *identity)
+    assert (ended.code, ended.out) == (2, "")
+    assert f"No policy counts by '{' '.join(identity)}'" in ended.error
+    assert "such as ip=203.0.113.7" in ended.error
+
+
 def test_a_simulation_tells_commands_dollars_and_the_worst_case():
     told = printed(
         "simulate", "100/m", "--per-second", "10", "--refused", "50", "--algorithm", "fixed"

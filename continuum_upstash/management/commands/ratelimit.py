@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -23,8 +24,11 @@ from continuum_upstash.ratelimit.written import counts, written
 from continuum_upstash.stats.cost import PLANS
 
 _IDENTITY: Final = (
-    "such as ip=203.0.113.7, user=5 or post:username=alice; one for each part of the key"
+    "such as ip=203.0.113.7, user=5 or post:username=alice; one for each part of the key, as "
+    "separate arguments"
 )
+# Where one argument holds several parts: a value may hold white space, too.
+_NEXT_PART: Final = re.compile(r"\s+(?=(?:ip|user|key|(?:get|header|post):[^\s=]+)=)")
 
 
 class Command(BaseCommand):
@@ -75,7 +79,10 @@ class Command(BaseCommand):
 
 
 def _status(*, identity: Sequence[str], **_: Any) -> tuple[dict[str, Any], Iterator[str]]:
-    found = [_policy(each, identity) for each in conf.policies.values()]
+    policies = conf.policies.values()
+    if identity and policies and not any(counts(each, _parts(each, identity)) for each in policies):
+        refuse(f"No policy counts by {' '.join(identity)!r}. Write an identity {_IDENTITY}.")
+    found = [_policy(each, identity) for each in policies]
 
     def lines() -> Iterator[str]:
         if not found:
@@ -90,9 +97,9 @@ def _status(*, identity: Sequence[str], **_: Any) -> tuple[dict[str, Any], Itera
 
 
 def _policy(policy: Policy, identity: Sequence[str]) -> dict[str, Any]:
-    remaining = None
-    if identity and counts(policy, identity) and conf.mode != "off":
-        decision = Limiter().check([policy], written(policy, identity), 0)
+    remaining, parts = None, _parts(policy, identity)
+    if identity and counts(policy, parts) and conf.mode != "off":
+        decision = Limiter().check([policy], written(policy, parts), 0)
         remaining = _verdict(decision).remaining
     return {
         "name": policy.name,
@@ -102,6 +109,19 @@ def _policy(policy: Policy, identity: Sequence[str]) -> dict[str, Any]:
         "worst": worst_case(policy),
         "remaining": remaining,
     }
+
+
+def _parts(policy: Policy, identity: Sequence[str]) -> Sequence[str]:
+    """Return the parts of an identity, which may all stand in one quoted argument."""
+    if len(identity) != 1 or counts(policy, identity):
+        return identity
+    parts = _NEXT_PART.split(identity[0].strip())
+    return parts if counts(policy, parts) else identity
+
+
+def _who(name: str, identity: Sequence[str]) -> str:
+    policy = conf.policy(name)
+    return written(policy, _parts(policy, identity))
 
 
 def _left(policy: Mapping[str, Any], identity: Sequence[str]) -> str:
@@ -116,14 +136,14 @@ def _left(policy: Mapping[str, Any], identity: Sequence[str]) -> str:
 def _reset(
     *, policy: str, identity: Sequence[str], **_: Any
 ) -> tuple[dict[str, Any], Iterator[str]]:
-    deleted = Limiter().reset([policy], written(conf.policy(policy), identity))
+    deleted = Limiter().reset([policy], _who(policy, identity))
     return {"deleted": deleted}, iter(["Reset." if deleted else "There was nothing to reset."])
 
 
 def _test(
     *, policy: str, identity: Sequence[str], times: int, **_: Any
 ) -> tuple[dict[str, Any], Iterator[str]]:
-    limiter, who = Limiter(), written(conf.policy(policy), identity)
+    limiter, who = Limiter(), _who(policy, identity)
     found = [_decided(limiter.check([policy], who)) for _ in range(times)]
 
     def lines() -> Iterator[str]:
