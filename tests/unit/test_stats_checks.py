@@ -1,0 +1,92 @@
+"""What the system checks say of CONTINUUM_STATS; none of it may stop a site."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+from django.apps import apps
+
+from continuum_upstash.stats.checks import check_statistics
+from continuum_upstash.stats.conf import exports
+
+
+def found():
+    return list(check_statistics(["default"]))
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ({"SHARD": True}, "SHARE"),
+        ({5: True}, "no entry 5"),
+        ({"PLAN": "gold"}, "payg"),
+        ({"PLAN": ["free"]}, "is ['free'] for 'default': write one of free, payg"),
+        ({"PLAN": {"default": None}}, "is None for 'default': write one of free, payg"),
+        ({"INTERVAL": "10"}, "write seconds from 0 on"),
+        ({"INTERVAL": None}, "write seconds from 0 on"),
+        ({"INTERVAL": -1}, "write seconds from 0 on"),
+        ({"INTERVAL": float("nan")}, "write seconds from 0 on"),
+        ({"INTERVAL": True}, "write seconds from 0 on"),
+        ({"SHARE": "5%"}, "write a share above 0 and up to 1"),
+        ({"SHARE": 0}, "'SHARED': False switches sharing off"),
+        ({"SHARE": 5}, "write a share above 0 and up to 1"),
+        ({"SHARED": "no"}, "write True or False"),
+        ({"PROMETHEUS": 0}, "write True or False"),
+        ({"OTEL": "yes"}, "write True or False"),
+        (["SHARED"], "write a dict"),
+        (None, "write a dict"),
+    ],
+)
+def test_the_setting_of_the_statistics(value, words, settings):
+    settings.CONTINUUM_STATS = value
+    (message,) = found()
+    assert (message.id, words in message.msg) == ("continuum_upstash.E006", True)
+
+
+@pytest.mark.parametrize("value", [None, ["SHARED"]])
+def test_statistics_that_are_no_dict_stop_nobody(value, settings):
+    settings.CONTINUUM_STATS = value
+    apps.get_app_config("continuum_upstash").ready()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {},
+        {"INTERVAL": 0, "SHARE": 1},
+        {"INTERVAL": 2.5, "SHARE": 0.01, "SHARED": False},
+        {"PLAN": {"default": "payg"}},
+    ],
+)
+def test_right_settings_of_the_statistics(value, settings):
+    settings.CONTINUUM_STATS = value
+    assert found() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "package"), [("PROMETHEUS", "prometheus_client"), ("OTEL", "opentelemetry")]
+)
+def test_what_is_switched_on_needs_its_extra(name, package, settings, monkeypatch):
+    settings.CONTINUUM_STATS = {name: True}
+    assert found() == []
+    monkeypatch.setitem(sys.modules, package, None)
+    (message,) = found()
+    assert message.id == "continuum_upstash.E007"
+    assert f"pip install 'continuum-upstash[{name.lower()}]'" in message.msg
+    apps.get_app_config("continuum_upstash").ready()  # and stops nobody
+
+
+@pytest.mark.parametrize("name", ["missing", "a-file", ""])
+def test_the_directory_of_prometheus_has_to_be_one(name, settings, monkeypatch, tmp_path):
+    settings.CONTINUUM_STATS = {"PROMETHEUS": True}
+    (tmp_path / "a-file").touch()
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", name and str(tmp_path / name))
+    assert [each.id for each in found()] == ["continuum_upstash.E009"]
+    assert not exports("PROMETHEUS")
+    settings.CONTINUUM_STATS = {}
+    assert found() == []
+    settings.CONTINUUM_STATS = {"PROMETHEUS": True}
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    assert found() == []
+    assert exports("PROMETHEUS")
