@@ -10,7 +10,7 @@ from continuum_upstash.errors import ReplyError
 
 PIPELINE: Final = "PIPELINE"
 
-_READS: Final = frozenset({"GET", "GETDEL", "GETEX", "MGET", "HGET"})
+_READS: Final = frozenset({"GET", "GETDEL", "GETEX", "MGET"})
 _WRITES: Final = frozenset({"SET", "SETEX", "PSETEX", "MSET"})
 
 

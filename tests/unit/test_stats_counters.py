@@ -8,6 +8,7 @@ from continuum_upstash.locks import RELEASE
 from continuum_upstash.observe import Coalesced, CommandDetails, Overhead
 from continuum_upstash.operations import INCR_EXISTING
 from continuum_upstash.stats.counters import Counters
+from continuum_upstash.stats.labels import result
 from continuum_upstash.stats.latency import BOUNDS, BUCKETS, quantile
 from continuum_upstash.stats.tally import Tally, total
 
@@ -151,3 +152,16 @@ def test_a_quantile_lies_in_the_bucket_of_its_duration(durations, share, expecte
 def test_there_is_a_bucket_for_what_takes_longer_than_all_bounds():
     assert len(BOUNDS) + 1 == BUCKETS
     assert quantile([0] * BUCKETS, 0.5) is None
+
+
+@pytest.mark.parametrize("name", ["GET", "GETDEL", "GETEX", "HGET", "LINDEX", "SETEX", "INCR"])
+def test_sums_and_metrics_agree_on_what_a_hit_is(name):
+    counters = Counters()
+    command = (name, "k", 10, b"v") if name == "SETEX" else (name, "k")
+    for reply in (b"value", None):
+        counters(CommandDetails("a", "upstash-rest", [command], [reply], 0.001, None))
+    tally = counters.read("a")["upstash-rest"]
+    told = [result(name, reply) for reply in (b"value", None)]
+    assert (tally.hits, tally.misses, tally.sets) == tuple(
+        told.count(each) for each in ("hit", "miss", "stored")
+    )
