@@ -5,14 +5,18 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime, timedelta
 
+from django.test import override_settings
+
 from continuum_upstash import UpstashCache
 from continuum_upstash.stats.latency import BOUNDS, BUCKETS
 from continuum_upstash.stats.records import day_name, dump, hour_name
 from continuum_upstash.stats.tally import Tally
 
+SITE = {"default": {"BACKEND": "continuum_upstash.backend.CacheBackend", "KEY_PREFIX": "shop"}}
 FAMILIES = {"query:": 480, "page:": 260, "memory:": 120, "ratelimit:": 90, "ws:": 30, "fed:": 12}
 
 
+@override_settings(CACHES=SITE)
 def a_busy_day(server, families=FAMILIES):
     now = datetime.now(UTC)
     with UpstashCache(rest_url=server.rest_url, rest_token=server.token) as cache:

@@ -7,8 +7,16 @@ import sys
 import pytest
 from django.apps import apps
 
+from continuum_upstash.stats import shared
 from continuum_upstash.stats.checks import check_statistics
 from continuum_upstash.stats.conf import exports
+
+
+@pytest.fixture
+def ready():
+    """Return a function that does what a start of the site does, until the test ends."""
+    yield apps.get_app_config("continuum_upstash").ready
+    shared.stop()
 
 
 def found():
@@ -45,9 +53,9 @@ def test_the_setting_of_the_statistics(value, words, settings):
 
 
 @pytest.mark.parametrize("value", [None, ["SHARED"]])
-def test_statistics_that_are_no_dict_stop_nobody(value, settings):
+def test_statistics_that_are_no_dict_stop_nobody(value, settings, ready):
     settings.CONTINUUM_STATS = value
-    apps.get_app_config("continuum_upstash").ready()
+    ready()
 
 
 @pytest.mark.parametrize(
@@ -67,14 +75,14 @@ def test_right_settings_of_the_statistics(value, settings):
 @pytest.mark.parametrize(
     ("name", "package"), [("PROMETHEUS", "prometheus_client"), ("OTEL", "opentelemetry")]
 )
-def test_what_is_switched_on_needs_its_extra(name, package, settings, monkeypatch):
+def test_what_is_switched_on_needs_its_extra(name, package, settings, monkeypatch, ready):
     settings.CONTINUUM_STATS = {name: True}
     assert found() == []
     monkeypatch.setitem(sys.modules, package, None)
     (message,) = found()
     assert message.id == "continuum_upstash.E007"
     assert f"pip install 'continuum-upstash[{name.lower()}]'" in message.msg
-    apps.get_app_config("continuum_upstash").ready()  # and stops nobody
+    ready()  # and stops nobody
 
 
 @pytest.mark.parametrize("name", ["missing", "a-file", ""])
