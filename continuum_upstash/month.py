@@ -97,7 +97,7 @@ def _others(database: Database) -> Iterator[Database]:
     for alias in health.aliases():
         try:
             found = [cache.database for cache in health.ours([alias])]
-        except ImproperlyConfigured:
+        except (ImproperlyConfigured, ImportError):
             continue  # nothing is billed by it; the check E002 says why
         for each in found:
             if each.config.alias != config.alias and each.config.place == config.place:

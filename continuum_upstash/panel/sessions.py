@@ -9,7 +9,7 @@ from django.conf import settings
 from continuum_upstash.errors import ContinuumError
 from continuum_upstash.health import Server
 from continuum_upstash.panel.sample import PAGES
-from continuum_upstash.sessions.conf import ENGINE, conf
+from continuum_upstash.sessions.conf import conf
 from continuum_upstash.sessions.index import SessionCounts, count_sessions
 
 
@@ -41,7 +41,7 @@ def sessions(alias: str, server: Server | None, *, count: bool) -> Sessions | No
         server: what INFO said.
         count: whether to count, by a billed command for each thousand keys.
     """
-    if settings.SESSION_ENGINE != ENGINE or alias != settings.SESSION_CACHE_ALIAS:
+    if not conf.ours or alias != settings.SESSION_CACHE_ALIAS:
         return None
     policy = server.policy if server else ""
     safe = not server.evicts if server and policy else None
@@ -56,4 +56,4 @@ def sessions(alias: str, server: Server | None, *, count: bool) -> Sessions | No
 
 def logins_need(alias: str) -> bool:
     """Return whether nobody is logged in any more when an alias' database is not asked."""
-    return conf.live_in(alias) and not (settings.SESSION_ENGINE == ENGINE and conf.fallback_engine)
+    return conf.live_in(alias) and not (conf.ours and conf.fallback_engine)

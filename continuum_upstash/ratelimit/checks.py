@@ -150,7 +150,7 @@ def _rules() -> _Findings:
         return  # E205 says so
     for number, route in enumerate(routes, 1):
         if not any(route.fits(view.route, view.view_name) for view in known):
-            yield "W206", f"RULES: rule {number} fits no view, so that it limits nothing."
+            yield "W206", f"RULES: rule {number} fits no view of ROOT_URLCONF."
 
 
 def _proxies() -> _Findings:

@@ -92,11 +92,11 @@ class UpstashRateThrottle(BaseThrottle):  # type: ignore[misc]  # the framework 
 
 def _with_others(mine: Sequence[Policy], view: APIView) -> Sequence[Policy]:
     """Return the policies of a throttle and those that the view's other throttles would add."""
-    found = {policy.counter: policy for policy in mine}
+    found = {policy.storage("", ""): policy for policy in mine}
     for throttle in view.get_throttles():
         # One that has conditions of its own is not to be asked past them.
         if getattr(type(throttle), "allow_request", None) is UpstashRateThrottle.allow_request:
             for name in throttle.names_of(view):
                 policy = conf.policy(name)
-                found.setdefault(policy.counter, policy)  # two of a group are two decisions
+                found.setdefault(policy.storage("", ""), policy)  # two of one are two decisions
     return [*mine, *(policy for policy in found.values() if policy not in mine)]

@@ -45,9 +45,8 @@ class Patience:
         breaker = self._breaker
         ticket = breaker.admit()
         if ticket is None:
-            left = breaker.until - self._clock()
             raise Unavailable(
-                f"{self._label} is not asked for {max(left, 0):.0f} s more: {breaker.reason}"
+                f"{self._label} is not asked for {self.left():.0f} s more: {breaker.reason}"
             )
         began = self._clock()
         try:
@@ -63,6 +62,6 @@ class Patience:
             breaker.succeeded(ticket.era)
         return result
 
-    def end_break(self) -> None:
-        """Let the next check ask, without waiting for the rest of the break."""
-        self._breaker.end_break()
+    def left(self) -> float:
+        """Return the seconds until the database is asked again; 0: it is."""
+        return max(self._breaker.until - self._clock(), 0.0)

@@ -28,7 +28,8 @@ _RETRY_SECONDS: Final = 1.0
 class Standin:
     """Limits of this process alone, while the database cannot be asked."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience: Patience) -> None:
+        self._patience = patience
         # Its time is steady: a clock that is set must not open or shut the limits.
         self._local = Local(Config(), clock=time.monotonic)
         self._logged_at = -math.inf
@@ -38,7 +39,7 @@ class Standin:
         self._log(charges, error)
         refusing = [charge for charge in charges if charge.policy.on_error == "deny"]
         if refusing:
-            seconds = _seconds_to_next_try(database)
+            seconds = self._seconds_to_next_try(database)
             refusals = (Verdict(charge.policy, 0, seconds, seconds) for charge in refusing)
             return Decision(False, "unavailable", tuple(refusals))
         local = [
@@ -60,17 +61,17 @@ class Standin:
             answers.fits, "unavailable" if answers.fits else "limited", answers.verdicts
         )
 
+    def _seconds_to_next_try(self, database: Database) -> float:
+        probe = database.status.next_probe
+        until_probe = 0.0 if probe is None else probe - time.time()
+        return max(_RETRY_SECONDS, until_probe, self._patience.left())
+
     def _log(self, charges: Sequence[Charge], error: Exception) -> None:
         now = time.monotonic()
         if now - self._logged_at >= _LOG_SECONDS:
             self._logged_at = now
             names = ", ".join(f"{each.policy.name}: {each.policy.on_error}" for each in charges)
             logger.warning("Rate limits cannot be asked for (%s): %s", names, error)
-
-
-def _seconds_to_next_try(database: Database) -> float:
-    probe = database.status.next_probe
-    return max(_RETRY_SECONDS, 0 if probe is None else probe - time.time())
 
 
 class State:
@@ -80,7 +81,7 @@ class State:
         self.patience = Patience(config)
         self.clock = Clock()
         self.denials = Denials()
-        self.standin = Standin()
+        self.standin = Standin(self.patience)
 
 
 _states: WeakKeyDictionary[Database, State] = WeakKeyDictionary()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from django.conf import settings
-from django.urls import LocalePrefixPattern, URLPattern, URLResolver, get_resolver
+from django.urls import LocalePrefixPattern, ResolverMatch, URLPattern, URLResolver, get_resolver
 
 from continuum_upstash.ratelimit.policy import Policy
 
@@ -36,9 +36,14 @@ class View(NamedTuple):
         view: Any = getattr(self.callback, "cls", None)  # as the REST framework notes it
         if throttles is None or view is None:
             return
-        for each in getattr(view, "throttle_classes", ()):
-            if issubclass(each, throttles.UpstashRateThrottle):
-                yield tuple(each().names_of(view))
+        for each in _listed(getattr(view, "throttle_classes", ())):
+            if isinstance(each, type) and issubclass(each, throttles.UpstashRateThrottle):
+                yield tuple(_listed(each().names_of(view)))
+
+
+def _listed(value: Any) -> Sequence[Any]:
+    """Return a list of a class; what its instances work out is not known here."""
+    return value if isinstance(value, (list, tuple)) else ()
 
 
 def views() -> list[View]:
@@ -56,8 +61,8 @@ def _views(
             inner = (*namespaces, each.namespace) if each.namespace else namespaces
             yield from _views(each.url_patterns, whole, inner)
         else:
-            name = ":".join((*namespaces, each.name or each.lookup_str))
-            yield View(whole, name, each.callback)
+            match = ResolverMatch(each.callback, (), {}, each.name, namespaces=list(namespaces))
+            yield View(whole, match.view_name, each.callback)
 
 
 def _joined(route: str | None, each: URLPattern | URLResolver) -> str | None:

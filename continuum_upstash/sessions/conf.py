@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Final, cast
 
 from django.conf import settings
@@ -11,10 +12,22 @@ _DJANGOS: Final = "django.contrib.sessions.backends.cache"
 
 
 class Conf:
+    @property
+    def ours(self) -> bool:
+        """Whether SESSION_ENGINE is this package's, or one that is derived from it."""
+        if settings.SESSION_ENGINE == ENGINE:
+            return True
+        try:
+            store = import_module(settings.SESSION_ENGINE).SessionStore
+        except (ImportError, AttributeError):
+            return False  # which stops every site
+        return any(base.__module__ == f"{ENGINE}.store" for base in store.__mro__)
+
     def live_in(self, alias: str) -> bool:
         """Return whether an alias' database holds the sessions, and nothing else does."""
-        engines = {ENGINE, _DJANGOS}
-        return alias == settings.SESSION_CACHE_ALIAS and settings.SESSION_ENGINE in engines
+        if alias != settings.SESSION_CACHE_ALIAS:
+            return False
+        return settings.SESSION_ENGINE == _DJANGOS or self.ours
 
     @property
     def allow_eviction(self) -> bool:

@@ -8,20 +8,18 @@ from typing import Final
 
 from django.conf import settings
 
-from continuum_upstash.sessions.conf import ENGINE
 from continuum_upstash.sessions.membership import index_name
 from continuum_upstash.sessions.records import record_name
 
-_DJANGOS: Final = re.compile(r"django\.contrib\.sessions\.(cache|cached_db)[a-z0-9]{8,}")
+_DJANGOS: Final = r"django\.contrib\.sessions\.(?:cache|cached_db)[a-z0-9]{8,}"
 
 
 def is_session() -> Callable[[str], object]:
-    """Return what tells whether a full key belongs to a session, by today's settings.
+    """Return what tells whether a full key belongs to a session, of this engine or Django's.
 
-    It goes by the name alone, for two aliases may reach one database by different URLs.
+    It goes by the name alone: two aliases may reach one database by different URLs, and sessions
+    outlive a change of SESSION_ENGINE.
     """
-    if settings.SESSION_ENGINE != ENGINE:
-        return _DJANGOS.search
     prefix = settings.CACHES.get(settings.SESSION_CACHE_ALIAS, {}).get("KEY_PREFIX", "")
     record, index = re.escape(record_name(prefix, "")), re.escape(index_name(prefix, ""))
-    return re.compile(rf"{record}[0-9a-f]{{64}}|{index}.*", re.DOTALL).fullmatch
+    return re.compile(rf"^(?:{record}[0-9a-f]{{64}}\Z|{index})|{_DJANGOS}").search

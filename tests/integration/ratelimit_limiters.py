@@ -45,7 +45,7 @@ def database(limiter):
 
 def end_breaks(limiter):
     """Let the next check ask, whatever went wrong before; somebody who has more time probes."""
-    state_of(database(limiter)).patience.end_break()
+    state_of(database(limiter)).patience._breaker.end_break()
     database(limiter).standby.breaker.end_break()
     database(limiter).send(Batch([("PING",)]))
 

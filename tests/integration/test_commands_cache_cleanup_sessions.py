@@ -42,13 +42,16 @@ def clean(*arguments):
     return ended
 
 
-@pytest.mark.parametrize("transport", ["rest", "tcp"])
+@pytest.mark.parametrize(
+    ("transport", "engine"),
+    [("rest", OURS), ("tcp", OURS), ("rest", "tests.integration.derived_sessions")],
+)
 def test_they_are_told_by_name_whatever_the_url_of_the_cache_is(
-    transport, log_in, emulator, settings
+    transport, engine, log_in, emulator, settings
 ):
     there = entry(emulator, transport, KEY_PREFIX="shop")
     settings.CACHES = {**settings.CACHES, "default": there}
-    logged_in = log_in(OURS, "sessions")
+    logged_in = log_in(engine, "sessions")
     cache("sessions").set("query:1", 1)
     ended = clean("*", "--raw", "--all")
     assert (logged_in(), cache("sessions").get("query:1")) == ("7", None)

@@ -7,7 +7,11 @@ import subprocess
 import sys
 
 import pytest
-from django.test import Client
+from django.test import Client, RequestFactory, override_settings
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from continuum_upstash.ratelimit.drf import UpstashRateThrottle
 
 
 def statuses(client, *paths):
@@ -98,6 +102,29 @@ def test_what_the_framework_cannot_parse_is_answered_as_by_its_views(
     limited_site, body, kind, expected
 ):
     assert logged_in(Client(), body, kind) == expected
+
+
+@pytest.mark.parametrize("shared", [{"group": "g"}, {"upstash_prefix": "p"}])
+def test_throttles_of_one_counter_are_two_decisions(shared, limited_site):
+    class First(UpstashRateThrottle):
+        policies = ("first",)
+
+    class Second(UpstashRateThrottle):
+        policies = ("second",)
+
+    class Both(APIView):
+        throttle_classes = (First, Second)
+        authentication_classes = ()
+
+        def get(self, request):
+            return Response("ok")
+
+    policies = {"first": "5/d", "second": "2/d"}
+    common = {"key": "ip", "algorithm": "fixed", **shared}
+    limits = {name: {"rate": rate, **common} for name, rate in policies.items()}
+    with override_settings(CONTINUUM_RATELIMIT={"POLICIES": limits}):
+        answers = [Both.as_view()(RequestFactory().get("/")).status_code for _ in range(3)]
+    assert answers == [200, 200, 429]
 
 
 SITE = """

@@ -101,6 +101,18 @@ def test_who_is_refused_without_a_database_is_told_when_it_is_asked_again(limite
     assert 200 < decision.retry_after <= 300
 
 
+@pytest.mark.parametrize("transport", ["rest"])
+def test_who_is_refused_for_its_slowness_is_told_when_it_is_asked_again(limiter, emulator):
+    kept = policy(on_error="deny")
+    limiter.check([kept], "a")
+    patience = state_of(database(limiter)).patience
+    patience._breaker._breaks = 3  # a longer outage
+    with override_settings(CONTINUUM_RATELIMIT=SOON), emulator.fault("hang"):
+        decisions = [limiter.check([kept], "a") for _ in range(4)]
+    assert decisions[-1].retry_after == pytest.approx(patience.left(), abs=5)
+    assert patience.left() > 8
+
+
 @pytest.mark.parametrize(("transport", "token"), [("rest", "of-another-database")])
 def test_a_wrong_token_is_an_outage_like_any_other(limiter):
     kept = policy(rate="1/d")

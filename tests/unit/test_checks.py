@@ -24,6 +24,12 @@ def entry(location=REST, **params):
     return {"BACKEND": BACKEND, "LOCATION": location, "OPTIONS": options, **params}
 
 
+def particular(key, prefix, version):
+    if "/" not in key:
+        raise ValueError("keys are namespace/name")
+    return f"{prefix}:{version}:{key}"
+
+
 @pytest.fixture(autouse=True)
 def plain(settings, monkeypatch):
     """Settings and an environment that no check objects to."""
@@ -171,6 +177,21 @@ def test_a_read_only_token(settings, monkeypatch):
             "default",
             {"default": entry(KEY_PREFIX="shop", KEY_FUNCTION=lambda key, prefix, _: prefix + key)},
             ["W020"],
+        ),
+        (
+            "continuum_upstash.sessions",
+            "s",
+            {
+                "default": entry(KEY_FUNCTION=particular),
+                "s": entry(KEY_PREFIX="s", KEY_FUNCTION=particular),
+            },
+            ["W016"],
+        ),
+        (
+            "tests.integration.derived_sessions",
+            "default",
+            {"default": entry(), "other": entry(KEY_PREFIX="other")},
+            ["W016"],
         ),
         ("django.contrib.sessions.backends.cache", "default", {"default": entry()}, ["W013"]),
         (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from types import ModuleType
 
 import pytest
@@ -10,7 +11,8 @@ from django.conf import settings as django_settings
 from django.conf.urls.i18n import i18n_patterns
 from django.http import HttpResponse
 from django.test import RequestFactory, override_settings
-from django.urls import include, path, re_path
+from django.urls import include, path, re_path, resolve
+from django.views import View
 from rest_framework.views import APIView
 
 from continuum_upstash.errors import ConfigurationError
@@ -18,6 +20,7 @@ from continuum_upstash.ratelimit import ratelimit
 from continuum_upstash.ratelimit.checks import check_ratelimit
 from continuum_upstash.ratelimit.conf import conf
 from continuum_upstash.ratelimit.drf import UpstashRateThrottle
+from continuum_upstash.ratelimit.urlconf import views
 from continuum_upstash.transports import registry
 
 API = {"POLICIES": {"api": {"rate": "3/d"}}}
@@ -39,15 +42,28 @@ def local():
 
 def found_for(urlpatterns, limits=None, **settings):
     """Return {number: message} of what the check finds where the views are these."""
-    urlconf = ModuleType("urlconf")
-    urlconf.urlpatterns = urlpatterns
-    with override_settings(ROOT_URLCONF=urlconf, **settings):
+    with override_settings(ROOT_URLCONF=module_of(urlpatterns), **settings):
         if limits is None:
             del django_settings.CONTINUUM_RATELIMIT
         else:
             django_settings.CONTINUUM_RATELIMIT = limits
         conf.forget()
         return {each.id.removeprefix("continuum_upstash."): each.msg for each in check_ratelimit()}
+
+
+def urlconf_of(urlpatterns):
+    with override_settings(ROOT_URLCONF=module_of(urlpatterns)):
+        return views()
+
+
+def resolve_in(urlpatterns, path_info):
+    return resolve(path_info, urlconf=module_of(urlpatterns))
+
+
+def module_of(urlpatterns):
+    urlconf = ModuleType("urlconf")
+    urlconf.urlpatterns = urlpatterns
+    return urlconf
 
 
 def view(request):
@@ -106,6 +122,39 @@ def test_a_rule_that_fits_no_view_is_told(rule, fits):
 def test_routes_that_depend_on_the_language_are_not_judged():
     limits = {**API, "RULES": [{"route": "de/api/", "policies": ["api"]}]}
     assert found_for(i18n_patterns(path("api/", view)), limits) == {}
+
+
+class Api:
+    def check(self, request):
+        return HttpResponse()
+
+    class Inner(View):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("callback", "name"),
+    [(Api().check, "check"), (Api.Inner.as_view(), "Inner"), (partial(view), "partial")],
+)
+def test_a_view_without_a_name_is_known_by_the_one_that_requests_see(callback, name):
+    (known,) = urlconf_of([path("a/", callback)])
+    assert known.view_name == resolve_in([path("a/", callback)], "/a/").view_name
+    assert known.view_name.endswith(name)
+
+
+def test_throttles_that_only_a_request_makes_known_are_left_alone():
+    class Items(APIView):
+        throttle_classes = (partial(UpstashRateThrottle),)
+
+    class Others(APIView):
+        throttle_classes = (UpstashRateThrottle,)
+
+        @property
+        def throttle_policies(self):
+            return ("unheard-of",)
+
+    urlpatterns = [path("a/", Items.as_view()), path("b/", Others.as_view())]
+    assert found_for(urlpatterns, API) == {}
 
 
 def test_a_throttle_s_policies_are_known():
