@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from typing import Any, Final, Literal, TypeAlias, cast
 from urllib.parse import SplitResult, urlsplit
@@ -66,6 +66,10 @@ class Environment:
     def setting(self, name: str) -> str:
         return self.get(name) or unquoted(self._environ.get(name, ""))
 
+    def source(self, name: str) -> str:
+        """Return the name of the variable that `setting` reads."""
+        return self.prefix + name if self.get(name) else name
+
     def boolean(self, name: str) -> bool | None:
         text = self.setting(name).lower()
         if not text:
@@ -89,7 +93,8 @@ class Credentials:
 
     Attributes:
         unconfigured: there was nothing to find, and nobody chose the local mode.
-        sources: (credential, option or variable that gave it), never the secret itself.
+        sources: (credential, option or variable that gave it), never the secret itself; and
+            the mode, where it was chosen.
     """
 
     mode: Mode
@@ -110,10 +115,24 @@ class _Given:
 
 def find(options: dict[str, Any], env: Environment, location: str) -> Credentials:
     """Take the credentials out of `options`, or from the environment, and choose the mode."""
-    mode = str(options.pop("MODE", "") or env.setting("CONTINUUM_CACHE_MODE") or "auto").lower()
+    chosen = _chosen(options.pop("MODE", ""), env)
+    found = _found(chosen.value, options, env, location)
+    if chosen.value == "auto":
+        return found
+    return replace(found, sources=(*found.sources, ("mode", chosen.source)))
+
+
+def _chosen(option: object, env: Environment) -> _Given:
+    name = "CONTINUUM_CACHE_MODE"
+    given = _Given(option) if option else _Given(env.setting(name), env.source(name))
+    mode = str(given.value or "auto").lower()
     mode = "auto" if mode == "upstash" else mode
     if mode not in {"auto", "rest", "redis", "local"}:
         raise ConfigurationError(f"MODE is '{mode}': write auto, rest, redis or local.")
+    return _Given(mode, given.source)
+
+
+def _found(mode: str, options: dict[str, Any], env: Environment, location: str) -> Credentials:
     given = {name: _Given(options.pop(name, None)) for name in ("REST_URL", "TOKEN", "REDIS_URL")}
     if mode == "local":
         return Credentials("local")

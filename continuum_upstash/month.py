@@ -75,14 +75,12 @@ class Month:
         Raises:
             ContinuumError: the sums cannot be read, or the plan is unknown.
         """
-        commands, midnight = 0, midnight_of(now)
-        for database in (self._database, *_others(self._database)):
-            if database is not self._database:
-                alias = database.config.alias
-                today = history.summed((yield from history.hours(alias, midnight, now)))
-            for each in (today, (yield from _earlier(database, now))):
-                commands += each.billed + each.overhead
-        return bill(plan_of(self._alias), commands, now)
+        others = list(_others(self._database))
+        aliases = [each.config.alias for each in others]
+        sums = [today, (yield from history.day(aliases, midnight_of(now)))]
+        for database in (self._database, *others):
+            sums += [(yield from _earlier(database, now))]
+        return bill(plan_of(self._alias), sum(each.billed + each.overhead for each in sums), now)
 
     bill, abill = pair(plan_bill)
 

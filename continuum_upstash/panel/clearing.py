@@ -70,8 +70,11 @@ def clear(cache: PlanCache, family: str) -> Outcome:
 
 
 def family_of(text: str) -> str:
-    """Return a family's name as it is typed, with or without its colon; empty: there is none."""
-    return text.strip().rstrip(":")
+    """Return a family's name as it is typed, with or without its colon; empty: there is none.
+
+    White space is part of a name: without it this would be another family.
+    """
+    return text.removesuffix(":")
 
 
 def _last(steps: Iterator[Walk]) -> Walk:

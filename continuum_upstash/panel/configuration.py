@@ -52,7 +52,11 @@ def _source(name: str, value: object, given: dict[str, object], sources: dict[st
     if name.upper() in given:
         return "OPTIONS"
     default = next(each.default for each in fields(Config) if each.name == name)
-    return _("default") if value == default else _("environment")
+    if value == default:
+        return _("default")
+    if name == "mode":  # nobody chose it: it follows the URL
+        return sources.get("rest_url") or sources["redis_url"]
+    return _("environment")
 
 
 def _text(value: object) -> Text:

@@ -6,6 +6,7 @@ within READ_TIMEOUT.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ from continuum_upstash.stats.tally import Tally
 _MINUTE: Final = timedelta(minutes=1)
 _HOUR: Final = timedelta(hours=1)
 _DAY: Final = timedelta(days=1)
-_AT_ONCE: Final = 4  # hashes
+_AT_ONCE: Final = 8  # hashes
 
 
 def minutes(alias: str, begin: datetime, end: datetime) -> Plan[list[Point]]:
@@ -32,6 +33,12 @@ def hours(alias: str, begin: datetime, end: datetime) -> Plan[list[Point]]:
     names = [(day_name(alias, day), day) for day in _steps(begin, end, _DAY)]
     found = yield from _read(names, _HOUR)
     return [point for point in found if point.at > begin - _HOUR]
+
+
+def day(aliases: Iterable[str], midnight: datetime) -> Plan[Tally]:
+    """Return what aliases did together in the day that begins at `midnight`."""
+    found = yield from _read([(day_name(alias, midnight), midnight) for alias in aliases], _HOUR)
+    return summed(found)
 
 
 def summed(found: list[Point]) -> Tally:

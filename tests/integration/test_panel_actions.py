@@ -150,6 +150,16 @@ def test_a_family_is_a_name_and_no_pattern(operator, panel):
     assert sorted(cache.keys("*")) == ["a:1", "b:1"]
 
 
+def test_white_space_is_part_of_a_family_s_name(operator, panel):
+    names = [" lead:1", "lead:1", "lead:2", ":alone"]
+    cache.client.set_many({cache.make_key(name): 1 for name in names})
+    seen = Page(operator.get(page() + "?sample=1")).html
+    assert "?family=%20lead%3A" in seen
+    assert "?family=%3A" not in seen
+    assert "1 key deleted." in post(operator, page("clear") + "?family=%20lead%3A").text
+    assert sorted(cache.keys("*")) == [":alone", "lead:1", "lead:2"]
+
+
 def test_without_a_family_nothing_is_cleared(operator, panel):
     cache.set("a:1", 1)
     assert "Which family?" in post(operator, page("clear") + "?family=:").text

@@ -113,3 +113,14 @@ def test_sites_that_share_a_database_are_told_apart_by_their_prefix(site, emulat
     assert overview(NOW).recent.misses == 20
     site.CACHES = {"default": entry(emulator, KEY_PREFIX="staging")}
     assert overview(NOW).scope == "this process"
+
+
+def test_the_other_aliases_of_a_database_cost_a_command_each(site, emulator):
+    names = ["default", "a", "b", "c"]
+    site.CACHES = {name: entry(emulator, KEY_PREFIX=name) for name in names}
+    for name in names:
+        used(NOW - HOUR / 2, 20, name)
+    Month(cache()).bill(Tally(), NOW)  # what is read once a day
+    with emulator.count() as spent:
+        found = Month(cache()).bill(Tally(), NOW)
+    assert (spent.billed, spent.requests, found.commands) == (3, 1, 60)

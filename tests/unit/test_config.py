@@ -190,6 +190,21 @@ def test_sources_say_where_each_credential_came_from():
 
 
 @pytest.mark.parametrize(
+    ("options", "environ", "source"),
+    [
+        ({"MODE": "redis"}, {}, "OPTIONS"),
+        ({}, {"CONTINUUM_CACHE_MODE": "redis"}, "CONTINUUM_CACHE_MODE"),
+        ({"ENV_PREFIX": "S_"}, {"S_CONTINUUM_CACHE_MODE": "redis"}, "S_CONTINUUM_CACHE_MODE"),
+        ({"ENV_PREFIX": "S_"}, {"CONTINUUM_CACHE_MODE": "redis"}, "CONTINUUM_CACHE_MODE"),
+        ({"MODE": "auto"}, {}, None),
+    ],
+)
+def test_sources_say_who_chose_the_mode(options, environ, source):
+    found = resolve(options, environ, location=TCP).sources
+    assert dict(found) == {"redis_url": "LOCATION"} | ({"mode": source} if source else {})
+
+
+@pytest.mark.parametrize(
     ("host", "private"),
     [
         ("127.0.0.1", True),

@@ -139,7 +139,7 @@ def _target(cache: PlanCache, options: dict[str, Any]) -> Target:
     if bool(pattern) == bool(family):
         refuse("Say which keys: either PATTERN or --family.")
     if family:
-        pattern = escape_glob(family.rstrip(":")) + ":*"
+        pattern = escape_glob(family.removesuffix(":")) + ":*"
     if not pattern.strip("*") and not options["all"]:
         refuse(f"{pattern} is every key of this cache: add --all if you mean it.")
     ttl = _lifetime(options)

@@ -21,4 +21,5 @@ def bar_width(share: float) -> str:
 
 @register.filter
 def has_family(name: str) -> bool:
-    return name != ALONE
+    """Return whether a family can be named: keys that begin with a colon have one without name."""
+    return name not in {ALONE, ":"}
