@@ -71,7 +71,15 @@ class ConnectionFailed(Unavailable):
 
 
 class DeadlineExceeded(Unavailable):
-    """The batch's time was up before the whole reply had arrived."""
+    """The batch's time was up before the whole reply had arrived.
+
+    Attributes:
+        asked: False when all that time went by in this process, where no connection became free.
+    """
+
+    def __init__(self, message: str, *, asked: bool = True) -> None:
+        super().__init__(message)
+        self.asked = asked
 
 
 class ReplyError(ContinuumError):

@@ -7,6 +7,7 @@ the user gave. Upstash bills each command, so the comments count them where it i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from operator import index
 from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 from continuum_upstash.codec import Codec, Undecodable
@@ -120,10 +121,10 @@ class Operations:
         """Add to an integer; return the sum, or None for a missing key.
 
         Raises:
-            TypeError: the value is not an integer of 64 bits.
+            TypeError: the value is not an integer of 64 bits, or `delta` no integer at all.
             OverflowError: the sum would not be one.
         """
-        if not -(2**63) <= delta < 2**63:
+        if not -(2**63) <= index(delta) < 2**63:
             raise OverflowError(f"{delta} does not fit 64 bits")
         try:
             total: int | bytes | None = yield from one("EVAL", INCR_EXISTING, 1, name, delta)

@@ -36,7 +36,7 @@ class Denials:
     def __init__(self, size: int = 10_000, clock: Callable[[], float] = monotonic) -> None:
         self._size, self._clock = size, clock
         self._denials: OrderedDict[_Known, _Denial] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # re-entrant as the breaker's
 
     def note(self, charge: Charge, seconds: float) -> None:
         """Remember that a charge does not fit for so many seconds, nor does one that costs more."""

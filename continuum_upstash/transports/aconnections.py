@@ -255,6 +255,7 @@ class AsyncSockets:
         except TimeoutError:
             label = self._endpoint.label
             raise failures.all_busy(label, self._config.pool_size, seconds) from None
+        deadline = clock() + seconds  # what we waited for here is not the server's time
         try:
             if connection is not None:
                 try:

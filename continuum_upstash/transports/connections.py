@@ -22,16 +22,13 @@ from continuum_upstash.transports import failures
 from continuum_upstash.transports.abandon import abandon
 from continuum_upstash.transports.forms import Request
 from continuum_upstash.transports.idempotent import safe_to_repeat
-from continuum_upstash.transports.tls import tls_context
+from continuum_upstash.transports.tls import RECORD_BYTES, tls_context
 from continuum_upstash.transports.wire import Answer, AnswerReader, Endpoint
 
 RECEIVE_BYTES: Final = 64 * 1024
 
 # A connection that was idle for longer may have been dropped without a word on its way.
 MAX_IDLE_SECONDS: Final = 55.0
-
-# A write of up to this size is one TLS record: it leaves as a whole or not at all.
-_TLS_RECORD_BYTES: Final = 16 * 1024
 
 
 class Connection:
@@ -46,7 +43,7 @@ class Connection:
         self._sock = sock
         self._label = endpoint.label
         self._reader = AnswerReader(endpoint.label)
-        self._whole_write = _TLS_RECORD_BYTES if endpoint.secure else None
+        self._whole_write = RECORD_BYTES if endpoint.secure else None
         self._is_readable = readable(sock.fileno())
         self._used_at = 0.0
 
@@ -184,7 +181,8 @@ class Pool:
         self._free_places = size
         self._idle: list[Connection] = []
         self._waiting: deque[threading.Lock] = deque()
-        self._lock = threading.Lock()
+        # Re-entrant: a signal handler that uses the cache may interrupt its own thread in here.
+        self._lock = threading.RLock()
 
     def take(self, deadline: float) -> Connection | None:
         """Take a place: with a kept connection, or None where a new one has to be opened.
@@ -217,10 +215,12 @@ class Pool:
         with self._lock:
             if connection is not None:
                 self._idle.append(connection)
-            if self._waiting:
-                self._waiting.popleft().release()
-            else:
+            try:
+                turn = self._waiting.popleft()
+            except IndexError:
                 self._free_places += 1
+            else:
+                turn.release()
 
     def close(self) -> None:
         """Close the idle connections; one that carries a request is left to end it."""
@@ -238,12 +238,14 @@ class Pool:
             self.give(None)  # the place came too late: it is the next one's
 
     def _kept(self) -> Connection | None:
-        while self._idle:
-            connection = self._idle.pop()
+        while True:
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                return None
             if connection.is_alive():
                 return connection
             connection.close()
-        return None
 
 
 class Sockets:
@@ -263,6 +265,8 @@ class Sockets:
         except TimeoutError:
             label = self._endpoint.label
             raise failures.all_busy(label, self._config.pool_size, seconds) from None
+        if batch.deadline_s is None:  # what we waited for here is not the server's time
+            deadline = monotonic() + seconds
         try:
             if connection is not None:
                 try:

@@ -41,7 +41,8 @@ def overdue(label: str, seconds: float) -> DeadlineExceeded:
 
 def all_busy(label: str, size: int, seconds: float) -> DeadlineExceeded:
     return DeadlineExceeded(
-        f"{label}: all {size} connections were busy for {seconds:g} s. Raise POOL_SIZE."
+        f"{label}: all {size} connections were busy for {seconds:g} s. Raise POOL_SIZE.",
+        asked=False,
     )
 
 
@@ -52,9 +53,8 @@ def out_of_time(error: Exception) -> bool:
 
 def _reason(error: OSError) -> str:
     """Return what the system or OpenSSL calls the error, without the addresses in its text."""
-    tls: str | None = getattr(error, "reason", None)  # by name, as some platforms lack ssl
-    if tls:
-        return tls
+    if type(error).__module__ == "ssl":  # whose numbers are OpenSSL's; some platforms lack it
+        return str(getattr(error, "reason", None) or error.strerror)
     if error.errno is not None and error.errno > 0:
         return os.strerror(error.errno)
     return error.strerror or type(error).__name__

@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from json.encoder import encode_basestring
+from operator import index
 from typing import Final, Literal, NamedTuple, TypeAlias
 from urllib.parse import quote
 
@@ -97,7 +98,7 @@ def _word(argument: Argument) -> str:
 def _text(argument: str | int | Script | ScriptHash) -> str:
     if isinstance(argument, (Script, ScriptHash)):
         return argument.text(locking=True)
-    return argument if isinstance(argument, str) else str(int(argument))
+    return argument if isinstance(argument, str) else str(index(argument))
 
 
 def _with_body(command: Command) -> Request | None:

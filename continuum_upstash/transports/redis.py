@@ -70,6 +70,8 @@ class Redis:
             slots.get(timeout=timeout)
         except Empty:
             raise all_busy(self._label, self._pool.max_connections, timeout) from None
+        if batch.deadline_s is None:  # what we waited for here is not the server's time
+            deadline = monotonic() + timeout
         try:
             replies = self._converse(batch, message, deadline)
         except DeadlineExceeded as error:

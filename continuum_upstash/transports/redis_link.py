@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from ssl import SSLSocket
 from time import monotonic
 from typing import Final, cast
 
@@ -16,6 +17,7 @@ from continuum_upstash.transports.abandon import abandon
 from continuum_upstash.transports.failures import broken, too_late
 from continuum_upstash.transports.redis_errors import garbled, silent
 from continuum_upstash.transports.resp import INCOMPLETE, Replying, never
+from continuum_upstash.transports.tls import RECORD_BYTES
 
 _READ_SIZE: Final = 65536
 
@@ -70,7 +72,8 @@ class Link:
                 connection up for dead.
 
         Raises:
-            ConnectionFailed: the connection broke; `unsent` if before the first byte went out.
+            ConnectionFailed: the connection broke; `unsent` if surely before the first byte
+                went out.
             DeadlineExceeded: the replies were not complete in time.
         """
         try:
@@ -92,7 +95,8 @@ class Link:
             except ConnectionError as error:
                 if sent:
                     return  # the server may have said why it hung up: an argument is too large
-                raise broken(self._label, error, unsent=True) from error
+                whole = len(message) <= RECORD_BYTES or not isinstance(self._socket, SSLSocket)
+                raise broken(self._label, error, unsent=whole) from error
 
     def _read(self, count: int, deadline: float, may_leave: Callable[[], bool]) -> Replies:
         feed, next_reply = self._replying.feed, self._replying.next

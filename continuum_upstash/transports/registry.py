@@ -56,7 +56,7 @@ class Database:
 
     def forget(self) -> None:
         """Drop everything without touching a socket, as a forked child must."""
-        self._opening = threading.Lock()
+        self._opening = threading.RLock()  # re-entrant as the breaker's
         self._transport: Transport | None = None
         self._loops: dict[asyncio.AbstractEventLoop, _Loop] = {}
         self.standby = Standby(self.config, _local_store(self.config))
@@ -109,8 +109,8 @@ class Database:
         if here is None:
             with self._opening:
                 # async_to_sync makes a loop for each call: what a closed one left must not pile up.
-                for gone in [other for other in self._loops if other.is_closed()]:
-                    del self._loops[gone]
+                for gone in [other for other in tuple(self._loops) if other.is_closed()]:
+                    self._loops.pop(gone, None)  # its owner may be closing it
                 transport = achain(self.config, self.standby, self._pool_factory)
                 here = self._loops[loop] = _Loop(transport)
         return here
@@ -118,7 +118,7 @@ class Database:
 
 _databases: dict[Config, Database] = {}
 _local_stores: dict[Config, Local] = {}
-_lock = threading.Lock()
+_lock = threading.RLock()
 
 
 def database(config: Config, pool_factory: PoolFactory | None = None) -> Database:
@@ -160,7 +160,7 @@ def reset() -> None:
 
 def _after_fork_in_child() -> None:
     global _lock  # noqa: PLW0603 another thread of the parent may have held it
-    _lock = threading.Lock()
+    _lock = threading.RLock()
     _local_stores.clear()
     for each in _databases.values():
         each.forget()

@@ -30,6 +30,7 @@ from continuum_upstash.effects import Batch, Command, Plan, Replies, Reply
 from continuum_upstash.errors import (
     AuthenticationFailed,
     CapacityExceeded,
+    DeadlineExceeded,
     QuotaExceeded,
     ReplyError,
     Unavailable,
@@ -178,11 +179,15 @@ class Standby:
         return self.answer(batch, error)
 
     def _gave_up(self, batch: Batch, error: Exception) -> bool:
-        """Return whether the caller's time is all that was up: no sign of an outage.
+        """Return whether time was up here, and not in the database: no sign of an outage.
 
         A probe's counts nevertheless, since others wait for what it finds out.
         """
-        return self.breaker.passes and self.hurried(batch) and out_of_time(error)
+        if not self.breaker.passes:
+            return False
+        if isinstance(error, DeadlineExceeded) and not error.asked:
+            return True
+        return self.hurried(batch) and out_of_time(error)
 
     def answer(self, batch: Batch, error: Exception | None = None) -> Replies:
         """Answer locally.

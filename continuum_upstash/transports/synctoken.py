@@ -18,7 +18,7 @@ HEADER: Final = b"upstash-sync-token"
 
 _MAX_LENGTH: Final = 1024
 _COUNTER: Final = re.compile(rb"[0-9a-v]+").fullmatch
-_lock = threading.Lock()
+_lock = threading.RLock()  # re-entrant as the breaker's
 
 
 class Tokens:

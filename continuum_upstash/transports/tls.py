@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import ssl
 from functools import cache
+from typing import Final
 
 from continuum_upstash.errors import ConfigurationError
+
+# A write of up to this size is one TLS record: it leaves as a whole or not at all.
+RECORD_BYTES: Final = 16 * 1024
 
 
 @cache

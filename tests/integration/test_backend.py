@@ -64,6 +64,14 @@ def test_incr_is_exact_to_64_bits(any_cache):
         any_cache.incr("big")
 
 
+@pytest.mark.parametrize("delta", [0.5, "1", None])
+def test_incr_by_what_is_no_integer_changes_nothing(any_cache, delta):
+    any_cache.set("n", 1)
+    with pytest.raises(TypeError):
+        any_cache.incr("n", delta)
+    assert any_cache.get("n") == 1
+
+
 def test_incr_of_a_missing_key_raises_and_creates_nothing(any_cache):
     with pytest.raises(ValueError, match="'n' not found"):
         any_cache.incr("n")

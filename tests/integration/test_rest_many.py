@@ -17,7 +17,7 @@ import trustme
 from asgiref.sync import async_to_sync
 
 from continuum_upstash.effects import Batch
-from continuum_upstash.errors import DeadlineExceeded, Unavailable
+from continuum_upstash.errors import Unavailable
 from continuum_upstash.transports.arest import AsyncRest
 from continuum_upstash.transports.rest import Rest
 from tests.integration.rest_clients import config
@@ -69,49 +69,6 @@ async def test_a_hundred_tasks_open_at_most_pool_size_connections(serve):
     assert server.accepted <= 4
     await rest.aclose()
     server.wait_until_all_have_gone()
-
-
-def holding(release: threading.Event):
-    """Answer only once the test allows it."""
-
-    def behave(peer):
-        while peer.request() is not None:
-            release.wait(20)
-            peer.send(answer())
-
-    return behave
-
-
-def test_a_thread_that_finds_all_connections_busy_waits_until_its_deadline(serve):
-    release = threading.Event()
-    server = serve(holding(release))
-    patient = Rest(config(server.url(), pool_size=1))
-    with ThreadPoolExecutor(1) as threads:
-        first = threads.submit(patient.send, GET)
-        server.arrived.acquire()
-        hurried = Rest(config(server.url(), pool_size=1, read_timeout=0.1))
-        hurried._sender._pool = patient._sender._pool
-        with pytest.raises(DeadlineExceeded, match=r"all 1 connections were busy.*POOL_SIZE"):
-            hurried.send(GET)
-        release.set()
-        assert first.result() == [b"OK"]
-    assert patient.send(GET) == [b"OK"]
-    patient.close()
-
-
-async def test_a_task_that_finds_all_connections_busy_waits_until_its_deadline(serve):
-    release = threading.Event()
-    server = serve(holding(release))
-    patient = AsyncRest(config(server.url(), pool_size=1))
-    first = asyncio.create_task(patient.asend(GET))
-    await asyncio.to_thread(server.arrived.acquire)
-    hurried = AsyncRest(config(server.url(), pool_size=1, read_timeout=0.1))
-    hurried._sender._pool = patient._sender._pool
-    with pytest.raises(DeadlineExceeded, match="all 1 connections were busy"):
-        await hurried.asend(GET)
-    release.set()
-    assert await first == [b"OK"]
-    assert await patient.asend(GET) == [b"OK"]
 
 
 async def test_a_cancelled_task_takes_only_its_own_connection_with_it(serve):

@@ -71,6 +71,13 @@ def test_who_has_less_time_than_the_database_may_take_opens_nothing(bench):
     assert bench.breaker.state.value == "open", "a connection that is refused is"
 
 
+def test_waiting_for_a_place_in_the_pool_is_no_outage(bench):
+    busy = [DeadlineExceeded("all 10 connections were busy", asked=False) for _ in range(5)]
+    bench.remote.script = list(busy)
+    assert [bench.call("GET", "k") for _ in busy] == [None] * 5
+    assert (bench.breaker.state.value, bench.breaker.failures) == ("closed", 0)
+
+
 def not_connected_in_time():
     error = ConnectionFailed("no connection within CONNECT_TIMEOUT (0.25 s).")
     error.__cause__ = TimeoutError()

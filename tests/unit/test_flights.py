@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context
 
 import pytest
 
@@ -37,23 +38,62 @@ def test_a_run_inside_a_run_of_the_same_key_does_not_wait_for_itself():
     assert flights.once("a", lambda: flights.once("a", lambda: 1) + 1) == 2
 
 
-def test_when_the_leader_fails_a_follower_leads():
-    flights, entered, release = Flights(), threading.Event(), threading.Event()
-
+def failing(entered, release):
     def fails():
         entered.set()
         release.wait(10)
         raise KeyError("leader")
 
-    with ThreadPoolExecutor(2) as pool:
-        leader = pool.submit(flights.once, "key", fails)
+    return fails
+
+
+def test_when_the_leader_fails_the_followers_run_at_once_and_not_in_a_row():
+    flights, entered, release = Flights(), threading.Event(), threading.Event()
+    together = threading.Barrier(4, timeout=10)
+    with ThreadPoolExecutor(5) as pool:
+        leader = pool.submit(flights.once, "key", failing(entered, release))
         entered.wait(10)
-        follower = pool.submit(flights.once, "key", lambda: "mine")
+        followers = [pool.submit(flights.once, "key", together.wait) for _ in range(4)]
         release.set()
         with pytest.raises(KeyError):
             leader.result()
-        assert follower.result() == "mine"
+        assert {follower.result() for follower in followers} == {0, 1, 2, 3}
     assert not flights._under_way
+
+
+def test_runs_whose_threads_wait_for_each_other_go_on_by_themselves(monkeypatch):
+    monkeypatch.setattr("continuum_upstash.flights.LONGEST_WAIT", 0.05)
+    flights, both = Flights(), threading.Barrier(2, timeout=10)
+
+    def run(other):
+        both.wait()
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(flights.once, other, lambda: f"{other} again").result()
+
+    with ThreadPoolExecutor(2) as pool:
+        ends = [
+            pool.submit(flights.once, *pair)
+            for pair in (("a", lambda: run("b")), ("b", lambda: run("a")))
+        ]
+        assert all(end.result().endswith("again") for end in ends)
+
+
+async def test_tasks_whose_runs_wait_for_each_other_go_on_by_themselves(monkeypatch):
+    monkeypatch.setattr("continuum_upstash.flights.LONGEST_WAIT", 0.05)
+    flights, both = AsyncFlights(), asyncio.Barrier(2)
+
+    async def again(name):
+        return f"{name} again"
+
+    async def run(other):
+        await both.wait()
+        # In a context of its own, as a task of a thread or of a library's would be.
+        return await Context().run(asyncio.create_task, flights.once(other, lambda: again(other)))
+
+    results = await asyncio.gather(
+        flights.once("a", lambda: run("b")), flights.once("b", lambda: run("a"))
+    )
+    assert all(result.endswith("again") for result in results)
 
 
 async def test_concurrent_tasks_share_one_run():
@@ -115,3 +155,20 @@ async def test_the_leaders_error_is_its_own():
         *(flights.once("k", fails) for _ in range(3)), return_exceptions=True
     )
     assert [type(result) for result in results] == [KeyError] * 3
+
+
+async def test_when_the_leading_task_fails_the_followers_run_at_once():
+    flights, together, release = AsyncFlights(), asyncio.Barrier(4), asyncio.Event()
+
+    async def fails():
+        await release.wait()
+        raise KeyError
+
+    leader = asyncio.create_task(flights.once("k", fails))
+    await asyncio.sleep(0)
+    followers = [asyncio.create_task(flights.once("k", together.wait)) for _ in range(4)]
+    await asyncio.sleep(0)
+    release.set()
+    with pytest.raises(KeyError):
+        await leader
+    assert set(await asyncio.wait_for(asyncio.gather(*followers), 10)) == {0, 1, 2, 3}

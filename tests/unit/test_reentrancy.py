@@ -1,0 +1,28 @@
+"""A signal handler that uses the cache may interrupt its own thread while that holds a lock."""
+
+from __future__ import annotations
+
+import pytest
+
+from continuum_upstash.config import Config
+from continuum_upstash.flights import Flights
+from continuum_upstash.ratelimit.denials import Denials
+from continuum_upstash.transports import registry, synctoken
+from continuum_upstash.transports.connections import Pool
+
+LOCKS = {
+    "pool": lambda: Pool(1)._lock,
+    "flights": lambda: Flights()._lock,
+    "denials": lambda: Denials()._lock,
+    "sync tokens": lambda: synctoken._lock,
+    "databases": lambda: registry._lock,
+    "opening": lambda: registry.Database(Config())._opening,
+}
+
+
+@pytest.mark.parametrize("lock", LOCKS.values(), ids=LOCKS)
+def test_a_thread_may_take_a_lock_that_it_holds(lock):
+    held = lock()
+    with held:
+        assert held.acquire(blocking=False)
+        held.release()
