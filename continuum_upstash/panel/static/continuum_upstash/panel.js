@@ -8,25 +8,53 @@ class Region {
     this.element = element;
     this.seconds = Number(element.dataset.chSeconds);
     this.due = Date.now() + this.seconds * 1000;
+    this.failed = false;
   }
 
   async refresh() {
     this.due = Date.now() + this.seconds * 1000;
+    try {
+      await this.ask();
+      this.failed = false;
+    } catch {
+      this.failed = true;
+    }
+  }
+
+  async ask() {
     const response = await fetch(this.element.dataset.chUrl, { headers: { Accept: "text/html" } });
     if (response.redirected) {
       location.reload(); // logged out: the page says so better than a part of it
       return;
     }
     if (!response.ok) throw new Error(response.statusText);
-    this.show(await response.text());
+    const html = await response.text();
+    const fresh = document.createElement("template");
+    fresh.innerHTML = html;
+    this.headline = fresh.content.querySelector("[data-ch-headline]") ?? this.headline;
+    if (html === this.html || this.selected) return; // somebody is about to copy what he selected
+    this.html = html;
+    this.show(fresh.content);
   }
 
-  show(html) {
+  get selected() {
+    const selection = getSelection();
+    return !selection.isCollapsed && selection.containsNode(this.element, true);
+  }
+
+  show(content) {
     const focused = this.element.contains(document.activeElement) && document.activeElement.id;
     const open = [...this.element.querySelectorAll("details[open]")].map((each) => each.id);
-    this.element.innerHTML = html;
+    const moved = [...this.element.querySelectorAll(".ch-scroll")].map((each) => [each.id, each.scrollLeft]);
+    this.element.replaceChildren(content);
     for (const id of open) document.getElementById(id)?.setAttribute("open", "");
-    if (focused) document.getElementById(focused)?.focus();
+    for (const [id, left] of moved) document.getElementById(id)?.scrollTo(left, 0);
+    if (focused) this.focus(document.getElementById(focused));
+  }
+
+  focus(element) {
+    if (!element) this.element.tabIndex = -1; // it is gone: what is near it is better than the page's top
+    (element ?? this.element).focus({ preventScroll: true });
   }
 }
 
@@ -34,22 +62,33 @@ if (refresher) {
   const regions = [...document.querySelectorAll("[data-ch-url]")].map((each) => new Region(each));
   const button = refresher.querySelector("button");
   const status = refresher.querySelector("[role=status]");
-  const headline = () => document.querySelector("[data-ch-headline]").textContent;
+  let known = document.querySelector("[data-ch-headline]").dataset.chHeadline;
+  let lost = false;
   let paused = false;
   let busy = false;
 
   // A hidden page asks nothing: the statistics that it would read are billed.
   async function tick() {
     if (paused || busy || document.hidden) return;
+    const due = regions.filter((region) => Date.now() >= region.due);
+    if (!due.length) return;
     busy = true;
-    const before = status.textContent;
-    try {
-      for (const region of regions) if (Date.now() >= region.due) await region.refresh();
-      status.textContent = before === refresher.dataset.failed ? headline() : before;
-    } catch {
-      status.textContent = refresher.dataset.failed;
-    }
+    for (const region of due) await region.refresh();
     busy = false;
+    if (!paused) tell();
+  }
+
+  // Told is only what changed: a headline has the round trip, which always does.
+  function tell() {
+    const failed = regions.some((region) => region.failed);
+    const headline = regions.map((region) => region.headline).find(Boolean);
+    let text = failed ? refresher.dataset.failed : "";
+    if (!failed && headline && (lost || headline.dataset.chHeadline !== known)) {
+      known = headline.dataset.chHeadline;
+      text = headline.dataset.chTold;
+    }
+    lost = failed;
+    if (status.textContent !== text) status.textContent = text;
   }
 
   button.addEventListener("click", () => {
