@@ -131,3 +131,17 @@ def test_a_failure_is_told_until_the_page_is_refreshed_again(panel):
     expect(failed).to_be_visible()
     panel.later(seconds=3)
     expect(failed).to_be_visible()
+
+
+def test_a_site_that_hangs_is_told_and_the_page_says_of_when_it_is(panel):
+    moment = panel.open().page.locator("section time").first
+    before = moment.get_attribute("datetime")
+    panel.page.route("**/state/", lambda route: None)
+    panel.later(seconds=10)
+    failed = panel.page.get_by_text("This page could not be refreshed")
+    expect(failed).to_be_visible(timeout=12_000)  # the browser's own clock
+    expect(moment).to_have_attribute("datetime", before)
+    panel.page.unroute_all()
+    refresh(panel)
+    expect(failed).to_be_hidden()
+    expect(moment).not_to_have_attribute("datetime", before)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from copy import deepcopy
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.core.cache import cache, caches
@@ -57,6 +57,13 @@ def test_what_does_not_exist_is_not_found(path, panel, visit):
 
 
 # ---- what it says
+
+
+@pytest.mark.parametrize("path", [HOME, page(), page("state")])
+def test_a_page_says_of_when_it_is(path, panel, visit):
+    seen = visit(path)
+    (told,) = re.findall(r'datetime="([^"]+)">As of ', seen.html)
+    assert abs(datetime.fromisoformat(told) - now()) < timedelta(seconds=10)
 
 
 def test_figures_are_those_of_all_processes(panel, visit):

@@ -1,6 +1,8 @@
 // Keeps the panel up to date. Without it the page works, and shows the moment at which it was made.
 "use strict";
 
+const PATIENCE = 8000; // milliseconds: a process that hangs would else leave a page that says "OK"
+
 const refresher = document.querySelector("[data-ch-refresher]");
 
 class Region {
@@ -22,7 +24,10 @@ class Region {
   }
 
   async ask() {
-    const response = await fetch(this.element.dataset.chUrl, { headers: { Accept: "text/html" } });
+    const response = await fetch(this.element.dataset.chUrl, {
+      headers: { Accept: "text/html" },
+      signal: AbortSignal.timeout(PATIENCE),
+    });
     if (response.redirected) {
       location.reload(); // logged out: the page says so better than a part of it
       return;
