@@ -20,8 +20,10 @@ from continuum_upstash.panel.decisions import limits
 from continuum_upstash.panel.figures import Reader
 from continuum_upstash.panel.sample import PAGES, Sampler
 from continuum_upstash.panel.sessions import sessions
+from continuum_upstash.panel.texts import Text
 from continuum_upstash.panel.tiles import tiles
 from continuum_upstash.plan_cache import PlanCache
+from continuum_upstash.transports.breaker import ASKED
 
 _ICONS: Final = {"ok": "✓", "degraded": "!", "down": "✕"}
 
@@ -33,12 +35,14 @@ class Summary:
     Attributes:
         report: None: its entry in CACHES is wrong.
         problem: what is wrong with it.
+        breaker: what the breaker does, where no error says why nobody asks the database.
     """
 
     alias: str
     report: Report | None
     badge: dict[str, Any]
     problem: str = ""
+    breaker: Text = ""
 
 
 def summaries() -> list[Summary]:
@@ -107,7 +111,10 @@ def _summary(alias: str) -> Summary:
     except ImproperlyConfigured as error:
         return Summary(alias, None, _badge("down"), str(error))
     report = Examiner(cache).report()
-    return Summary(alias, report, _badge(report.verdict))
+    state = report.status.state
+    untold = state not in ASKED and not report.errors
+    breaker = texts.STATES[state] if untold else ""
+    return Summary(alias, report, _badge(report.verdict), breaker=breaker)
 
 
 def _badge(verdict: str) -> dict[str, Any]:

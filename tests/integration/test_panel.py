@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from copy import deepcopy
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 from django.core.cache import cache, caches
 from django.core.management import call_command
 
+from continuum_upstash.health import Examiner, Report
 from continuum_upstash.stats.counters import counters
 from continuum_upstash.stats.records import day_name
 from tests.integration.panel_site import HOME, now, page, some_tally, write_history
@@ -113,6 +115,21 @@ def test_a_thousand_families_are_a_short_list(panel, visit):
     cache.set_many({f"family{n}:1": n for n in range(1000)})
     seen = visit(page() + "?sample=1")
     assert "975 keys of the sample belong to smaller families" in seen.text
+
+
+def test_the_list_says_why_the_database_is_left_alone(panel, visit, monkeypatch):
+    caches["default"].database.standby.breaker.force_open("for a test")
+    assert "is not asked until its breaker is reset: for a test" in visit(HOME).text
+    told = Examiner.report
+    # As when the breaker opens between the look and the report.
+    monkeypatch.setattr(Examiner, "report", lambda self: replace(told(self), errors=()))
+    assert "nobody asks until somebody closes it. · for a test" in visit(HOME).text
+
+
+def test_the_list_warns_of_what_will_not_last(configure_panel, visit, monkeypatch):
+    configure_panel("local")
+    monkeypatch.setattr(Report, "warnings", ("90% of the memory limit is used",))
+    assert "90% of the memory limit is used" in visit(HOME).text
 
 
 def test_state_changes_are_listed_with_their_reason(panel, visit):
