@@ -1,0 +1,31 @@
+"""A page of the panel is in one language, though Django translates some words of its own."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.utils import translation
+
+from continuum_upstash import panel
+
+SOURCES = [
+    each for each in Path(panel.__file__).parent.rglob("*") if each.suffix in {".py", ".html"}
+]
+WITHOUT_CONTEXT = re.compile(
+    r'{% translate "([^"]+)" %}|\b_\(\s*"([^"]+)"\s*\)|{% blocktranslate[^%]*%}([^{]+){%'
+)
+WORDS = {
+    next(filter(None, found))
+    for each in SOURCES
+    for found in WITHOUT_CONTEXT.findall(each.read_text(encoding="utf-8"))
+}
+
+
+@pytest.mark.parametrize("language", [code for code, _ in settings.LANGUAGES])
+def test_no_word_is_translated_by_django_alone(language):
+    assert {"State", "Paused.", "Hit rate"} <= WORDS
+    with translation.override(language):
+        assert {word for word in WORDS if translation.gettext(word) != word} == set()
