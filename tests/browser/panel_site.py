@@ -47,6 +47,7 @@ def configure(folder):
                 "OPTIONS": {"TTL_BY_PREFIX": {"query:": 300}},
             },
         },
+        CONTINUUM_RATELIMIT={"POLICIES": {"login": {"rate": "5/m"}}},
         CONTINUUM_STATS={"INTERVAL": 0.2},
         DATABASES={
             "default": {

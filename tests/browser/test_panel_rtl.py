@@ -1,0 +1,93 @@
+"""The panel in an admin that runs from right to left, as in Hebrew."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.panel_pages import PAGE
+from tests.browser.panel_seed import a_busy_day
+
+# Where the browser paints a text's first and last character.
+EDGES = """element => {
+  const texts = document.createTreeWalker(element, NodeFilter.SHOW_TEXT), nodes = [];
+  while (texts.nextNode()) if (texts.currentNode.data.trim()) nodes.push(texts.currentNode);
+  const place = (node, begin) => {
+    const range = document.createRange();
+    range.setStart(node, begin);
+    range.setEnd(node, begin + 1);
+    return range.getBoundingClientRect().left;
+  };
+  const [first, last] = [nodes[0], nodes.at(-1)];
+  return [
+    place(first, first.data.search(/\\S/)), place(last, last.data.trimEnd().length - 1)
+  ];
+}"""
+
+
+@pytest.fixture
+def panel(visit, server):
+    a_busy_day(server)
+    panel = visit()
+    cookie = {"name": "django_language", "value": "he", "url": panel.page.url}
+    panel.page.context.add_cookies([cookie])
+    panel.open("?sample=1")
+    expect(panel.page.locator("html")).to_have_attribute("dir", "rtl")
+    return panel
+
+
+def runs_from_left(found):
+    first, last = found.first.evaluate(EDGES)
+    return first < last
+
+
+def test_time_runs_from_left_as_the_lines_do(panel):
+    times = panel.page.locator(".ch-times").first.locator("span")
+    assert times.first.bounding_box()["x"] < times.last.bounding_box()["x"]
+    scale, plot = (panel.page.locator(f".ch-plot {each}").first for each in (".ch-scale", "svg"))
+    assert scale.bounding_box()["x"] < plot.bounding_box()["x"]
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        ".ch-headline",
+        "#ch-keys code",
+        "#ch-limits-scroll td[data-label=Rate]",
+        ".ch-gauge span[dir]",
+        ".ch-tiles strong",
+        ".ch-legend li",
+        "#ch-keys .ch-share",
+        "section time",
+    ],
+)
+def test_what_is_in_latin_letters_and_numbers_reads_from_left(place, panel):
+    assert runs_from_left(panel.page.locator(place))
+
+
+def test_the_family_s_name_is_typed_from_left(panel):
+    field = panel.page.locator("#ch-family")
+    assert field.evaluate("each => getComputedStyle(each).direction") == "ltr"
+
+
+def test_the_list_and_messages_end_where_they_should(panel):
+    panel.page.locator("#ch-do-probe").click()
+    panel.confirm()
+    assert runs_from_left(panel.page.locator(".messagelist li"))
+    panel.page.goto(PAGE)
+    assert runs_from_left(panel.page.locator(".ch-facts dd").nth(1))
+    panel.screenshot("list-he")
+
+
+def test_nothing_is_cut_or_covered(panel):
+    panel.unfold()
+    title, tools = (
+        panel.page.locator(f"#content {each}").first.evaluate(
+            "each => { const range = new Range(); range.selectNodeContents(each); "
+            "return range.getBoundingClientRect().toJSON(); }"
+        )
+        for each in ("h1", ".object-tools")
+    )
+    assert tools["right"] < title["left"]
+    panel.screenshot("page-he")
+    assert panel.overflow() == 0
