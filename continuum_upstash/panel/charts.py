@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -16,6 +16,7 @@ from continuum_upstash.stats.tally import Tally
 
 _LEAST_LATENCY: Final = 0.001  # seconds
 _LEAST_COMMANDS: Final = 10.0
+_NOTHING: Final = _("Nothing was asked in this time.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ class Chart:
     Attributes:
         top, middle: the axis' labels at its end and half way.
         begin, end: when the first slot begins, and the last one.
+        nothing: what to say where there is nothing to draw.
     """
 
     title: Text
@@ -50,6 +52,7 @@ class Chart:
     middle: str
     begin: datetime
     end: datetime
+    nothing: Text = _NOTHING
 
     @property
     def empty(self) -> bool:
@@ -112,7 +115,8 @@ def _latency(rows: Sequence[Row]) -> Chart:
 def _hit_rate(rows: Sequence[Row]) -> Chart:
     rates = [row.hit_rate for row in rows]
     marks = (_line("main", _("hit rate"), rates, 1.0, percentage(_last(rates))),)
-    return _chart(_("Hit rate"), marks, percentage(1), percentage(0.5), rows)
+    chart = _chart(_("Hit rate"), marks, percentage(1), percentage(0.5), rows)
+    return replace(chart, nothing=_("No key was read in this time."))
 
 
 def _traffic(rows: Sequence[Row]) -> Chart:

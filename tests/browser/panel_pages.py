@@ -96,12 +96,15 @@ class Panel:
         )
 
     def violations(self):
-        """Return what axe-core finds that is serious or worse, in all but Django's breadcrumbs."""
+        """Return what axe-core finds that is serious or worse, or that two parts have one name.
+
+        Django's breadcrumbs are left out.
+        """
         self.page.evaluate(AXE.read_text())
         found = self.page.evaluate("axe.run({exclude: [['.breadcrumbs']]})")
         return [
             f"{each['id']}: {node['html']} {node['failureSummary']}"
             for each in found["violations"]
-            if each["impact"] in {"serious", "critical"}
+            if each["impact"] in {"serious", "critical"} or each["id"] == "landmark-unique"
             for node in each["nodes"]
         ]

@@ -99,6 +99,19 @@ def test_long_names_do_not_push_the_page_aside(visit, server):
     assert panel.overflow() == 0
 
 
+def test_a_long_alias_and_large_numbers_do_not_push_the_page_aside(visit, server):
+    a_busy_day(server)
+    panel = visit(viewport=PHONE)
+    for found, text in ((".ch-card h2 a", "x" * 120), (".ch-tiles strong bdi", "9" * 60)):
+        panel.open_list() if "h2" in found else panel.open()
+        panel.page.locator(found).first.evaluate(
+            "(each, text) => { each.textContent = text; }", text
+        )
+        assert panel.overflow() == 0
+        place = panel.page.locator(found).first.bounding_box()
+        assert place["x"] + place["width"] <= PHONE["width"]
+
+
 def test_on_a_phone_no_wide_table_is_cut(visit):
     panel = visit(viewport=PHONE).open()
     panel.unfold()

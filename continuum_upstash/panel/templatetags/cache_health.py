@@ -8,6 +8,7 @@ from continuum_upstash.panel import texts
 from continuum_upstash.stats.families import ALONE
 
 register = template.Library()
+register.filter("count", texts.count)
 register.filter("milliseconds", texts.milliseconds)
 register.filter("percentage", texts.percentage)
 register.filter("moment", texts.moment)
