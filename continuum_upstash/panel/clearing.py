@@ -17,7 +17,7 @@ from continuum_upstash.errors import ContinuumError
 from continuum_upstash.keys import escape_glob, user_pattern
 from continuum_upstash.panel.actions import Outcome
 from continuum_upstash.panel.sample import PAGES
-from continuum_upstash.panel.texts import Text
+from continuum_upstash.panel.texts import Text, count
 from continuum_upstash.plan_cache import PlanCache
 from continuum_upstash.sessions.names import is_session
 
@@ -84,7 +84,7 @@ def _last(steps: Iterator[Walk]) -> Walk:
 
 
 def _told(text: Text, walk: Walk, **more: str) -> Text:
-    return format_lazy(text, keys=walk.deleted, **more)
+    return format_lazy(text, keys=count(walk.deleted), **more)
 
 
 def _sweep(cache: PlanCache, family: str, pages: int) -> Sweep:
