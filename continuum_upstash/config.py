@@ -83,12 +83,17 @@ class Config:
         return self._url.hostname or ""
 
     @property
+    def port(self) -> int:
+        """The port that is talked to; 0 where there is none."""
+        return self._url.port or _PORTS.get(self._url.scheme, 0)
+
+    @property
     def address(self) -> str:
         """The host for messages, with the port where it is not the one of the scheme."""
-        host, port = self.host, None
+        host, port = self.host, 0
         with suppress(ValueError):  # of what is no port, which may be half a password
-            port = self._url.port
-        if port in {None, _PORTS.get(self._url.scheme)}:
+            port = self.port
+        if port in {0, _PORTS.get(self._url.scheme)}:
             return host
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
@@ -105,10 +110,10 @@ class Config:
         url = self._url
         if url.scheme == "unix":
             return (url.path, *parse_qs(url.query).get("db", ["0"]))
-        port = str(url.port or _PORTS[url.scheme])
         if self.mode == "rest":
-            return (self.host, port)
-        return (self.host, port, *parse_qs(url.query).get("db", [url.path.strip("/") or "0"]))
+            return (self.host, str(self.port))
+        index = parse_qs(url.query).get("db", [url.path.strip("/") or "0"])
+        return (self.host, str(self.port), *index)
 
     @property
     def _url(self) -> SplitResult:

@@ -12,7 +12,6 @@ import re
 from functools import cache, lru_cache
 from time import time_ns
 from typing import Final, cast
-from urllib.parse import urlsplit
 
 from opentelemetry import metrics, trace
 from opentelemetry.trace import SpanKind, Status, StatusCode
@@ -30,7 +29,6 @@ _BOUNDS: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10)  # the conventio
 _READS: Final = frozenset({"hit", "miss"})
 _LOCAL: Final = "local"
 _PORT: Final = 6379  # of Redis
-_PORTS: Final = {"https": 443, "http": 80}
 # A script's error may begin with anything, a user's name for one.
 _CODE: Final = re.compile(r"[A-Z][A-Z0-9_]*")
 
@@ -148,11 +146,7 @@ def _digest(lua: str) -> str:
 def _server(alias: str) -> tuple[str, int]:
     """Return the host and the port that are talked to; no host: nobody knows."""
     config = next((each.config for each in databases() if each.config.alias == alias), None)
-    if config is None or not config.host:
-        return "", _PORT
-    over_tcp = config.redis_url.reveal() if config.redis_url else None
-    url = urlsplit((config.rest_url if config.mode == "rest" else over_tcp) or "")
-    return config.host, url.port or _PORTS.get(url.scheme, _PORT)
+    return (config.host, config.port) if config is not None else ("", 0)
 
 
 @cache
