@@ -59,7 +59,7 @@ class SessionStore(OurStore):
         ("django.contrib.sessions.backends.db", ["E008"]),
         ("continuum_upstash.sessions", []),
         (__name__, []),
-        ("nowhere", []),
+        ("nowhere", ["E008"]),
     ],
 )
 def test_our_middleware_needs_our_engine(engine, expected, settings):

@@ -31,11 +31,11 @@ def driven(plan):
         (history.minutes, timedelta(hours=1), 2),
     ],
 )
-def test_no_round_trip_carries_more_than_four_hashes(read, span, hashes):
+def test_no_round_trip_carries_more_than_eight_hashes(read, span, hashes):
     sizes, found = driven(read("default", END - span, END))
     assert sum(sizes) == hashes
-    assert max(sizes) <= 4
-    assert sizes[:-1] == [4] * (len(sizes) - 1)
+    assert max(sizes) <= 8
+    assert sizes[:-1] == [8] * (len(sizes) - 1)
     assert len(found) >= hashes - 1  # the first one's may lie before the begin
 
 
