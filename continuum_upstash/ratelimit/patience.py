@@ -43,23 +43,25 @@ class Patience:
             Unavailable: it was not asked, for it has been too slow of late.
         """
         breaker = self._breaker
-        ticket = breaker.admit()
-        if ticket is None:
-            raise Unavailable(
-                f"{self._label} is not asked for {self.left():.0f} s more: {breaker.reason}"
-            )
-        began = self._clock()
+        era, probe, began = breaker.era, False, self._clock()
+        if not breaker.passes:
+            ticket = breaker.admit()
+            if ticket is None:
+                raise Unavailable(
+                    f"{self._label} is not asked for {self.left():.0f} s more: {breaker.reason}"
+                )
+            era, probe = ticket
         try:
             result = yield from plan
         except (Unavailable, ReplyError) as error:
             if not out_of_time(error):
-                breaker.succeeded(ticket.era)  # the database's own breaker judges the rest
+                breaker.succeeded(era)  # the database's own breaker judges the rest
             elif began >= self._failed_at:  # what one pause made fail together has failed once
                 self._failed_at = self._clock()
-                breaker.failed(ticket.era, str(error).removeprefix(f"{self._label}: "))
+                breaker.failed(era, str(error).removeprefix(f"{self._label}: "))
             raise
-        if breaker.failures or ticket.probe:
-            breaker.succeeded(ticket.era)
+        if breaker.failures or probe:
+            breaker.succeeded(era)
         return result
 
     def left(self) -> float:
