@@ -97,7 +97,7 @@ class Overseer:
         read = history.minutes if since <= _DAY else history.hours
         try:
             points = yield from read(self._alias, now - since, now)
-            today = history.summed((yield from history.hours(self._alias, midnight_of(now), now)))
+            today = yield from history.day([self._alias], midnight_of(now))
         except ContinuumError as error:
             return self._alone(report, since, str(error))
         recent, month = history.summed(points), None

@@ -10,7 +10,7 @@ from typing import Final
 
 from continuum_upstash.effects import Plan, pair
 from continuum_upstash.errors import ContinuumError
-from continuum_upstash.month import Month
+from continuum_upstash.month import Month, midnight_of
 from continuum_upstash.plan_cache import PlanCache
 from continuum_upstash.stats import history
 from continuum_upstash.stats.cost import Bill
@@ -84,7 +84,7 @@ class Reader:
         if not hours:
             return Figures(own)
         spans = _span(minutes, now, _MINUTE, 60), _span(hours, now, _HOUR, 24)
-        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        midnight = midnight_of(now)
         today = history.summed([point for point in hours if point.at >= midnight])
         try:
             return Figures(own, *spans, (yield from self._month.plan_bill(today, now)))
