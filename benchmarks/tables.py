@@ -16,7 +16,7 @@ class Table:
         title: what it shows.
         target: the server, by the name that Servers has for it.
         stacks: label and class, the floor first.
-        cases: of worker.CASES, or "at once".
+        cases: of worker.CASES, or "concurrent calls".
     """
 
     title: str
@@ -50,10 +50,16 @@ LOCAL = (
 
 TABLES = {
     "rest": Table("REST over HTTPS, one call at a time", "https", REST),
-    "rest-1ms": Table("The same, 1 ms away", "https_1ms", REST, ("GET 100 B", "get_many 100")),
-    "async": Table("REST over HTTPS, awaited one at a time", "https", ASYNC),
-    "gather": Table(f"REST over HTTPS, {AT_ONCE} tasks at once", "https", ASYNC, ("at once",)),
-    "threads": Table(f"REST over HTTPS, {THREADS} threads", "https", REST[1:], ("at once",)),
+    "rest-1ms": Table(
+        "The same with 1 ms of network latency", "https_1ms", REST, ("GET 100 B", "get_many 100")
+    ),
+    "async": Table("REST over HTTPS, async, one call at a time", "https", ASYNC),
+    "gather": Table(
+        f"REST over HTTPS, {AT_ONCE} concurrent tasks", "https", ASYNC, ("concurrent calls",)
+    ),
+    "threads": Table(
+        f"REST over HTTPS, {THREADS} threads", "https", REST[1:], ("concurrent calls",)
+    ),
     "tcp": Table("TCP, one call at a time", "redis", TCP),
-    "local": Table("In the process", "local", LOCAL),
+    "local": Table("Local store", "local", LOCAL),
 }

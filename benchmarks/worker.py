@@ -76,7 +76,7 @@ class Worker:
     def run(self, case, times):
         gc.collect()
         before, started = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
-        if case == "at once":
+        if case == "concurrent calls":
             self.at_once(times)
         else:
             self.repeat(case, times)
