@@ -13,7 +13,7 @@ import json
 import platform
 from pathlib import Path
 
-from benchmarks import drive, imports
+from benchmarks import imports, runner
 from benchmarks.servers import running
 from benchmarks.tables import TABLES
 
@@ -38,8 +38,8 @@ def main() -> None:
     chosen = arguments.tables or names
     with running() as servers:
         for name in (name for name in TABLES if name in chosen):
-            everything[name] = drive.measure(TABLES[name], servers, rounds, seconds)
-            print(drive.report(TABLES[name], everything[name]), flush=True)
+            everything[name] = runner.measure(TABLES[name], servers, rounds, seconds)
+            print(runner.report(TABLES[name], everything[name]), flush=True)
     if "imports" in chosen:
         print(imports.report(rounds))
     if arguments.json:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import trustme
 
-SOURCE = Path(__file__).with_name("server.c")
+SOURCE = Path(__file__).with_name("rest_server.c")
 DELAY_US = 1000  # what the ports with a delay add to each answer: a round trip within a region
 
 

@@ -26,26 +26,26 @@ class Table:
 
 
 REST = (
-    ("bare socket", "benchmarks.stacks.floors.BareRest"),
-    ("**CacheBackend**", "benchmarks.stacks.ours.Backend"),
-    ("**UpstashCache**", "benchmarks.stacks.ours.Client"),
-    ("upstash-redis", "benchmarks.stacks.peers.Sdk"),
+    ("bare socket", "benchmarks.clients.baselines.BareRest"),
+    ("**CacheBackend**", "benchmarks.clients.continuum.Backend"),
+    ("**UpstashCache**", "benchmarks.clients.continuum.Client"),
+    ("upstash-redis", "benchmarks.clients.peers.Sdk"),
 )
 ASYNC = (
-    ("**CacheBackend**, coalescing", "benchmarks.stacks.ours.AsyncBackend"),
-    ("**CacheBackend**, COALESCE off", "benchmarks.stacks.ours.AsyncBackendSingly"),
-    ("upstash-redis asyncio", "benchmarks.stacks.peers.AsyncSdk"),
+    ("**CacheBackend**, coalescing", "benchmarks.clients.continuum.AsyncBackend"),
+    ("**CacheBackend**, COALESCE off", "benchmarks.clients.continuum.AsyncBackendSingly"),
+    ("upstash-redis asyncio", "benchmarks.clients.peers.AsyncSdk"),
 )
 TCP = (
-    ("bare socket", "benchmarks.stacks.floors.BareTcp"),
-    ("**CacheBackend**", "benchmarks.stacks.ours.Backend"),
-    ("redis-py", "benchmarks.stacks.peers.RedisPy"),
-    ("django-redis", "benchmarks.stacks.peers.DjangoRedis"),
-    ("Django RedisCache", "benchmarks.stacks.peers.DjangoRedisCache"),
+    ("bare socket", "benchmarks.clients.baselines.BareTcp"),
+    ("**CacheBackend**", "benchmarks.clients.continuum.Backend"),
+    ("redis-py", "benchmarks.clients.peers.RedisPy"),
+    ("django-redis", "benchmarks.clients.peers.DjangoRedis"),
+    ("Django RedisCache", "benchmarks.clients.peers.DjangoRedisCache"),
 )
 LOCAL = (
-    ("LocMemCache", "benchmarks.stacks.peers.LocMem"),
-    ("**CacheBackend**, local", "benchmarks.stacks.ours.Backend"),
+    ("LocMemCache", "benchmarks.clients.peers.LocMem"),
+    ("**CacheBackend**, local", "benchmarks.clients.continuum.Backend"),
 )
 
 TABLES = {

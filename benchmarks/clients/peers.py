@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from benchmarks.stacks.floors import TOKEN
+from benchmarks.clients.baselines import TOKEN
 
 
 class Sdk:

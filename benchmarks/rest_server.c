@@ -1,6 +1,7 @@
 // A minimal look-alike of the REST API: one thread, epoll, a hash table, plain HTTP and TLS. It is
 // quick, not faithful: it answers what the benchmarks send, so that the client is what is measured.
-//   cc -O2 -o server server.c -lssl -lcrypto ; ./server PLAIN_PORT TLS_PORT DELAY_PLAIN_PORT
+//   cc -O2 -o rest_server rest_server.c -lssl -lcrypto
+//   ./rest_server PLAIN_PORT TLS_PORT DELAY_PLAIN_PORT
 //   DELAY_TLS_PORT DELAY_US cert.pem key.pem
 // Speaks: POST / [cmd], POST /pipeline [[cmd]..], POST /set/KEY with raw body, POST /get/KEY,
 //         Upstash-Encoding: base64, Upstash-Response-Format: resp2.   Commands: GET SET SETEX MGET

@@ -1,4 +1,4 @@
-"""What the statistics add to a call: python -m benchmarks.counting."""
+"""What the statistics add to a call: python -m benchmarks.stats_overhead."""
 
 from __future__ import annotations
 

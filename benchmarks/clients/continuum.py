@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.stacks.floors import TOKEN
+from benchmarks.clients.baselines import TOKEN
 
 
 def options(servers, target):
