@@ -1,4 +1,4 @@
-"""What an import costs a cold start: fresh interpreters in turn, medians."""
+"""Measures what imports add to a cold start: each in a new interpreter, in turns; medians."""
 
 from __future__ import annotations
 
@@ -22,21 +22,25 @@ IMPORTS = {
     "django_redis, in Django": DJANGO + "T; import django_redis.cache, django_redis.client",
     "upstash_redis, in Django": DJANGO + "T; import upstash_redis",
 }
-CLOCK = "import time; T0 = time.perf_counter(); "
+START_TIMER = "import time; T0 = time.perf_counter(); "
 
 
-def milliseconds(statement: str) -> float:
-    """Return the wall time of a statement in a fresh interpreter; what is before "T;" is free."""
-    before, _, timed = statement.rpartition("T; ")
-    script = f"{before}{CLOCK}{timed}; print((time.perf_counter() - T0) * 1000)"
+def measure_once(statement: str) -> float:
+    """Return the milliseconds that a statement takes in a new interpreter.
+
+    Only the code after "T;" is timed.
+    """
+    setup, _, timed = statement.rpartition("T; ")
+    script = f"{setup}{START_TIMER}{timed}; print((time.perf_counter() - T0) * 1000)"
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     return float(run.stdout)
 
 
-def report(rounds: int) -> str:
-    figures = {label: [] for label in IMPORTS}
+def measure(rounds: int) -> str:
+    """Return a Markdown table of all imports."""
+    times = {label: [] for label in IMPORTS}
     for _ in range(rounds):
         for label, statement in IMPORTS.items():
-            figures[label].append(milliseconds(statement))
-    rows = [f"| {label} | {median(figures[label]):.0f} |" for label in IMPORTS]
+            times[label].append(measure_once(statement))
+    rows = [f"| {label} | {median(times[label]):.0f} |" for label in IMPORTS]
     return "\n".join(["### Imports", "", "| import | ms |", "|---|---:|", *rows, ""])

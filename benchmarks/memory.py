@@ -1,8 +1,8 @@
-"""What an outage may take of memory: the local store and the journal under ten million keys.
+"""Measures memory during an outage: the local store and the journal under ten million keys.
 
-    python -m benchmarks.memory [keys]
+    python -m benchmarks.memory [KEYS]
 
-Each key is written once, while the database is given up, with a value of 100 bytes.
+Each key is written once, with a value of 100 bytes, while the circuit breaker is open.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def main() -> None:
     standby = Standby(config, Local(config))
     standby.breaker.force_open("benchmark")
     value = b"x" * 100
-    print("| keys written | local keys | in the journal | peak of the process, MB |")
+    print("| keys written | keys in the local store | keys in the journal | peak memory, MB |")
     print("|---|---|---|---|")
     started = process_time()
     step = keys // 10
@@ -33,7 +33,7 @@ def main() -> None:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         cells = (start + step, local, len(standby.journal), peak)
         print("| {:,} | {:,} | {:,} | {:.0f} |".format(*cells), flush=True)
-    print(f"\n{(process_time() - started) / keys * 1e6:.1f} µs of CPU a write")
+    print(f"\n{(process_time() - started) / keys * 1e6:.1f} µs of CPU per write")
 
 
 def write(standby: Standby, start: int, end: int, value: bytes) -> None:

@@ -1,7 +1,8 @@
-"""Runs the stacks of a table in turn, in shuffled rounds, and prints medians.
+"""Runs the clients of a table in shuffled rounds and prints medians.
 
-A ratio is the median of the ratios of each round: both sides of it were measured within a
-second, so the machine's moods cancel out. CPU time (user and system) is the figure to trust.
+A ratio is the median of the ratios of all rounds. Both sides of a ratio are measured within a
+second, so a change in the machine's load affects both. CPU time (user and system) is the most
+reliable figure.
 """
 
 from __future__ import annotations
@@ -21,15 +22,17 @@ from benchmarks.servers import Servers
 from benchmarks.tables import Table
 
 
-class Stack:
-    """A worker process."""
+class WorkerProcess:
+    """A process of benchmarks.worker, which runs one client."""
 
     def __init__(self, label: str, path: str, table: Table, servers: Servers) -> None:
         self.label = label
-        pinned = ["taskset", "-c", "0"] if shutil.which("taskset") and os.cpu_count() > 1 else []
+        pin_to_cpu = (
+            ["taskset", "-c", "0"] if shutil.which("taskset") and os.cpu_count() > 1 else []
+        )
         worker = [sys.executable, "-m", "benchmarks.worker"]
         self.process = subprocess.Popen(
-            [*pinned, *worker, path, table.target, json.dumps(asdict(servers))],
+            [*pin_to_cpu, *worker, path, table.target, json.dumps(asdict(servers))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -37,7 +40,7 @@ class Stack:
 
     def __enter__(self) -> Self:
         if self.process.stdout.readline().strip() != "ready":
-            sys.exit(f"{self.label} did not start: see its message above")
+            sys.exit(f"{self.label}: the worker did not start; its error is printed above")
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -52,42 +55,43 @@ class Stack:
 
 
 def measure(table: Table, servers: Servers, rounds: int, seconds: float) -> dict[str, dict]:
-    """Return the rounds' figures by case and stack."""
+    """Return the seconds per call of every round, by case and client."""
     shuffle = random.Random(1).shuffle
     with ExitStack() as stack:
-        stacks = [
-            stack.enter_context(Stack(label, path, table, servers)) for label, path in table.stacks
+        workers = [
+            stack.enter_context(WorkerProcess(label, path, table, servers))
+            for label, path in table.clients
         ]
-        figures = {case: {each.label: [] for each in stacks} for case in table.cases}
+        results = {case: {worker.label: [] for worker in workers} for case in table.cases}
         times = {}
         for case in table.cases:
-            for each in stacks:
-                each.run(case, 64)
-                pilot = each.run(case, 64)["wall"]
-                times[case, each] = max(64, int(seconds / pilot) // 64 * 64)
+            for worker in workers:
+                worker.run(case, 64)
+                pilot = worker.run(case, 64)["wall"]
+                times[case, worker] = max(64, int(seconds / pilot) // 64 * 64)
         for _ in range(rounds):
             for case in table.cases:
-                shuffle(stacks)
-                for each in stacks:
-                    figures[case][each.label].append(each.run(case, times[case, each]))
-    return figures
+                shuffle(workers)
+                for worker in workers:
+                    results[case][worker.label].append(worker.run(case, times[case, worker]))
+    return results
 
 
-def report(table: Table, figures: dict[str, dict]) -> str:
-    """Return a Markdown table: CPU µs per call, and the ratio to the first stack."""
-    floor = table.stacks[0][0]
+def format_table(table: Table, results: dict[str, dict]) -> str:
+    """Return a Markdown table: CPU µs per call, and the ratio to the first client."""
+    baseline_label = table.clients[0][0]
     lines = [
         f"### {table.title}",
         "",
         "| CPU µs per call (ratio) | " + " | ".join(table.cases) + " |",
         "|---|" + "---:|" * len(table.cases),
     ]
-    for label, _ in table.stacks:
+    for label, _ in table.clients:
         cells = []
         for case in table.cases:
-            mine, base = figures[case][label], figures[case][floor]
-            cpu = median(each["cpu"] for each in mine) * 1e6
-            ratio = median(a["cpu"] / b["cpu"] for a, b in zip(mine, base, strict=True))
+            rounds, baseline = results[case][label], results[case][baseline_label]
+            cpu = median(each["cpu"] for each in rounds) * 1e6
+            ratio = median(a["cpu"] / b["cpu"] for a, b in zip(rounds, baseline, strict=True))
             cells.append(f"{cpu:.0f} ({ratio:.2f})" if cpu >= 10 else f"{cpu:.1f} ({ratio:.2f})")
         lines.append(f"| {label} | " + " | ".join(cells) + " |")
     return "\n".join([*lines, ""])

@@ -1,4 +1,4 @@
-"""What the statistics add to a call: python -m benchmarks.stats_overhead."""
+"""Measures what the statistics add to a call: python -m benchmarks.stats_overhead."""
 
 from __future__ import annotations
 
@@ -25,17 +25,19 @@ def main() -> None:
     for name, (command, reply) in RECORDS.items():
         record = CommandDetails("default", "upstash-rest", (command,), [reply], 0.002, None)
         counters = Counters()
-        print(f"| counting {name} | {best(lambda c=counters, r=record: c(r)):.2f} |")
+        print(f"| recording {name} | {measure_best(lambda c=counters, r=record: c(r)):.2f} |")
     shared = Shared(Counters())
     shared.offer("client", "upstash-rest")
-    print(f"| asking for a load to share | {best(lambda: shared.offer('client', '')):.2f} |")
+    print(
+        f"| checking for statistics to write | {measure_best(lambda: shared.offer('client', '')):.2f} |"
+    )
 
 
-def best(call) -> float:
-    """Return microseconds of CPU, without those of the loop."""
+def measure_best(call) -> float:
+    """Return the CPU time of a call in µs, without the time of the loop."""
     loop = min(timeit.repeat(lambda: None, number=CALLS, repeat=15, timer=time.thread_time))
-    spent = min(timeit.repeat(call, number=CALLS, repeat=15, timer=time.thread_time))
-    return (spent - loop) / CALLS * 1e6
+    total = min(timeit.repeat(call, number=CALLS, repeat=15, timer=time.thread_time))
+    return (total - loop) / CALLS * 1e6
 
 
 if __name__ == "__main__":

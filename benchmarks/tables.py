@@ -1,50 +1,50 @@
-"""What is compared with what: the first stack of a table is its floor."""
+"""The tables. The first client of a table is its baseline."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from benchmarks.worker import AT_ONCE, CASES, THREADS
+from benchmarks.worker import CASES, CONCURRENT_TASKS, CONCURRENT_THREADS
 
-SINGLE = tuple(CASES)
+SEQUENTIAL_CASES = tuple(CASES)
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
     """
     Attributes:
-        title: what it shows.
-        target: the server, by the name that Servers has for it.
-        stacks: label and class, the floor first.
-        cases: of worker.CASES, or "concurrent calls".
+        title: heading of the table.
+        target: attribute of Servers with the URL, or "local".
+        clients: label and import path of each client, the baseline first.
+        cases: keys of worker.CASES, or "concurrent calls".
     """
 
     title: str
     target: str
-    stacks: tuple[tuple[str, str], ...]
-    cases: tuple[str, ...] = SINGLE
+    clients: tuple[tuple[str, str], ...]
+    cases: tuple[str, ...] = SEQUENTIAL_CASES
 
 
 REST = (
     ("bare socket", "benchmarks.clients.baselines.BareRest"),
     ("**CacheBackend**", "benchmarks.clients.continuum.Backend"),
-    ("**UpstashCache**", "benchmarks.clients.continuum.Client"),
-    ("upstash-redis", "benchmarks.clients.peers.Sdk"),
+    ("**UpstashCache**", "benchmarks.clients.continuum.PlainClient"),
+    ("upstash-redis", "benchmarks.clients.peers.UpstashSdk"),
 )
 ASYNC = (
     ("**CacheBackend**, coalescing", "benchmarks.clients.continuum.AsyncBackend"),
-    ("**CacheBackend**, COALESCE off", "benchmarks.clients.continuum.AsyncBackendSingly"),
-    ("upstash-redis asyncio", "benchmarks.clients.peers.AsyncSdk"),
+    ("**CacheBackend**, COALESCE off", "benchmarks.clients.continuum.AsyncBackendUncoalesced"),
+    ("upstash-redis asyncio", "benchmarks.clients.peers.AsyncUpstashSdk"),
 )
 TCP = (
     ("bare socket", "benchmarks.clients.baselines.BareTcp"),
     ("**CacheBackend**", "benchmarks.clients.continuum.Backend"),
     ("redis-py", "benchmarks.clients.peers.RedisPy"),
     ("django-redis", "benchmarks.clients.peers.DjangoRedis"),
-    ("Django RedisCache", "benchmarks.clients.peers.DjangoRedisCache"),
+    ("Django RedisCache", "benchmarks.clients.peers.DjangoRedisBackend"),
 )
 LOCAL = (
-    ("LocMemCache", "benchmarks.clients.peers.LocMem"),
+    ("LocMemCache", "benchmarks.clients.peers.LocMemCache"),
     ("**CacheBackend**, local", "benchmarks.clients.continuum.Backend"),
 )
 
@@ -55,10 +55,13 @@ TABLES = {
     ),
     "async": Table("REST over HTTPS, async, one call at a time", "https", ASYNC),
     "gather": Table(
-        f"REST over HTTPS, {AT_ONCE} concurrent tasks", "https", ASYNC, ("concurrent calls",)
+        f"REST over HTTPS, {CONCURRENT_TASKS} concurrent tasks",
+        "https",
+        ASYNC,
+        ("concurrent calls",),
     ),
     "threads": Table(
-        f"REST over HTTPS, {THREADS} threads", "https", REST[1:], ("concurrent calls",)
+        f"REST over HTTPS, {CONCURRENT_THREADS} threads", "https", REST[1:], ("concurrent calls",)
     ),
     "tcp": Table("TCP, one call at a time", "redis", TCP),
     "local": Table("Local store", "local", LOCAL),

@@ -1,6 +1,6 @@
-"""One stack in one process: takes what to run on standard input, answers with its times.
+"""Runs one client: reads cases from standard input, writes their times to standard output.
 
-A process of its own, so that one stack's garbage, threads and imports are not another's.
+Each client has its own process, because garbage, threads and imports of one would slow another.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ CASES = {
     "get_many 100": ("get_many", list(MANY)),
     "set_many 100": ("set_many", MANY),
 }
-AT_ONCE = 64
-THREADS = 32
+CONCURRENT_TASKS = 64
+CONCURRENT_THREADS = 32
 
 
 class Worker:
-    def __init__(self, stack):
-        self.stack = stack
-        self.is_async = getattr(stack, "is_async", False)
+    def __init__(self, client):
+        self.client = client
+        self.is_async = getattr(client, "is_async", False)
         self.runner = asyncio.Runner() if self.is_async else None
 
     def prepare(self):
-        """Write the values and check that each comes back, before anything is timed."""
+        """Write the values and check that each can be read, before anything is timed."""
         for case in ("SET 100 B", "SET 10 KB", "set_many 100"):
             self.repeat(case, 1)
         for key, value in (("small", SMALL), ("large", LARGE)):
@@ -50,34 +50,37 @@ class Worker:
         assert self.call("get_many", list(MANY)) == MANY
 
     def call(self, name, *args):
-        result = getattr(self.stack, name)(*args)
-        return self.runner.run(_awaited(result)) if self.is_async else result
+        result = getattr(self.client, name)(*args)
+        return self.runner.run(_await(result)) if self.is_async else result
 
     def repeat(self, case, times):
         name, *args = CASES[case]
-        method = getattr(self.stack, name)
+        method = getattr(self.client, name)
         if self.is_async:
             self.runner.run(_repeat(method, args, times))
             return
         for _ in range(times):
             method(*args)
 
-    def at_once(self, times):
-        """GETs of 100 B: so many tasks, or threads, at once."""
+    def repeat_concurrently(self, times):
+        """Run GETs of 100 B in concurrent tasks or threads."""
         if self.is_async:
-            self.runner.run(_gather(self.stack.get, times))
+            self.runner.run(_gather(self.client.get, times))
             return
-        with ThreadPoolExecutor(THREADS) as pool:
-            share = times // THREADS
+        with ThreadPoolExecutor(CONCURRENT_THREADS) as pool:
+            share = times // CONCURRENT_THREADS
             list(
-                pool.map(lambda _: [self.stack.get("small") for _ in range(share)], range(THREADS))
+                pool.map(
+                    lambda _: [self.client.get("small") for _ in range(share)],
+                    range(CONCURRENT_THREADS),
+                )
             )
 
     def run(self, case, times):
         gc.collect()
         before, started = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
         if case == "concurrent calls":
-            self.at_once(times)
+            self.repeat_concurrently(times)
         else:
             self.repeat(case, times)
         wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF)
@@ -85,7 +88,7 @@ class Worker:
         return {"wall": wall / times, "cpu": cpu / times}
 
 
-async def _awaited(coroutine):
+async def _await(coroutine):
     return await coroutine
 
 
@@ -95,8 +98,8 @@ async def _repeat(method, args, times):
 
 
 async def _gather(get, times):
-    for _ in range(times // AT_ONCE):
-        await asyncio.gather(*(get("small") for _ in range(AT_ONCE)))
+    for _ in range(times // CONCURRENT_TASKS):
+        await asyncio.gather(*(get("small") for _ in range(CONCURRENT_TASKS)))
 
 
 def main():
@@ -106,8 +109,8 @@ def main():
 
     django.setup()
     module, _, name = path.rpartition(".")
-    stack = getattr(importlib.import_module(module), name)
-    worker = Worker(stack(Servers(**json.loads(servers)), target))
+    client = getattr(importlib.import_module(module), name)
+    worker = Worker(client(Servers(**json.loads(servers)), target))
     worker.prepare()
     gc.freeze()
     print("ready", flush=True)

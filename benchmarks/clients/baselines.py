@@ -1,4 +1,4 @@
-"""The floors: a bare socket and the least code that gets a value; no pool, deadline or error."""
+"""The baselines: a bare socket and minimal code; no pool, no deadline, no error handling."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ TOKEN = "AXXXASQgNTQ2YmYzYzQtY2IwYy00ZWI0LWE4YzMtZDQ1YmQ5ODc2NTQzMjEw"
 
 
 class BareRest:
-    """JSON over one kept connection, parsed by searching for Content-Length."""
+    """JSON over one keep-alive connection; reads only the Content-Length header."""
 
     def __init__(self, servers, target):
         url = urlsplit(getattr(servers, target))
-        self.socket = connected(url.hostname, url.port)
+        self.socket = open_socket(url.hostname, url.port)
         if url.scheme == "https":
             context = ssl.create_default_context(cafile=servers.ca_file)
             self.socket = context.wrap_socket(self.socket, server_hostname=url.hostname)
         head = f"Host: {url.netloc}\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: "
-        self.heads = {
+        self.request_heads = {
             path: f"POST {path} HTTP/1.1\r\n{head}".encode() for path in ("/", "/pipeline")
         }
 
     def get(self, key):
-        return self.ask("/", ["GET", key])["result"]
+        return self.send("/", ["GET", key])["result"]
 
     def set(self, key, value):
-        return self.ask("/", ["SET", key, value, "PX", 300_000])["result"]
+        return self.send("/", ["SET", key, value, "PX", 300_000])["result"]
 
     def get_many(self, keys):
-        return dict(zip(keys, self.ask("/", ["MGET", *keys])["result"], strict=True))
+        return dict(zip(keys, self.send("/", ["MGET", *keys])["result"], strict=True))
 
     def set_many(self, values):
         commands = [["SET", key, value, "PX", 300_000] for key, value in values.items()]
-        return self.ask("/pipeline", commands)
+        return self.send("/pipeline", commands)
 
-    def ask(self, path, command):
+    def send(self, path, command):
         body = json.dumps(command).encode()
-        self.socket.sendall(b"%b%d\r\n\r\n%b" % (self.heads[path], len(body), body))
+        self.socket.sendall(b"%b%d\r\n\r\n%b" % (self.request_heads[path], len(body), body))
         data = self.socket.recv(65536)
         while (end := data.find(b"\r\n\r\n")) < 0:
             data += self.socket.recv(65536)
@@ -56,22 +56,22 @@ class BareRest:
 
 
 class BareTcp:
-    """hiredis over one kept connection."""
+    """hiredis over one persistent connection."""
 
     def __init__(self, servers, target):
         url = urlsplit(getattr(servers, target))
-        self.socket = connected(url.hostname, url.port)
+        self.socket = open_socket(url.hostname, url.port)
         self.reader = hiredis.Reader()
 
     def get(self, key):
-        return self.ask(("GET", key)).decode()
+        return self.send(("GET", key)).decode()
 
     def set(self, key, value):
-        return self.ask(("SET", key, value, "PX", 300_000))
+        return self.send(("SET", key, value, "PX", 300_000))
 
     def get_many(self, keys):
         return {
-            key: value.decode() for key, value in zip(keys, self.ask(("MGET", *keys)), strict=True)
+            key: value.decode() for key, value in zip(keys, self.send(("MGET", *keys)), strict=True)
         }
 
     def set_many(self, values):
@@ -82,7 +82,7 @@ class BareTcp:
         self.socket.sendall(b"".join(packed))
         return [self.read() for _ in values]
 
-    def ask(self, command):
+    def send(self, command):
         self.socket.sendall(hiredis.pack_command(command))
         return self.read()
 
@@ -92,7 +92,7 @@ class BareTcp:
         return reply
 
 
-def connected(host, port):
-    made = socket.create_connection((host, port))
-    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return made
+def open_socket(host, port):
+    sock = socket.create_connection((host, port))
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock

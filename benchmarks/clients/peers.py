@@ -1,4 +1,4 @@
-"""What people use today."""
+"""Comparable libraries: upstash-redis, redis-py, django-redis and Django's own backends."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import os
 from benchmarks.clients.baselines import TOKEN
 
 
-class Sdk:
-    """upstash-redis, Upstash's own client: text only, no time-outs."""
+class UpstashSdk:
+    """upstash-redis, Upstash's own client: text values only, no timeouts."""
 
     def __init__(self, servers, target):
         os.environ["SSL_CERT_FILE"] = servers.ca_file
@@ -30,7 +30,7 @@ class Sdk:
         return pipeline.exec()
 
 
-class AsyncSdk:
+class AsyncUpstashSdk:
     """upstash-redis, async."""
 
     is_async = True
@@ -56,7 +56,7 @@ class AsyncSdk:
 
 
 class RedisPy:
-    """redis-py with hiredis: the client alone, bytes in and out."""
+    """redis-py with hiredis, without Django: text values."""
 
     def __init__(self, servers, target):
         import redis
@@ -95,13 +95,13 @@ class DjangoRedis(DjangoBackend):
     path = "django_redis.cache.RedisCache"
 
 
-class DjangoRedisCache(DjangoBackend):
+class DjangoRedisBackend(DjangoBackend):
     """Django's own RedisCache."""
 
     path = "django.core.cache.backends.redis.RedisCache"
 
 
-class LocMem(DjangoBackend):
+class LocMemCache(DjangoBackend):
     """Django's LocMemCache."""
 
     path = "django.core.cache.backends.locmem.LocMemCache"
