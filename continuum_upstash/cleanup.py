@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from continuum_upstash.effects import Batch, Command, Replies
+from continuum_upstash.effects import Batch
 from continuum_upstash.errors import ReplyError
+from continuum_upstash.protocol import Command, Replies
 from continuum_upstash.scans import COUNT
 
 

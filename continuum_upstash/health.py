@@ -12,9 +12,10 @@ from django.core.cache import caches
 from django.utils.module_loading import import_string
 
 from continuum_upstash import info
-from continuum_upstash.effects import Batch, Plan, Replies, Reply, pair
+from continuum_upstash.effects import Batch, Plan, pair
 from continuum_upstash.errors import ContinuumError, ReplyError
 from continuum_upstash.plan_cache import PlanCache
+from continuum_upstash.protocol import Replies, Reply
 from continuum_upstash.transports.standby import Status
 
 Verdict: TypeAlias = Literal["ok", "degraded", "down"]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import NamedTuple, Protocol, TypeAlias
 
-from continuum_upstash.effects import Command, Reply
+from continuum_upstash.protocol import Command, Reply
 
 logger = logging.getLogger("continuum_upstash")
 

@@ -6,19 +6,10 @@ import math
 from collections.abc import Callable
 from typing import Any, Self
 
-from continuum_upstash.effects import (
-    Argument,
-    Batch,
-    Command,
-    Encode,
-    Plan,
-    Replies,
-    Reply,
-    Runs,
-    pair,
-)
+from continuum_upstash.effects import Batch, Encode, Plan, Runs, pair
 from continuum_upstash.errors import ReplyError
 from continuum_upstash.operations import Operations
+from continuum_upstash.protocol import Argument, Command, Replies, Reply
 
 
 class _Value:

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Literal, NamedTuple, TypeAlias
 
-from continuum_upstash.effects import Command, Reply
+from continuum_upstash.protocol import Command, Reply
 
 Algorithm: TypeAlias = Literal["strict", "fixed", "sliding", "token_bucket"]
 

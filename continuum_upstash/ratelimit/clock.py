@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from continuum_upstash.effects import Reply
+from continuum_upstash.protocol import Reply
 
 _SAMPLE_SECONDS: Final = 300.0
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from importlib.resources import files
 from typing import Final, NamedTuple, TypeAlias, cast
 
-from continuum_upstash.effects import Argument, Command, Reply, Script, ScriptHash
 from continuum_upstash.errors import ReplyError
+from continuum_upstash.protocol import Argument, Command, Reply, Script, ScriptHash
 from continuum_upstash.ratelimit.algorithms import RULES, Ask, newest
 from continuum_upstash.ratelimit.decision import Verdict
 from continuum_upstash.ratelimit.policy import Policy

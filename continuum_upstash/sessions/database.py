@@ -16,7 +16,7 @@ from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperatio
 
 from continuum_upstash import info
 from continuum_upstash.config import Config
-from continuum_upstash.effects import AsyncDriver, Batch, Driver, Replies, Reply
+from continuum_upstash.effects import AsyncDriver, Batch, Driver
 from continuum_upstash.errors import (
     CapacityExceeded,
     ConfigurationError,
@@ -25,6 +25,7 @@ from continuum_upstash.errors import (
     Unavailable,
 )
 from continuum_upstash.plan_cache import PlanCache, in_django_thread
+from continuum_upstash.protocol import Replies, Reply
 from continuum_upstash.sessions.conf import conf
 from continuum_upstash.sessions.records import seal
 from continuum_upstash.transports.registry import Database

@@ -19,9 +19,10 @@ from django.contrib.sessions.backends.base import SessionBase
 from django.utils.module_loading import import_string
 
 from continuum_upstash import scans
-from continuum_upstash.effects import Command, Plan, arun, calls, pair, run
+from continuum_upstash.effects import Plan, arun, calls, pair, run
 from continuum_upstash.effects import call as one
 from continuum_upstash.keys import escape_glob
+from continuum_upstash.protocol import Command
 from continuum_upstash.sessions.conf import conf
 from continuum_upstash.sessions.database import ImproperlyConfiguredSessions, SessionDatabase
 from continuum_upstash.sessions.membership import index_name

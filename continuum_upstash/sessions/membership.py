@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from continuum_upstash.effects import Command
+from continuum_upstash.protocol import Command
 from continuum_upstash.sessions.conf import conf
 from continuum_upstash.sessions.records import Record
 

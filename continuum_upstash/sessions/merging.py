@@ -11,7 +11,8 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from continuum_upstash.effects import Command, Reply, Script, Sleep
+from continuum_upstash.effects import Sleep
+from continuum_upstash.protocol import Command, Reply, Script
 
 TRIES: Final = 20
 _MISSING: Final = object()

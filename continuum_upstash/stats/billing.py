@@ -9,8 +9,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final
 
-from continuum_upstash.effects import Command, Reply, Script, ScriptHash
 from continuum_upstash.errors import Refused, RequestTooLarge
+from continuum_upstash.protocol import Command, Reply, Script, ScriptHash
 
 FREE: Final = frozenset(
     {"AUTH", "HELLO", "SELECT", "COMMAND", "CONFIG", "INFO", "PING", "RESET", "QUIT"}

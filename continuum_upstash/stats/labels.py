@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from continuum_upstash.effects import Command, Reply
 from continuum_upstash.errors import ReplyError
+from continuum_upstash.protocol import Command, Reply
 
 PIPELINE: Final = "PIPELINE"
 

@@ -11,9 +11,9 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
 
-from continuum_upstash.effects import Argument, Command, Reply
 from continuum_upstash.errors import ReplyError
 from continuum_upstash.observe import CommandDetails
+from continuum_upstash.protocol import Argument, Command, Reply
 from continuum_upstash.stats.billing import billed
 from continuum_upstash.stats.labels import failed
 from continuum_upstash.stats.latency import BOUNDS, BUCKETS

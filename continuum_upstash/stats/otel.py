@@ -18,9 +18,9 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 from opentelemetry.util.types import AttributeValue
 
 from continuum_upstash import __version__
-from continuum_upstash.effects import Command, Script, ScriptHash
 from continuum_upstash.errors import ReplyError
 from continuum_upstash.observe import CommandDetails, Record, StateChange, subscribe
+from continuum_upstash.protocol import Command, Script, ScriptHash
 from continuum_upstash.stats.labels import failed, operation, result
 from continuum_upstash.transports.registry import databases
 

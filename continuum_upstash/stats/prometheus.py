@@ -22,7 +22,6 @@ from prometheus_client import (
 )
 
 from continuum_upstash import __version__
-from continuum_upstash.effects import Command, Reply
 from continuum_upstash.observe import (
     Coalesced,
     CommandDetails,
@@ -32,6 +31,7 @@ from continuum_upstash.observe import (
     StateChange,
     subscribe,
 )
+from continuum_upstash.protocol import Command, Reply
 from continuum_upstash.stats.billing import billed
 from continuum_upstash.stats.conf import FOLDER
 from continuum_upstash.stats.exposition import PREFIX, STATES

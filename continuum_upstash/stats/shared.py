@@ -19,9 +19,9 @@ from typing import Final
 from django.conf import settings
 from django.core.cache import caches
 
-from continuum_upstash.effects import Command, Replies, Reply
 from continuum_upstash.errors import CapacityExceeded, QuotaExceeded, ReadOnlyReplica, ReplyError
 from continuum_upstash.observe import Overhead, logger, notify
+from continuum_upstash.protocol import Command, Replies, Reply
 from continuum_upstash.stats.billing import billed
 from continuum_upstash.stats.conf import setting
 from continuum_upstash.stats.counters import Counters, counters

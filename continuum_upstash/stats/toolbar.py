@@ -13,8 +13,8 @@ from debug_toolbar.panels import Panel
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from continuum_upstash.effects import Command, Script, ScriptHash
 from continuum_upstash.observe import CommandDetails, Record, subscribe
+from continuum_upstash.protocol import Command, Script, ScriptHash
 from continuum_upstash.stats.labels import operation, result
 from continuum_upstash.stats.meter import Meter
 

@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 
 import hiredis
 
-from continuum_upstash.effects import Command, Replies, Reply
 from continuum_upstash.errors import (
     AuthenticationFailed,
     Refused,
@@ -24,6 +23,7 @@ from continuum_upstash.errors import (
     Unavailable,
     from_reply,
 )
+from continuum_upstash.protocol import Command, Replies, Reply
 from continuum_upstash.transports.forms import Request
 from continuum_upstash.transports.wire import Answer
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from continuum_upstash.effects import Batch, Command
+from continuum_upstash.effects import Batch
+from continuum_upstash.protocol import Command
 
 _READS: Final = frozenset(
     "BITCOUNT BITPOS DBSIZE DIGEST ECHO EVALSHA_RO EVAL_RO "  # noqa: SIM905 a table of words

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from redis import ConnectionPool, SSLConnection, UnixDomainSocketConnection
 from redis.sentinel import SentinelConnectionPool
 
-from continuum_upstash.effects import Command
+from continuum_upstash.protocol import Command
 from continuum_upstash.transports.redis_options import tls_context
 
 Protocols: TypeAlias = Callable[[], asyncio.BaseProtocol]

@@ -12,7 +12,7 @@ from hiredis import ProtocolError
 from redis import Connection
 from redis.exceptions import RedisError
 
-from continuum_upstash.effects import Replies
+from continuum_upstash.protocol import Replies
 from continuum_upstash.transports.abandon import abandon
 from continuum_upstash.transports.failures import broken, too_late
 from continuum_upstash.transports.redis_errors import garbled, silent

@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 
 import hiredis
 
-from continuum_upstash.effects import Argument, Batch, Command, Replies, Script, ScriptHash
+from continuum_upstash.effects import Batch
 from continuum_upstash.errors import (
     AuthenticationFailed,
     ConnectionFailed,
@@ -21,6 +21,7 @@ from continuum_upstash.errors import (
     ReplyError,
     from_reply,
 )
+from continuum_upstash.protocol import Argument, Command, Replies, Script, ScriptHash
 
 PING: Final = b"*1\r\n$4\r\nPING\r\n"
 INCOMPLETE: Final = object()

@@ -6,9 +6,9 @@ from itertools import chain
 
 from hypothesis import strategies as st
 
-from continuum_upstash.effects import Command
 from continuum_upstash.locks import EXTEND, RELEASE
 from continuum_upstash.operations import INCR_EXISTING
+from continuum_upstash.protocol import Command
 
 Shape = list[st.SearchStrategy[object]]
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from continuum_upstash.effects import Reply
+from continuum_upstash.protocol import Reply
 from continuum_upstash.transports.store.commands import COMMANDS
 from tests.contract.both import Both
 from tests.contract.shapes import (

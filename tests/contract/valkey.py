@@ -4,8 +4,8 @@ import socket
 
 import hiredis
 
-from continuum_upstash.effects import Reply
 from continuum_upstash.errors import ReplyError
+from continuum_upstash.protocol import Reply
 
 
 class Server:

@@ -14,7 +14,8 @@ from redis import ConnectionPool
 
 from continuum_upstash.config import Config
 from continuum_upstash.credentials import Secret
-from continuum_upstash.effects import Batch, Command, Replies
+from continuum_upstash.effects import Batch
+from continuum_upstash.protocol import Command, Replies
 from continuum_upstash.transports.aredis import AsyncRedis
 from continuum_upstash.transports.redis import Redis, plain_pool
 from tests.integration.tcp_proxy import Proxy

@@ -7,7 +7,6 @@ import random
 import pytest
 from redis import CredentialProvider
 
-from continuum_upstash.effects import Script
 from continuum_upstash.errors import (
     AuthenticationFailed,
     CapacityExceeded,
@@ -18,6 +17,7 @@ from continuum_upstash.errors import (
 )
 from continuum_upstash.frozen import freeze
 from continuum_upstash.pools import pool_for
+from continuum_upstash.protocol import Script
 
 SECRET = "p@ss:w/rd#?%25 ü"  # every character that a URL has its own idea of
 ENCODED = "p%40ss%3Aw%2Frd%23%3F%2525%20%C3%BC"

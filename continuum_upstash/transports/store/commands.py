@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from math import inf
 from typing import Any, Final
 
-from continuum_upstash.effects import Argument, Command, Reply, Script, ScriptHash
 from continuum_upstash.errors import NotSerializable, ReplyError
+from continuum_upstash.protocol import Argument, Command, Reply, Script, ScriptHash
 from continuum_upstash.transports.store import (
     expiry,
     hashes,

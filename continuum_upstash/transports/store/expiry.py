@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from continuum_upstash.effects import Reply
 from continuum_upstash.errors import ReplyError
+from continuum_upstash.protocol import Reply
 from continuum_upstash.transports.store.arguments import HIGHEST, LOWEST, UNITS, integer
 from continuum_upstash.transports.store.keyspace import Keyspace
 

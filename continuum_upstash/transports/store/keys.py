@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from continuum_upstash.effects import Reply
 from continuum_upstash.errors import ReplyError
+from continuum_upstash.protocol import Reply
 from continuum_upstash.transports.store.arguments import integer, syntax_error
 from continuum_upstash.transports.store.glob import compiled
 from continuum_upstash.transports.store.keyspace import Entry, Keyspace

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from continuum_upstash.effects import Reply
+from continuum_upstash.protocol import Reply
 from continuum_upstash.transports.store.arguments import syntax_error
 from continuum_upstash.transports.store.keyspace import Keyspace
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from continuum_upstash.effects import Reply
+from continuum_upstash.protocol import Reply
 from continuum_upstash.transports.store.keyspace import MEMBER_BYTES, Keyspace
 
 

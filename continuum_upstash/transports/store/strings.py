@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from continuum_upstash.effects import Reply
 from continuum_upstash.errors import ReplyError
+from continuum_upstash.protocol import Reply
 from continuum_upstash.transports.store.arguments import (
     LOWEST,
     added,
