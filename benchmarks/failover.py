@@ -19,7 +19,7 @@ from typing import Any
 
 import django
 
-from continuum_upstash.codec import Codec
+from continuum_upstash.codec.codec import Codec
 from continuum_upstash.config import Config, resolve
 from continuum_upstash.effects import AsyncDriver, Batch, Driver, arun, run
 from continuum_upstash.emulator.process import running

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from continuum_upstash import info, scans
-from continuum_upstash.codec import Codec
+from continuum_upstash.codec.codec import Codec
 from continuum_upstash.config import resolve
 from continuum_upstash.effects import AsyncDriver, Driver, Plan, arun, call, pair, run
 from continuum_upstash.locks import AsyncLock, Lock

@@ -7,7 +7,7 @@ from django.utils.encoding import force_bytes
 from django.utils.functional import Promise
 from django.utils.safestring import SafeString
 
-from continuum_upstash.ext_types import ExtType, ProxyType
+from continuum_upstash.codec.ext_types import ExtType, ProxyType
 
 
 def pickle_keys() -> tuple[bytes, ...]:

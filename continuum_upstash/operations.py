@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import index
 from typing import Any, Final, Literal, TypeAlias, TypeVar
 
-from continuum_upstash.codec import Codec, Undecodable
+from continuum_upstash.codec.codec import Codec, Undecodable
 from continuum_upstash.effects import Batch, Compute, Encode, Once, Plan
 from continuum_upstash.effects import call as one
 from continuum_upstash.errors import ReplyError, RequestTooLarge

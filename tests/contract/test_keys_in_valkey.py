@@ -7,7 +7,7 @@ from django.core.cache.backends.base import default_key_func
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from continuum_upstash.codec import Codec
+from continuum_upstash.codec.codec import Codec
 from continuum_upstash.keys import escape_glob, own_keys, user_pattern
 
 globby = st.text(st.sampled_from("ab:*?[]^-\\é\n1"), max_size=8)

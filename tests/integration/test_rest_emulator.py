@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from continuum_upstash.codec import Codec, armour
+from continuum_upstash.codec.codec import Codec, armour
 from continuum_upstash.credentials import Secret
 from continuum_upstash.effects import Batch
 from continuum_upstash.errors import (

@@ -14,7 +14,7 @@ import msgpack
 import pytest
 from msgpack import Packer
 
-from continuum_upstash.codec import Codec, armour
+from continuum_upstash.codec.codec import Codec, armour
 from continuum_upstash.errors import ConfigurationError
 
 

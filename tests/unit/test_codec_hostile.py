@@ -13,8 +13,8 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from continuum_upstash.codec import Codec, Undecodable
-from continuum_upstash.compress import deflate
+from continuum_upstash.codec.codec import Codec, Undecodable
+from continuum_upstash.codec.zstd import deflate
 
 codec = Codec(pickle_keys=(b"some key",), compress_min_bytes=64)
 
@@ -196,7 +196,7 @@ def test_array_headers_that_claim_more_than_there_is_take_little_memory():
     ids=["dict", "list", "nested", "set", "timedelta", "empty extension"],
 )
 def test_objects_are_counted(monkeypatch, unit):
-    monkeypatch.setattr("continuum_upstash.packing.MAX_OBJECTS", 1000)
+    monkeypatch.setattr("continuum_upstash.codec.msgpack.MAX_OBJECTS", 1000)
     with pytest.raises(Undecodable, match="TooManyObjects"):
         codec.decode(frame(b"\xdc\x03\xe9" + unit * 1001))
 

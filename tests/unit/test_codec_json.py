@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from continuum_upstash.codec import Codec
+from continuum_upstash.codec.codec import Codec
+from continuum_upstash.codec.ext_types import ProxyType
 from continuum_upstash.errors import NotSerializable
-from continuum_upstash.ext_types import ProxyType
 
 json_codec = Codec(serializer="json", pickle_keys=(b"never used to write",))
 
@@ -100,7 +100,7 @@ def test_cycles_and_bottomless_depth_are_refused():
 
 
 def test_more_objects_than_a_reader_would_read_are_refused(monkeypatch):
-    monkeypatch.setattr("continuum_upstash.json_text.MAX_OBJECTS", 100)
+    monkeypatch.setattr("continuum_upstash.codec.json.MAX_OBJECTS", 100)
     assert json_codec.decode(json_codec.encode([{}] * 99)) == [{}] * 99
     with pytest.raises(NotSerializable, match="more than 100 lists and dicts"):
         json_codec.encode([{}] * 100)

@@ -14,7 +14,7 @@ from uuid import UUID
 
 import pytest
 
-from continuum_upstash.codec import Codec, Undecodable, armour
+from continuum_upstash.codec.codec import Codec, Undecodable, armour
 from continuum_upstash.errors import ConfigurationError, NotSerializable
 
 KEY = b"a key for the tests, 32 bytes at least"
@@ -191,7 +191,7 @@ class TestSignature:
 
 
 def test_more_objects_than_a_reader_would_read_become_a_pickle_which_is_trusted(monkeypatch):
-    monkeypatch.setattr("continuum_upstash.packing.MAX_OBJECTS", 100)
+    monkeypatch.setattr("continuum_upstash.codec.msgpack.MAX_OBJECTS", 100)
     codec = Codec(pickle_keys=(KEY,))
     for unit in ([], {}, (), 2**70, UUID(int=5), {1: ()}):
         few, many = [unit] * 45, [unit] * 101

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from continuum_upstash.codec import Codec, armour
+from continuum_upstash.codec.codec import Codec, armour
 
 plain = Codec()
 full = Codec(pickle_keys=(b"some key",), compress_min_bytes=64)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from continuum_upstash.codec import Codec, Undecodable
+from continuum_upstash.codec.codec import Codec, Undecodable
+from continuum_upstash.codec.ext_types import ExtType, ProxyType
 from continuum_upstash.errors import NotSerializable
-from continuum_upstash.ext_types import ExtType, ProxyType
 
 
 class Meters(float):

@@ -8,7 +8,7 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from continuum_upstash.compress import deflate, inflate
+from continuum_upstash.codec.zstd import deflate, inflate
 
 
 @given(st.binary(min_size=1, max_size=500), st.integers(2, 50))

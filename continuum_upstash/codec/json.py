@@ -9,8 +9,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from continuum_upstash.codec.limits import MAX_INT_BITS, MAX_INT_DIGITS, MAX_OBJECTS, TooManyObjects
 from continuum_upstash.errors import NotSerializable
-from continuum_upstash.limits import MAX_INT_BITS, MAX_INT_DIGITS, MAX_OBJECTS, TooManyObjects
 
 _ATOMS = frozenset({str, float, bool, type(None)})
 

@@ -13,8 +13,8 @@ from typing import Any
 from msgpack import ExtType as Extension
 from msgpack import Packer, unpackb
 
-from continuum_upstash.ext_types import STANDARD, ExtType, NotPackable, ProxyType
-from continuum_upstash.limits import MAX_OBJECTS, TooManyObjects
+from continuum_upstash.codec.ext_types import STANDARD, ExtType, NotPackable, ProxyType
+from continuum_upstash.codec.limits import MAX_OBJECTS, TooManyObjects
 
 _MARKED: dict[int, type] = {1: tuple, 2: set, 3: frozenset}  # codes are stored: see ext_types.py
 _MARKS = {kind: Extension(code, b"") for code, kind in _MARKED.items()}

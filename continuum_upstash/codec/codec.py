@@ -3,9 +3,9 @@
     - 0..9          an int as ASCII digits, else a number as JSON and JS print it
     { [ " t f n     JSON text
     other printable UTF-8 text, as another client wrote it
-    0x80 and up     msgpack (packing.py), unless it is UTF-8 text
-    0x01            one zstd frame (compress.py), whose content follows this table
-    0x02            a signed pickle (pickling.py)
+    0x80 and up     msgpack (msgpack.py), unless it is UTF-8 text
+    0x01            one zstd frame (zstd.py), whose content follows this table
+    0x02            a signed pickle (pickle.py)
     ~               base64 of one of the three above, where only text can travel
     0x03            reserved for encryption at rest
 
@@ -24,13 +24,13 @@ from functools import partial
 from math import isfinite
 from typing import Any, Literal
 
-from continuum_upstash.compress import BadFrame, deflate, inflate
+from continuum_upstash.codec.ext_types import ExtType, NotPackable, ProxyType
+from continuum_upstash.codec.json import read_json, write_json
+from continuum_upstash.codec.limits import MAX_INT_BITS, MAX_INT_DIGITS, TooManyObjects
+from continuum_upstash.codec.msgpack import Packing
+from continuum_upstash.codec.pickle import SignedPickle
+from continuum_upstash.codec.zstd import BadFrame, deflate, inflate
 from continuum_upstash.errors import ConfigurationError, NotSerializable
-from continuum_upstash.ext_types import ExtType, NotPackable, ProxyType
-from continuum_upstash.json_text import read_json, write_json
-from continuum_upstash.limits import MAX_INT_BITS, MAX_INT_DIGITS, TooManyObjects
-from continuum_upstash.packing import Packing
-from continuum_upstash.pickling import SignedPickle
 
 _FIRST_UTF8_LEAD, _LAST_UTF8_LEAD = 0xC2, 0xF4  # of characters beyond ASCII (RFC 3629)
 _COMPRESSED, _PICKLE, _ARMOUR = b"\x01", b"\x02", b"~"
