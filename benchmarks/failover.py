@@ -20,7 +20,7 @@ from typing import Any
 import django
 
 from continuum_upstash.codec.codec import Codec
-from continuum_upstash.config import Config, resolve
+from continuum_upstash.config.resolve import Config, resolve
 from continuum_upstash.effects import AsyncDriver, Batch, Driver, arun, run
 from continuum_upstash.emulator.process import running
 from continuum_upstash.flights import AsyncFlights, Flights

@@ -23,10 +23,10 @@ from django.urls import NoReverseMatch, reverse
 
 from continuum_upstash import health
 from continuum_upstash.check_table import message
-from continuum_upstash.config import Config, resolve
-from continuum_upstash.credentials import is_private
+from continuum_upstash.config.credentials import is_private
+from continuum_upstash.config.hashable import thaw
+from continuum_upstash.config.resolve import Config, resolve
 from continuum_upstash.errors import ConfigurationError
-from continuum_upstash.frozen import thaw
 from continuum_upstash.keys import own_keys
 from continuum_upstash.ratelimit.checks import check_ratelimit
 from continuum_upstash.ratelimit.conf import conf as limits

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from continuum_upstash import info, scans
 from continuum_upstash.codec.codec import Codec
-from continuum_upstash.config import resolve
+from continuum_upstash.config.resolve import resolve
 from continuum_upstash.effects import AsyncDriver, Driver, Plan, arun, call, pair, run
 from continuum_upstash.locks import AsyncLock, Lock
 from continuum_upstash.operations import Operations

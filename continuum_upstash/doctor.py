@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
-from continuum_upstash.config import Config
-from continuum_upstash.credentials import is_loopback, is_private
+from continuum_upstash.config.credentials import is_loopback, is_private
+from continuum_upstash.config.resolve import Config
 from continuum_upstash.effects import Batch
 from continuum_upstash.errors import (
     AuthenticationFailed,

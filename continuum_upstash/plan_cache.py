@@ -20,7 +20,7 @@ from django.utils.module_loading import import_string
 
 from continuum_upstash.client import AsyncUpstashCache, UpstashCache
 from continuum_upstash.codec.codec import Codec
-from continuum_upstash.config import Config, resolve
+from continuum_upstash.config.resolve import Config, resolve
 from continuum_upstash.django_types import EXT_TYPES, pickle_keys
 from continuum_upstash.effects import AsyncDriver, Driver, Plan, arun, run
 from continuum_upstash.errors import ConfigurationError

@@ -14,9 +14,9 @@ from django.utils.module_loading import import_string
 from redis import ConnectionPool
 from redis.sentinel import SentinelManagedSSLConnection
 
-from continuum_upstash.config import Config
+from continuum_upstash.config.hashable import thaw
+from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import ConfigurationError
-from continuum_upstash.frozen import thaw
 from continuum_upstash.transports.redis_options import make_pool, pool_options
 
 _SOCKET_OPTIONS = {

@@ -22,7 +22,7 @@ import uvicorn
 from django.core.management import call_command
 
 from continuum_upstash import UpstashCache
-from continuum_upstash.config import Config, resolve
+from continuum_upstash.config.resolve import Config, resolve
 from continuum_upstash.emulator.process import running
 from continuum_upstash.errors import ConfigurationError, ContinuumError
 from example_project.emulator import READY_LINE

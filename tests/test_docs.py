@@ -17,7 +17,8 @@ from django.core.cache import BaseCache
 from django.http import HttpResponse
 from django.test import RequestFactory, override_settings
 
-from continuum_upstash import UpstashCache, config, errors
+from continuum_upstash import UpstashCache, errors
+from continuum_upstash.config import resolve as config
 from continuum_upstash.emulator.process import Emulator
 from continuum_upstash.locks import Lock
 from continuum_upstash.pipeline import Pipeline

@@ -8,9 +8,9 @@ from typing import Any, Final
 from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
-from continuum_upstash.config import Config
-from continuum_upstash.credentials import Secret
-from continuum_upstash.frozen import thaw
+from continuum_upstash.config.credentials import Secret
+from continuum_upstash.config.hashable import thaw
+from continuum_upstash.config.resolve import Config
 from continuum_upstash.panel.texts import Text
 
 # The alias is the page's; the rest are shown in a form of their own.

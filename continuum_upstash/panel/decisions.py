@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from continuum_upstash.config import Config
+from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import ConfigurationError
 from continuum_upstash.observe import LimitDecided, Record
 from continuum_upstash.ratelimit.conf import conf

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TypeVar
 
-from continuum_upstash.config import Config
+from continuum_upstash.config.resolve import Config
 from continuum_upstash.effects import Plan
 from continuum_upstash.errors import ReplyError, Unavailable
 from continuum_upstash.transports.breaker import Breaker

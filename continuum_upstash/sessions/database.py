@@ -15,7 +15,7 @@ from django.core.cache import caches
 from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperation
 
 from continuum_upstash import info
-from continuum_upstash.config import Config
+from continuum_upstash.config.resolve import Config
 from continuum_upstash.effects import AsyncDriver, Batch, Driver
 from continuum_upstash.errors import (
     CapacityExceeded,

@@ -11,7 +11,7 @@ import socket
 from collections import deque
 from typing import cast
 
-from continuum_upstash.config import Config
+from continuum_upstash.config.resolve import Config
 from continuum_upstash.effects import Batch
 from continuum_upstash.errors import ConnectionFailed, ContinuumError
 from continuum_upstash.transports import failures

@@ -10,7 +10,7 @@ from functools import partial
 from redis import ConnectionPool
 from redis.exceptions import RedisError
 
-from continuum_upstash.config import Config
+from continuum_upstash.config.resolve import Config
 from continuum_upstash.effects import Batch
 from continuum_upstash.errors import ConnectionFailed, ReplyError, Unavailable
 from continuum_upstash.protocol import Command, Replies

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
-from continuum_upstash.config import Config
+from continuum_upstash.config.resolve import Config
 from continuum_upstash.transports.deadline import Impatient
 from continuum_upstash.transports.failover import AsyncFailover, Failover
 from continuum_upstash.transports.metered import AsyncMetered, Metered

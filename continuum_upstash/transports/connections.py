@@ -15,7 +15,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Final
 
-from continuum_upstash.config import Config
+from continuum_upstash.config.resolve import Config
 from continuum_upstash.effects import Batch
 from continuum_upstash.errors import ConnectionFailed
 from continuum_upstash.transports import failures

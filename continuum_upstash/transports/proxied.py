@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import httpx
 
-from continuum_upstash.config import Config
+from continuum_upstash.config.resolve import Config
 from continuum_upstash.effects import Batch
 from continuum_upstash.errors import ConnectionFailed, RequestTooLarge
 from continuum_upstash.transports import failures

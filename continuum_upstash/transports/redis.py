@@ -16,7 +16,7 @@ from time import monotonic
 from redis import ConnectionPool
 from redis.exceptions import RedisError
 
-from continuum_upstash.config import Config
+from continuum_upstash.config.resolve import Config
 from continuum_upstash.effects import Batch
 from continuum_upstash.errors import ConnectionFailed, DeadlineExceeded, Unavailable
 from continuum_upstash.protocol import Replies

@@ -12,7 +12,7 @@ from redis import ConnectionPool, SSLConnection
 from redis.connection import parse_url
 from redis.exceptions import RedisError
 
-from continuum_upstash.config import Config
+from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import ConfigurationError
 
 # Seconds. The shortest idle time after which users saw their connections vanish was some 30 s.

@@ -10,7 +10,7 @@ import os
 import sys
 from typing import Protocol
 
-from continuum_upstash.config import Config
+from continuum_upstash.config.resolve import Config
 from continuum_upstash.effects import Batch
 from continuum_upstash.transports.forms import Request
 from continuum_upstash.transports.wire import Answer, Endpoint

@@ -25,7 +25,7 @@ from time import monotonic, time
 from typing import Final
 from weakref import ref
 
-from continuum_upstash.config import Config
+from continuum_upstash.config.resolve import Config
 from continuum_upstash.effects import Batch, Plan
 from continuum_upstash.errors import (
     AuthenticationFailed,

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import httptools
 
 from continuum_upstash import __version__
-from continuum_upstash.config import Config
+from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import ConfigurationError, ConnectionFailed, RequestTooLarge
 from continuum_upstash.transports.forms import Form, Request
 

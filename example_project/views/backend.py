@@ -14,7 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.defaultfilters import filesizeformat
 
-from continuum_upstash.config import Config, resolve
+from continuum_upstash.config.resolve import Config, resolve
 from continuum_upstash.errors import ContinuumError
 
 _INFO = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from continuum_upstash.config import Config
+from continuum_upstash.config.resolve import Config
 from continuum_upstash.effects import Batch
 from continuum_upstash.errors import ReplyError
 from continuum_upstash.protocol import Command, Reply, Script

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Protocol
 
-from continuum_upstash.config import Config
-from continuum_upstash.credentials import Secret
+from continuum_upstash.config.credentials import Secret
+from continuum_upstash.config.resolve import Config
 from continuum_upstash.effects import Batch
 from continuum_upstash.protocol import Command, Replies
 from continuum_upstash.transports.arest import AsyncRest

@@ -12,8 +12,8 @@ from typing import Any, Protocol
 import pytest
 from redis import ConnectionPool
 
-from continuum_upstash.config import Config
-from continuum_upstash.credentials import Secret
+from continuum_upstash.config.credentials import Secret
+from continuum_upstash.config.resolve import Config
 from continuum_upstash.effects import Batch
 from continuum_upstash.protocol import Command, Replies
 from continuum_upstash.transports.aredis import AsyncRedis

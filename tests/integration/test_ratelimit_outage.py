@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.test import override_settings
 
-from continuum_upstash.config import Config
+from continuum_upstash.config.resolve import Config
 from continuum_upstash.effects import Batch
 from continuum_upstash.ratelimit.state import state_of
 from continuum_upstash.transports.local import Local

@@ -12,7 +12,7 @@ import threading
 import pytest
 
 from continuum_upstash.backend import CacheBackend
-from continuum_upstash.config import Config
+from continuum_upstash.config.resolve import Config
 from continuum_upstash.transports import registry
 
 

@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 
 from continuum_upstash.codec.codec import Codec, armour
-from continuum_upstash.credentials import Secret
+from continuum_upstash.config.credentials import Secret
 from continuum_upstash.effects import Batch
 from continuum_upstash.errors import (
     AuthenticationFailed,

@@ -7,6 +7,7 @@ import random
 import pytest
 from redis import CredentialProvider
 
+from continuum_upstash.config.hashable import freeze
 from continuum_upstash.errors import (
     AuthenticationFailed,
     CapacityExceeded,
@@ -15,7 +16,6 @@ from continuum_upstash.errors import (
     NotSerializable,
     ReplyError,
 )
-from continuum_upstash.frozen import freeze
 from continuum_upstash.pools import pool_for
 from continuum_upstash.protocol import Script
 

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from continuum_upstash.config.hashable import freeze
 from continuum_upstash.effects import Batch
 from continuum_upstash.errors import (
     ConnectionFailed,
@@ -13,7 +14,6 @@ from continuum_upstash.errors import (
     ReadOnlyReplica,
     Unavailable,
 )
-from continuum_upstash.frozen import freeze
 from continuum_upstash.pools import pool_for
 from continuum_upstash.protocol import Script
 from continuum_upstash.transports.aredis import AsyncRedis

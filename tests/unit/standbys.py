@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from continuum_upstash.config import Config
-from continuum_upstash.credentials import Secret
+from continuum_upstash.config.credentials import Secret
+from continuum_upstash.config.resolve import Config
 from continuum_upstash.effects import Batch
 from continuum_upstash.errors import ConnectionFailed
 from continuum_upstash.transports.failover import AsyncFailover, Failover

@@ -5,10 +5,10 @@ import re
 
 import pytest
 
-from continuum_upstash.config import Config, resolve
-from continuum_upstash.credentials import is_private
+from continuum_upstash.config.credentials import is_private
+from continuum_upstash.config.hashable import freeze, thaw
+from continuum_upstash.config.resolve import Config, resolve
 from continuum_upstash.errors import ConfigurationError
-from continuum_upstash.frozen import freeze, thaw
 
 REST = "https://db.upstash.io"
 TCP = "rediss://default:s3cret@db.upstash.io:6379"

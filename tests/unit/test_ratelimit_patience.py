@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from continuum_upstash.config import Config
+from continuum_upstash.config.resolve import Config
 from continuum_upstash.effects import Batch, Driver, run
 from continuum_upstash.errors import ConnectionFailed, DeadlineExceeded, ReplyError, Unavailable
 from continuum_upstash.ratelimit.patience import Patience

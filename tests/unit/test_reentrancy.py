@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from continuum_upstash.config import Config
+from continuum_upstash.config.resolve import Config
 from continuum_upstash.flights import Flights
 from continuum_upstash.ratelimit.denials import Denials
 from continuum_upstash.transports import registry, synctoken

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from continuum_upstash.config import Config
-from continuum_upstash.credentials import Secret
+from continuum_upstash.config.credentials import Secret
+from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import ConfigurationError, ConnectionFailed, RequestTooLarge
 from continuum_upstash.transports import wire
 from continuum_upstash.transports.forms import Request

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Final, Literal, cast
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
-from continuum_upstash.credentials import Environment, Mode, Secret, advice, find
+from continuum_upstash.config.credentials import Environment, Mode, Secret, advice, find
+from continuum_upstash.config.hashable import freeze
 from continuum_upstash.errors import ConfigurationError
-from continuum_upstash.frozen import freeze
 
 _PORTS: Final = {"https": 443, "http": 80, "rediss": 6379, "redis": 6379}
 

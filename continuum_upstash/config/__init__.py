@@ -1,0 +1,5 @@
+"""One database's configuration, from OPTIONS, keyword arguments and the environment."""
+
+from continuum_upstash.config.resolve import Config, resolve
+
+__all__ = ["Config", "resolve"]
