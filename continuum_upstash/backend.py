@@ -7,9 +7,9 @@ from typing import Any
 
 from django.core.cache.backends.base import DEFAULT_TIMEOUT
 
-from continuum_upstash import scans
-from continuum_upstash.effects import Plan, pair
 from continuum_upstash.keys import own_keys
+from continuum_upstash.plans import scan
+from continuum_upstash.plans.effects import Plan, pair
 from continuum_upstash.redis_methods import RedisMethods
 from continuum_upstash.timeouts import Timeout
 
@@ -121,10 +121,10 @@ class CacheBackend(RedisMethods):
         With ``CLEAR = "flushdb"`` it deletes the whole database in one command.
         """
         if self._config.clear == "flushdb":
-            yield from scans.flush()
+            yield from scan.flush()
             return
         own = own_keys(self.key_func, self.key_prefix)
-        yield from scans.delete_matching(own.pattern, own.matches)
+        yield from scan.delete_matching(own.pattern, own.matches)
 
     clear, aclear = pair(_clear)
 

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from continuum_upstash.effects import Batch
 from continuum_upstash.errors import ReplyError
+from continuum_upstash.plans.effects import Batch
+from continuum_upstash.plans.scan import COUNT
 from continuum_upstash.protocol import Command, Replies
-from continuum_upstash.scans import COUNT
 
 
 @dataclass(frozen=True, slots=True)

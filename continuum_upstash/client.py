@@ -9,13 +9,13 @@ from enum import Enum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from continuum_upstash import info, scans
 from continuum_upstash.codec.codec import Codec
 from continuum_upstash.config.resolve import resolve
-from continuum_upstash.effects import AsyncDriver, Driver, Plan, arun, call, pair, run
-from continuum_upstash.locks import AsyncLock, Lock
-from continuum_upstash.operations import Operations
 from continuum_upstash.pipeline import AsyncPipeline, Pipeline
+from continuum_upstash.plans import info, scan
+from continuum_upstash.plans.effects import AsyncDriver, Driver, Plan, arun, call, pair, run
+from continuum_upstash.plans.keyvalue import Operations
+from continuum_upstash.plans.locks import AsyncLock, Lock
 from continuum_upstash.transports.registry import Database, database
 from continuum_upstash.transports.standby import Status
 
@@ -174,14 +174,14 @@ class ClientPlans:
         It walks with SCAN: one billed command per thousand keys of the database, and one for
         each page in which keys match.
         """
-        return (yield from scans.delete_matching(pattern, _any))
+        return (yield from scan.delete_matching(pattern, _any))
 
     def plan_keys(self, pattern: str = "*") -> Plan[list[str]]:
         """Return the keys that match a glob pattern, by SCAN."""
-        return (yield from scans.matching(pattern, _any))
+        return (yield from scan.matching(pattern, _any))
 
     def plan_info(self) -> Plan[dict[str, Any]]:
-        """Return INFO (free of charge): see `continuum_upstash.info.parse` for its fields."""
+        """Return INFO (free of charge): see `continuum_upstash.plans.info.parse` for its fields."""
         text: bytes = yield from call("INFO", shared=True)
         return info.parse(text.decode("utf-8", "replace"))
 
@@ -217,7 +217,7 @@ class UpstashCache(ClientPlans):
         return Pipeline(self, self._plans, atomic=atomic)
 
     def lock(self, key: str, **options: Any) -> Lock:
-        """Return a lock; see `continuum_upstash.locks.LockPlans` for the options."""
+        """Return a lock; see `continuum_upstash.plans.locks.LockPlans` for the options."""
         return Lock(self, key, native=self._database.config.is_upstash, **options)
 
     def reconnect(self) -> bool:
@@ -268,7 +268,7 @@ class AsyncUpstashCache(ClientPlans):
         return AsyncPipeline(self, self._plans, atomic=atomic)
 
     def lock(self, key: str, **options: Any) -> AsyncLock:
-        """Return a lock; see `continuum_upstash.locks.LockPlans` for the options."""
+        """Return a lock; see `continuum_upstash.plans.locks.LockPlans` for the options."""
         return AsyncLock(self, key, native=self._database.config.is_upstash, **options)
 
     async def reconnect(self) -> bool:

@@ -16,9 +16,9 @@ from weakref import WeakKeyDictionary
 from django.core.exceptions import ImproperlyConfigured
 
 from continuum_upstash import health
-from continuum_upstash.effects import Plan, pair
 from continuum_upstash.errors import ContinuumError
 from continuum_upstash.plan_cache import PlanCache
+from continuum_upstash.plans.effects import Plan, pair
 from continuum_upstash.stats import history
 from continuum_upstash.stats.cost import Bill, bill, plan_of
 from continuum_upstash.stats.tally import Tally

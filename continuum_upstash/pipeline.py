@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable
 from typing import Any, Self
 
-from continuum_upstash.effects import Batch, Encode, Plan, Runs, pair
 from continuum_upstash.errors import ReplyError
-from continuum_upstash.operations import Operations
+from continuum_upstash.plans.effects import Batch, Encode, Plan, Runs, pair
+from continuum_upstash.plans.keyvalue import Operations
 from continuum_upstash.protocol import Argument, Command, Replies, Reply
 
 

@@ -22,9 +22,9 @@ from continuum_upstash.client import AsyncUpstashCache, UpstashCache
 from continuum_upstash.codec.codec import Codec
 from continuum_upstash.config.resolve import Config, resolve
 from continuum_upstash.django_types import EXT_TYPES, pickle_keys
-from continuum_upstash.effects import AsyncDriver, Driver, Plan, arun, run
 from continuum_upstash.errors import ConfigurationError
-from continuum_upstash.operations import Operations
+from continuum_upstash.plans.effects import AsyncDriver, Driver, Plan, arun, run
+from continuum_upstash.plans.keyvalue import Operations
 from continuum_upstash.timeouts import Timeouts
 from continuum_upstash.transports.registry import Database, database
 from continuum_upstash.transports.standby import Status

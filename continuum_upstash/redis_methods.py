@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
 from typing import Any, TypeVar
 
-from continuum_upstash import scans
-from continuum_upstash.effects import Plan, pair
 from continuum_upstash.keys import Pattern, user_pattern
-from continuum_upstash.locks import AsyncLock, Lock
 from continuum_upstash.plan_cache import PlanCache
+from continuum_upstash.plans import scan
+from continuum_upstash.plans.effects import Plan, pair
+from continuum_upstash.plans.locks import AsyncLock, Lock
 from continuum_upstash.timeouts import milliseconds
 
 L = TypeVar("L", Lock, AsyncLock)
@@ -94,13 +94,13 @@ class RedisMethods(PlanCache):
         It walks with SCAN: one billed command per thousand keys of the database.
         """
         wanted = self._pattern(search, version)
-        names = yield from scans.matching(wanted.pattern, wanted.matches)
+        names = yield from scan.matching(wanted.pattern, wanted.matches)
         return [wanted.key(name) for name in names]
 
     keys, akeys = pair(_keys)
 
     def _delete_pattern(
-        self, pattern: str, version: int | None = None, itersize: int = scans.COUNT
+        self, pattern: str, version: int | None = None, itersize: int = scan.COUNT
     ) -> Plan[int]:
         """Delete the keys that match a glob pattern; return how many.
 
@@ -108,32 +108,32 @@ class RedisMethods(PlanCache):
         each page in which keys match.
         """
         wanted = self._pattern(pattern, version)
-        return (yield from scans.delete_matching(wanted.pattern, wanted.matches, itersize))
+        return (yield from scan.delete_matching(wanted.pattern, wanted.matches, itersize))
 
     delete_pattern, adelete_pattern = pair(_delete_pattern)
 
     def iter_keys(
-        self, search: str = "*", itersize: int = scans.COUNT, version: int | None = None
+        self, search: str = "*", itersize: int = scan.COUNT, version: int | None = None
     ) -> Iterator[str]:
         """Yield the keys that match a glob pattern; one may come twice, as SCAN says."""
         wanted, cursor = self._pattern(search, version), ""
         while cursor != "0":
-            cursor, names = self._run(scans.page(wanted.pattern, cursor or "0", itersize))
+            cursor, names = self._run(scan.page(wanted.pattern, cursor or "0", itersize))
             yield from map(wanted.key, filter(wanted.matches, names))
 
     async def aiter_keys(
-        self, search: str = "*", itersize: int = scans.COUNT, version: int | None = None
+        self, search: str = "*", itersize: int = scan.COUNT, version: int | None = None
     ) -> AsyncIterator[str]:
         """The async twin of `iter_keys`."""
         wanted, cursor = self._pattern(search, version), ""
         while cursor != "0":
-            cursor, names = await self._arun(scans.page(wanted.pattern, cursor or "0", itersize))
+            cursor, names = await self._arun(scan.page(wanted.pattern, cursor or "0", itersize))
             for name in filter(wanted.matches, names):
                 yield wanted.key(name)
 
     def _flush_all(self) -> Plan[None]:
         """Delete every key of the database, other aliases' and other programs' too."""
-        yield from scans.flush()
+        yield from scan.flush()
 
     flush_all, aflush_all = pair(_flush_all)
 

@@ -14,8 +14,8 @@ from typing import Any, TypeAlias, cast
 import upstash_redis
 import upstash_redis.asyncio
 
-from continuum_upstash.effects import Batch
 from continuum_upstash.errors import ReplyError
+from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Argument, Command, Replies, Reply
 
 _Result: TypeAlias = Any

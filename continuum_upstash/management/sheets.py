@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
-from continuum_upstash.info import human
 from continuum_upstash.overview import NO_HISTORY, Overview
+from continuum_upstash.plans.info import human
 from continuum_upstash.stats.families import Family
 from continuum_upstash.stats.tally import Tally
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from continuum_upstash import scans
-from continuum_upstash.effects import Plan, pair
 from continuum_upstash.errors import ContinuumError
 from continuum_upstash.keys import user_pattern
 from continuum_upstash.plan_cache import PlanCache
+from continuum_upstash.plans import scan
+from continuum_upstash.plans.effects import Plan, pair
 from continuum_upstash.sessions.names import is_session
 from continuum_upstash.stats.families import Family, Sample
 
@@ -48,7 +48,7 @@ class Sampler:
             wanted = user_pattern(cache.key_func, cache.key_prefix, cache.version, "*")
             sample, spared = Sample(wanted), is_session()
             for _ in range(PAGES):
-                cursor, names = yield from scans.page(wanted.pattern, cursor)
+                cursor, names = yield from scan.page(wanted.pattern, cursor)
                 sample.add(name for name in names if not spared(name))
                 if cursor == "0":
                     break

@@ -13,8 +13,8 @@ from time import monotonic
 from typing import TypeVar
 
 from continuum_upstash.config.resolve import Config
-from continuum_upstash.effects import Plan
 from continuum_upstash.errors import ReplyError, Unavailable
+from continuum_upstash.plans.effects import Plan
 from continuum_upstash.transports.breaker import Breaker
 from continuum_upstash.transports.failures import out_of_time
 

@@ -10,8 +10,8 @@ from typing import Final
 from weakref import WeakKeyDictionary
 
 from continuum_upstash.config.resolve import Config
-from continuum_upstash.effects import Batch
 from continuum_upstash.observe import logger
+from continuum_upstash.plans.effects import Batch
 from continuum_upstash.ratelimit.clock import Clock
 from continuum_upstash.ratelimit.conf import conf
 from continuum_upstash.ratelimit.decision import Decision, Verdict

@@ -9,9 +9,9 @@ from typing import Any, Final
 from django.conf import settings
 from django.contrib.sessions.exceptions import SessionInterrupted
 
-from continuum_upstash.effects import Batch, Encode, Plan
-from continuum_upstash.effects import call as one
 from continuum_upstash.errors import ReplyError
+from continuum_upstash.plans.effects import Batch, Encode, Plan
+from continuum_upstash.plans.effects import call as one
 from continuum_upstash.protocol import Command, Replies, Reply, Script
 from continuum_upstash.sessions.conf import conf
 from continuum_upstash.sessions.membership import Listing, listing, unlisting

@@ -14,9 +14,7 @@ from django.conf import settings
 from django.core.cache import caches
 from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperation
 
-from continuum_upstash import info
 from continuum_upstash.config.resolve import Config
-from continuum_upstash.effects import AsyncDriver, Batch, Driver
 from continuum_upstash.errors import (
     CapacityExceeded,
     ConfigurationError,
@@ -25,6 +23,8 @@ from continuum_upstash.errors import (
     Unavailable,
 )
 from continuum_upstash.plan_cache import PlanCache, in_django_thread
+from continuum_upstash.plans import info
+from continuum_upstash.plans.effects import AsyncDriver, Batch, Driver
 from continuum_upstash.protocol import Replies, Reply
 from continuum_upstash.sessions.conf import conf
 from continuum_upstash.sessions.records import seal

@@ -34,8 +34,8 @@ from weakref import WeakKeyDictionary
 from asgiref.sync import sync_to_async
 from django.contrib.sessions.exceptions import SessionInterrupted
 
-from continuum_upstash.effects import Compute, Plan, run
 from continuum_upstash.errors import SessionStoreUnavailable
+from continuum_upstash.plans.effects import Compute, Plan, run
 from continuum_upstash.sessions.commands import Data, SessionCommands
 from continuum_upstash.sessions.database import SessionDatabase
 from continuum_upstash.sessions.records import Address, user_of

@@ -18,10 +18,10 @@ from django.conf import settings
 from django.contrib.sessions.backends.base import SessionBase
 from django.utils.module_loading import import_string
 
-from continuum_upstash import scans
-from continuum_upstash.effects import Plan, arun, calls, pair, run
-from continuum_upstash.effects import call as one
 from continuum_upstash.keys import escape_glob
+from continuum_upstash.plans import scan
+from continuum_upstash.plans.effects import Plan, arun, calls, pair, run
+from continuum_upstash.plans.effects import call as one
 from continuum_upstash.protocol import Command
 from continuum_upstash.sessions.conf import conf
 from continuum_upstash.sessions.database import ImproperlyConfiguredSessions, SessionDatabase
@@ -150,7 +150,7 @@ class _AllSessions(_Runs):
         sessions, users = record_name(self._prefix, ""), index_name(self._prefix, "")
         pattern, cursor, names = escape_glob(sessions[:-1]) + "*", "0", set[str]()
         for _ in range(pages):
-            cursor, some = yield from scans.page(pattern, cursor)
+            cursor, some = yield from scan.page(pattern, cursor)
             names.update(some)
             if cursor == "0":
                 break

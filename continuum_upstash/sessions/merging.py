@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from continuum_upstash.effects import Sleep
+from continuum_upstash.plans.effects import Sleep
 from continuum_upstash.protocol import Command, Reply, Script
 
 TRIES: Final = 20

@@ -16,8 +16,8 @@ from django.contrib.sessions.backends.base import (
 from django.utils.crypto import get_random_string
 from django.utils.module_loading import import_string
 
-from continuum_upstash.effects import Plan, arun, pair, run
 from continuum_upstash.errors import SessionStoreUnavailable
+from continuum_upstash.plans.effects import Plan, arun, pair, run
 from continuum_upstash.sessions.commands import Data, SessionCommands
 from continuum_upstash.sessions.conf import conf
 from continuum_upstash.sessions.database import SessionDatabase

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from continuum_upstash.effects import Batch, Plan
 from continuum_upstash.errors import ReplyError
+from continuum_upstash.plans.effects import Batch, Plan
 from continuum_upstash.protocol import Replies
 from continuum_upstash.stats.records import Point, day_name, hour_name, points
 from continuum_upstash.stats.tally import Tally

@@ -12,8 +12,8 @@ from collections import deque
 from typing import cast
 
 from continuum_upstash.config.resolve import Config
-from continuum_upstash.effects import Batch
 from continuum_upstash.errors import ConnectionFailed, ContinuumError
+from continuum_upstash.plans.effects import Batch
 from continuum_upstash.transports import failures
 from continuum_upstash.transports.abandon import abandon
 from continuum_upstash.transports.connections import MAX_IDLE_SECONDS, readable

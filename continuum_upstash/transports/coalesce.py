@@ -11,9 +11,9 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from continuum_upstash.effects import Batch
 from continuum_upstash.errors import NotSerializable
 from continuum_upstash.observe import Coalesced, notify
+from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Command, Replies
 from continuum_upstash.transports import synctoken
 from continuum_upstash.transports.protocol import AsyncTransport

@@ -16,8 +16,8 @@ from time import monotonic
 from typing import Final
 
 from continuum_upstash.config.resolve import Config
-from continuum_upstash.effects import Batch
 from continuum_upstash.errors import ConnectionFailed
+from continuum_upstash.plans.effects import Batch
 from continuum_upstash.transports import failures
 from continuum_upstash.transports.abandon import abandon
 from continuum_upstash.transports.forms import Request

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 
-from continuum_upstash.effects import Batch
+from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Replies
 from continuum_upstash.transports.failures import overdue
 from continuum_upstash.transports.protocol import AsyncTransport

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from continuum_upstash.effects import AsyncDriver, Batch, Driver, arun, run
 from continuum_upstash.errors import ReplyError, Unavailable
+from continuum_upstash.plans.effects import AsyncDriver, Batch, Driver, arun, run
 from continuum_upstash.protocol import Replies
 from continuum_upstash.transports.protocol import AsyncTransport, Transport
 from continuum_upstash.transports.standby import REFUSALS, Standby

@@ -20,8 +20,8 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 from urllib.parse import quote
 
 from continuum_upstash.codec.codec import armour
-from continuum_upstash.effects import Batch
 from continuum_upstash.errors import NotSerializable, ReplyError
+from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Argument, Command, Reply, Script, ScriptHash
 
 Form: TypeAlias = Literal["command", "value", "batch"]

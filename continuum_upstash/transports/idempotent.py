@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from continuum_upstash.effects import Batch
+from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Command
 
 _READS: Final = frozenset(

@@ -24,9 +24,9 @@ from os.path import commonprefix
 from time import monotonic
 from typing import Final
 
-from continuum_upstash.effects import Batch, Plan, call
 from continuum_upstash.keys import escape_glob
-from continuum_upstash.scans import page
+from continuum_upstash.plans.effects import Batch, Plan, call
+from continuum_upstash.plans.scan import page
 
 MOST_KEYS: Final = 10_000
 CARRIED_KEYS: Final = 1_000

@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable, Sequence
 
 from continuum_upstash.config.resolve import Config
-from continuum_upstash.effects import Batch
 from continuum_upstash.errors import ReplyError
+from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Replies
 from continuum_upstash.transports.store.commands import Call, perform, prepare
 from continuum_upstash.transports.store.keyspace import Keyspace

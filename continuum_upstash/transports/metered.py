@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from time import perf_counter
 
-from continuum_upstash.effects import Batch
 from continuum_upstash.observe import CommandDetails, notify, observed
+from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Replies
 from continuum_upstash.transports.protocol import AsyncTransport, Transport
 

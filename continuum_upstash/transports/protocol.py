@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from continuum_upstash.effects import Batch
+from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Replies
 
 

@@ -11,8 +11,8 @@ from typing import Any, Final
 import httpx
 
 from continuum_upstash.config.resolve import Config
-from continuum_upstash.effects import Batch
 from continuum_upstash.errors import ConnectionFailed, RequestTooLarge
+from continuum_upstash.plans.effects import Batch
 from continuum_upstash.transports import failures
 from continuum_upstash.transports.forms import Request
 from continuum_upstash.transports.idempotent import safe_to_repeat

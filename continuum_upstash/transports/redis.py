@@ -17,8 +17,8 @@ from redis import ConnectionPool
 from redis.exceptions import RedisError
 
 from continuum_upstash.config.resolve import Config
-from continuum_upstash.effects import Batch
 from continuum_upstash.errors import ConnectionFailed, DeadlineExceeded, Unavailable
+from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Replies
 from continuum_upstash.transports import resp
 from continuum_upstash.transports.failures import all_busy, overdue

@@ -15,8 +15,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from continuum_upstash.config.resolve import Config
-from continuum_upstash.effects import Batch
 from continuum_upstash.flights import AsyncFlights, Flights
+from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Replies
 from continuum_upstash.transports.chain import achain, chain
 from continuum_upstash.transports.local import Local

@@ -10,7 +10,6 @@ from typing import Any, Final, cast
 
 import hiredis
 
-from continuum_upstash.effects import Batch
 from continuum_upstash.errors import (
     AuthenticationFailed,
     ConnectionFailed,
@@ -21,6 +20,7 @@ from continuum_upstash.errors import (
     ReplyError,
     from_reply,
 )
+from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Argument, Command, Replies, Script, ScriptHash
 
 PING: Final = b"*1\r\n$4\r\nPING\r\n"

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NoReturn, Protocol
 
-from continuum_upstash.effects import AsyncDriver, Batch, Driver, Plan, arun, run
 from continuum_upstash.errors import ConnectionFailed
 from continuum_upstash.observe import logger
+from continuum_upstash.plans.effects import AsyncDriver, Batch, Driver, Plan, arun, run
 from continuum_upstash.protocol import Command, Replies
 from continuum_upstash.transports.idempotent import safe_to_repeat
 from continuum_upstash.transports.protocol import AsyncTransport, Transport

@@ -11,7 +11,7 @@ import sys
 from typing import Protocol
 
 from continuum_upstash.config.resolve import Config
-from continuum_upstash.effects import Batch
+from continuum_upstash.plans.effects import Batch
 from continuum_upstash.transports.forms import Request
 from continuum_upstash.transports.wire import Answer, Endpoint
 

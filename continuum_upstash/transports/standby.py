@@ -26,7 +26,6 @@ from typing import Final
 from weakref import ref
 
 from continuum_upstash.config.resolve import Config
-from continuum_upstash.effects import Batch, Plan
 from continuum_upstash.errors import (
     AuthenticationFailed,
     CapacityExceeded,
@@ -36,6 +35,7 @@ from continuum_upstash.errors import (
     Unavailable,
 )
 from continuum_upstash.observe import StateChange, logger, notify
+from continuum_upstash.plans.effects import Batch, Plan
 from continuum_upstash.protocol import Command, Replies, Reply
 from continuum_upstash.transports.breaker import ASKED, Breaker, State, Ticket
 from continuum_upstash.transports.failures import out_of_time

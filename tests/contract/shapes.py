@@ -6,8 +6,8 @@ from itertools import chain
 
 from hypothesis import strategies as st
 
-from continuum_upstash.locks import EXTEND, RELEASE
-from continuum_upstash.operations import INCR_EXISTING
+from continuum_upstash.plans.keyvalue import INCR_EXISTING
+from continuum_upstash.plans.locks import EXTEND, RELEASE
 from continuum_upstash.protocol import Command
 
 Shape = list[st.SearchStrategy[object]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.test import override_settings
 
-from continuum_upstash.effects import Batch
+from continuum_upstash.plans.effects import Batch
 from continuum_upstash.ratelimit.limiter import Limiter
 from continuum_upstash.ratelimit.policy import make
 from continuum_upstash.ratelimit.state import state_of

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from continuum_upstash.config.credentials import Secret
 from continuum_upstash.config.resolve import Config
-from continuum_upstash.effects import Batch
+from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Command, Replies
 from continuum_upstash.transports.arest import AsyncRest
 from continuum_upstash.transports.rest import Rest

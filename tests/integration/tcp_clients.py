@@ -14,7 +14,7 @@ from redis import ConnectionPool
 
 from continuum_upstash.config.credentials import Secret
 from continuum_upstash.config.resolve import Config
-from continuum_upstash.effects import Batch
+from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Command, Replies
 from continuum_upstash.transports.aredis import AsyncRedis
 from continuum_upstash.transports.redis import Redis, plain_pool

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from continuum_upstash.effects import Batch
 from continuum_upstash.errors import DeadlineExceeded
+from continuum_upstash.plans.effects import Batch
 
 
 def send(cache, colour, runner, batch):

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from continuum_upstash.effects import Batch
+from continuum_upstash.plans.effects import Batch
 from continuum_upstash.transports import registry
 
 VALUES = 10_000

@@ -14,8 +14,8 @@ import upstash_ratelimit
 from django.test import override_settings
 from upstash_redis import Redis
 
-from continuum_upstash.effects import Batch
 from continuum_upstash.errors import ConfigurationError
+from continuum_upstash.plans.effects import Batch
 from continuum_upstash.ratelimit.limiter import ImproperlyConfiguredLimits, Limiter
 from tests.integration.ratelimit_limiters import database, policy
 

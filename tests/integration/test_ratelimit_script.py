@@ -7,8 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from continuum_upstash.config.resolve import Config
-from continuum_upstash.effects import Batch
 from continuum_upstash.errors import ReplyError
+from continuum_upstash.plans.effects import Batch
 from continuum_upstash.ratelimit.policy import make
 from continuum_upstash.ratelimit.script import command
 from continuum_upstash.transports.local import Local

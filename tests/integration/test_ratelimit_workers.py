@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from continuum_upstash.effects import Batch
+from continuum_upstash.plans.effects import Batch
 from continuum_upstash.ratelimit.rates import parse
 
 # TEST_LENGTH=10 makes the rounds half a minute each; without it only the first test runs.

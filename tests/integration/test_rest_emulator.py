@@ -9,7 +9,6 @@ import pytest
 
 from continuum_upstash.codec.codec import Codec, armour
 from continuum_upstash.config.credentials import Secret
-from continuum_upstash.effects import Batch
 from continuum_upstash.errors import (
     AuthenticationFailed,
     NotPermitted,
@@ -18,6 +17,7 @@ from continuum_upstash.errors import (
     ReplyError,
     Unavailable,
 )
+from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Script
 from continuum_upstash.transports.rest import Rest
 from tests.integration.rest_clients import config

@@ -16,8 +16,8 @@ import pytest
 import trustme
 from asgiref.sync import async_to_sync
 
-from continuum_upstash.effects import Batch
 from continuum_upstash.errors import Unavailable
+from continuum_upstash.plans.effects import Batch
 from continuum_upstash.transports.arest import AsyncRest
 from continuum_upstash.transports.rest import Rest
 from tests.integration.rest_clients import config
@@ -163,7 +163,7 @@ def test_a_loop_that_closes_with_requests_under_way_makes_no_noise(serve):
     done = script(
         """
         import asyncio, gc, sys
-        from continuum_upstash.effects import Batch
+        from continuum_upstash.plans.effects import Batch
         from continuum_upstash.transports.arest import AsyncRest
         from tests.integration.rest_clients import config
 
@@ -193,7 +193,7 @@ def test_a_forked_child_drops_what_it_inherited_without_harm_to_its_parent(serve
     done = script(
         """
         import gc, os, sys
-        from continuum_upstash.effects import Batch
+        from continuum_upstash.plans.effects import Batch
         from continuum_upstash.transports.rest import Rest
         from tests.integration.rest_clients import config
 

@@ -9,8 +9,8 @@ from contextlib import closing
 
 import pytest
 
-from continuum_upstash.effects import Batch
 from continuum_upstash.errors import DeadlineExceeded
+from continuum_upstash.plans.effects import Batch
 from continuum_upstash.transports.arest import AsyncRest
 from continuum_upstash.transports.rest import Rest
 from tests.integration.rest_clients import config

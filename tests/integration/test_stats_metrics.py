@@ -15,9 +15,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from prometheus_client import CollectorRegistry, generate_latest
 
 from continuum_upstash import __version__
-from continuum_upstash.effects import Batch
 from continuum_upstash.errors import ConnectionFailed, from_reply
 from continuum_upstash.observe import CommandDetails, StateChange, subscribe, unsubscribe
+from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Script, ScriptHash
 from continuum_upstash.stats.counters import counters
 from continuum_upstash.stats.otel import Traces

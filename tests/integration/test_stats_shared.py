@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from continuum_upstash.effects import Batch
 from continuum_upstash.overview import Overseer
+from continuum_upstash.plans.effects import Batch
 from continuum_upstash.stats import history, shared
 from continuum_upstash.stats.counters import counters
 from continuum_upstash.stats.tally import total

@@ -13,8 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from asgiref.sync import async_to_sync
 
-from continuum_upstash.effects import Batch
 from continuum_upstash.errors import ConnectionFailed, DeadlineExceeded
+from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Script
 from continuum_upstash.transports.aredis import AsyncRedis
 from continuum_upstash.transports.redis import Redis, plain_pool
@@ -84,7 +84,7 @@ def test_a_forgotten_transport_leaves_no_connection_behind(valkey):
 
 FORKING = """
 import os, sys
-from continuum_upstash.effects import Batch
+from continuum_upstash.plans.effects import Batch
 from continuum_upstash.transports.redis import Redis, plain_pool
 from tests.integration.tcp_clients import config_for
 

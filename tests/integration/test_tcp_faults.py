@@ -7,13 +7,13 @@ import asyncio
 import pytest
 
 from continuum_upstash.config.hashable import freeze
-from continuum_upstash.effects import Batch
 from continuum_upstash.errors import (
     ConnectionFailed,
     DeadlineExceeded,
     ReadOnlyReplica,
     Unavailable,
 )
+from continuum_upstash.plans.effects import Batch
 from continuum_upstash.pools import pool_for
 from continuum_upstash.protocol import Script
 from continuum_upstash.transports.aredis import AsyncRedis

@@ -11,8 +11,8 @@ import pytest
 import trustme
 
 from continuum_upstash.config.hashable import freeze
-from continuum_upstash.effects import Batch
 from continuum_upstash.errors import ConfigurationError, ConnectionFailed
+from continuum_upstash.plans.effects import Batch
 from continuum_upstash.pools import pool_for
 from tests.integration.tcp_proxy import Proxy
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from continuum_upstash.codec.codec import Codec
-from continuum_upstash.effects import Batch, Compute, Driver, Encode, Once, Sleep, run
+from continuum_upstash.plans.effects import Batch, Compute, Driver, Encode, Once, Sleep, run
 
 codec = Codec()
 

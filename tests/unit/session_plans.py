@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.core.signing import JSONSerializer
 
-from continuum_upstash.effects import Driver, run
+from continuum_upstash.plans.effects import Driver, run
 from continuum_upstash.sessions.commands import SessionCommands
 from continuum_upstash.sessions.records import Address, Draft, seal
 

@@ -6,8 +6,8 @@ import asyncio
 
 from continuum_upstash.config.credentials import Secret
 from continuum_upstash.config.resolve import Config
-from continuum_upstash.effects import Batch
 from continuum_upstash.errors import ConnectionFailed
+from continuum_upstash.plans.effects import Batch
 from continuum_upstash.transports.failover import AsyncFailover, Failover
 from continuum_upstash.transports.local import Local
 from continuum_upstash.transports.standby import Standby

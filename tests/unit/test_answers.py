@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from continuum_upstash.effects import Batch
 from continuum_upstash.errors import (
     AuthenticationFailed,
     ContinuumError,
@@ -20,6 +19,7 @@ from continuum_upstash.errors import (
     RequestTooLarge,
     Unavailable,
 )
+from continuum_upstash.plans.effects import Batch
 from continuum_upstash.transports.answers import replies
 from continuum_upstash.transports.forms import request_for
 from continuum_upstash.transports.wire import Answer

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from continuum_upstash.effects import Batch
 from continuum_upstash.errors import ConnectionFailed, NotSerializable
+from continuum_upstash.plans.effects import Batch
 from continuum_upstash.transports import synctoken
 from continuum_upstash.transports.coalesce import MAX_BYTES, Coalescing
 

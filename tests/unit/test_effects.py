@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from continuum_upstash.effects import (
+from continuum_upstash.errors import ConnectionFailed, ReplyError
+from continuum_upstash.plans.effects import (
     AsyncDriver,
     Batch,
     Compute,
@@ -22,7 +23,6 @@ from continuum_upstash.effects import (
     pair,
     run,
 )
-from continuum_upstash.errors import ConnectionFailed, ReplyError
 
 
 class Recorder:

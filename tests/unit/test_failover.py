@@ -21,7 +21,7 @@ from continuum_upstash.errors import (
     from_reply,
 )
 from continuum_upstash.observe import subscribe, unsubscribe
-from continuum_upstash.operations import INCR_EXISTING
+from continuum_upstash.plans.keyvalue import INCR_EXISTING
 from tests.unit.standbys import CONFIG, QUOTA, Bench, refused
 
 

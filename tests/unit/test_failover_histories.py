@@ -15,8 +15,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
-from continuum_upstash.effects import Batch
 from continuum_upstash.errors import DeadlineExceeded
+from continuum_upstash.plans.effects import Batch
 from continuum_upstash.transports.journal import Journal
 from continuum_upstash.transports.local import Local
 from continuum_upstash.transports.standby import Standby

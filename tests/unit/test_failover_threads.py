@@ -11,8 +11,8 @@ from itertools import count
 
 import pytest
 
-from continuum_upstash.effects import Batch
 from continuum_upstash.errors import DeadlineExceeded
+from continuum_upstash.plans.effects import Batch
 from continuum_upstash.transports.failover import Failover
 from continuum_upstash.transports.local import Local
 from continuum_upstash.transports.standby import Standby

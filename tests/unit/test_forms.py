@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from continuum_upstash.effects import Batch
 from continuum_upstash.errors import NotSerializable, ReplyError
+from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Script
 from continuum_upstash.transports.forms import Request, request_for
 

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from continuum_upstash.effects import Batch
 from continuum_upstash.errors import ReplyError
+from continuum_upstash.plans.effects import Batch
 from continuum_upstash.transports.journal import Journal
 from tests.unit.local_store import Store
 from tests.unit.plans import drive

@@ -10,8 +10,8 @@ import weakref
 
 import pytest
 
-from continuum_upstash.effects import Batch
 from continuum_upstash.errors import NotSerializable, ReplyError
+from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Script
 from tests.unit.local_store import Store
 

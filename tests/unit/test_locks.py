@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from continuum_upstash.effects import Driver, Sleep, run
 from continuum_upstash.errors import LockLost, LockNotAcquired
-from continuum_upstash.locks import EXTEND, RELEASE, Lock
+from continuum_upstash.plans.effects import Driver, Sleep, run
+from continuum_upstash.plans.locks import EXTEND, RELEASE, Lock
 
 
 class Server:

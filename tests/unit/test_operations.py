@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from continuum_upstash import operations
 from continuum_upstash.errors import ReplyError, RequestTooLarge, from_reply
 from continuum_upstash.observe import ValueDiscarded, subscribe, unsubscribe
-from continuum_upstash.operations import INCR_EXISTING, Operations
+from continuum_upstash.plans import keyvalue
+from continuum_upstash.plans.keyvalue import INCR_EXISTING, Operations
 from tests.unit.plans import codec, drive
 
 plans = Operations(codec, alias="test")
@@ -190,11 +190,11 @@ def test_incr_of_what_is_no_integer_of_64_bits_raises_what_python_would(text, er
 
 
 def test_many_keys_are_split_by_the_size_of_a_request(monkeypatch):
-    monkeypatch.setattr(operations, "REQUEST_BYTES", 50)
-    monkeypatch.setattr(operations, "PIPELINE_COMMANDS", 2)
+    monkeypatch.setattr(keyvalue, "REQUEST_BYTES", 50)
+    monkeypatch.setattr(keyvalue, "PIPELINE_COMMANDS", 2)
     _, sent = drive(plans.get_many(["aa", "bb", "cc"]), [[None, None]], [[None]])
     assert sent == [[("MGET", "aa", "bb")], [("MGET", "cc")]]
-    monkeypatch.setattr(operations, "REQUEST_BYTES", 10_000)
+    monkeypatch.setattr(keyvalue, "REQUEST_BYTES", 10_000)
     values = {"a": 1, "b": 2, "c": 3}
     _, sent = drive(plans.set_many(values, 5), [b"OK", b"OK"], [b"OK"])
     assert [len(batch) for batch in sent] == [2, 1]

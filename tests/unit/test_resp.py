@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from continuum_upstash.effects import Batch
 from continuum_upstash.errors import (
     AuthenticationFailed,
     ConnectionFailed,
@@ -18,6 +17,7 @@ from continuum_upstash.errors import (
     ReplyError,
     from_reply,
 )
+from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Script
 from continuum_upstash.transports.resp import INCOMPLETE, Replying, pack, reply_count, settle
 

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from continuum_upstash.effects import Batch
 from continuum_upstash.errors import ConnectionFailed
+from continuum_upstash.plans.effects import Batch
 from continuum_upstash.transports import riding
 
 LOAD = ("HINCRBY", "stats", "hits", 5)

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from continuum_upstash import scans
+from continuum_upstash.plans import scan as scans
 from tests.unit.plans import drive
 
 

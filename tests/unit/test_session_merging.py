@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from continuum_upstash.effects import Sleep
+from continuum_upstash.plans.effects import Sleep
 from continuum_upstash.sessions.merging import REPLACE, TRIES
 from tests.unit.session_plans import (
     ADDRESS,

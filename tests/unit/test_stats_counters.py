@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from continuum_upstash.errors import ConnectionFailed, from_reply
-from continuum_upstash.locks import RELEASE
 from continuum_upstash.observe import Coalesced, CommandDetails, Overhead
-from continuum_upstash.operations import INCR_EXISTING
+from continuum_upstash.plans.keyvalue import INCR_EXISTING
+from continuum_upstash.plans.locks import RELEASE
 from continuum_upstash.protocol import Script, ScriptHash
 from continuum_upstash.stats.counters import Counters
 from continuum_upstash.stats.labels import result

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from continuum_upstash.effects import Batch
-from continuum_upstash.operations import INCR_EXISTING
+from continuum_upstash.plans.effects import Batch
+from continuum_upstash.plans.keyvalue import INCR_EXISTING
 from continuum_upstash.protocol import ScriptHash
 from continuum_upstash.transports.store.commands import COMMANDS
 from continuum_upstash.transports.written_keys import _WRITTEN, written_keys

@@ -11,8 +11,6 @@ from typing import Any, NoReturn
 
 from django.core.management.base import BaseCommand
 
-from continuum_upstash import scans
-from continuum_upstash.effects import Driver, run
 from continuum_upstash.errors import ContinuumError
 from continuum_upstash.keys import user_pattern
 from continuum_upstash.management.options import (
@@ -30,6 +28,8 @@ from continuum_upstash.management.progress import Progress
 from continuum_upstash.management.sheets import sheet
 from continuum_upstash.overview import Overseer, Overview
 from continuum_upstash.plan_cache import PlanCache
+from continuum_upstash.plans import scan
+from continuum_upstash.plans.effects import Driver, run
 from continuum_upstash.stats.counters import counters
 from continuum_upstash.stats.exposition import Known, exposition
 from continuum_upstash.stats.families import Family, Sample
@@ -105,13 +105,13 @@ class Command(BaseCommand):
     def _families(self, cache: PlanCache, options: dict[str, Any]) -> list[Family] | None:
         wanted = user_pattern(cache.key_func, cache.key_prefix, cache.version, "*")
         sample, cursor, seen = Sample(wanted), "0", 0
-        pages = ceil(options["sample"] / scans.COUNT)
+        pages = ceil(options["sample"] / scan.COUNT)
         progress = Progress(self.stderr, pages, quiet=options["verbosity"] == 0)
         driver = Driver(cache.database.send, _nothing, _nothing)
         # A page may hold nothing but others' keys, and is billed all the same.
         for page in range(1, pages + 1):
             try:
-                cursor, names = run(scans.page(wanted.pattern, cursor), driver)
+                cursor, names = run(scan.page(wanted.pattern, cursor), driver)
             except ContinuumError as error:
                 progress.end()
                 self.stderr.write(f"No families of '{cache.database.config.alias}': {error}")

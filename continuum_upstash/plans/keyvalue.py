@@ -11,10 +11,10 @@ from operator import index
 from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 from continuum_upstash.codec.codec import Codec, Undecodable
-from continuum_upstash.effects import Batch, Compute, Encode, Once, Plan
-from continuum_upstash.effects import call as one
 from continuum_upstash.errors import ReplyError, RequestTooLarge
 from continuum_upstash.observe import ValueDiscarded, discard
+from continuum_upstash.plans.effects import Batch, Compute, Encode, Once, Plan
+from continuum_upstash.plans.effects import call as one
 from continuum_upstash.protocol import Command, Reply, Script
 
 T = TypeVar("T")

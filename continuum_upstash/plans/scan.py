@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from continuum_upstash.effects import Plan, call, calls
+from continuum_upstash.plans.effects import Plan, call, calls
 from continuum_upstash.protocol import Command
 
 COUNT: Final = 1_000

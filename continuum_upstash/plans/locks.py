@@ -13,9 +13,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final, Self
 
-from continuum_upstash.effects import Plan, Runs, Sleep, pair
-from continuum_upstash.effects import call as one
 from continuum_upstash.errors import LockLost, LockNotAcquired
+from continuum_upstash.plans.effects import Plan, Runs, Sleep, pair
+from continuum_upstash.plans.effects import call as one
 from continuum_upstash.protocol import Command, Reply, Script
 
 _POLL_CEILING: Final = 1.0
