@@ -18,7 +18,7 @@ from django.core.cache.backends.base import (
 from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperation
 from django.utils.module_loading import import_string
 
-from continuum_upstash.client import AsyncUpstashCache, UpstashCache
+from continuum_upstash.client.upstash_cache import AsyncUpstashCache, UpstashCache
 from continuum_upstash.codec.codec import Codec
 from continuum_upstash.config.resolve import Config, resolve
 from continuum_upstash.django_types import EXT_TYPES, pickle_keys

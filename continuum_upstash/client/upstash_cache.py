@@ -9,9 +9,9 @@ from enum import Enum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from continuum_upstash.client.pipeline import AsyncPipeline, Pipeline
 from continuum_upstash.codec.codec import Codec
 from continuum_upstash.config.resolve import resolve
-from continuum_upstash.pipeline import AsyncPipeline, Pipeline
 from continuum_upstash.plans import info, scan
 from continuum_upstash.plans.effects import AsyncDriver, Driver, Plan, arun, call, pair, run
 from continuum_upstash.plans.keyvalue import Operations
@@ -208,7 +208,7 @@ class UpstashCache(ClientPlans):
     @cached_property
     def redis(self) -> upstash_redis.Redis:
         """The SDK's client, every typed command of it, over this client's transport."""
-        from continuum_upstash.sdk import redis  # noqa: PLC0415 brings httpx
+        from continuum_upstash.client.upstash_sdk import redis  # noqa: PLC0415 brings httpx
 
         return redis(self._database.send)
 
@@ -259,7 +259,7 @@ class AsyncUpstashCache(ClientPlans):
     @cached_property
     def redis(self) -> upstash_redis.asyncio.Redis:
         """The SDK's async client, every typed command of it, over this client's transport."""
-        from continuum_upstash.sdk import async_redis  # noqa: PLC0415 brings httpx
+        from continuum_upstash.client.upstash_sdk import async_redis  # noqa: PLC0415 brings httpx
 
         return async_redis(self._database.asend)
 
