@@ -7,11 +7,11 @@ from typing import Any
 
 from django.core.cache.backends.base import DEFAULT_TIMEOUT
 
+from continuum_upstash.cache.extras import RedisMethods
+from continuum_upstash.cache.timeouts import Timeout
 from continuum_upstash.keys import own_keys
 from continuum_upstash.plans import scan
 from continuum_upstash.plans.effects import Plan, pair
-from continuum_upstash.redis_methods import RedisMethods
-from continuum_upstash.timeouts import Timeout
 
 
 class CacheBackend(RedisMethods):

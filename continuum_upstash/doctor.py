@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
+from continuum_upstash.cache.base import PlanCache
 from continuum_upstash.config.credentials import is_loopback, is_private
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import (
@@ -24,7 +25,6 @@ from continuum_upstash.errors import (
 )
 from continuum_upstash.health import FULL, Examiner, Report
 from continuum_upstash.overview import NO_HISTORY, Overseer
-from continuum_upstash.plan_cache import PlanCache
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Command, Replies, Reply
 from continuum_upstash.ratelimit.conf import conf as limits

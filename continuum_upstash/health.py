@@ -11,8 +11,8 @@ from django.conf import settings
 from django.core.cache import caches
 from django.utils.module_loading import import_string
 
+from continuum_upstash.cache.base import PlanCache
 from continuum_upstash.errors import ContinuumError, ReplyError
-from continuum_upstash.plan_cache import PlanCache
 from continuum_upstash.plans import info
 from continuum_upstash.plans.effects import Batch, Plan, pair
 from continuum_upstash.protocol import Replies, Reply

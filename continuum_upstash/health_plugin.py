@@ -11,8 +11,8 @@ from django.core.cache import caches
 from health_check.base import HealthCheck
 from health_check.exceptions import ServiceUnavailable, ServiceWarning
 
+from continuum_upstash.cache.base import PlanCache
 from continuum_upstash.health import Examiner
-from continuum_upstash.plan_cache import PlanCache
 
 
 @dataclass

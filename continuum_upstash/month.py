@@ -16,8 +16,8 @@ from weakref import WeakKeyDictionary
 from django.core.exceptions import ImproperlyConfigured
 
 from continuum_upstash import health
+from continuum_upstash.cache.base import PlanCache
 from continuum_upstash.errors import ContinuumError
-from continuum_upstash.plan_cache import PlanCache
 from continuum_upstash.plans.effects import Plan, pair
 from continuum_upstash.stats import history
 from continuum_upstash.stats.cost import Bill, bill, plan_of

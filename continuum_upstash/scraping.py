@@ -7,9 +7,9 @@ from time import monotonic
 from typing import Final
 
 from continuum_upstash import health
+from continuum_upstash.cache.base import PlanCache
 from continuum_upstash.errors import ContinuumError
 from continuum_upstash.overview import Overseer, Overview
-from continuum_upstash.plan_cache import PlanCache
 from continuum_upstash.stats.prometheus import metrics, render
 
 # Seconds. Each refresh reads two or three hashes, which is billed; scrapes come every 15 s.

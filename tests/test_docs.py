@@ -18,11 +18,11 @@ from django.http import HttpResponse
 from django.test import RequestFactory, override_settings
 
 from continuum_upstash import UpstashCache, errors
+from continuum_upstash.cache.extras import RedisMethods
 from continuum_upstash.client.pipeline import Pipeline
 from continuum_upstash.config import resolve as config
 from continuum_upstash.emulator.process import Emulator
 from continuum_upstash.plans.locks import Lock
-from continuum_upstash.redis_methods import RedisMethods
 from continuum_upstash.transports import registry
 
 ROOT = Path(__file__).parent.parent

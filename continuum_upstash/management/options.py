@@ -14,7 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import CommandError
 
 from continuum_upstash import health
-from continuum_upstash.plan_cache import PlanCache
+from continuum_upstash.cache.base import PlanCache
 
 DEGRADED: Final = 1
 UNREACHABLE: Final = 2  # or misuse

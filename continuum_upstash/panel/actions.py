@@ -10,11 +10,11 @@ from django.contrib import messages
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
+from continuum_upstash.cache.base import PlanCache
 from continuum_upstash.errors import ContinuumError
 from continuum_upstash.health import Examiner
 from continuum_upstash.panel.sessions import logins_need
 from continuum_upstash.panel.texts import Text, milliseconds
-from continuum_upstash.plan_cache import PlanCache
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,11 +21,11 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import override
 
 from continuum_upstash import health
+from continuum_upstash.cache.base import PlanCache
 from continuum_upstash.panel import clearing, views
 from continuum_upstash.panel.actions import ACTIONS, Outcome, perform
 from continuum_upstash.panel.models import CacheHealth
 from continuum_upstash.panel.spent import spending
-from continuum_upstash.plan_cache import PlanCache
 
 if TYPE_CHECKING:  # at run time it takes no parameter
     _ModelAdmin: TypeAlias = admin.ModelAdmin[CacheHealth]

@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from itertools import starmap
 from typing import Final
 
+from continuum_upstash.cache.base import PlanCache
 from continuum_upstash.errors import ContinuumError
 from continuum_upstash.month import Month, midnight_of
-from continuum_upstash.plan_cache import PlanCache
 from continuum_upstash.plans.effects import Plan, pair
 from continuum_upstash.stats import history
 from continuum_upstash.stats.cost import Bill

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from continuum_upstash.cache.base import PlanCache
 from continuum_upstash.errors import ContinuumError
 from continuum_upstash.keys import user_pattern
-from continuum_upstash.plan_cache import PlanCache
 from continuum_upstash.plans import scan
 from continuum_upstash.plans.effects import Plan, pair
 from continuum_upstash.sessions.names import is_session

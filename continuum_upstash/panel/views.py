@@ -11,6 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
 from continuum_upstash import health
+from continuum_upstash.cache.base import PlanCache
 from continuum_upstash.health import Examiner, Report
 from continuum_upstash.panel import configuration, texts
 from continuum_upstash.panel.actions import ACTIONS
@@ -22,7 +23,6 @@ from continuum_upstash.panel.sample import PAGES, Sampler
 from continuum_upstash.panel.sessions import sessions
 from continuum_upstash.panel.texts import Text
 from continuum_upstash.panel.tiles import tiles
-from continuum_upstash.plan_cache import PlanCache
 from continuum_upstash.transports.breaker import ASKED
 
 _ICONS: Final = {"ok": "✓", "degraded": "!", "down": "✕"}

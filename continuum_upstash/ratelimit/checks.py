@@ -10,9 +10,9 @@ from django.core.cache import InvalidCacheBackendError, caches
 from django.core.checks import CheckMessage
 from django.core.exceptions import ImproperlyConfigured
 
+from continuum_upstash.cache.base import PlanCache
 from continuum_upstash.check_table import message
 from continuum_upstash.errors import ConfigurationError
-from continuum_upstash.plan_cache import PlanCache
 from continuum_upstash.ratelimit import policy
 from continuum_upstash.ratelimit.conf import DEFAULTS, NAME, conf
 from continuum_upstash.ratelimit.policy import Policy, clashes

@@ -11,9 +11,9 @@ from typing import Final, NoReturn, TypeVar, cast
 from django.core.cache import caches
 from django.core.exceptions import ImproperlyConfigured
 
+from continuum_upstash.cache.base import PlanCache
 from continuum_upstash.errors import ConfigurationError, ReplyError, Unavailable
 from continuum_upstash.observe import LimitDecided, notify, observed
-from continuum_upstash.plan_cache import PlanCache
 from continuum_upstash.plans.effects import AsyncDriver, Batch, Driver, Plan, arun, pair, run
 from continuum_upstash.protocol import Command, Replies
 from continuum_upstash.ratelimit.clock import Clock

@@ -14,6 +14,7 @@ from django.conf import settings
 from django.core.cache import caches
 from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperation
 
+from continuum_upstash.cache.base import PlanCache, in_django_thread
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import (
     CapacityExceeded,
@@ -22,7 +23,6 @@ from continuum_upstash.errors import (
     SessionStoreUnavailable,
     Unavailable,
 )
-from continuum_upstash.plan_cache import PlanCache, in_django_thread
 from continuum_upstash.plans import info
 from continuum_upstash.plans.effects import AsyncDriver, Batch, Driver
 from continuum_upstash.protocol import Replies, Reply

@@ -7,6 +7,7 @@ import random
 import pytest
 from redis import CredentialProvider
 
+from continuum_upstash.cache.redis_pool import pool_for
 from continuum_upstash.config.hashable import freeze
 from continuum_upstash.errors import (
     AuthenticationFailed,
@@ -16,7 +17,6 @@ from continuum_upstash.errors import (
     NotSerializable,
     ReplyError,
 )
-from continuum_upstash.pools import pool_for
 from continuum_upstash.protocol import Script
 
 SECRET = "p@ss:w/rd#?%25 ü"  # every character that a URL has its own idea of

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from continuum_upstash.cache.redis_pool import pool_for
 from continuum_upstash.config.hashable import freeze
 from continuum_upstash.errors import (
     ConnectionFailed,
@@ -14,7 +15,6 @@ from continuum_upstash.errors import (
     Unavailable,
 )
 from continuum_upstash.plans.effects import Batch
-from continuum_upstash.pools import pool_for
 from continuum_upstash.protocol import Script
 from continuum_upstash.transports.aredis import AsyncRedis
 from tests.integration.tcp_clients import config_for

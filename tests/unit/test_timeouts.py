@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from django.core.cache.backends.base import DEFAULT_TIMEOUT
 
-from continuum_upstash.timeouts import Timeouts, milliseconds
+from continuum_upstash.cache.timeouts import Timeouts, milliseconds
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
+from continuum_upstash.cache.base import PlanCache
 from continuum_upstash.cleanup import Sweep, Target, Walk
 from continuum_upstash.errors import ConfigurationError, ContinuumError
 from continuum_upstash.keys import escape_glob, user_pattern
@@ -24,7 +25,6 @@ from continuum_upstash.management.options import (
 )
 from continuum_upstash.management.progress import Progress
 from continuum_upstash.management.sheets import billed
-from continuum_upstash.plan_cache import PlanCache
 from continuum_upstash.sessions.names import is_session
 
 _INTERRUPTED = 130  # as a shell has it for Ctrl-C

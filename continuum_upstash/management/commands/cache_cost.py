@@ -7,6 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from continuum_upstash.cache.base import PlanCache
 from continuum_upstash.errors import ContinuumError
 from continuum_upstash.management.options import (
     DEGRADED,
@@ -18,7 +19,6 @@ from continuum_upstash.management.options import (
 )
 from continuum_upstash.month import Month
 from continuum_upstash.overview import NO_HISTORY, Overseer
-from continuum_upstash.plan_cache import PlanCache
 from continuum_upstash.stats.cost import MUCH, PLANS, Bill, bill, plan_of
 from continuum_upstash.stats.tally import Tally
 

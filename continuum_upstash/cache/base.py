@@ -18,14 +18,14 @@ from django.core.cache.backends.base import (
 from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperation
 from django.utils.module_loading import import_string
 
+from continuum_upstash.cache.codec_types import EXT_TYPES, pickle_keys
+from continuum_upstash.cache.timeouts import Timeouts
 from continuum_upstash.client.upstash_cache import AsyncUpstashCache, UpstashCache
 from continuum_upstash.codec.codec import Codec
 from continuum_upstash.config.resolve import Config, resolve
-from continuum_upstash.django_types import EXT_TYPES, pickle_keys
 from continuum_upstash.errors import ConfigurationError
 from continuum_upstash.plans.effects import AsyncDriver, Driver, Plan, arun, run
 from continuum_upstash.plans.keyvalue import Operations
-from continuum_upstash.timeouts import Timeouts
 from continuum_upstash.transports.registry import Database, database
 from continuum_upstash.transports.standby import Status
 
@@ -116,7 +116,7 @@ class PlanCache(BaseCache):
 
 
 def _pool_for(config: Config) -> ConnectionPool:
-    from continuum_upstash.pools import pool_for  # noqa: PLC0415 brings redis-py: TCP mode only
+    from continuum_upstash.cache.redis_pool import pool_for  # noqa: PLC0415 brings redis-py: TCP mode only
 
     return pool_for(config)
 

@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
 from typing import Any, TypeVar
 
+from continuum_upstash.cache.base import PlanCache
+from continuum_upstash.cache.timeouts import milliseconds
 from continuum_upstash.keys import Pattern, user_pattern
-from continuum_upstash.plan_cache import PlanCache
 from continuum_upstash.plans import scan
 from continuum_upstash.plans.effects import Plan, pair
 from continuum_upstash.plans.locks import AsyncLock, Lock
-from continuum_upstash.timeouts import milliseconds
 
 L = TypeVar("L", Lock, AsyncLock)
 
