@@ -17,7 +17,7 @@ from django.core import signing
 from django.http import HttpRequest, HttpResponse
 
 from continuum_upstash.sessions.database import SessionDatabase
-from continuum_upstash.transports import synctoken
+from continuum_upstash.transports.rest import sync_token
 
 SECONDS: Final = 60
 _SALT: Final = "continuum_upstash.sessions.sync"
@@ -37,13 +37,13 @@ def learn(request: HttpRequest) -> None:
         token: str = signing.loads(cookie, salt=_SALT, max_age=SECONDS)
     except signing.BadSignature:
         return
-    synctoken.current().learn(url, token.encode())
+    sync_token.current().learn(url, token.encode())
 
 
 def tell(response: HttpResponse) -> None:
     """Let the visitor's next request know of what this one wrote."""
     url = SessionDatabase().config.rest_url
-    token = synctoken.current().get(url) if url else None
+    token = sync_token.current().get(url) if url else None
     if token is None:
         return
     response.set_cookie(

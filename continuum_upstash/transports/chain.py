@@ -42,7 +42,7 @@ def chain(config: Config, standby: Standby, pool_factory: PoolFactory | None) ->
 
 def _primary(config: Config, pool_factory: PoolFactory | None) -> Transport:
     if config.mode == "rest":
-        from continuum_upstash.transports.rest import Rest  # noqa: PLC0415 by mode
+        from continuum_upstash.transports.rest.transport import Rest  # noqa: PLC0415 by mode
 
         return Rest(config)
     from continuum_upstash.transports.redis import Redis, plain_pool  # noqa: PLC0415 by mode
@@ -65,7 +65,7 @@ def _aprimary(config: Config, pool_factory: PoolFactory | None) -> AsyncTranspor
 
         # Its one connection writes what a tick brings in one go: nothing to coalesce.
         return AsyncRedis(config, (pool_factory or plain_pool)(config))
-    from continuum_upstash.transports.arest import AsyncRest  # noqa: PLC0415 by mode
+    from continuum_upstash.transports.rest.async_transport import AsyncRest  # noqa: PLC0415 by mode
 
     if not config.coalesce:
         return AsyncRest(config)

@@ -15,8 +15,8 @@ from continuum_upstash.errors import NotSerializable
 from continuum_upstash.observe import Coalesced, notify
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Command, Replies
-from continuum_upstash.transports import synctoken
 from continuum_upstash.transports.protocol import AsyncTransport
+from continuum_upstash.transports.rest import sync_token
 
 MAX_COMMANDS: Final = 128
 MAX_BYTES: Final = 512 * 1024
@@ -30,7 +30,7 @@ class _Waiting:
     def __init__(self, batch: Batch, replies: asyncio.Future[Replies]) -> None:
         self.batch = batch
         self.replies = replies
-        self.tokens = synctoken.current()
+        self.tokens = sync_token.current()
 
     def fail(self, error: Exception) -> None:
         if not self.replies.done():
@@ -100,10 +100,10 @@ class Coalescing:
 
     async def _send(self, group: Sequence[_Waiting]) -> Replies:
         if len(group) == 1:
-            with synctoken.using(group[0].tokens):
+            with sync_token.using(group[0].tokens):
                 return await self._transport.asend(group[0].batch)
         # The replica must know what any of the callers wrote, and each learns the outcome.
-        with synctoken.using(synctoken.Tokens()) as tokens:
+        with sync_token.using(sync_token.Tokens()) as tokens:
             for waiting in group:
                 tokens.merge(waiting.tokens)
             commands = [command for waiting in group for command in waiting.batch.commands]

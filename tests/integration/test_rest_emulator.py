@@ -19,7 +19,7 @@ from continuum_upstash.errors import (
 )
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Script
-from continuum_upstash.transports.rest import Rest
+from continuum_upstash.transports.rest.transport import Rest
 from tests.integration.rest_clients import config
 
 pytestmark = pytest.mark.usefixtures("fresh")

@@ -20,9 +20,9 @@ from continuum_upstash.errors import (
     RequestTooLarge,
     Unavailable,
 )
-from continuum_upstash.transports import proxied
-from continuum_upstash.transports.senders import reachable_by_sockets
-from continuum_upstash.transports.wire import Endpoint
+from continuum_upstash.transports.rest import httpx_client
+from continuum_upstash.transports.rest.http11 import Endpoint
+from continuum_upstash.transports.rest.http_client import reachable_by_sockets
 from tests.integration.rest_clients import config
 from tests.integration.scripted_server import OK, answer
 from tests.integration.test_rest_tls import tls
@@ -166,7 +166,7 @@ def test_errors_are_ours_behind_a_proxy_too(serve, rest):
 
 @pytest.mark.usefixtures("by_httpx")
 def test_an_answer_that_is_too_large_is_cut_off_behind_a_proxy(serve, rest, monkeypatch):
-    monkeypatch.setattr(proxied, "MAX_ANSWER_BYTES", 1000)
+    monkeypatch.setattr(httpx_client, "MAX_ANSWER_BYTES", 1000)
     with pytest.raises(RequestTooLarge):
         rest(serve(lambda peer: peer.request() and peer.send(answer(b"+" * 2000))).url()).send(GET)
 

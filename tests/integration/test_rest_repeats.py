@@ -10,7 +10,7 @@ from contextlib import closing
 import pytest
 
 from continuum_upstash.errors import ConnectionFailed
-from continuum_upstash.transports import aconnections, connections
+from continuum_upstash.transports.rest import async_connection_pool, connection_pool
 from tests.integration.rest_clients import SyncClient
 from tests.integration.scripted_server import answer
 
@@ -52,13 +52,13 @@ def test_a_write_that_the_system_refuses_is_repeated_whatever_it_is(serve, monke
     with closing(SyncClient(server.url())) as client:
         client.send(("PING",))
         assert gone.wait(10)
-        monkeypatch.setattr(connections.Connection, "is_alive", lambda _: True)
+        monkeypatch.setattr(connection_pool.Connection, "is_alive", lambda _: True)
         assert client.send(INCR) == [b"OK"]
     assert server.requests == [b'["PING"]', b'["INCR","n"]']
 
 
 def test_a_connection_that_was_idle_for_long_is_not_trusted(serve, rest, monkeypatch):
-    for module in (connections, aconnections):
+    for module in (connection_pool, async_connection_pool):
         monkeypatch.setattr(module, "MAX_IDLE_SECONDS", 0.0)
     server = serve()
     client = rest(server.url())

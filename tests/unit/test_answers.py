@@ -20,9 +20,9 @@ from continuum_upstash.errors import (
     Unavailable,
 )
 from continuum_upstash.plans.effects import Batch
-from continuum_upstash.transports.answers import replies
-from continuum_upstash.transports.forms import request_for
-from continuum_upstash.transports.wire import Answer
+from continuum_upstash.transports.rest.http11 import Answer
+from continuum_upstash.transports.rest.requests import request_for
+from continuum_upstash.transports.rest.responses import replies
 
 LABEL = "cache 'x' (rest, db.example)"
 GET = ("GET", "k")

@@ -6,8 +6,8 @@ import pytest
 
 from continuum_upstash.errors import ConnectionFailed, NotSerializable
 from continuum_upstash.plans.effects import Batch
-from continuum_upstash.transports import synctoken
 from continuum_upstash.transports.coalesce import MAX_BYTES, Coalescing
+from continuum_upstash.transports.rest import sync_token
 
 
 class Echo:
@@ -27,7 +27,7 @@ class Echo:
         await asyncio.sleep(0)
         if self.fails is not None:
             raise self.fails
-        synctoken.current().learn("db", b"5")
+        sync_token.current().learn("db", b"5")
         return [command[1] for command in batch.commands]
 
     async def aclose(self):
@@ -125,7 +125,7 @@ async def test_callers_share_what_a_merged_request_teaches_about_replicas():
     seen = []
 
     async def request(key):
-        with synctoken.using(synctoken.Tokens()) as tokens:
+        with sync_token.using(sync_token.Tokens()) as tokens:
             await coalescing.asend(get(key))
             seen.append(tokens.get("db"))
 

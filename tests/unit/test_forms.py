@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from continuum_upstash.errors import NotSerializable, ReplyError
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Script
-from continuum_upstash.transports.forms import Request, request_for
+from continuum_upstash.transports.rest.requests import Request, request_for
 
 BINARY = b"\x80\x01\xff"
 LARGE = b"x" * 10_000

@@ -8,7 +8,7 @@ from time import monotonic, sleep
 
 import pytest
 
-from continuum_upstash.transports import aconnections, connections
+from continuum_upstash.transports.rest import async_connection_pool, connection_pool
 
 
 def far() -> float:
@@ -16,7 +16,7 @@ def far() -> float:
 
 
 def test_a_place_that_is_given_back_can_be_taken_again():
-    pool = connections.Pool(2)
+    pool = connection_pool.Pool(2)
     for _ in range(3):
         assert pool.take(far()) is None
         assert pool.take(far()) is None
@@ -26,7 +26,7 @@ def test_a_place_that_is_given_back_can_be_taken_again():
 
 @pytest.mark.parametrize("seconds", [-1.0, 0.0, 0.01])
 def test_a_full_pool_is_waited_for_until_the_deadline_and_no_place_is_lost(seconds):
-    pool = connections.Pool(1)
+    pool = connection_pool.Pool(1)
     pool.take(far())
     for _ in range(3):
         with pytest.raises(TimeoutError):
@@ -36,7 +36,7 @@ def test_a_full_pool_is_waited_for_until_the_deadline_and_no_place_is_lost(secon
 
 
 def test_threads_get_places_in_the_order_in_which_they_asked():
-    pool = connections.Pool(1)
+    pool = connection_pool.Pool(1)
     pool.take(far())
     served: list[int] = []
 
@@ -59,7 +59,7 @@ def test_threads_get_places_in_the_order_in_which_they_asked():
 
 
 async def test_tasks_get_places_in_the_order_in_which_they_asked():
-    pool = aconnections.Pool(1)
+    pool = async_connection_pool.Pool(1)
     deadline = asyncio.get_running_loop().time() + 60
     await pool.take(deadline)
     served: list[int] = []
@@ -79,7 +79,7 @@ async def test_tasks_get_places_in_the_order_in_which_they_asked():
 
 
 async def test_a_place_that_comes_with_the_cancellation_goes_to_the_next():
-    pool = aconnections.Pool(1)
+    pool = async_connection_pool.Pool(1)
     deadline = asyncio.get_running_loop().time() + 60
     await pool.take(deadline)
     waiting = asyncio.create_task(pool.take(deadline))
@@ -92,7 +92,7 @@ async def test_a_place_that_comes_with_the_cancellation_goes_to_the_next():
 
 
 async def test_a_full_pool_is_waited_for_until_the_deadline():
-    pool = aconnections.Pool(1)
+    pool = async_connection_pool.Pool(1)
     clock = asyncio.get_running_loop().time
     await pool.take(clock())
     for _ in range(3):

@@ -7,14 +7,15 @@ import pytest
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.flights import Flights
 from continuum_upstash.ratelimit.denials import Denials
-from continuum_upstash.transports import registry, synctoken
-from continuum_upstash.transports.connections import Pool
+from continuum_upstash.transports import registry
+from continuum_upstash.transports.rest import sync_token
+from continuum_upstash.transports.rest.connection_pool import Pool
 
 LOCKS = {
     "pool": lambda: Pool(1)._lock,
     "flights": lambda: Flights()._lock,
     "denials": lambda: Denials()._lock,
-    "sync tokens": lambda: synctoken._lock,
+    "sync tokens": lambda: sync_token._lock,
     "databases": lambda: registry._lock,
     "opening": lambda: registry.Database(Config())._opening,
 }

@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from continuum_upstash.transports import synctoken
-from continuum_upstash.transports.synctoken import Tokens
+from continuum_upstash.transports.rest import sync_token
+from continuum_upstash.transports.rest.sync_token import Tokens
 
 DB = "https://db.example"
 
@@ -64,7 +64,7 @@ def test_merging_keeps_the_newest_of_each_database():
 
 def test_a_context_has_one_set_of_tokens_and_contexts_do_not_share():
     def twice():
-        return synctoken.current() is synctoken.current(), synctoken.current()
+        return sync_token.current() is sync_token.current(), sync_token.current()
 
     same, first = contextvars.Context().run(twice)
     _, second = contextvars.Context().run(twice)
@@ -73,10 +73,10 @@ def test_a_context_has_one_set_of_tokens_and_contexts_do_not_share():
 
 
 async def test_tasks_share_the_tokens_of_the_request_that_started_them():
-    mine = synctoken.current()
+    mine = sync_token.current()
 
     async def subtask():
-        synctoken.current().learn(DB, b"7")
+        sync_token.current().learn(DB, b"7")
 
     await asyncio.gather(subtask(), subtask())
     assert mine.get(DB) == b"7"
@@ -84,10 +84,10 @@ async def test_tasks_share_the_tokens_of_the_request_that_started_them():
 
 def test_a_request_for_several_contexts_uses_their_joined_tokens_and_leaves_no_trace():
     joined = Tokens()
-    before = synctoken.current()
-    with synctoken.using(joined):
-        assert synctoken.current() is joined
-    assert synctoken.current() is before
+    before = sync_token.current()
+    with sync_token.using(joined):
+        assert sync_token.current() is joined
+    assert sync_token.current() is before
 
 
 def test_threads_that_share_tokens_never_turn_them_back():

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from continuum_upstash.config.credentials import Secret
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import ConfigurationError, ConnectionFailed, RequestTooLarge
-from continuum_upstash.transports import wire
-from continuum_upstash.transports.forms import Request
-from continuum_upstash.transports.wire import Answer, AnswerReader, Endpoint
+from continuum_upstash.transports.rest import http11
+from continuum_upstash.transports.rest.http11 import Answer, AnswerReader, Endpoint
+from continuum_upstash.transports.rest.requests import Request
 
 SIZED = b"HTTP/1.1 200 OK\r\nContent-Type: text/x\r\nContent-Length: 5\r\n\r\nhello"
 CHUNKED = (
@@ -137,7 +137,7 @@ def test_endless_headers_are_cut_off():
 
 @pytest.mark.parametrize("framing", [b"Content-Length: 100000", b"Transfer-Encoding: chunked"])
 def test_an_answer_that_is_too_large_is_cut_off(framing, monkeypatch):
-    monkeypatch.setattr(wire, "MAX_ANSWER_BYTES", 1000)
+    monkeypatch.setattr(http11, "MAX_ANSWER_BYTES", 1000)
     chunk = b"64\r\n" + b"x" * 100 + b"\r\n"
     with pytest.raises(RequestTooLarge):
         read(b"HTTP/1.1 200 OK\r\n" + framing + b"\r\n\r\n", *[chunk] * 11)

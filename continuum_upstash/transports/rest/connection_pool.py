@@ -20,10 +20,10 @@ from continuum_upstash.errors import ConnectionFailed
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.transports import failures
 from continuum_upstash.transports.abandon import abandon
-from continuum_upstash.transports.forms import Request
 from continuum_upstash.transports.idempotent import safe_to_repeat
+from continuum_upstash.transports.rest.http11 import Answer, AnswerReader, Endpoint
+from continuum_upstash.transports.rest.requests import Request
 from continuum_upstash.transports.tls import RECORD_BYTES, tls_context
-from continuum_upstash.transports.wire import Answer, AnswerReader, Endpoint
 
 RECEIVE_BYTES: Final = 64 * 1024
 

@@ -15,7 +15,7 @@ import httptools
 from continuum_upstash import __version__
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import ConfigurationError, ConnectionFailed, RequestTooLarge
-from continuum_upstash.transports.forms import Form, Request
+from continuum_upstash.transports.rest.requests import Form, Request
 
 MAX_ANSWER_BYTES: Final = 256 * 1024 * 1024
 MAX_HEAD_BYTES: Final = 64 * 1024

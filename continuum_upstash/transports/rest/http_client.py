@@ -12,8 +12,8 @@ from typing import Protocol
 
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.plans.effects import Batch
-from continuum_upstash.transports.forms import Request
-from continuum_upstash.transports.wire import Answer, Endpoint
+from continuum_upstash.transports.rest.http11 import Answer, Endpoint
+from continuum_upstash.transports.rest.requests import Request
 
 
 class Sender(Protocol):
@@ -44,20 +44,20 @@ class AsyncSender(Protocol):
 
 def sender_for(config: Config, endpoint: Endpoint) -> Sender:
     if reachable_by_sockets(endpoint):
-        from continuum_upstash.transports.connections import Sockets  # noqa: PLC0415 as below
+        from continuum_upstash.transports.rest.connection_pool import Sockets  # noqa: PLC0415 as below
 
         return Sockets(config, endpoint)
-    from continuum_upstash.transports.proxied import Proxied  # noqa: PLC0415 httpx costs 50 ms
+    from continuum_upstash.transports.rest.httpx_client import Proxied  # noqa: PLC0415 httpx costs 50 ms
 
     return Proxied(config, endpoint)
 
 
 def async_sender_for(config: Config, endpoint: Endpoint) -> AsyncSender:
     if reachable_by_sockets(endpoint):
-        from continuum_upstash.transports.aconnections import AsyncSockets  # noqa: PLC0415 as above
+        from continuum_upstash.transports.rest.async_connection_pool import AsyncSockets  # noqa: PLC0415 as above
 
         return AsyncSockets(config, endpoint)
-    from continuum_upstash.transports.proxied import AsyncProxied  # noqa: PLC0415 as above
+    from continuum_upstash.transports.rest.httpx_client import AsyncProxied  # noqa: PLC0415 as above
 
     return AsyncProxied(config, endpoint)
 

@@ -24,8 +24,8 @@ from continuum_upstash.errors import (
     from_reply,
 )
 from continuum_upstash.protocol import Command, Replies, Reply
-from continuum_upstash.transports.forms import Request
-from continuum_upstash.transports.wire import Answer
+from continuum_upstash.transports.rest.http11 import Answer
+from continuum_upstash.transports.rest.requests import Request
 
 _RESP2: Final = frozenset(b"+-:$*")
 _INCOMPLETE: Final = object()

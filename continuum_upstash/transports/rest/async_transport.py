@@ -7,11 +7,11 @@ from collections.abc import AsyncGenerator
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Replies
-from continuum_upstash.transports import synctoken
-from continuum_upstash.transports.answers import replies
-from continuum_upstash.transports.forms import request_for
-from continuum_upstash.transports.senders import AsyncSender, async_sender_for
-from continuum_upstash.transports.wire import Endpoint
+from continuum_upstash.transports.rest import sync_token
+from continuum_upstash.transports.rest.http11 import Endpoint
+from continuum_upstash.transports.rest.http_client import AsyncSender, async_sender_for
+from continuum_upstash.transports.rest.requests import request_for
+from continuum_upstash.transports.rest.responses import replies
 
 
 class AsyncRest:
@@ -29,10 +29,10 @@ class AsyncRest:
             self._guard = _until_shutdown(self._sender)
             await anext(self._guard)
         request = request_for(batch)
-        tokens = synctoken.current()
+        tokens = sync_token.current()
         database = self._endpoint.url
         answer = await self._sender.exchange(request, tokens.get(database), batch)
-        tokens.learn(database, answer.headers.get(synctoken.HEADER))
+        tokens.learn(database, answer.headers.get(sync_token.HEADER))
         return replies(answer, request, batch.commands, self._endpoint.label)
 
     async def aclose(self) -> None:

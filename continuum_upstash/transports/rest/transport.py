@@ -5,11 +5,11 @@ from __future__ import annotations
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Replies
-from continuum_upstash.transports import synctoken
-from continuum_upstash.transports.answers import replies
-from continuum_upstash.transports.forms import request_for
-from continuum_upstash.transports.senders import sender_for
-from continuum_upstash.transports.wire import Endpoint
+from continuum_upstash.transports.rest import sync_token
+from continuum_upstash.transports.rest.http11 import Endpoint
+from continuum_upstash.transports.rest.http_client import sender_for
+from continuum_upstash.transports.rest.requests import request_for
+from continuum_upstash.transports.rest.responses import replies
 
 
 class Rest:
@@ -27,10 +27,10 @@ class Rest:
 
     def send(self, batch: Batch) -> Replies:
         request = request_for(batch)
-        tokens = synctoken.current()
+        tokens = sync_token.current()
         database = self._endpoint.url
         answer = self._sender.exchange(request, tokens.get(database), batch)
-        tokens.learn(database, answer.headers.get(synctoken.HEADER))
+        tokens.learn(database, answer.headers.get(sync_token.HEADER))
         return replies(answer, request, batch.commands, self._endpoint.label)
 
     def close(self) -> None:

@@ -14,9 +14,9 @@ from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import ConnectionFailed, RequestTooLarge
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.transports import failures
-from continuum_upstash.transports.forms import Request
 from continuum_upstash.transports.idempotent import safe_to_repeat
-from continuum_upstash.transports.wire import MAX_ANSWER_BYTES, Answer, Endpoint
+from continuum_upstash.transports.rest.http11 import MAX_ANSWER_BYTES, Answer, Endpoint
+from continuum_upstash.transports.rest.requests import Request
 
 _KEEP_SECONDS: Final = 55.0
 

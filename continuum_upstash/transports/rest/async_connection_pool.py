@@ -16,11 +16,11 @@ from continuum_upstash.errors import ConnectionFailed, ContinuumError
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.transports import failures
 from continuum_upstash.transports.abandon import abandon
-from continuum_upstash.transports.connections import MAX_IDLE_SECONDS, readable
-from continuum_upstash.transports.forms import Request
 from continuum_upstash.transports.idempotent import safe_to_repeat
+from continuum_upstash.transports.rest.connection_pool import MAX_IDLE_SECONDS, readable
+from continuum_upstash.transports.rest.http11 import Answer, AnswerReader, Endpoint
+from continuum_upstash.transports.rest.requests import Request
 from continuum_upstash.transports.tls import tls_context
-from continuum_upstash.transports.wire import Answer, AnswerReader, Endpoint
 
 
 class Connection(asyncio.Protocol):
