@@ -17,7 +17,7 @@ from redis.sentinel import SentinelManagedSSLConnection
 from continuum_upstash.config.hashable import thaw
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import ConfigurationError
-from continuum_upstash.transports.redis_options import make_pool, pool_options
+from continuum_upstash.transports.redis.options import make_pool, pool_options
 
 _SOCKET_OPTIONS = {
     "SOCKET_CONNECT_TIMEOUT": "socket_connect_timeout",

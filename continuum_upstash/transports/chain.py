@@ -45,7 +45,7 @@ def _primary(config: Config, pool_factory: PoolFactory | None) -> Transport:
         from continuum_upstash.transports.rest.transport import Rest  # noqa: PLC0415 by mode
 
         return Rest(config)
-    from continuum_upstash.transports.redis import Redis, plain_pool  # noqa: PLC0415 by mode
+    from continuum_upstash.transports.redis.transport import Redis, plain_pool  # noqa: PLC0415 by mode
 
     return Redis(config, (pool_factory or plain_pool)(config))
 
@@ -60,8 +60,8 @@ def achain(config: Config, standby: Standby, pool_factory: PoolFactory | None) -
 
 def _aprimary(config: Config, pool_factory: PoolFactory | None) -> AsyncTransport:
     if config.mode == "redis":
-        from continuum_upstash.transports.aredis import AsyncRedis  # noqa: PLC0415 by mode
-        from continuum_upstash.transports.redis import plain_pool  # noqa: PLC0415 by mode
+        from continuum_upstash.transports.redis.async_transport import AsyncRedis  # noqa: PLC0415 by mode
+        from continuum_upstash.transports.redis.transport import plain_pool  # noqa: PLC0415 by mode
 
         # Its one connection writes what a tick brings in one go: nothing to coalesce.
         return AsyncRedis(config, (pool_factory or plain_pool)(config))

@@ -16,8 +16,8 @@ from continuum_upstash.config.credentials import Secret
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Command, Replies
-from continuum_upstash.transports.aredis import AsyncRedis
-from continuum_upstash.transports.redis import Redis, plain_pool
+from continuum_upstash.transports.redis.async_transport import AsyncRedis
+from continuum_upstash.transports.redis.transport import Redis, plain_pool
 from tests.integration.tcp_proxy import Proxy
 from tests.integration.valkey_server import Valkey
 

@@ -16,8 +16,8 @@ from asgiref.sync import async_to_sync
 from continuum_upstash.errors import ConnectionFailed, DeadlineExceeded
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Script
-from continuum_upstash.transports.aredis import AsyncRedis
-from continuum_upstash.transports.redis import Redis, plain_pool
+from continuum_upstash.transports.redis.async_transport import AsyncRedis
+from continuum_upstash.transports.redis.transport import Redis, plain_pool
 from tests.integration.tcp_clients import config_for
 from tests.integration.valkey_server import eventually
 

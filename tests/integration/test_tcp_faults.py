@@ -16,7 +16,7 @@ from continuum_upstash.errors import (
 )
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Script
-from continuum_upstash.transports.aredis import AsyncRedis
+from continuum_upstash.transports.redis.async_transport import AsyncRedis
 from tests.integration.tcp_clients import config_for
 
 GET = ("GET", "k")

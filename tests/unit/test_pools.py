@@ -14,7 +14,7 @@ from continuum_upstash.config.credentials import Secret
 from continuum_upstash.config.hashable import freeze
 from continuum_upstash.config.resolve import Config, resolve
 from continuum_upstash.errors import ConfigurationError
-from continuum_upstash.transports.redis import plain_pool
+from continuum_upstash.transports.redis.transport import plain_pool
 
 URL = "redis://:secret@localhost:6390/1"
 

@@ -11,7 +11,7 @@ import pytest
 
 from continuum_upstash.errors import ConnectionFailed
 from continuum_upstash.transports.failures import broken
-from continuum_upstash.transports.redis_link import Link
+from continuum_upstash.transports.redis.connection import Link
 
 
 class Torn:

@@ -19,7 +19,7 @@ from continuum_upstash.errors import (
 )
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Script
-from continuum_upstash.transports.resp import INCOMPLETE, Replying, pack, reply_count, settle
+from continuum_upstash.transports.redis.resp2 import INCOMPLETE, Replying, pack, reply_count, settle
 
 LABEL = "cache 'x'"
 GET = ("GET", "k")

@@ -20,12 +20,12 @@ from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import ConnectionFailed, DeadlineExceeded, Unavailable
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Replies
-from continuum_upstash.transports import resp
 from continuum_upstash.transports.failures import all_busy, overdue
 from continuum_upstash.transports.idempotent import safe_to_repeat
-from continuum_upstash.transports.redis_errors import not_connected
-from continuum_upstash.transports.redis_link import Link
-from continuum_upstash.transports.redis_options import (
+from continuum_upstash.transports.redis import resp2
+from continuum_upstash.transports.redis.connection import Link
+from continuum_upstash.transports.redis.errors import not_connected
+from continuum_upstash.transports.redis.options import (
     connect_timeout,
     health_check_interval,
     make_pool,
@@ -61,7 +61,7 @@ class Redis:
         self._pid = os.getpid()
 
     def send(self, batch: Batch) -> Replies:
-        message = resp.pack(batch, locking=self._locking)
+        message = resp2.pack(batch, locking=self._locking)
         timeout = batch.within(self._timeout)
         deadline = monotonic() + timeout
         if self._pid != os.getpid():
@@ -81,7 +81,7 @@ class Redis:
             raise overdue(self._label, timeout) from error
         finally:
             slots.put(None)
-        return resp.settle(replies, batch, self._label)
+        return resp2.settle(replies, batch, self._label)
 
     def _converse(self, batch: Batch, message: bytes, deadline: float) -> Replies:
         """Ask over the idle connection that was used last, or else over a new one.
@@ -90,7 +90,7 @@ class Redis:
         out by itself, within half of its time; ahead of any other goes a PING. What breaks on a
         new connection is the server's trouble, and not tried again.
         """
-        count = resp.reply_count(batch)
+        count = resp2.reply_count(batch)
         repeatable = partial(safe_to_repeat, batch)  # asked in trouble only: it reads the batch
         link = self._take(repeatable)
         if link is not None:
@@ -106,7 +106,7 @@ class Redis:
         if link is None or monotonic() - link.heard_at < self._doubt_after or repeatable():
             return link
         with suppress(Unavailable):
-            self._ask(link, resp.PING, 1, monotonic() + self._timeout / 2)
+            self._ask(link, resp2.PING, 1, monotonic() + self._timeout / 2)
         return self._take_in_step()
 
     def _take_in_step(self) -> Link | None:
@@ -128,7 +128,7 @@ class Redis:
         message: bytes,
         count: int,
         deadline: float,
-        may_leave: Callable[[], bool] = resp.never,
+        may_leave: Callable[[], bool] = resp2.never,
     ) -> Replies:
         """Ask, and keep the connection if all went well.
 

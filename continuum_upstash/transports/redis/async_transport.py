@@ -14,18 +14,18 @@ from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import ConnectionFailed, ReplyError, Unavailable
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Command, Replies
-from continuum_upstash.transports import resp
-from continuum_upstash.transports.aredis_link import AsyncLink
 from continuum_upstash.transports.failures import broken
 from continuum_upstash.transports.idempotent import safe_to_repeat
-from continuum_upstash.transports.redis import plain_pool
-from continuum_upstash.transports.redis_endpoint import Endpoint
-from continuum_upstash.transports.redis_errors import handshake_refused, not_connected, silent
-from continuum_upstash.transports.redis_options import (
+from continuum_upstash.transports.redis import resp2
+from continuum_upstash.transports.redis.async_connection import AsyncLink
+from continuum_upstash.transports.redis.connector import Endpoint
+from continuum_upstash.transports.redis.errors import handshake_refused, not_connected, silent
+from continuum_upstash.transports.redis.options import (
     connect_timeout,
     health_check_interval,
     read_timeout,
 )
+from continuum_upstash.transports.redis.transport import plain_pool
 
 
 class AsyncRedis:
@@ -51,8 +51,8 @@ class AsyncRedis:
         self._life: AsyncGenerator[None, None] | None = None
 
     async def asend(self, batch: Batch) -> Replies:
-        message = resp.pack(batch, locking=self._locking)
-        count = resp.reply_count(batch)
+        message = resp2.pack(batch, locking=self._locking)
+        count = resp2.reply_count(batch)
         repeatable = partial(safe_to_repeat, batch)  # asked in trouble only: it reads the batch
         now = asyncio.get_running_loop().time()
         deadline = now + self._timeout
@@ -67,7 +67,7 @@ class AsyncRedis:
                 raise
             link = self._trusted(now, repeatable) or await self._renewed(deadline)
             replies = await link.ask(message, count, deadline)
-        return resp.settle(replies, batch, self._label)
+        return resp2.settle(replies, batch, self._label)
 
     def _trusted(self, now: float, repeatable: Callable[[], bool]) -> AsyncLink | None:
         link = self._link
@@ -127,7 +127,7 @@ class AsyncRedis:
         if not commands:
             return
         batch = Batch(commands)
-        message = resp.pack(batch, locking=False)
+        message = resp2.pack(batch, locking=False)
         deadline = asyncio.get_running_loop().time() + self._timeout
         for reply in await link.ask(message, len(commands), deadline):
             if isinstance(reply, ReplyError):

@@ -11,7 +11,7 @@ from redis import ConnectionPool, SSLConnection, UnixDomainSocketConnection
 from redis.sentinel import SentinelConnectionPool
 
 from continuum_upstash.protocol import Command
-from continuum_upstash.transports.redis_options import tls_context
+from continuum_upstash.transports.redis.options import tls_context
 
 Protocols: TypeAlias = Callable[[], asyncio.BaseProtocol]
 
