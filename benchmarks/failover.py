@@ -28,7 +28,7 @@ from continuum_upstash.plans.keyvalue import Operations
 from continuum_upstash.protocol import Replies
 from continuum_upstash.transports.chain import achain, chain
 from continuum_upstash.transports.failover import AsyncFailover, Failover
-from continuum_upstash.transports.local import Local
+from continuum_upstash.transports.local.transport import Local
 from continuum_upstash.transports.standby import Standby
 
 ROUNDS, GETS = 15, 300

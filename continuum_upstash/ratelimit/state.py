@@ -18,7 +18,7 @@ from continuum_upstash.ratelimit.decision import Decision, Verdict
 from continuum_upstash.ratelimit.denials import Denials
 from continuum_upstash.ratelimit.patience import Patience
 from continuum_upstash.ratelimit.script import Charge, command, read
-from continuum_upstash.transports.local import Local
+from continuum_upstash.transports.local.transport import Local
 from continuum_upstash.transports.registry import Database
 
 _LOG_SECONDS: Final = 30.0

@@ -40,7 +40,7 @@ from continuum_upstash.protocol import Command, Replies, Reply
 from continuum_upstash.transports.breaker import ASKED, Breaker, State, Ticket
 from continuum_upstash.transports.failures import out_of_time
 from continuum_upstash.transports.journal import Journal
-from continuum_upstash.transports.local import Local
+from continuum_upstash.transports.local.transport import Local
 from continuum_upstash.transports.metered import Metered
 from continuum_upstash.transports.written_keys import written_keys
 

@@ -6,7 +6,7 @@ from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import ReplyError
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Command, Reply, Script
-from continuum_upstash.transports.local import Local
+from continuum_upstash.transports.local.transport import Local
 from tests.contract.valkey import Server
 
 

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from continuum_upstash.protocol import Reply
-from continuum_upstash.transports.store.commands import COMMANDS
+from continuum_upstash.transports.local.commands import COMMANDS
 from tests.contract.both import Both
 from tests.contract.shapes import (
     ALL,

@@ -11,7 +11,7 @@ from continuum_upstash.errors import ReplyError
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.ratelimit.policy import make
 from continuum_upstash.ratelimit.script import command
-from continuum_upstash.transports.local import Local
+from continuum_upstash.transports.local.transport import Local
 from tests.unit.ratelimit_store import charges_for
 
 START = 1_764_000_000_000

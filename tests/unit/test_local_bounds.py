@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from continuum_upstash.errors import CapacityExceeded
-from continuum_upstash.transports.store.keyspace import ENTRY_BYTES, MEMBER_BYTES
+from continuum_upstash.transports.local.keyspace import ENTRY_BYTES, MEMBER_BYTES
 from tests.unit.local_store import Store
 
 ROOM_FOR_TWO = 2 * (ENTRY_BYTES + 300)

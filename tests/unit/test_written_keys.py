@@ -7,7 +7,7 @@ import pytest
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.plans.keyvalue import INCR_EXISTING
 from continuum_upstash.protocol import ScriptHash
-from continuum_upstash.transports.store.commands import COMMANDS
+from continuum_upstash.transports.local.commands import COMMANDS
 from continuum_upstash.transports.written_keys import _WRITTEN, written_keys
 
 # What the local store can answer about itself, but not in the database's place.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from continuum_upstash.protocol import Reply
-from continuum_upstash.transports.store.arguments import syntax_error
-from continuum_upstash.transports.store.keyspace import Keyspace
+from continuum_upstash.transports.local.arguments import syntax_error
+from continuum_upstash.transports.local.keyspace import Keyspace
 
 _ALL: Final = (b"all", b"default", b"everything")
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from continuum_upstash.errors import ReplyError
-from continuum_upstash.transports.store.keyspace import Keyspace
+from continuum_upstash.transports.local.keyspace import Keyspace
 
 LOWEST: Final = -(2**63)
 HIGHEST: Final = 2**63 - 1

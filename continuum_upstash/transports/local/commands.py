@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from continuum_upstash.errors import NotSerializable, ReplyError
 from continuum_upstash.protocol import Argument, Command, Reply, Script, ScriptHash
-from continuum_upstash.transports.store import (
+from continuum_upstash.transports.local import (
     expiry,
     hashes,
     keys,
@@ -22,8 +22,8 @@ from continuum_upstash.transports.store import (
     sorted_sets,
     strings,
 )
-from continuum_upstash.transports.store.arguments import integer, wrong_arity
-from continuum_upstash.transports.store.keyspace import Keyspace
+from continuum_upstash.transports.local.arguments import integer, wrong_arity
+from continuum_upstash.transports.local.keyspace import Keyspace
 
 Function = Callable[..., Reply]
 Call = tuple[Function, list[Any]]

@@ -6,7 +6,7 @@ from bisect import bisect_left, bisect_right, insort
 from operator import itemgetter
 from typing import TypeAlias
 
-from continuum_upstash.transports.store.scores import Bound
+from continuum_upstash.transports.local.scores import Bound
 
 Ranked: TypeAlias = list[tuple[float, bytes]]
 

@@ -8,10 +8,10 @@ from typing import Final
 
 from continuum_upstash.errors import ReplyError
 from continuum_upstash.protocol import Reply
-from continuum_upstash.transports.store.arguments import integer, syntax_error
-from continuum_upstash.transports.store.glob import compiled
-from continuum_upstash.transports.store.keyspace import Entry, Keyspace
-from continuum_upstash.transports.store.sorted_set import SortedSet
+from continuum_upstash.transports.local.arguments import integer, syntax_error
+from continuum_upstash.transports.local.glob import compiled
+from continuum_upstash.transports.local.keyspace import Entry, Keyspace
+from continuum_upstash.transports.local.sorted_set import SortedSet
 
 _TYPES: Final = {bytes: b"string", set: b"set", dict: b"hash", SortedSet: b"zset"}
 _SERVER_TYPES: Final = frozenset({*_TYPES.values(), b"list", b"stream"})

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from continuum_upstash.errors import ReplyError
 from continuum_upstash.protocol import Reply
-from continuum_upstash.transports.store.arguments import (
+from continuum_upstash.transports.local.arguments import (
     LOWEST,
     added,
     end_of_life,
@@ -14,8 +14,8 @@ from continuum_upstash.transports.store.arguments import (
     pairs,
     syntax_error,
 )
-from continuum_upstash.transports.store.keyspace import Keyspace
-from continuum_upstash.transports.store.options import GETEX_WORDS, SET_WORDS, Options, read
+from continuum_upstash.transports.local.keyspace import Keyspace
+from continuum_upstash.transports.local.options import GETEX_WORDS, SET_WORDS, Options, read
 
 
 def get(space: Keyspace, key: bytes) -> Reply:

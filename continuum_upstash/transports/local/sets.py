@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from continuum_upstash.protocol import Reply
-from continuum_upstash.transports.store.keyspace import MEMBER_BYTES, Keyspace
+from continuum_upstash.transports.local.keyspace import MEMBER_BYTES, Keyspace
 
 
 def sadd(space: Keyspace, key: bytes, member: bytes, *members: bytes) -> Reply:

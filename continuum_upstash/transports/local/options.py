@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from continuum_upstash.transports.store.arguments import UNITS, end_of_life, syntax_error
-from continuum_upstash.transports.store.keyspace import Keyspace
+from continuum_upstash.transports.local.arguments import UNITS, end_of_life, syntax_error
+from continuum_upstash.transports.local.keyspace import Keyspace
 
 _COMPARING: Final = (b"IFEQ", b"IFNE")
 _CONDITIONS: Final = (b"NX", b"XX", *_COMPARING)

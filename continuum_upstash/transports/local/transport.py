@@ -13,8 +13,8 @@ from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import ReplyError
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Replies
-from continuum_upstash.transports.store.commands import Call, perform, prepare
-from continuum_upstash.transports.store.keyspace import Keyspace
+from continuum_upstash.transports.local.commands import Call, perform, prepare
+from continuum_upstash.transports.local.keyspace import Keyspace
 
 
 class Local:

@@ -8,10 +8,10 @@ from typing import Final
 
 from continuum_upstash.errors import ReplyError
 from continuum_upstash.protocol import Reply
-from continuum_upstash.transports.store.arguments import integer, pairs, syntax_error
-from continuum_upstash.transports.store.keyspace import MEMBER_BYTES, Keyspace
-from continuum_upstash.transports.store.scores import bound, score, score_text
-from continuum_upstash.transports.store.sorted_set import Ranked, SortedSet
+from continuum_upstash.transports.local.arguments import integer, pairs, syntax_error
+from continuum_upstash.transports.local.keyspace import MEMBER_BYTES, Keyspace
+from continuum_upstash.transports.local.scores import bound, score, score_text
+from continuum_upstash.transports.local.sorted_set import Ranked, SortedSet
 
 _ADD_WORDS: Final = frozenset({b"NX", b"XX", b"GT", b"LT", b"CH"})
 

@@ -7,8 +7,8 @@ from typing import Final
 
 from continuum_upstash.errors import ReplyError
 from continuum_upstash.protocol import Reply
-from continuum_upstash.transports.store.arguments import HIGHEST, LOWEST, UNITS, integer
-from continuum_upstash.transports.store.keyspace import Keyspace
+from continuum_upstash.transports.local.arguments import HIGHEST, LOWEST, UNITS, integer
+from continuum_upstash.transports.local.keyspace import Keyspace
 
 _NO_KEY: Final = -2
 _NO_END: Final = -1
