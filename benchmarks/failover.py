@@ -27,9 +27,9 @@ from continuum_upstash.plans.effects import AsyncDriver, Batch, Driver, arun, ru
 from continuum_upstash.plans.keyvalue import Operations
 from continuum_upstash.protocol import Replies
 from continuum_upstash.transports.chain import achain, chain
-from continuum_upstash.transports.failover import AsyncFailover, Failover
+from continuum_upstash.transports.failover.policy import Standby
+from continuum_upstash.transports.failover.transport import AsyncFailover, Failover
 from continuum_upstash.transports.local.transport import Local
-from continuum_upstash.transports.standby import Standby
 
 ROUNDS, GETS = 15, 300
 QUICK_ROUNDS, QUICK_CALLS = 100, 2_000  # short: other processes do not disturb the best one

@@ -13,8 +13,8 @@ from time import process_time
 
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.plans.effects import Batch
+from continuum_upstash.transports.failover.policy import Standby
 from continuum_upstash.transports.local.transport import Local
-from continuum_upstash.transports.standby import Standby
 
 
 def main() -> None:

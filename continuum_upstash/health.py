@@ -16,7 +16,7 @@ from continuum_upstash.errors import ContinuumError, ReplyError
 from continuum_upstash.plans import info
 from continuum_upstash.plans.effects import Batch, Plan, pair
 from continuum_upstash.protocol import Replies, Reply
-from continuum_upstash.transports.standby import Status
+from continuum_upstash.transports.failover.policy import Status
 
 Verdict: TypeAlias = Literal["ok", "degraded", "down"]
 

@@ -26,8 +26,8 @@ from continuum_upstash.config.resolve import Config, resolve
 from continuum_upstash.errors import ConfigurationError
 from continuum_upstash.plans.effects import AsyncDriver, Driver, Plan, arun, run
 from continuum_upstash.plans.keyvalue import Operations
+from continuum_upstash.transports.failover.policy import Status
 from continuum_upstash.transports.registry import Database, database
-from continuum_upstash.transports.standby import Status
 
 if TYPE_CHECKING:
     from redis import ConnectionPool

@@ -16,8 +16,8 @@ from continuum_upstash.plans import info, scan
 from continuum_upstash.plans.effects import AsyncDriver, Driver, Plan, arun, call, pair, run
 from continuum_upstash.plans.keyvalue import Operations
 from continuum_upstash.plans.locks import AsyncLock, Lock
+from continuum_upstash.transports.failover.policy import Status
 from continuum_upstash.transports.registry import Database, database
-from continuum_upstash.transports.standby import Status
 
 if TYPE_CHECKING:  # the SDK brings httpx, 50 ms to import
     import upstash_redis

@@ -23,7 +23,7 @@ from continuum_upstash.panel.sample import PAGES, Sampler
 from continuum_upstash.panel.sessions import sessions
 from continuum_upstash.panel.texts import Text
 from continuum_upstash.panel.tiles import tiles
-from continuum_upstash.transports.breaker import ASKED
+from continuum_upstash.transports.failover.breaker import ASKED
 
 _ICONS: Final = {"ok": "✓", "degraded": "!", "down": "✕"}
 

@@ -15,7 +15,7 @@ from typing import TypeVar
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import ReplyError, Unavailable
 from continuum_upstash.plans.effects import Plan
-from continuum_upstash.transports.breaker import Breaker
+from continuum_upstash.transports.failover.breaker import Breaker
 from continuum_upstash.transports.failures import out_of_time
 
 R = TypeVar("R")

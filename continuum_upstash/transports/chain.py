@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.transports.deadline import Impatient
-from continuum_upstash.transports.failover import AsyncFailover, Failover
+from continuum_upstash.transports.failover.policy import Standby
+from continuum_upstash.transports.failover.transport import AsyncFailover, Failover
 from continuum_upstash.transports.metered import AsyncMetered, Metered
 from continuum_upstash.transports.protocol import AsyncTransport, Transport
 from continuum_upstash.transports.riding import AsyncRiding, Riding
-from continuum_upstash.transports.standby import Standby
 
 if TYPE_CHECKING:  # redis-py takes 50 ms to import: only the TCP mode pays for it
     from redis import ConnectionPool

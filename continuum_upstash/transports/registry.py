@@ -19,9 +19,9 @@ from continuum_upstash.flights import AsyncFlights, Flights
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Replies
 from continuum_upstash.transports.chain import achain, chain
+from continuum_upstash.transports.failover.policy import Standby, Status
 from continuum_upstash.transports.local.transport import Local
 from continuum_upstash.transports.protocol import AsyncTransport, Transport
-from continuum_upstash.transports.standby import Standby, Status
 
 if TYPE_CHECKING:
     from continuum_upstash.transports.chain import PoolFactory

@@ -8,9 +8,9 @@ from continuum_upstash.config.credentials import Secret
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import ConnectionFailed
 from continuum_upstash.plans.effects import Batch
-from continuum_upstash.transports.failover import AsyncFailover, Failover
+from continuum_upstash.transports.failover.policy import Standby
+from continuum_upstash.transports.failover.transport import AsyncFailover, Failover
 from continuum_upstash.transports.local.transport import Local
-from continuum_upstash.transports.standby import Standby
 from tests.unit.local_store import Store
 
 CONFIG = Config(

@@ -8,7 +8,7 @@ from math import inf
 
 import pytest
 
-from continuum_upstash.transports.breaker import (
+from continuum_upstash.transports.failover.breaker import (
     LONGEST_BREAK,
     NEXT,
     REFUSAL_BREAK,

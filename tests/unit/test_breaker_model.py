@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from continuum_upstash.transports.breaker import REFUSAL_BREAK, TRIP_AFTER, Breaker, State
+from continuum_upstash.transports.failover.breaker import REFUSAL_BREAK, TRIP_AFTER, Breaker, State
 
 CEILING, LEASE = 30.0, 6.0
 

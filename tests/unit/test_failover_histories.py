@@ -17,9 +17,9 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from continuum_upstash.errors import DeadlineExceeded
 from continuum_upstash.plans.effects import Batch
-from continuum_upstash.transports.journal import Journal
+from continuum_upstash.transports.failover.journal import Journal
+from continuum_upstash.transports.failover.policy import Standby
 from continuum_upstash.transports.local.transport import Local
-from continuum_upstash.transports.standby import Standby
 from tests.unit.local_store import Store
 from tests.unit.standbys import CONFIG, Clock, refused
 

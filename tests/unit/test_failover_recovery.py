@@ -9,7 +9,7 @@ import pytest
 from continuum_upstash.errors import ConnectionFailed, DeadlineExceeded, Unavailable, from_reply
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Script
-from continuum_upstash.transports.failover import AsyncFailover
+from continuum_upstash.transports.failover.transport import AsyncFailover
 from tests.unit.standbys import CONFIG, QUOTA, Bench, Lost, refused
 
 

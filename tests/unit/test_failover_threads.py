@@ -13,9 +13,9 @@ import pytest
 
 from continuum_upstash.errors import DeadlineExceeded
 from continuum_upstash.plans.effects import Batch
-from continuum_upstash.transports.failover import Failover
+from continuum_upstash.transports.failover.policy import Standby
+from continuum_upstash.transports.failover.transport import Failover
 from continuum_upstash.transports.local.transport import Local
-from continuum_upstash.transports.standby import Standby
 from tests.outage.history import Operation, stale_reads
 from tests.unit.local_store import Store
 from tests.unit.standbys import CONFIG, refused

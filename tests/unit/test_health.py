@@ -4,7 +4,7 @@ import pytest
 
 from continuum_upstash.errors import ConnectionFailed, from_reply
 from continuum_upstash.health import Examiner, Report, Server, aliases
-from continuum_upstash.transports.standby import Status
+from continuum_upstash.transports.failover.policy import Status
 from tests.conftest import Colour
 
 INFO = b"redis_version:8.2.0\r\nmaxmemory_policy:%b\r\ntotal_data_size:%d\r\nmax_data_size:1000\r\n"

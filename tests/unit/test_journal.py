@@ -8,7 +8,7 @@ import pytest
 
 from continuum_upstash.errors import ReplyError
 from continuum_upstash.plans.effects import Batch
-from continuum_upstash.transports.journal import Journal
+from continuum_upstash.transports.failover.journal import Journal
 from tests.unit.local_store import Store
 from tests.unit.plans import drive
 from tests.unit.standbys import Clock

@@ -37,9 +37,9 @@ from continuum_upstash.errors import (
 from continuum_upstash.observe import StateChange, logger, notify
 from continuum_upstash.plans.effects import Batch, Plan
 from continuum_upstash.protocol import Command, Replies, Reply
-from continuum_upstash.transports.breaker import ASKED, Breaker, State, Ticket
+from continuum_upstash.transports.failover.breaker import ASKED, Breaker, State, Ticket
+from continuum_upstash.transports.failover.journal import Journal
 from continuum_upstash.transports.failures import out_of_time
-from continuum_upstash.transports.journal import Journal
 from continuum_upstash.transports.local.transport import Local
 from continuum_upstash.transports.metered import Metered
 from continuum_upstash.transports.written_keys import written_keys
