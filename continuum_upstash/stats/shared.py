@@ -34,7 +34,7 @@ from continuum_upstash.stats.records import (
     utc,
 )
 from continuum_upstash.stats.tally import Tally, total
-from continuum_upstash.transports import riding
+from continuum_upstash.transports.wrappers import piggyback
 
 HITS: Final = "stats:cache_hits"
 MISSES: Final = "stats:cache_misses"
@@ -205,11 +205,11 @@ shared = Shared(counters)
 
 def start() -> None:
     """Share from now on, unless CONTINUUM_STATS says not to."""
-    riding.seat(shared if setting("SHARED") else None)
+    piggyback.seat(shared if setting("SHARED") else None)
 
 
 def stop() -> None:
-    riding.seat(None)
+    piggyback.seat(None)
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows

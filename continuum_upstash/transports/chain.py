@@ -19,12 +19,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
 from continuum_upstash.config.resolve import Config
-from continuum_upstash.transports.deadline import Impatient
 from continuum_upstash.transports.failover.policy import Standby
 from continuum_upstash.transports.failover.transport import AsyncFailover, Failover
-from continuum_upstash.transports.metered import AsyncMetered, Metered
 from continuum_upstash.transports.protocol import AsyncTransport, Transport
-from continuum_upstash.transports.riding import AsyncRiding, Riding
+from continuum_upstash.transports.wrappers.deadline import Impatient
+from continuum_upstash.transports.wrappers.instrumented import AsyncMetered, Metered
+from continuum_upstash.transports.wrappers.piggyback import AsyncRiding, Riding
 
 if TYPE_CHECKING:  # redis-py takes 50 ms to import: only the TCP mode pays for it
     from redis import ConnectionPool
@@ -69,6 +69,6 @@ def _aprimary(config: Config, pool_factory: PoolFactory | None) -> AsyncTranspor
 
     if not config.coalesce:
         return AsyncRest(config)
-    from continuum_upstash.transports.coalesce import Coalescing  # noqa: PLC0415 needs asyncio
+    from continuum_upstash.transports.wrappers.coalesce import Coalescing  # noqa: PLC0415 needs asyncio
 
     return Coalescing(AsyncRest(config), config.alias)

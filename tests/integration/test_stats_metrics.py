@@ -23,7 +23,8 @@ from continuum_upstash.stats.counters import counters
 from continuum_upstash.stats.otel import Traces
 from continuum_upstash.stats.prometheus import Metrics
 from continuum_upstash.stats.shared import Shared
-from continuum_upstash.transports import registry, riding
+from continuum_upstash.transports import registry
+from continuum_upstash.transports.wrappers import piggyback
 from tests.conftest import Colour
 from tests.integration.commands import BACKEND
 from tests.integration.gunicorn_site import fetched, gunicorn, use_and_kill
@@ -72,13 +73,13 @@ def test_prometheus_shows_outages(coloured, metrics, emulator):
 
 def test_prometheus_shows_all_that_is_billed(coloured, metrics, emulator, settings):
     settings.CONTINUUM_STATS = {"INTERVAL": 0}
-    riding.seat(Shared(counters))
+    piggyback.seat(Shared(counters))
     try:
         with emulator.count() as spent:
             for _ in range(250):
                 coloured.get("k")
     finally:
-        riding.seat(None)
+        piggyback.seat(None)
     found = re.findall(
         r'continuum_cache_(billed|statistics)_commands_total\{alias="default"\} (\d+)', metrics()
     )

@@ -6,8 +6,8 @@ import pytest
 
 from continuum_upstash.errors import ConnectionFailed, NotSerializable
 from continuum_upstash.plans.effects import Batch
-from continuum_upstash.transports.coalesce import MAX_BYTES, Coalescing
 from continuum_upstash.transports.rest import sync_token
+from continuum_upstash.transports.wrappers.coalesce import MAX_BYTES, Coalescing
 
 
 class Echo:

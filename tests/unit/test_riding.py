@@ -6,7 +6,7 @@ import pytest
 
 from continuum_upstash.errors import ConnectionFailed
 from continuum_upstash.plans.effects import Batch
-from continuum_upstash.transports import riding
+from continuum_upstash.transports.wrappers import piggyback
 
 LOAD = ("HINCRBY", "stats", "hits", 5)
 
@@ -49,17 +49,17 @@ class Rider:
 @pytest.fixture
 def rider():
     rider = Rider()
-    riding.seat(rider)
+    piggyback.seat(rider)
     yield rider
-    riding.seat(None)
+    piggyback.seat(None)
 
 
 @pytest.fixture(params=["sync", "async"])
 def send(request):
     def send(primary, batch):
         if request.param == "sync":
-            return riding.Riding(primary, "mine").send(batch)
-        return asyncio.run(riding.AsyncRiding(primary, "mine").asend(batch))
+            return piggyback.Riding(primary, "mine").send(batch)
+        return asyncio.run(piggyback.AsyncRiding(primary, "mine").asend(batch))
 
     return send
 

@@ -6,8 +6,8 @@ import pytest
 
 from continuum_upstash.errors import ConnectionFailed, DeadlineExceeded
 from continuum_upstash.plans.effects import Batch
-from continuum_upstash.transports import riding
-from continuum_upstash.transports.riding import AsyncRiding, Riding
+from continuum_upstash.transports.wrappers import piggyback
+from continuum_upstash.transports.wrappers.piggyback import AsyncRiding, Riding
 
 GET, INCR = Batch([("GET", "k")]), Batch([("INCR", "k")])
 
@@ -58,9 +58,9 @@ class Transport:
 @pytest.fixture
 def rider():
     seated = Rider()
-    riding.seat(seated)
+    piggyback.seat(seated)
     yield seated
-    riding.seat(None)
+    piggyback.seat(None)
 
 
 @pytest.fixture

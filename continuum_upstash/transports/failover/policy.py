@@ -41,7 +41,7 @@ from continuum_upstash.transports.failover.breaker import ASKED, Breaker, State,
 from continuum_upstash.transports.failover.journal import Journal
 from continuum_upstash.transports.failures import out_of_time
 from continuum_upstash.transports.local.transport import Local
-from continuum_upstash.transports.metered import Metered
+from continuum_upstash.transports.wrappers.instrumented import Metered
 from continuum_upstash.transports.written_keys import written_keys
 
 REFUSALS: Final = (AuthenticationFailed, QuotaExceeded)  # of everything, until somebody acts
