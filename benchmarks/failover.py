@@ -22,14 +22,14 @@ import django
 from continuum_upstash.codec.codec import Codec
 from continuum_upstash.config.resolve import Config, resolve
 from continuum_upstash.emulator.process import running
-from continuum_upstash.flights import AsyncFlights, Flights
 from continuum_upstash.plans.effects import AsyncDriver, Batch, Driver, arun, run
 from continuum_upstash.plans.keyvalue import Operations
 from continuum_upstash.protocol import Replies
-from continuum_upstash.transports.chain import achain, chain
+from continuum_upstash.transports.factory import achain, chain
 from continuum_upstash.transports.failover.policy import Standby
 from continuum_upstash.transports.failover.transport import AsyncFailover, Failover
 from continuum_upstash.transports.local.transport import Local
+from continuum_upstash.transports.singleflight import AsyncFlights, Flights
 
 ROUNDS, GETS = 15, 300
 QUICK_ROUNDS, QUICK_CALLS = 100, 2_000  # short: other processes do not disturb the best one

@@ -16,7 +16,7 @@ from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import ReplyError, Unavailable
 from continuum_upstash.plans.effects import Plan
 from continuum_upstash.transports.failover.breaker import Breaker
-from continuum_upstash.transports.failures import out_of_time
+from continuum_upstash.transports.network_errors import out_of_time
 
 R = TypeVar("R")
 

@@ -15,16 +15,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from continuum_upstash.config.resolve import Config
-from continuum_upstash.flights import AsyncFlights, Flights
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Replies
-from continuum_upstash.transports.chain import achain, chain
+from continuum_upstash.transports.base import AsyncTransport, Transport
+from continuum_upstash.transports.factory import achain, chain
 from continuum_upstash.transports.failover.policy import Standby, Status
 from continuum_upstash.transports.local.transport import Local
-from continuum_upstash.transports.protocol import AsyncTransport, Transport
+from continuum_upstash.transports.singleflight import AsyncFlights, Flights
 
 if TYPE_CHECKING:
-    from continuum_upstash.transports.chain import PoolFactory
+    from continuum_upstash.transports.factory import PoolFactory
 
 R = TypeVar("R")
 

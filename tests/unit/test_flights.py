@@ -7,7 +7,7 @@ from contextvars import Context
 
 import pytest
 
-from continuum_upstash.flights import AsyncFlights, Flights
+from continuum_upstash.transports.singleflight import AsyncFlights, Flights
 
 
 def test_concurrent_threads_share_one_run():
@@ -62,7 +62,7 @@ def test_when_the_leader_fails_the_followers_run_at_once_and_not_in_a_row():
 
 
 def test_runs_whose_threads_wait_for_each_other_go_on_by_themselves(monkeypatch):
-    monkeypatch.setattr("continuum_upstash.flights.LONGEST_WAIT", 0.05)
+    monkeypatch.setattr("continuum_upstash.transports.singleflight.LONGEST_WAIT", 0.05)
     flights, both = Flights(), threading.Barrier(2, timeout=10)
 
     def run(other):
@@ -79,7 +79,7 @@ def test_runs_whose_threads_wait_for_each_other_go_on_by_themselves(monkeypatch)
 
 
 async def test_tasks_whose_runs_wait_for_each_other_go_on_by_themselves(monkeypatch):
-    monkeypatch.setattr("continuum_upstash.flights.LONGEST_WAIT", 0.05)
+    monkeypatch.setattr("continuum_upstash.transports.singleflight.LONGEST_WAIT", 0.05)
     flights, both = AsyncFlights(), asyncio.Barrier(2)
 
     async def again(name):

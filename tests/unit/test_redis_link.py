@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from continuum_upstash.errors import ConnectionFailed
-from continuum_upstash.transports.failures import broken
+from continuum_upstash.transports.network_errors import broken
 from continuum_upstash.transports.redis.connection import Link
 
 

@@ -39,8 +39,8 @@ from continuum_upstash.plans.effects import Batch, Plan
 from continuum_upstash.protocol import Command, Replies, Reply
 from continuum_upstash.transports.failover.breaker import ASKED, Breaker, State, Ticket
 from continuum_upstash.transports.failover.journal import Journal
-from continuum_upstash.transports.failures import out_of_time
 from continuum_upstash.transports.local.transport import Local
+from continuum_upstash.transports.network_errors import out_of_time
 from continuum_upstash.transports.wrappers.instrumented import Metered
 from continuum_upstash.transports.written_keys import written_keys
 

@@ -11,8 +11,8 @@ from typing import NoReturn
 from continuum_upstash.errors import ReplyError, Unavailable
 from continuum_upstash.plans.effects import AsyncDriver, Batch, Driver, arun, run
 from continuum_upstash.protocol import Replies
+from continuum_upstash.transports.base import AsyncTransport, Transport
 from continuum_upstash.transports.failover.policy import REFUSALS, Standby
-from continuum_upstash.transports.protocol import AsyncTransport, Transport
 
 
 class Failover:

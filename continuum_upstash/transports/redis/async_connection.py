@@ -12,7 +12,7 @@ from hiredis import ProtocolError
 
 from continuum_upstash.errors import ConnectionFailed
 from continuum_upstash.transports.abandon import abandon
-from continuum_upstash.transports.failures import broken, too_late
+from continuum_upstash.transports.network_errors import broken, too_late
 from continuum_upstash.transports.redis.errors import garbled, silent
 from continuum_upstash.transports.redis.resp2 import INCOMPLETE, Replying, never
 

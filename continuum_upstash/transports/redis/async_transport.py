@@ -14,8 +14,8 @@ from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import ConnectionFailed, ReplyError, Unavailable
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Command, Replies
-from continuum_upstash.transports.failures import broken
 from continuum_upstash.transports.idempotent import safe_to_repeat
+from continuum_upstash.transports.network_errors import broken
 from continuum_upstash.transports.redis import resp2
 from continuum_upstash.transports.redis.async_connection import AsyncLink
 from continuum_upstash.transports.redis.connector import Endpoint

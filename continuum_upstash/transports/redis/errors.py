@@ -7,7 +7,7 @@ from typing import Final
 import redis.exceptions
 
 from continuum_upstash.errors import ConnectionFailed, ContinuumError, ReplyError, from_reply
-from continuum_upstash.transports.failures import cannot_connect
+from continuum_upstash.transports.network_errors import cannot_connect
 from continuum_upstash.transports.redis.resp2 import refusal
 
 # First match decides. These are the server's answers to the handshake, and redis-py has cut

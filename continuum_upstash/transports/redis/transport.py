@@ -20,8 +20,8 @@ from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import ConnectionFailed, DeadlineExceeded, Unavailable
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Replies
-from continuum_upstash.transports.failures import all_busy, overdue
 from continuum_upstash.transports.idempotent import safe_to_repeat
+from continuum_upstash.transports.network_errors import all_busy, overdue
 from continuum_upstash.transports.redis import resp2
 from continuum_upstash.transports.redis.connection import Link
 from continuum_upstash.transports.redis.errors import not_connected

@@ -14,13 +14,13 @@ from typing import cast
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import ConnectionFailed, ContinuumError
 from continuum_upstash.plans.effects import Batch
-from continuum_upstash.transports import failures
+from continuum_upstash.transports import network_errors
 from continuum_upstash.transports.abandon import abandon
 from continuum_upstash.transports.idempotent import safe_to_repeat
 from continuum_upstash.transports.rest.connection_pool import MAX_IDLE_SECONDS, readable
 from continuum_upstash.transports.rest.http11 import Answer, AnswerReader, Endpoint
 from continuum_upstash.transports.rest.requests import Request
-from continuum_upstash.transports.tls import tls_context
+from continuum_upstash.transports.sockets import tls_context
 
 
 class Connection(asyncio.Protocol):
@@ -110,7 +110,7 @@ class Connection(asyncio.Protocol):
             self._timer.cancel()
         if self._pending is not None and not self._pending.done():
             error = exc if isinstance(exc, OSError) else None
-            self._pending.set_exception(failures.broken(self._label, error))
+            self._pending.set_exception(network_errors.broken(self._label, error))
         if not self.lost.done():
             self.lost.set_result(None)
 
@@ -147,7 +147,7 @@ async def connect(endpoint: Endpoint, ca_file: str | None, seconds: float) -> Co
                 server_hostname=endpoint.host if context else None,
             )
     except OSError as error:
-        raise failures.cannot_connect(endpoint.label, error, seconds) from error
+        raise network_errors.cannot_connect(endpoint.label, error, seconds) from error
     return connection
 
 
@@ -254,7 +254,7 @@ class AsyncSockets:
             connection = await self._pool.take(deadline)
         except TimeoutError:
             label = self._endpoint.label
-            raise failures.all_busy(label, self._config.pool_size, seconds) from None
+            raise network_errors.all_busy(label, self._config.pool_size, seconds) from None
         deadline = clock() + seconds  # what we waited for here is not the server's time
         try:
             if connection is not None:
@@ -271,7 +271,7 @@ class AsyncSockets:
             )
             return await connection.exchange(data, deadline + clock() - started)
         except TimeoutError:
-            raise failures.too_late(self._endpoint.label, seconds) from None
+            raise network_errors.too_late(self._endpoint.label, seconds) from None
         finally:
             self._pool.give(connection)
 

@@ -18,12 +18,12 @@ from typing import Final
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import ConnectionFailed
 from continuum_upstash.plans.effects import Batch
-from continuum_upstash.transports import failures
+from continuum_upstash.transports import network_errors
 from continuum_upstash.transports.abandon import abandon
 from continuum_upstash.transports.idempotent import safe_to_repeat
 from continuum_upstash.transports.rest.http11 import Answer, AnswerReader, Endpoint
 from continuum_upstash.transports.rest.requests import Request
-from continuum_upstash.transports.tls import RECORD_BYTES, tls_context
+from continuum_upstash.transports.sockets import RECORD_BYTES, tls_context
 
 RECEIVE_BYTES: Final = 64 * 1024
 
@@ -90,7 +90,7 @@ class Connection:
             raise
         except OSError as error:
             if sent == 0 and (self._whole_write is None or len(data) <= self._whole_write):
-                raise failures.broken(self._label, error, unsent=True) from error
+                raise network_errors.broken(self._label, error, unsent=True) from error
             return False
         return True
 
@@ -103,12 +103,12 @@ class Connection:
             except TimeoutError:
                 raise
             except OSError as error:
-                raise failures.broken(self._label, error) from error
+                raise network_errors.broken(self._label, error) from error
             answer = feed(data) if data else self._reader.end()
             if answer is not None:
                 return answer
             if not data:
-                raise failures.broken(self._label, None)
+                raise network_errors.broken(self._label, None)
 
 
 def _left(deadline: float) -> float:
@@ -148,7 +148,7 @@ def connect(endpoint: Endpoint, ca_file: str | None, seconds: float) -> Connecti
             sock.close()
             raise
     except OSError as error:
-        raise failures.cannot_connect(endpoint.label, error, seconds) from error
+        raise network_errors.cannot_connect(endpoint.label, error, seconds) from error
     return Connection(sock, endpoint)
 
 
@@ -264,7 +264,7 @@ class Sockets:
             connection = self._pool.take(deadline)
         except TimeoutError:
             label = self._endpoint.label
-            raise failures.all_busy(label, self._config.pool_size, seconds) from None
+            raise network_errors.all_busy(label, self._config.pool_size, seconds) from None
         if batch.deadline_s is None:  # what we waited for here is not the server's time
             deadline = monotonic() + seconds
         try:
@@ -284,8 +284,8 @@ class Sockets:
             return connection.exchange(data, deadline)
         except TimeoutError:
             if batch.deadline_s is not None:
-                raise failures.overdue(self._endpoint.label, seconds) from None
-            raise failures.too_late(self._endpoint.label, seconds) from None
+                raise network_errors.overdue(self._endpoint.label, seconds) from None
+            raise network_errors.too_late(self._endpoint.label, seconds) from None
         finally:
             self._pool.give(connection)
 

@@ -13,7 +13,7 @@ import httpx
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import ConnectionFailed, RequestTooLarge
 from continuum_upstash.plans.effects import Batch
-from continuum_upstash.transports import failures
+from continuum_upstash.transports import network_errors
 from continuum_upstash.transports.idempotent import safe_to_repeat
 from continuum_upstash.transports.rest.http11 import MAX_ANSWER_BYTES, Answer, Endpoint
 from continuum_upstash.transports.rest.requests import Request
@@ -113,7 +113,7 @@ def _settings(config: Config, endpoint: Endpoint) -> dict[str, Any]:
         ),
     }
     if endpoint.secure:
-        from continuum_upstash.transports.tls import tls_context  # noqa: PLC0415 may lack ssl
+        from continuum_upstash.transports.sockets import tls_context  # noqa: PLC0415 may lack ssl
 
         settings["verify"] = tls_context(config.ca_file)
     return settings
@@ -150,7 +150,9 @@ def _our_errors(config: Config) -> Iterator[None]:
     try:
         yield
     except httpx.PoolTimeout as error:
-        raise failures.all_busy(config.label, config.pool_size, config.read_timeout) from error
+        raise network_errors.all_busy(
+            config.label, config.pool_size, config.read_timeout
+        ) from error
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
         raise ConnectionFailed(
             f"{config.label}: cannot connect by way of httpx ({type(error).__name__}). "
@@ -158,7 +160,7 @@ def _our_errors(config: Config) -> Iterator[None]:
             unsent=True,
         ) from error
     except (httpx.TimeoutException, TimeoutError) as error:
-        raise failures.too_late(config.label, config.read_timeout) from error
+        raise network_errors.too_late(config.label, config.read_timeout) from error
     except httpx.TransportError as error:
         raise ConnectionFailed(
             f"{config.label}: the connection broke before the reply ({type(error).__name__})."

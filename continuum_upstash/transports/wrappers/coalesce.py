@@ -15,7 +15,7 @@ from continuum_upstash.errors import NotSerializable
 from continuum_upstash.observe import Coalesced, notify
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Command, Replies
-from continuum_upstash.transports.protocol import AsyncTransport
+from continuum_upstash.transports.base import AsyncTransport
 from continuum_upstash.transports.rest import sync_token
 
 MAX_COMMANDS: Final = 128

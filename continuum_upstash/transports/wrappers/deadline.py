@@ -10,8 +10,8 @@ import asyncio
 
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Replies
-from continuum_upstash.transports.failures import overdue
-from continuum_upstash.transports.protocol import AsyncTransport
+from continuum_upstash.transports.base import AsyncTransport
+from continuum_upstash.transports.network_errors import overdue
 
 
 class Impatient:

@@ -7,7 +7,7 @@ from time import perf_counter
 from continuum_upstash.observe import CommandDetails, notify, observed
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Replies
-from continuum_upstash.transports.protocol import AsyncTransport, Transport
+from continuum_upstash.transports.base import AsyncTransport, Transport
 
 
 class Metered:

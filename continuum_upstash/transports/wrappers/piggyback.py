@@ -14,8 +14,8 @@ from continuum_upstash.errors import ConnectionFailed
 from continuum_upstash.observe import logger
 from continuum_upstash.plans.effects import AsyncDriver, Batch, Driver, Plan, arun, run
 from continuum_upstash.protocol import Command, Replies
+from continuum_upstash.transports.base import AsyncTransport, Transport
 from continuum_upstash.transports.idempotent import safe_to_repeat
-from continuum_upstash.transports.protocol import AsyncTransport, Transport
 
 
 class Load(Protocol):

@@ -19,9 +19,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
 from continuum_upstash.config.resolve import Config
+from continuum_upstash.transports.base import AsyncTransport, Transport
 from continuum_upstash.transports.failover.policy import Standby
 from continuum_upstash.transports.failover.transport import AsyncFailover, Failover
-from continuum_upstash.transports.protocol import AsyncTransport, Transport
 from continuum_upstash.transports.wrappers.deadline import Impatient
 from continuum_upstash.transports.wrappers.instrumented import AsyncMetered, Metered
 from continuum_upstash.transports.wrappers.piggyback import AsyncRiding, Riding
