@@ -65,7 +65,7 @@ def _aprimary(config: Config, pool_factory: PoolFactory | None) -> AsyncTranspor
 
         # Its one connection writes what a tick brings in one go: nothing to coalesce.
         return AsyncRedis(config, (pool_factory or plain_pool)(config))
-    from continuum_upstash.transports.rest.async_transport import AsyncRest  # noqa: PLC0415 by mode
+    from continuum_upstash.transports.rest.transport import AsyncRest  # noqa: PLC0415 by mode
 
     if not config.coalesce:
         return AsyncRest(config)

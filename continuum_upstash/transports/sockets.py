@@ -1,8 +1,12 @@
-"""The TLS context of a process: certificates and host names are always verified."""
+"""The socket layer of both transports: verified TLS, and a close that drops unsent data."""
 
 from __future__ import annotations
 
+import socket
 import ssl
+import struct
+import sys
+from contextlib import suppress
 from functools import cache
 from typing import Final
 
@@ -32,3 +36,17 @@ def tls_context(ca_file: str | None) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
     return context
+
+
+_AT_ONCE: Final = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
+
+
+def abandon(sock: socket.socket | None) -> None:
+    """Have the system forget what the server has not acknowledged when the socket is closed.
+
+    It would go on sending that for minutes, and a write that its caller gave up, and has perhaps
+    written anew, would still arrive (tcp(7), tcp_orphan_retries).
+    """
+    if sock is not None:
+        with suppress(OSError):  # it is closed already
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)

@@ -9,8 +9,7 @@ from continuum_upstash.config.credentials import Secret
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Command, Replies
-from continuum_upstash.transports.rest.async_transport import AsyncRest
-from continuum_upstash.transports.rest.transport import Rest
+from continuum_upstash.transports.rest.transport import AsyncRest, Rest
 
 
 class Client(Protocol):

@@ -18,8 +18,7 @@ from asgiref.sync import async_to_sync
 
 from continuum_upstash.errors import Unavailable
 from continuum_upstash.plans.effects import Batch
-from continuum_upstash.transports.rest.async_transport import AsyncRest
-from continuum_upstash.transports.rest.transport import Rest
+from continuum_upstash.transports.rest.transport import AsyncRest, Rest
 from tests.integration.rest_clients import config
 from tests.integration.scripted_server import OK, Server, answer, answer_ok
 from tests.integration.test_rest_tls import tls
@@ -164,7 +163,7 @@ def test_a_loop_that_closes_with_requests_under_way_makes_no_noise(serve):
         """
         import asyncio, gc, sys
         from continuum_upstash.plans.effects import Batch
-        from continuum_upstash.transports.rest.async_transport import AsyncRest
+        from continuum_upstash.transports.rest.transport import AsyncRest
         from tests.integration.rest_clients import config
 
         async def main():

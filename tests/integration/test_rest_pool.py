@@ -11,8 +11,7 @@ import pytest
 
 from continuum_upstash.errors import DeadlineExceeded
 from continuum_upstash.plans.effects import Batch
-from continuum_upstash.transports.rest.async_transport import AsyncRest
-from continuum_upstash.transports.rest.transport import Rest
+from continuum_upstash.transports.rest.transport import AsyncRest, Rest
 from tests.integration.rest_clients import config
 from tests.integration.scripted_server import answer
 

@@ -11,7 +11,7 @@ from continuum_upstash.protocol import Reply
 from continuum_upstash.transports.local.arguments import integer, syntax_error
 from continuum_upstash.transports.local.glob import compiled
 from continuum_upstash.transports.local.keyspace import Entry, Keyspace
-from continuum_upstash.transports.local.sorted_set import SortedSet
+from continuum_upstash.transports.local.sorted_sets import SortedSet
 
 _TYPES: Final = {bytes: b"string", set: b"set", dict: b"hash", SortedSet: b"zset"}
 _SERVER_TYPES: Final = frozenset({*_TYPES.values(), b"list", b"stream"})

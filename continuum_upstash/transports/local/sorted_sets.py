@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
+import re
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from operator import itemgetter
+from typing import Final, NamedTuple, TypeAlias
 
 from continuum_upstash.errors import ReplyError
 from continuum_upstash.protocol import Reply
 from continuum_upstash.transports.local.arguments import integer, pairs, syntax_error
 from continuum_upstash.transports.local.keyspace import MEMBER_BYTES, Keyspace
-from continuum_upstash.transports.local.scores import bound, score, score_text
-from continuum_upstash.transports.local.sorted_set import Ranked, SortedSet
 
 _ADD_WORDS: Final = frozenset({b"NX", b"XX", b"GT", b"LT", b"CH"})
 
@@ -161,3 +163,106 @@ def _stored(space: Keyspace, key: bytes) -> SortedSet:
 
 def _weight(members: set[bytes]) -> int:
     return sum(len(member) + MEMBER_BYTES for member in members)
+
+
+Ranked: TypeAlias = list[tuple[float, bytes]]
+
+_score = itemgetter(0)
+
+
+class SortedSet:
+    __slots__ = ("_order", "_scores")
+
+    def __init__(self) -> None:
+        self._scores: dict[bytes, float] = {}
+        self._order: Ranked = []
+
+    def __len__(self) -> int:
+        return len(self._scores)
+
+    def score(self, member: bytes) -> float | None:
+        return self._scores.get(member)
+
+    def put(self, member: bytes, score: float) -> None:
+        self.remove(member)
+        self._scores[member] = score
+        insort(self._order, (score, member))
+
+    def remove(self, member: bytes) -> bool:
+        score = self._scores.pop(member, None)
+        if score is None:
+            return False
+        del self._order[bisect_left(self._order, (score, member))]
+        return True
+
+    def ranked(self, start: int, stop: int) -> Ranked:
+        return self._order[start:stop]
+
+    def between(self, low: Bound, high: Bound) -> Ranked:
+        first = bisect_right if low.excluded else bisect_left
+        last = bisect_left if high.excluded else bisect_right
+        start = first(self._order, low.score, key=_score)
+        return self._order[start : last(self._order, high.score, key=_score)]
+
+
+_NUMBER: Final = re.compile(
+    rb"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?|inf(?:inity)?)", re.IGNORECASE
+)
+
+
+class Bound(NamedTuple):
+    """An end of a range of scores, which may itself be outside."""
+
+    score: float
+    excluded: bool
+
+
+def score(text: bytes) -> float:
+    """Return the score.
+
+    Raises:
+        ReplyError: no number, or one beyond what a double holds.
+    """
+    number = _number(text, "ERR value is not a valid float")
+    lowered = text.lower()
+    too_large = math.isinf(number) and b"inf" not in lowered
+    too_small = number == 0 and lowered.split(b"e")[0].strip(b"+-0.") != b""
+    if too_large or too_small:
+        raise ReplyError("ERR value is not a valid float")
+    return number
+
+
+def bound(text: bytes) -> Bound:
+    """Return the end that is given as ``5``, ``(5``, ``-inf``; as on a server, nothing is 0.
+
+    Raises:
+        ReplyError: no number.
+    """
+    excluded = text.startswith(b"(")
+    return Bound(_number(text[excluded:] or b"0", "ERR min or max is not a float"), excluded)
+
+
+def _number(text: bytes, otherwise: str) -> float:
+    if not _NUMBER.fullmatch(text):
+        raise ReplyError(otherwise)
+    return float(text)
+
+
+def score_text(number: float) -> bytes:
+    """Return the shortest text that reads back as this number (Valkey's fpconv_dtoa)."""
+    if math.isinf(number):
+        return b"inf" if number > 0 else b"-inf"
+    if number.is_integer() and abs(number) <= 2**62:
+        return b"%d" % number
+    from decimal import Decimal  # noqa: PLC0415 few scores are no integers, and it loads slowly
+
+    shortest = Decimal(repr(number)).normalize()
+    sign, digits, exponent = shortest.as_tuple()
+    assert isinstance(exponent, int)
+    leading = len(digits) + exponent - 1
+    plain = exponent > -7 or abs(leading) < 4 if exponent < 0 else leading < len(digits) + 7
+    if plain:
+        return f"{shortest:f}".encode()
+    text = "".join(map(str, digits))
+    fraction = f".{text[1:]}" if len(text) > 1 else ""
+    return f"{'-' * sign}{text[0]}{fraction}e{leading:+d}".encode()

@@ -7,15 +7,18 @@ from collections.abc import Iterable
 from continuum_upstash.errors import ReplyError
 from continuum_upstash.protocol import Reply
 from continuum_upstash.transports.local.arguments import (
+    GETEX_WORDS,
     LOWEST,
+    SET_WORDS,
+    Options,
     added,
     end_of_life,
     integer,
     pairs,
+    read,
     syntax_error,
 )
 from continuum_upstash.transports.local.keyspace import Keyspace
-from continuum_upstash.transports.local.options import GETEX_WORDS, SET_WORDS, Options, read
 
 
 def get(space: Keyspace, key: bytes) -> Reply:

@@ -11,10 +11,10 @@ from typing import Any, Final, cast
 from hiredis import ProtocolError
 
 from continuum_upstash.errors import ConnectionFailed
-from continuum_upstash.transports.abandon import abandon
 from continuum_upstash.transports.network_errors import broken, too_late
 from continuum_upstash.transports.redis.errors import garbled, silent
 from continuum_upstash.transports.redis.resp2 import INCOMPLETE, Replying, never
+from continuum_upstash.transports.sockets import abandon
 
 _READ_SIZE: Final = 65536
 

@@ -13,11 +13,10 @@ from redis import Connection
 from redis.exceptions import RedisError
 
 from continuum_upstash.protocol import Replies
-from continuum_upstash.transports.abandon import abandon
 from continuum_upstash.transports.network_errors import broken, too_late
 from continuum_upstash.transports.redis.errors import garbled, silent
 from continuum_upstash.transports.redis.resp2 import INCOMPLETE, Replying, never
-from continuum_upstash.transports.sockets import RECORD_BYTES
+from continuum_upstash.transports.sockets import RECORD_BYTES, abandon
 
 _READ_SIZE: Final = 65536
 

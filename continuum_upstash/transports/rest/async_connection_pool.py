@@ -15,12 +15,11 @@ from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import ConnectionFailed, ContinuumError
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.transports import network_errors
-from continuum_upstash.transports.abandon import abandon
 from continuum_upstash.transports.idempotent import safe_to_repeat
 from continuum_upstash.transports.rest.connection_pool import MAX_IDLE_SECONDS, readable
 from continuum_upstash.transports.rest.http11 import Answer, AnswerReader, Endpoint
 from continuum_upstash.transports.rest.requests import Request
-from continuum_upstash.transports.sockets import tls_context
+from continuum_upstash.transports.sockets import abandon, tls_context
 
 
 class Connection(asyncio.Protocol):

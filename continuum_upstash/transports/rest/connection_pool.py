@@ -19,11 +19,10 @@ from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import ConnectionFailed
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.transports import network_errors
-from continuum_upstash.transports.abandon import abandon
 from continuum_upstash.transports.idempotent import safe_to_repeat
 from continuum_upstash.transports.rest.http11 import Answer, AnswerReader, Endpoint
 from continuum_upstash.transports.rest.requests import Request
-from continuum_upstash.transports.sockets import RECORD_BYTES, tls_context
+from continuum_upstash.transports.sockets import RECORD_BYTES, abandon, tls_context
 
 RECEIVE_BYTES: Final = 64 * 1024
 
