@@ -31,7 +31,7 @@ from continuum_upstash.keys import own_keys
 from continuum_upstash.ratelimit.checks import check_ratelimit
 from continuum_upstash.ratelimit.conf import conf as limits
 from continuum_upstash.sessions.conf import conf
-from continuum_upstash.sessions.records import record_name
+from continuum_upstash.sessions.signing import record_name
 from continuum_upstash.stats.checks import check_statistics
 
 LIVE: Final = "continuum_upstash_live"

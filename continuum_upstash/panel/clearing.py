@@ -19,7 +19,7 @@ from continuum_upstash.keys import escape_glob, user_pattern
 from continuum_upstash.panel.actions import Outcome
 from continuum_upstash.panel.sample import PAGES
 from continuum_upstash.panel.texts import Text, count
-from continuum_upstash.sessions.names import is_session
+from continuum_upstash.sessions.keys import is_session
 
 _MOST_PAGES: Final = 200  # of a thousand keys: a web server does not wait for ever
 

@@ -11,7 +11,7 @@ from continuum_upstash.errors import ContinuumError
 from continuum_upstash.keys import user_pattern
 from continuum_upstash.plans import scan
 from continuum_upstash.plans.effects import Plan, pair
-from continuum_upstash.sessions.names import is_session
+from continuum_upstash.sessions.keys import is_session
 from continuum_upstash.stats.families import Family, Sample
 
 PAGES: Final = 10  # of a thousand keys; each is a billed command

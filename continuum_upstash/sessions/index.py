@@ -24,9 +24,9 @@ from continuum_upstash.plans.effects import Plan, arun, calls, pair, run
 from continuum_upstash.plans.effects import call as one
 from continuum_upstash.protocol import Command
 from continuum_upstash.sessions.conf import conf
-from continuum_upstash.sessions.database import ImproperlyConfiguredSessions, SessionDatabase
-from continuum_upstash.sessions.membership import index_name
-from continuum_upstash.sessions.records import digests, record_name, unseal
+from continuum_upstash.sessions.index_entries import index_name
+from continuum_upstash.sessions.runner import ImproperlyConfiguredSessions, SessionDatabase
+from continuum_upstash.sessions.signing import digests, record_name, unseal
 
 if TYPE_CHECKING:  # it is a model: this may be imported before the apps are ready
     from django.contrib.auth.base_user import AbstractBaseUser

@@ -15,8 +15,8 @@ from django.utils.cache import patch_vary_headers
 from django.utils.http import http_date
 
 from continuum_upstash.errors import SessionStoreUnavailable
-from continuum_upstash.sessions import SessionStore, sync_cookie
-from continuum_upstash.sessions.database import ImproperlyConfiguredSessions
+from continuum_upstash.sessions import SessionStore, sync_token_cookie
+from continuum_upstash.sessions.runner import ImproperlyConfiguredSessions
 from continuum_upstash.sessions.unavailable import unavailable
 
 
@@ -43,7 +43,7 @@ class SessionMiddleware(DjangoSessionMiddleware):
 
     def process_request(self, request: HttpRequest) -> None:
         super().process_request(request)
-        sync_cookie.learn(request)
+        sync_token_cookie.learn(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """Answer what a view raised, before Django logs it as an error of the view."""
@@ -116,7 +116,7 @@ def _finished(
         )
     elif saved or moved:
         _set_cookie(response, session)
-        sync_cookie.tell(response)
+        sync_token_cookie.tell(response)
     if deleted or saved or moved or session.accessed:
         patch_vary_headers(response, ("Cookie",))
     return response

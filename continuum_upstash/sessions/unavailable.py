@@ -11,7 +11,7 @@ from django.utils.cache import add_never_cache_headers, patch_vary_headers
 from django.utils.log import log_response
 
 from continuum_upstash.errors import SessionStoreUnavailable
-from continuum_upstash.sessions.database import SessionDatabase
+from continuum_upstash.sessions.runner import SessionDatabase
 
 TEMPLATE: Final = "session_unavailable.html"
 _BUILT_IN: Final = Path(__file__).parent / "templates" / TEMPLATE

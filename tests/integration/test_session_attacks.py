@@ -13,7 +13,7 @@ from django.core.cache import caches
 from django.test import Client
 
 from continuum_upstash.sessions import SessionStore
-from continuum_upstash.sessions.records import Address
+from continuum_upstash.sessions.signing import Address
 from tests.integration.session_site import records
 
 pytestmark = pytest.mark.usefixtures("site", "ada")

@@ -21,7 +21,7 @@ from django.core.signing import JSONSerializer
 from django.test import Client
 
 from continuum_upstash.sessions import SessionStore
-from continuum_upstash.sessions.records import unseal
+from continuum_upstash.sessions.signing import unseal
 from tests.integration.session_site import records
 from tests.integration.session_worker import PAYLOAD
 

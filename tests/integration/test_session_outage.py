@@ -9,7 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 from continuum_upstash.emulator.process import running
 from continuum_upstash.errors import SessionStoreUnavailable
 from continuum_upstash.sessions import SessionStore
-from continuum_upstash.sessions.database import SessionsWouldVanish
+from continuum_upstash.sessions.runner import SessionsWouldVanish
 from tests.integration.session_site import records
 
 JSON = {"accept": "application/json"}

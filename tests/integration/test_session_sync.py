@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django.core import signing
 
-from continuum_upstash.sessions import sync_cookie
+from continuum_upstash.sessions import sync_token_cookie
 
 LAG = 30  # seconds: longer than any test takes
 
@@ -49,15 +49,15 @@ def test_after_a_login_the_next_request_on_another_instance_knows_the_user(visit
 def test_without_the_cookie_the_replica_would_have_logged_the_visitor_out(visitor, elsewhere):
     browser = visitor()
     elsewhere(lambda: browser.get("login"))
-    del browser.cookies[sync_cookie.name()]
+    del browser.cookies[sync_token_cookie.name()]
     assert elsewhere(lambda: browser.get("whoami")).content == b""
     assert browser.key is None
 
 
 def test_the_cookie_is_signed_and_ends_soon(site, visitor, ada):
     browser = visitor()
-    cookie = browser.get("login").cookies[sync_cookie.name()]
-    assert cookie["max-age"] == sync_cookie.SECONDS
+    cookie = browser.get("login").cookies[sync_token_cookie.name()]
+    assert cookie["max-age"] == sync_token_cookie.SECONDS
     assert cookie["httponly"]
     assert signing.loads(cookie.value, salt="continuum_upstash.sessions.sync")
 
@@ -71,7 +71,7 @@ def test_the_cookie_is_signed_and_ends_soon(site, visitor, ada):
 def test_a_forged_token_is_not_passed_on(visitor, cookie, elsewhere):
     browser = visitor()
     elsewhere(lambda: browser.get("login"))
-    browser.cookies[sync_cookie.name()] = cookie
+    browser.cookies[sync_token_cookie.name()] = cookie
     # A token that was passed on would have made the replica catch up.
     assert elsewhere(lambda: browser.get("whoami")).content == b""
 
@@ -79,11 +79,11 @@ def test_a_forged_token_is_not_passed_on(visitor, cookie, elsewhere):
 def test_requests_that_write_nothing_set_no_such_cookie(site, visitor, ada):
     browser = visitor()
     browser.get("login")
-    assert sync_cookie.name() not in browser.get("whoami").cookies
+    assert sync_token_cookie.name() not in browser.get("whoami").cookies
 
 
 def test_over_tcp_there_is_no_token_to_carry(configure, visitor, ada):
     configure("tcp")
     browser = visitor()
-    assert sync_cookie.name() not in browser.get("login").cookies
+    assert sync_token_cookie.name() not in browser.get("login").cookies
     assert browser.get("whoami").content == b"ada"

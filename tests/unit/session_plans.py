@@ -5,8 +5,8 @@ from __future__ import annotations
 from django.core.signing import JSONSerializer
 
 from continuum_upstash.plans.effects import Driver, run
-from continuum_upstash.sessions.commands import SessionCommands
-from continuum_upstash.sessions.records import Address, Draft, seal
+from continuum_upstash.sessions.plans import SessionCommands
+from continuum_upstash.sessions.signing import Address, Draft, seal
 
 AGE = 3_600_000
 ADDRESS = Address("p", ("d1",))

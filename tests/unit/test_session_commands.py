@@ -6,8 +6,8 @@ import pytest
 from django.contrib.sessions.exceptions import SessionInterrupted
 
 from continuum_upstash.errors import CapacityExceeded, ReplyError, from_reply
-from continuum_upstash.sessions.commands import SUCCEED
-from continuum_upstash.sessions.records import Address, record_name
+from continuum_upstash.sessions.plans import SUCCEED
+from continuum_upstash.sessions.signing import Address, record_name
 from tests.unit.session_plans import (
     ADDRESS,
     AGE,

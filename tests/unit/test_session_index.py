@@ -7,7 +7,7 @@ import time
 import pytest
 from django.core.signing import JSONSerializer
 
-from continuum_upstash.sessions.records import Address, unseal
+from continuum_upstash.sessions.signing import Address, unseal
 from tests.unit.session_plans import (
     ADDRESS,
     AGE,

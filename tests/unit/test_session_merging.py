@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from continuum_upstash.plans.effects import Sleep
-from continuum_upstash.sessions.merging import REPLACE, TRIES
+from continuum_upstash.sessions.merge import REPLACE, TRIES
 from tests.unit.session_plans import (
     ADDRESS,
     AGE,
@@ -21,7 +21,7 @@ from tests.unit.session_plans import (
 def merging(settings, monkeypatch):
     settings.SESSION_USER_INDEX = False
     settings.SESSION_MERGE = True
-    monkeypatch.setattr("continuum_upstash.sessions.commands.pause", lambda attempt: Sleep(0))
+    monkeypatch.setattr("continuum_upstash.sessions.plans.pause", lambda attempt: Sleep(0))
 
 
 def compare_and_set(old, new, *, native):

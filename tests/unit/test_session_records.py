@@ -6,15 +6,8 @@ from django.core.signing import JSONSerializer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from continuum_upstash.sessions.merging import merged, pause
-from continuum_upstash.sessions.records import (
-    Draft,
-    digests,
-    is_session_key,
-    payload,
-    seal,
-    unseal,
-)
+from continuum_upstash.sessions.merge import merged, pause
+from continuum_upstash.sessions.signing import Draft, digests, is_session_key, payload, seal, unseal
 
 FIELDS = st.dictionaries(st.sampled_from("abcd"), st.integers(0, 2))
 

@@ -25,7 +25,7 @@ from continuum_upstash.management.options import (
 )
 from continuum_upstash.management.progress import Progress
 from continuum_upstash.management.sheets import billed
-from continuum_upstash.sessions.names import is_session
+from continuum_upstash.sessions.keys import is_session
 
 _INTERRUPTED = 130  # as a shell has it for Ctrl-C
 

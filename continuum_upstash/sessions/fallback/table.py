@@ -21,8 +21,8 @@ from django.db import IntegrityError, router, transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
-from continuum_upstash.sessions.database import ImproperlyConfiguredSessions
-from continuum_upstash.sessions.records import Address
+from continuum_upstash.sessions.runner import ImproperlyConfiguredSessions
+from continuum_upstash.sessions.signing import Address
 
 if TYPE_CHECKING:  # it is a model: an engine may be imported before the apps are ready
     from django.contrib.sessions.base_session import AbstractBaseSession

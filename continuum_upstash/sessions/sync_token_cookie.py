@@ -16,7 +16,7 @@ from django.conf import settings
 from django.core import signing
 from django.http import HttpRequest, HttpResponse
 
-from continuum_upstash.sessions.database import SessionDatabase
+from continuum_upstash.sessions.runner import SessionDatabase
 from continuum_upstash.transports.rest import sync_token
 
 SECONDS: Final = 60

@@ -27,7 +27,7 @@ from continuum_upstash.plans import info
 from continuum_upstash.plans.effects import AsyncDriver, Batch, Driver
 from continuum_upstash.protocol import Replies, Reply
 from continuum_upstash.sessions.conf import conf
-from continuum_upstash.sessions.records import seal
+from continuum_upstash.sessions.signing import seal
 from continuum_upstash.transports.registry import Database
 
 _RETRY_SECONDS: Final = 5

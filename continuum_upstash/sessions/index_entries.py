@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from continuum_upstash.protocol import Command
 from continuum_upstash.sessions.conf import conf
-from continuum_upstash.sessions.records import Record
+from continuum_upstash.sessions.signing import Record
 
 
 def index_name(prefix: str, user: str) -> str:

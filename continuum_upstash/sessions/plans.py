@@ -14,16 +14,9 @@ from continuum_upstash.plans.effects import Batch, Encode, Plan
 from continuum_upstash.plans.effects import call as one
 from continuum_upstash.protocol import Command, Replies, Reply, Script
 from continuum_upstash.sessions.conf import conf
-from continuum_upstash.sessions.membership import Listing, listing, unlisting
-from continuum_upstash.sessions.merging import TRIES, merged, pause, replacing
-from continuum_upstash.sessions.records import (
-    Address,
-    Draft,
-    Record,
-    payload,
-    unseal,
-    user_of,
-)
+from continuum_upstash.sessions.index_entries import Listing, listing, unlisting
+from continuum_upstash.sessions.merge import TRIES, merged, pause, replacing
+from continuum_upstash.sessions.signing import Address, Draft, Record, payload, unseal, user_of
 
 Data = dict[str, Any]
 

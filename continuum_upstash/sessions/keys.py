@@ -8,8 +8,8 @@ from typing import Final
 
 from django.conf import settings
 
-from continuum_upstash.sessions.membership import index_name
-from continuum_upstash.sessions.records import record_name
+from continuum_upstash.sessions.index_entries import index_name
+from continuum_upstash.sessions.signing import record_name
 
 _DJANGOS: Final = r"django\.contrib\.sessions\.(?:cache|cached_db)[a-z0-9]{8,}"
 
