@@ -19,8 +19,8 @@ from django.utils.module_loading import import_string
 from continuum_upstash.errors import SessionStoreUnavailable
 from continuum_upstash.plans.effects import Plan, arun, pair, run
 from continuum_upstash.sessions.conf import conf
-from continuum_upstash.sessions.fallback.store import FallbackSessions
-from continuum_upstash.sessions.fallback.table import Table
+from continuum_upstash.sessions.fallback.fallback_sessions import FallbackSessions
+from continuum_upstash.sessions.fallback.fallback_table import Table
 from continuum_upstash.sessions.plans import Data, SessionCommands
 from continuum_upstash.sessions.runner import SessionDatabase
 from continuum_upstash.sessions.signing import Address, digests, is_session_key, salt

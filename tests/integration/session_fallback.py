@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.core.cache import caches
 
-from continuum_upstash.sessions.fallback import store
+from continuum_upstash.sessions.fallback import fallback_sessions
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def whoami(browser):
 
 def another_process():
     """Forget what this process knows of the rows."""
-    store._watches.clear()
+    fallback_sessions._watches.clear()
 
 
 __all__ = ["member", "on_the_database", "outage"]

@@ -36,7 +36,7 @@ from django.contrib.sessions.exceptions import SessionInterrupted
 
 from continuum_upstash.errors import SessionStoreUnavailable
 from continuum_upstash.plans.effects import Compute, Plan, run
-from continuum_upstash.sessions.fallback.table import Kind, Row, Table
+from continuum_upstash.sessions.fallback.fallback_table import Kind, Row, Table
 from continuum_upstash.sessions.plans import Data, SessionCommands
 from continuum_upstash.sessions.runner import SessionDatabase
 from continuum_upstash.sessions.signing import Address, user_of
