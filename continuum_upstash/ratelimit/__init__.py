@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from continuum_upstash.ratelimit.decision import Decision
     from continuum_upstash.ratelimit.decorators import ratelimit
-    from continuum_upstash.ratelimit.limiter import Limiter
+    from continuum_upstash.ratelimit.engine.decision import Decision
+    from continuum_upstash.ratelimit.engine.limiter import Limiter
     from continuum_upstash.ratelimit.policy import Policy
 
 __all__ = ["Decision", "Limiter", "Policy", "ratelimit"]

@@ -13,9 +13,9 @@ from django.core.signals import setting_changed
 
 from continuum_upstash.errors import ConfigurationError
 from continuum_upstash.ratelimit import policy
-from continuum_upstash.ratelimit.addresses import Proxies
+from continuum_upstash.ratelimit.client_ip import Proxies
 from continuum_upstash.ratelimit.policy import Policy
-from continuum_upstash.ratelimit.routes import Route, read_routes
+from continuum_upstash.ratelimit.rules import Route, read_routes
 
 C = TypeVar("C")
 

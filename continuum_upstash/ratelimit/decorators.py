@@ -12,13 +12,13 @@ from typing import Any, TypeVar, cast
 from django.http import HttpRequest, HttpResponse
 
 from continuum_upstash.errors import ConfigurationError
-from continuum_upstash.ratelimit.answers import arefusal, refusal
 from continuum_upstash.ratelimit.conf import conf
-from continuum_upstash.ratelimit.decision import Decision
-from continuum_upstash.ratelimit.headers import tell
+from continuum_upstash.ratelimit.engine.decision import Decision
+from continuum_upstash.ratelimit.http.check_request import acheck_request, check_request
+from continuum_upstash.ratelimit.http.headers import tell
+from continuum_upstash.ratelimit.http.responses import arefusal, refusal
 from continuum_upstash.ratelimit.places import Place, is_async, place_of
 from continuum_upstash.ratelimit.policy import Policy, make
-from continuum_upstash.ratelimit.requests import acheck_request, check_request
 
 View = TypeVar("View", bound=Callable[..., Any])
 

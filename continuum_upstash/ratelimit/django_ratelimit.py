@@ -23,8 +23,8 @@ from typing import Any, Final, TypeVar
 
 from django.http import HttpRequest
 
-from continuum_upstash.ratelimit.decision import Decision
 from continuum_upstash.ratelimit.decorators import Limiting
+from continuum_upstash.ratelimit.engine.decision import Decision
 
 View = TypeVar("View", bound=Callable[..., Any])
 

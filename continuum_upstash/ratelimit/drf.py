@@ -21,9 +21,9 @@ from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
 from continuum_upstash.ratelimit.conf import conf
-from continuum_upstash.ratelimit.decision import Decision
+from continuum_upstash.ratelimit.engine.decision import Decision
+from continuum_upstash.ratelimit.http.check_request import check_request
 from continuum_upstash.ratelimit.policy import Policy
-from continuum_upstash.ratelimit.requests import check_request
 
 if TYPE_CHECKING:  # the framework's views import the throttles of its settings
     from rest_framework.views import APIView

@@ -10,9 +10,9 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import ngettext
 
 from continuum_upstash.ratelimit.conf import conf
-from continuum_upstash.ratelimit.headers import retry_after
+from continuum_upstash.ratelimit.http.check_request import check_request
+from continuum_upstash.ratelimit.http.headers import retry_after
 from continuum_upstash.ratelimit.recipes import LOGIN
-from continuum_upstash.ratelimit.requests import check_request
 
 
 class LimitedAuthenticationForm(AuthenticationForm):

@@ -8,13 +8,13 @@ from typing import Any, cast
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest, HttpResponse
 
-from continuum_upstash.ratelimit.answers import arefusal, refusal
 from continuum_upstash.ratelimit.conf import conf
-from continuum_upstash.ratelimit.decision import Decision
-from continuum_upstash.ratelimit.headers import tell
+from continuum_upstash.ratelimit.engine.decision import Decision
+from continuum_upstash.ratelimit.http.check_request import acheck_request, check_request
+from continuum_upstash.ratelimit.http.headers import tell
+from continuum_upstash.ratelimit.http.responses import arefusal, refusal
 from continuum_upstash.ratelimit.policy import Policy
-from continuum_upstash.ratelimit.requests import acheck_request, check_request
-from continuum_upstash.ratelimit.routes import first
+from continuum_upstash.ratelimit.rules import first
 
 
 class RateLimitMiddleware:

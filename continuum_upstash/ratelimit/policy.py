@@ -14,10 +14,10 @@ from asgiref.sync import iscoroutinefunction
 from django.http import HttpRequest
 
 from continuum_upstash.errors import ConfigurationError
-from continuum_upstash.ratelimit import rates
-from continuum_upstash.ratelimit.addresses import Network, network
-from continuum_upstash.ratelimit.algorithms import Algorithm
-from continuum_upstash.ratelimit.rates import Rate
+from continuum_upstash.ratelimit import rate as rates
+from continuum_upstash.ratelimit.client_ip import Network, network
+from continuum_upstash.ratelimit.engine.algorithms import Algorithm
+from continuum_upstash.ratelimit.rate import Rate
 
 OnError: TypeAlias = Literal["local", "deny", "allow"]
 

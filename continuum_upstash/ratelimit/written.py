@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from continuum_upstash.errors import ConfigurationError
-from continuum_upstash.ratelimit.addresses import parse
-from continuum_upstash.ratelimit.identity import address_part, joined, spelt
+from continuum_upstash.ratelimit.client_ip import parse
+from continuum_upstash.ratelimit.http.identity import address_part, joined, spelt
 from continuum_upstash.ratelimit.policy import Policy
 
 

@@ -6,9 +6,9 @@ import pytest
 from django.test import override_settings
 
 from continuum_upstash.plans.effects import Batch
-from continuum_upstash.ratelimit.limiter import Limiter
+from continuum_upstash.ratelimit.engine.fallback import state_of
+from continuum_upstash.ratelimit.engine.limiter import Limiter
 from continuum_upstash.ratelimit.policy import make
-from continuum_upstash.ratelimit.state import state_of
 from continuum_upstash.transports import registry
 from tests.conftest import Colour
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from continuum_upstash.ratelimit.limiter import Limiter
+from continuum_upstash.ratelimit.engine.limiter import Limiter
 from continuum_upstash.ratelimit.policy import make
 from tests.integration.panel_site import page
 

@@ -16,7 +16,7 @@ from upstash_redis import Redis
 
 from continuum_upstash.errors import ConfigurationError
 from continuum_upstash.plans.effects import Batch
-from continuum_upstash.ratelimit.limiter import ImproperlyConfiguredLimits, Limiter
+from continuum_upstash.ratelimit.engine.limiter import ImproperlyConfiguredLimits, Limiter
 from tests.integration.ratelimit_limiters import database, policy
 
 ALGORITHMS = ["strict", "fixed", "sliding", "token_bucket"]

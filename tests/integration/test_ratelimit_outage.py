@@ -7,7 +7,7 @@ from django.test import override_settings
 
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.plans.effects import Batch
-from continuum_upstash.ratelimit.state import state_of
+from continuum_upstash.ratelimit.engine.fallback import state_of
 from continuum_upstash.transports.local.transport import Local
 from tests.integration.ratelimit_limiters import database, end_breaks, policy
 

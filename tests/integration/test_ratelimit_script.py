@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import ReplyError
 from continuum_upstash.plans.effects import Batch
+from continuum_upstash.ratelimit.engine.script import command
 from continuum_upstash.ratelimit.policy import make
-from continuum_upstash.ratelimit.script import command
 from continuum_upstash.transports.local.transport import Local
 from tests.unit.ratelimit_store import charges_for
 

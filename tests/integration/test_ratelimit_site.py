@@ -153,7 +153,7 @@ def test_legacy_headers_come_by_setting_and_by_the_databases_time(limited_site, 
     with limited_site(HEADERS="legacy"):
         Client().get("/api/")  # the time is known
         now = time.time()
-        monkeypatch.setattr("continuum_upstash.ratelimit.headers.time.time", lambda: 0.0)
+        monkeypatch.setattr("continuum_upstash.ratelimit.http.headers.time.time", lambda: 0.0)
         response = Client().get("/adhoc/")
     assert (response["X-RateLimit-Limit"], response["X-RateLimit-Remaining"]) == ("1", "0")
     reset = int(response["X-RateLimit-Reset"]) - now

@@ -7,9 +7,9 @@ import time
 import pytest
 from django.test import override_settings
 
-from continuum_upstash.ratelimit.limiter import Limiter
+from continuum_upstash.ratelimit.engine.fallback import state_of
+from continuum_upstash.ratelimit.engine.limiter import Limiter
 from continuum_upstash.ratelimit.policy import make
-from continuum_upstash.ratelimit.state import state_of
 from continuum_upstash.transports import registry
 from tests.integration.test_ratelimit_workers import most_in_any
 

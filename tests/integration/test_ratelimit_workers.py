@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from continuum_upstash.plans.effects import Batch
-from continuum_upstash.ratelimit.rates import parse
+from continuum_upstash.ratelimit.rate import parse
 
 # TEST_LENGTH=10 makes the rounds half a minute each; without it only the first test runs.
 LENGTH = int(os.environ.get("TEST_LENGTH", "0"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.plans.effects import Batch
-from continuum_upstash.ratelimit.script import Charge, command, read
+from continuum_upstash.ratelimit.engine.script import Charge, command, read
 from continuum_upstash.transports.local.transport import Local
 
 

@@ -8,9 +8,9 @@ from django.core import checks as django_checks
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 
-from continuum_upstash import checks
-from continuum_upstash.check_table import TABLE
-from continuum_upstash.checks import check_configuration, check_deployment, check_live
+from continuum_upstash.checks import caches as checks
+from continuum_upstash.checks.caches import check_configuration, check_deployment, check_live
+from continuum_upstash.checks.catalogue import TABLE
 
 BACKEND = "continuum_upstash.backend.CacheBackend"
 REST = "https://db.upstash.io"

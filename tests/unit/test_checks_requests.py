@@ -7,7 +7,7 @@ import re
 import pytest
 from django.urls import include, path
 
-from continuum_upstash.checks import check_configuration, check_deployment
+from continuum_upstash.checks.caches import check_configuration, check_deployment
 from continuum_upstash.sessions import SessionStore as OurStore
 
 urlpatterns = [path("health/", include("continuum_upstash.urls"))]

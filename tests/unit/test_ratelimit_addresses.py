@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from continuum_upstash.errors import ConfigurationError
-from continuum_upstash.ratelimit.addresses import Proxies
+from continuum_upstash.ratelimit.client_ip import Proxies
 
 TRUSTED = ["10.0.0.0/8", "2001:db8:ffff::/48"]
 PEER = "203.0.113.9"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from continuum_upstash.ratelimit.forecast import worst_case
+from continuum_upstash.ratelimit.engine.simulate import worst_case
 from continuum_upstash.ratelimit.policy import make
 from tests.unit.ratelimit_store import Store
 

@@ -10,7 +10,7 @@ from django.test import RequestFactory, override_settings
 from hypothesis import given
 from hypothesis import strategies as st
 
-from continuum_upstash.ratelimit.identity import digest, identity
+from continuum_upstash.ratelimit.http.identity import digest, identity
 from continuum_upstash.ratelimit.policy import make
 from continuum_upstash.ratelimit.written import written
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from continuum_upstash.ratelimit.clock import Clock
-from continuum_upstash.ratelimit.denials import Denials
+from continuum_upstash.ratelimit.engine.ephemeral_cache import Denials
+from continuum_upstash.ratelimit.engine.script import Charge
+from continuum_upstash.ratelimit.engine.server_clock import Clock
 from continuum_upstash.ratelimit.policy import make
-from continuum_upstash.ratelimit.script import Charge
 
 
 class Time:

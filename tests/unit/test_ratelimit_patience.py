@@ -7,7 +7,7 @@ import pytest
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import ConnectionFailed, DeadlineExceeded, ReplyError, Unavailable
 from continuum_upstash.plans.effects import Batch, Driver, run
-from continuum_upstash.ratelimit.patience import Patience
+from continuum_upstash.ratelimit.engine.breaker import Patience
 
 TOO_LATE = DeadlineExceeded("no reply within the 0.25 s that this one could wait.")
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from continuum_upstash.errors import ConfigurationError
-from continuum_upstash.ratelimit.rates import Rate, parse
+from continuum_upstash.ratelimit.rate import Rate, parse
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ import pytest
 from django.core.checks import run_checks
 from django.test import override_settings
 
+from continuum_upstash.checks.ratelimit import check_ratelimit
 from continuum_upstash.errors import ConfigurationError
-from continuum_upstash.ratelimit.checks import check_ratelimit
 from continuum_upstash.ratelimit.conf import conf
-from continuum_upstash.ratelimit.forecast import forecast, worst_case
+from continuum_upstash.ratelimit.engine.simulate import forecast, worst_case
 from continuum_upstash.ratelimit.policy import make
 from continuum_upstash.transports import registry
 

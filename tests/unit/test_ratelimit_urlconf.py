@@ -15,12 +15,11 @@ from django.urls import include, path, re_path, resolve
 from django.views import View
 from rest_framework.views import APIView
 
+from continuum_upstash.checks.ratelimit import check_ratelimit, views
 from continuum_upstash.errors import ConfigurationError
 from continuum_upstash.ratelimit import ratelimit
-from continuum_upstash.ratelimit.checks import check_ratelimit
 from continuum_upstash.ratelimit.conf import conf
 from continuum_upstash.ratelimit.drf import UpstashRateThrottle
-from continuum_upstash.ratelimit.urlconf import views
 from continuum_upstash.transports import registry
 
 API = {"POLICIES": {"api": {"rate": "3/d"}}}

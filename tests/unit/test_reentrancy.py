@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from continuum_upstash.config.resolve import Config
-from continuum_upstash.ratelimit.denials import Denials
+from continuum_upstash.ratelimit.engine.ephemeral_cache import Denials
 from continuum_upstash.transports import registry
 from continuum_upstash.transports.rest import sync_token
 from continuum_upstash.transports.rest.connection_pool import Pool

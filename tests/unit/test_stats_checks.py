@@ -7,8 +7,8 @@ import sys
 import pytest
 from django.apps import apps
 
+from continuum_upstash.checks.stats import check_statistics
 from continuum_upstash.stats import shared
-from continuum_upstash.stats.checks import check_statistics
 from continuum_upstash.stats.conf import exports
 
 

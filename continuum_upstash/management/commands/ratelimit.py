@@ -14,11 +14,11 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from continuum_upstash.errors import ContinuumError
 from continuum_upstash.management.options import as_json, positive, refuse
-from continuum_upstash.ratelimit.algorithms import Algorithm
 from continuum_upstash.ratelimit.conf import conf
-from continuum_upstash.ratelimit.decision import Decision, Verdict
-from continuum_upstash.ratelimit.forecast import forecast, worst_case
-from continuum_upstash.ratelimit.limiter import Limiter
+from continuum_upstash.ratelimit.engine.algorithms import Algorithm
+from continuum_upstash.ratelimit.engine.decision import Decision, Verdict
+from continuum_upstash.ratelimit.engine.limiter import Limiter
+from continuum_upstash.ratelimit.engine.simulate import forecast, worst_case
 from continuum_upstash.ratelimit.policy import Policy, make
 from continuum_upstash.ratelimit.written import counts, written
 from continuum_upstash.stats.cost import PLANS

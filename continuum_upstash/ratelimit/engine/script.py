@@ -9,8 +9,8 @@ from typing import Final, NamedTuple, TypeAlias, cast
 
 from continuum_upstash.errors import ReplyError
 from continuum_upstash.protocol import Argument, Command, Reply, Script, ScriptHash
-from continuum_upstash.ratelimit.algorithms import RULES, Ask, newest
-from continuum_upstash.ratelimit.decision import Verdict
+from continuum_upstash.ratelimit.engine.algorithms import RULES, Ask, newest
+from continuum_upstash.ratelimit.engine.decision import Verdict
 from continuum_upstash.ratelimit.policy import Policy
 
 # The storage, the algorithm and the window that a charge is counted in.
@@ -164,7 +164,5 @@ def _calls(sent: Command, reply: Reply) -> int:
     return asked + len(paid) + (buckets if paid else 0)
 
 
-CHECK: Final = Script(
-    files(__package__).joinpath("scripts/check.lua").read_text("utf-8"), _rule, _calls
-)
+CHECK: Final = Script(files(__package__).joinpath("check.lua").read_text("utf-8"), _rule, _calls)
 CHECK_HASH: Final = ScriptHash(CHECK)

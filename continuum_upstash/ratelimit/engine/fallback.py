@@ -12,12 +12,12 @@ from weakref import WeakKeyDictionary
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.observe import logger
 from continuum_upstash.plans.effects import Batch
-from continuum_upstash.ratelimit.clock import Clock
 from continuum_upstash.ratelimit.conf import conf
-from continuum_upstash.ratelimit.decision import Decision, Verdict
-from continuum_upstash.ratelimit.denials import Denials
-from continuum_upstash.ratelimit.patience import Patience
-from continuum_upstash.ratelimit.script import Charge, command, read
+from continuum_upstash.ratelimit.engine.breaker import Patience
+from continuum_upstash.ratelimit.engine.decision import Decision, Verdict
+from continuum_upstash.ratelimit.engine.ephemeral_cache import Denials
+from continuum_upstash.ratelimit.engine.script import Charge, command, read
+from continuum_upstash.ratelimit.engine.server_clock import Clock
 from continuum_upstash.transports.local.transport import Local
 from continuum_upstash.transports.registry import Database
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from django.core.checks import CheckMessage
 
-from continuum_upstash.check_table import message
+from continuum_upstash.checks.catalogue import message
 from continuum_upstash.errors import ConfigurationError
 from continuum_upstash.stats.conf import FOLDER, lacking, reject_wrong, setting, shut
 from continuum_upstash.stats.cost import plan_of

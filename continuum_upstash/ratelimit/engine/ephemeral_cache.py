@@ -8,7 +8,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Final, NamedTuple, TypeAlias
 
-from continuum_upstash.ratelimit.script import Charge, Counter
+from continuum_upstash.ratelimit.engine.script import Charge, Counter
 
 _LONGEST_SECONDS: Final = 60.0
 

@@ -10,11 +10,11 @@ from django.http import HttpRequest
 from django.utils.functional import LazyObject
 
 from continuum_upstash.ratelimit.conf import conf
-from continuum_upstash.ratelimit.decision import EXEMPT, TOO_COSTLY, Decision
-from continuum_upstash.ratelimit.identity import Posted, identity
-from continuum_upstash.ratelimit.limiter import Limiter, TooCostly
+from continuum_upstash.ratelimit.engine.decision import EXEMPT, TOO_COSTLY, Decision
+from continuum_upstash.ratelimit.engine.limiter import Limiter, TooCostly
+from continuum_upstash.ratelimit.engine.script import Charge, Counter
+from continuum_upstash.ratelimit.http.identity import Posted, identity
 from continuum_upstash.ratelimit.policy import STAFF, Policy
-from continuum_upstash.ratelimit.script import Charge, Counter
 
 
 def check_request(

@@ -22,17 +22,17 @@ from django.core.exceptions import ImproperlyConfigured
 from django.urls import NoReverseMatch, reverse
 
 from continuum_upstash import health
-from continuum_upstash.check_table import message
+from continuum_upstash.checks.catalogue import message
+from continuum_upstash.checks.ratelimit import check_ratelimit
+from continuum_upstash.checks.stats import check_statistics
 from continuum_upstash.config.credentials import is_private
 from continuum_upstash.config.hashable import thaw
 from continuum_upstash.config.resolve import Config, resolve
 from continuum_upstash.errors import ConfigurationError
 from continuum_upstash.keys import own_keys
-from continuum_upstash.ratelimit.checks import check_ratelimit
 from continuum_upstash.ratelimit.conf import conf as limits
 from continuum_upstash.sessions.conf import conf
 from continuum_upstash.sessions.signing import record_name
-from continuum_upstash.stats.checks import check_statistics
 
 LIVE: Final = "continuum_upstash_live"
 _CACHED_SESSIONS: Final = frozenset(

@@ -16,14 +16,14 @@ from continuum_upstash.errors import ConfigurationError, ReplyError, Unavailable
 from continuum_upstash.observe import LimitDecided, notify, observed
 from continuum_upstash.plans.effects import AsyncDriver, Batch, Driver, Plan, arun, pair, run
 from continuum_upstash.protocol import Command, Replies
-from continuum_upstash.ratelimit.clock import Clock
 from continuum_upstash.ratelimit.conf import conf
-from continuum_upstash.ratelimit.decision import EXEMPT, Decision, Reason, Verdict
-from continuum_upstash.ratelimit.denials import Denials
-from continuum_upstash.ratelimit.identity import digest
+from continuum_upstash.ratelimit.engine.decision import EXEMPT, Decision, Reason, Verdict
+from continuum_upstash.ratelimit.engine.ephemeral_cache import Denials
+from continuum_upstash.ratelimit.engine.fallback import State, state_of
+from continuum_upstash.ratelimit.engine.script import Answers, Charge, command, read
+from continuum_upstash.ratelimit.engine.server_clock import Clock
+from continuum_upstash.ratelimit.http.identity import digest
 from continuum_upstash.ratelimit.policy import Policy, clash
-from continuum_upstash.ratelimit.script import Answers, Charge, command, read
-from continuum_upstash.ratelimit.state import State, state_of
 
 R = TypeVar("R")
 

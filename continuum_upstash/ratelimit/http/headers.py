@@ -10,7 +10,7 @@ from typing import Final
 from django.http import HttpResponse
 
 from continuum_upstash.ratelimit.conf import conf
-from continuum_upstash.ratelimit.decision import Decision, Verdict
+from continuum_upstash.ratelimit.engine.decision import Decision, Verdict
 
 _REFUSALS: Final = frozenset({429, 503})
 _SHARING: Final = frozenset({"public", "max-age", "s-maxage"})

@@ -13,8 +13,8 @@ from django.http import HttpRequest, HttpResponse
 from django.template import TemplateDoesNotExist, loader
 from django.utils.html import escape
 
-from continuum_upstash.ratelimit.decision import Decision
-from continuum_upstash.ratelimit.headers import retry_after, tell
+from continuum_upstash.ratelimit.engine.decision import Decision
+from continuum_upstash.ratelimit.http.headers import retry_after, tell
 
 TEMPLATE: Final = "429.html"
 _PROBLEMS: Final = "https://iana.org/assignments/http-problem-types#"

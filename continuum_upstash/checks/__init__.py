@@ -1,0 +1,1 @@
+"""System checks of a site that uses the package."""
