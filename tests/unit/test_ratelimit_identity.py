@@ -10,9 +10,8 @@ from django.test import RequestFactory, override_settings
 from hypothesis import given
 from hypothesis import strategies as st
 
-from continuum_upstash.ratelimit.http.identity import digest, identity
+from continuum_upstash.ratelimit.http.identity import digest, identity, written
 from continuum_upstash.ratelimit.policy import make
-from continuum_upstash.ratelimit.written import written
 
 FIELDS = {"username": "alice", "tenant": "shop"}
 KEYS = ["ip", "user", "user_or_ip", "header:X-Api-Key", "post:username", "ip+post:username"]

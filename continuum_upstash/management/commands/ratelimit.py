@@ -19,8 +19,8 @@ from continuum_upstash.ratelimit.engine.algorithms import Algorithm
 from continuum_upstash.ratelimit.engine.decision import Decision, Verdict
 from continuum_upstash.ratelimit.engine.limiter import Limiter
 from continuum_upstash.ratelimit.engine.simulate import forecast, worst_case
+from continuum_upstash.ratelimit.http.identity import counts, written
 from continuum_upstash.ratelimit.policy import Policy, make
-from continuum_upstash.ratelimit.written import counts, written
 from continuum_upstash.stats.cost import PLANS
 
 _IDENTITY: Final = (
