@@ -9,7 +9,7 @@ from django.conf import settings
 
 from continuum_upstash.observe import CommandDetails
 from continuum_upstash.stats.counters import Counters
-from continuum_upstash.stats.shared import Shared
+from continuum_upstash.stats.shared.writer import Shared
 
 CALLS = 100_000
 KEY, VALUE = "shop:1:query:7", b"x" * 100

@@ -7,8 +7,9 @@ from django.apps import AppConfig
 from continuum_upstash.checks.caches import add_checks
 from continuum_upstash.observe import subscribe
 from continuum_upstash.signals import send_signals
-from continuum_upstash.stats import counters, shared
+from continuum_upstash.stats import counters
 from continuum_upstash.stats.conf import exports
+from continuum_upstash.stats.shared import writer
 
 
 class ContinuumUpstashConfig(AppConfig):
@@ -19,12 +20,12 @@ class ContinuumUpstashConfig(AppConfig):
         subscribe(send_signals)
         add_checks()
         counters.start()
-        shared.start()
+        writer.start()
         if exports("PROMETHEUS"):
-            from continuum_upstash.stats import prometheus  # noqa: PLC0415 by setting
+            from continuum_upstash.stats.exporters import prometheus  # noqa: PLC0415 by setting
 
             prometheus.start()
         if exports("OTEL"):
-            from continuum_upstash.stats import otel  # noqa: PLC0415 by setting
+            from continuum_upstash.stats.exporters import otel  # noqa: PLC0415 by setting
 
             otel.start()

@@ -29,7 +29,7 @@ from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Command, Replies, Reply
 from continuum_upstash.ratelimit.conf import conf as limits
 from continuum_upstash.sessions.conf import conf
-from continuum_upstash.stats.cost import MUCH, PLANS, plan_of
+from continuum_upstash.stats.pricing import MUCH, PLANS, plan_of
 
 Outcome: TypeAlias = Literal["ok", "info", "warning", "failed"]
 

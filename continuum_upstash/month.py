@@ -19,9 +19,9 @@ from continuum_upstash import health
 from continuum_upstash.cache.base import PlanCache
 from continuum_upstash.errors import ContinuumError
 from continuum_upstash.plans.effects import Plan, pair
-from continuum_upstash.stats import history
-from continuum_upstash.stats.cost import Bill, bill, plan_of
-from continuum_upstash.stats.tally import Tally
+from continuum_upstash.stats.pricing import Bill, bill, plan_of
+from continuum_upstash.stats.shared import reader
+from continuum_upstash.stats.totals import Tally
 from continuum_upstash.transports.registry import Database
 
 _DAY: Final = timedelta(days=1)
@@ -77,7 +77,7 @@ class Month:
         """
         others = list(_others(self._database))
         aliases = [each.config.alias for each in others]
-        sums = [today, (yield from history.day(aliases, midnight_of(now)))]
+        sums = [today, (yield from reader.day(aliases, midnight_of(now)))]
         for database in (self._database, *others):
             sums += [(yield from _earlier(database, now))]
         return bill(plan_of(self._alias), sum(each.billed + each.overhead for each in sums), now)
@@ -117,7 +117,7 @@ def _find(alias: str, now: datetime) -> Plan[_Earlier]:
     if begin == midnight:
         return _Earlier(midnight, midnight + _DAY, Tally())
     try:
-        points = yield from history.hours(alias, begin, midnight - _DAY)
+        points = yield from reader.hours(alias, begin, midnight - _DAY)
     except ContinuumError as error:
         return _Earlier(now, now + _AGAIN, copy(error))
-    return _Earlier(midnight, midnight + _DAY, history.summed(points))
+    return _Earlier(midnight, midnight + _DAY, reader.summed(points))

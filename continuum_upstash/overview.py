@@ -11,11 +11,11 @@ from continuum_upstash.errors import ContinuumError
 from continuum_upstash.health import Examiner, Report
 from continuum_upstash.month import Month, midnight_of
 from continuum_upstash.plans.effects import Plan, pair
-from continuum_upstash.stats import history
-from continuum_upstash.stats.cost import Bill
 from continuum_upstash.stats.counters import counters
-from continuum_upstash.stats.records import HOURS_KEPT, Point
-from continuum_upstash.stats.tally import Tally, total
+from continuum_upstash.stats.pricing import Bill
+from continuum_upstash.stats.shared import reader
+from continuum_upstash.stats.shared.schema import HOURS_KEPT, Point
+from continuum_upstash.stats.totals import Tally, total
 
 NO_HISTORY: Final = "no history yet: see docs/how-to/monitor.md"
 
@@ -94,13 +94,13 @@ class Overseer:
         report = yield from self._examiner.plan_report()
         if report.mode == "local" or report.round_trip is None:
             return self._alone(report, since)
-        read = history.minutes if since <= _DAY else history.hours
+        read = reader.minutes if since <= _DAY else reader.hours
         try:
             points = yield from read(self._alias, now - since, now)
-            today = yield from history.day([self._alias], midnight_of(now))
+            today = yield from reader.day([self._alias], midnight_of(now))
         except ContinuumError as error:
             return self._alone(report, since, str(error))
-        recent, month = history.summed(points), None
+        recent, month = reader.summed(points), None
         errors: tuple[str, ...] = ()
         known = recent.batches or today.batches
         try:

@@ -10,7 +10,7 @@ from continuum_upstash import health
 from continuum_upstash.cache.base import PlanCache
 from continuum_upstash.errors import ContinuumError
 from continuum_upstash.overview import Overseer, Overview
-from continuum_upstash.stats.prometheus import metrics, render
+from continuum_upstash.stats.exporters.prometheus import metrics, render
 
 # Seconds. Each refresh reads two or three hashes, which is billed; scrapes come every 15 s.
 _FRESH: Final = 300.0

@@ -13,8 +13,8 @@ from continuum_upstash import health
 from continuum_upstash.health import Examiner, Report
 from continuum_upstash.stats.conf import exports
 from continuum_upstash.stats.counters import counters
-from continuum_upstash.stats.exposition import Known, exposition
-from continuum_upstash.stats.tally import total
+from continuum_upstash.stats.exporters.prometheus_text import Known, exposition
+from continuum_upstash.stats.totals import total
 from continuum_upstash.transports.registry import databases
 
 _FRESH: Final = 5.0  # seconds: ten probes in that time cost one round trip

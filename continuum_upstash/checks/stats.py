@@ -10,7 +10,7 @@ from django.core.checks import CheckMessage
 from continuum_upstash.checks.catalogue import message
 from continuum_upstash.errors import ConfigurationError
 from continuum_upstash.stats.conf import FOLDER, lacking, reject_wrong, setting, shut
-from continuum_upstash.stats.cost import plan_of
+from continuum_upstash.stats.pricing import plan_of
 
 
 def check_statistics(aliases: Iterable[str]) -> Iterator[CheckMessage]:

@@ -7,8 +7,8 @@ from datetime import timedelta
 
 from continuum_upstash.overview import NO_HISTORY, Overview
 from continuum_upstash.plans.info import human
-from continuum_upstash.stats.families import Family
-from continuum_upstash.stats.tally import Tally
+from continuum_upstash.stats.key_families import Family
+from continuum_upstash.stats.totals import Tally
 
 
 def sheet(overview: Overview, families: Sequence[Family] | None, spent: int) -> str:

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from continuum_upstash.panel.figures import Span
 from continuum_upstash.panel.shapes import bars, dots, line, top_of
 from continuum_upstash.panel.texts import Text, count, milliseconds, moment, percentage
-from continuum_upstash.stats.tally import Tally
+from continuum_upstash.stats.totals import Tally
 
 _LEAST_LATENCY: Final = 0.001  # seconds
 _LEAST_COMMANDS: Final = 10.0

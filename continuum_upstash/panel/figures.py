@@ -12,12 +12,12 @@ from continuum_upstash.cache.base import PlanCache
 from continuum_upstash.errors import ContinuumError
 from continuum_upstash.month import Month, midnight_of
 from continuum_upstash.plans.effects import Plan, pair
-from continuum_upstash.stats import history
-from continuum_upstash.stats.cost import Bill
 from continuum_upstash.stats.counters import counters
-from continuum_upstash.stats.records import Point
-from continuum_upstash.stats.shared import shared
-from continuum_upstash.stats.tally import Tally, total
+from continuum_upstash.stats.pricing import Bill
+from continuum_upstash.stats.shared import reader
+from continuum_upstash.stats.shared.schema import Point
+from continuum_upstash.stats.shared.writer import shared
+from continuum_upstash.stats.totals import Tally, total
 
 _MINUTE: Final = timedelta(minutes=1)
 _HOUR: Final = timedelta(hours=1)
@@ -37,7 +37,7 @@ class Span:
 
     @property
     def total(self) -> Tally:
-        return history.summed(list(self.slots))
+        return reader.summed(list(self.slots))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class Reader:
             return Figures(own)
         spans = _span(minutes, now, _MINUTE, 60), _span(hours, now, _HOUR, 24)
         midnight = midnight_of(now)
-        today = history.summed([point for point in hours if point.at >= midnight])
+        today = reader.summed([point for point in hours if point.at >= midnight])
         try:
             return Figures(own, *spans, (yield from self._month.plan_bill(today, now)))
         except ContinuumError as error:
@@ -96,7 +96,7 @@ class Reader:
         alias = self._config.alias
         # Before the reading, since a write may ride behind it in the same batch.
         unwritten = shared.unwritten(alias)
-        read = history.minutes if unit is _MINUTE else history.hours
+        read = reader.minutes if unit is _MINUTE else reader.hours
         found = yield from read(alias, begin, now)
         return [*found, Point(_begin(now, unit), unwritten)] if found else []
 

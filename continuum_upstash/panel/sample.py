@@ -12,7 +12,7 @@ from continuum_upstash.keys import user_pattern
 from continuum_upstash.plans import scan
 from continuum_upstash.plans.effects import Plan, pair
 from continuum_upstash.sessions.keys import is_session
-from continuum_upstash.stats.families import Family, Sample
+from continuum_upstash.stats.key_families import Family, Sample
 
 PAGES: Final = 10  # of a thousand keys; each is a billed command
 _SHOWN: Final = 25

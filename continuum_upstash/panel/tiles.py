@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from continuum_upstash.panel.figures import Figures
 from continuum_upstash.panel.texts import Text, count, milliseconds, percentage
-from continuum_upstash.stats.tally import Tally
+from continuum_upstash.stats.totals import Tally
 
 
 @dataclass(frozen=True, slots=True)

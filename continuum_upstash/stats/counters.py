@@ -17,8 +17,8 @@ from continuum_upstash.observe import (
     subscribe,
     unsubscribe,
 )
-from continuum_upstash.stats.meter import Meter
-from continuum_upstash.stats.tally import Tally
+from continuum_upstash.stats.aggregator import Meter
+from continuum_upstash.stats.totals import Tally
 
 
 class Counters:

@@ -15,8 +15,8 @@ from django.utils.translation import ngettext
 
 from continuum_upstash.observe import CommandDetails, Record, subscribe
 from continuum_upstash.protocol import Command, Script, ScriptHash
+from continuum_upstash.stats.aggregator import Meter
 from continuum_upstash.stats.labels import operation, result
-from continuum_upstash.stats.meter import Meter
 
 _LONGEST = 70  # characters of a command that are shown
 _OF_MANY = frozenset({"DEL", "EXISTS", "MGET", "UNLINK"})

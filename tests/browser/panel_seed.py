@@ -8,9 +8,8 @@ from datetime import UTC, datetime, timedelta
 from django.test import override_settings
 
 from continuum_upstash import UpstashCache
-from continuum_upstash.stats.latency import BOUNDS, BUCKETS
-from continuum_upstash.stats.records import day_name, dump, hour_name
-from continuum_upstash.stats.tally import Tally
+from continuum_upstash.stats.shared.schema import day_name, dump, hour_name
+from continuum_upstash.stats.totals import BOUNDS, BUCKETS, Tally
 
 SITE = {"default": {"BACKEND": "continuum_upstash.backend.CacheBackend", "KEY_PREFIX": "shop"}}
 FAMILIES = {"query:": 480, "page:": 260, "memory:": 120, "ratelimit:": 90, "ws:": 30, "fed:": 12}

@@ -18,8 +18,8 @@ from continuum_upstash.panel.changes import changes
 from continuum_upstash.panel.decisions import decisions
 from continuum_upstash.panel.models import CacheHealth
 from continuum_upstash.stats.counters import Counters
-from continuum_upstash.stats.records import day_name, dump, hour_name
-from continuum_upstash.stats.tally import Tally
+from continuum_upstash.stats.shared.schema import day_name, dump, hour_name
+from continuum_upstash.stats.totals import Tally
 from continuum_upstash.transports import registry
 from tests.integration.panel_html import Page
 

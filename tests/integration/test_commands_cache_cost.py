@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from continuum_upstash.stats import shared
-from continuum_upstash.stats.cost import PLANS, bill
 from continuum_upstash.stats.counters import counters
+from continuum_upstash.stats.pricing import PLANS, bill
+from continuum_upstash.stats.shared import writer
 from continuum_upstash.transports import registry
 from tests.integration.commands import cache, entry, ran
 
@@ -17,10 +17,10 @@ def site(emulator, settings):
     settings.CACHES = {"default": entry(emulator)}
     settings.CONTINUUM_STATS = {"INTERVAL": 0, "SHARE": 1000}
     counters.forget()
-    shared.shared.forget()
-    shared.start()
+    writer.shared.forget()
+    writer.start()
     yield settings
-    shared.stop()
+    writer.stop()
     registry.reset()
 
 
@@ -68,7 +68,7 @@ def test_a_read_only_token_is_enough(emulator, site):
 
 
 def test_without_a_history_it_says_so_and_shows_no_bill():
-    shared.stop()
+    writer.stop()
     assert "no history yet" in ran("cache_cost").out
     (found,) = ran("cache_cost", "--format", "json").json["caches"]
     assert found["bill"] is None

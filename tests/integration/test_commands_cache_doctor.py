@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from continuum_upstash.errors import ConnectionFailed
-from continuum_upstash.stats.records import day_name
+from continuum_upstash.stats.shared.schema import day_name
 from continuum_upstash.transports import registry
 from tests.integration.commands import BACKEND, cache, entry, ran
 

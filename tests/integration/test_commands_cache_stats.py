@@ -5,8 +5,8 @@ from io import StringIO
 import pytest
 from django.core.management import call_command
 
-from continuum_upstash.stats import shared
 from continuum_upstash.stats.counters import counters
+from continuum_upstash.stats.shared import writer
 from continuum_upstash.transports import registry
 from tests.integration.commands import cache, entry, ran
 
@@ -23,10 +23,10 @@ def site(emulator, settings):
     settings.CACHES = {"default": entry(emulator, KEY_PREFIX="shop")}
     settings.CONTINUUM_STATS = {"INTERVAL": 0, "SHARE": 1000}
     counters.forget()
-    shared.shared.forget()
-    shared.start()
+    writer.shared.forget()
+    writer.start()
     yield
-    shared.stop()
+    writer.stop()
     registry.reset()
 
 
@@ -97,7 +97,7 @@ def test_a_sample_walks_no_more_than_its_size_among_others_keys(sample, most, em
     settings.CACHES["big"] = entry(emulator, KEY_PREFIX="big")
     for n in range(0, 12_000, 4_000):
         cache("big").set_many({f"q:{i}": 1 for i in range(n, n + 4_000)}, None)
-    shared.stop()
+    writer.stop()
     arguments = ("cache_stats", "--cache", "default", "--format", "json")
     _, without = (only(ran(*arguments))["spent"] for _ in range(2))  # the first reads the month
     assert only(ran(*arguments, "--families", "--sample", sample))["spent"] - without <= most
@@ -105,7 +105,7 @@ def test_a_sample_walks_no_more_than_its_size_among_others_keys(sample, most, em
 
 def test_more_than_is_kept_is_what_is_kept(emulator):
     used()
-    shared.stop()
+    writer.stop()
     with emulator.count() as spent:
         found = only(ran("cache_stats", "--format", "json", "--since", "365d"))
     assert (found["since_seconds"], found["recent"]["hits"]) == (32 * 86400, 3)
@@ -129,7 +129,7 @@ def test_it_says_what_it_costs_itself(families, emulator):
 
 
 def test_what_nobody_shares_is_not_shown_as_if_somebody_did():
-    shared.stop()
+    writer.stop()
     cache().get("k")
     assert "figures      no history yet" in ran("cache_stats").out
     found = only(ran("cache_stats", "--format", "json"))

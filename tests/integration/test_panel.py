@@ -13,7 +13,7 @@ from django.core.management import call_command
 
 from continuum_upstash.health import Examiner, Report
 from continuum_upstash.stats.counters import counters
-from continuum_upstash.stats.records import day_name
+from continuum_upstash.stats.shared.schema import day_name
 from tests.integration.panel_site import HOME, now, page, some_tally, write_history
 
 EVERY_PAGE = [HOME, page(), page("state"), page("figures"), page("history")]

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from continuum_upstash.observe import LimitDecided, subscribe, unsubscribe
 from continuum_upstash.ratelimit.engine.limiter import Limiter
 from continuum_upstash.ratelimit.policy import make
-from continuum_upstash.stats.prometheus import Metrics
+from continuum_upstash.stats.exporters.prometheus import Metrics
 from continuum_upstash.transports import registry
 from tests.conftest import Colour
 

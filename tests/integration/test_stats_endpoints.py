@@ -6,8 +6,8 @@ from django.test import Client, RequestFactory
 from continuum_upstash import scraping, views
 from continuum_upstash.health_plugin import UpstashCache
 from continuum_upstash.observe import unsubscribe
-from continuum_upstash.stats import prometheus
 from continuum_upstash.stats.counters import counters
+from continuum_upstash.stats.exporters import prometheus
 from continuum_upstash.transports import registry
 from tests.integration.commands import cache, entry
 

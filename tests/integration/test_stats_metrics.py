@@ -20,9 +20,9 @@ from continuum_upstash.observe import CommandDetails, StateChange, subscribe, un
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Script, ScriptHash
 from continuum_upstash.stats.counters import counters
-from continuum_upstash.stats.otel import Traces
-from continuum_upstash.stats.prometheus import Metrics
-from continuum_upstash.stats.shared import Shared
+from continuum_upstash.stats.exporters.otel import Traces
+from continuum_upstash.stats.exporters.prometheus import Metrics
+from continuum_upstash.stats.shared.writer import Shared
 from continuum_upstash.transports import registry
 from continuum_upstash.transports.wrappers import piggyback
 from tests.conftest import Colour

@@ -11,8 +11,8 @@ from continuum_upstash.month import Month
 from continuum_upstash.overview import Overseer
 from continuum_upstash.panel.figures import Reader
 from continuum_upstash.stats.counters import counters
-from continuum_upstash.stats.records import day_name, dump, hour_name
-from continuum_upstash.stats.tally import Tally
+from continuum_upstash.stats.shared.schema import day_name, dump, hour_name
+from continuum_upstash.stats.totals import Tally
 from continuum_upstash.transports import registry
 from tests.integration.commands import cache, entry
 

@@ -9,9 +9,9 @@ import pytest
 
 from continuum_upstash.overview import Overseer
 from continuum_upstash.plans.effects import Batch
-from continuum_upstash.stats import history, shared
 from continuum_upstash.stats.counters import counters
-from continuum_upstash.stats.tally import total
+from continuum_upstash.stats.shared import reader, writer
+from continuum_upstash.stats.totals import total
 from continuum_upstash.transports import registry
 from tests.conftest import Colour
 from tests.integration.commands import cache, entry
@@ -23,10 +23,10 @@ def site(request, emulator, settings):
     settings.CACHES = {"default": entry(emulator, request.param, KEY_PREFIX="shop")}
     settings.CONTINUUM_STATS = {"INTERVAL": 0, "SHARE": 1000}
     counters.forget()
-    shared.shared.forget()
-    shared.start()
+    writer.shared.forget()
+    writer.start()
     yield settings
-    shared.stop()
+    writer.stop()
     counters.forget()
     registry.reset()
 
@@ -40,7 +40,7 @@ def of_all():
     """The shared sums, as an observer of another process finds them."""
     now = datetime.now(UTC)
     begin = now - timedelta(hours=1)
-    return history.summed(cache()._run(history.minutes("default", begin, now)))
+    return reader.summed(cache()._run(reader.minutes("default", begin, now)))
 
 
 def test_the_count_agrees_with_the_bill_to_the_command(coloured, emulator):
@@ -63,12 +63,12 @@ def test_the_count_agrees_with_the_bill_to_the_command(coloured, emulator):
 
 
 def test_sharing_takes_no_round_trip_of_its_own(coloured, emulator):
-    shared.stop()
+    writer.stop()
     coloured.get("k")
     with emulator.count() as alone:
         for _ in range(5):
             coloured.get("k")
-    shared.start()
+    writer.start()
     with emulator.count() as carrying:
         for _ in range(5):
             coloured.get("k")
@@ -100,7 +100,7 @@ def test_statistics_cost_no_more_than_their_share(site, emulator):
 
 def test_off_by_setting(site, emulator):
     site.CONTINUUM_STATS = {"SHARED": False}
-    shared.start()
+    writer.start()
     with emulator.count() as spent:
         for _ in range(50):
             cache().get("k")
@@ -129,7 +129,7 @@ def test_a_counter_that_the_user_stored_as_text_leaves_the_sums_as_they_are(colo
         coloured.set("stats:cache_misses", "mine")
         for _ in range(10):
             coloured.get("k")
-    shared.stop()
+    writer.stop()
     own = total(counters.read("default"))
     assert own.billed + own.overhead == spent.billed
     assert of_all().misses == own.misses - 1  # the last one carried the sums before it
@@ -183,14 +183,14 @@ def test_sums_of_several_processes_survive_their_death(emulator, site):
         for process in processes:
             process.kill()
             process.communicate()
-    shared.stop()
+    writer.stop()
     found = of_all()
     assert (found.hits, found.sets) == (100, 4)
 
 
 def test_the_workers_of_gunicorn_agree_and_the_dead_one_counts(tmp_path, emulator, site):
     site.CACHES = {"default": entry(emulator)}
-    shared.stop()
+    writer.stop()
     with gunicorn(tmp_path, emulator, INTERVAL=0, SHARE=1000) as port:
         requests = use_and_kill(port)
     found = of_all()
@@ -204,4 +204,4 @@ def test_an_overview_reads_what_was_shared(coloured):
     overview = Overseer(cache()).overview(timedelta(hours=1), datetime.now(UTC))
     assert overview.scope == "all processes"
     assert overview.recent.hits == 2
-    assert history.summed(list(overview.points)).as_dict() == overview.recent.as_dict()
+    assert reader.summed(list(overview.points)).as_dict() == overview.recent.as_dict()

@@ -8,15 +8,15 @@ import pytest
 from django.apps import apps
 
 from continuum_upstash.checks.stats import check_statistics
-from continuum_upstash.stats import shared
 from continuum_upstash.stats.conf import exports
+from continuum_upstash.stats.shared import writer
 
 
 @pytest.fixture
 def ready():
     """Return a function that does what a start of the site does, until the test ends."""
     yield apps.get_app_config("continuum_upstash").ready
-    shared.stop()
+    writer.stop()
 
 
 def found():

@@ -9,8 +9,7 @@ from continuum_upstash.plans.locks import RELEASE
 from continuum_upstash.protocol import Script, ScriptHash
 from continuum_upstash.stats.counters import Counters
 from continuum_upstash.stats.labels import result
-from continuum_upstash.stats.latency import BOUNDS, BUCKETS, quantile
-from continuum_upstash.stats.tally import Tally, total
+from continuum_upstash.stats.totals import BOUNDS, BUCKETS, Tally, quantile, total
 
 
 def details(*commands_and_replies, backend="upstash-rest", seconds=0.002, error=None):

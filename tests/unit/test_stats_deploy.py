@@ -13,10 +13,10 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from continuum_upstash.health import FULL
 from continuum_upstash.observe import Coalesced, CommandDetails, LimitDecided, Overhead, StateChange
-from continuum_upstash.stats.cost import MUCH
-from continuum_upstash.stats.exposition import Known, exposition
-from continuum_upstash.stats.prometheus import Metrics
-from continuum_upstash.stats.tally import Tally
+from continuum_upstash.stats.exporters.prometheus import Metrics
+from continuum_upstash.stats.exporters.prometheus_text import Known, exposition
+from continuum_upstash.stats.pricing import MUCH
+from continuum_upstash.stats.totals import Tally
 
 ROOT = Path(__file__).parents[2]
 DASHBOARD = ROOT / "deploy" / "grafana" / "dashboard.json"

@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from continuum_upstash.stats import history
-from continuum_upstash.stats.records import HOURS_KEPT, dump
-from continuum_upstash.stats.tally import Tally
+from continuum_upstash.stats.shared import reader
+from continuum_upstash.stats.shared.schema import HOURS_KEPT, dump
+from continuum_upstash.stats.totals import Tally
 
 END = datetime(2026, 3, 31, 12, 30, tzinfo=UTC)
 
@@ -26,9 +26,9 @@ def driven(plan):
 @pytest.mark.parametrize(
     ("read", "span", "hashes"),
     [
-        (history.hours, timedelta(days=30), 31),
-        (history.minutes, timedelta(hours=24), 25),
-        (history.minutes, timedelta(hours=1), 2),
+        (reader.hours, timedelta(days=30), 31),
+        (reader.minutes, timedelta(hours=24), 25),
+        (reader.minutes, timedelta(hours=1), 2),
     ],
 )
 def test_no_round_trip_carries_more_than_eight_hashes(read, span, hashes):

@@ -7,7 +7,7 @@ import pytest
 from continuum_upstash.errors import from_reply
 from continuum_upstash.observe import CommandDetails, subscribe, unsubscribe
 from continuum_upstash.stats.counters import Counters
-from continuum_upstash.stats.shared import Shared
+from continuum_upstash.stats.shared.writer import Shared
 
 BACKEND = "continuum_upstash.backend.CacheBackend"
 NOON = 1_800_000_000.0 // 86400 * 86400 + 12 * 3600

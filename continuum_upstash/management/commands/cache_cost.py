@@ -19,8 +19,8 @@ from continuum_upstash.management.options import (
 )
 from continuum_upstash.month import Month
 from continuum_upstash.overview import NO_HISTORY, Overseer
-from continuum_upstash.stats.cost import MUCH, PLANS, Bill, bill, plan_of
-from continuum_upstash.stats.tally import Tally
+from continuum_upstash.stats.pricing import MUCH, PLANS, Bill, bill, plan_of
+from continuum_upstash.stats.totals import Tally
 
 _MOST = 8  # commands that are listed
 

@@ -31,9 +31,9 @@ from continuum_upstash.overview import Overseer, Overview
 from continuum_upstash.plans import scan
 from continuum_upstash.plans.effects import Driver, run
 from continuum_upstash.stats.counters import counters
-from continuum_upstash.stats.exposition import Known, exposition
-from continuum_upstash.stats.families import Family, Sample
-from continuum_upstash.stats.tally import total
+from continuum_upstash.stats.exporters.prometheus_text import Known, exposition
+from continuum_upstash.stats.key_families import Family, Sample
+from continuum_upstash.stats.totals import total
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from continuum_upstash.ratelimit.engine.limiter import Limiter
 from continuum_upstash.ratelimit.engine.simulate import forecast, worst_case
 from continuum_upstash.ratelimit.http.identity import counts, written
 from continuum_upstash.ratelimit.policy import Policy, make
-from continuum_upstash.stats.cost import PLANS
+from continuum_upstash.stats.pricing import PLANS
 
 _IDENTITY: Final = (
     "such as ip=203.0.113.7, user=5 or post:username=alice; one for each part of the key, as "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django import template
 
 from continuum_upstash.panel import texts
-from continuum_upstash.stats.families import ALONE
+from continuum_upstash.stats.key_families import ALONE
 
 register = template.Library()
 register.filter("count", texts.count)

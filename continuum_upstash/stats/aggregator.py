@@ -16,8 +16,7 @@ from continuum_upstash.observe import CommandDetails
 from continuum_upstash.protocol import Argument, Command, Reply
 from continuum_upstash.stats.billing import billed
 from continuum_upstash.stats.labels import failed
-from continuum_upstash.stats.latency import BOUNDS, BUCKETS
-from continuum_upstash.stats.tally import Tally
+from continuum_upstash.stats.totals import BOUNDS, BUCKETS, Tally
 
 _LOCAL: Final = "local"
 

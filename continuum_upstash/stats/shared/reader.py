@@ -13,8 +13,8 @@ from typing import Any, Final
 from continuum_upstash.errors import ReplyError
 from continuum_upstash.plans.effects import Batch, Plan
 from continuum_upstash.protocol import Replies
-from continuum_upstash.stats.records import Point, day_name, hour_name, points
-from continuum_upstash.stats.tally import Tally
+from continuum_upstash.stats.shared.schema import Point, day_name, hour_name, points
+from continuum_upstash.stats.totals import Tally
 
 _MINUTE: Final = timedelta(minutes=1)
 _HOUR: Final = timedelta(hours=1)

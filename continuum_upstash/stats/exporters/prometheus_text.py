@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Final, TypeAlias
 
-from continuum_upstash.stats.latency import BOUNDS
-from continuum_upstash.stats.tally import Tally
+from continuum_upstash.stats.totals import BOUNDS, Tally
 
 PREFIX: Final = "continuum_"
 STATES: Final = ("closed", "open", "half_open", "forced_open", "disabled")

@@ -16,7 +16,7 @@ from typing import Any, Final
 from django.conf import settings
 
 from continuum_upstash.errors import ReplyError
-from continuum_upstash.stats.tally import Tally
+from continuum_upstash.stats.totals import Tally
 
 _PREFIX: Final = "continuum:stats:"
 MINUTES_KEPT: Final = 26 * 3600  # seconds

@@ -34,9 +34,9 @@ from continuum_upstash.observe import (
 from continuum_upstash.protocol import Command, Reply
 from continuum_upstash.stats.billing import billed
 from continuum_upstash.stats.conf import FOLDER
-from continuum_upstash.stats.exposition import PREFIX, STATES
+from continuum_upstash.stats.exporters.prometheus_text import PREFIX, STATES
 from continuum_upstash.stats.labels import failed, operation, result
-from continuum_upstash.stats.latency import BOUNDS
+from continuum_upstash.stats.totals import BOUNDS
 from continuum_upstash.transports import registry as databases
 
 _LOCAL: Final = "local"

@@ -25,7 +25,7 @@ from continuum_upstash.protocol import Command, Replies, Reply
 from continuum_upstash.stats.billing import billed
 from continuum_upstash.stats.conf import setting
 from continuum_upstash.stats.counters import Counters, counters
-from continuum_upstash.stats.records import (
+from continuum_upstash.stats.shared.schema import (
     HOURS_KEPT,
     MINUTES_KEPT,
     day_name,
@@ -33,7 +33,7 @@ from continuum_upstash.stats.records import (
     hour_name,
     utc,
 )
-from continuum_upstash.stats.tally import Tally, total
+from continuum_upstash.stats.totals import Tally, total
 from continuum_upstash.transports.wrappers import piggyback
 
 HITS: Final = "stats:cache_hits"
