@@ -12,7 +12,7 @@ from health_check.base import HealthCheck
 from health_check.exceptions import ServiceUnavailable, ServiceWarning
 
 from continuum_upstash.cache.base import PlanCache
-from continuum_upstash.health import Examiner
+from continuum_upstash.health.report import Examiner
 
 
 @dataclass

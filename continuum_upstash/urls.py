@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from continuum_upstash import views
+from continuum_upstash.health import views
 
 app_name = "continuum_upstash"
 urlpatterns = [

@@ -21,7 +21,6 @@ from django.core.checks import CheckMessage, Tags, register
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import NoReverseMatch, reverse
 
-from continuum_upstash import health
 from continuum_upstash.checks.catalogue import message
 from continuum_upstash.checks.ratelimit import check_ratelimit
 from continuum_upstash.checks.stats import check_statistics
@@ -29,6 +28,7 @@ from continuum_upstash.config.credentials import is_private
 from continuum_upstash.config.hashable import thaw
 from continuum_upstash.config.resolve import Config, resolve
 from continuum_upstash.errors import ConfigurationError
+from continuum_upstash.health import report as health
 from continuum_upstash.keys import own_keys
 from continuum_upstash.ratelimit.conf import conf as limits
 from continuum_upstash.sessions.conf import conf

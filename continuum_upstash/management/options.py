@@ -13,8 +13,8 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import CommandError
 
-from continuum_upstash import health
 from continuum_upstash.cache.base import PlanCache
+from continuum_upstash.health import report
 
 DEGRADED: Final = 1
 UNREACHABLE: Final = 2  # or misuse
@@ -37,7 +37,7 @@ def chosen(options: dict[str, Any]) -> list[str]:
     Raises:
         CommandError: there is none of that name, or none at all.
     """
-    known = health.aliases()
+    known = report.aliases()
     for alias in options["cache"] or ():
         if alias not in known:
             refuse(f"There is no alias '{alias}' of this package in CACHES. {_there_is(known)}")
@@ -53,7 +53,7 @@ def caches_of(aliases: Iterable[str]) -> list[PlanCache]:
         CommandError: their configuration is wrong.
     """
     try:
-        return health.ours(aliases)
+        return report.ours(aliases)
     except ImproperlyConfigured as error:
         refuse(str(error))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
-from continuum_upstash.overview import NO_HISTORY, Overview
+from continuum_upstash.health.overview import NO_HISTORY, Overview
 from continuum_upstash.plans.info import human
 from continuum_upstash.stats.key_families import Family
 from continuum_upstash.stats.totals import Tally

@@ -20,8 +20,8 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import override
 
-from continuum_upstash import health
 from continuum_upstash.cache.base import PlanCache
+from continuum_upstash.health import report as health
 from continuum_upstash.panel import clearing, views
 from continuum_upstash.panel.actions import ACTIONS, Outcome, perform
 from continuum_upstash.panel.models import CacheHealth

@@ -13,12 +13,12 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
 from continuum_upstash.cache.base import PlanCache
-from continuum_upstash.cleanup import Sweep, Target, Walk
 from continuum_upstash.errors import ContinuumError
 from continuum_upstash.keys import escape_glob, user_pattern
 from continuum_upstash.panel.actions import Outcome
 from continuum_upstash.panel.sample import PAGES
 from continuum_upstash.panel.texts import Text, count
+from continuum_upstash.plans.cleanup import Sweep, Target, Walk
 from continuum_upstash.sessions.keys import is_session
 
 _MOST_PAGES: Final = 200  # of a thousand keys: a web server does not wait for ever

@@ -10,7 +10,7 @@ from typing import Final
 
 from continuum_upstash.cache.base import PlanCache
 from continuum_upstash.errors import ContinuumError
-from continuum_upstash.month import Month, midnight_of
+from continuum_upstash.health.monthly_usage import Month, midnight_of
 from continuum_upstash.plans.effects import Plan, pair
 from continuum_upstash.stats.counters import counters
 from continuum_upstash.stats.pricing import Bill

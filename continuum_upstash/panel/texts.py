@@ -14,7 +14,7 @@ from django.utils.text import format_lazy
 from django.utils.timezone import get_current_timezone
 from django.utils.translation import gettext_lazy as _
 
-from continuum_upstash.health import Report
+from continuum_upstash.health.report import Report
 from continuum_upstash.transports.failover.breaker import ASKED
 
 if TYPE_CHECKING:  # what its stubs call a translation that waits for its reader

@@ -10,9 +10,9 @@ from typing import Any, Final
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
-from continuum_upstash import health
 from continuum_upstash.cache.base import PlanCache
-from continuum_upstash.health import Examiner, Report
+from continuum_upstash.health import report as health
+from continuum_upstash.health.report import Examiner, Report
 from continuum_upstash.panel import configuration, texts
 from continuum_upstash.panel.actions import ACTIONS
 from continuum_upstash.panel.changes import changes

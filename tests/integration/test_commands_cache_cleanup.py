@@ -9,9 +9,9 @@ from time import monotonic, sleep
 
 import pytest
 
-from continuum_upstash.cleanup import Sweep, Target
 from continuum_upstash.errors import ConnectionFailed
 from continuum_upstash.keys import user_pattern
+from continuum_upstash.plans.cleanup import Sweep, Target
 from continuum_upstash.transports import registry
 from tests.integration.commands import cache, entry, ran
 

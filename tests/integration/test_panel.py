@@ -11,7 +11,7 @@ import pytest
 from django.core.cache import cache, caches
 from django.core.management import call_command
 
-from continuum_upstash.health import Examiner, Report
+from continuum_upstash.health.report import Examiner, Report
 from continuum_upstash.stats.counters import counters
 from continuum_upstash.stats.shared.schema import day_name
 from tests.integration.panel_site import HOME, now, page, some_tally, write_history

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from django.test import Client, RequestFactory
 
-from continuum_upstash import scraping, views
+from continuum_upstash.health import prometheus_gauges, views
 from continuum_upstash.health_plugin import UpstashCache
 from continuum_upstash.observe import unsubscribe
 from continuum_upstash.stats.counters import counters
@@ -96,7 +96,7 @@ def test_metrics_without_the_extra_are_this_processs():
 
 def test_metrics_of_the_extra(site):
     site.CONTINUUM_STATS = {"PROMETHEUS": True}
-    scraping._refreshed.clear()
+    prometheus_gauges._refreshed.clear()
     prometheus.start()
     try:
         cache().get("k")

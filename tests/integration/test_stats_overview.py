@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from continuum_upstash.errors import ReplyError
-from continuum_upstash.month import Month
-from continuum_upstash.overview import Overseer
+from continuum_upstash.health.monthly_usage import Month
+from continuum_upstash.health.overview import Overseer
 from continuum_upstash.panel.figures import Reader
 from continuum_upstash.stats.counters import counters
 from continuum_upstash.stats.shared.schema import day_name, dump, hour_name

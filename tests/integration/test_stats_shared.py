@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from continuum_upstash.overview import Overseer
+from continuum_upstash.health.overview import Overseer
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.stats.counters import counters
 from continuum_upstash.stats.shared import reader, writer

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from continuum_upstash.errors import ConnectionFailed, from_reply
-from continuum_upstash.health import Examiner, Report, Server, aliases
+from continuum_upstash.health.report import Examiner, Report, Server, aliases
 from continuum_upstash.transports.failover.policy import Status
 from tests.conftest import Colour
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from continuum_upstash.health import FULL
+from continuum_upstash.health.report import FULL
 from continuum_upstash.observe import Coalesced, CommandDetails, LimitDecided, Overhead, StateChange
 from continuum_upstash.stats.exporters.prometheus import Metrics
 from continuum_upstash.stats.exporters.prometheus_text import Known, exposition

@@ -12,7 +12,6 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from continuum_upstash.cache.base import PlanCache
-from continuum_upstash.cleanup import Sweep, Target, Walk
 from continuum_upstash.errors import ConfigurationError, ContinuumError
 from continuum_upstash.keys import escape_glob, user_pattern
 from continuum_upstash.management.options import (
@@ -25,6 +24,7 @@ from continuum_upstash.management.options import (
 )
 from continuum_upstash.management.progress import Progress
 from continuum_upstash.management.sheets import billed
+from continuum_upstash.plans.cleanup import Sweep, Target, Walk
 from continuum_upstash.sessions.keys import is_session
 
 _INTERRUPTED = 130  # as a shell has it for Ctrl-C

@@ -9,6 +9,8 @@ from django.core.management.base import BaseCommand
 
 from continuum_upstash.cache.base import PlanCache
 from continuum_upstash.errors import ContinuumError
+from continuum_upstash.health.monthly_usage import Month
+from continuum_upstash.health.overview import NO_HISTORY, Overseer
 from continuum_upstash.management.options import (
     DEGRADED,
     add_caches,
@@ -17,8 +19,6 @@ from continuum_upstash.management.options import (
     chosen,
     refuse,
 )
-from continuum_upstash.month import Month
-from continuum_upstash.overview import NO_HISTORY, Overseer
 from continuum_upstash.stats.pricing import MUCH, PLANS, Bill, bill, plan_of
 from continuum_upstash.stats.totals import Tally
 

@@ -7,8 +7,8 @@ from typing import Any, Final
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand
 
-from continuum_upstash import health
-from continuum_upstash.doctor import Doctor, Finding
+from continuum_upstash.health import report
+from continuum_upstash.health.doctor import Doctor, Finding
 from continuum_upstash.management.options import (
     DEGRADED,
     UNREACHABLE,
@@ -55,7 +55,7 @@ class Command(BaseCommand):
     def _examined(self, alias: str, *, write: bool, show: bool) -> list[Finding]:
         findings = []
         try:
-            (cache,) = health.ours([alias])
+            (cache,) = report.ours([alias])
             examination = Doctor(cache, write=write).examine()
         except ImproperlyConfigured as error:
             examination = iter([Finding("configuration", "failed", str(error))])

@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import Final
 
-from continuum_upstash import health
 from continuum_upstash.cache.base import PlanCache
 from continuum_upstash.errors import ContinuumError
-from continuum_upstash.overview import Overseer, Overview
+from continuum_upstash.health import report as health
+from continuum_upstash.health.overview import Overseer, Overview
 from continuum_upstash.stats.exporters.prometheus import metrics, render
 
 # Seconds. Each refresh reads two or three hashes, which is billed; scrapes come every 15 s.

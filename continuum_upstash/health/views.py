@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
-from continuum_upstash import health
-from continuum_upstash.health import Examiner, Report
+from continuum_upstash.health import report as health
+from continuum_upstash.health.report import Examiner, Report
 from continuum_upstash.stats.conf import exports
 from continuum_upstash.stats.counters import counters
 from continuum_upstash.stats.exporters.prometheus_text import Known, exposition
@@ -71,7 +71,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
     """Show what Prometheus reads: with the extra of all workers, else of this process."""
     del request
     if exports("PROMETHEUS"):
-        from continuum_upstash.scraping import scraped  # noqa: PLC0415 by setting
+        from continuum_upstash.health.prometheus_gauges import scraped  # noqa: PLC0415 by setting
 
         return HttpResponse(scraped(), content_type=_TEXT)
     states = {each.config.alias: each.status.state for each in databases()}

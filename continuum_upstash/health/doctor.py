@@ -23,8 +23,8 @@ from continuum_upstash.errors import (
     ReplyError,
     Unavailable,
 )
-from continuum_upstash.health import FULL, Examiner, Report
-from continuum_upstash.overview import NO_HISTORY, Overseer
+from continuum_upstash.health.overview import NO_HISTORY, Overseer
+from continuum_upstash.health.report import FULL, Examiner, Report
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Command, Replies, Reply
 from continuum_upstash.ratelimit.conf import conf as limits

@@ -15,9 +15,9 @@ from weakref import WeakKeyDictionary
 
 from django.core.exceptions import ImproperlyConfigured
 
-from continuum_upstash import health
 from continuum_upstash.cache.base import PlanCache
 from continuum_upstash.errors import ContinuumError
+from continuum_upstash.health import report
 from continuum_upstash.plans.effects import Plan, pair
 from continuum_upstash.stats.pricing import Bill, bill, plan_of
 from continuum_upstash.stats.shared import reader
@@ -92,9 +92,9 @@ def midnight_of(now: datetime) -> datetime:
 def _others(database: Database) -> Iterator[Database]:
     """Yield what the site's other aliases of the same database have of it."""
     config = database.config
-    for alias in health.aliases():
+    for alias in report.aliases():
         try:
-            found = [cache.database for cache in health.ours([alias])]
+            found = [cache.database for cache in report.ours([alias])]
         except (ImproperlyConfigured, ImportError):
             continue  # nothing is billed by it; the check E002 says why
         for each in found:

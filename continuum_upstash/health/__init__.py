@@ -1,0 +1,1 @@
+"""How the caches of a site are doing, and what they cost."""
