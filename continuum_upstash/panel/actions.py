@@ -13,8 +13,8 @@ from django.utils.translation import gettext_lazy as _
 from continuum_upstash.cache.base import PlanCache
 from continuum_upstash.errors import ContinuumError
 from continuum_upstash.health.report import Examiner
-from continuum_upstash.panel.sessions import logins_need
-from continuum_upstash.panel.texts import Text, milliseconds
+from continuum_upstash.panel.formatting import Text, milliseconds
+from continuum_upstash.panel.session_summary import logins_need
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,10 +22,10 @@ from django.utils.translation import override
 
 from continuum_upstash.cache.base import PlanCache
 from continuum_upstash.health import report as health
-from continuum_upstash.panel import clearing, views
+from continuum_upstash.panel import clear_family, contexts
 from continuum_upstash.panel.actions import ACTIONS, Outcome, perform
 from continuum_upstash.panel.models import CacheHealth
-from continuum_upstash.panel.spent import spending
+from continuum_upstash.panel.page_cost import spending
 
 if TYPE_CHECKING:  # at run time it takes no parameter
     _ModelAdmin: TypeAlias = admin.ModelAdmin[CacheHealth]
@@ -85,7 +85,7 @@ class CacheHealthAdmin(_ModelAdmin):
     ) -> HttpResponse:
         """Every alias and its state; nothing in it is billed."""
         self._permit(request, self.has_view_or_change_permission(request))
-        context = {"title": _("Cache health"), "summaries": views.summaries()}
+        context = {"title": _("Cache health"), "summaries": contexts.summaries()}
         return self._page(request, "change_list", context | (extra_context or {}))
 
     def change_view(
@@ -99,22 +99,22 @@ class CacheHealthAdmin(_ModelAdmin):
         alias = self._alias(request, object_id)
         cache = _cache(alias)
         with spending() as spent:
-            context = views.state(cache)
+            context = contexts.state(cache)
             report = context["report"]
-            context |= views.figures(cache, report) | views.settings(cache)
-            context |= views.keys(cache, report, asked="sample" in request.GET)
+            context |= contexts.figures(cache, report) | contexts.settings(cache)
+            context |= contexts.keys(cache, report, asked="sample" in request.GET)
         context |= {"spent": spent} | (extra_context or {})
         return self._page(request, "change_form", context, alias)
 
     def state_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """The part of the page that is asked for every few seconds."""
         alias = self._alias(request, object_id)
-        return self._page(request, "state", views.state(_cache(alias)), alias)
+        return self._page(request, "state", contexts.state(_cache(alias)), alias)
 
     def figures_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """The part of the page that is asked for every minute."""
         alias = self._alias(request, object_id)
-        return self._page(request, "figures", views.figures(_cache(alias)), alias)
+        return self._page(request, "figures", contexts.figures(_cache(alias)), alias)
 
     # ---- what changes something
 
@@ -138,14 +138,14 @@ class CacheHealthAdmin(_ModelAdmin):
     def clear_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Count, ask whether it is meant, then delete a key family."""
         alias = self._alias(request, object_id, change=True)
-        cache, family = _cache(alias), clearing.family_of(request.GET.get("family", ""))
+        cache, family = _cache(alias), clear_family.family_of(request.GET.get("family", ""))
         if not family:
             self.message_user(request, _("Which family? Write its name."), messages.WARNING)
             return self._back(alias)
         title = format_lazy(_("Clear the key family {family}"), family=f"{family}:")
         if request.method == "POST":
-            return self._done(request, alias, title, clearing.clear(cache, family))
-        announced = clearing.announce(cache, family)
+            return self._done(request, alias, title, clear_family.clear(cache, family))
+        announced = clear_family.announce(cache, family)
         button = "" if announced.empty or announced.problem else _("Delete the keys")
         context = {"title": title, "announced": announced, "button": button}
         return self._page(request, "confirm", context | {"subtitle": alias}, alias)

@@ -4,9 +4,9 @@ from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
 
 from continuum_upstash.observe import subscribe
-from continuum_upstash.panel import spent
-from continuum_upstash.panel.changes import changes
-from continuum_upstash.panel.decisions import decisions
+from continuum_upstash.panel import page_cost
+from continuum_upstash.panel.breaker_log import changes
+from continuum_upstash.panel.ratelimit_counts import decisions
 
 
 class PanelConfig(AppConfig):
@@ -17,4 +17,4 @@ class PanelConfig(AppConfig):
     def ready(self) -> None:
         subscribe(changes)
         subscribe(decisions)
-        subscribe(spent.note)
+        subscribe(page_cost.note)

@@ -10,8 +10,8 @@ from typing import Final
 from django.utils.translation import gettext_lazy as _
 
 from continuum_upstash.panel.figures import Span
-from continuum_upstash.panel.shapes import bars, dots, line, top_of
-from continuum_upstash.panel.texts import Text, count, milliseconds, moment, percentage
+from continuum_upstash.panel.formatting import Text, count, milliseconds, moment, percentage
+from continuum_upstash.panel.svg import bars, dots, line, top_of
 from continuum_upstash.stats.totals import Tally
 
 _LEAST_LATENCY: Final = 0.001  # seconds

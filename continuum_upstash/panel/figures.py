@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import starmap
 from typing import Final
 
+from django.utils.translation import gettext_lazy as _
+
 from continuum_upstash.cache.base import PlanCache
 from continuum_upstash.errors import ContinuumError
 from continuum_upstash.health.monthly_usage import Month, midnight_of
+from continuum_upstash.panel.formatting import Text, count, milliseconds, percentage
 from continuum_upstash.plans.effects import Plan, pair
 from continuum_upstash.stats.counters import counters
 from continuum_upstash.stats.pricing import Bill
@@ -115,3 +118,47 @@ def _span(found: Sequence[Point], now: datetime, unit: timedelta, count: int) ->
 def _begin(now: datetime, unit: timedelta) -> datetime:
     begin = now.replace(second=0, microsecond=0)
     return begin if unit is _MINUTE else begin.replace(minute=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """
+    Attributes:
+        value: of the last hour, or of this process since it started.
+        day: of the last day; empty: nobody knows.
+    """
+
+    title: Text
+    value: str
+    day: str = ""
+
+
+def _hit_rate(tally: Tally) -> str:
+    return percentage(tally.hit_rate)
+
+
+def _latency(tally: Tally) -> str:
+    return milliseconds(tally.quantile(0.95))
+
+
+def _billed(tally: Tally) -> str:
+    return count(tally.billed + tally.overhead)
+
+
+def _errors(tally: Tally) -> str:
+    return count(sum(tally.errors.values()))
+
+
+_FIGURES: Final[tuple[tuple[Text, Callable[[Tally], str]], ...]] = (
+    (_("Hit rate"), _hit_rate),
+    (_("Latency, 95th percentile"), _latency),
+    (_("Billed commands"), _billed),
+    (_("Errors"), _errors),
+)
+
+
+def tiles(figures: Figures) -> list[Tile]:
+    if figures.hour is None or figures.day is None:
+        return [Tile(title, text(figures.own)) for title, text in _FIGURES]
+    hour, day = figures.hour.total, figures.day.total
+    return [Tile(title, text(hour), text(day)) for title, text in _FIGURES]

@@ -14,9 +14,9 @@ from django.urls import path
 
 from continuum_upstash.observe import CommandDetails
 from continuum_upstash.panel.admin import CacheHealthAdmin
-from continuum_upstash.panel.changes import changes
-from continuum_upstash.panel.decisions import decisions
+from continuum_upstash.panel.breaker_log import changes
 from continuum_upstash.panel.models import CacheHealth
+from continuum_upstash.panel.ratelimit_counts import decisions
 from continuum_upstash.stats.counters import Counters
 from continuum_upstash.stats.shared.schema import day_name, dump, hour_name
 from continuum_upstash.stats.totals import Tally

@@ -12,7 +12,7 @@ from django.core.cache import cache, caches
 from django.core.management import call_command
 from django.utils import translation
 
-from continuum_upstash.panel import clearing
+from continuum_upstash.panel import clear_family
 from tests.integration.panel_html import Page
 from tests.integration.panel_site import page
 
@@ -167,7 +167,7 @@ def test_without_a_family_nothing_is_cleared(operator, panel):
 
 
 def test_what_one_request_cannot_delete_a_command_goes_on_with(operator, panel, monkeypatch):
-    monkeypatch.setattr(clearing, "_MOST_PAGES", 2)
+    monkeypatch.setattr(clear_family, "_MOST_PAGES", 2)
     cache.set_many({f"query:{n}": n for n in range(5000)})
     text = post(operator, page("clear") + "?family=query").text
     assert 0 < len(cache.keys("query:*")) < 5000
@@ -179,9 +179,9 @@ def test_what_one_request_cannot_delete_a_command_goes_on_with(operator, panel, 
 def test_a_small_family_of_a_large_database_is_not_forgotten_at_the_last_page(
     operator, panel, monkeypatch
 ):
-    monkeypatch.setattr(clearing, "_MOST_PAGES", 4)
+    monkeypatch.setattr(clear_family, "_MOST_PAGES", 4)
     cache.set_many({f"page:{n}": n for n in range(9000)} | {f"query:{n}": n for n in range(30)})
-    monkeypatch.setattr(clearing, "PAGES", 4)
+    monkeypatch.setattr(clear_family, "PAGES", 4)
     path = page("clear") + "?family=query"
     assert re.search(r"At least \d+ keys will be deleted", Page(operator.get(path)).text)
     deleted = int(re.search(r"(\d+) keys deleted so far", post(operator, path).text)[1])

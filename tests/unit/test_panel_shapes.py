@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from continuum_upstash.panel.shapes import bars, dots, line, top_of
+from continuum_upstash.panel.svg import bars, dots, line, top_of
 
 
 def test_a_line_has_a_gap_where_there_is_no_value_and_a_dot_for_a_value_alone():

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from continuum_upstash.panel.texts import percentage
+from continuum_upstash.panel.formatting import percentage
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from django import template
 
-from continuum_upstash.panel import texts
+from continuum_upstash.panel import formatting
 from continuum_upstash.stats.key_families import ALONE
 
 register = template.Library()
-register.filter("count", texts.count)
-register.filter("milliseconds", texts.milliseconds)
-register.filter("percentage", texts.percentage)
-register.filter("moment", texts.moment)
+register.filter("count", formatting.count)
+register.filter("milliseconds", formatting.milliseconds)
+register.filter("percentage", formatting.percentage)
+register.filter("moment", formatting.moment)
 
 
 @register.filter

@@ -13,16 +13,15 @@ from django.utils.translation import gettext_lazy as _
 from continuum_upstash.cache.base import PlanCache
 from continuum_upstash.health import report as health
 from continuum_upstash.health.report import Examiner, Report
-from continuum_upstash.panel import configuration, texts
+from continuum_upstash.panel import formatting, settings_table
 from continuum_upstash.panel.actions import ACTIONS
-from continuum_upstash.panel.changes import changes
+from continuum_upstash.panel.breaker_log import changes
 from continuum_upstash.panel.charts import sheet
-from continuum_upstash.panel.decisions import limits
-from continuum_upstash.panel.figures import Reader
-from continuum_upstash.panel.sample import PAGES, Sampler
-from continuum_upstash.panel.sessions import sessions
-from continuum_upstash.panel.texts import Text
-from continuum_upstash.panel.tiles import tiles
+from continuum_upstash.panel.figures import Reader, tiles
+from continuum_upstash.panel.formatting import Text
+from continuum_upstash.panel.key_sample import PAGES, Sampler
+from continuum_upstash.panel.ratelimit_counts import limits
+from continuum_upstash.panel.session_summary import sessions
 from continuum_upstash.transports.failover.breaker import ASKED
 
 _ICONS: Final = {"ok": "✓", "degraded": "!", "down": "✕"}
@@ -56,8 +55,8 @@ def state(cache: PlanCache) -> dict[str, Any]:
         "report": report,
         "status": report.status,
         "badge": _badge(report.verdict),
-        "headline": texts.headline(report),
-        "state_text": texts.STATES[report.status.state],
+        "headline": formatting.headline(report),
+        "state_text": formatting.STATES[report.status.state],
         "process": os.getpid(),
         "changes": changes.of(report.alias),
         "actions": {name: each for name, each in ACTIONS.items() if each.offered(cache)},
@@ -102,7 +101,7 @@ def keys(cache: PlanCache, report: Report, *, asked: bool) -> dict[str, Any]:
 
 def settings(cache: PlanCache) -> dict[str, Any]:
     config = cache.database.config
-    return {"entries": configuration.entries(config), "limits": limits(config)}
+    return {"entries": settings_table.entries(config), "limits": limits(config)}
 
 
 def _summary(alias: str) -> Summary:
@@ -113,9 +112,9 @@ def _summary(alias: str) -> Summary:
     report = Examiner(cache).report()
     state = report.status.state
     untold = state not in ASKED and not report.errors
-    breaker = texts.STATES[state] if untold else ""
+    breaker = formatting.STATES[state] if untold else ""
     return Summary(alias, report, _badge(report.verdict), breaker=breaker)
 
 
 def _badge(verdict: str) -> dict[str, Any]:
-    return {"name": verdict, "text": texts.VERDICTS[verdict], "icon": _ICONS[verdict]}
+    return {"name": verdict, "text": formatting.VERDICTS[verdict], "icon": _ICONS[verdict]}

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from continuum_upstash.config.credentials import Secret
 from continuum_upstash.config.hashable import thaw
 from continuum_upstash.config.resolve import Config
-from continuum_upstash.panel.texts import Text
+from continuum_upstash.panel.formatting import Text
 
 # The alias is the page's; the rest are shown in a form of their own.
 _APART: Final = frozenset(

@@ -16,8 +16,8 @@ from continuum_upstash.cache.base import PlanCache
 from continuum_upstash.errors import ContinuumError
 from continuum_upstash.keys import escape_glob, user_pattern
 from continuum_upstash.panel.actions import Outcome
-from continuum_upstash.panel.sample import PAGES
-from continuum_upstash.panel.texts import Text, count
+from continuum_upstash.panel.formatting import Text, count
+from continuum_upstash.panel.key_sample import PAGES
 from continuum_upstash.plans.cleanup import Sweep, Target, Walk
 from continuum_upstash.sessions.keys import is_session
 

@@ -8,7 +8,7 @@ from django.conf import settings
 
 from continuum_upstash.errors import ContinuumError
 from continuum_upstash.health.report import Server
-from continuum_upstash.panel.sample import PAGES
+from continuum_upstash.panel.key_sample import PAGES
 from continuum_upstash.sessions.conf import conf
 from continuum_upstash.sessions.index import SessionCounts, count_sessions
 
