@@ -14,7 +14,7 @@ from django.core.management.base import BaseCommand
 from continuum_upstash.cache.base import PlanCache
 from continuum_upstash.errors import ConfigurationError, ContinuumError
 from continuum_upstash.keys import escape_glob, user_pattern
-from continuum_upstash.management.options import (
+from continuum_upstash.management.arguments import (
     as_json,
     caches_of,
     chosen,
@@ -23,7 +23,7 @@ from continuum_upstash.management.options import (
     seconds,
 )
 from continuum_upstash.management.progress import Progress
-from continuum_upstash.management.sheets import billed
+from continuum_upstash.management.text_report import billed
 from continuum_upstash.plans.cleanup import Sweep, Target, Walk
 from continuum_upstash.sessions.keys import is_session
 

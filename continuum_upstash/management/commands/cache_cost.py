@@ -11,7 +11,7 @@ from continuum_upstash.cache.base import PlanCache
 from continuum_upstash.errors import ContinuumError
 from continuum_upstash.health.monthly_usage import Month
 from continuum_upstash.health.overview import NO_HISTORY, Overseer
-from continuum_upstash.management.options import (
+from continuum_upstash.management.arguments import (
     DEGRADED,
     add_caches,
     as_json,

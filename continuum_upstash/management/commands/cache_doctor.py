@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand
 
 from continuum_upstash.health import report
 from continuum_upstash.health.doctor import Doctor, Finding
-from continuum_upstash.management.options import (
+from continuum_upstash.management.arguments import (
     DEGRADED,
     UNREACHABLE,
     add_caches,

@@ -15,7 +15,7 @@ from continuum_upstash.cache.base import PlanCache
 from continuum_upstash.errors import ContinuumError
 from continuum_upstash.health.overview import Overseer, Overview
 from continuum_upstash.keys import user_pattern
-from continuum_upstash.management.options import (
+from continuum_upstash.management.arguments import (
     DEGRADED,
     UNREACHABLE,
     add_caches,
@@ -27,7 +27,7 @@ from continuum_upstash.management.options import (
     refuse,
 )
 from continuum_upstash.management.progress import Progress
-from continuum_upstash.management.sheets import sheet
+from continuum_upstash.management.text_report import sheet
 from continuum_upstash.plans import scan
 from continuum_upstash.plans.effects import Driver, run
 from continuum_upstash.stats.counters import counters

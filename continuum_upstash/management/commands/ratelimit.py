@@ -13,7 +13,7 @@ from typing import Any, Final, get_args
 from django.core.management.base import BaseCommand, CommandParser
 
 from continuum_upstash.errors import ContinuumError
-from continuum_upstash.management.options import as_json, positive, refuse
+from continuum_upstash.management.arguments import as_json, positive, refuse
 from continuum_upstash.ratelimit.conf import conf
 from continuum_upstash.ratelimit.engine.algorithms import Algorithm
 from continuum_upstash.ratelimit.engine.decision import Decision, Verdict
