@@ -1,7 +1,7 @@
 import argparse
 import sys
 
-from .cli import CannotStart, add_arguments, run
+from continuum_upstash.emulator.cli import CannotStart, add_arguments, run
 
 
 def main() -> None:

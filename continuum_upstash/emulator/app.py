@@ -6,14 +6,14 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from . import events, forms, outages, replies, texts
-from .billing import Ledger
-from .engine import Engine
-from .faults import Faults
-from .forms import Refused
-from .tokens import Tokens, presented
-from .upstream import Address, UpstreamError
-from .views import View, Views
+from continuum_upstash.emulator import events, forms, outages, replies, texts
+from continuum_upstash.emulator.billing import Ledger
+from continuum_upstash.emulator.engine import Engine
+from continuum_upstash.emulator.faults import Faults
+from continuum_upstash.emulator.forms import Refused
+from continuum_upstash.emulator.tokens import Tokens, presented
+from continuum_upstash.emulator.upstream import Address, UpstreamError
+from continuum_upstash.emulator.views import View, Views
 
 _METHODS: Final = frozenset(("HEAD", "GET", "POST", "PUT"))
 _SYNC_TOKEN: Final = "Upstash-Sync-Token"  # noqa: S105 - a header's name

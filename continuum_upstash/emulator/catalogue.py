@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from .resp import Argv, Error, Reply
-from .texts import not_available, not_over_rest
+from continuum_upstash.emulator.resp import Argv, Error, Reply
+from continuum_upstash.emulator.texts import not_available, not_over_rest
 
 _REFERENCE: Final = """
 append decr decrby get getdel getex getrange getset incr incrby incrbyfloat mget mset msetnx psetex

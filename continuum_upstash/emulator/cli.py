@@ -5,10 +5,10 @@ import asyncio
 from dataclasses import fields
 from typing import Any
 
-from .faults import Fault, Faults
-from .options import BadOption, Options
-from .upstream import UpstreamError
-from .valkey import ValkeyUnavailable
+from continuum_upstash.emulator.faults import Fault, Faults
+from continuum_upstash.emulator.options import BadOption, Options
+from continuum_upstash.emulator.upstream import UpstreamError
+from continuum_upstash.emulator.valkey import ValkeyUnavailable
 
 
 class CannotStart(Exception):
@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: dict[str, Any]) -> None:
     """Serve until SIGTERM or SIGINT. Raises CannotStart."""
     try:
-        from . import doors, serving  # noqa: PLC0415 - the extra, which --help does without
+        from continuum_upstash.emulator import doors, serving  # noqa: PLC0415 - the extra, which --help does without
     except ModuleNotFoundError as error:
         raise CannotStart(
             f"the package {error.name} is not installed: pip install 'continuum-upstash[emulator]'"

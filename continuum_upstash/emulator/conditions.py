@@ -8,12 +8,12 @@ from typing import Final
 
 from xxhash import xxh3_64_hexdigest
 
-from .billing import Ledger
-from .catalogue import Catalogue
-from .resp import Argv, Error, NullArray, Reply
-from .steps import Step, Talk, Translation, answer, mapped
-from .texts import wrong_arity
-from .upstream import Connection
+from continuum_upstash.emulator.billing import Ledger
+from continuum_upstash.emulator.catalogue import Catalogue
+from continuum_upstash.emulator.resp import Argv, Error, NullArray, Reply
+from continuum_upstash.emulator.steps import Step, Talk, Translation, answer, mapped
+from continuum_upstash.emulator.texts import wrong_arity
+from continuum_upstash.emulator.upstream import Connection
 
 
 def digest(value: bytes) -> bytes:

@@ -11,14 +11,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
-from . import texts
-from .billing import Ledger
-from .faults import Fault
-from .options import BadOption
-from .switchboard import Switchboard
-from .tokens import Tokens, presented
-from .upstream import Pool, UpstreamError
-from .valkey import ValkeyUnavailable
+from continuum_upstash.emulator import texts
+from continuum_upstash.emulator.billing import Ledger
+from continuum_upstash.emulator.faults import Fault
+from continuum_upstash.emulator.options import BadOption
+from continuum_upstash.emulator.switchboard import Switchboard
+from continuum_upstash.emulator.tokens import Tokens, presented
+from continuum_upstash.emulator.upstream import Pool, UpstreamError
+from continuum_upstash.emulator.valkey import ValkeyUnavailable
 
 _Answer: TypeAlias = Callable[[Request], Awaitable[Any]]
 

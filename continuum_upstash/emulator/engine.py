@@ -4,18 +4,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from . import quirks, texts
-from .billing import Ledger
-from .catalogue import Catalogue
-from .conditions import Conditions
-from .forms import Form, Kind, Refused
-from .info import Information, read_figures
-from .resp import Argv, Error, Reply, size
-from .rollback import undone_on_failure
-from .scan import Cursors
-from .scripts import Scripts, in_the_services_words
-from .steps import Step, Talk, Translation, answer
-from .upstream import Connection, Pool
+from continuum_upstash.emulator import quirks, texts
+from continuum_upstash.emulator.billing import Ledger
+from continuum_upstash.emulator.catalogue import Catalogue
+from continuum_upstash.emulator.conditions import Conditions
+from continuum_upstash.emulator.forms import Form, Kind, Refused
+from continuum_upstash.emulator.info import Information, read_figures
+from continuum_upstash.emulator.resp import Argv, Error, Reply, size
+from continuum_upstash.emulator.rollback import undone_on_failure
+from continuum_upstash.emulator.scan import Cursors
+from continuum_upstash.emulator.scripts import Scripts, in_the_services_words
+from continuum_upstash.emulator.steps import Step, Talk, Translation, answer
+from continuum_upstash.emulator.upstream import Connection, Pool
 
 _KEY_LIMIT: Final = 32 * 1024  # bytes; fixed on every plan
 _MULTI: Final = (b"MULTI",)

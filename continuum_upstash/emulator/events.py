@@ -6,8 +6,8 @@ Source: https://upstash.com/docs/redis/features/restapi, "Server-Sent Events".
 from collections.abc import AsyncIterator, Mapping
 from typing import Final
 
-from .resp import Argv, Reply
-from .upstream import Address, connect
+from continuum_upstash.emulator.resp import Argv, Reply
+from continuum_upstash.emulator.upstream import Address, connect
 
 MEDIA_TYPE: Final = "text/event-stream"
 _STREAMS: Final = frozenset((b"subscribe", b"psubscribe", b"monitor"))

@@ -6,7 +6,7 @@ from itertools import count
 from random import uniform
 from typing import Any, Final, Self
 
-from .options import BadOption
+from continuum_upstash.emulator.options import BadOption
 
 
 class FaultKind(StrEnum):

@@ -7,8 +7,8 @@ from enum import StrEnum
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from . import texts
-from .resp import Argv
+from continuum_upstash.emulator import texts
+from continuum_upstash.emulator.resp import Argv
 
 
 class Refused(Exception):

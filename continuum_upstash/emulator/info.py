@@ -3,8 +3,8 @@
 from collections import defaultdict
 from typing import Final
 
-from .resp import Argv, Reply
-from .steps import Step, mapped
+from continuum_upstash.emulator.resp import Argv, Reply
+from continuum_upstash.emulator.steps import Step, mapped
 
 _MEGABYTE: Final = 1024 * 1024
 VERSION: Final = "1.13.3"

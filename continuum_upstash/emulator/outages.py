@@ -6,11 +6,11 @@ from typing import Final
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from . import texts
-from .catalogue import Catalogue
-from .doors import reset
-from .faults import Fault, FaultKind, Faults, Side
-from .resp import Argv, Error
+from continuum_upstash.emulator import texts
+from continuum_upstash.emulator.catalogue import Catalogue
+from continuum_upstash.emulator.doors import reset
+from continuum_upstash.emulator.faults import Fault, FaultKind, Faults, Side
+from continuum_upstash.emulator.resp import Argv, Error
 
 _MONTHLY_LIMIT: Final = 500_000  # commands, on the free plan
 

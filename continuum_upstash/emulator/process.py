@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from .options import Addresses
+from continuum_upstash.emulator.options import Addresses
 
 
 @dataclass(slots=True)

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from .process import Emulator
+    from continuum_upstash.emulator.process import Emulator
 
 
 @pytest.fixture(scope="session")
 def upstash_emulator() -> Iterator["Emulator"]:
-    from .process import running  # noqa: PLC0415 - every pytest run imports this plugin
+    from continuum_upstash.emulator.process import running  # noqa: PLC0415 - every pytest run imports this plugin
 
     with running() as emulator:
         yield emulator

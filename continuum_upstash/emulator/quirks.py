@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from .resp import OK, Argv, Error, Reply
-from .steps import Step, Translation, answer, mapped
-from .texts import not_available, wrong_arity, wrong_database
+from continuum_upstash.emulator.resp import OK, Argv, Error, Reply
+from continuum_upstash.emulator.steps import Step, Translation, answer, mapped
+from continuum_upstash.emulator.texts import not_available, wrong_arity, wrong_database
 
 _TRIM_STRATEGIES: Final = frozenset((b"MAXLEN", b"MINID"))
 

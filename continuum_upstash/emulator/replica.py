@@ -2,14 +2,14 @@
 
 from contextlib import AsyncExitStack
 
-from . import valkey
-from .billing import Ledger
-from .doors import Door
-from .faults import Faults
-from .options import BadOption
-from .tcp_proxy import TcpProxy
-from .upstream import Address, Pool, UpstreamError
-from .views import Views
+from continuum_upstash.emulator import valkey
+from continuum_upstash.emulator.billing import Ledger
+from continuum_upstash.emulator.doors import Door
+from continuum_upstash.emulator.faults import Faults
+from continuum_upstash.emulator.options import BadOption
+from continuum_upstash.emulator.tcp_proxy import TcpProxy
+from continuum_upstash.emulator.upstream import Address, Pool, UpstreamError
+from continuum_upstash.emulator.views import Views
 
 _WAIT = (b"WAIT", b"1", b"10000")  # milliseconds
 

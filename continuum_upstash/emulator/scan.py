@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Final
 
-from .billing import Ledger
-from .resp import Argv, Error, Reply
-from .steps import Step, Talk, Translation
-from .upstream import Connection
+from continuum_upstash.emulator.billing import Ledger
+from continuum_upstash.emulator.resp import Argv, Error, Reply
+from continuum_upstash.emulator.steps import Step, Talk, Translation
+from continuum_upstash.emulator.upstream import Connection
 
 _DEFAULT_COUNT: Final = 250
 _CURSORS_KEPT: Final = 4096

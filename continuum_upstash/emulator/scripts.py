@@ -8,9 +8,9 @@ import re
 from hashlib import sha1
 from typing import Final
 
-from .catalogue import Catalogue
-from .resp import Argv, Error, Reply
-from .steps import Step, Translation, mapped
+from continuum_upstash.emulator.catalogue import Catalogue
+from continuum_upstash.emulator.resp import Argv, Error, Reply
+from continuum_upstash.emulator.steps import Step, Translation, mapped
 
 _SHEBANG: Final = re.compile(rb"#!lua[ \t]+flags=([\w,\- ]+)\r?\n")
 _FLAG: Final = b"allow-key-locking"

@@ -5,23 +5,23 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from urllib.parse import quote
 
-from . import valkey
-from .app import RestApi
-from .billing import Ledger
-from .catalogue import Catalogue
-from .control import Control
-from .doors import Door, HttpSide
-from .engine import Engine, Limits
-from .faults import Faults, Side
-from .info import Information, read_figures
-from .options import Addresses, BadOption, Options, new_secret
-from .replica import Replica
-from .resp import Error
-from .switchboard import Entrance, Switchboard
-from .tcp_proxy import TcpProxy
-from .tokens import Tokens
-from .upstream import Address, Pool, UpstreamError
-from .views import Views
+from continuum_upstash.emulator import valkey
+from continuum_upstash.emulator.app import RestApi
+from continuum_upstash.emulator.billing import Ledger
+from continuum_upstash.emulator.catalogue import Catalogue
+from continuum_upstash.emulator.control import Control
+from continuum_upstash.emulator.doors import Door, HttpSide
+from continuum_upstash.emulator.engine import Engine, Limits
+from continuum_upstash.emulator.faults import Faults, Side
+from continuum_upstash.emulator.info import Information, read_figures
+from continuum_upstash.emulator.options import Addresses, BadOption, Options, new_secret
+from continuum_upstash.emulator.replica import Replica
+from continuum_upstash.emulator.resp import Error
+from continuum_upstash.emulator.switchboard import Entrance, Switchboard
+from continuum_upstash.emulator.tcp_proxy import TcpProxy
+from continuum_upstash.emulator.tokens import Tokens
+from continuum_upstash.emulator.upstream import Address, Pool, UpstreamError
+from continuum_upstash.emulator.views import Views
 
 
 @asynccontextmanager

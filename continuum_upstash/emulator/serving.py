@@ -6,9 +6,9 @@ import signal
 import threading
 from contextlib import suppress
 
-from .faults import Faults
-from .options import Options
-from .server import emulator
+from continuum_upstash.emulator.faults import Faults
+from continuum_upstash.emulator.options import Options
+from continuum_upstash.emulator.server import emulator
 
 
 async def serve(options: Options, faults: Faults, *, until_stdin_closes: bool) -> None:

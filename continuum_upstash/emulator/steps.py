@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from .resp import Argv, Reply
-from .upstream import Connection
+from continuum_upstash.emulator.resp import Argv, Reply
+from continuum_upstash.emulator.upstream import Connection
 
 
 def _last(replies: list[Reply]) -> Reply:

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .doors import Door
-from .faults import Fault, FaultKind, Faults, Side
-from .replica import Replica
+from continuum_upstash.emulator.doors import Door
+from continuum_upstash.emulator.faults import Fault, FaultKind, Faults, Side
+from continuum_upstash.emulator.replica import Replica
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from .resp import Error
+from continuum_upstash.emulator.resp import Error
 
 UNAUTHORIZED: Final = (
     "WRONGPASS invalid or missing auth token. See "

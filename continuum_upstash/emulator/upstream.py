@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Self, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from .options import BadOption
-from .resp import Argv, Error, Parser, Reply, pack
+from continuum_upstash.emulator.options import BadOption
+from continuum_upstash.emulator.resp import Argv, Error, Parser, Reply, pack
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 
