@@ -5,10 +5,10 @@ import asyncio
 from dataclasses import fields
 from typing import Any
 
-from continuum_upstash.emulator.faults import Fault, Faults
+from continuum_upstash.emulator.faults.model import Fault, Faults
 from continuum_upstash.emulator.options import BadOption, Options
-from continuum_upstash.emulator.upstream import UpstreamError
-from continuum_upstash.emulator.valkey import ValkeyUnavailable
+from continuum_upstash.emulator.redis.connection import UpstreamError
+from continuum_upstash.emulator.redis.embedded_valkey import ValkeyUnavailable
 
 
 class CannotStart(Exception):
@@ -49,7 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: dict[str, Any]) -> None:
     """Serve until SIGTERM or SIGINT. Raises CannotStart."""
     try:
-        from continuum_upstash.emulator import doors, serving  # noqa: PLC0415 - the extra, which --help does without
+        # The extra, which --help does without.
+        from continuum_upstash.emulator import listeners, serving  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise CannotStart(
             f"the package {error.name} is not installed: pip install 'continuum-upstash[emulator]'"
@@ -62,7 +63,7 @@ def run(arguments: dict[str, Any]) -> None:
             faults.add(_fault(text))
         until = arguments["until_stdin_closes"]
         asyncio.run(serving.serve(options, faults, until_stdin_closes=until))
-    except (BadOption, doors.PortTaken, UpstreamError, ValkeyUnavailable) as error:
+    except (BadOption, listeners.PortTaken, UpstreamError, ValkeyUnavailable) as error:
         raise CannotStart(str(error)) from error
 
 

@@ -4,11 +4,11 @@ The declared keys are saved in the script's own transaction and put back when it
 script writes to keys that it did not declare stays, and so does all inside /multi-exec.
 """
 
-from continuum_upstash.emulator.billing import Ledger
-from continuum_upstash.emulator.resp import Argv, Error, Reply
-from continuum_upstash.emulator.scripts import failed_while_running
-from continuum_upstash.emulator.steps import Step, Talk
-from continuum_upstash.emulator.upstream import Connection
+from continuum_upstash.emulator.commands.scripts import failed_while_running
+from continuum_upstash.emulator.commands.translation import Step, Talk
+from continuum_upstash.emulator.redis.connection import Connection
+from continuum_upstash.emulator.redis.resp2 import Argv, Error, Reply
+from continuum_upstash.emulator.usage import Ledger
 
 
 def declared_keys(argv: Argv) -> list[bytes]:

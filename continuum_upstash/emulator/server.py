@@ -5,23 +5,23 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from urllib.parse import quote
 
-from continuum_upstash.emulator import valkey
-from continuum_upstash.emulator.app import RestApi
-from continuum_upstash.emulator.billing import Ledger
-from continuum_upstash.emulator.catalogue import Catalogue
-from continuum_upstash.emulator.control import Control
-from continuum_upstash.emulator.doors import Door, HttpSide
-from continuum_upstash.emulator.engine import Engine, Limits
-from continuum_upstash.emulator.faults import Faults, Side
-from continuum_upstash.emulator.info import Information, read_figures
+from continuum_upstash.emulator.commands.command_specs import Catalogue
+from continuum_upstash.emulator.commands.engine import Engine, Limits
+from continuum_upstash.emulator.commands.info import Information, read_figures
+from continuum_upstash.emulator.faults.controller import Entrance, Switchboard
+from continuum_upstash.emulator.faults.lagging_replica import Replica
+from continuum_upstash.emulator.faults.model import Faults, Side
+from continuum_upstash.emulator.faults.read_routing import Views
+from continuum_upstash.emulator.http.app import RestApi
+from continuum_upstash.emulator.http.auth import Tokens
+from continuum_upstash.emulator.http.control_api import Control
+from continuum_upstash.emulator.listeners import Door, HttpSide
 from continuum_upstash.emulator.options import Addresses, BadOption, Options, new_secret
-from continuum_upstash.emulator.replica import Replica
-from continuum_upstash.emulator.resp import Error
-from continuum_upstash.emulator.switchboard import Entrance, Switchboard
+from continuum_upstash.emulator.redis import embedded_valkey
+from continuum_upstash.emulator.redis.connection import Address, Pool, UpstreamError
+from continuum_upstash.emulator.redis.resp2 import Error
 from continuum_upstash.emulator.tcp_proxy import TcpProxy
-from continuum_upstash.emulator.tokens import Tokens
-from continuum_upstash.emulator.upstream import Address, Pool, UpstreamError
-from continuum_upstash.emulator.views import Views
+from continuum_upstash.emulator.usage import Ledger
 
 
 @asynccontextmanager
@@ -69,7 +69,9 @@ async def emulator(options: Options, faults: Faults) -> AsyncIterator[Addresses]
 async def _redis(options: Options, cleanup: AsyncExitStack) -> Address:
     if options.redis_url:
         return Address.from_url(options.redis_url)
-    embedded = await valkey.start(new_secret(), options.read_only_token, evict=options.eviction)
+    embedded = await embedded_valkey.start(
+        new_secret(), options.read_only_token, evict=options.eviction
+    )
     cleanup.callback(embedded.stop)
     return embedded.address
 

@@ -6,7 +6,7 @@ import signal
 import threading
 from contextlib import suppress
 
-from continuum_upstash.emulator.faults import Faults
+from continuum_upstash.emulator.faults.model import Faults
 from continuum_upstash.emulator.options import Options
 from continuum_upstash.emulator.server import emulator
 

@@ -4,10 +4,10 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-from continuum_upstash.emulator.billing import Ledger
-from continuum_upstash.emulator.doors import reset
-from continuum_upstash.emulator.faults import FaultKind, Faults, Side
-from continuum_upstash.emulator.upstream import Address
+from continuum_upstash.emulator.faults.model import FaultKind, Faults, Side
+from continuum_upstash.emulator.listeners import reset
+from continuum_upstash.emulator.redis.connection import Address
+from continuum_upstash.emulator.usage import Ledger
 
 
 class TcpProxy:

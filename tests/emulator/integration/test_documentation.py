@@ -7,7 +7,7 @@ from argparse import ArgumentParser
 from pathlib import Path
 
 from continuum_upstash.emulator.cli import add_arguments
-from continuum_upstash.emulator.faults import TCP_KINDS, FaultKind
+from continuum_upstash.emulator.faults.model import TCP_KINDS, FaultKind
 
 PAGE = (Path(__file__).parents[3] / "docs" / "emulator.md").read_text()
 

@@ -1,6 +1,6 @@
 import pytest
 
-from continuum_upstash.emulator.faults import Fault, FaultKind, Faults, Side
+from continuum_upstash.emulator.faults.model import Fault, FaultKind, Faults, Side
 
 
 def test_a_fault_strikes_as_often_as_it_was_told():

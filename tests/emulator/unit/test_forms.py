@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from continuum_upstash.emulator import forms
-from continuum_upstash.emulator.forms import Form, Kind, Refused
+from continuum_upstash.emulator.http import requests
+from continuum_upstash.emulator.http.requests import Form, Kind, Refused
 
 _text = st.text(st.characters(exclude_categories=["Cs"]))
 
@@ -14,12 +14,12 @@ _text = st.text(st.characters(exclude_categories=["Cs"]))
 def test_json_strings_arrive_as_their_utf8_bytes(arguments):
     body = json.dumps(arguments).encode()
     expected = Form(Kind.SINGLE, [[argument.encode() for argument in arguments]])
-    assert forms.read("POST", [], b"", body) == expected
+    assert requests.read("POST", [], b"", body) == expected
 
 
 @given(st.integers())
 def test_integers_of_any_size_keep_their_digits(number):
-    assert forms.read("POST", [], b"", b"[%d]" % number).commands == [[b"%d" % number]]
+    assert requests.read("POST", [], b"", b"[%d]" % number).commands == [[b"%d" % number]]
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_integers_of_any_size_keep_their_digits(number):
     ],
 )
 def test_a_path_is_split_before_it_is_decoded(path, segments):
-    assert forms.split_path(path) == segments
+    assert requests.split_path(path) == segments
 
 
 @pytest.mark.parametrize(
@@ -48,14 +48,14 @@ def test_a_path_is_split_before_it_is_decoded(path, segments):
     ],
 )
 def test_query_parameters_are_arguments_in_their_order(query, words):
-    assert list(forms.arguments(query)) == words
+    assert list(requests.arguments(query)) == words
 
 
 def test_the_body_of_a_get_is_not_read():
-    assert forms.read("GET", [b"get", b"k"], b"", b"x").commands == [[b"get", b"k"]]
+    assert requests.read("GET", [b"get", b"k"], b"", b"x").commands == [[b"get", b"k"]]
 
 
 @pytest.mark.parametrize("body", [b"{}", b"1", b'"a"', b"null", b"true"])
 def test_only_arrays_are_commands(body):
     with pytest.raises(Refused, match="expected JSON array"):
-        forms.read("POST", [], b"", body)
+        requests.read("POST", [], b"", body)

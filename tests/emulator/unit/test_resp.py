@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from continuum_upstash.emulator.resp import (
+from continuum_upstash.emulator.redis.resp2 import (
     NULL_ARRAY,
     Error,
     Parser,

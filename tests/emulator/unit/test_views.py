@@ -1,7 +1,7 @@
 import pytest
 
-from continuum_upstash.emulator.upstream import Address, Pool
-from continuum_upstash.emulator.views import Views, base32, read_base32
+from continuum_upstash.emulator.faults.read_routing import Views, base32, read_base32
+from continuum_upstash.emulator.redis.connection import Address, Pool
 
 
 @pytest.mark.parametrize(("number", "text"), [(0, "0"), (31, "v"), (32, "10"), (1023, "vv")])

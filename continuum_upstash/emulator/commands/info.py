@@ -3,8 +3,8 @@
 from collections import defaultdict
 from typing import Final
 
-from continuum_upstash.emulator.resp import Argv, Reply
-from continuum_upstash.emulator.steps import Step, mapped
+from continuum_upstash.emulator.commands.translation import Step, mapped
+from continuum_upstash.emulator.redis.resp2 import Argv, Reply
 
 _MEGABYTE: Final = 1024 * 1024
 VERSION: Final = "1.13.3"

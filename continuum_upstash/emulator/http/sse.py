@@ -6,8 +6,8 @@ Source: https://upstash.com/docs/redis/features/restapi, "Server-Sent Events".
 from collections.abc import AsyncIterator, Mapping
 from typing import Final
 
-from continuum_upstash.emulator.resp import Argv, Reply
-from continuum_upstash.emulator.upstream import Address, connect
+from continuum_upstash.emulator.redis.connection import Address, connect
+from continuum_upstash.emulator.redis.resp2 import Argv, Reply
 
 MEDIA_TYPE: Final = "text/event-stream"
 _STREAMS: Final = frozenset((b"subscribe", b"psubscribe", b"monitor"))

@@ -8,12 +8,12 @@ from typing import Final
 
 from xxhash import xxh3_64_hexdigest
 
-from continuum_upstash.emulator.billing import Ledger
-from continuum_upstash.emulator.catalogue import Catalogue
-from continuum_upstash.emulator.resp import Argv, Error, NullArray, Reply
-from continuum_upstash.emulator.steps import Step, Talk, Translation, answer, mapped
-from continuum_upstash.emulator.texts import wrong_arity
-from continuum_upstash.emulator.upstream import Connection
+from continuum_upstash.emulator.commands.command_specs import Catalogue
+from continuum_upstash.emulator.commands.error_messages import wrong_arity
+from continuum_upstash.emulator.commands.translation import Step, Talk, Translation, answer, mapped
+from continuum_upstash.emulator.redis.connection import Connection
+from continuum_upstash.emulator.redis.resp2 import Argv, Error, NullArray, Reply
+from continuum_upstash.emulator.usage import Ledger
 
 
 def digest(value: bytes) -> bytes:

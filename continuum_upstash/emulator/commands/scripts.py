@@ -8,9 +8,9 @@ import re
 from hashlib import sha1
 from typing import Final
 
-from continuum_upstash.emulator.catalogue import Catalogue
-from continuum_upstash.emulator.resp import Argv, Error, Reply
-from continuum_upstash.emulator.steps import Step, Translation, mapped
+from continuum_upstash.emulator.commands.command_specs import Catalogue
+from continuum_upstash.emulator.commands.translation import Step, Translation, mapped
+from continuum_upstash.emulator.redis.resp2 import Argv, Error, Reply
 
 _SHEBANG: Final = re.compile(rb"#!lua[ \t]+flags=([\w,\- ]+)\r?\n")
 _FLAG: Final = b"allow-key-locking"

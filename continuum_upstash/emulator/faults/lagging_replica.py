@@ -2,14 +2,14 @@
 
 from contextlib import AsyncExitStack
 
-from continuum_upstash.emulator import valkey
-from continuum_upstash.emulator.billing import Ledger
-from continuum_upstash.emulator.doors import Door
-from continuum_upstash.emulator.faults import Faults
+from continuum_upstash.emulator.faults.model import Faults
+from continuum_upstash.emulator.faults.read_routing import Views
+from continuum_upstash.emulator.listeners import Door
 from continuum_upstash.emulator.options import BadOption
+from continuum_upstash.emulator.redis import embedded_valkey
+from continuum_upstash.emulator.redis.connection import Address, Pool, UpstreamError
 from continuum_upstash.emulator.tcp_proxy import TcpProxy
-from continuum_upstash.emulator.upstream import Address, Pool, UpstreamError
-from continuum_upstash.emulator.views import Views
+from continuum_upstash.emulator.usage import Ledger
 
 _WAIT = (b"WAIT", b"1", b"10000")  # milliseconds
 
@@ -38,7 +38,7 @@ class Replica:
             cleanup.callback(proxy.reset_all)
             await door.open()
             password = self._primary.password
-            server = await valkey.start(
+            server = await embedded_valkey.start(
                 password, password, evict=False, replica_of=f"127.0.0.1 {door.port}"
             )
             cleanup.callback(server.stop)

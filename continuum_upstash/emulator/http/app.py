@@ -6,14 +6,18 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from continuum_upstash.emulator import events, forms, outages, replies, texts
-from continuum_upstash.emulator.billing import Ledger
-from continuum_upstash.emulator.engine import Engine
-from continuum_upstash.emulator.faults import Faults
-from continuum_upstash.emulator.forms import Refused
-from continuum_upstash.emulator.tokens import Tokens, presented
-from continuum_upstash.emulator.upstream import Address, UpstreamError
-from continuum_upstash.emulator.views import View, Views
+from continuum_upstash.emulator.commands import error_messages
+from continuum_upstash.emulator.commands.engine import Engine
+from continuum_upstash.emulator.faults import http_faults
+from continuum_upstash.emulator.faults.model import Faults
+from continuum_upstash.emulator.faults.read_routing import View, Views
+from continuum_upstash.emulator.http import requests as forms
+from continuum_upstash.emulator.http import responses as replies
+from continuum_upstash.emulator.http import sse
+from continuum_upstash.emulator.http.auth import Tokens, presented
+from continuum_upstash.emulator.http.requests import Refused
+from continuum_upstash.emulator.redis.connection import Address, UpstreamError
+from continuum_upstash.emulator.usage import Ledger
 
 _METHODS: Final = frozenset(("HEAD", "GET", "POST", "PUT"))
 _SYNC_TOKEN: Final = "Upstash-Sync-Token"  # noqa: S105 - a header's name
@@ -40,8 +44,8 @@ class RestApi:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         self._ledger.rest.requests += 1
-        struck = await outages.before(self._faults, scope)
-        response = struck or outages.after(self._faults, await self._respond(request))
+        struck = await http_faults.before(self._faults, scope)
+        response = struck or http_faults.after(self._faults, await self._respond(request))
         await response(scope, receive, send)
 
     async def _respond(self, request: Request) -> Response:
@@ -62,13 +66,13 @@ class RestApi:
         token = presented(request.headers, request.scope["query_string"])
         full = self._tokens.is_full(token)
         if not full and not self._tokens.is_read_only(token):
-            raise Refused(texts.UNAUTHORIZED, 401)
+            raise Refused(error_messages.UNAUTHORIZED, 401)
         segments = forms.split_path(request.scope["raw_path"])
-        if events.wanted(request.headers, segments):
+        if sse.wanted(request.headers, segments):
             if not full and segments[0].lower() == b"monitor":
-                raise Refused(texts.no_permission(segments[0]).decode())
-            stream = events.listen(self._redis, segments)
-            return StreamingResponse(stream, media_type=events.MEDIA_TYPE)
+                raise Refused(error_messages.no_permission(segments[0]).decode())
+            stream = sse.listen(self._redis, segments)
+            return StreamingResponse(stream, media_type=sse.MEDIA_TYPE)
         try:
             return await self._run(request, segments, read_only=not full)
         except Refused as refusal:
@@ -83,7 +87,9 @@ class RestApi:
         view = self._view(form, request.headers.get(_SYNC_TOKEN, ""))
         if view.replica:
             self._ledger.charge(len(form.commands))  # the primary's statistics miss them
-        outage = outages.Outage(self._faults, self._engine.catalogue, self._engine.limits.data_size)
+        outage = http_faults.Outage(
+            self._faults, self._engine.catalogue, self._engine.limits.data_size
+        )
         answered = await self._engine.run(form, view.pool, outage.refusal, read_only=read_only)
         written = replies.write(form.kind, answered, format_)
         self._ledger.rest.bytes_received += len(body)

@@ -7,8 +7,8 @@ from enum import StrEnum
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from continuum_upstash.emulator import texts
-from continuum_upstash.emulator.resp import Argv
+from continuum_upstash.emulator.commands import error_messages
+from continuum_upstash.emulator.redis.resp2 import Argv
 
 
 class Refused(Exception):
@@ -68,20 +68,20 @@ def arguments(query: bytes) -> Iterator[bytes]:
 def _commands(body: bytes) -> list[Argv]:
     rows = _array(_parse(body))
     if not rows:
-        raise Refused(texts.EMPTY_COMMAND)
+        raise Refused(error_messages.EMPTY_COMMAND)
     return [_command(row) for row in rows]
 
 
 def _command(row: Any) -> Argv:
     arguments = _array(row)
     if not arguments:
-        raise Refused(texts.EMPTY_COMMAND)
+        raise Refused(error_messages.EMPTY_COMMAND)
     return [_argument(value) for value in arguments]
 
 
 def _array(value: Any) -> list[Any]:
     if not isinstance(value, list):
-        raise Refused(texts.NOT_AN_ARRAY)
+        raise Refused(error_messages.NOT_AN_ARRAY)
     return value
 
 
@@ -93,7 +93,7 @@ class _Number(str):
 
 def _parse(body: bytes) -> Any:
     if not body.strip():
-        raise Refused(texts.EMPTY_BODY)
+        raise Refused(error_messages.EMPTY_BODY)
     try:
         return json.loads(
             body.decode(errors="replace"),
@@ -104,7 +104,7 @@ def _parse(body: bytes) -> Any:
     except ValueError as error:
         raise Refused(f"ERR invalid JSON: {error}") from error
     except RecursionError as error:
-        raise Refused(texts.nested_argument("[")) from error
+        raise Refused(error_messages.nested_argument("[")) from error
 
 
 def _refuse_constant(name: str) -> None:
@@ -118,8 +118,8 @@ def _argument(value: Any) -> bytes:
         case bool():
             return b"true" if value else b"false"
         case None:
-            raise Refused(texts.NULL_ARGUMENT)
-    raise Refused(texts.nested_argument("[" if isinstance(value, list) else "{"))
+            raise Refused(error_messages.NULL_ARGUMENT)
+    raise Refused(error_messages.nested_argument("[" if isinstance(value, list) else "{"))
 
 
 def _utf8(text: str) -> bytes:

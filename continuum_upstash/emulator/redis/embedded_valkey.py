@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from continuum_upstash.emulator.resp import Error
-from continuum_upstash.emulator.upstream import Address, UpstreamError, connect
+from continuum_upstash.emulator.redis.connection import Address, UpstreamError, connect
+from continuum_upstash.emulator.redis.resp2 import Error
 
 _START_SECONDS = 10
 

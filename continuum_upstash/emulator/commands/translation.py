@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from continuum_upstash.emulator.resp import Argv, Reply
-from continuum_upstash.emulator.upstream import Connection
+from continuum_upstash.emulator.redis.connection import Connection
+from continuum_upstash.emulator.redis.resp2 import Argv, Reply
 
 
 def _last(replies: list[Reply]) -> Reply:

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from continuum_upstash.emulator.resp import Argv, Error, Reply
-from continuum_upstash.emulator.texts import not_available, not_over_rest
+from continuum_upstash.emulator.commands.error_messages import not_available, not_over_rest
+from continuum_upstash.emulator.redis.resp2 import Argv, Error, Reply
 
 _REFERENCE: Final = """
 append decr decrby get getdel getex getrange getset incr incrby incrbyfloat mget mset msetnx psetex

@@ -9,7 +9,7 @@ from typing import Self, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from continuum_upstash.emulator.options import BadOption
-from continuum_upstash.emulator.resp import Argv, Error, Parser, Reply, pack
+from continuum_upstash.emulator.redis.resp2 import Argv, Error, Parser, Reply, pack
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 

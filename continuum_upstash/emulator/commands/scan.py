@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Final
 
-from continuum_upstash.emulator.billing import Ledger
-from continuum_upstash.emulator.resp import Argv, Error, Reply
-from continuum_upstash.emulator.steps import Step, Talk, Translation
-from continuum_upstash.emulator.upstream import Connection
+from continuum_upstash.emulator.commands.translation import Step, Talk, Translation
+from continuum_upstash.emulator.redis.connection import Connection
+from continuum_upstash.emulator.redis.resp2 import Argv, Error, Reply
+from continuum_upstash.emulator.usage import Ledger
 
 _DEFAULT_COUNT: Final = 250
 _CURSORS_KEPT: Final = 4096

@@ -4,18 +4,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from continuum_upstash.emulator import quirks, texts
-from continuum_upstash.emulator.billing import Ledger
-from continuum_upstash.emulator.catalogue import Catalogue
-from continuum_upstash.emulator.conditions import Conditions
-from continuum_upstash.emulator.forms import Form, Kind, Refused
-from continuum_upstash.emulator.info import Information, read_figures
-from continuum_upstash.emulator.resp import Argv, Error, Reply, size
+from continuum_upstash.emulator.commands import differences, error_messages
+from continuum_upstash.emulator.commands.command_specs import Catalogue
+from continuum_upstash.emulator.commands.compare_and_set import Conditions
+from continuum_upstash.emulator.commands.info import Information, read_figures
+from continuum_upstash.emulator.commands.scan import Cursors
+from continuum_upstash.emulator.commands.scripts import Scripts, in_the_services_words
+from continuum_upstash.emulator.commands.translation import Step, Talk, Translation, answer
+from continuum_upstash.emulator.http.requests import Form, Kind, Refused
+from continuum_upstash.emulator.redis.connection import Connection, Pool
+from continuum_upstash.emulator.redis.resp2 import Argv, Error, Reply, size
 from continuum_upstash.emulator.rollback import undone_on_failure
-from continuum_upstash.emulator.scan import Cursors
-from continuum_upstash.emulator.scripts import Scripts, in_the_services_words
-from continuum_upstash.emulator.steps import Step, Talk, Translation, answer
-from continuum_upstash.emulator.upstream import Connection, Pool
+from continuum_upstash.emulator.usage import Ledger
 
 _KEY_LIMIT: Final = 32 * 1024  # bytes; fixed on every plan
 _MULTI: Final = (b"MULTI",)
@@ -45,7 +45,7 @@ class Engine:
         self._information = information
         self._ledger = ledger
         self._translations: dict[bytes, Translation] = {
-            **quirks.TRANSLATIONS,
+            **differences.TRANSLATIONS,
             **Conditions(ledger, catalogue).translations,
             **Cursors(ledger).translations,
             **Scripts(catalogue).translations,
@@ -73,14 +73,14 @@ class Engine:
         if refusal := self.catalogue.refusal(argv):
             return refusal
         if read_only and not self.catalogue.open_to_readers(argv):
-            return texts.no_permission(argv[0])
+            return error_messages.no_permission(argv[0])
         length = sum(map(len, argv))
         if length > self.limits.request_size:
-            return texts.request_too_large(self.limits.request_size, length)
+            return error_messages.request_too_large(self.limits.request_size, length)
         if length > _KEY_LIMIT:
             longest = max(map(len, self.catalogue.keys(argv)), default=0)
             if longest > _KEY_LIMIT:
-                return texts.key_too_large(_KEY_LIMIT, longest)
+                return error_messages.key_too_large(_KEY_LIMIT, longest)
         return None
 
     def _translate(self, argv: Argv) -> Step | Talk:
@@ -132,16 +132,18 @@ class Engine:
         if isinstance(reply, Error):
             if reply.startswith(b"OOM "):
                 return await self._capacity_reached(connection)
-            return texts.WORDED_OTHERWISE.get(reply) or in_the_services_words(reply)
+            return error_messages.WORDED_OTHERWISE.get(reply) or in_the_services_words(reply)
         length = size(reply)
         if length > self.limits.request_size:
-            return texts.reply_too_large(self.limits.request_size, length)
+            return error_messages.reply_too_large(self.limits.request_size, length)
         return reply
 
     async def _capacity_reached(self, connection: Connection) -> Error:
         (memory,) = await connection.send([(b"INFO", b"memory")])
         usage = self._information.data_size(read_figures(memory.decode()))
-        return texts.capacity_reached(self.limits.data_size, max(usage, self.limits.data_size))
+        return error_messages.capacity_reached(
+            self.limits.data_size, max(usage, self.limits.data_size)
+        )
 
 
 def _unblocked(argv: Argv) -> Step:

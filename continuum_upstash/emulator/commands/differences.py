@@ -2,9 +2,13 @@
 
 from typing import Final
 
-from continuum_upstash.emulator.resp import OK, Argv, Error, Reply
-from continuum_upstash.emulator.steps import Step, Translation, answer, mapped
-from continuum_upstash.emulator.texts import not_available, wrong_arity, wrong_database
+from continuum_upstash.emulator.commands.error_messages import (
+    not_available,
+    wrong_arity,
+    wrong_database,
+)
+from continuum_upstash.emulator.commands.translation import Step, Translation, answer, mapped
+from continuum_upstash.emulator.redis.resp2 import OK, Argv, Error, Reply
 
 _TRIM_STRATEGIES: Final = frozenset((b"MAXLEN", b"MINID"))
 

@@ -11,14 +11,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
-from continuum_upstash.emulator import texts
-from continuum_upstash.emulator.billing import Ledger
-from continuum_upstash.emulator.faults import Fault
+from continuum_upstash.emulator.commands import error_messages
+from continuum_upstash.emulator.faults.controller import Switchboard
+from continuum_upstash.emulator.faults.model import Fault
+from continuum_upstash.emulator.http.auth import Tokens, presented
 from continuum_upstash.emulator.options import BadOption
-from continuum_upstash.emulator.switchboard import Switchboard
-from continuum_upstash.emulator.tokens import Tokens, presented
-from continuum_upstash.emulator.upstream import Pool, UpstreamError
-from continuum_upstash.emulator.valkey import ValkeyUnavailable
+from continuum_upstash.emulator.redis.connection import Pool, UpstreamError
+from continuum_upstash.emulator.redis.embedded_valkey import ValkeyUnavailable
+from continuum_upstash.emulator.usage import Ledger
 
 _Answer: TypeAlias = Callable[[Request], Awaitable[Any]]
 
@@ -50,7 +50,7 @@ class Control:
 
     async def _respond(self, request: Request) -> JSONResponse:
         if not self._tokens.is_full(presented(request.headers, request.scope["query_string"])):
-            return JSONResponse({"error": texts.UNAUTHORIZED}, 401)
+            return JSONResponse({"error": error_messages.UNAUTHORIZED}, 401)
         answer = self._routes.get((request.method, request.url.path))
         if answer is None:
             known = sorted(f"{method} {path}" for method, path in self._routes)

@@ -11,7 +11,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from continuum_upstash.emulator.billing import Ledger
+from continuum_upstash.emulator.usage import Ledger
 
 
 class PortTaken(OSError):

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from continuum_upstash.emulator.forms import Kind, Refused
-from continuum_upstash.emulator.resp import OK, Error, NullArray, Reply, Status, pack_reply
+from continuum_upstash.emulator.http.requests import Kind, Refused
+from continuum_upstash.emulator.redis.resp2 import OK, Error, NullArray, Reply, Status, pack_reply
 
 JSON_TYPE: Final = "application/json"
 RESP2_TYPE: Final = "application/octet-stream"

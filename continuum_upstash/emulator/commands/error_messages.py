@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from continuum_upstash.emulator.resp import Error
+from continuum_upstash.emulator.redis.resp2 import Error
 
 UNAUTHORIZED: Final = (
     "WRONGPASS invalid or missing auth token. See "

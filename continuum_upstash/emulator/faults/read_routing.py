@@ -5,7 +5,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
-from continuum_upstash.emulator.upstream import Pool
+from continuum_upstash.emulator.redis.connection import Pool
 
 _DIGITS: Final = "0123456789abcdefghijklmnopqrstuv"
 _MARGIN: Final = 0.1  # seconds in which a replica surely applies what has reached it

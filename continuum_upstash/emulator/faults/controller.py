@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from continuum_upstash.emulator.doors import Door
-from continuum_upstash.emulator.faults import Fault, FaultKind, Faults, Side
-from continuum_upstash.emulator.replica import Replica
+from continuum_upstash.emulator.faults.lagging_replica import Replica
+from continuum_upstash.emulator.faults.model import Fault, FaultKind, Faults, Side
+from continuum_upstash.emulator.listeners import Door
 
 
 @dataclass(frozen=True, slots=True)

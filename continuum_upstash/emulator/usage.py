@@ -10,7 +10,7 @@ corrects for what the emulator sends on its own account, or answers without send
 from dataclasses import asdict, dataclass, field
 from typing import Final
 
-from continuum_upstash.emulator.upstream import Connection
+from continuum_upstash.emulator.redis.connection import Connection
 
 # The service's list (FAQ of March 2025); MULTI, EXEC and their kin, which over REST are the
 # envelope of /multi-exec, and nothing says that it is billed; and what our own replica says.

@@ -6,11 +6,11 @@ from typing import Final
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from continuum_upstash.emulator import texts
-from continuum_upstash.emulator.catalogue import Catalogue
-from continuum_upstash.emulator.doors import reset
-from continuum_upstash.emulator.faults import Fault, FaultKind, Faults, Side
-from continuum_upstash.emulator.resp import Argv, Error
+from continuum_upstash.emulator.commands import error_messages
+from continuum_upstash.emulator.commands.command_specs import Catalogue
+from continuum_upstash.emulator.faults.model import Fault, FaultKind, Faults, Side
+from continuum_upstash.emulator.listeners import reset
+from continuum_upstash.emulator.redis.resp2 import Argv, Error
 
 _MONTHLY_LIMIT: Final = 500_000  # commands, on the free plan
 
@@ -52,11 +52,11 @@ class Outage:
 
     def refusal(self, argv: Argv) -> Error | None:
         if self._strikes(FaultKind.QUOTA):
-            return texts.quota_reached(_MONTHLY_LIMIT, _MONTHLY_LIMIT)
+            return error_messages.quota_reached(_MONTHLY_LIMIT, _MONTHLY_LIMIT)
         if self._catalogue.grows(argv) and self._strikes(FaultKind.CAPACITY):
-            return texts.capacity_reached(self._data_size, self._data_size)
+            return error_messages.capacity_reached(self._data_size, self._data_size)
         if self._catalogue.writes(argv) and self._strikes(FaultKind.READONLY):
-            return texts.READ_ONLY_UPGRADE
+            return error_messages.READ_ONLY_UPGRADE
         return None
 
     def _strikes(self, kind: FaultKind) -> bool:
