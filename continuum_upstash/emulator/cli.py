@@ -50,7 +50,7 @@ def run(arguments: dict[str, Any]) -> None:
     """Serve until SIGTERM or SIGINT. Raises CannotStart."""
     try:
         # The extra, which --help does without.
-        from continuum_upstash.emulator import listeners, serving  # noqa: PLC0415
+        from continuum_upstash.emulator import listeners, server  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise CannotStart(
             f"the package {error.name} is not installed: pip install 'continuum-upstash[emulator]'"
@@ -62,7 +62,7 @@ def run(arguments: dict[str, Any]) -> None:
         for text in arguments["fault"]:
             faults.add(_fault(text))
         until = arguments["until_stdin_closes"]
-        asyncio.run(serving.serve(options, faults, until_stdin_closes=until))
+        asyncio.run(server.serve(options, faults, until_stdin_closes=until))
     except (BadOption, listeners.PortTaken, UpstreamError, ValkeyUnavailable) as error:
         raise CannotStart(str(error)) from error
 

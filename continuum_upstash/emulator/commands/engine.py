@@ -9,12 +9,15 @@ from continuum_upstash.emulator.commands.command_specs import Catalogue
 from continuum_upstash.emulator.commands.compare_and_set import Conditions
 from continuum_upstash.emulator.commands.info import Information, read_figures
 from continuum_upstash.emulator.commands.scan import Cursors
-from continuum_upstash.emulator.commands.scripts import Scripts, in_the_services_words
+from continuum_upstash.emulator.commands.scripts import (
+    Scripts,
+    in_the_services_words,
+    undone_on_failure,
+)
 from continuum_upstash.emulator.commands.translation import Step, Talk, Translation, answer
 from continuum_upstash.emulator.http.requests import Form, Kind, Refused
 from continuum_upstash.emulator.redis.connection import Connection, Pool
 from continuum_upstash.emulator.redis.resp2 import Argv, Error, Reply, size
-from continuum_upstash.emulator.rollback import undone_on_failure
 from continuum_upstash.emulator.usage import Ledger
 
 _KEY_LIMIT: Final = 32 * 1024  # bytes; fixed on every plan
