@@ -1,62 +1,62 @@
-# Everything sets itself up: python3 >= 3.11 with its venv module, and make, are enough.
+# Each target installs what it needs. Requirements: make, python3 >= 3.11 with its venv module.
 #   make demo        the example site with a local Upstash emulator
-#   make test        the whole suite
-#   make help        the rest
+#   make test        all tests
+#   make help        all targets
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# What is tested with packages of npm is skipped, and counted, where there is no npm.
+# Without npm, the tests that need npm packages are skipped and reported.
 NPM := $(if $(shell command -v npm),$(patsubst %,tests/%/npm/node_modules/.package-lock.json,browser emulator))
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all lint types docs bench clean
 
-help:  ## this list
+help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1: /p' $(MAKEFILE_LIST) | awk -F': ' '{printf "make %-10s %s\n", $$1, $$2}'
 
-demo: $(VENV)/.installed-emulator  ## run the example site; ARGS="--port 8001" and the like
+demo: $(VENV)/.installed-emulator  ## run the example site, e.g. with ARGS="--port 8001"
 	@$(BIN)/python -m example_project.demo $(ARGS)
 
-test: $(VENV)/.installed-dev $(NPM)  ## run the tests; ARGS="tests/unit -k codec" and the like
+test: $(VENV)/.installed-dev $(NPM)  ## run the tests, e.g. with ARGS="tests/unit -k codec"
 	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
-# What takes minutes: real faults under load, kills in mid-save, 64 workers at one limit.
+# Tests that take minutes: faults under load, processes killed while saving, 64 workers at one limit.
 LONG := tests/outage tests/integration/test_session_crash.py tests/integration/test_ratelimit_workers.py
 
-test-all: $(VENV)/.installed-dev  ## run them on every Python found and every Django that it allows, and the long forms
+test-all: $(VENV)/.installed-dev  ## run all tests, on each installed Python and supported Django
 	$(PYTHON) .ci/matrix.py $(ARGS)
 	TEST_LENGTH=30 $(BIN)/python -m pytest $(LONG)
 
-lint: $(VENV)/.installed-dev  ## style, format and the direction of imports
+lint: $(VENV)/.installed-dev  ## check style, format and the direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 
-types: $(VENV)/.installed-dev  ## mypy --strict
+types: $(VENV)/.installed-dev  ## run mypy --strict
 	$(BIN)/mypy
 
-docs: $(VENV)/.installed-docs  ## build the documentation into build/docs, warnings are errors
+docs: $(VENV)/.installed-docs  ## build the documentation in build/docs; warnings are errors
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs
 
-bench: $(VENV)/.installed-dev  ## measure; every number of the documentation comes from here
+bench: $(VENV)/.installed-dev  ## run the benchmarks, the source of all figures in the documentation
 	$(BIN)/python -m benchmarks $(ARGS)
 
-clean:  ## remove what the other targets made
+clean:  ## remove everything that the other targets create
 	rm -rf $(VENV) .venv-* .demo build dist tests/*/npm/node_modules .artifacts .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 %/node_modules/.package-lock.json: %/package-lock.json
 	npm ci --prefix $* --no-audit --no-fund --loglevel error
 	@touch $@
 
-# One stamp per extra: `make demo` does not wait for the tools of the developers.
+# One stamp file per extra, so that `make demo` does not install the development tools.
 $(VENV)/.installed-%: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --editable '.[$*]'
 	@touch $@
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	  echo "$(PYTHON) is too old or missing: Python 3.11 is needed, name one as in: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	  echo "$(PYTHON) is missing or older than Python 3.11: select another one with make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
-	  echo "$(PYTHON) cannot make a virtual environment: install its venv module (Debian: apt install python3-venv)" >&2; exit 1; }
+	  echo "$(PYTHON) cannot create a virtual environment: install its venv module (Debian: apt install python3-venv)" >&2; exit 1; }

@@ -1,8 +1,9 @@
-"""Run the tests on each Python found here, with each Django that it allows.
+"""Run the tests on each installed Python with each Django version that supports it.
 
     python3 .ci/matrix.py [pytest arguments]
 
-Needs nothing installed; keeps a virtual environment per pair, such as .venv-3.12-dj6.0.
+No packages need to be installed. Each pair has its own virtual environment, for example
+.venv-3.12-dj6.0.
 """
 
 from __future__ import annotations
@@ -28,27 +29,27 @@ def find_python(version: str) -> str | None:
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
     candidates = sorted(map(str, pyenv.glob(f"versions/{version}.*/bin/python")))
     for candidate in (shutil.which(f"python{version}"), *candidates):
-        # A shim of pyenv is on the PATH for versions that are not active, and then fails.
-        if candidate and _runs(candidate):
+        # pyenv puts shims for inactive versions on the PATH; running one fails.
+        if candidate and _can_run(candidate):
             return candidate
     return None
 
 
-def _runs(python: str) -> bool:
+def _can_run(python: str) -> bool:
     return subprocess.run([python, "-c", ""], check=False, capture_output=True).returncode == 0
 
 
-def environment(python: str, version: str, django: str) -> Path:
-    """Return the pair's own Python, installed anew when pyproject.toml has changed."""
+def prepare_environment(python: str, version: str, django: str) -> Path:
+    """Return the Python of the pair's environment; reinstall if pyproject.toml has changed."""
     folder = ROOT / f".venv-{version}-dj{django}"
     stamp, project = folder / ".installed", ROOT / "pyproject.toml"
-    inside = folder / "bin" / "python"
+    venv_python = folder / "bin" / "python"
     if not stamp.exists() or stamp.stat().st_mtime < project.stat().st_mtime:
         subprocess.run([python, "-m", "venv", folder], check=True)
-        install = [inside, "-m", "pip", "install", "--quiet", "--editable", ".[dev]"]
+        install = [venv_python, "-m", "pip", "install", "--quiet", "--editable", ".[dev]"]
         subprocess.run([*install, f"django~={django}.0"], check=True, cwd=ROOT)
         stamp.touch()
-    return inside
+    return venv_python
 
 
 def main(arguments: list[str]) -> int:
@@ -56,19 +57,29 @@ def main(arguments: list[str]) -> int:
     for version, djangos in DJANGOS.items():
         python = find_python(version)
         if python is None:
-            results[f"Python {version}"] = "not found here"
+            results[f"Python {version}"] = "not installed"
             continue
         for django in djangos:
             pair = f"Python {version}, Django {django}"
             print(f"\n=== {pair}", flush=True)
-            inside = environment(python, version, django)
-            run = [inside, "-m", "pytest", "-n", "auto", "--dist", "loadfile", "-m", "not slow"]
+            venv_python = prepare_environment(python, version, django)
+            run = [
+                venv_python,
+                "-m",
+                "pytest",
+                "-n",
+                "auto",
+                "--dist",
+                "loadfile",
+                "-m",
+                "not slow",
+            ]
             code = subprocess.run([*run, *arguments], check=False, cwd=ROOT).returncode
-            results[pair] = "passed" if code == 0 else f"FAILED (pytest ended with {code})"
+            results[pair] = "passed" if code == 0 else f"FAILED (pytest exited with code {code})"
     print()
     for pair, result in results.items():
         print(f"{pair:28} {result}")
-    ran = [result for result in results.values() if result != "not found here"]
+    ran = [result for result in results.values() if result != "not installed"]
     return 0 if ran and all(result == "passed" for result in ran) else 1
 
 

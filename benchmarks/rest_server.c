@@ -1,11 +1,10 @@
-// A minimal look-alike of the REST API: one thread, epoll, a hash table, plain HTTP and TLS. It is
-// quick, not faithful: it answers what the benchmarks send, so that the client is what is measured.
+// A minimal server of the REST API: one thread, epoll, a hash table, HTTP and HTTPS. It is fast and
+// supports only the requests of the benchmarks, so that they measure the client.
 //   cc -O2 -o rest_server rest_server.c -lssl -lcrypto
-//   ./rest_server PLAIN_PORT TLS_PORT DELAY_PLAIN_PORT
-//   DELAY_TLS_PORT DELAY_US cert.pem key.pem
-// Speaks: POST / [cmd], POST /pipeline [[cmd]..], POST /set/KEY with raw body, POST /get/KEY,
-//         Upstash-Encoding: base64, Upstash-Response-Format: resp2.   Commands: GET SET SETEX MGET
-//         DEL PING ECHO FLUSHALL
+//   ./rest_server PLAIN_PORT TLS_PORT DELAY_PLAIN_PORT DELAY_TLS_PORT DELAY_US cert.pem key.pem
+// Requests: POST / [cmd], POST /pipeline [[cmd]..], POST /set/KEY with a raw body, POST /get/KEY;
+//           Upstash-Encoding: base64, Upstash-Response-Format: resp2.
+// Commands: GET SET SETEX MGET DEL PING ECHO FLUSHALL
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -191,7 +190,7 @@ static char *ws(char *p) {
         p++;
     return p;
 }
-// decodes in place; p at '['; returns after ']'
+// Decodes in place; p points at '[', the result behind ']'.
 static char *parse_cmd(char *p, char *end) {
     nargs = 0;
     p = ws(p);
@@ -399,7 +398,7 @@ static int flush_out(Conn *c) { // -1 error, 0 done, 1 pending
 }
 static Buf tmp;
 static const char *hdr(const char *h, const char *e,
-                       const char *name) { // value start of header or 0
+                       const char *name) { // start of the header's value, or 0
     size_t n = strlen(name);
     for (const char *p = h; p < e;) {
         if ((size_t)(e - p) > n && !strncasecmp(p, name, n) && p[n] == ':') {
@@ -415,7 +414,7 @@ static const char *hdr(const char *h, const char *e,
     }
     return 0;
 }
-// handle one request if complete: returns bytes consumed or 0
+// Handles one complete request; returns the bytes consumed, or 0.
 static size_t one(Conn *c, char *base, size_t n) {
     char *eoh = memmem(base, n, "\r\n\r\n", 4);
     if (!eoh)
@@ -431,7 +430,7 @@ static size_t one(Conn *c, char *base, size_t n) {
         if (n - hl < bl)
             return 0;
         used = hl + bl;
-    } else { // only used by clients that stream: two-pass (check complete, then join in place)
+    } else { // sent by streaming clients; first pass: is it complete? second pass: join in place
         char *p = body, *end = base + n;
         for (;;) {
             char *q = memmem(p, end - p, "\r\n", 2);
@@ -526,7 +525,7 @@ static size_t one(Conn *c, char *base, size_t n) {
             bput(&tmp, "}", 1);
     }
     *bend = save;
-    // header set resembling the real service's in number and length
+    // As many headers as the real service sends, of the same length.
     char h[512];
     int k = sprintf(
         h,
@@ -539,7 +538,7 @@ static size_t one(Conn *c, char *base, size_t n) {
     bput(&c->out, tmp.p, tmp.n);
     return used;
 }
-static void process(Conn *c) { // returns after dispatch
+static void process(Conn *c) {
     size_t o = 0, u;
     while (c->in.n - o && (u = one(c, c->in.p + o, c->in.n - o)))
         o += u;
@@ -587,7 +586,7 @@ int main(int ac, char **av) {
     struct epoll_event ev[256];
     static char rb[1 << 18];
     for (;;) {
-        // due responses: with a delay queue, spin at the end to be exact to ~50 us
+        // Delayed responses: poll without waiting in the last millisecond, exact to about 50 us.
         int to = -1;
         if (qh) {
             uint64_t t = now_us();

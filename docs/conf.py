@@ -4,7 +4,7 @@ from continuum_upstash import __version__
 
 project = "continuum-upstash"
 author = "The continuum-upstash authors"
-copyright = author  # noqa: A001 Sphinx' name
+copyright = author  # noqa: A001 Sphinx's name
 version = release = __version__
 
 extensions = ["myst_parser"]
