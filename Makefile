@@ -7,7 +7,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # Without npm, the tests that need npm packages are skipped and reported.
-NPM := $(if $(shell command -v npm),$(patsubst %,tests/%/npm/node_modules/.package-lock.json,browser emulator))
+NPM := $(if $(shell command -v npm),$(patsubst %,tests/%/npm/node_modules/.package-lock.json,browser integration/sdk))
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
@@ -23,7 +23,7 @@ test: $(VENV)/.installed-dev $(NPM)  ## run the tests, e.g. with ARGS="tests/uni
 	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 # Tests that take minutes: faults under load, processes killed while saving, 64 workers at one limit.
-LONG := tests/outage tests/integration/test_session_crash.py tests/integration/test_ratelimit_workers.py
+LONG := tests/outage tests/integration/sessions/test_crash.py tests/integration/ratelimit/test_workers.py
 
 test-all: $(VENV)/.installed-dev  ## run all tests, on each installed Python and supported Django
 	$(PYTHON) .ci/matrix.py $(ARGS)
@@ -44,7 +44,7 @@ bench: $(VENV)/.installed-dev  ## run the benchmarks, the source of all figures 
 	$(BIN)/python -m benchmarks $(ARGS)
 
 clean:  ## remove everything that the other targets create
-	rm -rf $(VENV) .venv-* .demo build dist tests/*/npm/node_modules .artifacts .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-* .demo build dist tests/browser/npm/node_modules tests/integration/sdk/npm/node_modules .artifacts .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 %/node_modules/.package-lock.json: %/package-lock.json
 	npm ci --prefix $* --no-audit --no-fund --loglevel error

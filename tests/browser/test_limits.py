@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.demos import demo
+from tests.project.demo_process import demo
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from continuum_upstash.protocol import Reply
 from continuum_upstash.transports.local.commands import COMMANDS
-from tests.contract.both import Both
-from tests.contract.shapes import (
+from tests.contract.command_strategies import (
     ALL,
     ENDS,
     HASHES,
@@ -22,6 +21,7 @@ from tests.contract.shapes import (
     commands_of,
     histories,
 )
+from tests.contract.differential import Both
 from tests.contract.valkey import Server
 
 quick = settings(

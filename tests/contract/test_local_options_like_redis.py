@@ -6,8 +6,8 @@ from itertools import combinations, product
 
 import pytest
 
-from tests.contract.both import Both
-from tests.contract.shapes import flat
+from tests.contract.command_strategies import flat
+from tests.contract.differential import Both
 
 FAR = 4_000_000_000_000  # ms since the epoch
 STATES = {

@@ -6,30 +6,15 @@ from typing import Any
 
 import pytest
 
-from tests.integration.panel_site import (  # noqa: F401 fixtures of test_panel*.py
-    accounts,
-    configure_panel,
-    panel,
-    visit,
-)
-from tests.integration.ratelimit_browser import (  # noqa: F401 fixtures of test_ratelimit_*.py
-    browser,
-    limited_site,
-    limited_urls,
-)
-from tests.integration.ratelimit_limiters import (  # noqa: F401 fixtures of test_ratelimit_*.py
-    entries,
-    limiter,
-    token,
-)
-from tests.integration.rest_clients import AsyncClient, Client, SyncClient
-from tests.integration.scripted_server import Server
-from tests.integration.session_fallback import (  # noqa: F401 fixtures of test_session_fallback*.py
-    member,
-    on_the_database,
-    outage,
-)
-from tests.integration.session_site import (  # noqa: F401 fixtures of test_session_*.py
+from tests.integration.panel.panel_site import accounts, configure_panel, panel, visit  # noqa: F401 fixtures of test_panel*.py
+from tests.integration.ratelimit.browser import browser, limited_site, limited_urls  # noqa: F401 fixtures of test_ratelimit_*.py
+from tests.integration.ratelimit.limiters import entries, limiter, token  # noqa: F401 fixtures of test_ratelimit_*.py
+from tests.integration.redis.tcp_clients import proxy, tcp  # noqa: F401 fixtures of test_tcp_*.py
+from tests.integration.redis.valkey_server import valkey, valkey_process  # noqa: F401 as above
+from tests.integration.rest.rest_clients import AsyncClient, Client, SyncClient
+from tests.integration.rest.scripted_server import Server
+from tests.integration.sessions.fallback_fixtures import member, on_the_database, outage  # noqa: F401 fixtures of test_session_fallback*.py
+from tests.integration.sessions.session_site import (  # noqa: F401 fixtures of test_session_*.py
     ada,
     bob,
     configure,
@@ -39,8 +24,6 @@ from tests.integration.session_site import (  # noqa: F401 fixtures of test_sess
     site,
     visitor,
 )
-from tests.integration.tcp_clients import proxy, tcp  # noqa: F401 fixtures of test_tcp_*.py
-from tests.integration.valkey_server import valkey, valkey_process  # noqa: F401 as above
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import trustme
 
-from tests.outage.crowd import Crowd
+from tests.outage.load import Crowd
 from tests.outage.site import Site
 
 

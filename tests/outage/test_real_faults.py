@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from tests.outage.crowd import INTERVAL
+from tests.outage.load import INTERVAL
 from tests.outage.site import kill
 
 logger = logging.getLogger(__name__)  # --log-cli-level=INFO shows the figures

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from continuum_upstash import AsyncUpstashCache, UpstashCache
-from tests.outage.history import Operation
+from tests.outage.history_checker import Operation
 
 WORKERS = 8
 CALLS_OF_A_PAGE = 10

@@ -1,0 +1,114 @@
+"""What each operation costs: billed commands by the emulator's count, HTTP requests on REST."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Colour
+
+MANY = {f"k{i}": i for i in range(20)}
+
+
+def increment_twice(cache):
+    cache.incr("n")
+
+
+@pytest.mark.parametrize(
+    ("operation", "billed", "requests"),
+    [
+        (lambda cache: cache.get("n"), 1, 1),
+        (lambda cache: cache.get("missing"), 1, 1),
+        (lambda cache: cache.set("k", "value", 60), 1, 1),
+        (lambda cache: cache.set("k", "value", None), 1, 1),
+        (lambda cache: cache.set("k", "value", 0), 1, 1),
+        (lambda cache: cache.add("k", {"a": 1}, 60), 1, 1),
+        (lambda cache: cache.add("n", {"a": 1}, 60), 1, 1),
+        (lambda cache: cache.touch("n", 60), 1, 1),
+        (lambda cache: cache.touch("n", None), 1, 1),
+        (lambda cache: cache.touch("persistent", None), 2, 2),
+        (lambda cache: cache.delete("n"), 1, 1),
+        (lambda cache: cache.has_key("n"), 1, 1),
+        (lambda cache: cache.incr("n"), 3, 1),
+        (lambda cache: cache.decr("n", 2), 3, 1),
+        (lambda cache: cache.incr_version("n"), 1, 1),
+        (lambda cache: cache.get_many(MANY), 1, 1),
+        (lambda cache: cache.set_many(MANY, 60), 20, 1),
+        (lambda cache: cache.set_many(MANY, None), 1, 1),
+        (lambda cache: cache.set_many(MANY, 0), 1, 1),
+        (lambda cache: cache.delete_many(MANY), 1, 1),
+        (lambda cache: cache.get_many([]), 0, 0),
+        (lambda cache: cache.set_many({}), 0, 0),
+        (lambda cache: cache.delete_many([]), 0, 0),
+        (lambda cache: cache.get_or_set("n", 5), 1, 1),
+        (lambda cache: cache.get_or_set("k", lambda: 5, 60), 2, 2),
+        (lambda cache: cache.ttl("n"), 1, 1),
+        (lambda cache: cache.pttl("n"), 1, 1),
+        (lambda cache: cache.expire_time("n"), 1, 1),
+        (lambda cache: cache.persist("n"), 1, 1),
+        (lambda cache: cache.expire("n", 5), 1, 1),
+        (lambda cache: cache.expire_at("n", 4_000_000_000), 1, 1),
+        (lambda cache: cache.keys("*"), 1, 1),
+        (lambda cache: cache.delete_pattern("n*"), 2, 2),
+        (lambda cache: cache.clear(), 2, 2),
+        (lambda cache: cache.flush_all(), 1, 1),
+    ],
+)
+@pytest.mark.parametrize("transport", ["rest", "tcp"])
+def test_an_operation_costs_no_more_than_this(
+    operation, billed, requests, transport, colour, make_cache, emulator, request
+):
+    cache = make_cache(transport)
+    cache.set("n", 41, 300)
+    cache.set("persistent", 1, None)
+    coloured = Colour(cache, request.getfixturevalue("runner") if colour == "async" else None)
+    coloured.has_key("warm-up")
+    with emulator.count() as spent:
+        operation(coloured)
+    assert spent.billed == billed
+    assert spent.requests == (requests if transport == "rest" else 0)
+
+
+PAGE = Path(__file__).parents[3] / "docs/reference/billing.md"
+ROWS = re.findall(r"^\| `(.+)` \| (\d+) \| (\d+) \|$", PAGE.read_text(), re.MULTILINE)
+
+
+def test_the_page_on_billing_has_a_table():
+    assert len(ROWS) > 20
+
+
+@pytest.mark.parametrize(("call", "billed", "requests"), ROWS)
+def test_the_page_on_billing_says_what_a_call_costs(call, billed, requests, make_cache, emulator):
+    cache = make_cache("rest")
+    cache.set("n", 41, 300)
+    cache.set("persistent", 1, None)
+    with emulator.count() as spent:
+        exec(call, {"cache": cache, "values": MANY})
+    assert (spent.billed, spent.requests) == (int(billed), int(requests))
+
+
+@pytest.mark.parametrize("transport", ["rest", "tcp"])
+def test_a_lock_on_plain_redis_or_upstash(transport, make_cache, emulator):
+    cache = make_cache(transport)
+    cache.has_key("warm-up")
+    with emulator.count() as spent, cache.lock("report"):
+        pass
+    # SET NX, and DELEX on Upstash or a script of two commands elsewhere.
+    assert spent.billed == (2 if transport == "rest" else 4)
+
+
+@pytest.mark.parametrize("transport", ["rest", "tcp"])
+def test_clearing_3000_keys_takes_a_scan_and_an_unlink_per_thousand(
+    transport, make_cache, emulator
+):
+    cache = make_cache(transport)
+    other = make_cache(transport, KEY_PREFIX="other")
+    other.set("stays", 1)
+    cache.set_many({f"k{i}": i for i in range(3000)}, None)
+    with emulator.count() as spent:
+        cache.clear()
+    assert spent.billed <= 2 * 4 + 1
+    assert cache.keys() == []
+    assert other.get("stays") == 1

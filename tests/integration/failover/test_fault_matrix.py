@@ -1,0 +1,291 @@
+"""Every fault, over REST and TCP, sync and async, for each of the operations that pages make.
+
+An outage is answered for, a refusal of one command is raised, and whatever happens no value from
+before comes back, no secret is said, and no thread or socket is left. That a call is answered
+within its deadline shows in that the tests end: the faults themselves last until switched off.
+"""
+
+from __future__ import annotations
+
+import gc
+import threading
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from continuum_upstash.backend import CacheBackend
+from continuum_upstash.errors import (
+    CapacityExceeded,
+    NotPermitted,
+    QuotaExceeded,
+    ReadOnlyReplica,
+    Unavailable,
+)
+from continuum_upstash.transports import registry
+from tests.conftest import Colour
+from tests.integration.failover.refusing_server import RefusingServer
+from tests.integration.redis.valkey_server import eventually
+
+DEADLINES = {"CONNECT_TIMEOUT": 0.3, "READ_TIMEOUT": 0.3, "HEALTH_CHECK_INTERVAL": 0.3}
+
+
+def everything(cache):
+    """What the seven operations answer in an outage, while the database holds a value of each."""
+    with pytest.raises(ValueError, match="not found"):
+        cache.incr("incr")
+    return {
+        "get": cache.get("get", "default"),
+        "set": (cache.set("set", "new"), cache.get("set")),
+        "get_many": cache.get_many(["get", "get_many", "set"]),
+        "set_many": (cache.set_many({"set_many": "new"}), cache.get("set_many")),
+        "delete": (cache.delete("delete"), cache.get("delete")),
+        "add": (cache.add("add", "new"), cache.add("add", "newer"), cache.get("add")),
+    }
+
+
+OUTAGE = {
+    "get": "default",
+    "set": (None, "new"),
+    "get_many": {"set": "new"},
+    "set_many": ([], "new"),
+    "delete": (False, None),
+    "add": (True, False, "new"),
+}
+BEFORE = dict.fromkeys(["get", "set", "get_many", "set_many", "delete", "add"], "old") | {"incr": 7}
+
+OPERATIONS = {
+    "get": lambda cache: cache.get("get"),
+    "set": lambda cache: cache.set("set", "new"),
+    "get_many": lambda cache: cache.get_many(["get", "get_many"]),
+    "set_many": lambda cache: cache.set_many({"set_many": "new"}),
+    "incr": lambda cache: cache.incr("incr"),
+    "delete": lambda cache: cache.delete("delete"),
+    "add": lambda cache: cache.add("add", "new"),
+}
+FIRST_ANSWERS = {
+    "get": None,
+    "set": None,
+    "get_many": {},
+    "set_many": [],
+    "incr": ValueError,
+    "delete": False,
+    "add": True,
+}
+
+REST_OUTAGES = {
+    "refuse": {},
+    "reset": {},
+    "hang": {},
+    "latency": {"seconds": 1.0, "jitter": 0.3},
+    "close": {},
+    "garbage": {},
+    "http 500": {"status": 500},
+    "http 502": {"status": 502},
+    "http 429": {"status": 429, "retry_after": 1},
+    "quota": {},
+}
+TCP_OUTAGES = {name: REST_OUTAGES[name] for name in ("refuse", "reset", "hang", "latency", "close")}
+OUTAGES = [
+    *(("rest", name, options) for name, options in REST_OUTAGES.items()),
+    *(("tcp", name, options) for name, options in TCP_OUTAGES.items()),
+]
+
+
+@pytest.fixture
+def open_cache(make_cache, colour, request):
+    """Make a cache in the test's colour, with short deadlines; at another URL if one is given."""
+
+    def make(transport, url=None, **options):
+        options = DEADLINES | options
+        if url is None:
+            cache = make_cache(transport, KEY_PREFIX="matrix", OPTIONS=options)
+        else:
+            cache = CacheBackend(url, {"OPTIONS": options})
+        return Colour(cache, request.getfixturevalue("runner") if colour == "async" else None)
+
+    return make
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(request):
+    """Compare threads and sockets before and after, with the emulator up all the time."""
+    request.getfixturevalue("emulator")
+    registry.reset()
+    threads, sockets = set(threading.enumerate()), count_sockets()
+    yield
+    registry.reset()
+    gc.collect()
+    # A server of the test's own notices only now that its clients have left.
+    eventually(lambda: set(threading.enumerate()) <= threads)
+    eventually(lambda: count_sockets() <= sockets)
+
+
+def count_sockets():
+    links = []
+    for number in Path("/proc/self/fd").glob("*"):  # nothing, where there is no such directory
+        with suppress(FileNotFoundError):  # the directory's own
+            links.append(str(number.readlink()))
+    return sum(link.startswith("socket:") for link in links)
+
+
+def recover(cache):
+    """Wait until a call finds the database well, as the calls of a site's visitors would."""
+    cache.cache.database.standby.breaker.end_break()
+
+    def closed():
+        with suppress(Unavailable):  # without fallback a probe that is too slow raises
+            cache.get("nothing")
+        return cache.cache.status.state == "closed"
+
+    eventually(closed)
+
+
+@contextmanager
+def struck(emulator, side, fault, options):
+    with emulator.fault(fault.split()[0], side=side, **options):
+        yield
+
+
+def secrets(emulator):
+    return {emulator.token, emulator.redis_url.split(":")[2].split("@")[0]}
+
+
+@pytest.mark.parametrize(("side", "fault", "options"), OUTAGES, ids=str)
+def test_an_outage_is_answered_for_and_leaves_nothing_stale(
+    side, fault, options, colour, open_cache, emulator, caplog
+):
+    cache = open_cache(side)
+    for key, value in BEFORE.items():
+        cache.set(key, value)
+    with struck(emulator, side, fault, options):
+        assert everything(cache) == OUTAGE
+        status = cache.cache.status
+        assert (status.state, status.backend) == ("open", "local")
+        with emulator.count() as spent:
+            assert everything(cache)["get"] == "default"
+            with pytest.raises(Unavailable, match="is not asked"):
+                cache.flush_all()
+        assert spent.requests == 0
+    recover(cache)
+    written = ["set", "set_many", "delete", "add", "incr"]
+    assert cache.get_many(written) == {}, "neither what was before, nor a copy of this process"
+    assert cache.get_many(["get", "get_many"]) == {"get": "old", "get_many": "old"}
+    assert not [secret for secret in secrets(emulator) if secret in caplog.text]
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("side", ["rest", "tcp"])
+@pytest.mark.parametrize("fault", ["reset", "hang", "close"])
+def test_each_operation_may_be_the_first_to_meet_it(
+    operation, side, fault, colour, open_cache, emulator
+):
+    cache = open_cache(side)
+    for key, value in BEFORE.items():
+        cache.set(key, value)
+    with struck(emulator, side, fault, {}):
+        expected = FIRST_ANSWERS[operation]
+        if expected is ValueError:
+            with pytest.raises(ValueError, match="not found"):
+                OPERATIONS[operation](cache)
+        else:
+            assert OPERATIONS[operation](cache) == expected
+        assert cache.cache.status.failures == 1
+    recover(cache)
+    changed = operation in {"set", "set_many", "delete", "add", "incr"}
+    assert cache.get(operation) == (None if changed else "old")
+
+
+@pytest.mark.parametrize("side", ["rest", "tcp"])
+@pytest.mark.parametrize("fault", ["refuse", "hang"])
+def test_without_fallback_unavailable_is_raised_at_once_when_open(
+    side, fault, colour, open_cache, emulator
+):
+    cache = open_cache(side, FALLBACK=False)
+    cache.set("k", "old")
+    with struck(emulator, side, fault, {}):
+        for _ in range(3):
+            with pytest.raises(Unavailable):
+                cache.set("k", "new")
+        with emulator.count() as spent:
+            for operation in OPERATIONS.values():
+                with pytest.raises(Unavailable, match="is not asked"):
+                    operation(cache)
+        assert spent.requests == spent.tcp_connections == 0
+    recover(cache)
+    assert cache.get("k") == "old"
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "refused"),
+    [
+        ("capacity", CapacityExceeded, ["set", "set_many", "add", "incr"]),
+        ("readonly", ReadOnlyReplica, ["set", "set_many", "add", "incr", "delete"]),
+    ],
+)
+def test_what_is_no_outage_is_raised_and_never_masked(
+    fault, error, refused, colour, open_cache, emulator
+):
+    cache = open_cache("rest")
+    for key, value in BEFORE.items():
+        cache.set(key, value)
+    cache.delete("add")
+    with struck(emulator, "rest", fault, {}):
+        for name, operation in OPERATIONS.items():
+            if name in refused:
+                with pytest.raises(error):
+                    operation(cache)
+            else:
+                operation(cache)
+        status = cache.cache.status
+        assert (status.state, status.local_answers, status.journal) == ("closed", 0, 0)
+    assert cache.get("set") == "old"
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "opens"),
+    [
+        ("ERR max requests limit exceeded. Limit: 500000, Usage: 500000.", QuotaExceeded, True),
+        ("OOM command not allowed when used memory > 'maxmemory'.", CapacityExceeded, False),
+        ("READONLY You can't write against a read only replica.", ReadOnlyReplica, False),
+        ("NOPERM User default has no permissions to run it", NotPermitted, False),
+    ],
+)
+def test_over_tcp_a_refusal_is_told_apart_as_well(text, kind, opens, colour, open_cache):
+    server = RefusingServer(text)
+    try:
+        cache = open_cache("tcp", server.url)
+        if opens:
+            assert cache.get("k") is None
+            assert cache.cache.status.next_probe - cache.cache.status.since > 200
+            server.error = None
+            recover(cache)
+        else:
+            with pytest.raises(kind):
+                cache.set("k", "v")
+            assert cache.cache.status.state == "closed"
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize("side", ["rest", "tcp"])
+def test_a_revoked_token_is_answered_for_and_told(side, colour, open_cache, emulator, caplog):
+    wrong = "wr0ng-s3cret"
+    if side == "rest":
+        cache = open_cache("rest", TOKEN=wrong)
+    else:
+        cache = open_cache("tcp", f"redis://:{wrong}@{emulator.redis_url.split('@')[1]}")
+    assert cache.get("k") is None
+    status = cache.cache.status
+    assert status.state == "open"
+    assert status.next_probe - status.since > 200
+    assert len([line for line in caplog.messages if "closed -> open" in line]) == 1
+    assert wrong not in caplog.text + status.reason
+
+
+def test_a_slow_database_is_no_outage(colour, open_cache, emulator):
+    cache = open_cache("rest", READ_TIMEOUT=5.0)
+    with struck(emulator, "rest", "latency", {"seconds": 0.05}):
+        cache.set("k", "v")
+        assert cache.get("k") == "v"
+    assert cache.cache.status.local_answers == 0

@@ -1,0 +1,68 @@
+"""A database that deletes keys when it is full: check, doctor and panel agree on its use."""
+
+from __future__ import annotations
+
+import pytest
+
+from continuum_upstash.checks.caches import check_live
+from continuum_upstash.emulator.process import running
+from continuum_upstash.transports import registry
+from tests.integration.management.command_runs import entry, ran
+from tests.integration.panel.panel_html import Page
+from tests.integration.panel.panel_site import page
+
+OURS = "continuum_upstash.sessions"
+DJANGOS = "django.contrib.sessions.backends.cache"
+IN_TABLES_TOO = "django.contrib.sessions.backends.cached_db"
+
+
+@pytest.fixture(scope="module")
+def evicting():
+    with running("--eviction") as emulator:
+        yield emulator
+
+
+@pytest.fixture(autouse=True)
+def site(evicting, settings, monkeypatch):
+    settings.CACHES = {"default": entry(evicting)}
+    monkeypatch.setattr("sys.argv", ["manage.py", "check", "--tag", "continuum_upstash_live"])
+    yield
+    registry.reset()
+
+
+@pytest.mark.parametrize(
+    ("engine", "accepted", "checks", "examined"),
+    [
+        (OURS, False, ["E041"], "failed"),
+        (OURS, True, ["I041"], "info"),
+        (DJANGOS, False, ["E041"], "failed"),
+        (DJANGOS, True, ["I041"], "info"),
+        (IN_TABLES_TOO, False, [], "ok"),
+    ],
+)
+def test_who_would_lose_logins_is_told_and_who_accepts_it_is_not_stopped(
+    engine, accepted, checks, examined, settings
+):
+    settings.SESSION_ENGINE, settings.SESSION_ALLOW_EVICTION = engine, accepted
+    assert [each.id.removeprefix("continuum_upstash.") for each in check_live()] == checks
+    ended = ran("cache_doctor", "--format", "json")
+    (found,) = (each for each in ended.json["caches"][0]["findings"] if each["name"] == "eviction")
+    assert (found["outcome"], ended.code) == (examined, 1 if examined == "failed" else 0)
+    assert ("SESSION_ALLOW_EVICTION" in found["detail"]) == accepted
+
+
+def test_who_counts_limits_there_is_warned(settings):
+    settings.CONTINUUM_RATELIMIT = {"POLICIES": {"api": {"rate": "5/m"}}}
+    assert [each.id for each in check_live()] == ["continuum_upstash.W205"]
+    ended = ran("cache_doctor", "--format", "json")
+    (found,) = (each for each in ended.json["caches"][0]["findings"] if each["name"] == "eviction")
+    assert (found["outcome"], ended.code) == ("warning", 0)
+    assert "ALIAS" in found["fix"]
+
+
+def test_the_panel_warns_who_accepts_it(client, accounts, settings):
+    settings.ROOT_URLCONF = "tests.integration.panel.panel_site"
+    settings.SESSION_ENGINE, settings.SESSION_ALLOW_EVICTION = OURS, True
+    client.force_login(accounts.operator())
+    seen = Page(client.get(page()))
+    assert "and with them sessions: SESSION_ALLOW_EVICTION accepts that" in seen.text

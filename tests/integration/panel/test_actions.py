@@ -1,0 +1,217 @@
+"""What the panel can change: asked first, done once, logged with who did it."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import User
+from django.core.cache import cache, caches
+from django.core.management import call_command
+from django.utils import translation
+
+from continuum_upstash.panel import clear_family
+from tests.integration.panel.panel_html import Page
+from tests.integration.panel.panel_site import page
+
+ALL = {"probe", "reconnect", "open", "disable", "close"}
+
+
+@pytest.fixture
+def operator(client, accounts):
+    client.force_login(accounts.operator())
+    return client
+
+
+@pytest.fixture
+def breaker(panel):
+    return caches["default"].database.standby.breaker
+
+
+def post(operator, path):
+    response = operator.post(path, follow=True)
+    assert response.redirect_chain == [(page(), 302)]
+    return Page(response)
+
+
+@pytest.mark.parametrize(
+    ("action", "state"), [("open", "forced_open"), ("disable", "disabled"), ("probe", "closed")]
+)
+def test_an_action_is_done_only_once_confirmed(action, state, operator, breaker):
+    assert "No, take me back" in Page(operator.get(page(f"do/{action}"))).text
+    assert (breaker.state, LogEntry.objects.count()) == ("closed", 0)
+    post(operator, page(f"do/{action}"))
+    assert breaker.state == state
+    assert LogEntry.objects.count() == 1
+
+
+def test_who_did_it_stands_in_the_history_and_in_the_reason(operator, breaker):
+    seen = post(operator, page("do/open"))
+    assert "by operator, in the admin" in seen.text
+    entry = LogEntry.objects.get()
+    assert (entry.user.username, entry.object_id) == ("operator", "default")
+    assert entry.change_message.startswith("Force the breaker open.")
+    assert entry.get_admin_url() == page()
+    assert entry.change_message in Page(operator.get(page("history"))).text
+
+
+def test_the_history_is_kept_in_one_language(operator, breaker):
+    with translation.override("de"):
+        post(operator, page("do/probe"))
+    assert LogEntry.objects.get().change_message.startswith("Probe now. The database answered in")
+
+
+@pytest.mark.parametrize(
+    ("force", "offered"),
+    [
+        ("reset", ALL - {"close"}),
+        ("force_open", {"disable", "close"}),
+        ("disable", ALL - {"disable"}),
+    ],
+)
+def test_only_what_makes_sense_is_offered(force, offered, operator, breaker):
+    getattr(breaker, force)()
+    assert Page(operator.get(page())).actions() == offered
+    for action in ALL - offered:
+        assert "nothing was done" in post(operator, page(f"do/{action}")).text
+
+
+def test_a_probe_ends_the_break_and_closes_the_breaker(operator, breaker, emulator):
+    with emulator.fault("refuse"):
+        for _ in range(3):
+            cache.get("a")
+        assert breaker.state == "open"
+        assert "refused" in post(operator, page("do/probe")).text
+        assert breaker.state == "open"
+    assert "The database answered in" in post(operator, page("do/probe")).text
+    assert breaker.state == "closed"
+
+
+def test_reconnect_drops_the_connections(operator, panel, emulator):
+    cache.get("a")
+    with emulator.count() as counted:
+        cache.get("a")
+    assert counted.connections == 0
+    with emulator.count() as counted:
+        assert "The database answered in" in post(operator, page("do/reconnect")).text
+    assert counted.connections == 1
+
+
+def test_nobody_can_lock_himself_out(operator, breaker, settings):
+    settings.SESSION_ENGINE = "continuum_upstash.sessions"
+    settings.SESSION_CACHE_ALIAS = "default"
+    operator.force_login(User.objects.get(username="operator"))
+    assert "open" not in Page(operator.get(page())).actions()
+    post(operator, page("do/open"))
+    assert breaker.state == "closed"
+
+
+def test_a_site_of_one_s_own_is_never_left(operator, breaker):
+    own = page().replace("/admin/", "/operations/")
+    seen = Page(operator.get(own))
+    assert seen.actions() == ALL - {"close"}
+    assert not [link for link in seen.links if link and link.startswith("/admin/")]
+    response = operator.post(own.replace("change", "do/open"))
+    assert response["Location"] == own
+
+
+# ---- key families
+
+
+def test_clearing_says_what_it_will_delete_and_deletes_only_that(operator, panel):
+    cache.set_many({f"query:{n}": n for n in range(30)} | {"queryset": 1, "page:1": 1})
+    path = page("clear") + "?family=query:"
+    assert "30 keys will be deleted" in Page(operator.get(path)).text
+    assert len(cache.keys("*")) == 32
+    assert "30 keys deleted." in post(operator, path).text
+    assert sorted(cache.keys("*")) == ["page:1", "queryset"]
+    assert LogEntry.objects.get().change_message == "Clear the key family query:. 30 keys deleted."
+
+
+def test_what_is_confirmed_stands_on_the_button(operator, panel):
+    cache.set("query:1", 1)
+    assert 'value="Force open"' in Page(operator.get(page("do/open"))).html
+    path = page("clear") + "?family=query"
+    assert 'value="Delete the keys"' in Page(operator.get(path)).html
+
+
+def test_where_there_is_nothing_to_clear_nothing_but_the_way_back_is_offered(operator, panel):
+    seen = Page(operator.get(page("clear") + "?family=query"))
+    assert "No key begins with “query:”" in seen.text
+    assert "will be deleted" not in seen.text
+    assert 'type="submit" class="default"' not in seen.html
+
+
+def test_a_family_is_a_name_and_no_pattern(operator, panel):
+    cache.set_many({"a:1": 1, "b:1": 1, "*:1": 1})
+    assert "1 key deleted." in post(operator, page("clear") + "?family=*").text
+    assert sorted(cache.keys("*")) == ["a:1", "b:1"]
+
+
+def test_white_space_is_part_of_a_family_s_name(operator, panel):
+    names = [" lead:1", "lead:1", "lead:2", ":alone"]
+    cache.client.set_many({cache.make_key(name): 1 for name in names})
+    seen = Page(operator.get(page() + "?sample=1")).html
+    assert "?family=%20lead%3A" in seen
+    assert "?family=%3A" not in seen
+    assert "1 key deleted." in post(operator, page("clear") + "?family=%20lead%3A").text
+    assert sorted(cache.keys("*")) == [":alone", "lead:1", "lead:2"]
+
+
+def test_without_a_family_nothing_is_cleared(operator, panel):
+    cache.set("a:1", 1)
+    assert "Which family?" in post(operator, page("clear") + "?family=:").text
+    assert cache.get("a:1") == 1
+
+
+def test_what_one_request_cannot_delete_a_command_goes_on_with(operator, panel, monkeypatch):
+    monkeypatch.setattr(clear_family, "_MOST_PAGES", 2)
+    cache.set_many({f"query:{n}": n for n in range(5000)})
+    text = post(operator, page("clear") + "?family=query").text
+    assert 0 < len(cache.keys("query:*")) < 5000
+    _, _, *arguments = shlex.split(re.search(r"For the rest run: (.*?--resume=\d+)", text)[1])
+    call_command("cache_cleanup", *arguments, interactive=False, verbosity=0)
+    assert cache.keys("query:*") == []
+
+
+def test_a_small_family_of_a_large_database_is_not_forgotten_at_the_last_page(
+    operator, panel, monkeypatch
+):
+    monkeypatch.setattr(clear_family, "_MOST_PAGES", 4)
+    cache.set_many({f"page:{n}": n for n in range(9000)} | {f"query:{n}": n for n in range(30)})
+    monkeypatch.setattr(clear_family, "PAGES", 4)
+    path = page("clear") + "?family=query"
+    assert re.search(r"At least \d+ keys will be deleted", Page(operator.get(path)).text)
+    deleted = int(re.search(r"(\d+) keys deleted so far", post(operator, path).text)[1])
+    assert len(cache.keys("query:*")) == 30 - deleted
+
+
+def test_a_clearing_that_fails_says_why(operator, configure_panel, emulator):
+    configure_panel(TOKEN=emulator.read_only_token)
+    assert "NOPERM" in post(operator, page("clear") + "?family=query").text
+
+
+# ---- sessions
+
+
+def test_sessions_are_counted_and_judged(operator, panel, settings):
+    settings.SESSION_ENGINE = "continuum_upstash.sessions"
+    settings.SESSION_CACHE_ALIAS = "default"
+    operator.force_login(User.objects.get(username="operator"))
+    seen = Page(operator.get(page() + "?sample=1"))
+    assert "keeps its keys when it is full (noeviction)" in seen.text
+    assert re.search(r"answered with 503, and nobody is logged out. Sessions 1 Users 1", seen.text)
+
+
+def test_nobody_is_logged_out_by_clearing_a_family(operator, panel, settings):
+    settings.SESSION_ENGINE = "continuum_upstash.sessions"
+    default = settings.CACHES["default"] | {
+        "KEY_FUNCTION": lambda key, prefix, _: f"{prefix}:{key}"
+    }
+    settings.CACHES = {"default": default}
+    operator.force_login(User.objects.get(username="operator"))
+    cache.set("session:of-work", 1)
+    assert "session-user:" not in Page(operator.get(page() + "?sample=1")).text
+    assert "1 key deleted." in post(operator, page("clear") + "?family=session").text

@@ -1,0 +1,37 @@
+"""Numbers of the panel as they are to be read, and what it says where there are none."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from django.core.cache import cache
+
+from tests.integration.panel.panel_site import now, page, some_tally, write_history
+
+
+@pytest.mark.parametrize("separated", [True, False])
+def test_thousands_are_apart_everywhere(separated, panel, visit, settings):
+    settings.USE_THOUSAND_SEPARATOR = separated
+    cache.set_many({f"query:{n}": n for n in range(1200)})
+    tally = some_tally(40, 30, errors=2345)
+    tally.commands["GET"] = 345_678
+    write_history({now(): tally}, "minute")
+    write_history({now(): tally}, "hour")
+    text = visit(page() + "?sample=1").text
+    for told in ("All 1,200 keys", "query: 1,200", "GET 345,678", "DeadlineExceeded 2,345"):
+        assert told in text
+    assert re.search(r"Keys 1,2\d\d ", text)  # in the whole database
+    assert re.search(r"\d / 500,000 \(", text)  # the month's bill
+    path = page("clear") + "?family=query"
+    assert "1,200 keys will be deleted" in visit(path).text
+
+
+def test_a_time_in_which_no_key_was_read_is_told_as_that(panel, visit):
+    tally = some_tally(40, 30)
+    tally.hits = tally.misses = 0
+    write_history({now(): tally}, "hour")
+    write_history({now(): tally}, "minute")
+    text = visit(page("figures")).text
+    assert text.count("No key was read in this time.") == 2
+    assert "Nothing was asked in this time." not in text

@@ -1,0 +1,47 @@
+"""Every word that the panel says can be translated; what stays is data."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from django.core.cache import cache, caches
+from django.utils import translation
+
+from tests.integration.panel.panel_html import Page
+from tests.integration.panel.panel_site import HOME, now, page, some_tally, write_history
+
+DATA = re.compile(
+    r"[A-Z_0-9]+"  # options, commands, variables
+    r"|default|operator|upstash-rest|local|closed|forced_open|noeviction|for|a|test|started"
+    r"|query:|api|2/h|strict|msgpack|signed|prefix|rest|DeadlineExceeded|ms|KB|MB|bytes"
+)
+
+
+@pytest.fixture
+def marked(monkeypatch):
+    """Every translation stands in brackets."""
+    monkeypatch.setattr(translation._trans, "gettext", lambda text: f"⟦{text}⟧")
+    monkeypatch.setattr(translation._trans, "pgettext", lambda context, text: f"⟦{text}⟧")
+    monkeypatch.setattr(
+        translation._trans, "ngettext", lambda one, many, n: f"⟦{one if n == 1 else many}⟧"
+    )
+
+
+@pytest.mark.parametrize(
+    "path", [HOME, page() + "?sample=1", page("do/open"), page("clear") + "?family=query"]
+)
+def test_every_word_can_be_translated(path, panel, client, accounts, settings, request):
+    settings.CONTINUUM_RATELIMIT = {"POLICIES": {"api": {"rate": "2/h"}}}
+    cache.set("query:1", 1)
+    write_history({now(): some_tally(40, 30, errors=3)}, "hour")
+    caches["default"].database.standby.breaker.force_open("for a test")
+    caches["default"].database.standby.breaker.reset("for a test")
+    client.force_login(accounts.operator())
+    request.getfixturevalue("marked")
+    text = Page(client.get(path)).text
+    assert "⟦" in text
+    while (left := re.sub(r"⟦[^⟦⟧]*⟧", " ", text)) != text:
+        text = left
+    words = re.findall(r"[\w:/-]*[A-Za-z][\w:/-]*", text)
+    assert {word for word in words if not DATA.fullmatch(word)} == set()

