@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 __all__ = ["Decision", "Limiter", "Policy", "ratelimit"]
 
 _HOMES = {
-    "Decision": "decision",
-    "Limiter": "limiter",
+    "Decision": "engine.decision",
+    "Limiter": "engine.limiter",
     "Policy": "policy",
     "ratelimit": "decorators",
 }

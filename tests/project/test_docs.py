@@ -20,7 +20,8 @@ from django.test import RequestFactory, override_settings
 from continuum_upstash import UpstashCache, errors
 from continuum_upstash.cache.extras import RedisMethods
 from continuum_upstash.client.pipeline import Pipeline
-from continuum_upstash.config import resolve as config
+from continuum_upstash.config import Config, resolve
+from continuum_upstash.config.resolve import _OPTIONS, REDIS_OPTIONS
 from continuum_upstash.emulator.process import Emulator
 from continuum_upstash.plans.locks import Lock
 from continuum_upstash.transports import registry
@@ -117,9 +118,9 @@ def table_rows(page: str) -> list[list[str]]:
 def test_each_option_is_documented_with_its_default():
     documented = {row[0].strip("`"): row[1].strip("`") for row in table_rows("settings.md")}
     del documented["Option"]
-    defaults = {field.name.upper(): field.default for field in fields(config.Config)}
+    defaults = {field.name.upper(): field.default for field in fields(Config)}
     defaults["MODE"] = "auto"  # the mode of a Config is what auto has found
-    assert documented.keys() == config._OPTIONS
+    assert documented.keys() == _OPTIONS
     for option, default in documented.items():
         expected = defaults.get(option)
         assert default == (NOTHING if expected in {None, (), ""} else str(expected)), option
@@ -127,7 +128,7 @@ def test_each_option_is_documented_with_its_default():
 
 def test_each_option_of_django_redis_that_is_passed_on_is_documented():
     page = (REFERENCE / "settings.md").read_text()
-    assert {option for option in config.REDIS_OPTIONS if f"`{option}`" not in page} == set()
+    assert {option for option in REDIS_OPTIONS if f"`{option}`" not in page} == set()
 
 
 class Asked(dict[str, str]):
@@ -143,7 +144,7 @@ class Asked(dict[str, str]):
 
 def test_each_variable_that_is_read_is_documented_and_no_other():
     environ = Asked()
-    config.resolve({}, environ)
+    resolve({}, environ)
     tables = " ".join(row[0] for row in table_rows("environment.md"))
     assert set(re.findall(r"`(\w+)`", tables)) == environ.names
 
