@@ -11,8 +11,8 @@ from continuum_upstash.transports import registry
 _numbers = count()
 
 
-class Colour:
-    """Calls a cache's methods, or their a…() twins, by one spelling."""
+class SyncOrAsync:
+    """Calls the methods of a cache, or their async twins, by the sync name."""
 
     def __init__(self, cache, runner=None):
         self.cache = cache
@@ -66,7 +66,7 @@ def runner():
 
 
 @pytest.fixture(params=["sync", "async"])
-def colour(request):
+def api(request):
     return request.param
 
 
@@ -76,7 +76,7 @@ def transport(request):
 
 
 @pytest.fixture
-def any_cache(transport, colour, make_cache, request):
-    """A cache on each transport, in each colour."""
+def any_cache(transport, api, make_cache, request):
+    """A cache on each transport, sync and async."""
     cache = make_cache(transport)
-    return Colour(cache, request.getfixturevalue("runner") if colour == "async" else None)
+    return SyncOrAsync(cache, request.getfixturevalue("runner") if api == "async" else None)

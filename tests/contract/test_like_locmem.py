@@ -17,7 +17,7 @@ from django.core.cache.backends.locmem import LocMemCache
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.conftest import Colour
+from tests.conftest import SyncOrAsync
 
 keys = st.sampled_from(["a", "b", "c", "ключ"])
 versions = st.sampled_from([None, 1, 2])
@@ -85,8 +85,8 @@ def counts(locmem, name, arguments):
     return type(value) is int
 
 
-def test_any_sequence_of_calls_is_answered_as_locmem_does(transport, colour, make_cache):
-    runner = asyncio.Runner() if colour == "async" else None
+def test_any_sequence_of_calls_is_answered_as_locmem_does(transport, api, make_cache):
+    runner = asyncio.Runner() if api == "async" else None
     cache = make_cache(transport)
 
     @settings(
@@ -99,7 +99,7 @@ def test_any_sequence_of_calls_is_answered_as_locmem_does(transport, colour, mak
         prefix = f"run{next(_numbers)}"
         locmem = LocMemCache(prefix, {})
         cache.key_prefix = prefix
-        ours = Colour(cache, runner)
+        ours = SyncOrAsync(cache, runner)
         for name, arguments in sequence:
             if counts(locmem, name, arguments):
                 if name == "delete":

@@ -18,7 +18,7 @@ from tests.integration.sessions.session_site import (  # noqa: F401 fixtures of 
     ada,
     bob,
     configure,
-    in_colour,
+    in_api,
     remote,
     session,
     site,
@@ -41,7 +41,7 @@ def serve() -> Iterator[Callable[..., Server]]:
 
 @pytest.fixture(params=[SyncClient, AsyncClient], ids=["sync", "async"])
 def rest(request: pytest.FixtureRequest) -> Iterator[Callable[..., Client]]:
-    """Make REST clients of both colours; they close after the test."""
+    """Make REST clients sync and async; they close after the test."""
     with ExitStack() as stack:
 
         def make(url: str, **settings: Any) -> Client:

@@ -28,7 +28,7 @@ class Worker:
     def __init__(
         self,
         number: int,
-        colour: str,
+        api: str,
         client: Mapping[str, Any],
         result: Path,
         within: Sequence[str],
@@ -37,7 +37,7 @@ class Worker:
         self.result = result
         settings = {
             "number": number,
-            "colour": colour,
+            "api": api,
             "client": OPTIONS | dict(client),
             "result": str(result),
         }
@@ -71,7 +71,7 @@ class Crowd:
     """All processes.
 
     Args:
-        clients: a colour and a client's arguments for each.
+        clients: a api and a client's arguments for each.
         directory: where they leave their accounts.
         within: what a command is prefixed with to run in their network.
     """
@@ -83,8 +83,8 @@ class Crowd:
         within: Sequence[str] = (),
     ) -> None:
         self.workers = [
-            Worker(number, colour, client, directory / f"worker{number}.pickle", within)
-            for number, (colour, client) in enumerate(clients)
+            Worker(number, api, client, directory / f"worker{number}.pickle", within)
+            for number, (api, client) in enumerate(clients)
         ]
         self._results: list[dict[str, Any]] = []
 

@@ -50,16 +50,16 @@ FIN_WAIT_1 = "04"
 
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
 @pytest.mark.parametrize("transport", ["rest", "tcp"])
-@pytest.mark.parametrize("colour", ["sync", "async"])
+@pytest.mark.parametrize("api", ["sync", "async"])
 def test_a_write_that_was_given_up_is_not_sent_again(
-    colour, transport, tls, network, open_site, make_certificate
+    api, transport, tls, network, open_site, make_certificate
 ):
     *certificate, ca = make_certificate("right", network.host)
     site = open_site(
         within=network.servers, host=network.host, certificate=certificate if tls else None
     )
     settings = getattr(site, transport) | ({"ca_file": str(ca)} if tls else {})
-    command = [sys.executable, "-c", textwrap.dedent(CLIENT), json.dumps(settings), colour]
+    command = [sys.executable, "-c", textwrap.dedent(CLIENT), json.dumps(settings), api]
     with subprocess.Popen(
         [*network.clients, *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as client:

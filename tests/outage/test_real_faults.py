@@ -115,7 +115,7 @@ def test_the_certificate_is_swapped_for_a_wrong_one(
     *right, ca = make_certificate("right")
     *wrong, _ = make_certificate("wrong")
     site = open_site(certificate=right)
-    trusting = [(colour, client | {"ca_file": str(ca)}) for colour, client in mixed(site)]
+    trusting = [(api, client | {"ca_file": str(ca)}) for api, client in mixed(site)]
     with Outage(gather(trusting)) as outage:
         site.restart_front(wrong)
         outage.met()

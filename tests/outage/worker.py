@@ -1,6 +1,6 @@
 """A process of a site: threads, or tasks, that make pages out of cache calls and keep account.
 
-    python -m tests.outage.worker '{"number": 1, "colour": "sync", "result": …, "client": {…}}'
+    python -m tests.outage.worker '{"number": 1, "api": "sync", "result": …, "client": {…}}'
 
 It prints its state and count of calls as they change, and ends with its standard input; then its
 results are in the file `result`.
@@ -150,7 +150,7 @@ def main() -> None:
     accounts = [Account(settings["number"], number) for number in range(WORKERS)]
     stopped = threading.Event()
     cache: UpstashCache | AsyncUpstashCache
-    if settings["colour"] == "sync":
+    if settings["api"] == "sync":
         cache = UpstashCache(**client)
         threads = [
             threading.Thread(target=work, args=(cache, account, stopped)) for account in accounts

@@ -1,4 +1,4 @@
-"""From a request to a decision, in both colours; what is written once stands in between."""
+"""From a request to a decision, sync and async; the shared part is a plan."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What users of the Django backend get beyond Django's own tests, on each transport and colour."""
+"""What users of the Django backend get beyond Django's own tests, on each transport and api."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_incr_version_keeps_the_time_to_live(any_cache):
 
 
 def test_clear_deletes_every_version_of_this_alias_and_no_other_key(
-    transport, colour, make_cache, any_cache
+    transport, api, make_cache, any_cache
 ):
     other = make_cache(transport, KEY_PREFIX="other*")
     other.set("a", 1)

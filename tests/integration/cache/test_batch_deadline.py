@@ -10,23 +10,21 @@ from continuum_upstash.errors import DeadlineExceeded
 from continuum_upstash.plans.effects import Batch
 
 
-def send(cache, colour, runner, batch):
-    if colour == "sync":
+def send(cache, api, runner, batch):
+    if api == "sync":
         return cache.database.send(batch)
     return runner.run(cache.database.asend(batch))
 
 
 @pytest.mark.parametrize("coalesce", [True, False])
 @pytest.mark.parametrize("transport", ["rest", "tcp"])
-def test_a_batch_ends_at_its_own_deadline(
-    transport, coalesce, colour, make_cache, emulator, runner
-):
+def test_a_batch_ends_at_its_own_deadline(transport, coalesce, api, make_cache, emulator, runner):
     options = {"READ_TIMEOUT": 10.0, "COALESCE": coalesce}
     cache = make_cache(transport, OPTIONS=options)
-    send(cache, colour, runner, Batch([("PING",)]))
+    send(cache, api, runner, Batch([("PING",)]))
     batch = Batch([("INCR", "k")], shared=True, deadline_s=0.1)
     with emulator.fault("hang", side="both"), pytest.raises(DeadlineExceeded, match=r"0\.1 s"):
-        send(cache, colour, runner, batch)
+        send(cache, api, runner, batch)
 
 
 def test_who_shares_a_request_with_an_impatient_one_waits_as_long_as_ever(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Colour
+from tests.conftest import SyncOrAsync
 
 MANY = {f"k{i}": i for i in range(20)}
 
@@ -58,15 +58,15 @@ def increment_twice(cache):
 )
 @pytest.mark.parametrize("transport", ["rest", "tcp"])
 def test_an_operation_costs_no_more_than_this(
-    operation, billed, requests, transport, colour, make_cache, emulator, request
+    operation, billed, requests, transport, api, make_cache, emulator, request
 ):
     cache = make_cache(transport)
     cache.set("n", 41, 300)
     cache.set("persistent", 1, None)
-    coloured = Colour(cache, request.getfixturevalue("runner") if colour == "async" else None)
-    coloured.has_key("warm-up")
+    called = SyncOrAsync(cache, request.getfixturevalue("runner") if api == "async" else None)
+    called.has_key("warm-up")
     with emulator.count() as spent:
-        operation(coloured)
+        operation(called)
     assert spent.billed == billed
     assert spent.requests == (requests if transport == "rest" else 0)
 

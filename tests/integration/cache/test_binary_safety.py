@@ -21,7 +21,7 @@ def random_values():
     yield bytes(range(256)) * 40_000
 
 
-def test_ten_thousand_values_come_back_identical(transport, colour, make_cache, runner):
+def test_ten_thousand_values_come_back_identical(transport, api, make_cache, runner):
     """In turn: alone with and without a lifetime, with NX, many in one request, and by MGET."""
     cache = make_cache(transport)
     values = list(random_values())
@@ -30,7 +30,7 @@ def test_ten_thousand_values_come_back_identical(transport, colour, make_cache, 
         return await getattr(cache, f"a{name}")(*args)
 
     def call(name, *args):
-        if colour == "sync":
+        if api == "sync":
             return getattr(cache, name)(*args)
         return runner.run(use(name, *args))
 

@@ -23,7 +23,7 @@ from continuum_upstash.errors import (
     Unavailable,
 )
 from continuum_upstash.transports import registry
-from tests.conftest import Colour
+from tests.conftest import SyncOrAsync
 from tests.integration.failover.refusing_server import RefusingServer
 from tests.integration.redis.valkey_server import eventually
 
@@ -93,8 +93,8 @@ OUTAGES = [
 
 
 @pytest.fixture
-def open_cache(make_cache, colour, request):
-    """Make a cache in the test's colour, with short deadlines; at another URL if one is given."""
+def open_cache(make_cache, api, request):
+    """Make a cache in the test's api, with short deadlines; at another URL if one is given."""
 
     def make(transport, url=None, **options):
         options = DEADLINES | options
@@ -102,7 +102,7 @@ def open_cache(make_cache, colour, request):
             cache = make_cache(transport, KEY_PREFIX="matrix", OPTIONS=options)
         else:
             cache = CacheBackend(url, {"OPTIONS": options})
-        return Colour(cache, request.getfixturevalue("runner") if colour == "async" else None)
+        return SyncOrAsync(cache, request.getfixturevalue("runner") if api == "async" else None)
 
     return make
 
@@ -153,7 +153,7 @@ def secrets(emulator):
 
 @pytest.mark.parametrize(("side", "fault", "options"), OUTAGES, ids=str)
 def test_an_outage_is_answered_for_and_leaves_nothing_stale(
-    side, fault, options, colour, open_cache, emulator, caplog
+    side, fault, options, api, open_cache, emulator, caplog
 ):
     cache = open_cache(side)
     for key, value in BEFORE.items():
@@ -178,7 +178,7 @@ def test_an_outage_is_answered_for_and_leaves_nothing_stale(
 @pytest.mark.parametrize("side", ["rest", "tcp"])
 @pytest.mark.parametrize("fault", ["reset", "hang", "close"])
 def test_each_operation_may_be_the_first_to_meet_it(
-    operation, side, fault, colour, open_cache, emulator
+    operation, side, fault, api, open_cache, emulator
 ):
     cache = open_cache(side)
     for key, value in BEFORE.items():
@@ -199,7 +199,7 @@ def test_each_operation_may_be_the_first_to_meet_it(
 @pytest.mark.parametrize("side", ["rest", "tcp"])
 @pytest.mark.parametrize("fault", ["refuse", "hang"])
 def test_without_fallback_unavailable_is_raised_at_once_when_open(
-    side, fault, colour, open_cache, emulator
+    side, fault, api, open_cache, emulator
 ):
     cache = open_cache(side, FALLBACK=False)
     cache.set("k", "old")
@@ -224,7 +224,7 @@ def test_without_fallback_unavailable_is_raised_at_once_when_open(
     ],
 )
 def test_what_is_no_outage_is_raised_and_never_masked(
-    fault, error, refused, colour, open_cache, emulator
+    fault, error, refused, api, open_cache, emulator
 ):
     cache = open_cache("rest")
     for key, value in BEFORE.items():
@@ -251,7 +251,7 @@ def test_what_is_no_outage_is_raised_and_never_masked(
         ("NOPERM User default has no permissions to run it", NotPermitted, False),
     ],
 )
-def test_over_tcp_a_refusal_is_told_apart_as_well(text, kind, opens, colour, open_cache):
+def test_over_tcp_a_refusal_is_told_apart_as_well(text, kind, opens, api, open_cache):
     server = RefusingServer(text)
     try:
         cache = open_cache("tcp", server.url)
@@ -269,7 +269,7 @@ def test_over_tcp_a_refusal_is_told_apart_as_well(text, kind, opens, colour, ope
 
 
 @pytest.mark.parametrize("side", ["rest", "tcp"])
-def test_a_revoked_token_is_answered_for_and_told(side, colour, open_cache, emulator, caplog):
+def test_a_revoked_token_is_answered_for_and_told(side, api, open_cache, emulator, caplog):
     wrong = "wr0ng-s3cret"
     if side == "rest":
         cache = open_cache("rest", TOKEN=wrong)
@@ -283,7 +283,7 @@ def test_a_revoked_token_is_answered_for_and_told(side, colour, open_cache, emul
     assert wrong not in caplog.text + status.reason
 
 
-def test_a_slow_database_is_no_outage(colour, open_cache, emulator):
+def test_a_slow_database_is_no_outage(api, open_cache, emulator):
     cache = open_cache("rest", READ_TIMEOUT=5.0)
     with struck(emulator, "rest", "latency", {"seconds": 0.05}):
         cache.set("k", "v")

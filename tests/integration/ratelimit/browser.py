@@ -1,4 +1,4 @@
-"""A site with limits over each transport, and a browser in both colours."""
+"""A site with limits over each transport, and a browser sync and async."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ TEMPLATES = [{"BACKEND": ENGINE, "OPTIONS": {"loaders": LOADERS, "context_proces
 class Browser:
     """Asks a sync or an async handler by one spelling."""
 
-    def __init__(self, colour):
-        self._colour = colour
-        self._client = Client() if colour == "sync" else AsyncClient()
+    def __init__(self, api):
+        self._api = api
+        self._client = Client() if api == "sync" else AsyncClient()
 
     def get(self, path, **extra):
         return self._ask("get", path, **extra)
@@ -44,13 +44,13 @@ class Browser:
         return self._ask("head", path, **extra)
 
     def login(self, user):
-        if self._colour == "sync":
+        if self._api == "sync":
             self._client.force_login(user)
         else:
             asyncio.run(self._client.aforce_login(user))
 
     def _ask(self, method, path, *args, **extra):
-        if self._colour == "sync":
+        if self._api == "sync":
             return getattr(self._client, method)(path, *args, **extra)
         return asyncio.run(self._asked(method, path, *args, **extra))
 
@@ -94,5 +94,5 @@ def limited_site(request, emulator, limited_urls):
 
 
 @pytest.fixture
-def browser(limited_site, colour):
-    return Browser(colour)
+def browser(limited_site, api):
+    return Browser(api)

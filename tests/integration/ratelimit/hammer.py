@@ -48,7 +48,7 @@ def main():
     say("ready")
     sys.stdin.readline()
     until = time.monotonic() + order["seconds"]
-    if order["colour"] == "async":
+    if order["api"] == "async":
         passed = asyncio.run(tasks(order, until))
     else:
         with ThreadPoolExecutor(order["workers"]) as threads:

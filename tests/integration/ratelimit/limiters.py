@@ -1,4 +1,4 @@
-"""Limiters over each transport and in both colours."""
+"""Limiters over each transport and sync and async."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from continuum_upstash.ratelimit.engine.fallback import state_of
 from continuum_upstash.ratelimit.engine.limiter import Limiter
 from continuum_upstash.ratelimit.policy import make
 from continuum_upstash.transports import registry
-from tests.conftest import Colour
+from tests.conftest import SyncOrAsync
 
 
 @pytest.fixture
@@ -31,11 +31,11 @@ def entries(emulator, transport, token):
 
 
 @pytest.fixture
-def limiter(entries, colour, request):
-    """A limiter whose methods are called by one spelling in both colours."""
-    runner = request.getfixturevalue("runner") if colour == "async" else None
+def limiter(entries, api, request):
+    """A limiter whose methods are called by one spelling sync and async."""
+    runner = request.getfixturevalue("runner") if api == "async" else None
     with override_settings(CACHES=entries, CONTINUUM_RATELIMIT={"DEADLINE": 10.0}):
-        yield Colour(Limiter(), runner)
+        yield SyncOrAsync(Limiter(), runner)
     registry.reset()
 
 

@@ -1,4 +1,4 @@
-"""The engine over each transport and in both colours: its round trips, its bill, its honesty."""
+"""The engine over each transport and sync and async: its round trips, its bill, its honesty."""
 
 from __future__ import annotations
 

@@ -11,12 +11,12 @@ from continuum_upstash.ratelimit.engine.limiter import Limiter
 from continuum_upstash.ratelimit.policy import make
 from continuum_upstash.stats.exporters.prometheus import Metrics
 from continuum_upstash.transports import registry
-from tests.conftest import Colour
+from tests.conftest import SyncOrAsync
 
 
 @pytest.fixture
-def limiter(emulator, colour, request):
-    runner = request.getfixturevalue("runner") if colour == "async" else None
+def limiter(emulator, api, request):
+    runner = request.getfixturevalue("runner") if api == "async" else None
     entry = {
         "BACKEND": "continuum_upstash.backend.CacheBackend",
         "LOCATION": emulator.rest_url,
@@ -24,7 +24,7 @@ def limiter(emulator, colour, request):
     }
     limits = {"DEADLINE": 10.0}
     with override_settings(CACHES={"default": entry}, CONTINUUM_RATELIMIT=limits):
-        yield Colour(Limiter(), runner)
+        yield SyncOrAsync(Limiter(), runner)
     registry.reset()
 
 

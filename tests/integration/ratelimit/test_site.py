@@ -84,10 +84,10 @@ def test_a_cost_that_never_fits_is_no_matter_to_who_only_watches(browser):
     assert statuses(browser, "/watched-cost/?cost=11", "/watched-cost/?cost=1") == [200, 200]
 
 
-def test_networks_may_be_exempt_as_a_trusted_proxy_names_them(limited_site, colour):
+def test_networks_may_be_exempt_as_a_trusted_proxy_names_them(limited_site, api):
     addresses = ["198.51.100.7"] * 3 + ["2001:db8::5"] * 3 + ["203.0.113.7"] * 2
     with limited_site(TRUSTED_PROXIES=["127.0.0.1/32"]):
-        browser = Browser(colour)
+        browser = Browser(api)
         asked = [
             browser.get("/office/", headers={"X-Forwarded-For": address}).status_code
             for address in addresses
@@ -173,9 +173,9 @@ def test_a_policy_that_watches_refuses_nobody(browser):
 
 
 @pytest.mark.parametrize("mode", ["shadow", "off"])
-def test_all_policies_may_only_watch_or_rest(limited_site, mode, colour, emulator):
+def test_all_policies_may_only_watch_or_rest(limited_site, mode, api, emulator):
     with limited_site(MODE=mode), emulator.count() as spent:
-        assert statuses(Browser(colour), "/adhoc/", "/adhoc/", "/api/", "/api/") == [200] * 4
+        assert statuses(Browser(api), "/adhoc/", "/adhoc/", "/api/", "/api/") == [200] * 4
     assert (spent.billed > 0) == (mode == "shadow")
 
 

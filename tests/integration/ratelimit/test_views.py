@@ -134,7 +134,7 @@ def test_so_is_who_a_middleware_looks_up_only_when_asked(browser, path, place, s
     assert [answer.status_code for answer in asked] == [200, 200, 429]
 
 
-@pytest.mark.parametrize("colour", ["async"])
+@pytest.mark.parametrize("api", ["async"])
 def test_so_is_who_only_async_code_is_told_of(browser, settings):
     put_in(settings, 2, "identified_without_waiting")
     asked = [browser.get("/async-user/", headers={"X-Token": token}) for token in ("7", "8", "7")]

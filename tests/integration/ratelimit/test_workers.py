@@ -19,13 +19,13 @@ PROCESSES = 8
 WORKERS = 8
 
 
-def hammer(emulator, transport, colour, policies, seconds):
+def hammer(emulator, transport, api, policies, seconds):
     """Return the sorted Unix milliseconds of what all processes together were let through."""
     order = {
         "url": emulator.rest_url if transport == "rest" else emulator.redis_url,
         "token": emulator.token if transport == "rest" else "",
         "policies": policies,
-        "colour": colour,
+        "api": api,
         "workers": WORKERS,
         "seconds": seconds,
     }
@@ -64,9 +64,9 @@ def most_in_any(window, times):
     return most
 
 
-def prove(emulator, make_cache, transport, colour, rates, seconds):
+def prove(emulator, make_cache, transport, api, rates, seconds):
     policies = {f"p{number}": rate for number, rate in enumerate(rates)}
-    passed = hammer(emulator, transport, colour, policies, seconds)
+    passed = hammer(emulator, transport, api, policies, seconds)
     limits = [parse(rate) for rate in rates]
     for rate in limits:
         assert most_in_any(rate.window, passed) <= rate.limit
@@ -90,9 +90,9 @@ def keys_without_end(send):
 
 @pytest.mark.parametrize("transport", ["rest", "tcp"])
 def test_64_workers_are_let_through_exactly_as_often_as_the_limit_says(
-    transport, colour, emulator, make_cache
+    transport, api, emulator, make_cache
 ):
-    prove(emulator, make_cache, transport, colour, ["20/1s"], seconds=3)
+    prove(emulator, make_cache, transport, api, ["20/1s"], seconds=3)
 
 
 ROUNDS = [
@@ -108,6 +108,6 @@ ROUNDS = [
 
 
 @pytest.mark.skipif(not LENGTH, reason="the long proof is part of make test-all (TEST_LENGTH)")
-@pytest.mark.parametrize(("rates", "transport", "colour"), ROUNDS)
-def test_64_workers_by_other_rates(rates, transport, colour, emulator, make_cache):
-    prove(emulator, make_cache, transport, colour, rates, seconds=3 * LENGTH)
+@pytest.mark.parametrize(("rates", "transport", "api"), ROUNDS)
+def test_64_workers_by_other_rates(rates, transport, api, emulator, make_cache):
+    prove(emulator, make_cache, transport, api, rates, seconds=3 * LENGTH)

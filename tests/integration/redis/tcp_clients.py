@@ -1,4 +1,4 @@
-"""One face for both colours, so that each test of the TCP transport runs over both."""
+"""One face sync and async, so that each test of the TCP transport runs over both."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class AsyncClient:
 
 @pytest.fixture(params=[SyncClient, AsyncClient], ids=["sync", "async"])
 def tcp(request: pytest.FixtureRequest) -> Iterator[Callable[..., Client]]:
-    """Make TCP clients of both colours; they close after the test."""
+    """Make TCP clients sync and async; they close after the test."""
     with ExitStack() as stack:
 
         def make(

@@ -1,4 +1,4 @@
-"""Sentinels name the primary, for both colours, before and after a failover."""
+"""Sentinels name the primary, sync and async, before and after a failover."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TLS: who is trusted, and that both colours agree on it."""
+"""TLS: who is trusted, and that sync and async agree on it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One face for both colours, so that each test of the wire runs over sockets and over asyncio."""
+"""One face sync and async, so that each test of the wire runs over sockets and over asyncio."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Certificates are verified, in both colours, against certificates of our own making."""
+"""Certificates are verified, sync and async, against certificates of our own making."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from django.urls import path
 
 from continuum_upstash.sessions import SessionStore
 from continuum_upstash.transports import registry
-from tests.conftest import Colour
+from tests.conftest import SyncOrAsync
 
 _numbers = count()
 
@@ -173,22 +173,22 @@ def site(configure, remote):
 
 
 @pytest.fixture
-def in_colour(colour, request):
-    """Return a function that calls a session's methods in one colour."""
-    runner = request.getfixturevalue("runner") if colour == "async" else None
+def in_api(api, request):
+    """Return a function that calls a session's methods sync or async."""
+    runner = request.getfixturevalue("runner") if api == "async" else None
     return lambda session: Spoken(session, runner)
 
 
 @pytest.fixture
-def session(site, in_colour):
-    """Return a function that makes session stores, spoken to in one colour."""
-    return lambda key=None: in_colour(SessionStore(key))
+def session(site, in_api):
+    """Return a function that makes session stores, spoken to sync or async."""
+    return lambda key=None: in_api(SessionStore(key))
 
 
 @pytest.fixture
-def visitor(colour, request):
+def visitor(api, request):
     """Return a function that makes browsers, of a WSGI or an ASGI site."""
-    runner = request.getfixturevalue("runner") if colour == "async" else None
+    runner = request.getfixturevalue("runner") if api == "async" else None
     return lambda: Browser(runner)
 
 
@@ -202,7 +202,7 @@ def bob(transactional_db):
     return User.objects.create(username="bob")
 
 
-class Spoken(Colour):
+class Spoken(SyncOrAsync):
     """A session whose methods, or their a…() twins, are called by one spelling."""
 
     @property
@@ -273,7 +273,7 @@ __all__ = [
     "ada",
     "bob",
     "configure",
-    "in_colour",
+    "in_api",
     "records",
     "remote",
     "session",

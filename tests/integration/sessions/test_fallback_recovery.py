@@ -36,7 +36,7 @@ def test_a_database_that_goes_away_again_loses_nothing(visitor, outage):
 
 
 def test_after_the_recovery_the_table_is_left_in_peace(
-    member, outage, django_assert_num_queries, colour
+    member, outage, django_assert_num_queries, api
 ):
     with outage():
         member.put(cart=["tea"])
@@ -44,7 +44,7 @@ def test_after_the_recovery_the_table_is_left_in_peace(
     assert member.session()["cart"] == ["tea"]
     another_process()
     member.session()  # looks, and finds nothing
-    if colour == "sync":  # the async views run their queries in a thread of their own
+    if api == "sync":  # the async views run their queries in a thread of their own
         with django_assert_num_queries(0):
             member.session()
 

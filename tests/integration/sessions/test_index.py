@@ -24,9 +24,9 @@ def devices(site, visitor, ada, bob):
 
 
 @pytest.fixture
-def call(colour, request):
+def call(api, request):
     """Return a function that calls one of the index's, or its twin."""
-    if colour == "sync":
+    if api == "sync":
         return lambda name, *args, **kwargs: getattr(index, name)(*args, **kwargs)
     runner = request.getfixturevalue("runner")
 

@@ -66,8 +66,8 @@ def test_merging_moves_a_session_of_a_replaced_secret(session, key, settings):
     assert session(key).load() == {"old": 1, "a": 1, "b": 2}
 
 
-@pytest.mark.parametrize("colour", ["sync"])
-def test_sixteen_writers_at_once_lose_nothing(key, settings, colour):
+@pytest.mark.parametrize("api", ["sync"])
+def test_sixteen_writers_at_once_lose_nothing(key, settings, api):
     settings.SESSION_MERGE = True
     barrier = Barrier(16)
 

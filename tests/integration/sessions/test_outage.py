@@ -206,16 +206,16 @@ def test_a_wrong_secret_is_no_logout(configure, emulator, remote):
         SessionStore("somesession").load()
 
 
-def test_a_database_that_evicts_is_refused_with_the_way_out(configure, remote, colour, in_colour):
+def test_a_database_that_evicts_is_refused_with_the_way_out(configure, remote, api, in_api):
     with running("--eviction") as emulator:
         location = emulator.rest_url if remote == "rest" else emulator.redis_url
         options = {"TOKEN": emulator.token} if remote == "rest" else {}
         configure(remote, location, **options)
         policy = "optimistic-volatile" if remote == "rest" else "volatile|allkeys"
         with pytest.raises(SessionsWouldVanish, match=rf"{policy}.*\n?.*switch Eviction off"):
-            in_colour(SessionStore("somesession")).load()
+            in_api(SessionStore("somesession")).load()
         with pytest.raises(SessionsWouldVanish, match="CONFIG SET maxmemory-policy noeviction"):
-            in_colour(SessionStore("somesession")).load()
+            in_api(SessionStore("somesession")).load()
 
 
 def test_an_evicting_redis_may_be_allowed(configure, valkey, settings):
@@ -230,11 +230,11 @@ def test_an_evicting_redis_may_be_allowed(configure, valkey, settings):
         valkey.call("CONFIG", "SET", "maxmemory-policy", "noeviction")
 
 
-def test_a_process_asks_once_and_for_free(configure, emulator, remote, in_colour):
+def test_a_process_asks_once_and_for_free(configure, emulator, remote, in_api):
     configure(remote)
     with emulator.count() as spent:
         for _ in range(5):
-            in_colour(SessionStore("somesession")).load()
+            in_api(SessionStore("somesession")).load()
     assert spent.billed == 5
     assert spent.requests == (5 if remote == "rest" else 0)
 
@@ -258,17 +258,17 @@ def test_who_forgot_the_variables_of_sessions_is_told_their_names(configure, set
             SessionStore().create()
 
 
-def test_the_local_store_is_refused_unless_it_is_a_trial(configure, settings, in_colour):
+def test_the_local_store_is_refused_unless_it_is_a_trial(configure, settings, in_api):
     configure("local")
     with pytest.raises(SessionsWouldVanish, match="memory of this one process"):
-        in_colour(SessionStore()).create()
+        in_api(SessionStore()).create()
     settings.SESSION_ALLOW_EVICTION = True
-    store = in_colour(SessionStore())
+    store = in_api(SessionStore())
     store.set("theme", "dark")
     store.save()
-    assert in_colour(SessionStore(store.key)).get("theme") == "dark"
+    assert in_api(SessionStore(store.key)).get("theme") == "dark"
     store.cycle_key()
-    assert in_colour(SessionStore(store.key)).get("theme") == "dark"
+    assert in_api(SessionStore(store.key)).get("theme") == "dark"
 
 
 def test_an_alias_that_is_not_ours_is_refused(configure, settings):

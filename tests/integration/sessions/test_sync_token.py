@@ -24,9 +24,9 @@ def lagging(site, emulator, ada):
 
 
 @pytest.fixture
-def elsewhere(colour):
+def elsewhere(api):
     """Return a function that runs a request on another instance, which knows of no token."""
-    if colour == "async":
+    if api == "async":
         return lambda visit: visit()  # each request has a context of its own there
 
     def run(visit):

@@ -25,7 +25,7 @@ from continuum_upstash.stats.exporters.prometheus import Metrics
 from continuum_upstash.stats.shared.writer import Shared
 from continuum_upstash.transports import registry
 from continuum_upstash.transports.wrappers import piggyback
-from tests.conftest import Colour
+from tests.conftest import SyncOrAsync
 from tests.integration.management.command_runs import BACKEND
 from tests.integration.stats.gunicorn_site import fetched, gunicorn, use_and_kill
 
@@ -40,16 +40,16 @@ def metrics():
 
 
 @pytest.fixture
-def coloured(colour, make_cache, request):
-    runner = request.getfixturevalue("runner") if colour == "async" else None
-    return Colour(make_cache("rest"), runner)
+def called(api, make_cache, request):
+    runner = request.getfixturevalue("runner") if api == "async" else None
+    return SyncOrAsync(make_cache("rest"), runner)
 
 
-def test_prometheus_counts_by_operation_and_result(coloured, metrics):
-    coloured.set("k", 1)
-    coloured.get("k")
-    coloured.get("missing")
-    coloured.get_many(["k", "a", "b"])
+def test_prometheus_counts_by_operation_and_result(called, metrics):
+    called.set("k", 1)
+    called.get("k")
+    called.get("missing")
+    called.get_many(["k", "a", "b"])
     text = metrics()
     for line in (
         'continuum_cache_hits_total{alias="default",operation="GET"} 1.0',
@@ -61,23 +61,23 @@ def test_prometheus_counts_by_operation_and_result(coloured, metrics):
     assert 'continuum_cache_latency_seconds_bucket{alias="default",backend="upstash-rest"' in text
 
 
-def test_prometheus_shows_outages(coloured, metrics, emulator):
+def test_prometheus_shows_outages(called, metrics, emulator):
     with emulator.fault("refuse"):
         for _ in range(4):
-            coloured.get("k")
+            called.get("k")
     text = metrics()
     assert 'continuum_cache_breaker_state{alias="default",state="open"} 1.0' in text
     assert 'continuum_cache_errors_total{alias="default",error="ConnectionFailed"} 3.0' in text
     assert 'continuum_cache_requests_total{alias="default",backend="local"} 4.0' in text
 
 
-def test_prometheus_shows_all_that_is_billed(coloured, metrics, emulator, settings):
+def test_prometheus_shows_all_that_is_billed(called, metrics, emulator, settings):
     settings.CONTINUUM_STATS = {"INTERVAL": 0}
     piggyback.seat(Shared(counters))
     try:
         with emulator.count() as spent:
             for _ in range(250):
-                coloured.get("k")
+                called.get("k")
     finally:
         piggyback.seat(None)
     found = re.findall(
@@ -125,12 +125,12 @@ def traced():
     meters.shutdown()
 
 
-def test_spans_follow_the_conventions_and_show_no_key_or_value(coloured, traced, emulator):
+def test_spans_follow_the_conventions_and_show_no_key_or_value(called, traced, emulator):
     _, spans, reader, _ = traced
-    coloured.set("secret-key", "secret-value")
-    coloured.get("secret-key")
-    coloured.set_many({"a": 1, "b": 2}, 60)
-    coloured.incr("a")
+    called.set("secret-key", "secret-value")
+    called.get("secret-key")
+    called.set_many({"a": 1, "b": 2}, 60)
+    called.incr("a")
     found = {span.name: span for span in spans.get_finished_spans()}
     assert found.keys() == {"SET", "GET", "PIPELINE SET", "EVAL"}
     get = found["GET"]
@@ -180,10 +180,10 @@ def test_a_port_is_named_unless_it_is_that_of_redis(location, options, port, set
     assert span.attributes.get("server.port") == port
 
 
-def test_an_answer_of_the_local_store_is_no_call_of_a_database(coloured, traced):
+def test_an_answer_of_the_local_store_is_no_call_of_a_database(called, traced):
     _, spans, reader, _ = traced
-    coloured.cache.database.standby.breaker.force_open()
-    coloured.get("k")
+    called.cache.database.standby.breaker.force_open()
+    called.get("k")
     (span,) = spans.get_finished_spans()
     assert (span.name, span.kind.name) == ("GET", "INTERNAL")
     assert span.attributes == {

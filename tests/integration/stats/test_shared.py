@@ -13,7 +13,7 @@ from continuum_upstash.stats.counters import counters
 from continuum_upstash.stats.shared import reader, writer
 from continuum_upstash.stats.totals import total
 from continuum_upstash.transports import registry
-from tests.conftest import Colour
+from tests.conftest import SyncOrAsync
 from tests.integration.management.command_runs import cache, entry
 from tests.integration.stats.gunicorn_site import gunicorn, use_and_kill
 
@@ -32,8 +32,8 @@ def site(request, emulator, settings):
 
 
 @pytest.fixture
-def coloured(colour, site, request):
-    return Colour(cache(), request.getfixturevalue("runner") if colour == "async" else None)
+def called(api, site, request):
+    return SyncOrAsync(cache(), request.getfixturevalue("runner") if api == "async" else None)
 
 
 def of_all():
@@ -43,44 +43,44 @@ def of_all():
     return reader.summed(cache()._run(reader.minutes("default", begin, now)))
 
 
-def test_the_count_agrees_with_the_bill_to_the_command(coloured, emulator):
+def test_the_count_agrees_with_the_bill_to_the_command(called, emulator):
     with emulator.count() as spent:
-        coloured.set("n", 1)
-        coloured.set_many({f"k{i}": i for i in range(20)}, 60)
-        coloured.get_many([f"k{i}" for i in range(30)])
-        coloured.incr("n")
+        called.set("n", 1)
+        called.set_many({f"k{i}": i for i in range(20)}, 60)
+        called.get_many([f"k{i}" for i in range(30)])
+        called.incr("n")
         with pytest.raises(ValueError, match="not found"):
-            coloured.incr("missing")
-        coloured.get_or_set("made", lambda: 5)
-        coloured.delete_pattern("k*")
-        coloured.touch("n", 60)
+            called.incr("missing")
+        called.get_or_set("made", lambda: 5)
+        called.delete_pattern("k*")
+        called.touch("n", 60)
         with cache().lock("report"):
             pass
-        coloured.clear()
+        called.clear()
     counted = total(counters.read("default"))
     assert counted.billed + counted.overhead == spent.billed
     assert counted.overhead > 0
 
 
-def test_sharing_takes_no_round_trip_of_its_own(coloured, emulator):
+def test_sharing_takes_no_round_trip_of_its_own(called, emulator):
     writer.stop()
-    coloured.get("k")
+    called.get("k")
     with emulator.count() as alone:
         for _ in range(5):
-            coloured.get("k")
+            called.get("k")
     writer.start()
     with emulator.count() as carrying:
         for _ in range(5):
-            coloured.get("k")
+            called.get("k")
     assert carrying.requests == alone.requests
     assert carrying.billed > alone.billed
 
 
-def test_replies_are_those_of_the_caller_alone(coloured):
-    coloured.set("k", "value")
-    assert coloured.get("k") == "value"
-    assert coloured.get_many(["k", "other"]) == {"k": "value"}
-    assert coloured.delete("k") is True
+def test_replies_are_those_of_the_caller_alone(called):
+    called.set("k", "value")
+    assert called.get("k") == "value"
+    assert called.get_many(["k", "other"]) == {"k": "value"}
+    assert called.delete("k") is True
 
 
 def test_transactions_carry_nothing(site):
@@ -124,16 +124,16 @@ def test_a_refusal_silences_the_statistics_and_not_the_cache(emulator, site):
     assert total(counters.read("default")).overhead == 0
 
 
-def test_a_counter_that_the_user_stored_as_text_leaves_the_sums_as_they_are(coloured, emulator):
+def test_a_counter_that_the_user_stored_as_text_leaves_the_sums_as_they_are(called, emulator):
     with emulator.count() as spent:
-        coloured.set("stats:cache_misses", "mine")
+        called.set("stats:cache_misses", "mine")
         for _ in range(10):
-            coloured.get("k")
+            called.get("k")
     writer.stop()
     own = total(counters.read("default"))
     assert own.billed + own.overhead == spent.billed
     assert of_all().misses == own.misses - 1  # the last one carried the sums before it
-    assert coloured.get("stats:cache_misses") == "mine"
+    assert called.get("stats:cache_misses") == "mine"
 
 
 def test_a_cut_connection_costs_a_read_nothing(emulator, site):
@@ -197,10 +197,10 @@ def test_the_workers_of_gunicorn_agree_and_the_dead_one_counts(tmp_path, emulato
     assert (found.hits, found.sets) == (requests, requests)
 
 
-def test_an_overview_reads_what_was_shared(coloured):
-    coloured.set("k", 1)
-    coloured.get("k")
-    coloured.get("k")
+def test_an_overview_reads_what_was_shared(called):
+    called.set("k", 1)
+    called.get("k")
+    called.get("k")
     overview = Overseer(cache()).overview(timedelta(hours=1), datetime.now(UTC))
     assert overview.scope == "all processes"
     assert overview.recent.hits == 2

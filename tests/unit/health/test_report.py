@@ -5,7 +5,7 @@ import pytest
 from continuum_upstash.errors import ConnectionFailed, from_reply
 from continuum_upstash.health.report import Examiner, Report, Server, aliases
 from continuum_upstash.transports.failover.policy import Status
-from tests.conftest import Colour
+from tests.conftest import SyncOrAsync
 
 INFO = b"redis_version:8.2.0\r\nmaxmemory_policy:%b\r\ntotal_data_size:%d\r\nmax_data_size:1000\r\n"
 
@@ -114,9 +114,9 @@ def test_what_goes_wrong_stands_in_the_report(answer, answered, errors, make_cac
     assert found.errors == errors or len(found.errors) == errors
 
 
-def test_a_local_cache_is_well(make_cache, colour, request):
-    runner = request.getfixturevalue("runner") if colour == "async" else None
-    assert Colour(Examiner(make_cache("local")), runner).report().verdict == "ok"
+def test_a_local_cache_is_well(make_cache, api, request):
+    runner = request.getfixturevalue("runner") if api == "async" else None
+    assert SyncOrAsync(Examiner(make_cache("local")), runner).report().verdict == "ok"
 
 
 def test_only_our_aliases_count(settings):

@@ -59,7 +59,7 @@ class Recorder:
 
 
 def both(make_plan, **options):
-    """Run a plan in both colours; the answers must be equal."""
+    """Run a plan sync and async; the answers must be equal."""
     sync = run(make_plan(), Recorder(**options).driver)
     assert asyncio.run(arun(make_plan(), Recorder(**options).async_driver)) == sync
     return sync

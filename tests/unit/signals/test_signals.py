@@ -12,8 +12,8 @@ from tests.unit.transports.failover.failover_harness import CONFIG, Bench
 
 
 @pytest.fixture
-def bench(colour):
-    return Bench(colour)
+def bench(api):
+    return Bench(api)
 
 
 @pytest.fixture

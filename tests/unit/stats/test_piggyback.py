@@ -64,9 +64,9 @@ def rider():
 
 
 @pytest.fixture
-def send(colour):
+def send(api):
     def sent(transport, batch):
-        if colour == "sync":
+        if api == "sync":
             return Riding(transport, "default").send(batch)
         return asyncio.run(AsyncRiding(transport, "default").asend(batch))
 

@@ -10,11 +10,11 @@ from tests.unit.transports.failover.failover_harness import CONFIG, Bench
 
 
 @pytest.fixture
-def bench(colour):
-    return Bench(colour)
+def bench(api):
+    return Bench(api)
 
 
 @pytest.fixture
-def strict(colour):
+def strict(api):
     """Without fallback."""
-    return Bench(colour, replace(CONFIG, fallback=False))
+    return Bench(api, replace(CONFIG, fallback=False))

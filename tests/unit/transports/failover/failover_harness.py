@@ -76,18 +76,18 @@ def refused():
 class Bench:
     """A database behind its failover, a clock that a test moves, and a short way to call."""
 
-    def __init__(self, colour="sync", config=CONFIG):
+    def __init__(self, api="sync", config=CONFIG):
         self.clock = Clock()
         self.remote = Remote()
         self.standby = Standby(config, Local(config), self.clock, lambda: 0.0)
         self.breaker, self.journal = self.standby.breaker, self.standby.journal
         self._sync = Failover(self.remote, self.standby)
         self._async = AsyncFailover(self.remote, self.standby)
-        self._colour = colour
+        self._api = api
 
     def send(self, *commands, **kinds):
         batch = Batch(commands, **kinds)
-        if self._colour == "sync":
+        if self._api == "sync":
             return self._sync.send(batch)
         return asyncio.run(self._async.asend(batch))
 

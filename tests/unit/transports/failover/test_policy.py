@@ -171,8 +171,8 @@ def test_what_only_the_database_knows_is_not_answered_locally(bench, command):
 
 
 @pytest.mark.parametrize("command", [("SET", "k", b"x" * 2_000), ("MSET", "k", b"x" * 2_000)])
-def test_a_value_too_large_for_the_local_store_is_as_good_as_evicted(colour, command):
-    bench = Bench(colour, replace(CONFIG, local_max_bytes=1_000))
+def test_a_value_too_large_for_the_local_store_is_as_good_as_evicted(api, command):
+    bench = Bench(api, replace(CONFIG, local_max_bytes=1_000))
     bench.go_down()
     bench.call("SET", "k", b"older")
     assert bench.call(*command) == b"OK"
