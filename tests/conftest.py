@@ -61,7 +61,7 @@ def make_cache(request):
 def runner():
     with asyncio.Runner() as runner:
         yield runner
-        for database in registry.databases():
+        for database in registry.list_databases():
             runner.run(database.aclose())
 
 

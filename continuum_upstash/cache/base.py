@@ -27,7 +27,7 @@ from continuum_upstash.errors import ConfigurationError
 from continuum_upstash.plans.effects import AsyncDriver, Driver, Plan, arun, run
 from continuum_upstash.plans.keyvalue import Operations
 from continuum_upstash.transports.failover.policy import Status
-from continuum_upstash.transports.registry import Database, database
+from continuum_upstash.transports.registry import Database, get_database
 
 if TYPE_CHECKING:
     from redis import ConnectionPool
@@ -61,7 +61,7 @@ class PlanCache(BaseCache):
         self._timeouts = Timeouts(self.default_timeout, config.ttl_by_prefix)
         reverse = params.get("REVERSE_KEY_FUNCTION")
         self._reverse = import_string(reverse) if isinstance(reverse, str) else reverse
-        self._database = database(config, _pool_for)
+        self._database = get_database(config, _pool_for)
         self._plans = Operations(codec, alias=alias, max_value_bytes=config.max_value_bytes)
         self._driver = Driver(self._database.send, codec.encode, self._database.once)
         self._async_driver = AsyncDriver(

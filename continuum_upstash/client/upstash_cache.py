@@ -17,7 +17,7 @@ from continuum_upstash.plans.effects import AsyncDriver, Driver, Plan, arun, cal
 from continuum_upstash.plans.keyvalue import Operations
 from continuum_upstash.plans.locks import AsyncLock, Lock
 from continuum_upstash.transports.failover.policy import Status
-from continuum_upstash.transports.registry import Database, database
+from continuum_upstash.transports.registry import Database, get_database
 
 if TYPE_CHECKING:  # the SDK brings httpx, 50 ms to import
     import upstash_redis
@@ -80,7 +80,7 @@ class ClientPlans:
             pickle_keys=tuple(pickle_keys),
             compress_min_bytes=config.compress_min_bytes,
         )
-        self._attach(database(config), codec)
+        self._attach(get_database(config), codec)
 
     @classmethod
     def on(cls, shared: Database, codec: Codec) -> Self:

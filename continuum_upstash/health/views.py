@@ -15,7 +15,7 @@ from continuum_upstash.stats.conf import exports
 from continuum_upstash.stats.counters import counters
 from continuum_upstash.stats.exporters.prometheus_text import Known, exposition
 from continuum_upstash.stats.totals import total
-from continuum_upstash.transports.registry import databases
+from continuum_upstash.transports.registry import list_databases
 
 _FRESH: Final = 5.0  # seconds: ten probes in that time cost one round trip
 _TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -74,7 +74,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
         from continuum_upstash.health.prometheus_gauges import scraped  # noqa: PLC0415 by setting
 
         return HttpResponse(scraped(), content_type=_TEXT)
-    states = {each.config.alias: each.status.state for each in databases()}
+    states = {each.config.alias: each.status.state for each in list_databases()}
     known = {
         alias: Known(total(counters.read(alias)), states.get(alias)) for alias in health.aliases()
     }

@@ -1,8 +1,9 @@
-"""Everything that costs, once per configuration: the only module-level state of the package.
+"""What costs, once per configuration: the only module-level state of the package.
 
-Django makes a backend object per thread and per task. Connections, the local store and the runs
-under way hang here instead: per process for sync, per running loop for async, and anew after a
-fork, since a child that used its parent's connections would read its parent's replies.
+Django makes a cache backend per thread and per task. Connections, breakers, local stores and the
+objects that a feature keeps per process live here instead: per process for sync, per running
+event loop for async. A forked child starts without any of them: on its parent's connections it
+would read its parent's replies, and a thread of the parent may have held one of the locks.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import os
 import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.plans.effects import Batch
@@ -27,9 +28,40 @@ if TYPE_CHECKING:
     from continuum_upstash.transports.factory import PoolFactory
 
 R = TypeVar("R")
+T = TypeVar("T")
 
 
-class _Loop:
+class Extras:
+    """One object per class, made when it is first needed; any number of threads may use it.
+
+    A feature keeps its state here and not in a module: its counters, its clocks, what it has
+    verified. The state ends with its owner, a `Database` or the process, and with a fork.
+    """
+
+    __slots__ = ("_lock", "_objects")
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()  # re-entrant: `make` may need another object
+        self._objects: dict[type[Any], Any] = {}
+
+    def get(self, kind: type[T], make: Callable[[], T] | None = None) -> T:
+        """Return the object of class `kind`.
+
+        Args:
+            kind: the class.
+            make: makes the object where `kind()` would not do.
+        """
+        try:
+            found: T = self._objects[kind]
+        except KeyError:
+            with self._lock:
+                if kind not in self._objects:
+                    self._objects[kind] = (make or kind)()
+                found = self._objects[kind]
+        return found
+
+
+class _LoopState:
     """What belongs to one event loop."""
 
     __slots__ = ("flights", "transport")
@@ -40,40 +72,42 @@ class _Loop:
 
 
 class Database:
-    """What all backends and clients of one configuration share.
+    """One Redis database as one configuration reaches it, shared by its backends and clients.
 
-    Its `send`, `asend`, `once` and `aonce` are what drivers are made of; they stay valid over
-    forks, closed loops and `reconnect`.
+    `send`, `asend`, `once` and `aonce` are what drivers are made of; they stay valid after a
+    fork, when a loop is closed, and after `reconnect`.
 
     Attributes:
         config: what it was made from.
-        standby: its breaker and what answers in its place; a forked child has its own.
+        standby: its breaker and its local store; a forked child has its own.
+        extras: what features keep per process for this database; a forked child starts without.
     """
 
     def __init__(self, config: Config, pool_factory: PoolFactory | None = None) -> None:
         self.config = config
         self._pool_factory = pool_factory
-        self.forget()
+        self.reset_after_fork()
 
-    def forget(self) -> None:
-        """Drop everything without touching a socket, as a forked child must."""
+    def reset_after_fork(self) -> None:
+        """Drop everything without touching a socket: the sockets are the parent's, too."""
         self._opening = threading.RLock()  # re-entrant as the breaker's
         self._transport: Transport | None = None
-        self._loops: dict[asyncio.AbstractEventLoop, _Loop] = {}
+        self._loops: dict[asyncio.AbstractEventLoop, _LoopState] = {}
         self.standby = Standby(self.config, _local_store(self.config))
+        self.extras = Extras()
         self._flights = Flights()
 
     def send(self, batch: Batch) -> Replies:
         return (self._transport or self._open()).send(batch)
 
     async def asend(self, batch: Batch) -> Replies:
-        return await self._here().transport.asend(batch)
+        return await self._loop_state().transport.asend(batch)
 
     def once(self, key: str, run: Callable[[], R]) -> R:
         return self._flights.once(key, run)
 
     async def aonce(self, key: str, run: Callable[[], Awaitable[R]]) -> R:
-        return await self._here().flights.once(key, run)
+        return await self._loop_state().flights.once(key, run)
 
     @property
     def current_backend(self) -> str:
@@ -94,9 +128,9 @@ class Database:
 
     async def aclose(self) -> None:
         """Close the connections of the running loop; the next batch opens new ones."""
-        here = self._loops.pop(asyncio.get_running_loop(), None)
-        if here is not None:
-            await here.transport.aclose()
+        state = self._loops.pop(asyncio.get_running_loop(), None)
+        if state is not None:
+            await state.transport.aclose()
 
     def _open(self) -> Transport:
         with self._opening:
@@ -104,36 +138,82 @@ class Database:
                 self._transport = chain(self.config, self.standby, self._pool_factory)
             return self._transport
 
-    def _here(self) -> _Loop:
+    def _loop_state(self) -> _LoopState:
         loop = asyncio.get_running_loop()
-        here = self._loops.get(loop)
-        if here is None:
+        state = self._loops.get(loop)
+        if state is None:
             with self._opening:
                 # async_to_sync makes a loop for each call: what a closed one left must not pile up.
-                for gone in [other for other in tuple(self._loops) if other.is_closed()]:
-                    self._loops.pop(gone, None)  # its owner may be closing it
+                for closed in [other for other in tuple(self._loops) if other.is_closed()]:
+                    self._loops.pop(closed, None)  # its owner may be closing it
                 transport = achain(self.config, self.standby, self._pool_factory)
-                here = self._loops[loop] = _Loop(transport)
-        return here
+                state = self._loops[loop] = _LoopState(transport)
+        return state
 
 
-_databases: dict[Config, Database] = {}
-_local_stores: dict[Config, Local] = {}
-_lock = threading.RLock()
+class _Process:
+    """Everything that this process shares."""
+
+    def __init__(self) -> None:
+        self.databases: dict[Config, Database] = {}
+        self.local_stores: dict[Config, Local] = {}
+        self.reset_after_fork()
+
+    def reset_after_fork(self) -> None:
+        self.lock = threading.RLock()
+        self.extras = Extras()
+        self.local_stores.clear()
+        for each in self.databases.values():
+            each.reset_after_fork()
 
 
-def database(config: Config, pool_factory: PoolFactory | None = None) -> Database:
+_process = _Process()
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_process.reset_after_fork)
+
+
+def get_database(config: Config, pool_factory: PoolFactory | None = None) -> Database:
     """Return the one `Database` of a configuration in this process.
 
     Args:
         config: equal configurations share.
         pool_factory: makes the redis-py pool of the TCP mode; None: a plain one.
     """
-    with _lock:
-        found = _databases.get(config)
+    with _process.lock:
+        found = _process.databases.get(config)
         if found is None:
-            found = _databases[config] = Database(config, pool_factory)
+            found = _process.databases[config] = Database(config, pool_factory)
         return found
+
+
+def list_databases() -> tuple[Database, ...]:
+    """Return those of this process so far."""
+    return tuple(_process.databases.values())
+
+
+def get_process_state(kind: type[T], make: Callable[[], T] | None = None) -> T:
+    """Return the one object of class `kind` in this process; a forked child makes its own.
+
+    What belongs to one database lives in `Database.extras` instead. An observer that needs such
+    an object is a function that gets it for each record: the object of the parent process is of
+    no use in a child.
+
+    Args:
+        kind: the class.
+        make: makes the object where `kind()` would not do.
+    """
+    return _process.extras.get(kind, make)
+
+
+def reset() -> None:
+    """Close and drop every database, for example when the settings change."""
+    with _process.lock:
+        dropped = list_databases()
+        _process.databases.clear()
+        _process.local_stores.clear()
+    for each in dropped:
+        each.close()
 
 
 def _local_store(config: Config) -> Local:
@@ -141,31 +221,4 @@ def _local_store(config: Config) -> Local:
         return Local(config)
     # As with LocMemCache, aliases that differ in nothing but their keys see one store.
     key = replace(config, alias="")
-    return _local_stores.setdefault(key, Local(key))
-
-
-def databases() -> tuple[Database, ...]:
-    """Return those of this process so far."""
-    return tuple(_databases.values())
-
-
-def reset() -> None:
-    """Close and forget every database, as when the settings change."""
-    with _lock:
-        gone = tuple(_databases.values())
-        _databases.clear()
-        _local_stores.clear()
-    for each in gone:
-        each.close()
-
-
-def _after_fork_in_child() -> None:
-    global _lock  # noqa: PLW0603 another thread of the parent may have held it
-    _lock = threading.RLock()
-    _local_stores.clear()
-    for each in _databases.values():
-        each.forget()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+    return _process.local_stores.setdefault(key, Local(key))

@@ -22,7 +22,7 @@ from continuum_upstash.errors import ReplyError
 from continuum_upstash.observe import CommandDetails, Record, StateChange, subscribe
 from continuum_upstash.protocol import Command, Script, ScriptHash
 from continuum_upstash.stats.labels import failed, operation, result
-from continuum_upstash.transports.registry import databases
+from continuum_upstash.transports.registry import list_databases
 
 _SCOPE: Final = "continuum_upstash"
 _BOUNDS: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10)  # the convention's
@@ -145,7 +145,7 @@ def _digest(lua: str) -> str:
 
 def _server(alias: str) -> tuple[str, int]:
     """Return the host and the port that are talked to; no host: nobody knows."""
-    config = next((each.config for each in databases() if each.config.alias == alias), None)
+    config = next((each.config for each in list_databases() if each.config.alias == alias), None)
     return (config.host, config.port) if config is not None else ("", 0)
 
 

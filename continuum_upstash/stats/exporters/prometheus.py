@@ -37,7 +37,7 @@ from continuum_upstash.stats.conf import FOLDER
 from continuum_upstash.stats.exporters.prometheus_text import PREFIX, STATES
 from continuum_upstash.stats.labels import failed, operation, result
 from continuum_upstash.stats.totals import BOUNDS
-from continuum_upstash.transports import registry as databases
+from continuum_upstash.transports.registry import list_databases
 
 _LOCAL: Final = "local"
 
@@ -157,7 +157,7 @@ def start() -> None:
 
 def render() -> bytes:
     """Return the text that Prometheus reads: of all processes in multiprocess mode."""
-    for each in databases.databases():
+    for each in list_databases():
         metrics().show_state(each.config.alias, each.status.state)
     if FOLDER not in os.environ:
         return generate_latest()

@@ -91,9 +91,9 @@ async def _set_and_get(cache, number):
 
 def test_equal_configurations_are_one_database_and_others_are_not():
     one, other = Config(alias="a"), Config(alias="a", pool_size=11)
-    assert registry.database(one) is registry.database(Config(alias="a"))
-    assert registry.database(one) is not registry.database(other)
-    assert len(registry.databases()) == 2
+    assert registry.get_database(one) is registry.get_database(Config(alias="a"))
+    assert registry.get_database(one) is not registry.get_database(other)
+    assert len(registry.list_databases()) == 2
 
 
 @pytest.mark.parametrize("transport", ["rest", "tcp", "local"])

@@ -56,7 +56,7 @@ class Browser:
 
     async def _asked(self, method, path, *args, **extra):
         response = await getattr(self._client, method)(path, *args, **extra)
-        for database in registry.databases():
+        for database in registry.list_databases():
             await database.aclose()
         return response
 

@@ -16,7 +16,7 @@ LOCKS = {
     "flights": lambda: Flights()._lock,
     "denials": lambda: Denials()._lock,
     "sync tokens": lambda: sync_token._lock,
-    "databases": lambda: registry._lock,
+    "databases": lambda: registry._process.lock,
     "opening": lambda: registry.Database(Config())._opening,
 }
 
