@@ -7,14 +7,14 @@ from typing import Any
 
 from django.core.cache.backends.base import DEFAULT_TIMEOUT
 
-from continuum_upstash.cache.extras import RedisMethods
+from continuum_upstash.cache.extras import ExtraMethods
 from continuum_upstash.cache.timeouts import Timeout
 from continuum_upstash.keys import own_keys
 from continuum_upstash.plans import scan
 from continuum_upstash.plans.effects import Plan, pair
 
 
-class CacheBackend(RedisMethods):
+class CacheBackend(ExtraMethods):
     """A Django cache in an Upstash database.
 
     Every method has a native async twin with the prefix ``a``; both run the same plan. They

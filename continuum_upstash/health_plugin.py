@@ -11,7 +11,7 @@ from django.core.cache import caches
 from health_check.base import HealthCheck
 from health_check.exceptions import ServiceUnavailable, ServiceWarning
 
-from continuum_upstash.cache.base import PlanCache
+from continuum_upstash.cache.base import UpstashBaseCache
 from continuum_upstash.health.report import Examiner
 
 
@@ -31,7 +31,7 @@ class UpstashCache(HealthCheck):  # type: ignore[misc]  # it has no types
 
     async def run(self) -> None:
         cache = caches[self.alias]
-        if not isinstance(cache, PlanCache):
+        if not isinstance(cache, UpstashBaseCache):
             raise ServiceUnavailable(f"'{self.alias}' is no cache of continuum_upstash")
         report = await Examiner(cache).areport()
         if report.verdict == "down":

@@ -42,7 +42,7 @@ class ImproperlyConfiguredCache(ConfigurationError, ImproperlyConfigured):
     """A CACHES entry is wrong."""
 
 
-class PlanCache(BaseCache):
+class UpstashBaseCache(BaseCache):
     """What the backend's methods stand on.
 
     Nothing that costs lives here, for Django makes a backend per thread and per task: it is all
@@ -72,11 +72,20 @@ class PlanCache(BaseCache):
             offload=in_django_thread,
         )
 
-    def _run(self, plan: Plan[R]) -> R:
+    def run(self, plan: Plan[R]) -> R:
+        """Run a plan of your own on this cache's database; return its result.
+
+        Args:
+            plan: a generator of effects, see `continuum_upstash.plans.effects`. The keys in its
+                commands are full keys, see `make_key`.
+        """
         return run(plan, self._driver)
 
-    async def _arun(self, plan: Plan[R]) -> R:
+    async def arun(self, plan: Plan[R]) -> R:
+        """Run a plan of your own in the running event loop; return its result. See `run`."""
         return await arun(plan, self._async_driver)
+
+    _run, _arun = run, arun  # the protocol of pair()
 
     def validate_key(self, key: Any) -> None:
         # Django's own runs a generator for each key, though nearly none has anything to warn of.

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
 from typing import Any, TypeVar
 
-from continuum_upstash.cache.base import PlanCache
+from continuum_upstash.cache.base import UpstashBaseCache
 from continuum_upstash.cache.timeouts import milliseconds
 from continuum_upstash.keys import Pattern, user_pattern
 from continuum_upstash.plans import scan
@@ -16,7 +16,7 @@ from continuum_upstash.plans.locks import AsyncLock, Lock
 L = TypeVar("L", Lock, AsyncLock)
 
 
-class RedisMethods(PlanCache):
+class ExtraMethods(UpstashBaseCache):
     """Times to live, walks over keys, and locks."""
 
     # ---- times to live

@@ -12,7 +12,7 @@ from django.core.checks import CheckMessage
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import LocalePrefixPattern, ResolverMatch, URLPattern, URLResolver, get_resolver
 
-from continuum_upstash.cache.base import PlanCache
+from continuum_upstash.cache.base import UpstashBaseCache
 from continuum_upstash.checks.catalogue import message
 from continuum_upstash.errors import ConfigurationError
 from continuum_upstash.ratelimit import policy
@@ -106,7 +106,7 @@ def _alias() -> _Findings:
         cache = caches[alias]
     except (ImproperlyConfigured, InvalidCacheBackendError):
         return  # E002 says why, or Django does
-    if not isinstance(cache, PlanCache):
+    if not isinstance(cache, UpstashBaseCache):
         yield "E212", f"ALIAS is {alias!r}, whose BACKEND cannot count."
     elif cache.database.config.mode == "local" and not settings.DEBUG:
         text = f"counts in the memory of each process: the cache {alias!r} has no database."

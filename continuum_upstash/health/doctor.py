@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
-from continuum_upstash.cache.base import PlanCache
+from continuum_upstash.cache.base import UpstashBaseCache
 from continuum_upstash.config.credentials import is_loopback, is_private
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import (
@@ -74,7 +74,7 @@ class Doctor:
         write: also write, read and delete a key (two billed commands).
     """
 
-    def __init__(self, cache: PlanCache, *, write: bool = False) -> None:
+    def __init__(self, cache: UpstashBaseCache, *, write: bool = False) -> None:
         self._cache, self._write = cache, write
         self._config: Config = cache.database.config
 

@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 
 from django.core.exceptions import ImproperlyConfigured
 
-from continuum_upstash.cache.base import PlanCache
+from continuum_upstash.cache.base import UpstashBaseCache
 from continuum_upstash.errors import ContinuumError
 from continuum_upstash.health import report
 from continuum_upstash.plans.effects import Plan, pair
@@ -48,8 +48,8 @@ _known: WeakKeyDictionary[Database, _Earlier] = WeakKeyDictionary()
 class Month:
     """The month of one cache's database."""
 
-    def __init__(self, cache: PlanCache) -> None:
-        self._run, self._arun = cache._run, cache._arun  # noqa: SLF001 the protocol of pair()
+    def __init__(self, cache: UpstashBaseCache) -> None:
+        self._run, self._arun = cache.run, cache.arun
         self._database, self._alias = cache.database, cache.database.config.alias
 
     def plan_earlier(self, now: datetime) -> Plan[Tally]:

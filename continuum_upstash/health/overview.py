@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
-from continuum_upstash.cache.base import PlanCache
+from continuum_upstash.cache.base import UpstashBaseCache
 from continuum_upstash.errors import ContinuumError
 from continuum_upstash.health.monthly_usage import Month, midnight_of
 from continuum_upstash.health.report import Examiner, Report
@@ -78,8 +78,8 @@ class Overseer:
     `cache_cost`, the doctor's quota and scrapes call it.
     """
 
-    def __init__(self, cache: PlanCache) -> None:
-        self._run, self._arun = cache._run, cache._arun  # noqa: SLF001 the protocol of pair()
+    def __init__(self, cache: UpstashBaseCache) -> None:
+        self._run, self._arun = cache.run, cache.arun
         self._alias = cache.database.config.alias
         self._examiner, self._month = Examiner(cache), Month(cache)
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import Final
 
-from continuum_upstash.cache.base import PlanCache
+from continuum_upstash.cache.base import UpstashBaseCache
 from continuum_upstash.errors import ContinuumError
 from continuum_upstash.health import report as health
 from continuum_upstash.health.overview import Overseer, Overview
@@ -39,7 +39,7 @@ def _refresh(alias: str, overview: Overview | None) -> None:
         metrics().used.labels(alias).set(bill.used)
 
 
-def _looked(cache: PlanCache) -> Overview | None:
+def _looked(cache: UpstashBaseCache) -> Overview | None:
     try:
         return Overseer(cache).overview(timedelta(minutes=1), datetime.now(UTC))
     except ContinuumError:

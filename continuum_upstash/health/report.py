@@ -11,7 +11,7 @@ from django.conf import settings
 from django.core.cache import caches
 from django.utils.module_loading import import_string
 
-from continuum_upstash.cache.base import PlanCache
+from continuum_upstash.cache.base import UpstashBaseCache
 from continuum_upstash.errors import ContinuumError, ReplyError
 from continuum_upstash.plans import info
 from continuum_upstash.plans.effects import Batch, Plan, pair
@@ -117,8 +117,8 @@ class Examiner:
     doctor and the live check call it.
     """
 
-    def __init__(self, cache: PlanCache) -> None:
-        self._run, self._arun = cache._run, cache._arun  # noqa: SLF001 the protocol of pair()
+    def __init__(self, cache: UpstashBaseCache) -> None:
+        self._run, self._arun = cache.run, cache.arun
         self._database = cache.database
 
     def plan_report(self) -> Plan[Report]:
@@ -170,18 +170,18 @@ def aliases() -> list[str]:
     return [alias for alias, entry in settings.CACHES.items() if _is_ours(entry["BACKEND"])]
 
 
-def ours(chosen: Iterable[str]) -> list[PlanCache]:
+def ours(chosen: Iterable[str]) -> list[UpstashBaseCache]:
     """Return the caches of some aliases.
 
     Raises:
         ImproperlyConfigured: an entry of CACHES is wrong.
     """
     found = [caches[alias] for alias in chosen]
-    return [cache for cache in found if isinstance(cache, PlanCache)]
+    return [cache for cache in found if isinstance(cache, UpstashBaseCache)]
 
 
 def _is_ours(backend: str) -> bool:
     try:
-        return issubclass(import_string(backend), PlanCache)
+        return issubclass(import_string(backend), UpstashBaseCache)
     except ImportError:
         return False  # Django's own check says so

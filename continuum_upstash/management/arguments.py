@@ -13,7 +13,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import CommandError
 
-from continuum_upstash.cache.base import PlanCache
+from continuum_upstash.cache.base import UpstashBaseCache
 from continuum_upstash.health import report
 
 DEGRADED: Final = 1
@@ -46,7 +46,7 @@ def chosen(options: dict[str, Any]) -> list[str]:
     return options["cache"] or known
 
 
-def caches_of(aliases: Iterable[str]) -> list[PlanCache]:
+def caches_of(aliases: Iterable[str]) -> list[UpstashBaseCache]:
     """Return the caches.
 
     Raises:

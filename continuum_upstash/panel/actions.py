@@ -10,7 +10,7 @@ from django.contrib import messages
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
-from continuum_upstash.cache.base import PlanCache
+from continuum_upstash.cache.base import UpstashBaseCache
 from continuum_upstash.errors import ContinuumError
 from continuum_upstash.health.report import Examiner
 from continuum_upstash.panel.formatting import Text, milliseconds
@@ -43,17 +43,17 @@ class Action:
     title: Text
     button: Text
     effect: Text
-    perform: Callable[[PlanCache, str], Outcome]
+    perform: Callable[[UpstashBaseCache, str], Outcome]
     states: frozenset[str]
 
-    def offered(self, cache: PlanCache) -> bool:
+    def offered(self, cache: UpstashBaseCache) -> bool:
         database = cache.database
         if database.config.mode == "local" or database.status.state not in self.states:
             return False
         return self.perform is not _force_open or not logins_need(database.config.alias)
 
 
-def perform(action: Action, cache: PlanCache, by: str) -> Outcome:
+def perform(action: Action, cache: UpstashBaseCache, by: str) -> Outcome:
     """Do it; whatever the database says to that is in the outcome."""
     try:
         return action.perform(cache, by)
@@ -61,17 +61,17 @@ def perform(action: Action, cache: PlanCache, by: str) -> Outcome:
         return Outcome(messages.ERROR, str(error))
 
 
-def _probe(cache: PlanCache, _by: str) -> Outcome:
+def _probe(cache: UpstashBaseCache, _by: str) -> Outcome:
     cache.database.standby.breaker.end_break()
     return _sign_of_life(cache)
 
 
-def _reconnect(cache: PlanCache, _by: str) -> Outcome:
+def _reconnect(cache: UpstashBaseCache, _by: str) -> Outcome:
     cache.database.close()
     return _probe(cache, _by)
 
 
-def _sign_of_life(cache: PlanCache) -> Outcome:
+def _sign_of_life(cache: UpstashBaseCache) -> Outcome:
     report = Examiner(cache).report()
     if report.round_trip is None:
         return Outcome(messages.ERROR, " ".join(report.errors))
@@ -79,17 +79,17 @@ def _sign_of_life(cache: PlanCache) -> Outcome:
     return Outcome(messages.SUCCESS, format_lazy(text, time=milliseconds(report.round_trip)))
 
 
-def _force_open(cache: PlanCache, by: str) -> Outcome:
+def _force_open(cache: UpstashBaseCache, by: str) -> Outcome:
     cache.database.standby.breaker.force_open(f"by {by}, in the admin")
     return Outcome(messages.SUCCESS, _("This process leaves the database alone from now on."))
 
 
-def _disable(cache: PlanCache, by: str) -> Outcome:
+def _disable(cache: UpstashBaseCache, by: str) -> Outcome:
     cache.database.standby.breaker.disable(f"by {by}, in the admin")
     return Outcome(messages.SUCCESS, _("This process asks the database whatever happens."))
 
 
-def _reset(cache: PlanCache, by: str) -> Outcome:
+def _reset(cache: UpstashBaseCache, by: str) -> Outcome:
     cache.database.standby.breaker.reset(f"by {by}, in the admin")
     return Outcome(messages.SUCCESS, _("The breaker is closed: this process asks the database."))
 

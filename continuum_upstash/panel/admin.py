@@ -20,7 +20,7 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import override
 
-from continuum_upstash.cache.base import PlanCache
+from continuum_upstash.cache.base import UpstashBaseCache
 from continuum_upstash.health import report as health
 from continuum_upstash.panel import clear_family, contexts
 from continuum_upstash.panel.actions import ACTIONS, Outcome, perform
@@ -201,6 +201,6 @@ class CacheHealthAdmin(_ModelAdmin):
         return response
 
 
-def _cache(alias: str) -> PlanCache:
+def _cache(alias: str) -> UpstashBaseCache:
     (cache,) = health.ours([alias])
     return cache

@@ -12,7 +12,7 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
-from continuum_upstash.cache.base import PlanCache
+from continuum_upstash.cache.base import UpstashBaseCache
 from continuum_upstash.errors import ContinuumError
 from continuum_upstash.keys import escape_glob, user_pattern
 from continuum_upstash.panel.actions import Outcome
@@ -45,7 +45,7 @@ class Announced:
         return self.complete and not self.matched
 
 
-def announce(cache: PlanCache, family: str) -> Announced:
+def announce(cache: UpstashBaseCache, family: str) -> Announced:
     try:
         walk = _last(_sweep(cache, family, PAGES).count())
     except ContinuumError as error:
@@ -53,7 +53,7 @@ def announce(cache: PlanCache, family: str) -> Announced:
     return Announced(f"{family}:", walk.matched, walk.complete)
 
 
-def clear(cache: PlanCache, family: str) -> Outcome:
+def clear(cache: UpstashBaseCache, family: str) -> Outcome:
     """Delete the family's keys, 200,000 looked at; say how to go on where there are more."""
     try:
         walk = _last(_sweep(cache, family, _MOST_PAGES).delete())
@@ -87,7 +87,7 @@ def _told(text: Text, walk: Walk, **more: str) -> Text:
     return format_lazy(text, keys=count(walk.deleted), **more)
 
 
-def _sweep(cache: PlanCache, family: str, pages: int) -> Sweep:
+def _sweep(cache: UpstashBaseCache, family: str, pages: int) -> Sweep:
     pattern = escape_glob(family) + ":*"
     wanted = user_pattern(cache.key_func, cache.key_prefix, cache.version, pattern)
     return Sweep(

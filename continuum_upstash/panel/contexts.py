@@ -10,7 +10,7 @@ from typing import Any, Final
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
-from continuum_upstash.cache.base import PlanCache
+from continuum_upstash.cache.base import UpstashBaseCache
 from continuum_upstash.health import report as health
 from continuum_upstash.health.report import Examiner, Report
 from continuum_upstash.panel import formatting, settings_table
@@ -48,7 +48,7 @@ def summaries() -> list[Summary]:
     return [_summary(alias) for alias in health.aliases()]
 
 
-def state(cache: PlanCache) -> dict[str, Any]:
+def state(cache: UpstashBaseCache) -> dict[str, Any]:
     """Return how the database is doing; nothing in it is billed."""
     report = Examiner(cache).report()
     return {
@@ -63,7 +63,7 @@ def state(cache: PlanCache) -> dict[str, Any]:
     }
 
 
-def figures(cache: PlanCache, report: Report | None = None) -> dict[str, Any]:
+def figures(cache: UpstashBaseCache, report: Report | None = None) -> dict[str, Any]:
     """Return what the statistics say: four billed commands, more once a day.
 
     Args:
@@ -89,7 +89,7 @@ def figures(cache: PlanCache, report: Report | None = None) -> dict[str, Any]:
     }
 
 
-def keys(cache: PlanCache, report: Report, *, asked: bool) -> dict[str, Any]:
+def keys(cache: UpstashBaseCache, report: Report, *, asked: bool) -> dict[str, Any]:
     """Return what the database holds, as far as the reader asked for it."""
     return {
         "asked": asked,
@@ -99,7 +99,7 @@ def keys(cache: PlanCache, report: Report, *, asked: bool) -> dict[str, Any]:
     }
 
 
-def settings(cache: PlanCache) -> dict[str, Any]:
+def settings(cache: UpstashBaseCache) -> dict[str, Any]:
     config = cache.database.config
     return {"entries": settings_table.entries(config), "limits": limits(config)}
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from django.utils.translation import gettext_lazy as _
 
-from continuum_upstash.cache.base import PlanCache
+from continuum_upstash.cache.base import UpstashBaseCache
 from continuum_upstash.errors import ContinuumError
 from continuum_upstash.health.monthly_usage import Month, midnight_of
 from continuum_upstash.panel.formatting import Text, count, milliseconds, percentage
@@ -63,8 +63,8 @@ class Figures:
 class Reader:
     """Reads the shared statistics of one cache: a billed command for each hash."""
 
-    def __init__(self, cache: PlanCache) -> None:
-        self._run, self._arun = cache._run, cache._arun  # noqa: SLF001 the protocol of pair()
+    def __init__(self, cache: UpstashBaseCache) -> None:
+        self._run, self._arun = cache.run, cache.arun
         self._config = cache.database.config
         self._month = Month(cache)
 

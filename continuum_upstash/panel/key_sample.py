@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from continuum_upstash.cache.base import PlanCache
+from continuum_upstash.cache.base import UpstashBaseCache
 from continuum_upstash.errors import ContinuumError
 from continuum_upstash.keys import user_pattern
 from continuum_upstash.plans import scan
@@ -37,8 +37,8 @@ class Keys:
 
 
 class Sampler:
-    def __init__(self, cache: PlanCache) -> None:
-        self._run, self._arun = cache._run, cache._arun  # noqa: SLF001 the protocol of pair()
+    def __init__(self, cache: UpstashBaseCache) -> None:
+        self._run, self._arun = cache.run, cache.arun
         self._cache = cache
 
     def plan_keys(self) -> Plan[Keys]:

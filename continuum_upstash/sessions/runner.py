@@ -14,7 +14,7 @@ from django.conf import settings
 from django.core.cache import caches
 from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperation
 
-from continuum_upstash.cache.base import PlanCache, in_django_thread
+from continuum_upstash.cache.base import UpstashBaseCache, in_django_thread
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import (
     CapacityExceeded,
@@ -61,7 +61,7 @@ class SessionDatabase:
     def __init__(self) -> None:
         alias = settings.SESSION_CACHE_ALIAS
         cache = caches[alias]
-        if not isinstance(cache, PlanCache):
+        if not isinstance(cache, UpstashBaseCache):
             raise ImproperlyConfiguredSessions(
                 f"SESSION_CACHE_ALIAS is '{alias}', which is a {type(cache).__qualname__}. Name an "
                 "entry of CACHES whose BACKEND is continuum_upstash.backend.CacheBackend."

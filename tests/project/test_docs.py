@@ -18,7 +18,7 @@ from django.http import HttpResponse
 from django.test import RequestFactory, override_settings
 
 from continuum_upstash import UpstashCache, errors
-from continuum_upstash.cache.extras import RedisMethods
+from continuum_upstash.cache.extras import ExtraMethods
 from continuum_upstash.client.pipeline import Pipeline
 from continuum_upstash.config import Config, resolve
 from continuum_upstash.config.resolve import _OPTIONS, REDIS_OPTIONS
@@ -161,7 +161,7 @@ def test_each_error_is_documented_with_its_bases():
 
 
 @pytest.mark.parametrize(
-    "kind", [RedisMethods, UpstashCache, Pipeline, Lock], ids=lambda kind: kind.__name__
+    "kind", [ExtraMethods, UpstashCache, Pipeline, Lock], ids=lambda kind: kind.__name__
 )
 def test_each_method_beyond_django_s_is_documented(kind):
     page = (REFERENCE / "api.md").read_text()

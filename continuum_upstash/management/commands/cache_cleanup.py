@@ -11,7 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
-from continuum_upstash.cache.base import PlanCache
+from continuum_upstash.cache.base import UpstashBaseCache
 from continuum_upstash.errors import ConfigurationError, ContinuumError
 from continuum_upstash.keys import escape_glob, user_pattern
 from continuum_upstash.management.arguments import (
@@ -67,7 +67,7 @@ class Command(BaseCommand):
         self._clean(cache, sweep, target, options)
 
     def _clean(
-        self, cache: PlanCache, sweep: Sweep, target: Target, options: dict[str, Any]
+        self, cache: UpstashBaseCache, sweep: Sweep, target: Target, options: dict[str, Any]
     ) -> None:
         counted = self._walk(sweep.count(options["resume"]), "matched", None, options)
         announced = sweep.cost(counted)
@@ -123,7 +123,7 @@ class Command(BaseCommand):
         stream.write(text, style_func=str)
 
 
-def _cache(options: dict[str, Any]) -> PlanCache:
+def _cache(options: dict[str, Any]) -> UpstashBaseCache:
     (cache,) = caches_of(chosen({"cache": [options["cache"] or "default"]}))
     return cache
 
@@ -134,7 +134,7 @@ def _spares(options: dict[str, Any]) -> Callable[[str], object]:
     return (lambda _: False) if named else is_session()
 
 
-def _target(cache: PlanCache, options: dict[str, Any]) -> Target:
+def _target(cache: UpstashBaseCache, options: dict[str, Any]) -> Target:
     pattern, family = options["pattern"], options["family"]
     if bool(pattern) == bool(family):
         refuse("Say which keys: either PATTERN or --family.")

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from continuum_upstash.cache.base import PlanCache
+from continuum_upstash.cache.base import UpstashBaseCache
 from continuum_upstash.errors import ContinuumError
 from continuum_upstash.health.monthly_usage import Month
 from continuum_upstash.health.overview import NO_HISTORY, Overseer
@@ -66,7 +66,7 @@ class Command(BaseCommand):
             refuse(f"Over {MUCH:.0%} of the month's commands: {', '.join(near)}.", DEGRADED)
 
 
-def _month(cache: PlanCache, plan: str | None) -> _Month:
+def _month(cache: UpstashBaseCache, plan: str | None) -> _Month:
     config, now, tally, commands = cache.database.config, datetime.now(UTC), Tally(), 0
     try:
         name, known = plan or plan_of(config.alias), True

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from django.core.management.base import BaseCommand
 
-from continuum_upstash.cache.base import PlanCache
+from continuum_upstash.cache.base import UpstashBaseCache
 from continuum_upstash.errors import ContinuumError
 from continuum_upstash.health.overview import Overseer, Overview
 from continuum_upstash.keys import user_pattern
@@ -89,20 +89,20 @@ class Command(BaseCommand):
         self.stdout.write(_text(looks, options["form"]))
         self._judge([each.overview for each in looks], options["fail_on"])
 
-    def _watch(self, caches: Sequence[PlanCache], options: dict[str, Any]) -> NoReturn:
+    def _watch(self, caches: Sequence[UpstashBaseCache], options: dict[str, Any]) -> NoReturn:
         while True:
             looks = [self._look(each, options) for each in caches]
             self.stdout.write(f"\x1b[2J\x1b[H{_text(looks, options['form'])}")
             time.sleep(options["watch"])
 
-    def _look(self, cache: PlanCache, options: dict[str, Any]) -> _Look:
+    def _look(self, cache: UpstashBaseCache, options: dict[str, Any]) -> _Look:
         before = _billed(cache)
         overview = Overseer(cache).overview(options["since"], datetime.now(UTC))
         asked = options["families"] and overview.report.round_trip is not None
         families = self._families(cache, options) if asked else None
         return _Look(overview, families, _billed(cache) - before)
 
-    def _families(self, cache: PlanCache, options: dict[str, Any]) -> list[Family] | None:
+    def _families(self, cache: UpstashBaseCache, options: dict[str, Any]) -> list[Family] | None:
         wanted = user_pattern(cache.key_func, cache.key_prefix, cache.version, "*")
         sample, cursor, seen = Sample(wanted), "0", 0
         pages = ceil(options["sample"] / scan.COUNT)
@@ -133,7 +133,7 @@ class Command(BaseCommand):
             refuse(f"Degraded: {', '.join(poor)}.", DEGRADED)
 
 
-def _billed(cache: PlanCache) -> int:
+def _billed(cache: UpstashBaseCache) -> int:
     """Return what this process has cost so far."""
     tally = total(counters.read(cache.database.config.alias))
     return tally.billed + tally.overhead

@@ -11,7 +11,7 @@ from typing import Final, NoReturn, TypeVar, cast
 from django.core.cache import caches
 from django.core.exceptions import ImproperlyConfigured
 
-from continuum_upstash.cache.base import PlanCache
+from continuum_upstash.cache.base import UpstashBaseCache
 from continuum_upstash.errors import ConfigurationError, ReplyError, Unavailable
 from continuum_upstash.observe import LimitDecided, notify, observed
 from continuum_upstash.plans.effects import AsyncDriver, Batch, Driver, Plan, arun, pair, run
@@ -178,10 +178,10 @@ class Limiter:
         return cast("Replies", replies)
 
 
-def _cache(alias: str) -> PlanCache:
+def _cache(alias: str) -> UpstashBaseCache:
     if alias not in caches.settings:
         what = "is not in CACHES"
-    elif isinstance(cache := caches[alias], PlanCache):
+    elif isinstance(cache := caches[alias], UpstashBaseCache):
         return cache
     else:
         what = f"is a {type(cache).__qualname__}"

@@ -40,7 +40,7 @@ def of_all():
     """The shared sums, as an observer of another process finds them."""
     now = datetime.now(UTC)
     begin = now - timedelta(hours=1)
-    return reader.summed(cache()._run(reader.minutes("default", begin, now)))
+    return reader.summed(cache().run(reader.minutes("default", begin, now)))
 
 
 def test_the_count_agrees_with_the_bill_to_the_command(called, emulator):
