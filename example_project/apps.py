@@ -3,7 +3,7 @@ from __future__ import annotations
 from django.apps import AppConfig
 
 from continuum_upstash.observe import subscribe
-from example_project.meter import note
+from example_project.middleware import record_usage
 
 
 class ExampleConfig(AppConfig):
@@ -11,4 +11,4 @@ class ExampleConfig(AppConfig):
     verbose_name = "Example site"
 
     def ready(self) -> None:
-        subscribe(note)
+        subscribe(record_usage)

@@ -1,8 +1,8 @@
-"""Run the example site, with a local Upstash emulator unless the environment names a database.
+"""Run the example site, on a local Upstash emulator unless the environment configures a database.
 
     python -m example_project.demo --port 8001
 
-Ctrl-C or SIGTERM stops everything; so does the end of the process that started it.
+Ctrl-C, SIGTERM or the end of the parent process stops the site and the emulator.
 """
 
 from __future__ import annotations
@@ -25,75 +25,75 @@ from continuum_upstash import UpstashCache
 from continuum_upstash.config.resolve import Config, resolve
 from continuum_upstash.emulator.process import running
 from continuum_upstash.errors import ConfigurationError, ContinuumError
+from example_project.data_folder import load_or_create_secret
 from example_project.emulator import READY_LINE
-from example_project.state import kept_secret
 
 ADMIN = "admin"
 
 
-class CannotRun(Exception):
-    """The demo cannot go on; the message says what to do."""
+class StartupError(Exception):
+    """The demo cannot start; the message names the cause and the solution."""
 
 
 def main() -> None:
-    arguments = _arguments()
+    arguments = _parse_arguments()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     try:
         with ExitStack() as stack:
-            listener = stack.enter_context(_listener(arguments.port))
-            database = stack.enter_context(_database(arguments.redis_url))
-            _prepare()
-            _announce(listener.getsockname()[1], database)
+            listener = stack.enter_context(_open_listener(arguments.port))
+            database = stack.enter_context(_provide_database(arguments.redis_url))
+            _prepare_site()
+            _print_addresses(listener.getsockname()[1], database)
             _serve(listener)
-    except CannotRun as error:
+    except StartupError as error:
         sys.exit(f"demo: {error}")
     except KeyboardInterrupt:
-        return  # everything has been stopped on the way here
+        return  # the context managers have stopped everything
 
 
-def _arguments() -> argparse.Namespace:
+def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m example_project.demo", description=__doc__)
-    parser.add_argument("--port", type=int, default=8000, help="of the site; 0: any free one")
+    parser.add_argument("--port", type=int, default=8000, help="port of the site; 0: any free port")
     parser.add_argument(
-        "--redis-url", default="", help="a running Redis or Valkey for the emulator to stand on"
+        "--redis-url", default="", help="a running Redis or Valkey server for the emulator"
     )
     return parser.parse_args()
 
 
 @contextmanager
-def _listener(port: int) -> Iterator[socket.socket]:
+def _open_listener(port: int) -> Iterator[socket.socket]:
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind(("127.0.0.1", port))
-            listener.listen()  # from here on a visitor waits instead of being refused
+            listener.listen()  # from now on, connections wait instead of being refused
         except OSError as error:
-            raise CannotRun(
+            raise StartupError(
                 f"cannot listen on port {port} ({error.strerror}). "
-                'Choose another one: make demo ARGS="--port 8001"'
+                'Select another port: make demo ARGS="--port 8001"'
             ) from error
         yield listener
 
 
 @contextmanager
-def _database(redis_url: str) -> Iterator[str]:
-    """See to it that the environment names a database that answers; say which one it is."""
+def _provide_database(redis_url: str) -> Iterator[str]:
+    """Configure a reachable database in the environment; yield its description."""
     try:
         configured = resolve({"MODE": "auto"}, os.environ).mode != "local"
         if configured or os.environ.get("CONTINUUM_CACHE_MODE") == "local":
-            yield _checked(resolve({}, os.environ))
+            yield _check_database(resolve({}, os.environ))
             return
     except ConfigurationError as error:
-        raise CannotRun(str(error)) from error
+        raise StartupError(str(error)) from error
     arguments = ["--redis-url", redis_url] if redis_url else []
     with ExitStack() as stack:
         try:
             emulator = stack.enter_context(running(*arguments))
         except RuntimeError as error:
-            raise CannotRun(
-                "the emulator did not start; its message is above. Where it has no Valkey of its "
-                "own, lend it a Redis that may be written to: "
+            raise StartupError(
+                "the emulator did not start; its error is printed above. If there is no Valkey "
+                "wheel for this platform, pass a Redis server that the demo may write to: "
                 'make demo ARGS="--redis-url redis://localhost:6379"'
             ) from error
         os.environ |= {
@@ -103,22 +103,22 @@ def _database(redis_url: str) -> Iterator[str]:
             "SESSIONS_UPSTASH_REDIS_URL": emulator.redis_url,
             READY_LINE: emulator.addresses.line(),
         }
-        yield f"an emulator of Upstash at {emulator.rest_url}"
+        yield f"Upstash emulator at {emulator.rest_url}"
 
 
-def _checked(config: Config) -> str:
+def _check_database(config: Config) -> str:
     if config.mode == "local":
-        return "none: the cache is local to the process, as CONTINUUM_CACHE_MODE says"
+        return "none: CONTINUUM_CACHE_MODE=local, the cache lives in this process"
     try:
         with UpstashCache(name="default") as client:
             client.ping()
     except ContinuumError as error:
-        names = " and ".join(name for _, name in config.sources)
-        raise CannotRun(f"{error}\nThe credentials are those of {names}.") from error
+        variables = " and ".join(name for _, name in config.sources)
+        raise StartupError(f"{error}\nThe credentials come from {variables}.") from error
     return f"{config.host}, over {'REST' if config.mode == 'rest' else 'TCP'}"
 
 
-def _prepare() -> None:
+def _prepare_site() -> None:
     os.environ["DJANGO_SETTINGS_MODULE"] = "example_project.settings"
     django.setup()
     from django.contrib.auth import get_user_model  # noqa: PLC0415 needs django.setup()
@@ -130,25 +130,25 @@ def _prepare() -> None:
     user, _ = get_user_model().objects.get_or_create(
         username=ADMIN, defaults={"is_staff": True, "is_superuser": True}
     )
-    if not user.check_password(_password()):
-        user.set_password(_password())
+    if not user.check_password(_read_password()):
+        user.set_password(_read_password())
         user.save()
 
 
-def _password() -> str:
-    return kept_secret("admin_password", 12)
+def _read_password() -> str:
+    return load_or_create_secret("admin_password", 12)
 
 
-def _announce(port: int, database: str) -> None:
+def _print_addresses(port: int, database: str) -> None:
     site = f"http://127.0.0.1:{port}/"
-    _say(f"""
-  continuum-upstash, the example site
+    _print(f"""
+  continuum-upstash example site
 
   Site      {site}
-  Admin     {site}admin/   user {ADMIN}, password {_password()}
+  Admin     {site}admin/   user {ADMIN}, password {_read_password()}
   Database  {database}
 
-  Ctrl-C stops everything.
+  Press Ctrl-C to stop.
 """)
 
 
@@ -157,17 +157,17 @@ def _serve(listener: socket.socket) -> None:
         "example_project.asgi:application", lifespan="off", log_level="warning", access_log=False
     )
     server = uvicorn.Server(config)
-    threading.Thread(target=_stop_when_orphaned, args=(server, os.getppid()), daemon=True).start()
+    threading.Thread(target=_stop_with_parent, args=(server, os.getppid()), daemon=True).start()
     server.run(sockets=[listener])
 
 
-def _stop_when_orphaned(server: uvicorn.Server, parent: int) -> None:
+def _stop_with_parent(server: uvicorn.Server, parent: int) -> None:
     while os.getppid() == parent:
         sleep(0.5)
     server.should_exit = True
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 

@@ -1,4 +1,4 @@
-"""The demo's emulator: what it counted, and the outages that it can play."""
+"""Control of the demo's emulator: its usage counters and its faults."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import Any, Self
 from urllib.request import Request, urlopen
 
-# The emulator's ready line, which demo.py hands on.
+# Environment variable with the emulator's ready line; demo.py sets it.
 READY_LINE = "DEMO_EMULATOR"
 
 
 @dataclass(frozen=True, slots=True)
-class Bill:
-    """Totals: HTTP requests and the commands that Upstash would have billed."""
+class Usage:
+    """Totals: HTTP requests, and commands that Upstash would have billed."""
 
     requests: int
     commands: int
@@ -24,47 +24,44 @@ class Bill:
         return type(self)(self.requests - other.requests, self.commands - other.commands)
 
 
-def is_running() -> bool:
-    """Return whether this site has an emulator at all; the service itself plays nothing."""
+def is_configured() -> bool:
+    """Return whether this site runs on an emulator; only an emulator has faults and counters."""
     return bool(os.environ.get(READY_LINE))
 
 
-def read_bill() -> Bill | None:
-    """Return the emulator's totals so far; None where none answers.
-
-    The service itself tells them in its console only.
-    """
-    if not is_running():
+def read_usage() -> Usage | None:
+    """Return the emulator's totals; None without an emulator, or if it is stopped."""
+    if not is_configured():
         return None
     try:
-        counted = _ask("GET", "count")
-    except OSError:  # it was stopped, as somebody does who wants to see an outage
+        totals = _send("GET", "count")
+    except OSError:  # a visitor may stop the emulator to see an outage
         return None
-    return Bill(counted["rest"]["requests"], counted["billed"])
+    return Usage(totals["rest"]["requests"], totals["billed"])
 
 
-def play(fault: dict[str, Any], seconds: float) -> None:
-    """Have a fault for a while. It ends by itself: who is logged in there could not end it."""
-    number = _ask("POST", "faults", fault)["number"]
-    timer = threading.Timer(seconds, _ask, ("DELETE", f"faults?number={number}"))
+def start_fault(fault: dict[str, Any], seconds: float) -> None:
+    """Start a fault that ends after some seconds, even if no staff user can log in to end it."""
+    number = _send("POST", "faults", fault)["number"]
+    timer = threading.Timer(seconds, _send, ("DELETE", f"faults?number={number}"))
     timer.daemon = True
     timer.start()
 
 
-def play_nothing() -> None:
+def end_faults() -> None:
     """End all faults."""
-    _ask("DELETE", "faults")
+    _send("DELETE", "faults")
 
 
-def is_played() -> bool:
-    """Return whether there is a fault at this moment."""
+def has_fault() -> bool:
+    """Return whether a fault is active."""
     try:
-        return bool(_ask("GET", "faults"))
-    except OSError:  # it was stopped
+        return bool(_send("GET", "faults"))
+    except OSError:  # the emulator is stopped
         return False
 
 
-def _ask(method: str, path: str, body: object = None) -> Any:
+def _send(method: str, path: str, body: object = None) -> Any:
     address = dict(word.split("=", 1) for word in os.environ[READY_LINE].split()[2:])
     request = Request(  # noqa: S310 the emulator's own address
         f"{address['control_url']}/_emulator/{path}",

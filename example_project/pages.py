@@ -1,4 +1,4 @@
-"""The pages in the order of the navigation. To add one, add its line."""
+"""The pages, in the order of the navigation. A new page needs one entry here."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 from example_project.views import (
     articles,
     backend,
+    cached_page,
     counter,
     dashboard,
     devices,
     home,
     limits,
-    month,
     outage,
 )
 
@@ -29,15 +29,19 @@ class Page:
 
 
 PAGES = (
-    Page("home", "", home.page, "Home", "What this site shows."),
-    Page("articles", "articles/", articles.page, "Articles", "A query over 12,000 rows, cached."),
-    Page("counter", "counter/", counter.page, "Counter", "Shared among tabs, never off by one."),
-    Page("month", "month/", month.page, "Cached page", "A whole page under cache_page."),
-    Page("dashboard", "dashboard/", dashboard.page, "Async", "A hundred keys in one request."),
-    Page("devices", "devices/", devices.page, "Devices", "Sessions, and logging out everywhere."),
-    Page("limits", "limits/", limits.page, "Limits", "Two limits, and what clients are told."),
+    Page("home", "", home.show, "Home", "An overview of this site."),
+    Page("articles", "articles/", articles.show, "Articles", "A cached query over 12,000 rows."),
+    Page("counter", "counter/", counter.show, "Counter", "Atomic increments from many tabs."),
     Page(
-        "outage", "outage/", outage.page, "Outage", "Break the database and watch the site go on."
+        "cached-page",
+        "cached-page/",
+        cached_page.show,
+        "Cached page",
+        "A whole page with cache_page.",
     ),
-    Page("backend", "backend/", backend.page, "Backend", "Who answers, and how it is configured."),
+    Page("dashboard", "dashboard/", dashboard.show, "Async", "A hundred keys in one request."),
+    Page("devices", "devices/", devices.show, "Devices", "Sessions and logging out everywhere."),
+    Page("limits", "limits/", limits.show, "Limits", "Two rate limits and their headers."),
+    Page("outage", "outage/", outage.show, "Outage", "Break the database and watch the fallback."),
+    Page("backend", "backend/", backend.show, "Backend", "The active backend and its settings."),
 )

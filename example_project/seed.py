@@ -1,4 +1,4 @@
-"""Rows for the pages to query: the same ones on every machine."""
+"""Creates the rows for the pages, the same on every machine."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ LAST_DAY = date(2026, 1, 31)
 
 _FIRST_NAMES = ("Ada", "Bruno", "Chidi", "Dara", "Elif", "Farah", "Goran", "Hana")
 _LAST_NAMES = ("Okafor", "Lindqvist", "Moreau", "Tanaka")
-_OPENINGS = (
+_TITLES = (
     "What we learned from {}",
     "A field guide to {}",
     "The quiet cost of {}",
     "{}, explained with a pencil",
     "Against {}",
-    "{} when nobody looks",
+    "{} in the dark",
     "Ten years of {}",
     "{} on a small budget",
 )
@@ -34,27 +34,29 @@ _SUBJECTS = {
     Topic.LANGUAGES: ("generators", "structural typing", "borrow checkers", "string formatting"),
     Topic.OPERATIONS: ("blameless reviews", "error budgets", "cold starts", "midnight deploys"),
 }
-_TREND = dict(zip(Topic, (0.03, -0.015, 0.0, 0.05, -0.02), strict=True))  # readers, per day
-_WEEKEND = 0.55
+_TREND = dict(
+    zip(Topic, (0.03, -0.015, 0.0, 0.05, -0.02), strict=True)
+)  # growth in readers per day
+_WEEKEND = 0.55  # share of the readers on a weekend day
 
 
 @transaction.atomic
 def seed() -> None:
-    """Write the rows, unless they are there."""
+    """Create all rows if there are none."""
     if Article.objects.exists():
         return
-    random = Random(7)  # noqa: S311 for the same rows everywhere
+    random = Random(7)  # noqa: S311 the same rows on every machine
     names = product(_FIRST_NAMES, _LAST_NAMES)
     authors = Author.objects.bulk_create(Author(name=" ".join(name)) for name in names)
-    articles = Article.objects.bulk_create(_article(random, authors) for _ in range(ARTICLES))
+    articles = Article.objects.bulk_create(_make_article(random, authors) for _ in range(ARTICLES))
     DailyReaders.objects.bulk_create(
-        [day for article in articles for day in _days(random, article)], batch_size=300
+        [day for article in articles for day in _make_days(random, article)], batch_size=300
     )
 
 
-def _article(random: Random, authors: list[Author]) -> Article:
+def _make_article(random: Random, authors: list[Author]) -> Article:
     topic = random.choice(list(Topic))
-    title = random.choice(_OPENINGS).format(random.choice(_SUBJECTS[topic]))
+    title = random.choice(_TITLES).format(random.choice(_SUBJECTS[topic]))
     return Article(
         title=title[0].upper() + title[1:],
         topic=topic,
@@ -63,7 +65,7 @@ def _article(random: Random, authors: list[Author]) -> Article:
     )
 
 
-def _days(random: Random, article: Article) -> list[DailyReaders]:
+def _make_days(random: Random, article: Article) -> list[DailyReaders]:
     popularity = random.lognormvariate(4, 1)
     trend = _TREND[Topic(article.topic)] + random.uniform(-0.01, 0.01)
     days = [LAST_DAY - timedelta(days=DAYS - 1 - number) for number in range(DAYS)]

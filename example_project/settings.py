@@ -1,12 +1,12 @@
-"""Settings of the example site. What concerns continuum-upstash comes first."""
+"""Settings of the example site; those of continuum-upstash come first."""
 
 from __future__ import annotations
 
 import os
 
-from example_project.state import FOLDER, kept_secret
+from example_project.data_folder import DATA_FOLDER, load_or_create_secret
 
-# Credentials come from the environment: see docs/reference/environment.md.
+# The credentials are read from the environment: see docs/reference/environment.md.
 CACHES = {
     "default": {
         "BACKEND": "continuum_upstash.backend.CacheBackend",
@@ -17,14 +17,14 @@ CACHES = {
 
 SESSION_ENGINE = "continuum_upstash.sessions"
 if "SESSIONS_UPSTASH_REDIS_URL" in os.environ:
-    # A way of their own: who operates the site is not locked out when the cache's is broken.
+    # Sessions have their own connection: staff can log in while the cache's connection is down.
     CACHES["sessions"] = {
         "BACKEND": "continuum_upstash.backend.CacheBackend",
         "KEY_PREFIX": "demo",
         "OPTIONS": {"ENV_PREFIX": "SESSIONS_"},
     }
     SESSION_CACHE_ALIAS = "sessions"
-# Without a database, sessions are gone with the process: enough for a look around.
+# Without a database, sessions end with the process, which is acceptable for a demo.
 SESSION_ALLOW_EVICTION = os.environ.get("CONTINUUM_CACHE_MODE") == "local"
 
 CONTINUUM_RATELIMIT = {
@@ -34,8 +34,8 @@ CONTINUUM_RATELIMIT = {
     },
 }
 
-DEBUG = True  # It is a demo: bound to this machine, static files served by Django.
-SECRET_KEY = kept_secret("secret_key")
+DEBUG = True  # a demo: listens on this machine only, and Django serves the static files
+SECRET_KEY = load_or_create_secret("secret_key")
 
 INSTALLED_APPS = [
     "example_project",
@@ -51,7 +51,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.common.CommonMiddleware",
-    "example_project.meter.middleware",
+    "example_project.middleware.measure_cache_usage",
     "continuum_upstash.sessions.middleware.SessionMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -74,7 +74,9 @@ TEMPLATES = [
     },
 ]
 
-DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": FOLDER / "db.sqlite3"}}
+DATABASES = {
+    "default": {"ENGINE": "django.db.backends.sqlite3", "NAME": DATA_FOLDER / "db.sqlite3"}
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 STATIC_URL = "static/"
 TIME_ZONE = "UTC"

@@ -1,4 +1,4 @@
-"""The pages, for templates that are rendered without a request, too."""
+"""The list of pages, also for templates that are rendered without a request."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ register = template.Library()
 
 
 @register.simple_tag
-def site_pages() -> tuple[Page, ...]:
+def get_site_pages() -> tuple[Page, ...]:
     return PAGES

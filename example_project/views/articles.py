@@ -1,4 +1,4 @@
-"""A cached query, as one writes it with Django's cache API."""
+"""A query cached with Django's cache API."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ from django.views.decorators.http import require_POST
 from example_project.models import Article, DailyReaders, Topic
 
 
-def page(request: HttpRequest) -> HttpResponse:
-    topic = _topic(request.GET.get("topic", ""))
+def show(request: HttpRequest) -> HttpResponse:
+    topic = _parse_topic(request.GET.get("topic", ""))
     started = perf_counter()
-    top = cache.get(_key(topic))
-    hit = top is not None
+    articles = cache.get(_make_cache_key(topic))
+    hit = articles is not None
     if not hit:
-        top = _most_read(topic)
-        cache.set(_key(topic), top)  # for 5 minutes: TTL_BY_PREFIX in settings.py
+        articles = _query_most_read(topic)
+        # Expires after 5 minutes: see TTL_BY_PREFIX in settings.py.
+        cache.set(_make_cache_key(topic), articles)
     context = {
-        "top": top,
+        "articles": articles,
         "hit": hit,
-        "took": (perf_counter() - started) * 1000,
+        "elapsed_ms": (perf_counter() - started) * 1000,
         "topic": topic,
         "topics": [("", "All topics"), *Topic.choices],
         "rows": DailyReaders.objects.count(),
@@ -35,25 +36,25 @@ def page(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
-def forget(request: HttpRequest) -> HttpResponse:
-    topic = _topic(request.POST.get("topic", ""))
-    cache.delete(_key(topic))
+def delete_cached(request: HttpRequest) -> HttpResponse:
+    topic = _parse_topic(request.POST.get("topic", ""))
+    cache.delete(_make_cache_key(topic))
     return redirect(reverse("articles", query={"topic": topic} if topic else None))
 
 
-def _topic(text: str) -> str:
+def _parse_topic(text: str) -> str:
     return text if text in Topic.values else ""
 
 
-def _key(topic: str) -> str:
+def _make_cache_key(topic: str) -> str:
     return f"query:most-read:{topic or 'all'}"
 
 
-def _most_read(topic: str) -> list[dict[str, Any]]:
+def _query_most_read(topic: str) -> list[dict[str, Any]]:
     articles = Article.objects.filter(topic=topic) if topic else Article.objects.all()
-    found = (
+    most_read = (
         articles.annotate(readers=Sum("days__readers"), best=Max("days__readers"))
         .order_by("-readers")
         .values("title", "topic", "author__name", "published", "readers", "best")
     )
-    return list(found[:12])
+    return list(most_read[:12])

@@ -1,4 +1,4 @@
-"""Who answers, what it says of itself, and where the configuration came from."""
+"""The active backend, its INFO, and the source of each setting."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _INFO = (
     ("upstash_version", "Upstash version"),
     ("keys", "Keys in the database"),
     ("used_memory_human", "Memory used"),
-    ("maxmemory_policy", "When it is full"),
+    ("maxmemory_policy", "Eviction policy"),
 )
 
 
-def page(request: HttpRequest) -> HttpResponse:
-    context: dict[str, Any] = {"backend": cache.current_backend, "settings": _configuration()}
+def show(request: HttpRequest) -> HttpResponse:
+    context: dict[str, Any] = {"backend": cache.current_backend, "settings": _list_settings()}
     try:
-        context["ping"] = _ping()
+        context["ping"] = _measure_ping()
         info = cache.client.info()
         context["info"] = [(title, info[name]) for name, title in _INFO if info.get(name)]
     except ContinuumError as error:
@@ -37,8 +37,8 @@ def page(request: HttpRequest) -> HttpResponse:
     return render(request, "example/backend.html", context)
 
 
-def _ping() -> dict[str, float]:
-    """Return milliseconds."""
+def _measure_ping() -> dict[str, float]:
+    """Return the median and the maximum of five PINGs, in milliseconds."""
     times = []
     for _ in range(5):
         started = perf_counter()
@@ -47,8 +47,8 @@ def _ping() -> dict[str, float]:
     return {"median": median(times), "slowest": max(times)}
 
 
-def _configuration() -> list[tuple[str, Any, str]]:
-    """Return (setting, value, where it came from). Secrets hide themselves when printed."""
+def _list_settings() -> list[tuple[str, Any, str]]:
+    """Return the name, value and source of each setting. Secrets are masked in their str()."""
     entry = settings.CACHES["default"]
     options = entry.get("OPTIONS", {})
     config = resolve(options, os.environ, location=entry.get("LOCATION", ""))
@@ -57,17 +57,17 @@ def _configuration() -> list[tuple[str, Any, str]]:
     for field in fields(Config):
         if field.repr and field.name not in {"alias", "sources"}:
             name, value = field.name, getattr(config, field.name)
-            source = sources.get(name, _guess(field, value))
-            rows.append((name.upper(), _readable(name, value), source))
+            source = sources.get(name, _guess_source(field, value))
+            rows.append((name.upper(), _format_value(name, value), source))
     return rows
 
 
-def _guess(field: Field[Any], value: object) -> str:
-    # The configuration notes the variables of credentials only.
+def _guess_source(field: Field[Any], value: object) -> str:
+    # Config.sources contains credentials only.
     return "default" if value == field.default else "environment"
 
 
-def _readable(name: str, value: object) -> str:
+def _format_value(name: str, value: object) -> str:
     if isinstance(value, tuple):
         return ", ".join(f"{prefix} {number}" for prefix, number in value)
     if isinstance(value, int) and not isinstance(value, bool):

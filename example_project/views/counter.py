@@ -1,4 +1,4 @@
-"""One number that everybody adds to."""
+"""A counter that all visitors share."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from django.views.decorators.http import require_POST
 KEY = "counter"
 
 
-def page(request: HttpRequest) -> HttpResponse:
+def show(request: HttpRequest) -> HttpResponse:
     return render(request, "example/counter.html", {"total": cache.get(KEY, 0)})
 
 
-def value(request: HttpRequest) -> HttpResponse:
+def get_value(request: HttpRequest) -> HttpResponse:
     return JsonResponse({"total": cache.get(KEY, 0)})
 
 
 @require_POST
-def add(request: HttpRequest) -> HttpResponse:
-    # Django's incr wants the key to exist; add() changes nothing where it does.
+def add_one(request: HttpRequest) -> HttpResponse:
+    # incr() raises ValueError for a missing key; add() does not change an existing one.
     cache.add(KEY, 0, timeout=None)
     cache.incr(KEY)
     return redirect("counter")

@@ -1,4 +1,4 @@
-"""An async view that reads a hundred keys, in three ways if asked to compare."""
+"""An async view that reads a hundred keys, with ?compare in three ways."""
 
 from __future__ import annotations
 
@@ -15,40 +15,48 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST
 
-from example_project.emulator import Bill, read_bill
+from example_project.emulator import Usage, read_usage
 
 STATIONS = tuple(f"station:{number:02}" for number in range(100))
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """One way to read all stations; `took` in milliseconds."""
+class Measurement:
+    """One way to read all stations.
+
+    Attributes:
+        usage: of the emulator, None without one.
+    """
 
     code: str
-    took: float
-    bill: Bill | None
+    elapsed_ms: float
+    usage: Usage | None
 
 
-async def page(request: HttpRequest) -> HttpResponse:
+async def show(request: HttpRequest) -> HttpResponse:
     if not await cache.ahas_key(STATIONS[-1]):
-        await _measure_weather()
-    found, together = await _timed("await cache.aget_many(keys)", _all)
-    ways = [together]
+        await _write_weather()
+    temperatures, get_many = await _measure("await cache.aget_many(keys)", _read_many)
+    measurements = [get_many]
     if "compare" in request.GET:
         code = "await asyncio.gather(*(cache.aget(key) for key in keys))"
-        ways.append((await _timed(code, _each_at_once))[1])
-        ways.append((await _timed("for key in keys: await cache.aget(key)", _one_by_one))[1])
-    context = {"stations": [_station(key, found.get(key)) for key in STATIONS], "ways": ways}
+        measurements.append((await _measure(code, _read_concurrently))[1])
+        code = "for key in keys: await cache.aget(key)"
+        measurements.append((await _measure(code, _read_sequentially))[1])
+    context = {
+        "stations": [_describe_station(key, temperatures.get(key)) for key in STATIONS],
+        "measurements": measurements,
+    }
     return render(request, "example/dashboard.html", context)
 
 
 @require_POST
 async def measure(request: HttpRequest) -> HttpResponse:
-    await _measure_weather()
+    await _write_weather()
     return redirect("dashboard")
 
 
-async def _measure_weather() -> None:
+async def _write_weather() -> None:
     random = Random()  # noqa: S311 weather is no secret
     warmest = random.uniform(30, 70)
     weather = {
@@ -59,28 +67,29 @@ async def _measure_weather() -> None:
     await cache.aset_many(weather, timeout=3600)
 
 
-async def _all() -> dict[str, float]:
+async def _read_many() -> dict[str, float]:
     return await cache.aget_many(STATIONS)
 
 
-async def _each_at_once() -> list[Any]:
+async def _read_concurrently() -> list[Any]:
     return await asyncio.gather(*(cache.aget(key) for key in STATIONS))
 
 
-async def _one_by_one() -> list[Any]:
+async def _read_sequentially() -> list[Any]:
     return [await cache.aget(key) for key in STATIONS]
 
 
-async def _timed(code: str, read: Callable[[], Awaitable[Any]]) -> tuple[Any, Way]:
-    before = await asyncio.to_thread(read_bill)
+async def _measure(code: str, read: Callable[[], Awaitable[Any]]) -> tuple[Any, Measurement]:
+    before = await asyncio.to_thread(read_usage)
     started = perf_counter()
     result = await read()
-    took = (perf_counter() - started) * 1000
-    after = await asyncio.to_thread(read_bill) if before else None
-    return result, Way(code, took, after - before if before and after else None)
+    elapsed_ms = (perf_counter() - started) * 1000
+    after = await asyncio.to_thread(read_usage) if before else None
+    usage = after - before if before and after else None
+    return result, Measurement(code, elapsed_ms, usage)
 
 
-def _station(key: str, celsius: float | None) -> dict[str, Any]:
-    """Return what a tile shows; `warmth` is a step from 0 to 9."""
+def _describe_station(key: str, celsius: float | None) -> dict[str, Any]:
+    """Return the context of a tile; `warmth` is a colour step from 0 to 9."""
     warmth = 0 if celsius is None else min(9, max(0, int((celsius + 4) / 4)))
     return {"name": key.partition(":")[2], "celsius": celsius, "warmth": warmth}

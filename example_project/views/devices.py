@@ -1,4 +1,4 @@
-"""A user's sessions: which devices are logged in, and out with them."""
+"""The sessions of a user: list the logged-in devices and log them out."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SYSTEM = re.compile(r"Android|iPhone|iPad|Windows|Mac OS X|Linux")
 _NAMES = {"Edg": "Edge", "OPR": "Opera", "Mac OS X": "macOS"}
 
 
-def page(request: HttpRequest) -> HttpResponse:
+def show(request: HttpRequest) -> HttpResponse:
     devices = []
     if request.user.is_authenticated:
         devices = [
@@ -39,10 +39,10 @@ def page(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def login(request: HttpRequest) -> HttpResponse:
-    """Log in as a guest; the admin logs in with a password, at /admin/."""
+    """Log in as a guest. The admin logs in at /admin/, with a password."""
     guest, _ = User.objects.get_or_create(username="guest")
     auth.login(request, guest, "django.contrib.auth.backends.ModelBackend")
-    request.session["device"] = _device(request.headers.get("User-Agent", ""))
+    request.session["device"] = _describe_device(request.headers.get("User-Agent", ""))
     request.session["since"] = timezone.now().isoformat()
     return redirect("devices")
 
@@ -55,27 +55,27 @@ def logout(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 @login_required(login_url="devices")
-def end(request: HttpRequest) -> HttpResponse:
+def end_device(request: HttpRequest) -> HttpResponse:
     end_session(request.user, request.POST.get("id", ""))
     return redirect("devices")
 
 
 @require_POST
 @login_required(login_url="devices")
-def end_others(request: HttpRequest) -> HttpResponse:
+def end_other_devices(request: HttpRequest) -> HttpResponse:
     logout_everywhere(request.user, keep=request.session)
     return redirect("devices")
 
 
 @require_POST
 @login_required(login_url="devices")
-def end_all(request: HttpRequest) -> HttpResponse:
+def end_all_devices(request: HttpRequest) -> HttpResponse:
     logout_everywhere(request.user)
     auth.logout(request)
     return redirect("devices")
 
 
-def _device(user_agent: str) -> str:
+def _describe_device(user_agent: str) -> str:
     browser, system = _BROWSER.search(user_agent), _SYSTEM.search(user_agent)
-    words = [_NAMES.get(found[0], found[0]) for found in (browser, system) if found]
+    words = [_NAMES.get(match[0], match[0]) for match in (browser, system) if match]
     return " on ".join(words) or "An unknown browser"

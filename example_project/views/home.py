@@ -4,5 +4,5 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 
-def page(request: HttpRequest) -> HttpResponse:
+def show(request: HttpRequest) -> HttpResponse:
     return render(request, "example/home.html")

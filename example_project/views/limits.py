@@ -1,4 +1,4 @@
-"""Two limits side by side, and what a client is told of them."""
+"""Two independent rate limits and their response headers."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from continuum_upstash.ratelimit import ratelimit
 from continuum_upstash.ratelimit.conf import conf
 
 
-def page(request: HttpRequest) -> HttpResponse:
+def show(request: HttpRequest) -> HttpResponse:
     return render(request, "example/limits.html", {"policies": conf.policies.values()})
 
 
 @ratelimit("api")
-def api(request: HttpRequest) -> JsonResponse:
+def call_api(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"answer": 42})
 
 

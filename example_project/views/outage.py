@@ -1,4 +1,4 @@
-"""An outage to watch: pages go on working, and the badge says who answers meanwhile."""
+"""Simulates outages: the pages keep working, and the badge shows the active backend."""
 
 from __future__ import annotations
 
@@ -17,108 +17,109 @@ from django.views.decorators.http import require_POST
 from continuum_upstash.errors import SessionStoreUnavailable
 from example_project import emulator
 
-SECONDS = 20
+OUTAGE_SECONDS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Outage:
     title: str
     fault: dict[str, Any]
-    leads_to: str
+    effect: str
 
 
 OUTAGES = {
     "refuse": Outage(
-        "Nobody there",
+        "Connection refused",
         {"kind": "refuse"},
-        "The port is closed. After three failed calls nobody asks for 2 s, then one call tries; "
-        "then for 4 s, 8 s, 16 s. The first try after the end finds the database well.",
+        "The port is closed. After three failures the circuit breaker opens for 2 s, then for 4 s, "
+        "8 s and 16 s. After each pause one call probes the database.",
     ),
     "hang": Outage(
-        "No answer",
+        "Timeout",
         {"kind": "hang"},
-        "Three calls wait 2 s each for a reply that does not come; then pages are quick again.",
+        "Three calls time out after 2 s each. Then the circuit breaker opens, and pages are fast "
+        "again.",
     ),
     "http": Outage(
         "HTTP 502",
         {"kind": "http", "status": 502},
-        "A gateway answers in HTML, at once. It goes on as when nobody is there.",
+        "A gateway returns an HTML error page. The effect is the same as of a refused connection.",
     ),
     "quota": Outage(
-        "Quota used up",
+        "Quota exceeded",
         {"kind": "quota"},
-        "The first refusal is enough, and nobody asks for four to five minutes: a plan is not "
-        "changed within seconds. “End it now” does not wait for that.",
+        "The first error opens the circuit breaker for four to five minutes, because a quota is "
+        "not raised within seconds. “End outage” closes it at once.",
     ),
     "everything": Outage(
-        "Sessions, too",
+        "Cache and sessions",
         {"kind": "refuse", "side": "both"},
-        "The devices page and the admin answer 503: sessions are not guessed at. Nobody can tell "
-        "who you are, so nothing can be ended here meanwhile; afterwards you are still logged in.",
+        "The devices page and the admin return 503. You cannot end this outage early, because your "
+        "login cannot be read. Afterwards you are still logged in.",
     ),
 }
 
 View = Callable[[HttpRequest], HttpResponse]
 
 
-def in_debug_only(view: View) -> View:
+def require_debug(view: View) -> View:
     @wraps(view)
-    def guarded(request: HttpRequest) -> HttpResponse:
+    def check_debug(request: HttpRequest) -> HttpResponse:
         if not settings.DEBUG:
             raise Http404
         return view(request)
 
-    return guarded
+    return check_debug
 
 
-@in_debug_only
-def page(request: HttpRequest) -> HttpResponse:
-    return _page(request)
+@require_debug
+def show(request: HttpRequest) -> HttpResponse:
+    return _render_page(request)
 
 
 @require_POST
-@in_debug_only
-def start(request: HttpRequest) -> HttpResponse:
+@require_debug
+def start_outage(request: HttpRequest) -> HttpResponse:
     name = request.POST.get("kind", "")
     if name not in OUTAGES:
-        return _page(request, "There is no such outage.", 400)
+        return _render_page(request, "Unknown outage.", 400)
     if not _is_staff(request):
-        return _page(request, "Only staff may break the database.", 403)
-    _start_anew("an outage is played")
-    emulator.play(OUTAGES[name].fault, SECONDS)
+        return _render_page(request, "Only staff users may break the database.", 403)
+    _reset("outage simulated")
+    emulator.start_fault(OUTAGES[name].fault, OUTAGE_SECONDS)
     return redirect("outage")
 
 
 @require_POST
-@in_debug_only
-def end(request: HttpRequest) -> HttpResponse:
+@require_debug
+def end_outage(request: HttpRequest) -> HttpResponse:
     if not _is_staff(request):
-        return _page(request, "Only staff may end an outage.", 403)
-    _start_anew("the outage was ended by hand")
+        return _render_page(request, "Only staff users may end an outage.", 403)
+    _reset("outage ended manually")
     return redirect("outage")
 
 
-def _start_anew(reason: str) -> None:
-    """End what is played, and have the caches ask again: a break may outlast its outage."""
-    emulator.play_nothing()
-    for each in caches.all(initialized_only=False):
-        each.database.standby.breaker.reset(reason)
+def _reset(reason: str) -> None:
+    """End all faults and reset the circuit breakers, which may stay open after an outage."""
+    emulator.end_faults()
+    for backend in caches.all(initialized_only=False):
+        backend.database.standby.breaker.reset(reason)
 
 
-def _page(request: HttpRequest, problem: str = "", status_code: int = 200) -> HttpResponse:
-    cache.get("counter")  # one call, so that looking here is enough to meet an outage or its end
+def _render_page(request: HttpRequest, problem: str = "", status_code: int = 200) -> HttpResponse:
+    cache.get("counter")  # one call, so that this page alone detects an outage and its end
     status, now = cache.status, time.time()
-    playing = emulator.is_running() and emulator.is_played()
+    is_active = emulator.is_configured() and emulator.has_fault()
     is_staff = _is_staff(request)
     context = {
         "status": status,
         "seconds_since": now - status.since,
         "next_probe": status.next_probe and max(0, status.next_probe - now),
         "outages": OUTAGES.items(),
-        "playing": playing,
-        "in_trouble": playing or status.state != "closed" or is_staff is None,
-        "seconds": SECONDS,
-        "playable": emulator.is_running(),
+        "is_active": is_active,
+        "is_degraded": is_active or status.state != "closed" or is_staff is None,
+        "seconds": OUTAGE_SECONDS,
+        "has_emulator": emulator.is_configured(),
         "is_staff": is_staff,
         "problem": problem,
     }
@@ -126,7 +127,7 @@ def _page(request: HttpRequest, problem: str = "", status_code: int = 200) -> Ht
 
 
 def _is_staff(request: HttpRequest) -> bool | None:
-    """Return None while nobody can tell: sessions are not guessed at."""
+    """Return None while the session store is unavailable."""
     try:
         return bool(request.user.is_staff)
     except SessionStoreUnavailable:

@@ -1,4 +1,4 @@
-"""The pages of `make demo`, walked through as a visitor does."""
+"""The pages of `make demo`, requested as a visitor does."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ def browser(site: Demo) -> Iterator[httpx.Client]:
         yield client
 
 
-def press(browser: httpx.Client, page: str, action: str, **fields: str) -> httpx.Response:
+def submit(browser: httpx.Client, page: str, action: str, **fields: str) -> httpx.Response:
     token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', browser.get(page).text)[1]
-    answer = browser.post(action, data={"csrfmiddlewaretoken": token, **fields})
-    assert answer.status_code == 200
-    return answer
+    response = browser.post(action, data={"csrfmiddlewaretoken": token, **fields})
+    assert response.status_code == 200
+    return response
 
 
-def outcome(page: httpx.Response) -> str:
+def read_outcome(page: httpx.Response) -> str:
     return re.search(r'class="outcome (\w+)"', page.text)[1]
 
 
-def total(page: httpx.Response) -> int:
+def read_total(page: httpx.Response) -> int:
     return int(re.search(r"<output.*?>([\d,]+)<", page.text)[1].replace(",", ""))
 
 
-def test_each_page_of_the_navigation_answers_and_names_who_served_it(browser):
+def test_each_page_of_the_navigation_shows_the_active_backend(browser):
     links = re.findall(r'<li><a href="(/[^"]*)"', browser.get("").text)
     assert len(links) >= 7
     for link in links:
@@ -50,36 +50,40 @@ def test_each_page_of_the_navigation_answers_and_names_who_served_it(browser):
             assert "<!--" not in page.text, link
 
 
-def test_a_query_misses_then_hits_and_misses_again_when_forgotten(browser):
-    outcomes = [outcome(browser.get("articles/", params={"topic": "networks"})) for _ in range(2)]
-    outcomes.append(outcome(press(browser, "articles/", "articles/forget/", topic="networks")))
+def test_a_query_misses_then_hits_and_misses_again_after_a_delete(browser):
+    outcomes = [
+        read_outcome(browser.get("articles/", params={"topic": "networks"})) for _ in range(2)
+    ]
+    outcomes.append(
+        read_outcome(submit(browser, "articles/", "articles/delete-cached/", topic="networks"))
+    )
     assert outcomes == ["miss", "hit", "miss"]
 
 
-def test_the_counter_counts_each_click_and_a_hundred_at_once(browser):
-    before = total(browser.get("counter/"))
-    press(browser, "counter/", "counter/add/")
-    after = total(press(browser, "counter/", "counter/add-hundred/"))
+def test_the_counter_counts_each_click_and_a_hundred_concurrent_calls(browser):
+    before = read_total(browser.get("counter/"))
+    submit(browser, "counter/", "counter/add/")
+    after = read_total(submit(browser, "counter/", "counter/add-hundred/"))
     assert after == before + 101
     assert browser.get("counter/value/").json() == {"total": after}
 
 
-def test_a_cached_page_stays_as_it_was_rendered_but_tells_the_new_outcome(browser):
-    pages = [browser.get("month/", params={"fresh": "1"}) for _ in range(2)]
+def test_a_cached_page_does_not_change_but_shows_the_new_outcome(browser):
+    pages = [browser.get("cached-page/", params={"fresh": "1"}) for _ in range(2)]
     rendered = {re.search(r'<time datetime="([^"]+)"', page.text)[1] for page in pages}
-    assert [outcome(page) for page in pages] == ["miss", "hit"]
+    assert [read_outcome(page) for page in pages] == ["miss", "hit"]
     assert len(rendered) == 1
 
 
-def test_a_hundred_async_reads_travel_in_one_request(browser):
+def test_a_hundred_async_reads_are_sent_in_one_request(browser):
     page = browser.get("dashboard/", params={"compare": "1"}).text
     requests = re.findall(r'data-label="HTTP requests">(\S+?)<', page)
-    billed = re.findall(r'data-label="Commands billed">(\S+?)<', page)
+    billed = re.findall(r'data-label="Billed commands">(\S+?)<', page)
     assert requests == ["1", "1", "100"]
     assert billed == ["1", "100", "100"]
 
 
-def test_the_backend_page_says_where_credentials_are_from_and_hides_them(browser):
+def test_the_backend_page_shows_the_source_of_credentials_and_masks_them(browser):
     page = browser.get("backend/").text
     assert "UPSTASH_REDIS_REST_TOKEN" in page
     assert "********" in page
@@ -87,7 +91,7 @@ def test_the_backend_page_says_where_credentials_are_from_and_hides_them(browser
 
 
 def log_in(site, browser, then):
-    return press(
+    return submit(
         browser,
         f"admin/login/?next={then}",
         f"admin/login/?next={then}",
@@ -96,60 +100,60 @@ def log_in(site, browser, then):
     )
 
 
-def test_only_staff_may_break_the_database(site, browser):
-    assert "Only staff may break the database" in browser.get("outage/").text
+def test_only_staff_users_may_break_the_database(site, browser):
+    assert "Only staff users may break the database" in browser.get("outage/").text
     token = re.search(r'value="(\w+)"', browser.get("counter/").text)[1]
-    answer = browser.post("outage/start/", data={"csrfmiddlewaretoken": token, "kind": "refuse"})
-    assert answer.status_code == 403
-    assert total(browser.get("counter/")) >= 0
+    response = browser.post("outage/start/", data={"csrfmiddlewaretoken": token, "kind": "refuse"})
+    assert response.status_code == 403
+    assert read_total(browser.get("counter/")) >= 0
 
 
-def test_pages_go_on_in_an_outage_and_the_panel_says_what_is_wrong(site, browser):
-    assert "Nobody there" in log_in(site, browser, "/outage/").text
-    press(browser, "outage/", "outage/start/", kind="refuse")
-    until_served_by("local", browser, "outage/")  # to look there is enough to meet it, and its end
-    assert total(press(browser, "counter/", "counter/add/")) >= 1
+def test_pages_work_during_an_outage_and_the_panel_shows_the_cause(site, browser):
+    assert "Connection refused" in log_in(site, browser, "/outage/").text
+    submit(browser, "outage/", "outage/start/", kind="refuse")
+    wait_for_backend("local", browser, "outage/")  # its own call detects the outage, and its end
+    assert read_total(submit(browser, "counter/", "counter/add/")) >= 1
     assert "is logged in on 1 device" in browser.get("devices/").text
     panel = browser.get("admin/continuum_upstash_panel/cachehealth/default/change/").text
     assert "Degraded" in panel
     assert "Probe now" in panel
-    until_served_by("upstash-rest", browser, "outage/")
+    wait_for_backend("upstash-rest", browser, "outage/")
 
 
-def test_a_long_pause_is_ended_by_hand_and_by_the_next_outage(site, browser):
+def test_a_long_open_breaker_is_reset_manually_and_by_the_next_outage(site, browser):
     log_in(site, browser, "/outage/")
-    page = press(browser, "outage/", "outage/start/", kind="quota").text
+    page = submit(browser, "outage/", "outage/start/", kind="quota").text
     assert "max requests limit" in page
     assert 'badge-local"' in page
-    page = press(browser, "outage/", "outage/start/", kind="http").text
+    page = submit(browser, "outage/", "outage/start/", kind="http").text
     assert "1 of 3" in page
-    page = press(browser, "outage/", "outage/end/").text
+    page = submit(browser, "outage/", "outage/end/").text
     assert 'badge-upstash-rest"' in page
     assert "0 of 3" in page
-    assert "outage/end/" not in page, "there is nothing to end"
+    assert "outage/end/" not in page, "there is no outage to end"
 
 
-def test_the_foot_of_a_page_tells_what_was_answered_in_the_process(site, browser):
+def test_the_footer_of_a_page_counts_local_commands(site, browser):
     log_in(site, browser, "/outage/")
-    press(browser, "outage/", "outage/start/", kind="quota")
-    assert "<b>1</b> command, answered in the process" in browser.get("counter/").text
-    press(browser, "outage/", "outage/end/")
+    submit(browser, "outage/", "outage/start/", kind="quota")
+    assert "<b>1</b> command, executed in the process" in browser.get("counter/").text
+    submit(browser, "outage/", "outage/end/")
 
 
-def test_an_outage_of_everything_is_told_apart_from_a_logout(site, browser):
+def test_an_outage_of_sessions_is_not_shown_as_a_logout(site, browser):
     log_in(site, browser, "/outage/")
-    press(browser, "outage/", "outage/start/", kind="everything")
-    until_served_by("local", browser, "counter/")
-    assert "Sessions are out of reach" in browser.get("outage/").text
-    away = browser.get("devices/", headers={"Accept": "text/html"})
-    assert away.status_code == 503
-    assert "Back in a moment" in away.text
-    assert '<a href="/articles/">' in away.text, "with the navigation"
-    until_served_by("upstash-rest", browser, "articles/")
-    assert "Nobody there" in browser.get("outage/").text, "still logged in"
+    submit(browser, "outage/", "outage/start/", kind="everything")
+    wait_for_backend("local", browser, "counter/")
+    assert "Sessions are unavailable" in browser.get("outage/").text
+    response = browser.get("devices/", headers={"Accept": "text/html"})
+    assert response.status_code == 503
+    assert "Back in a moment" in response.text
+    assert '<a href="/articles/">' in response.text, "the page has the navigation"
+    wait_for_backend("upstash-rest", browser, "articles/")
+    assert "Connection refused" in browser.get("outage/").text, "still logged in"
 
 
-def until_served_by(backend, browser, page):
+def wait_for_backend(backend, browser, page):
     deadline = time.monotonic() + 60
     while f'badge-{backend}"' not in browser.get(page).text:
         assert time.monotonic() < deadline

@@ -1,4 +1,4 @@
-// Shows what other tabs added. Without it, reload the page.
+// Shows increments from other tabs. Without JavaScript, reload the page.
 const total = document.getElementById("total");
 
 setInterval(async () => {

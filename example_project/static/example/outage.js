@@ -1,4 +1,4 @@
-// Looks again while something is wrong. Without it, reload the page.
+// Updates the page during an outage. Without JavaScript, reload the page.
 const parts = ["#state", "#actions", ".badge", "footer"];
 
 setInterval(async () => {
@@ -8,8 +8,8 @@ setInterval(async () => {
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
   for (const part of parts) {
     const old = document.querySelector(part);
-    const now = page.querySelector(part);
-    // What has the focus stays: a keyboard's user may be about to press it.
-    if (old && now && !old.contains(document.activeElement)) old.replaceWith(now);
+    const updated = page.querySelector(part);
+    // Keep an element that has the focus: a keyboard user may be about to activate it.
+    if (old && updated && !old.contains(document.activeElement)) old.replaceWith(updated);
   }
 }, 2000);

@@ -12,7 +12,7 @@ django.setup()
 from django.test import Client
 client = Client(SERVER_NAME="localhost")
 page = client.get("/limits/")
-assert page.status_code == 200 and b"Ask the API" in page.content, page.content
+assert page.status_code == 200 and b"Call the API" in page.content, page.content
 asked = [client.get("/limits/search/") for _ in range(4)]
 print(*[each.status_code for each in asked], asked[0]["RateLimit"].split(";t=")[0])
 print(client.get("/limits/api/").status_code)

@@ -1,4 +1,4 @@
-"""A whole page under Django's cache_page: charts of a month, drawn from all rows."""
+"""A whole page cached with Django's cache_page: charts of one month, computed from all rows."""
 
 from __future__ import annotations
 
@@ -13,36 +13,38 @@ from django.utils import timezone
 from django.views.decorators.cache import cache_control, cache_page
 
 from example_project.models import DailyReaders, Topic
-from example_project.stamps import stamp
+from example_project.placeholders import fill_placeholder
 
-SECONDS = 30
+CACHE_SECONDS = 30
 WIDTH, HEIGHT = 600, 120
 
 
-@cache_control(max_age=0)  # the browser asks each time, so that one sees our cache and not its own
-def page(request: HttpRequest) -> HttpResponse:
+@cache_control(
+    max_age=0
+)  # keeps the page out of the browser's cache, so that the server's cache shows
+def show(request: HttpRequest) -> HttpResponse:
     started = perf_counter()
     request.was_rendered = False  # type: ignore[attr-defined]
-    response = _charts(request)
+    response = _render_charts(request)
     hit = not request.was_rendered  # type: ignore[attr-defined]
-    took = (perf_counter() - started) * 1000
-    return stamp(response, "outcome", hit=hit, took=took)
+    elapsed_ms = (perf_counter() - started) * 1000
+    return fill_placeholder(response, "cache_outcome", hit=hit, elapsed_ms=elapsed_ms)
 
 
-@cache_page(SECONDS)
-def _charts(request: HttpRequest) -> HttpResponse:
+@cache_page(CACHE_SECONDS)
+def _render_charts(request: HttpRequest) -> HttpResponse:
     request.was_rendered = True  # type: ignore[attr-defined]
     context = {
-        "charts": _month(),
-        "seconds": SECONDS,
+        "charts": _read_month(),
+        "seconds": CACHE_SECONDS,
         "rendered_at": timezone.now(),
         "width": WIDTH,
         "height": HEIGHT,
     }
-    return render(request, "example/month.html", context)
+    return render(request, "example/cached_page.html", context)
 
 
-def _month() -> list[dict[str, Any]]:
+def _read_month() -> list[dict[str, Any]]:
     days: defaultdict[str, list[int]] = defaultdict(list)
     rows = DailyReaders.objects.values("article__topic", "day").annotate(total=Sum("readers"))
     for row in rows.order_by("day"):
@@ -52,14 +54,14 @@ def _month() -> list[dict[str, Any]]:
             "topic": topic.label,
             "total": sum(days[topic]),
             "best": max(days[topic]),
-            "points": _points(days[topic]),
+            "points": _draw_points(days[topic]),
         }
         for topic in Topic
     ]
 
 
-def _points(values: list[int]) -> str:
-    """Return an SVG polyline of the values, the largest at the top."""
+def _draw_points(values: list[int]) -> str:
+    """Return the points of an SVG polyline, the largest value at the top."""
     step, scale = WIDTH / (len(values) - 1), (HEIGHT - 8) / max(values)
     return " ".join(
         f"{number * step:.1f},{HEIGHT - value * scale:.1f}" for number, value in enumerate(values)
