@@ -22,8 +22,9 @@ import django
 from continuum_upstash.codec.codec import Codec
 from continuum_upstash.config.resolve import Config, resolve
 from continuum_upstash.emulator.process import running
-from continuum_upstash.plans.effects import AsyncDriver, Batch, Driver, arun, run
+from continuum_upstash.plans.effects import Batch
 from continuum_upstash.plans.keyvalue import Operations
+from continuum_upstash.plans.runner import AsyncRunner, Runner, arun, run
 from continuum_upstash.protocol import Replies
 from continuum_upstash.transports.factory import achain, chain
 from continuum_upstash.transports.failover.policy import Standby
@@ -107,12 +108,12 @@ async def measure_async_failover() -> float:
 
 def measure_get(config: Config) -> float:
     transport = chain(config, Standby(config, Local(config)), None)
-    driver = Driver(transport.send, CODEC.encode, Flights().once)
+    runner = Runner(transport.send, CODEC.encode, Flights().once)
     seconds = []
     for _ in range(ROUNDS):
         started = process_time()
         for _ in range(GETS):
-            run(PLANS.get("k"), driver)
+            run(PLANS.get("k"), runner)
         seconds.append((process_time() - started) / GETS)
     transport.close()
     return median(seconds)
@@ -120,12 +121,12 @@ def measure_get(config: Config) -> float:
 
 async def measure_async_get(config: Config) -> float:
     transport = achain(config, Standby(config, Local(config)), None)
-    driver = AsyncDriver(transport.asend, CODEC.encode, AsyncFlights().once)
+    runner = AsyncRunner(transport.asend, CODEC.encode, AsyncFlights().once)
     seconds = []
     for _ in range(ROUNDS):
         started = process_time()
         for _ in range(GETS):
-            await arun(PLANS.get("k"), driver)
+            await arun(PLANS.get("k"), runner)
         seconds.append((process_time() - started) / GETS)
     await transport.aclose()
     return median(seconds)

@@ -105,9 +105,11 @@ def make_script(alias: str) -> Callable[[], object]:
         lambda *_: 1,
     )
     send = caches[alias].database.send
-    send(Batch((("EVAL", script, 1, "minimal"),), shared=True))
+    send(Batch((("EVAL", script, 1, "minimal"),), needs_server=True))
     script_hash = ScriptHash(script)
-    return lambda: send(Batch((("EVALSHA", script_hash, 1, f"{next(_identities)}"),), shared=True))
+    return lambda: send(
+        Batch((("EVALSHA", script_hash, 1, f"{next(_identities)}"),), needs_server=True)
+    )
 
 
 def use_new_identity(check: Check) -> Callable[[], bool]:

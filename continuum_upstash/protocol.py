@@ -1,4 +1,4 @@
-"""What a command and a reply are: the vocabulary that all other modules share."""
+"""What a command and a reply are: the types that all other modules share."""
 
 from __future__ import annotations
 
@@ -16,55 +16,55 @@ Replies: TypeAlias = list[Reply]
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A script that runs atomically in the database, and the same rule for the local store.
+    """A script that runs atomically on the server, and the same rule for the local store.
 
     Attributes:
-        lua: the text without a shebang. It names every key in KEYS.
-        rule: ``rule(call, keys, args) -> Reply``: what the script does, in Python, where
+        lua: the source without a shebang. It names every key in KEYS.
+        local_rule: ``local_rule(call, keys, args) -> Reply`` does the same in Python, where
             ``call`` is the local store's ``redis.call``.
-        calls: how many commands ran inside, by the EVAL and its reply, since each is billed;
-            None: nobody knows.
+        count_billed: returns how many commands ran inside, from the EVAL and its reply, since each
+            is billed; None: unknown.
     """
 
     lua: str
-    rule: Callable[[Callable[..., Reply], Sequence[str], Sequence[bytes]], Reply]
-    calls: Callable[[Command, Reply], int] | None = None
+    local_rule: Callable[[Callable[..., Reply], Sequence[str], Sequence[bytes]], Reply]
+    count_billed: Callable[[Command, Reply], int] | None = None
 
     @property
-    def locking(self) -> str:
-        """The text for Upstash, which otherwise locks the whole database while it runs.
+    def with_key_locking_flag(self) -> str:
+        """The source for Upstash, which otherwise locks the whole database while it runs.
 
-        Plain Redis rejects the flag (Upstash docs, redis/features/key-locking).
+        Plain Redis rejects the flag (https://upstash.com/docs/redis/features/key-locking).
         """
-        return _flagged(self.lua)
+        return _add_key_locking_flag(self.lua)
 
-    def text(self, *, locking: bool) -> str:
-        """Return what EVAL sends, to Upstash if `locking`."""
-        return self.locking if locking else self.lua
+    def source(self, *, key_locking: bool) -> str:
+        """Return the argument of EVAL, for a server that supports key locking or does not."""
+        return self.with_key_locking_flag if key_locking else self.lua
 
 
 @dataclass(frozen=True, slots=True)
 class ScriptHash:
-    """EVALSHA's argument: what a server that ran the script before knows it by.
+    """EVALSHA's argument: identifies a script that the server has run before.
 
-    Any server may have forgotten it (NOSCRIPT), so a plan that sends one is ready to EVAL.
+    Servers drop scripts (NOSCRIPT), so a plan that sends EVALSHA must be able to send EVAL.
     """
 
     script: Script
 
-    def text(self, *, locking: bool) -> str:
-        """Return what EVALSHA sends, to Upstash if `locking`."""
-        return _sha1(self.script.text(locking=locking))
+    def source(self, *, key_locking: bool) -> str:
+        """Return the argument of EVALSHA, for a server that supports key locking or does not."""
+        return _sha1(self.script.source(key_locking=key_locking))
 
 
 @lru_cache(maxsize=64)
-def _flagged(lua: str) -> str:
+def _add_key_locking_flag(lua: str) -> str:
     return "#!lua flags=allow-key-locking\n" + lua
 
 
 @lru_cache(maxsize=64)
-def _sha1(text: str) -> str:
-    return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+def _sha1(source: str) -> str:
+    return hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
 
 
 # Text is a key, an option or a number; bytes are a stored value, and only they may be binary.

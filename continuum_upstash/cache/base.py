@@ -24,8 +24,9 @@ from continuum_upstash.client.upstash_cache import AsyncUpstashCache, UpstashCac
 from continuum_upstash.codec.codec import Codec
 from continuum_upstash.config.resolve import Config, resolve
 from continuum_upstash.errors import ConfigurationError
-from continuum_upstash.plans.effects import AsyncDriver, Driver, Plan, arun, run
+from continuum_upstash.plans.effects import Plan
 from continuum_upstash.plans.keyvalue import Operations
+from continuum_upstash.plans.runner import AsyncRunner, Runner, arun, run
 from continuum_upstash.transports.failover.policy import Status
 from continuum_upstash.transports.registry import Database, get_database
 
@@ -63,8 +64,8 @@ class UpstashBaseCache(BaseCache):
         self._reverse = import_string(reverse) if isinstance(reverse, str) else reverse
         self._database = get_database(config, _pool_for)
         self._plans = Operations(codec, alias=alias, max_value_bytes=config.max_value_bytes)
-        self._driver = Driver(self._database.send, codec.encode, self._database.once)
-        self._async_driver = AsyncDriver(
+        self._runner = Runner(self._database.send, codec.encode, self._database.once)
+        self._async_runner = AsyncRunner(
             self._database.asend,
             codec.encode,
             self._database.aonce,
@@ -79,11 +80,11 @@ class UpstashBaseCache(BaseCache):
             plan: a generator of effects, see `continuum_upstash.plans.effects`. The keys in its
                 commands are full keys, see `make_key`.
         """
-        return run(plan, self._driver)
+        return run(plan, self._runner)
 
     async def arun(self, plan: Plan[R]) -> R:
         """Run a plan of your own in the running event loop; return its result. See `run`."""
-        return await arun(plan, self._async_driver)
+        return await arun(plan, self._async_runner)
 
     _run, _arun = run, arun  # the protocol of pair()
 

@@ -13,9 +13,10 @@ from continuum_upstash.client.pipeline import AsyncPipeline, Pipeline
 from continuum_upstash.codec.codec import Codec
 from continuum_upstash.config.resolve import resolve
 from continuum_upstash.plans import info, scan
-from continuum_upstash.plans.effects import AsyncDriver, Driver, Plan, arun, call, pair, run
+from continuum_upstash.plans.effects import Plan, call, pair
 from continuum_upstash.plans.keyvalue import Operations
 from continuum_upstash.plans.locks import AsyncLock, Lock
+from continuum_upstash.plans.runner import AsyncRunner, Runner, arun, run
 from continuum_upstash.transports.failover.policy import Status
 from continuum_upstash.transports.registry import Database, get_database
 
@@ -93,14 +94,14 @@ class ClientPlans:
         config = shared.config
         self._database = shared
         self._plans = Operations(codec, alias=config.alias, max_value_bytes=config.max_value_bytes)
-        self._driver = Driver(shared.send, codec.encode, shared.once)
-        self._async_driver = AsyncDriver(shared.asend, codec.encode, shared.aonce)
+        self._runner = Runner(shared.send, codec.encode, shared.once)
+        self._async_runner = AsyncRunner(shared.asend, codec.encode, shared.aonce)
 
     def _run(self, plan: Plan[R]) -> R:
-        return run(plan, self._driver)
+        return run(plan, self._runner)
 
     async def _arun(self, plan: Plan[R]) -> R:
-        return await arun(plan, self._async_driver)
+        return await arun(plan, self._async_runner)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._database.config.label}>"
@@ -121,7 +122,7 @@ class ClientPlans:
         Raises:
             Unavailable: it is not.
         """
-        return bool((yield from call("PING", shared=True)))
+        return bool((yield from call("PING", needs_server=True)))
 
     def plan_get(self, key: str, default: Any = None) -> Plan[Any]:
         """Return the value, or the default where there is none."""
@@ -182,7 +183,7 @@ class ClientPlans:
 
     def plan_info(self) -> Plan[dict[str, Any]]:
         """Return INFO (free of charge): see `continuum_upstash.plans.info.parse` for its fields."""
-        text: bytes = yield from call("INFO", shared=True)
+        text: bytes = yield from call("INFO", needs_server=True)
         return info.parse(text.decode("utf-8", "replace"))
 
 

@@ -183,7 +183,7 @@ class Doctor:
             yield Finding("write", "ok", "a key was written, read and deleted")
 
     def _sent(self, *commands: Command) -> Replies:
-        return self._cache.database.send(Batch(commands, shared=True))
+        return self._cache.database.send(Batch(commands, needs_server=True))
 
 
 def _configuration(config: Config) -> Iterator[Finding]:

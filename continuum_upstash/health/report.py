@@ -125,7 +125,7 @@ class Examiner:
         """Ask for a sign of life and for INFO; whatever goes wrong stands in the report."""
         started, errors, replies = perf_counter(), [], None
         try:
-            replies = yield Batch((("PING",), ("INFO",)), shared=True)
+            replies = yield Batch((("PING",), ("INFO",)), needs_server=True)
         except ContinuumError as error:
             errors.append(str(error))
         return self._report(perf_counter() - started, replies, errors)

@@ -153,7 +153,7 @@ class Sweep:
 
     def _sent(self, walk: Walk, commands: Sequence[Command]) -> list[Any]:
         walk.commands += len(commands)
-        replies = self._send(Batch(commands, shared=True))
+        replies = self._send(Batch(commands, needs_server=True))
         for reply in replies:
             if isinstance(reply, ReplyError):
                 raise reply

@@ -13,8 +13,7 @@ from typing import Any, Final, Literal, TypeAlias, TypeVar
 from continuum_upstash.codec.codec import Codec, Undecodable
 from continuum_upstash.errors import ReplyError, RequestTooLarge
 from continuum_upstash.observe import ValueDiscarded, discard
-from continuum_upstash.plans.effects import Batch, Compute, Encode, Once, Plan
-from continuum_upstash.plans.effects import call as one
+from continuum_upstash.plans.effects import Batch, Compute, Encode, Plan, SingleFlight, call
 from continuum_upstash.protocol import Command, Reply, Script
 
 T = TypeVar("T")
@@ -70,7 +69,7 @@ class Operations:
     # ---- one key
 
     def get(self, name: str, default: Any = None) -> Plan[Any]:
-        raw = yield from one("GET", name)
+        raw = yield from call("GET", name)
         return default if raw is None else self.load(raw, default)
 
     def set(
@@ -83,15 +82,15 @@ class Operations:
         if self._refuses(data):
             # As memcached's backend: what was there is older than what was refused.
             if not condition:
-                yield from one("DEL", name)
+                yield from call("DEL", name)
             return False
-        reply = yield from one(*_set_command(name, data, px), *((condition,) if condition else ()))
+        reply = yield from call(*_set_command(name, data, px), *((condition,) if condition else ()))
         return reply is not None
 
     def _set_expired(self, name: str, condition: str) -> Plan[bool]:
         if condition == "NX":
-            return not (yield from one("EXISTS", name))
-        deleted = yield from one("DEL", name)
+            return not (yield from call("EXISTS", name))
+        deleted = yield from call("DEL", name)
         return bool(deleted) if condition == "XX" else True
 
     def get_or_set(self, name: str, default: object, px: Px) -> Plan[Any]:
@@ -100,11 +99,11 @@ class Operations:
         Concurrent callers of this process share one GET, one run of a callable default and one
         SET; each decodes a copy of its own.
         """
-        data = yield Once(name, lambda: self._get_or_set_bytes(name, default, px))
+        data = yield SingleFlight(name, lambda: self._get_or_set_bytes(name, default, px))
         return self.load(data, None)
 
     def _get_or_set_bytes(self, name: str, default: object, px: Px) -> Plan[bytes]:
-        raw: bytes | None = yield from one("GET", name)
+        raw: bytes | None = yield from call("GET", name)
         if raw is not None and self.load(raw, MISSING) is not MISSING:
             return raw
         value = (yield Compute(default)) if callable(default) else default
@@ -113,8 +112,8 @@ class Operations:
             return data
         # A value that cannot be decoded is in the way of NX.
         condition = ("NX",) if raw is None else ()
-        if (yield from one(*_set_command(name, data, px), *condition)) is None:
-            theirs: bytes | None = yield from one("GET", name)
+        if (yield from call(*_set_command(name, data, px), *condition)) is None:
+            theirs: bytes | None = yield from call("GET", name)
             return data if theirs is None else theirs
         return data
 
@@ -128,7 +127,7 @@ class Operations:
         if not -(2**63) <= index(delta) < 2**63:
             raise OverflowError(f"{delta} does not fit 64 bits")
         try:
-            total: int | bytes | None = yield from one("EVAL", INCR_EXISTING, 1, name, delta)
+            total: int | bytes | None = yield from call("EVAL", INCR_EXISTING, 1, name, delta)
         except ReplyError as error:
             if "overflow" in str(error):
                 raise OverflowError("the sum does not fit 64 bits") from error
@@ -140,7 +139,7 @@ class Operations:
     def rename(self, old: str, new: str) -> Plan[bool]:
         """Move a key with its expiry, atomically; return whether it was there."""
         try:
-            yield from one("RENAME", old, new)
+            yield from call("RENAME", old, new)
         except ReplyError as error:
             if "no such key" in str(error):
                 return False
@@ -148,10 +147,10 @@ class Operations:
         return True
 
     def delete(self, name: str) -> Plan[bool]:
-        return bool((yield from one("DEL", name)))
+        return bool((yield from call("DEL", name)))
 
     def exists(self, name: str) -> Plan[bool]:
-        return bool((yield from one("EXISTS", name)))
+        return bool((yield from call("EXISTS", name)))
 
     # ---- expiry
 
@@ -160,22 +159,22 @@ class Operations:
         if px is None:
             # PERSIST answers 0 for a missing key and for one without an expiry alike; only then
             # is a second command needed.
-            return bool((yield from one("PERSIST", name))) or (yield from self.exists(name))
+            return bool((yield from call("PERSIST", name))) or (yield from self.exists(name))
         if px <= 0:
             return (yield from self.delete(name))
-        return bool((yield from one("PEXPIRE", name, px)))
+        return bool((yield from call("PEXPIRE", name, px)))
 
     def persist(self, name: str) -> Plan[bool]:
-        return bool((yield from one("PERSIST", name)))
+        return bool((yield from call("PERSIST", name)))
 
     def expire_at(self, name: str, unix_ms: int) -> Plan[bool]:
-        return bool((yield from one("PEXPIREAT", name, unix_ms)))
+        return bool((yield from call("PEXPIREAT", name, unix_ms)))
 
     def time_left(
         self, name: str, command: Literal["TTL", "PTTL", "EXPIRETIME", "PEXPIRETIME"]
     ) -> Plan[int | None]:
         """Return what the command answers: 0 for a missing key, None for one without expiry."""
-        left: int = yield from one(command, name)
+        left: int = yield from call(command, name)
         return None if left == -1 else max(left, 0)
 
     # ---- many keys
@@ -193,7 +192,7 @@ class Operations:
     def _mget(self, names: Sequence[str]) -> Plan[list[bytes | None]]:
         """MGET, in halves when the reply is over the request limit, which counts replies too."""
         try:
-            raws: list[bytes | None] = yield from one("MGET", *names)
+            raws: list[bytes | None] = yield from call("MGET", *names)
         except RequestTooLarge:
             if len(names) == 1:
                 raise
@@ -224,7 +223,7 @@ class Operations:
         """Delete keys; return how many there were."""
         deleted = 0
         for chunk in _chunks(names, _name_bytes):
-            deleted += yield from one("UNLINK", *chunk)
+            deleted += yield from call("UNLINK", *chunk)
         return deleted
 
     # ---- values
@@ -252,7 +251,7 @@ def _set_command(name: str, data: bytes, px: Px) -> Command:
 
 def _store(items: Sequence[tuple[str, bytes]], px: Px) -> Plan[list[str]]:
     if px is None and len(items) > 1:
-        yield from one("MSET", *(part for item in items for part in item))
+        yield from call("MSET", *(part for item in items for part in item))
         return []
     replies = yield Batch([_set_command(name, data, px) for name, data in items])
     refused = []

@@ -14,8 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, Self
 
 from continuum_upstash.errors import LockLost, LockNotAcquired
-from continuum_upstash.plans.effects import Plan, Runs, Sleep, pair
-from continuum_upstash.plans.effects import call as one
+from continuum_upstash.plans.effects import Plan, Runs, Sleep, call, pair
 from continuum_upstash.protocol import Command, Reply, Script
 
 _POLL_CEILING: Final = 1.0
@@ -87,7 +86,7 @@ class LockPlans:
         pause = self._sleep
         while True:
             command: Command = ("SET", self.name, token, "PX", _ms(self._lease), "NX")
-            if (yield from one(*command, shared=True)) is not None:
+            if (yield from call(*command, needs_server=True)) is not None:
                 self._token = token
                 return True
             delay = pause * random.uniform(0.75, 1.25)  # noqa: S311 spreads the tries, no secret
@@ -110,7 +109,7 @@ class LockPlans:
         command: Command = ("EVAL", RELEASE, 1, self.name, token)
         if self._native:
             command = ("DELEX", self.name, "IFEQ", token)
-        if not (yield from one(*command, shared=True)):
+        if not (yield from call(*command, needs_server=True)):
             raise LockLost("The lock had expired before it was released: give it a longer lease.")
 
     def plan_extend(self, lease: float | None = None) -> Plan[None]:
@@ -123,18 +122,18 @@ class LockPlans:
         command: Command = ("EVAL", EXTEND, 1, self.name, token, ms)
         if self._native:
             command = ("SET", self.name, token, "IFEQ", token, "PX", ms)
-        if not (yield from one(*command, shared=True)):
+        if not (yield from call(*command, needs_server=True)):
             raise LockLost("The lock had expired before it was extended: extend it earlier.")
 
     def plan_locked(self) -> Plan[bool]:
         """Return whether anybody holds the lock."""
-        return bool((yield from one("EXISTS", self.name, shared=True)))
+        return bool((yield from call("EXISTS", self.name, needs_server=True)))
 
     def plan_owned(self) -> Plan[bool]:
         """Return whether this object holds the lock still."""
         if self._token is None:
             return False
-        holder: bytes | None = yield from one("GET", self.name, shared=True)
+        holder: bytes | None = yield from call("GET", self.name, needs_server=True)
         return holder == self._token.encode()
 
     def _held(self) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from continuum_upstash.plans.effects import Plan, call, calls
+from continuum_upstash.plans.effects import Plan, call, call_many
 from continuum_upstash.protocol import Command
 
 COUNT: Final = 1_000
@@ -44,7 +44,7 @@ def delete_matching(pattern: str, wanted: Callable[[str], bool], count: int = CO
         commands: list[Command] = [("UNLINK", *doomed)] if doomed else []
         if cursor != "0":
             commands.append(_scan(pattern, cursor, count))
-        replies = (yield from calls(commands)) if commands else []
+        replies = (yield from call_many(commands)) if commands else []
         deleted += replies[0] if doomed else 0
         if cursor == "0":
             return deleted

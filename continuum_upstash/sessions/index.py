@@ -20,8 +20,8 @@ from django.utils.module_loading import import_string
 
 from continuum_upstash.keys import escape_glob
 from continuum_upstash.plans import scan
-from continuum_upstash.plans.effects import Plan, arun, calls, pair, run
-from continuum_upstash.plans.effects import call as one
+from continuum_upstash.plans.effects import Plan, call, call_many, pair
+from continuum_upstash.plans.runner import arun, run
 from continuum_upstash.protocol import Command
 from continuum_upstash.sessions.conf import conf
 from continuum_upstash.sessions.index_entries import index_name
@@ -72,10 +72,10 @@ class _Runs:
         self._prefix = self._database.prefix
 
     def _run(self, plan: Plan[R]) -> R:
-        return run(plan, self._database.driver)
+        return run(plan, self._database.runner)
 
     async def _arun(self, plan: Plan[R]) -> R:
-        return await arun(plan, self._database.async_driver)
+        return await arun(plan, self._database.async_runner)
 
 
 class UserSessions(_Runs):
@@ -100,7 +100,7 @@ class UserSessions(_Runs):
         members = yield from self._members()
         for start in range(0, len(members), _AT_ONCE):
             some = members[start : start + _AT_ONCE]
-            raws: list[bytes | None] = yield from one("MGET", *self._names(some))
+            raws: list[bytes | None] = yield from call("MGET", *self._names(some))
             for digest, raw in zip(some, raws, strict=True):
                 record = None if raw is None else unseal(raw, (digest,), serializer)
                 if record is not None and record.user == self._user:
@@ -108,14 +108,14 @@ class UserSessions(_Runs):
                 elif record is not None or raw is None:
                     dead.append(digest)
         if dead:
-            yield from one("ZREM", self._index, *dead)
+            yield from call("ZREM", self._index, *dead)
         return sorted(found, key=lambda each: not each.current)
 
     active, aactive = pair(_active)
 
     def _end(self, session_id: str) -> Plan[bool]:
         """Three commands in two round trips."""
-        if (yield from one("ZSCORE", self._index, session_id)) is None:
+        if (yield from call("ZSCORE", self._index, session_id)) is None:
             return False
         return bool((yield from self._ended([session_id])))
 
@@ -130,7 +130,7 @@ class UserSessions(_Runs):
     end_all, aend_all = pair(_end_all)
 
     def _members(self) -> Plan[list[str]]:
-        members: list[bytes] = yield from one("ZRANGE", self._index, 0, -1)
+        members: list[bytes] = yield from call("ZRANGE", self._index, 0, -1)
         return [member.decode() for member in members]
 
     def _ended(self, doomed: Sequence[str]) -> Plan[int]:
@@ -138,7 +138,7 @@ class UserSessions(_Runs):
             ("UNLINK", *self._names(doomed)),
             ("ZREM", self._index, *doomed),
         ]
-        deleted, _ = yield from calls(commands)
+        deleted, _ = yield from call_many(commands)
         return int(deleted)
 
     def _names(self, some: Sequence[str]) -> list[str]:

@@ -10,8 +10,7 @@ from django.conf import settings
 from django.contrib.sessions.exceptions import SessionInterrupted
 
 from continuum_upstash.errors import ReplyError
-from continuum_upstash.plans.effects import Batch, Encode, Plan
-from continuum_upstash.plans.effects import call as one
+from continuum_upstash.plans.effects import Batch, Encode, Plan, call
 from continuum_upstash.protocol import Command, Replies, Reply, Script
 from continuum_upstash.sessions.conf import conf
 from continuum_upstash.sessions.index_entries import Listing, listing, unlisting
@@ -84,26 +83,26 @@ class SessionCommands:
             if px <= 0:
                 yield from self.delete(address)
                 return None
-            yield from one("PEXPIRE", address.name_of(record.digest), px)
+            yield from call("PEXPIRE", address.name_of(record.digest), px)
         return record.data
 
     def _read(self, address: Address, *, renews: bool) -> Plan[Record | None]:
         name = address.name
         get: Command = ("GETEX", name, "PX", self._lifetime({})) if renews else ("GET", name)
-        raw: bytes | None = yield from one(*get)
+        raw: bytes | None = yield from call(*get)
         if raw is not None:
             return unseal(raw, address.digests, self._serializer)
         if not address.older:
             return None
         # Two commands for a session of an older secret, until it is next written.
-        raws: list[bytes | None] = yield from one("MGET", *address.older)
+        raws: list[bytes | None] = yield from call("MGET", *address.older)
         for digest, found in zip(address.digests[1:], raws, strict=True):
             if found is not None:
                 return unseal(found, (digest, *address.digests), self._serializer)
         return None
 
     def exists(self, address: Address) -> Plan[bool]:
-        return bool((yield from one("EXISTS", *address.names)))
+        return bool((yield from call("EXISTS", *address.names)))
 
     def delete(self, address: Address) -> Plan[bool]:
         """End a session; return whether there was one.

@@ -24,7 +24,8 @@ from continuum_upstash.errors import (
     Unavailable,
 )
 from continuum_upstash.plans import info
-from continuum_upstash.plans.effects import AsyncDriver, Batch, Driver
+from continuum_upstash.plans.effects import Batch
+from continuum_upstash.plans.runner import AsyncRunner, Runner
 from continuum_upstash.protocol import Replies, Reply
 from continuum_upstash.sessions.conf import conf
 from continuum_upstash.sessions.signing import seal
@@ -51,8 +52,8 @@ class SessionsWouldVanish(ImproperlyConfiguredSessions):
 class SessionDatabase:
     """Runs the plans of sessions.
 
-    Every batch is `shared`, so that nothing local answers it. The first of a process carries an
-    INFO, which is not billed, to learn whether the database evicts.
+    Every batch has needs_server=True, so the local store never replies. The first batch of
+    a process begins with INFO, which is not billed, to find out whether the database evicts.
 
     Raises:
         ImproperlyConfiguredSessions: SESSION_CACHE_ALIAS names no cache of this package.
@@ -69,8 +70,8 @@ class SessionDatabase:
         self.database = cache.database
         self.config = cache.database.config
         self.prefix: str = cache.key_prefix
-        self.driver = Driver(self._send, seal, self.database.once)
-        self.async_driver = AsyncDriver(
+        self.runner = Runner(self._send, seal, self.database.once)
+        self.async_runner = AsyncRunner(
             self._asend,
             seal,
             self.database.aonce,
@@ -97,7 +98,7 @@ class SessionDatabase:
     def _asked(self, batch: Batch) -> Batch:
         known = self.database in _trusted or conf.allow_eviction
         first = () if known else (("INFO",),)
-        return Batch((*first, *batch.commands), atomic=batch.atomic, shared=True)
+        return Batch((*first, *batch.commands), atomic=batch.atomic, needs_server=True)
 
     def _accepted(self, batch: Batch, replies: Replies) -> Replies:
         own = replies[len(replies) - len(batch.commands) :]

@@ -17,7 +17,8 @@ from django.utils.crypto import get_random_string
 from django.utils.module_loading import import_string
 
 from continuum_upstash.errors import SessionStoreUnavailable
-from continuum_upstash.plans.effects import Plan, arun, pair, run
+from continuum_upstash.plans.effects import Plan, pair
+from continuum_upstash.plans.runner import arun, run
 from continuum_upstash.sessions.conf import conf
 from continuum_upstash.sessions.fallback.fallback_sessions import FallbackSessions
 from continuum_upstash.sessions.fallback.fallback_table import Table
@@ -76,14 +77,14 @@ class SessionStore(SessionBase):
 
     def _run(self, plan: Plan[R]) -> R:
         try:
-            return run(plan, self._database.driver)
+            return run(plan, self._database.runner)
         except SessionStoreUnavailable as error:
             self.unavailable = error
             raise
 
     async def _arun(self, plan: Plan[R]) -> R:
         try:
-            return await arun(plan, self._database.async_driver)
+            return await arun(plan, self._database.async_runner)
         except SessionStoreUnavailable as error:
             self.unavailable = error
             raise

@@ -41,8 +41,8 @@ def billed(name: str, command: Command, reply: Reply) -> int:
     script = command[1]
     if isinstance(script, ScriptHash):
         script = script.script
-    if isinstance(script, Script) and script.calls is not None:
-        return 1 + script.calls(command, reply)
+    if isinstance(script, Script) and script.count_billed is not None:
+        return 1 + script.count_billed(command, reply)
     return 1 + _calls_in(script.lua if isinstance(script, Script) else str(script))
 
 

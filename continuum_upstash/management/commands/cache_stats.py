@@ -29,7 +29,7 @@ from continuum_upstash.management.arguments import (
 from continuum_upstash.management.progress import Progress
 from continuum_upstash.management.text_report import sheet
 from continuum_upstash.plans import scan
-from continuum_upstash.plans.effects import Driver, run
+from continuum_upstash.plans.runner import Runner, run
 from continuum_upstash.stats.counters import counters
 from continuum_upstash.stats.exporters.prometheus_text import Known, exposition
 from continuum_upstash.stats.key_families import Family, Sample
@@ -107,11 +107,11 @@ class Command(BaseCommand):
         sample, cursor, seen = Sample(wanted), "0", 0
         pages = ceil(options["sample"] / scan.COUNT)
         progress = Progress(self.stderr, pages, quiet=options["verbosity"] == 0)
-        driver = Driver(cache.database.send, _nothing, _nothing)
+        runner = Runner(cache.database.send)
         # A page may hold nothing but others' keys, and is billed all the same.
         for page in range(1, pages + 1):
             try:
-                cursor, names = run(scan.page(wanted.pattern, cursor), driver)
+                cursor, names = run(scan.page(wanted.pattern, cursor), runner)
             except ContinuumError as error:
                 progress.end()
                 self.stderr.write(f"No families of '{cache.database.config.alias}': {error}")
@@ -161,7 +161,3 @@ def _json(looks: Sequence[_Look]) -> str:
         listed = None if look.families is None else [asdict(each) for each in look.families]
         entries.append({**look.overview.as_dict(), "spent": look.spent, "families": listed})
     return as_json({"caches": entries})
-
-
-def _nothing(*_: object) -> bytes:
-    raise NotImplementedError("a walk encodes nothing")

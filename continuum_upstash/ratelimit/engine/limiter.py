@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from operator import index
 from time import monotonic
-from typing import Final, NoReturn, TypeVar, cast
+from typing import Final, TypeVar, cast
 
 from django.core.cache import caches
 from django.core.exceptions import ImproperlyConfigured
@@ -14,7 +14,8 @@ from django.core.exceptions import ImproperlyConfigured
 from continuum_upstash.cache.base import UpstashBaseCache
 from continuum_upstash.errors import ConfigurationError, ReplyError, Unavailable
 from continuum_upstash.observe import LimitDecided, notify, observed
-from continuum_upstash.plans.effects import AsyncDriver, Batch, Driver, Plan, arun, pair, run
+from continuum_upstash.plans.effects import Batch, Plan, pair
+from continuum_upstash.plans.runner import AsyncRunner, Runner, arun, run
 from continuum_upstash.protocol import Command, Replies
 from continuum_upstash.ratelimit.conf import conf
 from continuum_upstash.ratelimit.engine.decision import EXEMPT, Decision, Reason, Verdict
@@ -59,14 +60,14 @@ class Limiter:
         self._prefix = f"{cache.key_prefix}:" if cache.key_prefix else ""
         # Upstash advises against clocks in scripts, and would bill them.
         self._servers_clock = not cache.database.config.is_upstash
-        self._driver = Driver(self._database.send, _unused, _unused)
-        self._async_driver = AsyncDriver(self._database.asend, _unused, _unused)
+        self._runner = Runner(self._database.send)
+        self._async_runner = AsyncRunner(self._database.asend)
 
     def _run(self, plan: Plan[R]) -> R:
-        return run(plan, self._driver)
+        return run(plan, self._runner)
 
     async def _arun(self, plan: Plan[R]) -> R:
-        return await arun(plan, self._async_driver)
+        return await arun(plan, self._async_runner)
 
     def charges(
         self, policies: Iterable[Policy | str], identity: str, cost: int | None = None
@@ -151,7 +152,7 @@ class Limiter:
         state = state_of(self._database)
         now = yield from _now(state.clock, monotonic() + conf.deadline)
         keys = [key for charge in charges for key in charge.policy.keys(charge.storage, now)]
-        (deleted,) = yield Batch((("UNLINK", *keys),), shared=True)
+        (deleted,) = yield Batch((("UNLINK", *keys),), needs_server=True)
         if isinstance(deleted, ReplyError):
             raise deleted
         for charge in charges:
@@ -254,8 +255,4 @@ def _distinct(charges: Sequence[Charge]) -> Sequence[Charge]:
 
 
 def _batch(commands: Sequence[Command], until: float) -> Batch:
-    return Batch(commands, shared=True, deadline_s=max(_LEAST_SECONDS, until - monotonic()))
-
-
-def _unused(*_: object) -> NoReturn:
-    raise NotImplementedError("the limiter's plans yield batches and nothing else")
+    return Batch(commands, needs_server=True, deadline_s=max(_LEAST_SECONDS, until - monotonic()))

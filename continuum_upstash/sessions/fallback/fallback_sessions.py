@@ -35,7 +35,8 @@ from asgiref.sync import sync_to_async
 from django.contrib.sessions.exceptions import SessionInterrupted
 
 from continuum_upstash.errors import SessionStoreUnavailable
-from continuum_upstash.plans.effects import Compute, Plan, run
+from continuum_upstash.plans.effects import Compute, Plan
+from continuum_upstash.plans.runner import run
 from continuum_upstash.sessions.fallback.fallback_table import Kind, Row, Table
 from continuum_upstash.sessions.plans import Data, SessionCommands
 from continuum_upstash.sessions.runner import SessionDatabase
@@ -97,7 +98,7 @@ class FallbackSessions:
     ) -> None:
         self._make, self._commands = make, make()
         self._table, self._lifetime = table, lifetime
-        self._driver = database.driver
+        self._runner = database.runner
         self._watch = _watches.setdefault(database.database, Watch())
         self._away = False
 
@@ -180,7 +181,7 @@ class FallbackSessions:
         for key in keys:
             with self._table.taken(key) as row:
                 if row is not None:
-                    run(self._restored(row, address.prefix), self._driver)
+                    run(self._restored(row, address.prefix), self._runner)
 
     def _restored(self, row: Row, prefix: str) -> Plan[None]:
         address, commands = Address(prefix, row.digests), self._make()

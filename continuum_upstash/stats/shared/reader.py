@@ -60,7 +60,7 @@ def _read(hashes: list[tuple[str, datetime]], unit: timedelta) -> Plan[list[Poin
     found: list[Point] = []
     for first in range(0, len(hashes), _AT_ONCE):
         some = hashes[first : first + _AT_ONCE]
-        replies: Replies = yield Batch([("HGETALL", name) for name, _ in some], shared=True)
+        replies: Replies = yield Batch([("HGETALL", name) for name, _ in some], needs_server=True)
         for (_, begin), reply in zip(some, replies, strict=True):
             if isinstance(reply, ReplyError):
                 raise reply

@@ -90,7 +90,7 @@ class Journal:
         Raises:
             ReplyError: it refused; the keys stay in the journal.
         """
-        in_a_hurry = batch.shared or batch.deadline_s is not None
+        in_a_hurry = batch.needs_server or batch.deadline_s is not None
         if in_a_hurry or not self._may_carry():
             yield from self._unlink(self._named_in(batch))
             return

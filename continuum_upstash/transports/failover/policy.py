@@ -202,7 +202,7 @@ class Standby:
                 may answer in its place.
         """
         written = None
-        if self._fallback and not batch.shared:
+        if self._fallback and not batch.needs_server:
             written = written_keys(batch)
         if written is None:
             raise error or self._not_asked()

@@ -6,10 +6,9 @@ what happens otherwise stands in standby.py.
 
 from __future__ import annotations
 
-from typing import NoReturn
-
 from continuum_upstash.errors import ReplyError, Unavailable
-from continuum_upstash.plans.effects import AsyncDriver, Batch, Driver, arun, run
+from continuum_upstash.plans.effects import Batch
+from continuum_upstash.plans.runner import AsyncRunner, Runner, arun, run
 from continuum_upstash.protocol import Replies
 from continuum_upstash.transports.base import AsyncTransport, Transport
 from continuum_upstash.transports.failover.policy import REFUSALS, Standby
@@ -22,7 +21,7 @@ class Failover:
         self._primary = primary
         self._standby = standby
         self._breaker, self._journal = standby.breaker, standby.journal
-        self._driver = Driver(primary.send, _only_batches, _only_batches)
+        self._runner = Runner(primary.send)
 
     @property
     def name(self) -> str:
@@ -34,7 +33,7 @@ class Failover:
             ticket = self._breaker.admit(patient=not self._standby.hurried(batch))
             if ticket is None:
                 return self._standby.answer(batch)
-            return run(self._standby.careful(ticket, batch), self._driver)
+            return run(self._standby.careful(ticket, batch), self._runner)
         try:
             replies = self._primary.send(batch)
         except (Unavailable, ReplyError) as error:
@@ -54,7 +53,7 @@ class AsyncFailover:
         self._primary = primary
         self._standby = standby
         self._breaker, self._journal = standby.breaker, standby.journal
-        self._driver = AsyncDriver(primary.asend, _only_batches, _only_batches)
+        self._runner = AsyncRunner(primary.asend)
 
     @property
     def name(self) -> str:
@@ -66,7 +65,7 @@ class AsyncFailover:
             ticket = self._breaker.admit(patient=not self._standby.hurried(batch))
             if ticket is None:
                 return self._standby.answer(batch)
-            return await arun(self._standby.careful(ticket, batch), self._driver)
+            return await arun(self._standby.careful(ticket, batch), self._runner)
         try:
             replies = await self._primary.asend(batch)
         except (Unavailable, ReplyError) as error:
@@ -77,7 +76,3 @@ class AsyncFailover:
 
     async def aclose(self) -> None:
         await self._primary.aclose()
-
-
-def _only_batches(*_: object) -> NoReturn:
-    raise NotImplementedError("the careful way yields batches and nothing else")

@@ -98,7 +98,7 @@ def evaluate(space: Keyspace, script: Any, count: bytes, *arguments: bytes) -> R
             raise reply
         return reply
 
-    return script.rule(
+    return script.local_rule(
         call, [key.decode() for key in arguments[:keys_given]], arguments[keys_given:]
     )
 

@@ -41,7 +41,7 @@ class AsyncRedis:
         """
         pool = pool or plain_pool(config)
         self._label = config.label
-        self._locking = config.is_upstash
+        self._key_locking = config.is_upstash
         self._timeout = read_timeout(config, pool)
         self._doubt_after = health_check_interval(pool)
         self._connect_timeout = connect_timeout(config, pool)
@@ -51,7 +51,7 @@ class AsyncRedis:
         self._life: AsyncGenerator[None, None] | None = None
 
     async def asend(self, batch: Batch) -> Replies:
-        message = resp2.pack(batch, locking=self._locking)
+        message = resp2.pack(batch, key_locking=self._key_locking)
         count = resp2.reply_count(batch)
         repeatable = partial(safe_to_repeat, batch)  # asked in trouble only: it reads the batch
         now = asyncio.get_running_loop().time()
@@ -127,7 +127,7 @@ class AsyncRedis:
         if not commands:
             return
         batch = Batch(commands)
-        message = resp2.pack(batch, locking=False)
+        message = resp2.pack(batch, key_locking=False)
         deadline = asyncio.get_running_loop().time() + self._timeout
         for reply in await link.ask(message, len(commands), deadline):
             if isinstance(reply, ReplyError):

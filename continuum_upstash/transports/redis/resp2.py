@@ -38,12 +38,12 @@ _EXEC: Final = b"*1\r\n$4\r\nEXEC\r\n"
 _NOT_SERVING: Final = ("LOADING ", "MASTERDOWN ", "CLUSTERDOWN ", "ERR max number of clients")
 
 
-def pack(batch: Batch, *, locking: bool) -> bytes:
+def pack(batch: Batch, *, key_locking: bool) -> bytes:
     """Return the bytes of a batch; a transaction has MULTI and EXEC around it.
 
     Args:
         batch: the commands.
-        locking: whether the server wants Upstash's flag in front of scripts.
+        key_locking: whether the server wants Upstash's flag in front of scripts.
 
     Raises:
         NotSerializable: text that has no UTF-8 form.
@@ -51,8 +51,8 @@ def pack(batch: Batch, *, locking: bool) -> bytes:
     """
     try:
         if len(batch.commands) == 1 and not batch.atomic:
-            return _pack(batch.commands[0], locking)
-        packed = [_pack(command, locking) for command in batch.commands]
+            return _pack(batch.commands[0], key_locking)
+        packed = [_pack(command, key_locking) for command in batch.commands]
     except UnicodeEncodeError:
         raise NotSerializable(
             "A key or an option holds a lone surrogate (U+D800 to U+DFFF), which has no UTF-8 "
@@ -63,19 +63,21 @@ def pack(batch: Batch, *, locking: bool) -> bytes:
     return b"".join(packed)
 
 
-def _pack(command: Command, locking: bool) -> bytes:
+def _pack(command: Command, key_locking: bool) -> bytes:
     try:
         return _pack_command(command)
     except TypeError:
         # Scripts, and ints that are not exactly int, such as the members of an IntEnum.
         return _pack_command(
-            tuple([each if type(each) in _PACKED else _plain(each, locking) for each in command])
+            tuple(
+                [each if type(each) in _PACKED else _plain(each, key_locking) for each in command]
+            )
         )
 
 
-def _plain(argument: Argument, locking: bool) -> str | int | bytes:
+def _plain(argument: Argument, key_locking: bool) -> str | int | bytes:
     if isinstance(argument, (Script, ScriptHash)):
-        return argument.text(locking=locking)
+        return argument.source(key_locking=key_locking)
     return int(argument) if isinstance(argument, int) else argument
 
 

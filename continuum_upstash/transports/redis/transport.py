@@ -46,7 +46,7 @@ class Redis:
 
     def __init__(self, config: Config, pool: ConnectionPool) -> None:
         self._label = config.label
-        self._locking = config.is_upstash
+        self._key_locking = config.is_upstash
         self._connect_timeout = connect_timeout(config, pool)
         self._timeout = read_timeout(config, pool)
         self._doubt_after = health_check_interval(pool)
@@ -61,8 +61,8 @@ class Redis:
         self._pid = os.getpid()
 
     def send(self, batch: Batch) -> Replies:
-        message = resp2.pack(batch, locking=self._locking)
-        timeout = batch.within(self._timeout)
+        message = resp2.pack(batch, key_locking=self._key_locking)
+        timeout = batch.effective_timeout(self._timeout)
         deadline = monotonic() + timeout
         if self._pid != os.getpid():
             self._begin()  # the idle connections are the parent's

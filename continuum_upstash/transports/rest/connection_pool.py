@@ -257,7 +257,7 @@ class Sockets:
 
     def exchange(self, request: Request, sync_token: bytes | None, batch: Batch) -> Answer:
         data = self._endpoint.render(request, sync_token)
-        seconds = batch.within(self._config.read_timeout)
+        seconds = batch.effective_timeout(self._config.read_timeout)
         deadline = monotonic() + seconds
         try:
             connection = self._pool.take(deadline)
@@ -276,7 +276,7 @@ class Sockets:
                         raise
                     connection.close()
             started = monotonic()
-            patience = batch.within(self._config.connect_timeout)
+            patience = batch.effective_timeout(self._config.connect_timeout)
             connection = connect(self._endpoint, self._config.ca_file, patience)
             if batch.deadline_s is None:  # else it covers the connection, too
                 deadline += monotonic() - started

@@ -33,7 +33,7 @@ class Proxied:
         self._client = httpx.Client(**_settings(config, endpoint))
 
     def exchange(self, request: Request, sync_token: bytes | None, batch: Batch) -> Answer:
-        seconds = batch.within(self._config.connect_timeout + self._config.read_timeout)
+        seconds = batch.effective_timeout(self._config.connect_timeout + self._config.read_timeout)
         deadline = monotonic() + seconds
         timeout = httpx.USE_CLIENT_DEFAULT if batch.deadline_s is None else batch.deadline_s
         try:

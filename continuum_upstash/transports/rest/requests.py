@@ -98,7 +98,7 @@ def _word(argument: Argument) -> str:
 
 def _text(argument: str | int | Script | ScriptHash) -> str:
     if isinstance(argument, (Script, ScriptHash)):
-        return argument.text(locking=True)
+        return argument.source(key_locking=True)
     return argument if isinstance(argument, str) else str(index(argument))
 
 

@@ -8,11 +8,12 @@ is logged and left behind.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, NoReturn, Protocol
+from typing import Final, Protocol
 
 from continuum_upstash.errors import ConnectionFailed
 from continuum_upstash.observe import logger
-from continuum_upstash.plans.effects import AsyncDriver, Batch, Driver, Plan, arun, run
+from continuum_upstash.plans.effects import Batch, Plan
+from continuum_upstash.plans.runner import AsyncRunner, Runner, arun, run
 from continuum_upstash.protocol import Command, Replies
 from continuum_upstash.transports.base import AsyncTransport, Transport
 from continuum_upstash.transports.idempotent import safe_to_repeat
@@ -53,14 +54,14 @@ class Riding:
     def __init__(self, transport: Transport, alias: str) -> None:
         self._transport = transport
         self._alias = alias
-        self._driver = Driver(transport.send, _only_batches, _only_batches)
+        self._runner = Runner(transport.send)
         self.name: Final = transport.name
 
     def send(self, batch: Batch) -> Replies:
         load = _load_for(batch, self._alias, self.name)
         if load is None:
             return self._transport.send(batch)
-        return run(_carry(batch, load), self._driver)
+        return run(_carry(batch, load), self._runner)
 
     def close(self) -> None:
         self._transport.close()
@@ -72,14 +73,14 @@ class AsyncRiding:
     def __init__(self, transport: AsyncTransport, alias: str) -> None:
         self._transport = transport
         self._alias = alias
-        self._driver = AsyncDriver(transport.asend, _only_batches, _only_batches)
+        self._runner = AsyncRunner(transport.asend)
         self.name: Final = transport.name
 
     async def asend(self, batch: Batch) -> Replies:
         load = _load_for(batch, self._alias, self.name)
         if load is None:
             return await self._transport.asend(batch)
-        return await arun(_carry(batch, load), self._driver)
+        return await arun(_carry(batch, load), self._runner)
 
     async def aclose(self) -> None:
         await self._transport.aclose()
@@ -117,7 +118,3 @@ def _carry(batch: Batch, load: Load) -> Plan[Replies]:
     except Exception:  # noqa: BLE001 as above
         logger.exception(_FAILED)
     return replies[:own]
-
-
-def _only_batches(*_: object) -> NoReturn:
-    raise NotImplementedError("a load rides in batches and in nothing else")

@@ -22,7 +22,7 @@ def test_a_batch_ends_at_its_own_deadline(transport, coalesce, api, make_cache, 
     options = {"READ_TIMEOUT": 10.0, "COALESCE": coalesce}
     cache = make_cache(transport, OPTIONS=options)
     send(cache, api, runner, Batch([("PING",)]))
-    batch = Batch([("INCR", "k")], shared=True, deadline_s=0.1)
+    batch = Batch([("INCR", "k")], needs_server=True, deadline_s=0.1)
     with emulator.fault("hang", side="both"), pytest.raises(DeadlineExceeded, match=r"0\.1 s"):
         send(cache, api, runner, batch)
 
@@ -34,7 +34,7 @@ def test_who_shares_a_request_with_an_impatient_one_waits_as_long_as_ever(
     cache.set("k", 5)
 
     async def both():
-        impatient = cache.database.asend(Batch([("PING",)], shared=True, deadline_s=0.1))
+        impatient = cache.database.asend(Batch([("PING",)], needs_server=True, deadline_s=0.1))
         return await asyncio.gather(impatient, cache.aget("k"), return_exceptions=True)
 
     with emulator.fault("latency", seconds=0.5):

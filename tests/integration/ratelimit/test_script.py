@@ -59,7 +59,7 @@ def test_lua_and_python_say_and_store_the_same(transport, make_cache, chosen, hi
         asked = charges_for(named_apart(chosen), min([cost, *(each.limit for each in chosen)]), who)
         sent = command(asked, now, servers_clock=False, by_hash=False)
         (expected,) = reference.send(Batch((sent,)))
-        (reply,) = database.send(Batch((sent,), shared=True))
+        (reply,) = database.send(Batch((sent,), needs_server=True))
         assert reply == expected
     assert stored(database.send) == stored(reference.send)
 
@@ -87,7 +87,7 @@ def test_each_key_has_an_end(transport, algorithm, make_cache):
     send(Batch([("FLUSHDB",)]))
     asked = charges_for([make("p", {"rate": "5/10s", "algorithm": algorithm})], 1)
     for _ in range(3):
-        send(Batch((command(asked, START, servers_clock=False, by_hash=False),), shared=True))
+        send(Batch((command(asked, START, servers_clock=False, by_hash=False),), needs_server=True))
     ((_, keys),) = send(Batch([("SCAN", 0)]))
     assert keys
     for key in keys:
@@ -100,7 +100,7 @@ def test_the_servers_clock_is_the_time_in_milliseconds(make_cache):
     asked = charges_for([make("p", {"rate": "5/10s"})], 1)
     before, (reply,), after = (
         send(Batch([("TIME",)])),
-        send(Batch((command(asked, 0, servers_clock=True, by_hash=False),), shared=True)),
+        send(Batch((command(asked, 0, servers_clock=True, by_hash=False),), needs_server=True)),
         send(Batch([("TIME",)])),
     )
 
@@ -120,7 +120,7 @@ def test_a_key_of_a_wrong_type_charges_nobody(transport, make_cache):
     )
     send(Batch([("SET", asked[1].storage, b"not a hash")]))
     (reply,) = send(
-        Batch((command(asked, START, servers_clock=False, by_hash=False),), shared=True)
+        Batch((command(asked, START, servers_clock=False, by_hash=False),), needs_server=True)
     )
     assert isinstance(reply, ReplyError)
     assert stored(send) == {asked[1].storage: b"not a hash"}
@@ -139,14 +139,14 @@ def test_a_check_is_billed_as_much_as_the_script_says(
     script = sent[1]
     for billed in (charged, refused):
         with emulator.count() as spent:
-            (reply,) = send(Batch((sent,), shared=True))
+            (reply,) = send(Batch((sent,), needs_server=True))
         assert spent.billed == billed
-        assert 1 + script.calls(sent, reply) == billed
+        assert 1 + script.count_billed(sent, reply) == billed
 
 
 def test_three_policies_cost_one_read_and_a_write_each(make_cache, emulator):
     send = make_cache("rest").database.send
     asked = charges_for([make(name, {"rate": "9/d"}) for name in "abc"], 1)
     with emulator.count() as spent:
-        send(Batch((command(asked, START, servers_clock=False, by_hash=False),), shared=True))
+        send(Batch((command(asked, START, servers_clock=False, by_hash=False),), needs_server=True))
     assert (spent.billed, spent.requests) == (5, 1)

@@ -96,7 +96,7 @@ def looked(make_cache, answer):
 def test_a_look_is_one_round_trip_that_nobody_is_billed_for(make_cache):
     found, (batch,) = looked(make_cache, [b"PONG", INFO % (b"noeviction", 250)])
     assert list(batch.commands) == [("PING",), ("INFO",)]
-    assert batch.shared
+    assert batch.needs_server
     assert (found.server.memory_used, found.server.policy) == (0.25, "noeviction")
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from continuum_upstash.codec.codec import Codec
-from continuum_upstash.plans.effects import Batch, Compute, Driver, Encode, Once, Sleep, run
+from continuum_upstash.plans.effects import Batch, Compute, Encode, SingleFlight, Sleep
+from continuum_upstash.plans.runner import Runner, run
 
 codec = Codec()
 
@@ -22,7 +23,7 @@ def drive(plan, *replies):
             raise reply
         return reply
 
-    result = run(plan, Driver(send, codec.encode, lambda key, run_it: run_it()))
+    result = run(plan, Runner(send, codec.encode, lambda key, run_it: run_it()))
     assert not waiting, f"the plan did not ask for {waiting}"
     return result, sent
 
@@ -33,7 +34,7 @@ def effects_of(plan):
     try:
         effect = next(plan)
         while True:
-            assert isinstance(effect, (Batch, Encode, Compute, Once, Sleep))
+            assert isinstance(effect, (Batch, Encode, Compute, SingleFlight, Sleep))
             effects.append(effect)
             effect = plan.send(None)
     except StopIteration as stop:

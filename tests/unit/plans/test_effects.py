@@ -9,20 +9,17 @@ import pytest
 
 from continuum_upstash.errors import ConnectionFailed, ReplyError
 from continuum_upstash.plans.effects import (
-    AsyncDriver,
     Batch,
     Compute,
-    Driver,
     Encode,
-    Once,
     Plan,
+    SingleFlight,
     Sleep,
-    arun,
     call,
-    calls,
+    call_many,
     pair,
-    run,
 )
+from continuum_upstash.plans.runner import AsyncRunner, Runner, arun, run
 
 
 class Recorder:
@@ -30,8 +27,8 @@ class Recorder:
 
     def __init__(self, *, encode=repr, offload_on=()):
         self.sent = []
-        self.driver = Driver(self.send, lambda value: encode(value).encode(), self.once)
-        self.async_driver = AsyncDriver(
+        self.runner = Runner(self.send, lambda value: encode(value).encode(), self.once)
+        self.async_runner = AsyncRunner(
             self.asend,
             lambda value: encode(value).encode(),
             self.aonce,
@@ -60,8 +57,8 @@ class Recorder:
 
 def both(make_plan, **options):
     """Run a plan sync and async; the answers must be equal."""
-    sync = run(make_plan(), Recorder(**options).driver)
-    assert asyncio.run(arun(make_plan(), Recorder(**options).async_driver)) == sync
+    sync = run(make_plan(), Recorder(**options).runner)
+    assert asyncio.run(arun(make_plan(), Recorder(**options).async_runner)) == sync
     return sync
 
 
@@ -74,7 +71,7 @@ def test_each_effect_gives_the_plan_its_result():
         replies = yield Batch([("A",), ("B",)])
         encoded = yield Encode(5)
         computed = yield Compute(lambda: 7)
-        once = yield Once("key", inner)
+        once = yield SingleFlight("key", inner)
         return replies, encoded, computed, once
 
     assert both(plan) == (["A", "B"], b"5", 7, "inner")
@@ -92,12 +89,12 @@ def test_a_plan_can_catch_what_an_effect_raises():
 
 def test_call_raises_the_error_in_the_replies_place_and_calls_the_first_of_them():
     def plan():
-        for attempt in (call("FAIL"), calls([("A",), ("FAIL",)])):
+        for attempt in (call("FAIL"), call_many([("A",), ("FAIL",)])):
             try:
                 yield from attempt
             except ReplyError as error:
                 codes.append(error.code)
-        return (yield from call("A")), (yield from calls([("A",), ("B",)]))
+        return (yield from call("A")), (yield from call_many([("A",), ("B",)]))
 
     codes = []
     assert both(plan) == ("A", ["A", "B"])
@@ -111,9 +108,9 @@ def test_an_async_factory_is_awaited_and_a_sync_run_says_that_it_cannot():
     def plan():
         return (yield Compute(factory))
 
-    assert asyncio.run(arun(plan(), Recorder().async_driver)) == "made"
+    assert asyncio.run(arun(plan(), Recorder().async_runner)) == "made"
     with pytest.raises(TypeError, match="coroutine function"):
-        run(plan(), Recorder().driver)
+        run(plan(), Recorder().runner)
 
 
 def test_only_the_named_errors_of_encode_move_it_to_a_thread():
@@ -131,17 +128,17 @@ def test_only_the_named_errors_of_encode_move_it_to_a_thread():
         return (yield Encode(error))
 
     recorder = Recorder(encode=encode, offload_on=(Lazy,))
-    assert asyncio.run(arun(plan(Lazy()), recorder.async_driver)) == b"in a thread"
+    assert asyncio.run(arun(plan(Lazy()), recorder.async_runner)) == b"in a thread"
     with pytest.raises(KeyError):
-        asyncio.run(arun(plan(KeyError()), recorder.async_driver))
+        asyncio.run(arun(plan(KeyError()), recorder.async_runner))
 
 
 def test_pair_makes_both_methods_with_name_signature_and_docstring():
     class Thing:
         def __init__(self):
             recorder = Recorder()
-            self._run = lambda plan: run(plan, recorder.driver)
-            self._arun = lambda plan: arun(plan, recorder.async_driver)
+            self._run = lambda plan: run(plan, recorder.runner)
+            self._arun = lambda plan: arun(plan, recorder.async_runner)
 
         def _get(self, key: str, default: Any = None) -> Plan[tuple[Any, Any]]:
             """Get it."""

@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 
 from continuum_upstash.errors import LockLost, LockNotAcquired
-from continuum_upstash.plans.effects import Driver, Sleep, run
+from continuum_upstash.plans.effects import Sleep
 from continuum_upstash.plans.locks import EXTEND, RELEASE, Lock
+from continuum_upstash.plans.runner import Runner, run
 
 
 class Server:
@@ -46,7 +47,7 @@ def test_taking_and_giving_back_costs_a_command_each(native):
         assert lock.name == "lock:a"
     release = ("DELEX", "lock:a", "IFEQ", token)
     assert server.sent[1] == (release if native else ("EVAL", RELEASE, 1, "lock:a", token))
-    assert all(batch.shared for batch in server.batches)
+    assert all(batch.needs_server for batch in server.batches)
 
 
 def test_two_takers_never_have_one_token():
@@ -118,7 +119,7 @@ def test_senseless_times_are_refused():
             Server().lock(**options)
 
 
-def test_the_locks_plans_run_in_any_driver():
+def test_the_locks_plans_run_in_any_runner():
     server = Server()
     sent = []
 
@@ -126,6 +127,6 @@ def test_the_locks_plans_run_in_any_driver():
         sent.append(batch.commands)
         return [b"OK"]
 
-    driver = Driver(send, lambda value: b"", lambda key, run_it: run_it())
-    assert run(server.lock().plan_acquire(), driver) is True
+    runner = Runner(send, lambda value: b"", lambda key, run_it: run_it())
+    assert run(server.lock().plan_acquire(), runner) is True
     assert len(sent) == 1

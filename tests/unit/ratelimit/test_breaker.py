@@ -6,7 +6,8 @@ import pytest
 
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import ConnectionFailed, DeadlineExceeded, ReplyError, Unavailable
-from continuum_upstash.plans.effects import Batch, Driver, run
+from continuum_upstash.plans.effects import Batch
+from continuum_upstash.plans.runner import Runner, run
 from continuum_upstash.ratelimit.engine.breaker import Patience
 
 TOO_LATE = DeadlineExceeded("no reply within the 0.25 s that this one could wait.")
@@ -18,7 +19,7 @@ class Bench:
         self.sent = 0
         self.fate = None
         self.patience = Patience(Config(), lambda: self.now)
-        self.driver = Driver(self.send, None, None)
+        self.runner = Runner(self.send)
 
     def send(self, batch):
         self.sent += 1
@@ -32,7 +33,7 @@ class Bench:
 
     def ask(self, fate=None):
         self.fate = fate
-        return run(self.patience.asking(self.plan()), self.driver)
+        return run(self.patience.asking(self.plan()), self.runner)
 
     def fail(self, error=TOO_LATE, times=1):
         for _ in range(times):

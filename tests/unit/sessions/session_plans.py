@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.core.signing import JSONSerializer
 
-from continuum_upstash.plans.effects import Driver, run
+from continuum_upstash.plans.runner import Runner, run
 from continuum_upstash.sessions.plans import SessionCommands
 from continuum_upstash.sessions.signing import Address, Draft, seal
 
@@ -35,8 +35,8 @@ def drive(plan, *replies):
         sent.append(list(batch.commands))
         return waiting.pop(0)
 
-    driver = Driver(send, seal, lambda key, run_it: run_it())
-    result = run(plan, driver)
+    runner = Runner(send, seal, lambda key, run_it: run_it())
+    result = run(plan, runner)
     assert not waiting, f"the plan did not ask for {waiting}"
     return result, sent
 

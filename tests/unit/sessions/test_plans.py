@@ -110,7 +110,7 @@ def test_a_new_key_is_one_script(before, signed_in):
     raw = sealed({"a": 1}, digest="d2")
     assert (done, sent) == (True, [[("EVAL", SUCCEED, 2, *names, raw, AGE, signed_in)]])
     assert drive(session.update(new, {"a": 1}))[1] == []  # it has just been stored
-    assert SUCCEED.calls(sent[0][0], 1) == 2 + signed_in
+    assert SUCCEED.count_billed(sent[0][0], 1) == 2 + signed_in
 
 
 def test_a_new_key_that_is_taken_is_not_used():

@@ -192,7 +192,7 @@ def test_it_does_not_grow_with_the_number_of_keys():
         assert len(journal) <= 150
 
 
-@pytest.mark.parametrize("haste", [{"shared": True}, {"deadline_s": 0.25}])
+@pytest.mark.parametrize("haste", [{"needs_server": True}, {"deadline_s": 0.25}])
 def test_a_batch_in_a_hurry_carries_nothing(bench, haste):
     bench.journal.note(["a"])
     assert drive(bench.journal.unlink_for(Batch(get("x"), **haste)))[1] == []

@@ -182,7 +182,7 @@ def test_a_value_too_large_for_the_local_store_is_as_good_as_evicted(api, comman
 def test_what_must_be_shared_is_not_answered_locally(bench):
     bench.go_down()
     with pytest.raises(Unavailable):
-        bench.call("SET", "lock", "token", "NX", shared=True)
+        bench.call("SET", "lock", "token", "NX", needs_server=True)
     assert len(bench.journal) == 0
 
 

@@ -52,7 +52,7 @@ def test_a_server_reads_what_the_batch_holds(commands, atomic):
     if atomic:
         expected = [[b"MULTI"], *expected, [b"EXEC"]]
     batch = Batch(commands, atomic=atomic)
-    assert parsed(pack(batch, locking=False)) == expected
+    assert parsed(pack(batch, key_locking=False)) == expected
     assert reply_count(batch) == len(expected)
 
 
@@ -70,16 +70,16 @@ def test_a_server_reads_what_the_batch_holds(commands, atomic):
     ],
 )
 def test_a_batch_is_one_message(batch, message):
-    assert pack(batch, locking=False) == message
+    assert pack(batch, key_locking=False) == message
 
 
 @pytest.mark.parametrize(
-    ("locking", "text"),
+    ("key_locking", "text"),
     [(False, b"return 1"), (True, b"#!lua flags=allow-key-locking\nreturn 1")],
 )
-def test_a_script_carries_upstashs_flag_to_upstash_only(locking, text):
+def test_a_script_carries_upstashs_flag_to_upstash_only(key_locking, text):
     batch = Batch([("EVAL", SCRIPT, 1, "k")])
-    assert parsed(pack(batch, locking=locking)) == [[b"EVAL", text, b"1", b"k"]]
+    assert parsed(pack(batch, key_locking=key_locking)) == [[b"EVAL", text, b"1", b"k"]]
 
 
 @pytest.mark.parametrize(
@@ -87,13 +87,13 @@ def test_a_script_carries_upstashs_flag_to_upstash_only(locking, text):
 )
 def test_a_lone_surrogate_is_refused(batch):
     with pytest.raises(NotSerializable, match="lone surrogate"):
-        pack(batch, locking=False)
+        pack(batch, key_locking=False)
 
 
 @pytest.mark.parametrize("argument", [None, object(), [], 1j])
 def test_what_is_no_argument_is_refused(argument):
     with pytest.raises(TypeError, match="must be str, int, float or bytes"):
-        pack(Batch([("SET", "k", argument)]), locking=False)
+        pack(Batch([("SET", "k", argument)]), key_locking=False)
 
 
 @given(st.data())

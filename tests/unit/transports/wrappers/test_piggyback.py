@@ -66,10 +66,10 @@ def send(request):
 
 def test_a_load_rides_and_its_replies_are_its_own(send, rider):
     primary = Primary()
-    batch = Batch((("GET", "a"), ("GET", "b")), shared=True, deadline_s=0.5)
+    batch = Batch((("GET", "a"), ("GET", "b")), needs_server=True, deadline_s=0.5)
     assert send(primary, batch) == ["GET", "GET"]
     assert rider.taken == [["HINCRBY"]]
-    assert primary.batches == [Batch((*batch.commands, LOAD), shared=True, deadline_s=0.5)]
+    assert primary.batches == [Batch((*batch.commands, LOAD), needs_server=True, deadline_s=0.5)]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,139 @@
+"""Runs plans, sync or async, over a transport."""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, NoReturn, TypeVar, cast
+
+from continuum_upstash.plans.effects import (
+    Batch,
+    Compute,
+    Effect,
+    Encode,
+    Plan,
+    SingleFlight,
+    Sleep,
+)
+from continuum_upstash.protocol import Replies
+
+R = TypeVar("R")
+
+
+def _reject_encode(_value: object) -> NoReturn:
+    raise NotImplementedError("this runner has no codec: it cannot run a plan that yields Encode")
+
+
+def _run_unshared(_key: str, function: Callable[[], R]) -> R:
+    return function()
+
+
+async def _run_in_thread(function: Callable[..., bytes], *args: object) -> bytes:
+    import asyncio  # noqa: PLC0415 sync clients start faster without it
+
+    return await asyncio.to_thread(function, *args)
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """What a sync run needs.
+
+    Attributes:
+        send: a transport's.
+        encode: the codec's; by default a plan that yields Encode fails.
+        single_flight: runs a function, unless another caller with the same key is running it: then
+            waits for that call and returns its result. By default nothing is shared.
+    """
+
+    send: Callable[[Batch], Replies]
+    encode: Callable[[object], bytes] = _reject_encode
+    single_flight: Callable[[str, Callable[[], Any]], Any] = _run_unshared
+
+
+@dataclass(frozen=True, slots=True)
+class AsyncRunner:
+    """What an async run needs; see Runner.
+
+    Attributes:
+        offload_on: the errors of `encode` that mean "not in an event loop": Django's
+            SynchronousOnlyOperation, raised where a lazy queryset would be evaluated.
+        offload: runs `encode` in a thread where that is allowed.
+    """
+
+    asend: Callable[[Batch], Awaitable[Replies]]
+    encode: Callable[[object], bytes] = _reject_encode
+    single_flight: Callable[[str, Callable[[], Awaitable[Any]]], Awaitable[Any]] = _run_unshared
+    offload_on: tuple[type[Exception], ...] = ()
+    offload: Callable[..., Awaitable[bytes]] = _run_in_thread
+
+
+def run(plan: Plan[R], runner: Runner) -> R:
+    """Run a plan to its end in this thread."""
+    try:
+        effect = next(plan)
+        while True:
+            try:
+                result = _perform(effect, runner)
+            except Exception as error:  # noqa: BLE001 the plan decides which errors it handles
+                effect = plan.throw(error)
+            else:
+                effect = plan.send(result)
+    except StopIteration as stop:
+        return cast("R", stop.value)
+
+
+def _perform(effect: Effect, runner: Runner) -> object:
+    kind = type(effect)
+    if kind is Batch:
+        return runner.send(effect)  # type: ignore[arg-type]  # narrowed by kind, faster than match
+    if kind is Encode:
+        return runner.encode(effect.value)  # type: ignore[union-attr]
+    if isinstance(effect, SingleFlight):
+        return runner.single_flight(effect.key, lambda: run(effect.plan(), runner))
+    if isinstance(effect, Compute):
+        result = effect.function()
+        if inspect.iscoroutine(result):
+            result.close()
+            raise TypeError("the factory is a coroutine function: await the a…() twin instead")
+        return result
+    assert isinstance(effect, Sleep)
+    time.sleep(effect.seconds)
+    return None
+
+
+async def arun(plan: Plan[R], runner: AsyncRunner) -> R:
+    """Run a plan to its end in the running event loop."""
+    try:
+        effect = next(plan)
+        while True:
+            try:
+                result = await _aperform(effect, runner)
+            except Exception as error:  # noqa: BLE001 the plan decides which errors it handles
+                effect = plan.throw(error)
+            else:
+                effect = plan.send(result)
+    except StopIteration as stop:
+        return cast("R", stop.value)
+
+
+async def _aperform(effect: Effect, runner: AsyncRunner) -> object:
+    kind = type(effect)
+    if kind is Batch:
+        return await runner.asend(effect)  # type: ignore[arg-type]  # as in _perform
+    if isinstance(effect, Encode):
+        try:
+            return runner.encode(effect.value)
+        except runner.offload_on:
+            return await runner.offload(runner.encode, effect.value)
+    if isinstance(effect, SingleFlight):
+        return await runner.single_flight(effect.key, lambda: arun(effect.plan(), runner))
+    if isinstance(effect, Compute):
+        result = effect.function()
+        return await result if inspect.isawaitable(result) else result
+    assert isinstance(effect, Sleep)
+    import asyncio  # noqa: PLC0415 as in _run_in_thread
+
+    await asyncio.sleep(effect.seconds)
+    return None
