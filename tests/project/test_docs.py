@@ -27,7 +27,11 @@ from continuum_upstash.plans.locks import Lock
 from continuum_upstash.transports import registry
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+DOCS = sorted((ROOT / "docs").rglob("*.md"))
+PAGES = [
+    *(ROOT / f"{page}.md" for page in ("README", "CHANGELOG", "CONTRIBUTING", "SECURITY")),
+    *DOCS,
+]
 REFERENCE = ROOT / "docs" / "reference"
 NOTHING = "\N{EN DASH}"
 
@@ -100,7 +104,7 @@ def test_the_links_of_a_page_lead_to_files(page):
 def test_each_page_is_in_the_table_of_contents():
     contents = re.findall(r"```{toctree}.*?```", (ROOT / "docs/index.md").read_text(), re.DOTALL)
     entries = [line for block in contents for line in block.splitlines()]
-    pages = {name(page).removeprefix("docs/").removesuffix(".md") for page in PAGES[2:]}
+    pages = {name(page).removeprefix("docs/").removesuffix(".md") for page in DOCS}
     listed = {page for page in pages for entry in entries if fnmatch(page, entry)}
     assert pages - listed == {"index"}
 
