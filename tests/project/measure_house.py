@@ -134,7 +134,7 @@ def find_arrows(package: str, modules: list[Module]) -> set[tuple[str, str]]:
 
 
 def find_repeated(pairs: list[tuple[str, Path]]) -> dict[str, list[str]]:
-    """Return the names that stand for more than one file, with the files."""
+    """Return the names with more than one path, and their paths."""
     places: dict[str, set[str]] = defaultdict(set)
     for name, path in pairs:
         places[name].add(str(path))
