@@ -12,12 +12,12 @@ IMPORTS = {
     "**UpstashCache**, REST": (
         "from continuum_upstash import UpstashCache; "
         "UpstashCache(rest_url='https://x', rest_token='x').close(); "
-        "import continuum_upstash.transports.rest"
+        "import continuum_upstash.transports.rest.transport"
     ),
     "upstash_redis": "import upstash_redis",
     "redis": "import redis",
     "**CacheBackend**, REST, in Django": (
-        DJANGO + "T; import continuum_upstash.backend, continuum_upstash.transports.rest"
+        DJANGO + "T; import continuum_upstash.backend, continuum_upstash.transports.rest.transport"
     ),
     "django_redis, in Django": DJANGO + "T; import django_redis.cache, django_redis.client",
     "upstash_redis, in Django": DJANGO + "T; import upstash_redis",
