@@ -13,6 +13,7 @@ from typing import Final, TypeAlias
 
 from continuum_upstash.errors import ReplyError
 from continuum_upstash.observe import CommandDetails
+from continuum_upstash.plans.command_table import COMMANDS, FIRST, ReplyKind
 from continuum_upstash.protocol import Argument, Command, Reply
 from continuum_upstash.stats.billing import billed
 from continuum_upstash.stats.labels import failed
@@ -139,15 +140,17 @@ def _write_many(meter: Meter, command: Command, _: Reply) -> None:
     meter.sets += len(command) // 2
 
 
+# By what the reply means, and whether the command names several keys.
+_BY_REPLY: Final[Mapping[tuple[ReplyKind | None, bool], _Outcome]] = {
+    (ReplyKind.VALUE, False): _read,
+    (ReplyKind.VALUE, True): _read_many,
+    (ReplyKind.STORED, False): _write,
+    (ReplyKind.STORED, True): _write_many,
+}
 _OUTCOMES: Final[Mapping[str, _Outcome]] = {
-    "GET": _read,
-    "GETDEL": _read,
-    "GETEX": _read,
-    "MGET": _read_many,
-    "MSET": _write_many,
-    "PSETEX": _write,
-    "SET": _write,
-    "SETEX": _write,
+    name: _BY_REPLY[spec.reply, spec.keys is not FIRST]
+    for name, spec in COMMANDS.items()
+    if spec.reply in {ReplyKind.VALUE, ReplyKind.STORED}
 }
 
 

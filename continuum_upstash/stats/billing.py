@@ -7,18 +7,10 @@ each command inside its script is one more (https://upstash.com/docs/redis/sdks/
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Final
 
 from continuum_upstash.errors import Refused, RequestTooLarge
+from continuum_upstash.plans.command_table import COMMANDS, SCRIPT_KEYS, UNKNOWN
 from continuum_upstash.protocol import Command, Reply, Script, ScriptHash
-
-FREE: Final = frozenset(
-    {"AUTH", "HELLO", "SELECT", "COMMAND", "CONFIG", "INFO", "PING", "RESET", "QUIT"}
-)
-# MULTI and EXEC are the envelope of a transaction, and nothing says that it is billed.
-_ENVELOPE: Final = frozenset({"MULTI", "EXEC", "DISCARD", "WATCH", "UNWATCH"})
-_UNBILLED: Final = FREE | _ENVELOPE
-_SCRIPTS: Final = frozenset({"EVAL", "EVAL_RO", "EVALSHA", "EVALSHA_RO"})
 
 
 def billed(name: str, command: Command, reply: Reply) -> int:
@@ -32,11 +24,12 @@ def billed(name: str, command: Command, reply: Reply) -> int:
         command: as it was sent.
         reply: what came of it; a refused command is not run, hence not billed.
     """
-    if name in _UNBILLED:
+    spec = COMMANDS.get(name, UNKNOWN)
+    if not spec.billed:
         return 0
     if isinstance(reply, Refused) and not isinstance(reply, RequestTooLarge):
         return 0
-    if name not in _SCRIPTS or len(command) == 1:  # without a script it is refused, and billed
+    if spec.keys is not SCRIPT_KEYS or len(command) == 1:  # an EVAL without a script is billed
         return 1
     script = command[1]
     if isinstance(script, ScriptHash):

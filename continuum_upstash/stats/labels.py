@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from continuum_upstash.errors import ReplyError
+from continuum_upstash.plans.command_table import COMMANDS, UNKNOWN, ReplyKind
 from continuum_upstash.protocol import Command, Reply
 
 PIPELINE: Final = "PIPELINE"
-
-_READS: Final = frozenset({"GET", "GETDEL", "GETEX", "MGET"})
-_WRITES: Final = frozenset({"SET", "SETEX", "PSETEX", "MSET"})
 
 
 def operation(commands: Sequence[Command]) -> str:
@@ -34,9 +32,10 @@ def result(name: str, reply: Reply) -> str:
     """Return ``hit``, ``miss``, ``stored``, ``not_stored``, ``done`` or ``error``."""
     if isinstance(reply, ReplyError):
         return "error" if failed(reply) else "done"
-    if name in _READS:
+    kind = COMMANDS.get(name, UNKNOWN).reply
+    if kind is ReplyKind.VALUE:
         found = any(each is not None for each in reply) if isinstance(reply, list) else reply
         return "hit" if found not in {None, False} else "miss"
-    if name in _WRITES:
+    if kind is ReplyKind.STORED:
         return "not_stored" if reply is None else "stored"
     return "done"

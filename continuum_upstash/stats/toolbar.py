@@ -14,12 +14,12 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from continuum_upstash.observe import CommandDetails, Record, subscribe
+from continuum_upstash.plans.command_table import ALL, get_spec
 from continuum_upstash.protocol import Command, Script, ScriptHash
 from continuum_upstash.stats.aggregator import Meter
 from continuum_upstash.stats.labels import operation, result
 
 _LONGEST = 70  # characters of a command that are shown
-_OF_MANY = frozenset({"DEL", "EXISTS", "MGET", "UNLINK"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ def _text(command: Command) -> str:
     """Return its name and its first key, with a mark where there are more."""
     script = len(command) > 1 and isinstance(command[1], (Script, ScriptHash))
     place = 3 if script else 1  # after the script comes the number of keys
-    more = "…" if command[0] in _OF_MANY and len(command) > 2 else ""
+    more = "…" if get_spec(command).keys == ALL and len(command) > 2 else ""
     return " ".join(map(str, (command[0], *command[place : place + 1]))) + more
 
 

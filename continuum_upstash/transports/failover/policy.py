@@ -35,6 +35,7 @@ from continuum_upstash.errors import (
     Unavailable,
 )
 from continuum_upstash.observe import StateChange, logger, notify
+from continuum_upstash.plans.command_table import ReplyKind, get_spec, list_written_keys
 from continuum_upstash.plans.effects import Batch, Plan
 from continuum_upstash.protocol import Command, Replies, Reply
 from continuum_upstash.transports.failover.breaker import ASKED, Breaker, State, Ticket
@@ -42,12 +43,10 @@ from continuum_upstash.transports.failover.journal import Journal
 from continuum_upstash.transports.local.transport import Local
 from continuum_upstash.transports.network_errors import out_of_time
 from continuum_upstash.transports.wrappers.instrumented import Metered
-from continuum_upstash.transports.written_keys import written_keys
 
 REFUSALS: Final = (AuthenticationFailed, QuotaExceeded)  # of everything, until somebody acts
 _OUTAGES: Final = (Unavailable, *REFUSALS)
 _TRYING_AGAIN: Final = {State.OPEN, State.HALF_OPEN}
-_SETS: Final = frozenset({"SET", "SETEX", "PSETEX", "MSET"})
 _PRIMARIES: Final = {"rest": "upstash-rest", "redis": "upstash-redis", "local": "local"}
 
 
@@ -203,7 +202,7 @@ class Standby:
         """
         written = None
         if self._fallback and not batch.needs_server:
-            written = written_keys(batch)
+            written = list_written_keys(batch)
         if written is None:
             raise error or self._not_asked()
         replies = self._metered.send(batch)
@@ -216,8 +215,8 @@ class Standby:
 
     def _kept(self, command: Command, reply: Reply) -> Reply:
         """Take a value that is larger than the whole local store for one that was evicted."""
-        if isinstance(reply, CapacityExceeded) and str(command[0]).upper() in _SETS:
-            self._forget(written_keys(Batch((command,))))
+        if isinstance(reply, CapacityExceeded) and get_spec(command).reply is ReplyKind.STORED:
+            self._forget(list_written_keys(Batch((command,))))
             return b"OK"
         return reply
 

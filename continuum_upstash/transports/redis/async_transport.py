@@ -12,9 +12,9 @@ from redis.exceptions import RedisError
 
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import ConnectionFailed, ReplyError, Unavailable
+from continuum_upstash.plans.command_table import is_retryable
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Command, Replies
-from continuum_upstash.transports.idempotent import safe_to_repeat
 from continuum_upstash.transports.network_errors import broken
 from continuum_upstash.transports.redis import resp2
 from continuum_upstash.transports.redis.async_connection import AsyncLink
@@ -53,7 +53,7 @@ class AsyncRedis:
     async def asend(self, batch: Batch) -> Replies:
         message = resp2.pack(batch, key_locking=self._key_locking)
         count = resp2.reply_count(batch)
-        repeatable = partial(safe_to_repeat, batch)  # asked in trouble only: it reads the batch
+        repeatable = partial(is_retryable, batch)  # asked in trouble only: it reads the batch
         now = asyncio.get_running_loop().time()
         deadline = now + self._timeout
         link = self._trusted(now, repeatable)

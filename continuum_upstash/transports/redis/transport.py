@@ -18,9 +18,9 @@ from redis.exceptions import RedisError
 
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import ConnectionFailed, DeadlineExceeded, Unavailable
+from continuum_upstash.plans.command_table import is_retryable
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Replies
-from continuum_upstash.transports.idempotent import safe_to_repeat
 from continuum_upstash.transports.network_errors import all_busy, overdue
 from continuum_upstash.transports.redis import resp2
 from continuum_upstash.transports.redis.connection import Link
@@ -91,7 +91,7 @@ class Redis:
         new connection is the server's trouble, and not tried again.
         """
         count = resp2.reply_count(batch)
-        repeatable = partial(safe_to_repeat, batch)  # asked in trouble only: it reads the batch
+        repeatable = partial(is_retryable, batch)  # asked in trouble only: it reads the batch
         link = self._take(repeatable)
         if link is not None:
             try:

@@ -13,9 +13,9 @@ from typing import cast
 
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import ConnectionFailed, ContinuumError
+from continuum_upstash.plans.command_table import is_retryable
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.transports import network_errors
-from continuum_upstash.transports.idempotent import safe_to_repeat
 from continuum_upstash.transports.rest.connection_pool import MAX_IDLE_SECONDS, readable
 from continuum_upstash.transports.rest.http11 import Answer, AnswerReader, Endpoint
 from continuum_upstash.transports.rest.requests import Request
@@ -261,7 +261,7 @@ class AsyncSockets:
                     return await connection.exchange(data, deadline)
                 except ConnectionFailed:
                     # The server closes what is idle for long, perhaps just now.
-                    if not safe_to_repeat(batch):
+                    if not is_retryable(batch):
                         raise
                     connection.abort()
             started = clock()

@@ -17,9 +17,9 @@ from typing import Final
 
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import ConnectionFailed
+from continuum_upstash.plans.command_table import is_retryable
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.transports import network_errors
-from continuum_upstash.transports.idempotent import safe_to_repeat
 from continuum_upstash.transports.rest.http11 import Answer, AnswerReader, Endpoint
 from continuum_upstash.transports.rest.requests import Request
 from continuum_upstash.transports.sockets import RECORD_BYTES, abandon, tls_context
@@ -272,7 +272,7 @@ class Sockets:
                     return connection.exchange(data, deadline)
                 except ConnectionFailed as error:
                     # The server closes what is idle for long, perhaps just now.
-                    if not (error.unsent or safe_to_repeat(batch)):
+                    if not (error.unsent or is_retryable(batch)):
                         raise
                     connection.close()
             started = monotonic()

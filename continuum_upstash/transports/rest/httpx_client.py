@@ -12,9 +12,9 @@ import httpx
 
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import ConnectionFailed, RequestTooLarge
+from continuum_upstash.plans.command_table import is_retryable
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.transports import network_errors
-from continuum_upstash.transports.idempotent import safe_to_repeat
 from continuum_upstash.transports.rest.http11 import MAX_ANSWER_BYTES, Answer, Endpoint
 from continuum_upstash.transports.rest.requests import Request
 
@@ -99,7 +99,7 @@ def _may_repeat(error: ConnectionFailed, batch: Batch) -> bool:
 
     httpx does not tell; a proxy that cannot be connected to is not asked twice.
     """
-    return not error.unsent and safe_to_repeat(batch)
+    return not error.unsent and is_retryable(batch)
 
 
 def _settings(config: Config, endpoint: Endpoint) -> dict[str, Any]:

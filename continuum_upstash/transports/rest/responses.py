@@ -23,15 +23,13 @@ from continuum_upstash.errors import (
     Unavailable,
     from_reply,
 )
+from continuum_upstash.plans.command_table import COUNTERS
 from continuum_upstash.protocol import Command, Replies, Reply
 from continuum_upstash.transports.rest.http11 import Answer
 from continuum_upstash.transports.rest.requests import Request
 
 _RESP2: Final = frozenset(b"+-:$*")
 _INCOMPLETE: Final = object()
-
-# Whole numbers beyond 2^53 may come as text, which base64 could not be told from.
-_COUNTERS: Final = frozenset({"INCR", "INCRBY", "DECR", "DECRBY", "HINCRBY"})
 
 # A float would be rounded; its text is what Redis meant.
 _decode_json: Final = json.JSONDecoder(parse_float=str.encode).decode
@@ -110,7 +108,8 @@ def _entry(entry: Any, command: Command) -> Reply:
     if entry.get("error") is not None:
         return from_reply(entry["error"])
     result = entry["result"]
-    if command[0] in _COUNTERS and type(result) is str and result.lstrip("-").isdecimal():
+    # An integer beyond 2^53 may be text, which cannot be distinguished from base64 otherwise.
+    if command[0] in COUNTERS and type(result) is str and result.lstrip("-").isdecimal():
         return int(result)
     return _decoded(result)
 

@@ -18,7 +18,7 @@ class Rest:
     """Sends each batch as one HTTP request; one object serves all threads of a process.
 
     A batch is sent a second time only when the kept connection proved closed before it was
-    written, or when running it twice is running it once (`idempotent.py`).
+    written, or when running it twice is running it once (`plans/command_table.py`).
     """
 
     name = "upstash-rest"

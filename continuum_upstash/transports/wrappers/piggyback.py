@@ -12,11 +12,11 @@ from typing import Final, Protocol
 
 from continuum_upstash.errors import ConnectionFailed
 from continuum_upstash.observe import logger
+from continuum_upstash.plans.command_table import is_retryable
 from continuum_upstash.plans.effects import Batch, Plan
 from continuum_upstash.plans.runner import AsyncRunner, Runner, arun, run
 from continuum_upstash.protocol import Command, Replies
 from continuum_upstash.transports.base import AsyncTransport, Transport
-from continuum_upstash.transports.idempotent import safe_to_repeat
 
 
 class Load(Protocol):
@@ -109,7 +109,7 @@ def _carry(batch: Batch, load: Load) -> Plan[Replies]:
         replies: Replies = yield batch._replace(commands=(*batch.commands, *load.commands))
     except ConnectionFailed:
         # Without its load the transport would have sent it again by itself, on a new connection.
-        if not safe_to_repeat(batch):
+        if not is_retryable(batch):
             raise
         replies = yield batch
         return replies
