@@ -76,8 +76,8 @@ def test_a_confirmation_that_is_declined_changes_nothing(visit):
 def test_one_of_a_thousand_families_is_cleared(visit, server):
     a_busy_day(server, {f"family{number}:": 3 for number in range(1000)} | {"query:": 40})
     panel = visit().open()
-    panel.page.get_by_role("button", name="Look at the keys").click()
-    expect(panel.page.get_by_text("All 3,040 keys of this cache.")).to_be_visible()
+    panel.page.get_by_role("button", name="Sample the keys").click()
+    expect(panel.page.get_by_text("This cache contains 3,040 keys.")).to_be_visible()
     panel.screenshot("thousand-families")
     panel.page.get_by_role("link", name="Clear query:").click()
     expect(panel.page.get_by_text("40 keys will be deleted")).to_be_visible()
@@ -139,7 +139,7 @@ def test_a_service_that_dies_while_the_page_is_open_is_told(visit, server):
 def test_what_is_unfolded_stays_so_when_the_figures_are_refreshed(visit, server):
     a_busy_day(server)
     panel = visit().with_clock().open()
-    panel.page.get_by_text("The same as a table").first.click()
+    panel.page.get_by_text("Show as a table").first.click()
     with panel.page.expect_response("**/figures/"):
         panel.later(seconds=60)
     expect(panel.page.locator("#ch-table-hour")).to_have_attribute("open", "")
@@ -164,10 +164,10 @@ def test_a_site_that_does_not_answer_is_told_and_asked_again(visit):
     panel = visit().with_clock().open()
     panel.page.route("**/state/", lambda route: route.abort())
     panel.later(seconds=10)
-    expect(panel.page.get_by_text("This page could not be refreshed")).to_be_visible()
+    expect(panel.page.get_by_text("The page could not be refreshed")).to_be_visible()
     panel.page.unroute_all()
     panel.later(seconds=10)
-    expect(panel.page.get_by_text("This page could not be refreshed")).to_be_hidden()
+    expect(panel.page.get_by_text("The page could not be refreshed")).to_be_hidden()
 
 
 def test_it_works_without_javascript(visit, server):

@@ -127,7 +127,7 @@ def test_a_failure_is_told_until_the_page_is_refreshed_again(panel):
     panel.open()
     panel.page.route("**/state/", lambda route: route.abort())
     panel.later(seconds=10)
-    failed = panel.page.get_by_text("This page could not be refreshed")
+    failed = panel.page.get_by_text("The page could not be refreshed")
     expect(failed).to_be_visible()
     panel.later(seconds=3)
     expect(failed).to_be_visible()
@@ -138,7 +138,7 @@ def test_a_site_that_hangs_is_told_and_the_page_says_of_when_it_is(panel):
     before = moment.get_attribute("datetime")
     panel.page.route("**/state/", lambda route: None)
     panel.later(seconds=10)
-    failed = panel.page.get_by_text("This page could not be refreshed")
+    failed = panel.page.get_by_text("The page could not be refreshed")
     expect(failed).to_be_visible(timeout=12_000)  # the browser's own clock
     expect(moment).to_have_attribute("datetime", before)
     panel.page.unroute_all()

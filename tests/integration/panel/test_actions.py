@@ -139,7 +139,7 @@ def test_what_is_confirmed_stands_on_the_button(operator, panel):
 
 def test_where_there_is_nothing_to_clear_nothing_but_the_way_back_is_offered(operator, panel):
     seen = Page(operator.get(page("clear") + "?family=query"))
-    assert "No key begins with “query:”" in seen.text
+    assert "No key starts with “query:”" in seen.text
     assert "will be deleted" not in seen.text
     assert 'type="submit" class="default"' not in seen.html
 
@@ -201,8 +201,8 @@ def test_sessions_are_counted_and_judged(operator, panel, settings):
     settings.SESSION_CACHE_ALIAS = "default"
     operator.force_login(User.objects.get(username="operator"))
     seen = Page(operator.get(page() + "?sample=1"))
-    assert "keeps its keys when it is full (noeviction)" in seen.text
-    assert re.search(r"answered with 503, and nobody is logged out. Sessions 1 Users 1", seen.text)
+    assert "does not evict keys when it is full (noeviction)" in seen.text
+    assert re.search(r"receive a 503. Users stay logged in. Sessions 1 Users 1", seen.text)
 
 
 def test_nobody_is_logged_out_by_clearing_a_family(operator, panel, settings):

@@ -33,11 +33,11 @@ def test_decisions_of_an_outage_and_of_policies_that_watch_are_apart(
     with emulator.fault("refuse"):
         limiter.check(["pay"], "ip=203.0.113.7")
     seen = visit(page())
-    assert "api (only watches) 1/h strict local 1 0 0 0 2" in seen.text
+    assert "api (shadow) 1/h strict local 1 0 0 0 2" in seen.text
     assert "pay 9/h strict local 0 0 0 1 0" in seen.text
 
 
 def test_a_policy_written_in_code_is_listed_once_it_has_decided(panel, visit):
     assert "Rate limits" not in visit(page()).text
     Limiter().check([make("own", {"rate": "1/h"})], "ip=203.0.113.7")
-    assert "own written in code 1 0 0 0 0" in visit(page()).text
+    assert "own defined in code 1 0 0 0 0" in visit(page()).text

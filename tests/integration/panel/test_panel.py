@@ -74,8 +74,8 @@ def test_figures_are_those_of_all_processes(panel, visit):
         {now(): some_tally(40, 30), now() - timedelta(hours=2): some_tally(60, 60)}, "hour"
     )
     seen = visit(page())
-    assert "Hit rate 75 % 90 % in the last day" in seen.text
-    assert "Errors 3 0 in the last day" in seen.text
+    assert "Hit rate 75 % last day: 90 %" in seen.text
+    assert "Errors 3 last day: 0" in seen.text
     assert "Billed commands this month (plan free)" in seen.text
     assert seen.html.count('class="ch-main"') >= 4  # lines of both spans
 
@@ -88,33 +88,33 @@ def test_what_this_process_has_not_written_yet_is_among_them(panel, visit, setti
     with emulator.fault("refuse"):
         cache.get("a")
         cache.get("a")
-    assert "Errors 5 2 in the last day" in visit(page("figures")).text
+    assert "Errors 5 last day: 2" in visit(page("figures")).text
 
 
 def test_without_history_the_figures_are_those_of_this_process(panel, visit):
     cache.set("a", 1)
     seen = visit(page())
     assert "This process since it started" in seen.text
-    assert "There is no history to show" in seen.text
+    assert "There is no history yet" in seen.text
 
 
 def test_key_families_are_counted_when_asked_for(panel, visit):
     cache.set_many({f"query:{n}": n for n in range(30)} | {"page:1": 1, "alone": 1})
     assert "query:" not in visit(page()).text
     seen = visit(page() + "?sample=1")
-    assert "All 32 keys of this cache" in seen.text
+    assert "This cache contains 32 keys" in seen.text
     assert re.search(r"query: 30 93.8 %", seen.text)
     assert not any("family=%28no" in link for link in seen.links if link)
 
 
 def test_an_empty_cache_is_told(panel, visit):
-    assert "This cache holds no key." in visit(page() + "?sample=1").text
+    assert "This cache contains no keys." in visit(page() + "?sample=1").text
 
 
 def test_a_thousand_families_are_a_short_list(panel, visit):
     cache.set_many({f"family{n}:1": n for n in range(1000)})
     seen = visit(page() + "?sample=1")
-    assert "975 keys of the sample belong to smaller families" in seen.text
+    assert "The other 975 keys of the sample are in smaller families" in seen.text
 
 
 def test_the_list_says_why_the_database_is_left_alone(panel, visit, monkeypatch):
@@ -195,7 +195,7 @@ def test_no_page_fails_while_the_service_is_down(path, fallback, configure_panel
             assert seen.status == 200
     if path == page():
         assert ("Degraded" if fallback else "Down") in seen.text
-        assert "The history is in the database, which cannot be asked" in seen.text
+        assert "The history is stored in the database, which is unreachable" in seen.text
 
 
 @pytest.mark.parametrize("path", [*EVERY_PAGE, page() + "?sample=1", *CONFIRMATIONS])
