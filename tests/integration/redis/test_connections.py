@@ -85,7 +85,7 @@ def test_a_forgotten_transport_leaves_no_connection_behind(valkey):
 FORKING = """
 import os, sys
 from continuum_upstash.plans.effects import Batch
-from continuum_upstash.transports.redis import Redis, plain_pool
+from continuum_upstash.transports.redis.transport import Redis, plain_pool
 from tests.integration.redis.tcp_clients import config_for
 
 config = config_for(sys.argv[1])

@@ -193,7 +193,7 @@ def test_a_forked_child_drops_what_it_inherited_without_harm_to_its_parent(serve
         """
         import gc, os, sys
         from continuum_upstash.plans.effects import Batch
-        from continuum_upstash.transports.rest import Rest
+        from continuum_upstash.transports.rest.transport import Rest
         from tests.integration.rest.rest_clients import config
 
         settings = config(sys.argv[1], ca_file=sys.argv[2])

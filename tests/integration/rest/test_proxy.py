@@ -204,7 +204,7 @@ def test_without_a_proxy_nothing_of_httpx_or_urllib_request_is_imported():
             "-c",
             dedent("""
                 import sys
-                from continuum_upstash.transports.rest import Rest
+                from continuum_upstash.transports.rest.transport import Rest
                 from tests.integration.rest.rest_clients import config
                 Rest(config("https://db.upstash.io"))
                 print(sorted({"httpx", "urllib.request", "http.client"} & sys.modules.keys()))
