@@ -9,7 +9,7 @@ from django.conf import settings
 
 from continuum_upstash.observe import CommandDetails
 from continuum_upstash.stats.counters import Counters
-from continuum_upstash.stats.shared.writer import Shared
+from continuum_upstash.stats.shared.writer import SharedWriter
 
 CALLS = 100_000
 KEY, VALUE = "shop:1:query:7", b"x" * 100
@@ -25,10 +25,10 @@ def main() -> None:
     for name, (command, reply) in RECORDS.items():
         record = CommandDetails("default", "upstash-rest", (command,), [reply], 0.002, None)
         counters = Counters()
-        print(f"| recording {name} | {measure_best(lambda c=counters, r=record: c(r)):.2f} |")
-    shared = Shared(Counters())
-    shared.offer("client", "upstash-rest")
-    microseconds = measure_best(lambda: shared.offer("client", ""))
+        print(f"| recording {name} | {measure_best(lambda c=counters, r=record: c.count(r)):.2f} |")
+    writer = SharedWriter(Counters())
+    writer.flush()
+    microseconds = measure_best(writer.flush)
     print(f"| checking for statistics to write | {microseconds:.2f} |")
 
 

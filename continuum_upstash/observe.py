@@ -83,21 +83,6 @@ class Coalesced:
 
 
 @dataclass(frozen=True, slots=True)
-class Overhead:
-    """Commands rode in somebody's batch that nobody asked for but the statistics themselves.
-
-    Attributes:
-        alias: the cache alias, or the client's name.
-        backend: who answered.
-        billed: how many of them the service bills.
-    """
-
-    alias: str
-    backend: str
-    billed: int
-
-
-@dataclass(frozen=True, slots=True)
 class LimitDecided:
     """A rate limit let a request through, or refused it.
 
@@ -118,9 +103,7 @@ class LimitDecided:
     allowed: bool
 
 
-Record: TypeAlias = (
-    CommandDetails | StateChange | ValueDiscarded | Coalesced | Overhead | LimitDecided
-)
+Record: TypeAlias = CommandDetails | StateChange | ValueDiscarded | Coalesced | LimitDecided
 
 
 class Observer(Protocol):

@@ -37,6 +37,12 @@ def emulator(upstash_emulator):
 
 
 @pytest.fixture
+def new_process_state(monkeypatch):
+    """What features keep per process begins empty, and is as before after the test."""
+    monkeypatch.setattr(registry._process, "extras", registry.Extras())
+
+
+@pytest.fixture
 def make_cache(request):
     """Return a function that makes a backend on a transport: rest, tcp or local."""
 

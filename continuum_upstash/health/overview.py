@@ -11,11 +11,11 @@ from continuum_upstash.errors import ContinuumError
 from continuum_upstash.health.monthly_usage import Month, midnight_of
 from continuum_upstash.health.report import Examiner, Report
 from continuum_upstash.plans.effects import Plan, pair
-from continuum_upstash.stats.counters import counters
+from continuum_upstash.stats.counters import read_process_totals
 from continuum_upstash.stats.pricing import Bill
 from continuum_upstash.stats.shared import reader
 from continuum_upstash.stats.shared.schema import HOURS_KEPT, Point
-from continuum_upstash.stats.totals import Tally, total
+from continuum_upstash.stats.totals import Tally
 
 NO_HISTORY: Final = "no history yet: see docs/how-to/monitor.md"
 
@@ -124,7 +124,7 @@ class Overseer:
     overview, aoverview = pair(plan_overview)
 
     def _alone(self, report: Report, since: timedelta, *errors: str) -> Overview:
-        own = total(counters.read(self._alias))
+        own = read_process_totals(self._alias)
         return Overview(report, since, "this process", own, (), own, None, errors)
 
 

@@ -12,9 +12,8 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from continuum_upstash.health import report as health
 from continuum_upstash.health.report import Examiner, Report
 from continuum_upstash.stats.conf import exports
-from continuum_upstash.stats.counters import counters
+from continuum_upstash.stats.counters import read_process_totals
 from continuum_upstash.stats.exporters.prometheus_text import Known, exposition
-from continuum_upstash.stats.totals import total
 from continuum_upstash.transports.registry import list_databases
 
 _FRESH: Final = 5.0  # seconds: ten probes in that time cost one round trip
@@ -76,7 +75,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
         return HttpResponse(scraped(), content_type=_TEXT)
     states = {each.config.alias: each.status.state for each in list_databases()}
     known = {
-        alias: Known(total(counters.read(alias)), states.get(alias)) for alias in health.aliases()
+        alias: Known(read_process_totals(alias), states.get(alias)) for alias in health.aliases()
     }
     return HttpResponse(exposition(known) + "\n", content_type=_TEXT)
 

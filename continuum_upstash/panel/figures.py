@@ -15,12 +15,13 @@ from continuum_upstash.errors import ContinuumError
 from continuum_upstash.health.monthly_usage import Month, midnight_of
 from continuum_upstash.panel.formatting import Text, count, milliseconds, percentage
 from continuum_upstash.plans.effects import Plan, pair
-from continuum_upstash.stats.counters import counters
+from continuum_upstash.stats.counters import read_process_totals
 from continuum_upstash.stats.pricing import Bill
 from continuum_upstash.stats.shared import reader
 from continuum_upstash.stats.shared.schema import Point
-from continuum_upstash.stats.shared.writer import shared
-from continuum_upstash.stats.totals import Tally, total
+from continuum_upstash.stats.shared.writer import SharedWriter
+from continuum_upstash.stats.totals import Tally
+from continuum_upstash.transports.registry import get_process_state
 
 _MINUTE: Final = timedelta(minutes=1)
 _HOUR: Final = timedelta(hours=1)
@@ -76,7 +77,7 @@ class Reader:
             silent: the database is known not to answer.
         """
         alias = self._config.alias
-        own = total(counters.read(alias))
+        own = read_process_totals(alias)
         if silent or self._config.mode == "local":
             return Figures(own)
         try:
@@ -97,8 +98,7 @@ class Reader:
     def _plan_points(self, unit: timedelta, begin: datetime, now: datetime) -> Plan[list[Point]]:
         """Return the shared sums and what this process has not written yet, as if it did now."""
         alias = self._config.alias
-        # Before the reading, since a write may ride behind it in the same batch.
-        unwritten = shared.unwritten(alias)
+        unwritten = get_process_state(SharedWriter).pending(alias)
         read = reader.minutes if unit is _MINUTE else reader.hours
         found = yield from read(alias, begin, now)
         return [*found, Point(_begin(now, unit), unwritten)] if found else []

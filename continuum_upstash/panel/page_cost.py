@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 from continuum_upstash.observe import CommandDetails, Record
-from continuum_upstash.stats.billing import billed
+from continuum_upstash.stats.billing import count_billed
 
 
 @dataclass(slots=True)
@@ -43,8 +43,4 @@ def note(record: Record) -> None:
     if spent is None or type(record) is not CommandDetails or record.backend == "local":
         return
     spent.round_trips += 1
-    if record.error is None:
-        spent.billed += sum(
-            billed(str(command[0]).upper(), command, reply)
-            for command, reply in zip(record.commands, record.replies, strict=True)
-        )
+    spent.billed += count_billed(record)

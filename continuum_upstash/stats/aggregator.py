@@ -15,8 +15,9 @@ from continuum_upstash.errors import ReplyError
 from continuum_upstash.observe import CommandDetails
 from continuum_upstash.plans.command_table import COMMANDS, FIRST, ReplyKind
 from continuum_upstash.protocol import Argument, Command, Reply
-from continuum_upstash.stats.billing import billed
+from continuum_upstash.stats.billing import billed, count_billed
 from continuum_upstash.stats.labels import failed
+from continuum_upstash.stats.shared.schema import is_write
 from continuum_upstash.stats.totals import BOUNDS, BUCKETS, Tally
 
 _LOCAL: Final = "local"
@@ -53,7 +54,10 @@ class Meter:
         self.coalesced = self.overhead = 0
 
     def note(self, details: CommandDetails) -> None:
-        """Add one round trip."""
+        """Add one round trip; of one that stores shared statistics only what it is billed."""
+        if is_write(details.commands):
+            self.overhead += count_billed(details)
+            return
         self._latency[bisect_left(BOUNDS, details.seconds)] += 1
         self._seconds += details.seconds
         if details.error is not None:

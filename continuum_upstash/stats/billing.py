@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from continuum_upstash.errors import Refused, RequestTooLarge
+from continuum_upstash.observe import CommandDetails
 from continuum_upstash.plans.command_table import COMMANDS, SCRIPT_KEYS, UNKNOWN
 from continuum_upstash.protocol import Command, Reply, Script, ScriptHash
 
@@ -37,6 +38,14 @@ def billed(name: str, command: Command, reply: Reply) -> int:
     if isinstance(script, Script) and script.count_billed is not None:
         return 1 + script.count_billed(command, reply)
     return 1 + _calls_in(script.lua if isinstance(script, Script) else str(script))
+
+
+def count_billed(details: CommandDetails) -> int:
+    """Return how many commands the service bills for a round trip."""
+    if details.error is not None:
+        return 0
+    pairs = zip(details.commands, details.replies, strict=True)
+    return sum(billed(str(command[0]).upper(), command, reply) for command, reply in pairs)
 
 
 @lru_cache(maxsize=64)

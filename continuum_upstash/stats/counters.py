@@ -1,38 +1,27 @@
-"""The sums of one process: an observer with a meter for each alias and backend.
+"""Counts what this process's caches do, by alias and backend.
 
-The lock is held for less than a microsecond and never during I/O. It is re-entrant, since a signal
-handler that uses the cache may interrupt its own thread in here.
+The lock is held for less than a microsecond and never during I/O. It is re-entrant: a signal
+handler that uses the cache may interrupt its own thread while the lock is held.
 """
 
 from __future__ import annotations
 
-import os
 import threading
 
-from continuum_upstash.observe import (
-    Coalesced,
-    CommandDetails,
-    Overhead,
-    Record,
-    subscribe,
-    unsubscribe,
-)
+from continuum_upstash.observe import Coalesced, CommandDetails, Record, subscribe, unsubscribe
 from continuum_upstash.stats.aggregator import Meter
-from continuum_upstash.stats.totals import Tally
+from continuum_upstash.stats.totals import Tally, total
+from continuum_upstash.transports.registry import get_process_state
 
 
 class Counters:
-    """Counts what it is told of; `observe.subscribe` takes it."""
+    """The counters of one process, see `count_record`."""
 
     def __init__(self) -> None:
-        self.forget()
-
-    def forget(self) -> None:
-        """Begin at nothing, as a forked child must: its parent counts for itself."""
         self._lock = threading.RLock()
         self._meters: dict[str, dict[str, Meter]] = {}
 
-    def __call__(self, record: Record) -> None:
+    def count(self, record: Record) -> None:
         if type(record) is CommandDetails:
             with self._lock:
                 try:
@@ -43,12 +32,9 @@ class Counters:
         elif type(record) is Coalesced:
             with self._lock:
                 self._open(record.alias, record.backend).coalesced += record.batches
-        elif type(record) is Overhead:
-            with self._lock:
-                self._open(record.alias, record.backend).overhead += record.billed
 
     def read(self, alias: str) -> dict[str, Tally]:
-        """Return an alias' sums so far, by backend."""
+        """Return an alias's totals so far, by backend."""
         with self._lock:
             meters = self._meters.get(alias, {})
             return {backend: meter.tally() for backend, meter in meters.items()}
@@ -60,17 +46,20 @@ class Counters:
         return meters[backend]
 
 
-counters = Counters()
+def count_record(record: Record) -> None:
+    """Count a record in this process; an observer, which the app subscribes."""
+    get_process_state(Counters).count(record)
+
+
+def read_process_totals(alias: str) -> Tally:
+    """Return what this process did with an alias since it started, local answers included."""
+    return total(get_process_state(Counters).read(alias))
 
 
 def start() -> None:
-    """Count from now on; twice is once."""
-    subscribe(counters)
+    """Count from now on."""
+    subscribe(count_record)
 
 
 def stop() -> None:
-    unsubscribe(counters)
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=counters.forget)
+    unsubscribe(count_record)

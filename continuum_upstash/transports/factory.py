@@ -1,13 +1,11 @@
 """Which transports a mode needs, and in which order they wrap each other.
 
-    Failover( Metered( Riding( REST or TCP )), Metered( Local ))    sync
-    … AsyncMetered( Impatient( AsyncRiding( Coalescing( REST )))) …  async; TCP needs no Coalescing
-    Metered( Local )                                                mode local
+    Failover( Metered( REST or TCP ), Metered( Local ))           sync
+    … AsyncMetered( Impatient( Coalescing( REST ))) …             async; TCP needs no Coalescing
+    Metered( Local )                                              mode local
 
 Metering stands inside of the failover, so that each record names who really answered, and a call
-that failed over is two records: the attempt and the answer. What rides along stands inside of
-the metering: a record holds what the caller asked for. It stands behind the coalescing, too, since
-it makes whatever it travels with unsafe to repeat, and knows how to undo that.
+that failed over is two records: the attempt and the answer.
 
 The modules of a mode are imported when it is first used: a REST client needs neither redis-py
 nor hiredis' packer, a TCP client no HTTP.
@@ -24,7 +22,6 @@ from continuum_upstash.transports.failover.policy import Standby
 from continuum_upstash.transports.failover.transport import AsyncFailover, Failover
 from continuum_upstash.transports.wrappers.deadline import Impatient
 from continuum_upstash.transports.wrappers.instrumented import AsyncMetered, Metered
-from continuum_upstash.transports.wrappers.piggyback import AsyncRiding, Riding
 
 if TYPE_CHECKING:  # redis-py takes 50 ms to import: only the TCP mode pays for it
     from redis import ConnectionPool
@@ -36,7 +33,7 @@ def chain(config: Config, standby: Standby, pool_factory: PoolFactory | None) ->
     """Return the sync transport of a configuration."""
     if config.mode == "local":
         return Metered(standby.local, config.alias)
-    primary = Riding(_primary(config, pool_factory), config.alias)
+    primary = _primary(config, pool_factory)
     return Failover(Metered(primary, config.alias), standby)
 
 
@@ -54,7 +51,7 @@ def achain(config: Config, standby: Standby, pool_factory: PoolFactory | None) -
     """Return the async transport of a configuration for the running loop."""
     if config.mode == "local":
         return AsyncMetered(standby.local, config.alias)
-    primary = AsyncRiding(_aprimary(config, pool_factory), config.alias)
+    primary = _aprimary(config, pool_factory)
     return AsyncFailover(AsyncMetered(Impatient(primary, config.label), config.alias), standby)
 
 

@@ -30,10 +30,9 @@ from continuum_upstash.management.progress import Progress
 from continuum_upstash.management.text_report import sheet
 from continuum_upstash.plans import scan
 from continuum_upstash.plans.runner import Runner, run
-from continuum_upstash.stats.counters import counters
+from continuum_upstash.stats.counters import read_process_totals
 from continuum_upstash.stats.exporters.prometheus_text import Known, exposition
 from continuum_upstash.stats.key_families import Family, Sample
-from continuum_upstash.stats.totals import total
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +134,7 @@ class Command(BaseCommand):
 
 def _billed(cache: UpstashBaseCache) -> int:
     """Return what this process has cost so far."""
-    tally = total(counters.read(cache.database.config.alias))
+    tally = read_process_totals(cache.database.config.alias)
     return tally.billed + tally.overhead
 
 

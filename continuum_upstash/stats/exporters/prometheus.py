@@ -26,16 +26,16 @@ from continuum_upstash.observe import (
     Coalesced,
     CommandDetails,
     LimitDecided,
-    Overhead,
     Record,
     StateChange,
     subscribe,
 )
 from continuum_upstash.protocol import Command, Reply
-from continuum_upstash.stats.billing import billed
+from continuum_upstash.stats.billing import billed, count_billed
 from continuum_upstash.stats.conf import FOLDER
 from continuum_upstash.stats.exporters.prometheus_text import PREFIX, STATES
 from continuum_upstash.stats.labels import failed, operation, result
+from continuum_upstash.stats.shared.schema import is_write
 from continuum_upstash.stats.totals import BOUNDS
 from continuum_upstash.transports.registry import list_databases
 
@@ -101,8 +101,6 @@ class Metrics:
             self.show_state(record.alias, record.new)
         elif isinstance(record, Coalesced):
             self._saved.labels(record.alias).inc(record.batches)
-        elif isinstance(record, Overhead):
-            self._overhead.labels(record.alias).inc(record.billed)
         elif isinstance(record, LimitDecided):
             self._decisions.labels(record.alias, record.policy, record.outcome).inc()
 
@@ -112,6 +110,9 @@ class Metrics:
 
     def _note(self, details: CommandDetails) -> None:
         alias, backend = details.alias, details.backend
+        if is_write(details.commands):
+            self._overhead.labels(alias).inc(count_billed(details))
+            return
         self._requests.labels(alias, backend).inc()
         name = operation(details.commands)
         self._latency.labels(alias, name, backend).observe(details.seconds)

@@ -16,6 +16,7 @@ from typing import Any, Final
 from django.conf import settings
 
 from continuum_upstash.errors import ReplyError
+from continuum_upstash.protocol import Command
 from continuum_upstash.stats.totals import Tally
 
 _PREFIX: Final = "continuum:stats:"
@@ -79,6 +80,12 @@ def points(fields: Sequence[Any], begin: datetime, unit: timedelta) -> list[Poin
             f"with {_PREFIX} to begin anew."
         ) from error
     return [Point(begin + number * unit, sums[number]) for number in sorted(sums)]
+
+
+def is_write(commands: Sequence[Command]) -> bool:
+    """Return whether a batch is one that stores shared statistics."""
+    name, *arguments = commands[0]
+    return name == "HSET" and str(arguments[0]).startswith(_PREFIX)
 
 
 def utc(seconds: float) -> datetime:

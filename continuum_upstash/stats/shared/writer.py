@@ -1,30 +1,42 @@
-"""Sums of all processes, in the database itself: each process' part rides in its own batches.
+"""Writes this process's totals to the database, where every process can add them up.
 
-A process writes at most every INTERVAL seconds, and only when the commands since pay for it: the
-statistics never cost more than SHARE of the bill. What a process counted since its last write is
-lost when it dies.
+A process writes after a response (Django's signal `request_finished`), in one round trip, one alias
+at a time, and at most every INTERVAL seconds. A process that serves no requests, a worker or a
+long management command, writes after one of its commands instead. What is left is written when the
+process exits. A write waits until enough commands were sent to pay for it, so that the statistics
+never cost more than SHARE of the bill. A process that is killed loses what it counted since its
+last write.
 """
 
 from __future__ import annotations
 
-import os
+import asyncio
+import atexit
+import math
 import secrets
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
 from time import monotonic, time
-from typing import Final
+from typing import Any, Final
 
 from django.conf import settings
 from django.core.cache import caches
+from django.core.signals import request_finished, request_started
 
-from continuum_upstash.errors import CapacityExceeded, QuotaExceeded, ReadOnlyReplica, ReplyError
-from continuum_upstash.observe import Overhead, logger, notify
+from continuum_upstash.errors import (
+    CapacityExceeded,
+    ContinuumError,
+    QuotaExceeded,
+    ReadOnlyReplica,
+    ReplyError,
+)
+from continuum_upstash.observe import CommandDetails, Record, logger, subscribe, unsubscribe
+from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Command, Replies, Reply
-from continuum_upstash.stats.billing import billed
 from continuum_upstash.stats.conf import setting
-from continuum_upstash.stats.counters import Counters, counters
+from continuum_upstash.stats.counters import Counters
 from continuum_upstash.stats.shared.schema import (
     HOURS_KEPT,
     MINUTES_KEPT,
@@ -34,183 +46,283 @@ from continuum_upstash.stats.shared.schema import (
     utc,
 )
 from continuum_upstash.stats.totals import Tally, total
-from continuum_upstash.transports.wrappers import piggyback
+from continuum_upstash.transports.failover.breaker import ASKED
+from continuum_upstash.transports.registry import Database, get_process_state, list_databases
 
 HITS: Final = "stats:cache_hits"
 MISSES: Final = "stats:cache_misses"
-_REFUSED_SECONDS: Final = 600.0  # a read-only token, or a full database: try again much later
-_PASSING: Final = (CapacityExceeded, QuotaExceeded, ReadOnlyReplica)
-_HASHES: Final = 2  # the first commands of a load, those that hold the sums
-
-
-@dataclass(slots=True)
-class _Span:
-    """What this process did in one minute, or one hour."""
-
-    key: str = ""
-    field: str = ""
-    tally: Tally | None = None
-
-    def grown(self, key: str, field: str, by: Tally) -> _Span:
-        tally = Tally()
-        if self.tally is not None and (key, field) == (self.key, self.field):
-            tally += self.tally
-        tally += by
-        return _Span(key, field, tally)
-
-    def dumped(self) -> bytes:
-        return dump(self.tally or Tally())
-
-
-@dataclass(slots=True)
-class _Written:
-    """How far an alias' sums have been written.
-
-    Attributes:
-        expiring: hashes that have their time to live.
-        left_out: what is refused for good, and not sent again: counters, or EXPIRE.
-    """
-
-    due: float = 0.0
-    upto: Tally = field(default_factory=Tally)
-    minute: _Span = field(default_factory=_Span)
-    hour: _Span = field(default_factory=_Span)
-    expiring: frozenset[str] = frozenset()
-    left_out: set[str] = field(default_factory=set)
-
-    def learn(self, alias: str, pairs: Sequence[tuple[Command, Reply]]) -> None:
-        """Take the replies to EXPIRE and INCRBY."""
-        given = {self.minute.key, self.hour.key}
-        for (name, key, *_), reply in pairs:
-            if not isinstance(reply, ReplyError):
-                continue
-            given.discard(str(key))
-            what = "EXPIRE" if name == "EXPIRE" else str(key)
-            if what not in self.left_out and not isinstance(reply, _PASSING):
-                self.left_out.add(what)
-                logger.warning("Statistics of '%s' go on without %s: %s", alias, what, reply)
-        self.expiring = frozenset(given)
+_PAUSE_SECONDS: Final = 600.0  # after a refusal, as by a read-only token, or an unexpected error
+_TEMPORARY: Final = (CapacityExceeded, QuotaExceeded, ReadOnlyReplica)
+_HASHES: Final = 2  # the first commands of a write hold the totals
 
 
 @dataclass(frozen=True, slots=True)
-class _Load:
-    """A write on its way; what it changes here counts once it has arrived."""
+class _Window:
+    """What this process did in one minute or one hour: one field of a hash."""
 
-    commands: Sequence[Command]
-    arrived: Callable[[Replies], None]
+    key: str = ""
+    hash_field: str = ""
+    totals: Tally = field(default_factory=Tally)
 
-    def delivered(self, replies: Replies) -> None:
-        self.arrived(replies)
+    def plus(self, key: str, hash_field: str, added: Tally) -> _Window:
+        """Return this window with `added`, or a new one if the key or the field is another."""
+        totals = Tally()
+        if (key, hash_field) == (self.key, self.hash_field):
+            totals += self.totals
+        totals += added
+        return _Window(key, hash_field, totals)
 
 
-class Shared:
-    """Offers this process' sums to batches that are sent anyway; a `riding.Rider`."""
+@dataclass(slots=True)
+class _Checkpoint:
+    """How far an alias's totals are written.
+
+    Attributes:
+        written_at: when, by the writer's clock; -inf: never.
+        retry_at: the earliest time of the next write, after a refusal.
+        written: the totals that the last write covered.
+        minute, hour: what the last write stored.
+        expiring: hashes that have an expiry.
+        rejected: what is refused permanently and not sent again: counters, or EXPIRE.
+    """
+
+    written_at: float = -math.inf
+    retry_at: float = -math.inf
+    written: Tally = field(default_factory=Tally)
+    minute: _Window = field(default_factory=_Window)
+    hour: _Window = field(default_factory=_Window)
+    expiring: frozenset[str] = frozenset()
+    rejected: set[str] = field(default_factory=set)
+
+    def accept(self, alias: str, pairs: Sequence[tuple[Command, Reply]]) -> None:
+        """Take the replies to EXPIRE and INCRBY."""
+        expiring = {self.minute.key, self.hour.key}
+        for (name, key, *_), reply in pairs:
+            if not isinstance(reply, ReplyError):
+                continue
+            expiring.discard(str(key))
+            subject = "EXPIRE" if name == "EXPIRE" else str(key)
+            if subject not in self.rejected and not isinstance(reply, _TEMPORARY):
+                self.rejected.add(subject)
+                logger.warning(
+                    "Shared statistics of cache '%s': continuing without %s: %s",
+                    alias,
+                    subject,
+                    reply,
+                )
+        self.expiring = frozenset(expiring)
+
+
+@dataclass(frozen=True, slots=True)
+class PendingWrite:
+    """A write that was claimed and not finished yet; the checkpoint advances when it is stored.
+
+    Attributes:
+        database: where to send `batch`.
+        totals: what the write covers.
+    """
+
+    database: Database
+    batch: Batch
+    totals: Tally
+    minute: _Window
+    hour: _Window
+
+
+class SharedWriter:
+    """Writes the totals of one process."""
 
     def __init__(
         self,
-        source: Counters,
+        counters: Counters | None = None,
+        databases: Callable[[], Iterable[Database]] = list_databases,
         clock: Callable[[], float] = monotonic,
         wall: Callable[[], float] = time,
     ) -> None:
-        self._counters, self._clock, self._wall = source, clock, wall
-        self.forget()
-
-    def forget(self) -> None:
-        """Begin anew under another name, as a forked child must."""
+        self._counters = counters or get_process_state(Counters)
+        self._databases, self._clock, self._wall = databases, clock, wall
         self._process = secrets.token_hex(4)
+        # Re-entrant: a signal handler that uses the cache may interrupt its own thread in here.
         self._lock = threading.RLock()
-        self._aliases: dict[str, _Written] = {}
+        self._due = -math.inf
+        self._checkpoints: dict[str, _Checkpoint] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
 
-    def offer(self, alias: str, backend: str) -> _Load | None:
-        now = self._clock()
-        written = self._aliases.get(alias)
-        if written is not None and now < written.due:
-            return None
-        with self._lock:
-            written = self._aliases.setdefault(alias, _Written())
-            if now < written.due:
-                return None
-            # Whatever fails below fails again: not for each batch.
-            written.due = now + _REFUSED_SECONDS
-        due = now + setting("INTERVAL")
-        sums = total(self._counters.read(alias))
-        since = sums - written.upto
-        load = self._load(alias, backend, written, sums)
-        paid = since.billed >= len(load.commands) / setting("SHARE")
-        written.due = due
-        return load if paid else None
+    def is_due(self) -> bool:
+        """Return whether the last write is INTERVAL seconds ago; no other is in progress then."""
+        return self._clock() >= self._due
 
-    def unwritten(self, alias: str) -> Tally:
-        """Return what this process has counted since it last wrote; nothing if it never writes."""
+    def flush(self) -> None:
+        """Write the alias that has waited longest, if a write is due."""
+        if (write := self.claim()) is not None:
+            self._send(write)
+
+    def start_flush(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Do the same in a task of the running event loop."""
+        if (write := self.claim()) is not None:
+            task = loop.create_task(self._asend(write))
+            self._tasks.add(task)  # a loop holds its tasks by weak references only
+            task.add_done_callback(self._tasks.discard)
+
+    def flush_all(self) -> None:
+        """Write every alias, whenever the last write was."""
+        for database in self._databases():
+            if (write := self._prepare(database)) is not None:
+                self._send(write)
+
+    def pending(self, alias: str) -> Tally:
+        """Return what this process counted since its last write; nothing if it never writes."""
         if not setting("SHARED"):
             return Tally()
-        written = self._aliases.get(alias, _Written())
-        return total(self._counters.read(alias)) - written.upto
+        checkpoint = self._checkpoints.get(alias, _Checkpoint())
+        return total(self._counters.read(alias)) - checkpoint.written
 
-    def _load(self, alias: str, backend: str, written: _Written, sums: Tally) -> _Load:
-        at, since = utc(self._wall()), sums - written.upto
-        minute, hour = self._spans(alias, at, written, since)
-        commands: list[Command] = [
-            ("HSET", minute.key, minute.field, minute.dumped()),
-            ("HSET", hour.key, hour.field, hour.dumped()),
-        ]
-        for key, kept in ((minute.key, MINUTES_KEPT), (hour.key, HOURS_KEPT)):
-            if key not in written.expiring and "EXPIRE" not in written.left_out:
-                commands.append(("EXPIRE", key, kept))
-        commands += _counts(alias, since, written.left_out)
+    def claim(self) -> PendingWrite | None:
+        """Return the write that is due; the next one is due after `finish`."""
+        with self._lock:
+            if not self.is_due():
+                return None
+            # For an error below: it would be the same at the next command.
+            self._due = self._clock() + _PAUSE_SECONDS
+        due = self._clock() + setting("INTERVAL")
+        for database in sorted(self._databases(), key=self._written_at):
+            if (write := self._prepare(database)) is not None:
+                return write
+        self._due = due
+        return None
 
-        def arrived(replies: Replies) -> None:
-            pairs = list(zip(commands, replies, strict=True))
-            cost = sum(billed(str(command[0]), command, reply) for command, reply in pairs)
-            notify(Overhead(alias, backend, cost))
-            refused = [isinstance(reply, ReplyError) for reply in replies[:_HASHES]]
-            if any(refused):
-                written.due = self._clock() + _REFUSED_SECONDS
-            # Who has one of both writes the other as a whole the next time.
-            if not all(refused):
-                written.upto, written.minute, written.hour = sums, minute, hour
-                written.learn(alias, pairs[_HASHES:])
+    def finish(self, write: PendingWrite, replies: Replies) -> None:
+        """Take the replies to a write; without any it failed, and the next one covers it."""
+        self._due = self._clock() + setting("INTERVAL")
+        if not replies:
+            return
+        alias, now = write.database.config.alias, self._clock()
+        checkpoint = self._checkpoints[alias]
+        refused = [isinstance(reply, ReplyError) for reply in replies[:_HASHES]]
+        if any(refused):
+            checkpoint.retry_at = now + _PAUSE_SECONDS
+        # Each hash is written in full: the next write repairs the one that was refused.
+        if not all(refused):
+            checkpoint.written_at, checkpoint.written = now, write.totals
+            checkpoint.minute, checkpoint.hour = write.minute, write.hour
+            pairs = list(zip(write.batch.commands, replies, strict=True))
+            checkpoint.accept(alias, pairs[_HASHES:])
 
-        return _Load(commands, arrived)
+    def _send(self, write: PendingWrite) -> None:
+        replies: Replies = []
+        try:
+            with suppress(ContinuumError):  # the breaker has counted and logged it
+                replies = write.database.send(write.batch)
+        finally:
+            self.finish(write, replies)
 
-    def _spans(
-        self, alias: str, at: datetime, written: _Written, since: Tally
-    ) -> tuple[_Span, _Span]:
-        minute = written.minute.grown(hour_name(alias, at), f"{at:%M}:{self._process}", since)
-        hour = written.hour.grown(day_name(alias, at), f"{at:%H}:{self._process}", since)
-        return minute, hour
+    async def _asend(self, write: PendingWrite) -> None:
+        replies: Replies = []
+        try:
+            with suppress(ContinuumError):  # as in _send
+                replies = await write.database.asend(write.batch)
+        finally:
+            self.finish(write, replies)
+
+    def _written_at(self, database: Database) -> float:
+        checkpoint = self._checkpoints.get(database.config.alias)
+        return checkpoint.written_at if checkpoint else -math.inf
+
+    def _prepare(self, database: Database) -> PendingWrite | None:
+        """Return the write of an alias, unless it cannot succeed or is not paid for."""
+        alias = database.config.alias
+        checkpoint = self._checkpoints.setdefault(alias, _Checkpoint())
+        if database.config.mode == "local" or database.status.state not in ASKED:
+            return None
+        if self._clock() < checkpoint.retry_at:
+            return None
+        totals = total(self._counters.read(alias))
+        added = totals - checkpoint.written
+        at = utc(self._wall())
+        minute = checkpoint.minute.plus(hour_name(alias, at), f"{at:%M}:{self._process}", added)
+        hour = checkpoint.hour.plus(day_name(alias, at), f"{at:%H}:{self._process}", added)
+        commands = [*_hash_commands(minute, hour, checkpoint)]
+        commands += _counter_commands(alias, added, checkpoint.rejected)
+        if added.billed < len(commands) / setting("SHARE"):
+            return None
+        return PendingWrite(database, Batch(commands, needs_server=True), totals, minute, hour)
 
 
-def _counts(alias: str, since: Tally, left_out: set[str]) -> Iterator[Command]:
-    for name, count in ((HITS, since.hits), (MISSES, since.misses)):
-        if not count or name in left_out:
+def _hash_commands(minute: _Window, hour: _Window, checkpoint: _Checkpoint) -> Iterator[Command]:
+    yield "HSET", minute.key, minute.hash_field, dump(minute.totals)
+    yield "HSET", hour.key, hour.hash_field, dump(hour.totals)
+    for key, kept in ((minute.key, MINUTES_KEPT), (hour.key, HOURS_KEPT)):
+        if key not in checkpoint.expiring and "EXPIRE" not in checkpoint.rejected:
+            yield "EXPIRE", key, kept
+
+
+def _counter_commands(alias: str, added: Tally, rejected: set[str]) -> Iterator[Command]:
+    for name, count in ((HITS, added.hits), (MISSES, added.misses)):
+        if not count or name in rejected:
             continue
         try:
-            key = full_name(alias, name)
-        except Exception:  # noqa: BLE001 a KEY_FUNCTION may take its application's own keys only
-            left_out.add(name)
-            logger.exception("Cache '%s' makes no key of %s: it is not counted there", alias, name)
+            key = full_key(alias, name)
+        except Exception:  # noqa: BLE001 a KEY_FUNCTION may raise for keys that are not its own
+            rejected.add(name)
+            logger.exception(
+                "Shared statistics of cache '%s': KEY_FUNCTION rejects %s, which is not counted",
+                alias,
+                name,
+            )
             continue
-        if key not in left_out:
+        if key not in rejected:
             yield "INCRBY", key, count
 
 
-def full_name(alias: str, key: str) -> str:
-    """Return the database's name of an alias' key; a plain client's keys are full names."""
+def full_key(alias: str, key: str) -> str:
+    """Return an alias's key as it is stored; a plain client's keys are stored as they are."""
     return caches[alias].make_key(key) if alias in settings.CACHES else key
 
 
-shared = Shared(counters)
-
-
 def start() -> None:
-    """Share from now on, unless CONTINUUM_STATS says not to."""
-    piggyback.seat(shared if setting("SHARED") else None)
+    """Write from now on, unless CONTINUUM_STATS switches shared statistics off."""
+    stop()
+    if setting("SHARED"):
+        subscribe(_flush_after_command)
+        request_started.connect(_prefer_responses)
+        request_finished.connect(_flush_after_response)
+        atexit.register(_flush_at_exit)
 
 
 def stop() -> None:
-    piggyback.seat(None)
+    unsubscribe(_flush_after_command)
+    request_started.disconnect(_prefer_responses)
+    request_finished.disconnect(_flush_after_response)
+    atexit.unregister(_flush_at_exit)
 
 
-if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=shared.forget)
+def _flush_after_command(record: Record) -> None:
+    writer = get_process_state(SharedWriter)
+    if type(record) is not CommandDetails or not writer.is_due():
+        return
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        writer.flush()
+    else:
+        writer.start_flush(loop)
+
+
+def _prefer_responses(**_: Any) -> None:
+    """Leave the commands alone in a process that serves requests: no response waits for a write."""
+    unsubscribe(_flush_after_command)
+
+
+def _flush_after_response(**_: Any) -> None:
+    _run_logged(get_process_state(SharedWriter).flush)
+
+
+def _flush_at_exit() -> None:
+    _run_logged(get_process_state(SharedWriter).flush_all)
+
+
+def _run_logged(flush: Callable[[], None]) -> None:
+    try:
+        flush()
+    except Exception:  # noqa: BLE001 an error in the statistics must not become the site's
+        logger.exception("Shared statistics could not be written")

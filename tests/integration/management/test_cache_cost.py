@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 
 import pytest
 
-from continuum_upstash.stats.counters import counters
 from continuum_upstash.stats.pricing import PLANS, bill
 from continuum_upstash.stats.shared import writer
 from continuum_upstash.transports import registry
@@ -13,11 +12,9 @@ from tests.integration.management.command_runs import cache, entry, ran
 
 
 @pytest.fixture(autouse=True)
-def site(emulator, settings):
+def site(emulator, settings, new_process_state):
     settings.CACHES = {"default": entry(emulator)}
     settings.CONTINUUM_STATS = {"INTERVAL": 0, "SHARE": 1000}
-    counters.forget()
-    writer.shared.forget()
     writer.start()
     yield settings
     writer.stop()

@@ -5,7 +5,6 @@ from io import StringIO
 import pytest
 from django.core.management import call_command
 
-from continuum_upstash.stats.counters import counters
 from continuum_upstash.stats.shared import writer
 from continuum_upstash.transports import registry
 from tests.integration.management.command_runs import cache, entry, ran
@@ -18,12 +17,10 @@ NAMES = {
 
 
 @pytest.fixture(autouse=True)
-def site(emulator, settings):
+def site(emulator, settings, new_process_state):
     """One alias whose statistics are shared at every batch."""
     settings.CACHES = {"default": entry(emulator, KEY_PREFIX="shop")}
     settings.CONTINUUM_STATS = {"INTERVAL": 0, "SHARE": 1000}
-    counters.forget()
-    writer.shared.forget()
     writer.start()
     yield
     writer.stop()

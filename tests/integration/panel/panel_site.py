@@ -102,7 +102,7 @@ def some_tally(commands, hits, *, slow=0.02, errors=0):
     for number in range(commands):
         reply = b"value" if number < hits else None
         seconds = slow if number % 20 == 0 else 0.0012
-        counters(CommandDetails("a", "upstash-rest", [("GET", "k")], [reply], seconds, None))
+        counters.count(CommandDetails("a", "upstash-rest", [("GET", "k")], [reply], seconds, None))
     tally = counters.read("a").get("upstash-rest", Tally())
     if errors:
         tally.errors["DeadlineExceeded"] = errors

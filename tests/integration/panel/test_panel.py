@@ -12,7 +12,6 @@ from django.core.cache import cache, caches
 from django.core.management import call_command
 
 from continuum_upstash.health.report import Examiner, Report
-from continuum_upstash.stats.counters import counters
 from continuum_upstash.stats.shared.schema import day_name
 from tests.integration.panel.panel_site import HOME, now, page, some_tally, write_history
 
@@ -80,9 +79,10 @@ def test_figures_are_those_of_all_processes(panel, visit):
     assert seen.html.count('class="ch-main"') >= 4  # lines of both spans
 
 
-def test_what_this_process_has_not_written_yet_is_among_them(panel, visit, settings, emulator):
-    settings.CONTINUUM_STATS = {"SHARED": True}  # though nothing rides, so that nothing is written
-    counters.forget()
+def test_what_this_process_has_not_written_yet_is_among_them(
+    new_process_state, panel, visit, settings, emulator
+):
+    settings.CONTINUUM_STATS = {"SHARED": True}  # though no writer is started
     write_history({now(): some_tally(40, 30, errors=3)}, "minute")
     write_history({now(): some_tally(40, 30)}, "hour")
     with emulator.fault("refuse"):

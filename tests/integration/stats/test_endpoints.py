@@ -6,19 +6,17 @@ from django.test import Client, RequestFactory
 from continuum_upstash.health import prometheus_gauges, views
 from continuum_upstash.health_plugin import UpstashCache
 from continuum_upstash.observe import unsubscribe
-from continuum_upstash.stats.counters import counters
 from continuum_upstash.stats.exporters import prometheus
 from continuum_upstash.transports import registry
 from tests.integration.management.command_runs import cache, entry
 
 
 @pytest.fixture(autouse=True)
-def site(emulator, settings, monkeypatch):
+def site(emulator, settings, monkeypatch, new_process_state):
     settings.CACHES = {"default": entry(emulator)}
     settings.ROOT_URLCONF = "continuum_upstash.urls"
     settings.ALLOWED_HOSTS = ["*"]
     monkeypatch.setattr(views, "_looks", views._Looks())
-    counters.forget()
     yield settings
     registry.reset()
 

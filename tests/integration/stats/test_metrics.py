@@ -19,15 +19,13 @@ from continuum_upstash.errors import ConnectionFailed, from_reply
 from continuum_upstash.observe import CommandDetails, StateChange, subscribe, unsubscribe
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Script, ScriptHash
-from continuum_upstash.stats.counters import counters
 from continuum_upstash.stats.exporters.otel import Traces
 from continuum_upstash.stats.exporters.prometheus import Metrics
-from continuum_upstash.stats.shared.writer import Shared
+from continuum_upstash.stats.shared.writer import SharedWriter
 from continuum_upstash.transports import registry
-from continuum_upstash.transports.wrappers import piggyback
 from tests.conftest import SyncOrAsync
 from tests.integration.management.command_runs import BACKEND
-from tests.integration.stats.gunicorn_site import fetched, gunicorn, use_and_kill
+from tests.integration.stats.gunicorn_site import fetched, gunicorn, kill, use
 
 
 @pytest.fixture
@@ -71,15 +69,15 @@ def test_prometheus_shows_outages(called, metrics, emulator):
     assert 'continuum_cache_requests_total{alias="default",backend="local"} 4.0' in text
 
 
-def test_prometheus_shows_all_that_is_billed(called, metrics, emulator, settings):
+def test_prometheus_shows_all_that_is_billed(
+    called, metrics, emulator, settings, new_process_state
+):
     settings.CONTINUUM_STATS = {"INTERVAL": 0}
-    piggyback.seat(Shared(counters))
-    try:
-        with emulator.count() as spent:
-            for _ in range(250):
-                called.get("k")
-    finally:
-        piggyback.seat(None)
+    writer = SharedWriter()
+    with emulator.count() as spent:
+        for _ in range(250):
+            called.get("k")
+            writer.flush()
     found = re.findall(
         r'continuum_cache_(billed|statistics)_commands_total\{alias="default"\} (\d+)', metrics()
     )
@@ -91,7 +89,8 @@ def test_prometheus_shows_all_that_is_billed(called, metrics, emulator, settings
 
 def test_prometheus_adds_up_the_workers_of_gunicorn_and_the_dead_one(tmp_path, emulator):
     with gunicorn(tmp_path, emulator, PROMETHEUS=True, SHARED=False) as port:
-        requests = use_and_kill(port)
+        workers, requests = use(port)
+        kill(workers.pop())
         text = fetched(port, "/metrics/")
     assert f'continuum_cache_hits_total{{alias="default",operation="GET"}} {requests}.0' in text
     assert f'continuum_build_info{{version="{__version__}"}} 1.0' in text

@@ -10,7 +10,6 @@ from continuum_upstash.errors import ReplyError
 from continuum_upstash.health.monthly_usage import Month
 from continuum_upstash.health.overview import Overseer
 from continuum_upstash.panel.figures import Reader
-from continuum_upstash.stats.counters import counters
 from continuum_upstash.stats.shared.schema import day_name, dump, hour_name
 from continuum_upstash.stats.totals import Tally
 from continuum_upstash.transports import registry
@@ -21,10 +20,9 @@ NOW = datetime(2026, 3, 10, 12, 30, tzinfo=UTC)
 
 
 @pytest.fixture(autouse=True)
-def site(emulator, settings):
+def site(emulator, settings, new_process_state):
     settings.CACHES = {"default": entry(emulator)}
     settings.CONTINUUM_STATS = {"SHARED": False}
-    counters.forget()
     yield settings
     registry.reset()
 

@@ -76,7 +76,7 @@ class Cache:
     def __init__(self, cache, answer):
         self.database, self._answer, self.batches = cache.database, answer, []
 
-    def _run(self, plan):
+    def run(self, plan):
         try:
             self.batches.append(next(plan))
             if isinstance(self._answer, Exception):
@@ -85,7 +85,7 @@ class Cache:
         except StopIteration as stop:
             return stop.value
 
-    _arun = None
+    arun = None
 
 
 def looked(make_cache, answer):

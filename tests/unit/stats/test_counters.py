@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from continuum_upstash.errors import ConnectionFailed, from_reply
-from continuum_upstash.observe import Coalesced, CommandDetails, Overhead
+from continuum_upstash.observe import Coalesced, CommandDetails
 from continuum_upstash.plans.keyvalue import INCR_EXISTING
 from continuum_upstash.plans.locks import RELEASE
 from continuum_upstash.protocol import Script, ScriptHash
@@ -21,7 +21,7 @@ def details(*commands_and_replies, backend="upstash-rest", seconds=0.002, error=
 def counted(*records):
     counters = Counters()
     for record in records:
-        counters(record)
+        counters.count(record)
     return total(counters.read("default"))
 
 
@@ -86,8 +86,8 @@ def test_numbers_keep_nothing_of_their_batch_from_being_counted():
 
 def test_local_answers_are_not_billed_and_stand_apart():
     counters = Counters()
-    counters(details((("GET", "k"), b"1")))
-    counters(details((("GET", "k"), b"1"), backend="local"))
+    counters.count(details((("GET", "k"), b"1")))
+    counters.count(details((("GET", "k"), b"1"), backend="local"))
     tallies = counters.read("default")
     assert {backend: tally.billed for backend, tally in tallies.items()} == {
         "upstash-rest": 1,
@@ -112,10 +112,19 @@ def test_a_server_that_asks_for_a_script_has_not_failed():
 
 def test_saved_requests_and_what_statistics_cost_are_counted():
     counters = Counters()
-    counters(Coalesced("default", "upstash-rest", 3))
-    counters(Overhead("default", "upstash-rest", 4))
+    counters.count(Coalesced("default", "upstash-rest", 3))
+    counters.count(
+        details(
+            (("HSET", "continuum:stats:shop:2026031012", "30:p", b"{}"), 1),
+            (("EXPIRE", "continuum:stats:shop:2026031012", 60), 1),
+            (("INCRBY", "shop:1:stats:cache_hits", 3), from_reply("NOPERM no")),
+            (("INCRBY", "shop:1:stats:cache_misses", 3), 3),
+            (("HSET", "continuum:stats:shop:20260310", "12:p", b"{}"), 1),
+        )
+    )
     tally = counters.read("default")["upstash-rest"]
     assert (tally.coalesced, tally.overhead, tally.billed) == (3, 4, 0)
+    assert (tally.batches, tally.commands, tally.errors) == (0, {}, {})
 
 
 def test_tallies_add_up_and_subtract():
@@ -158,7 +167,7 @@ def test_sums_and_metrics_agree_on_what_a_hit_is(name):
     counters = Counters()
     command = (name, "k", 10, b"v") if name == "SETEX" else (name, "k")
     for reply in (b"value", None):
-        counters(CommandDetails("a", "upstash-rest", [command], [reply], 0.001, None))
+        counters.count(CommandDetails("a", "upstash-rest", [command], [reply], 0.001, None))
     tally = counters.read("a")["upstash-rest"]
     told = [result(name, reply) for reply in (b"value", None)]
     assert (tally.hits, tally.misses, tally.sets) == tuple(

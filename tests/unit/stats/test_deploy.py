@@ -12,7 +12,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from continuum_upstash.health.report import FULL
-from continuum_upstash.observe import Coalesced, CommandDetails, LimitDecided, Overhead, StateChange
+from continuum_upstash.observe import Coalesced, CommandDetails, LimitDecided, StateChange
 from continuum_upstash.stats.exporters.prometheus import Metrics
 from continuum_upstash.stats.exporters.prometheus_text import Known, exposition
 from continuum_upstash.stats.pricing import MUCH
@@ -33,7 +33,8 @@ def series():
     metrics(CommandDetails("a", "upstash-rest", (("GET", "k"),), [], 1, ValueError()))
     metrics(CommandDetails("a", "upstash-rest", (("SET", "k", b""),), [b"OK"], 1, None))
     metrics(Coalesced("a", "upstash-rest", 1))
-    metrics(Overhead("a", "upstash-rest", 5))
+    write = (("HSET", "continuum:stats:a:2026031012", "30:p", b"{}"),)
+    metrics(CommandDetails("a", "upstash-rest", write, [1], 1, None))
     metrics(StateChange("a", "closed", "open", "", "local", "upstash-rest"))
     metrics(LimitDecided("a", "api", "limited", allowed=False))
     metrics.memory.labels("a").set(1)
