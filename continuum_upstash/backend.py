@@ -1,144 +1,268 @@
-"""Django's cache contract: keys, versions and timeouts. What is sent stands in operations.py."""
+"""The Django cache backend: BaseCache's methods in BaseCache's order, sync and async.
+
+`continuum_upstash.cache.plans` contains the plan of each method.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from django.core.cache import caches
 from django.core.cache.backends.base import DEFAULT_TIMEOUT
 
+from continuum_upstash.cache.base import ImproperlyConfiguredCache
 from continuum_upstash.cache.extras import ExtraMethods
 from continuum_upstash.cache.timeouts import Timeout
-from continuum_upstash.keys import own_keys
-from continuum_upstash.plans import scan
-from continuum_upstash.plans.effects import Plan, pair
 
 
 class CacheBackend(ExtraMethods):
-    """A Django cache in an Upstash database.
+    """A Django cache in an Upstash database, or in another Redis.
 
-    Every method has a native async twin with the prefix ``a``; both run the same plan. They
-    stand in the order of Django's BaseCache.
+    Each method has a native async version with the prefix ``a``. "Billed" is the number of
+    commands that Upstash bills, see docs/reference/billing.md.
+
+    Raises (from every method that sends a command):
+        Unavailable: the database did not reply, and FALLBACK is off.
+        ReplyError: an error reply, such as WRONGTYPE; its subclass Refused if the database rejects
+            the command until something changes (quota, token, capacity), and FALLBACK is off.
     """
 
-    def _add(
+    def add(
         self, key: Any, value: Any, timeout: Timeout = DEFAULT_TIMEOUT, version: int | None = None
-    ) -> Plan[bool]:
-        name = self.make_and_validate_key(key, version)
-        return (yield from self._plans.set(name, value, self._timeouts.px(key, timeout), "NX"))
+    ) -> bool:
+        """Store a value unless the key exists; return whether it was stored.
 
-    add, aadd = pair(_add)
+        Billed: 1 command. The arguments and NotSerializable: see `set`.
+        """
+        return self.run(self._add(key, value, timeout, version))
 
-    def _get(self, key: Any, default: Any = None, version: int | None = None) -> Plan[Any]:
-        return (yield from self._plans.get(self.make_and_validate_key(key, version), default))
-
-    get, aget = pair(_get)
-
-    def _set(
+    async def aadd(
         self, key: Any, value: Any, timeout: Timeout = DEFAULT_TIMEOUT, version: int | None = None
-    ) -> Plan[None]:
-        name = self.make_and_validate_key(key, version)
-        yield from self._plans.set(name, value, self._timeouts.px(key, timeout))
+    ) -> bool:
+        """Async `add`: return whether the value was stored. Billed: 1 command."""
+        return await self.arun(self._add(key, value, timeout, version))
 
-    set, aset = pair(_set)
+    def get(self, key: Any, default: Any = None, version: int | None = None) -> Any:
+        """Return the value of a key, or `default` if there is none. Billed: 1 command.
 
-    def _touch(
+        A stored value that cannot be decoded counts as missing; a warning is logged.
+        """
+        return self.run(self._get(key, default, version))
+
+    async def aget(self, key: Any, default: Any = None, version: int | None = None) -> Any:
+        """Async `get`: return the value of a key, or `default`. Billed: 1 command."""
+        return await self.arun(self._get(key, default, version))
+
+    def set(
+        self, key: Any, value: Any, timeout: Timeout = DEFAULT_TIMEOUT, version: int | None = None
+    ) -> None:
+        """Store a value. Billed: 1 command.
+
+        A value larger than MAX_VALUE_BYTES is not stored; the key is deleted, a warning is logged.
+
+        Args:
+            key: the key, without prefix and version.
+            value: any value that has a stored format.
+            timeout: seconds; None: no expiry, 0 or less: expires immediately. Without it,
+                TTL_BY_PREFIX or TIMEOUT applies.
+            version: of the key; None: VERSION.
+
+        Raises:
+            NotSerializable: the value has no stored format.
+        """
+        self.run(self._set(key, value, timeout, version))
+
+    async def aset(
+        self, key: Any, value: Any, timeout: Timeout = DEFAULT_TIMEOUT, version: int | None = None
+    ) -> None:
+        """Async `set`: store a value. Billed: 1 command."""
+        await self.arun(self._set(key, value, timeout, version))
+
+    def touch(
         self, key: Any, timeout: Timeout = DEFAULT_TIMEOUT, version: int | None = None
-    ) -> Plan[bool]:
-        name = self.make_and_validate_key(key, version)
-        return (yield from self._plans.touch(name, self._timeouts.px(key, timeout)))
+    ) -> bool:
+        """Set a new timeout; return whether the key exists.
 
-    touch, atouch = pair(_touch)
+        Billed: 1 command; 2 if `timeout` is None and the key has no expiry.
+        """
+        return self.run(self._touch(key, timeout, version))
 
-    def _delete(self, key: Any, version: int | None = None) -> Plan[bool]:
-        return (yield from self._plans.delete(self.make_and_validate_key(key, version)))
+    async def atouch(
+        self, key: Any, timeout: Timeout = DEFAULT_TIMEOUT, version: int | None = None
+    ) -> bool:
+        """Async `touch`: return whether the key exists. Billed: as `touch`."""
+        return await self.arun(self._touch(key, timeout, version))
 
-    delete, adelete = pair(_delete)
+    def delete(self, key: Any, version: int | None = None) -> bool:
+        """Delete a key; return whether it existed. Billed: 1 command."""
+        return self.run(self._delete(key, version))
 
-    def _get_many(self, keys: Iterable[Any], version: int | None = None) -> Plan[dict[Any, Any]]:
-        names = {self.make_and_validate_key(key, version): key for key in keys}
-        found = yield from self._plans.get_many(list(names))
-        return {names[name]: value for name, value in found.items()}
+    async def adelete(self, key: Any, version: int | None = None) -> bool:
+        """Async `delete`: return whether the key existed. Billed: 1 command."""
+        return await self.arun(self._delete(key, version))
 
-    get_many, aget_many = pair(_get_many)
+    def get_many(self, keys: Iterable[Any], version: int | None = None) -> dict[Any, Any]:
+        """Return the values of the keys that exist, by key.
 
-    def _get_or_set(
+        Billed: 1 command; keys that exceed the request size are split into several.
+        """
+        return self.run(self._get_many(keys, version))
+
+    async def aget_many(self, keys: Iterable[Any], version: int | None = None) -> dict[Any, Any]:
+        """Async `get_many`: return the values of the keys that exist. Billed: as `get_many`."""
+        return await self.arun(self._get_many(keys, version))
+
+    def get_or_set(
         self, key: Any, default: Any, timeout: Timeout = DEFAULT_TIMEOUT, version: int | None = None
-    ) -> Plan[Any]:
-        name = self.make_and_validate_key(key, version)
-        return (yield from self._plans.get_or_set(name, default, self._timeouts.px(key, timeout)))
+    ) -> Any:
+        """Return the value of a key; if there is none, store `default` and return it.
 
-    get_or_set, aget_or_set = pair(_get_or_set)
+        Concurrent callers of one process share one lookup and one call of the function. If it
+        raises, each of the other callers calls it, as does a caller that has waited for 30 seconds.
 
-    def _has_key(self, key: Any, version: int | None = None) -> Plan[bool]:
-        return (yield from self._plans.exists(self.make_and_validate_key(key, version)))
+        Billed: 1 command if the key exists, otherwise 2.
 
-    has_key, ahas_key = pair(_has_key)
+        Args:
+            key: the key, without prefix and version.
+            default: a value, or a function without arguments that returns it.
+            timeout: see `set`.
+            version: see `set`.
 
-    def _incr(self, key: Any, delta: int = 1, version: int | None = None) -> Plan[int]:
-        total = yield from self._plans.incr(self.make_and_validate_key(key, version), delta)
-        if total is None:
-            raise ValueError(f"Key '{key}' not found")
-        return total
+        Raises:
+            NotSerializable: the value has no stored format.
+        """
+        return self.run(self._get_or_set(key, default, timeout, version))
 
-    incr, aincr = pair(_incr)
+    async def aget_or_set(
+        self, key: Any, default: Any, timeout: Timeout = DEFAULT_TIMEOUT, version: int | None = None
+    ) -> Any:
+        """Async `get_or_set`: `default` may be a coroutine function. Billed: as `get_or_set`."""
+        return await self.arun(self._get_or_set(key, default, timeout, version))
 
-    def _decr(self, key: Any, delta: int = 1, version: int | None = None) -> Plan[int]:
-        return (yield from self._incr(key, -delta, version))
+    def has_key(self, key: Any, version: int | None = None) -> bool:
+        """Return whether a key exists. Billed: 1 command."""
+        return self.run(self._has_key(key, version))
 
-    decr, adecr = pair(_decr)
+    async def ahas_key(self, key: Any, version: int | None = None) -> bool:
+        """Async `has_key`: return whether a key exists. Billed: 1 command."""
+        return await self.arun(self._has_key(key, version))
 
-    def _set_many(
+    def incr(self, key: Any, delta: int = 1, version: int | None = None) -> int:
+        """Add to an integer; return the new value. The timeout stays.
+
+        Billed: 3 commands (a script of two); 2 for a missing key.
+
+        Raises:
+            ValueError: the key does not exist.
+            TypeError: the value or `delta` is not an integer.
+            OverflowError: the result does not fit in 64 bits.
+        """
+        return self.run(self._incr(key, delta, version))
+
+    async def aincr(self, key: Any, delta: int = 1, version: int | None = None) -> int:
+        """Async `incr`: return the new value. Errors and billed commands: as `incr`."""
+        return await self.arun(self._incr(key, delta, version))
+
+    def decr(self, key: Any, delta: int = 1, version: int | None = None) -> int:
+        """Subtract from an integer; return the new value. Errors and billed commands: as `incr`."""
+        return self.run(self._incr(key, -delta, version))
+
+    async def adecr(self, key: Any, delta: int = 1, version: int | None = None) -> int:
+        """Async `decr`: return the new value. Errors and billed commands: as `incr`."""
+        return await self.arun(self._incr(key, -delta, version))
+
+    def set_many(
         self,
         data: Mapping[Any, Any],
         timeout: Timeout = DEFAULT_TIMEOUT,
         version: int | None = None,
-    ) -> Plan[list[Any]]:
-        # Keys of one call may have different lifetimes (TTL_BY_PREFIX): a round trip for each.
-        by_px: dict[int | None, dict[str, Any]] = {}
-        names: dict[str, Any] = {}
-        for key, value in data.items():
-            name = self.make_and_validate_key(key, version)
-            names[name] = key
-            by_px.setdefault(self._timeouts.px(key, timeout), {})[name] = value
-        refused: list[Any] = []
-        for px, values in by_px.items():
-            refused += [names[name] for name in (yield from self._plans.set_many(values, px))]
-        return refused
+    ) -> list[Any]:
+        """Store values; return the keys whose values were too large to store.
 
-    set_many, aset_many = pair(_set_many)
+        Billed: 1 command per key with a timeout, 1 for all keys without one. Keys with different
+        timeouts (TTL_BY_PREFIX) take one request per timeout.
 
-    def _delete_many(self, keys: Iterable[Any], version: int | None = None) -> Plan[None]:
-        yield from self._plans.delete_many(
-            [self.make_and_validate_key(key, version) for key in keys]
-        )
-
-    delete_many, adelete_many = pair(_delete_many)
-
-    def _clear(self) -> Plan[None]:
-        """Delete this alias's own keys, every version; other keys of the database stay.
-
-        With ``CLEAR = "flushdb"`` it deletes the whole database in one command.
+        Raises:
+            NotSerializable: a value has no stored format.
         """
-        if self._config.clear == "flushdb":
-            yield from scan.flush()
-            return
-        own = own_keys(self.key_func, self.key_prefix)
-        yield from scan.delete_matching(own.pattern, own.matches)
+        return self.run(self._set_many(data, timeout, version))
 
-    clear, aclear = pair(_clear)
+    async def aset_many(
+        self,
+        data: Mapping[Any, Any],
+        timeout: Timeout = DEFAULT_TIMEOUT,
+        version: int | None = None,
+    ) -> list[Any]:
+        """Async `set_many`: return the keys that were not stored. Billed: as `set_many`."""
+        return await self.arun(self._set_many(data, timeout, version))
 
-    def _incr_version(self, key: Any, delta: int = 1, version: int | None = None) -> Plan[int]:
-        version = self.version if version is None else version
-        old = self.make_and_validate_key(key, version)
-        new = self.make_and_validate_key(key, version + delta)
-        if not (yield from self._plans.rename(old, new)):
-            raise ValueError(f"Key '{key}' not found")
-        return version + delta
+    def delete_many(self, keys: Iterable[Any], version: int | None = None) -> None:
+        """Delete keys.
 
-    incr_version, aincr_version = pair(_incr_version)
+        Billed: 1 command; keys that exceed the request size are split into several.
+        """
+        self.run(self._delete_many(keys, version))
 
-    def _decr_version(self, key: Any, delta: int = 1, version: int | None = None) -> Plan[int]:
-        return (yield from self._incr_version(key, -delta, version))
+    async def adelete_many(self, keys: Iterable[Any], version: int | None = None) -> None:
+        """Async `delete_many`: delete keys. Billed: as `delete_many`."""
+        await self.arun(self._delete_many(keys, version))
 
-    decr_version, adecr_version = pair(_decr_version)
+    def clear(self) -> None:
+        """Delete the keys of this alias, in all versions. Other keys of the database stay.
+
+        With ``CLEAR = "flushdb"`` it deletes the whole database in 1 billed command.
+
+        Billed: 1 SCAN per 1,000 keys in the database, and 1 UNLINK per SCAN that found a key.
+
+        Raises:
+            ConfigurationError: KEY_FUNCTION produces keys that cannot be attributed to this alias.
+        """
+        self.run(self._clear())
+
+    async def aclear(self) -> None:
+        """Async `clear`: delete the keys of this alias, in all versions. Billed: as `clear`."""
+        await self.arun(self._clear())
+
+    def incr_version(self, key: Any, delta: int = 1, version: int | None = None) -> int:
+        """Rename a key to another version; return that version. The timeout stays.
+
+        Billed: 1 command.
+
+        Raises:
+            ValueError: the key does not exist.
+        """
+        return self.run(self._incr_version(key, delta, version))
+
+    async def aincr_version(self, key: Any, delta: int = 1, version: int | None = None) -> int:
+        """Async `incr_version`: return the new version. Billed: 1 command."""
+        return await self.arun(self._incr_version(key, delta, version))
+
+    def decr_version(self, key: Any, delta: int = 1, version: int | None = None) -> int:
+        """Rename a key to an earlier version; return that version. See `incr_version`."""
+        return self.run(self._incr_version(key, -delta, version))
+
+    async def adecr_version(self, key: Any, delta: int = 1, version: int | None = None) -> int:
+        """Async `decr_version`: return the new version. Billed: 1 command."""
+        return await self.arun(self._incr_version(key, -delta, version))
+
+
+def get_cache(alias: str = "default") -> CacheBackend:
+    """Return the cache of an alias, typed as CacheBackend.
+
+    ``django.core.cache.caches[alias]`` is the same object, but typed as Django's BaseCache.
+
+    Args:
+        alias: an entry of CACHES.
+
+    Raises:
+        InvalidCacheBackendError: CACHES has no such entry.
+        ImproperlyConfiguredCache: its BACKEND is not CacheBackend.
+    """
+    cache = caches[alias]
+    if not isinstance(cache, CacheBackend):
+        raise ImproperlyConfiguredCache(
+            f"Cache '{alias}' is a {type(cache).__qualname__}: set its BACKEND to "
+            "continuum_upstash.backend.CacheBackend."
+        )
+    return cache

@@ -1,4 +1,4 @@
-"""A Django cache object that runs plans: from its CACHES entry to drivers."""
+"""The base class of the Django cache: from an entry of CACHES to runners of plans."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from django.core.cache.backends.base import (
 from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperation
 from django.utils.module_loading import import_string
 
-from continuum_upstash.cache.codec_types import EXT_TYPES, pickle_keys
+from continuum_upstash.cache.codec_types import EXT_TYPES, get_pickle_keys
 from continuum_upstash.cache.timeouts import Timeouts
-from continuum_upstash.client.upstash_cache import AsyncUpstashCache, UpstashCache
+from continuum_upstash.client.async_upstash_cache import AsyncUpstashCache
+from continuum_upstash.client.upstash_cache import UpstashCache
 from continuum_upstash.codec.codec import Codec
 from continuum_upstash.config.resolve import Config, resolve
 from continuum_upstash.errors import ConfigurationError
@@ -35,109 +36,126 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 
-# Django's pattern, out of the lazy object that costs more than the search.
-_unportable = re.compile(memcached_error_chars_re.pattern).search
+# Django's pattern without its lazy wrapper, which costs more than the search.
+_find_unportable = re.compile(memcached_error_chars_re.pattern).search
 
 
 class ImproperlyConfiguredCache(ConfigurationError, ImproperlyConfigured):
-    """A CACHES entry is wrong."""
+    """An entry of CACHES is wrong."""
 
 
 class UpstashBaseCache(BaseCache):
-    """What the backend's methods stand on.
+    """One entry of CACHES: its configuration and the runners of its plans.
 
-    Nothing that costs lives here, for Django makes a backend per thread and per task: it is all
-    in the `Database` of the configuration.
+    Django creates one instance per thread and per task. Therefore connections, circuit breaker and
+    local store belong to the `Database` of the configuration, not to the instance.
     """
 
     def __init__(self, location: str, params: dict[str, Any]) -> None:
         super().__init__(params)
-        alias = _alias(location, params)
+        alias = _find_alias(location, params)
         try:
             config = resolve(params.get("OPTIONS", {}), os.environ, alias=alias, location=location)
         except ConfigurationError as error:
             raise ImproperlyConfiguredCache(str(error)) from None
         self._config = config
-        self._codec = codec = _codec(config, pickle_keys() if config.pickle == "signed" else ())
+        self._codec = codec = _make_codec(
+            config, get_pickle_keys() if config.pickle == "signed" else ()
+        )
         self._timeouts = Timeouts(self.default_timeout, config.ttl_by_prefix)
         reverse = params.get("REVERSE_KEY_FUNCTION")
         self._reverse = import_string(reverse) if isinstance(reverse, str) else reverse
-        self._database = get_database(config, _pool_for)
-        self._plans = Operations(codec, alias=alias, max_value_bytes=config.max_value_bytes)
+        self._database = get_database(config, _make_pool)
+        self._keyvalue = Operations(codec, alias=alias, max_value_bytes=config.max_value_bytes)
         self._runner = Runner(self._database.send, codec.encode, self._database.once)
         self._async_runner = AsyncRunner(
             self._database.asend,
             codec.encode,
             self._database.aonce,
             offload_on=(SynchronousOnlyOperation,),
-            offload=in_django_thread,
+            offload=run_in_django_thread,
         )
 
     def run(self, plan: Plan[R]) -> R:
-        """Run a plan of your own on this cache's database; return its result.
+        """Run a plan on this cache's database; return its result.
 
         Args:
-            plan: a generator of effects, see `continuum_upstash.plans.effects`. The keys in its
-                commands are full keys, see `make_key`.
+            plan: a generator that yields effects, see `continuum_upstash.plans.effects`. Its
+                commands contain full keys, see `make_key`.
         """
         return run(plan, self._runner)
 
     async def arun(self, plan: Plan[R]) -> R:
-        """Run a plan of your own in the running event loop; return its result. See `run`."""
+        """Run a plan in the running event loop; return its result. See `run`."""
         return await arun(plan, self._async_runner)
 
-    _run, _arun = run, arun  # the protocol of pair()
-
     def validate_key(self, key: Any) -> None:
-        # Django's own runs a generator for each key, though nearly none has anything to warn of.
-        if len(key) > MEMCACHE_MAX_KEY_LENGTH or _unportable(key):
+        # Django's own runs a generator for each key, even if there is nothing to warn about.
+        if len(key) > MEMCACHE_MAX_KEY_LENGTH or _find_unportable(key):
             super().validate_key(key)
 
     def close(self, **kwargs: Any) -> None:
-        """Do nothing: Django calls this after each request, and connections outlive requests."""
+        """Do nothing: Django calls this after each request; connections stay open."""
 
     async def aclose(self, **kwargs: Any) -> None:
-        """Do nothing, as `close`."""
+        """Do nothing. See `close`."""
 
     @property
     def database(self) -> Database:
-        """What all caches of this configuration share, for plans that are not a cache's."""
+        """The connections, circuit breaker and local store that this configuration shares.
+
+        "Database" here means a Redis database, not an entry of DATABASES.
+        """
         return self._database
 
     @property
     def current_backend(self) -> str:
-        """Who answers now: ``upstash-rest``, ``upstash-redis`` or ``local``."""
+        """The backend that serves calls now: ``upstash-rest``, ``upstash-redis`` or ``local``."""
         return self._database.current_backend
 
     @property
     def status(self) -> Status:
-        """How the database is doing, as this process sees it."""
+        """The state of the circuit breaker in this process, and its reason."""
         return self._database.status
 
     @cached_property
     def client(self) -> UpstashCache:
-        """A plain client of the same database; its keys are full keys."""
-        return UpstashCache.on(self._database, self._codec)
+        """A plain client of the same database. It uses full keys, see `make_key`."""
+        return CacheClient(self._database, self._codec)
 
     @cached_property
     def aclient(self) -> AsyncUpstashCache:
-        """The async twin of `client`."""
-        return AsyncUpstashCache.on(self._database, self._codec)
+        """A plain async client of the same database. It uses full keys, see `make_key`."""
+        return AsyncCacheClient(self._database, self._codec)
 
 
-def _pool_for(config: Config) -> ConnectionPool:
-    from continuum_upstash.cache.redis_pool import pool_for  # noqa: PLC0415 brings redis-py: TCP mode only
+class CacheClient(UpstashCache):
+    """The plain client of a cache."""
 
-    return pool_for(config)
+    def __init__(self, database: Database, codec: Codec) -> None:
+        self._attach(database, codec)
 
 
-def in_django_thread(function: Callable[[object], bytes], value: object) -> Any:
-    """Run a function in the thread that Django's database connections belong to."""
+class AsyncCacheClient(AsyncUpstashCache):
+    """The plain async client of a cache."""
+
+    def __init__(self, database: Database, codec: Codec) -> None:
+        self._attach(database, codec)
+
+
+def _make_pool(config: Config) -> ConnectionPool:
+    from continuum_upstash.cache.redis_pool import make_django_pool  # noqa: PLC0415 brings redis-py: TCP mode only
+
+    return make_django_pool(config)
+
+
+def run_in_django_thread(function: Callable[[object], bytes], value: object) -> Any:
+    """Run a function in the thread that owns Django's database connections."""
     return sync_to_async(function)(value)
 
 
 @lru_cache(maxsize=64)
-def _codec(config: Config, keys: tuple[bytes, ...]) -> Codec:
+def _make_codec(config: Config, keys: tuple[bytes, ...]) -> Codec:
     return Codec(
         serializer=config.serializer,
         pickle_keys=keys,
@@ -146,12 +164,12 @@ def _codec(config: Config, keys: tuple[bytes, ...]) -> Codec:
     )
 
 
-def _alias(location: str, params: Mapping[str, Any]) -> str:
-    """Return the alias of a CACHES entry, which Django does not tell its backends.
+def _find_alias(location: str, params: Mapping[str, Any]) -> str:
+    """Return the alias of an entry of CACHES, which Django does not pass to its backends.
 
-    It is that of the first entry with the same LOCATION and parameters. Two identical entries are
-    hence both named by the first: they are one cache anyhow, with one database and one prefix, and
-    check W003 says so. What stands in no entry is called default.
+    It is the alias of the first entry with the same LOCATION and parameters. Two identical entries
+    therefore get the same alias; they are one cache with one prefix, and check W003 reports them.
+    Without such an entry it is "default".
     """
     for alias, entry in caches.settings.items():
         rest = {name: value for name, value in entry.items() if name not in {"BACKEND", "LOCATION"}}

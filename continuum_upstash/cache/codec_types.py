@@ -1,4 +1,4 @@
-"""What Django brings to the codec: safe strings, lazy text, and a key to sign pickles with."""
+"""Django's types in the codec: SafeString and lazy text; and the keys that sign pickles."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from django.utils.safestring import SafeString
 from continuum_upstash.codec.ext_types import ExtType, ProxyType
 
 
-def pickle_keys() -> tuple[bytes, ...]:
-    """Return the secrets of a Codec's signed pickles: SECRET_KEY and SECRET_KEY_FALLBACKS."""
+def get_pickle_keys() -> tuple[bytes, ...]:
+    """Return the secrets that sign a Codec's pickles: SECRET_KEY and SECRET_KEY_FALLBACKS."""
     return tuple(map(force_bytes, (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)))
 
 
-def _text_of(promise: Promise) -> object:
-    """Return lazy text as text: a translation is stored in the language active now.
+def _to_text(promise: Promise) -> object:
+    """Return lazy text as a str: a translation is stored in the active language.
 
-    A proxy has the methods of what it may stand for. One for anything but text is left to pickle.
+    A lazy object has the methods of its result types. Lazy objects other than text are pickled.
     """
     return str(promise) if hasattr(promise, "casefold") else promise
 
@@ -30,5 +30,5 @@ EXT_TYPES = (
         write=lambda text: text.encode("utf-8", "surrogatepass"),
         read=lambda payload: SafeString(payload.decode("utf-8", "surrogatepass")),
     ),
-    ProxyType(Promise, _text_of),
+    ProxyType(Promise, _to_text),
 )

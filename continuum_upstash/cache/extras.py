@@ -1,4 +1,4 @@
-"""What users of django-redis have beyond Django's contract, with its names and answers."""
+"""The methods of django-redis beyond Django's contract, with django-redis' names and results."""
 
 from __future__ import annotations
 
@@ -6,142 +6,156 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
 from typing import Any, TypeVar
 
-from continuum_upstash.cache.base import UpstashBaseCache
-from continuum_upstash.cache.timeouts import milliseconds
-from continuum_upstash.keys import Pattern, user_pattern
+from continuum_upstash.cache.plans import CachePlans
 from continuum_upstash.plans import scan
-from continuum_upstash.plans.effects import Plan, pair
 from continuum_upstash.plans.locks import AsyncLock, Lock
+from continuum_upstash.plans.scan import COUNT
 
 L = TypeVar("L", Lock, AsyncLock)
 
 
-class ExtraMethods(UpstashBaseCache):
-    """Times to live, walks over keys, and locks."""
+class ExtraMethods(CachePlans):
+    """Expiry, search and deletion by pattern, locks."""
 
-    # ---- times to live
+    def ttl(self, key: Any, version: int | None = None) -> int | None:
+        """Return the remaining seconds. Billed: 1 command.
 
-    def _ttl(self, key: Any, version: int | None = None) -> Plan[int | None]:
-        """Return the seconds left: 0 for a missing key, None for one that stays."""
-        return (yield from self._plans.time_left(self.make_and_validate_key(key, version), "TTL"))
-
-    ttl, attl = pair(_ttl)
-
-    def _pttl(self, key: Any, version: int | None = None) -> Plan[int | None]:
-        """Return the milliseconds left: 0 for a missing key, None for one that stays."""
-        return (yield from self._plans.time_left(self.make_and_validate_key(key, version), "PTTL"))
-
-    pttl, apttl = pair(_pttl)
-
-    def _expire_time(self, key: Any, version: int | None = None) -> Plan[int | None]:
-        """Return the Unix time of the expiry in seconds: 0 for a missing key, None for none."""
-        return (
-            yield from self._plans.time_left(self.make_and_validate_key(key, version), "EXPIRETIME")
-        )
-
-    expire_time, aexpire_time = pair(_expire_time)
-
-    def _persist(self, key: Any, version: int | None = None) -> Plan[bool]:
-        """Take the expiry off; return whether there was one."""
-        return (yield from self._plans.persist(self.make_and_validate_key(key, version)))
-
-    persist, apersist = pair(_persist)
-
-    def _expire(self, key: Any, timeout: float, version: int | None = None) -> Plan[bool]:
-        """Let the key expire in so many seconds; return whether it was there."""
-        return (
-            yield from self._plans.touch(
-                self.make_and_validate_key(key, version), milliseconds(timeout)
-            )
-        )
-
-    expire, aexpire = pair(_expire)
-
-    def _pexpire(self, key: Any, timeout: float, version: int | None = None) -> Plan[bool]:
-        """Let the key expire in so many milliseconds; return whether it was there."""
-        return (yield from self._expire(key, timeout / 1000, version))
-
-    pexpire, apexpire = pair(_pexpire)
-
-    def _expire_at(
-        self, key: Any, when: datetime | float, version: int | None = None
-    ) -> Plan[bool]:
-        """Let the key expire at a time (a datetime, or Unix seconds); return whether it was there.
-
-        A datetime without a time zone is local time, as `datetime.timestamp` takes it.
+        0 for a missing key, None for a key without expiry.
         """
-        seconds = when.timestamp() if isinstance(when, datetime) else when
-        return (
-            yield from self._plans.expire_at(
-                self.make_and_validate_key(key, version), int(seconds * 1000)
-            )
-        )
+        return self.run(self._ttl(key, version))
 
-    expire_at, aexpire_at = pair(_expire_at)
+    async def attl(self, key: Any, version: int | None = None) -> int | None:
+        """Async `ttl`: return the remaining seconds. Billed: 1 command."""
+        return await self.arun(self._ttl(key, version))
 
-    def _pexpire_at(self, key: Any, when: datetime | int, version: int | None = None) -> Plan[bool]:
-        """As `expire_at`, with a number of Unix milliseconds."""
-        at = when if isinstance(when, datetime) else when / 1000
-        return (yield from self._expire_at(key, at, version))
+    def pttl(self, key: Any, version: int | None = None) -> int | None:
+        """Return the remaining milliseconds; 0 and None as in `ttl`. Billed: 1 command."""
+        return self.run(self._pttl(key, version))
 
-    pexpire_at, apexpire_at = pair(_pexpire_at)
+    async def apttl(self, key: Any, version: int | None = None) -> int | None:
+        """Async `pttl`: return the remaining milliseconds. Billed: 1 command."""
+        return await self.arun(self._pttl(key, version))
 
-    # ---- walks over keys
+    def expire_time(self, key: Any, version: int | None = None) -> int | None:
+        """Return the time of expiry in Unix seconds; 0 and None as in `ttl`. Billed: 1 command."""
+        return self.run(self._expire_time(key, version))
 
-    def _keys(self, search: str = "*", version: int | None = None) -> Plan[list[str]]:
+    async def aexpire_time(self, key: Any, version: int | None = None) -> int | None:
+        """Async `expire_time`: return the time of expiry in Unix seconds. Billed: 1 command."""
+        return await self.arun(self._expire_time(key, version))
+
+    def persist(self, key: Any, version: int | None = None) -> bool:
+        """Remove the expiry of a key; return whether it had one. Billed: 1 command."""
+        return self.run(self._persist(key, version))
+
+    async def apersist(self, key: Any, version: int | None = None) -> bool:
+        """Async `persist`: return whether the key had an expiry. Billed: 1 command."""
+        return await self.arun(self._persist(key, version))
+
+    def expire(self, key: Any, timeout: float, version: int | None = None) -> bool:
+        """Expire a key in `timeout` seconds; return whether it exists. Billed: 1 command.
+
+        A timeout of 0 or less deletes the key.
+        """
+        return self.run(self._expire(key, timeout, version))
+
+    async def aexpire(self, key: Any, timeout: float, version: int | None = None) -> bool:
+        """Async `expire`: return whether the key exists. Billed: 1 command."""
+        return await self.arun(self._expire(key, timeout, version))
+
+    def pexpire(self, key: Any, timeout: float, version: int | None = None) -> bool:
+        """Expire a key in `timeout` milliseconds; return whether it exists. See `expire`."""
+        return self.run(self._expire(key, timeout / 1000, version))
+
+    async def apexpire(self, key: Any, timeout: float, version: int | None = None) -> bool:
+        """Async `pexpire`: return whether the key exists. Billed: 1 command."""
+        return await self.arun(self._expire(key, timeout / 1000, version))
+
+    def expire_at(self, key: Any, when: datetime | float, version: int | None = None) -> bool:
+        """Expire a key at a time; return whether it exists. Billed: 1 command.
+
+        Args:
+            key: the key, without prefix and version.
+            when: a datetime (without a time zone it is local time), or Unix seconds.
+            version: of the key; None: VERSION.
+        """
+        return self.run(self._expire_at(key, _to_unix_ms(when, 1000), version))
+
+    async def aexpire_at(
+        self, key: Any, when: datetime | float, version: int | None = None
+    ) -> bool:
+        """Async `expire_at`: return whether the key exists. Billed: 1 command."""
+        return await self.arun(self._expire_at(key, _to_unix_ms(when, 1000), version))
+
+    def pexpire_at(self, key: Any, when: datetime | int, version: int | None = None) -> bool:
+        """Expire a key at a time: a datetime, or Unix milliseconds. See `expire_at`."""
+        return self.run(self._expire_at(key, _to_unix_ms(when, 1), version))
+
+    async def apexpire_at(self, key: Any, when: datetime | int, version: int | None = None) -> bool:
+        """Async `pexpire_at`: return whether the key exists. Billed: 1 command."""
+        return await self.arun(self._expire_at(key, _to_unix_ms(when, 1), version))
+
+    def keys(self, search: str = "*", version: int | None = None) -> list[str]:
         """Return the keys that match a glob pattern, without prefix and version.
 
-        It walks with SCAN: one billed command per thousand keys of the database.
+        Billed: 1 SCAN per 1,000 keys in the database.
+
+        Raises:
+            ConfigurationError: KEY_FUNCTION hides the keys, so that no pattern can match them.
         """
-        wanted = self._pattern(search, version)
-        names = yield from scan.matching(wanted.pattern, wanted.matches)
-        return [wanted.key(name) for name in names]
+        return self.run(self._keys(search, version))
 
-    keys, akeys = pair(_keys)
+    async def akeys(self, search: str = "*", version: int | None = None) -> list[str]:
+        """Async `keys`: return the keys that match a glob pattern. Billed: as `keys`."""
+        return await self.arun(self._keys(search, version))
 
-    def _delete_pattern(
-        self, pattern: str, version: int | None = None, itersize: int = scan.COUNT
-    ) -> Plan[int]:
+    def delete_pattern(
+        self, pattern: str, version: int | None = None, itersize: int = COUNT
+    ) -> int:
         """Delete the keys that match a glob pattern; return how many.
 
-        It walks with SCAN: one billed command per `itersize` keys of the database, and one for
-        each page in which keys match.
-        """
-        wanted = self._pattern(pattern, version)
-        return (yield from scan.delete_matching(wanted.pattern, wanted.matches, itersize))
+        Billed: 1 SCAN per `itersize` keys in the database, 1 UNLINK per SCAN that found a match.
 
-    delete_pattern, adelete_pattern = pair(_delete_pattern)
+        Raises:
+            ConfigurationError: KEY_FUNCTION hides the keys, so that no pattern can match them.
+        """
+        return self.run(self._delete_pattern(pattern, version, itersize))
+
+    async def adelete_pattern(
+        self, pattern: str, version: int | None = None, itersize: int = COUNT
+    ) -> int:
+        """Async `delete_pattern`: return how many were deleted. Billed: as `delete_pattern`."""
+        return await self.arun(self._delete_pattern(pattern, version, itersize))
 
     def iter_keys(
-        self, search: str = "*", itersize: int = scan.COUNT, version: int | None = None
+        self, search: str = "*", itersize: int = COUNT, version: int | None = None
     ) -> Iterator[str]:
-        """Yield the keys that match a glob pattern; one may come twice, as SCAN says."""
-        wanted, cursor = self._pattern(search, version), ""
+        """Yield the keys that match a glob pattern; a key may appear twice.
+
+        Billed: 1 SCAN per `itersize` keys in the database.
+        """
+        pattern, cursor = self._scoped_pattern(search, version), ""
         while cursor != "0":
-            cursor, names = self._run(scan.page(wanted.pattern, cursor or "0", itersize))
-            yield from map(wanted.key, filter(wanted.matches, names))
+            cursor, names = self.run(scan.page(pattern.pattern, cursor or "0", itersize))
+            yield from map(pattern.key, filter(pattern.matches, names))
 
     async def aiter_keys(
-        self, search: str = "*", itersize: int = scan.COUNT, version: int | None = None
+        self, search: str = "*", itersize: int = COUNT, version: int | None = None
     ) -> AsyncIterator[str]:
-        """The async twin of `iter_keys`."""
-        wanted, cursor = self._pattern(search, version), ""
+        """Async `iter_keys`: ``async for key in cache.aiter_keys("report:*"): …``."""
+        pattern, cursor = self._scoped_pattern(search, version), ""
         while cursor != "0":
-            cursor, names = await self._arun(scan.page(wanted.pattern, cursor or "0", itersize))
-            for name in filter(wanted.matches, names):
-                yield wanted.key(name)
+            cursor, names = await self.arun(scan.page(pattern.pattern, cursor or "0", itersize))
+            for name in filter(pattern.matches, names):
+                yield pattern.key(name)
 
-    def _flush_all(self) -> Plan[None]:
-        """Delete every key of the database, other aliases' and other programs' too."""
-        yield from scan.flush()
+    def flush_all(self) -> None:
+        """Delete every key of the database, also those of other applications. Billed: 1 command."""
+        self.run(scan.flush())
 
-    flush_all, aflush_all = pair(_flush_all)
-
-    def _pattern(self, pattern: str, version: int | None) -> Pattern:
-        version = self.version if version is None else version
-        return user_pattern(self.key_func, self.key_prefix, version, pattern, self._reverse)
-
-    # ---- locks
+    async def aflush_all(self) -> None:
+        """Async `flush_all`: delete every key of the database. Billed: 1 command."""
+        await self.arun(scan.flush())
 
     def lock(
         self,
@@ -154,14 +168,17 @@ class ExtraMethods(UpstashBaseCache):
         """Return a lock that one holder among all processes has at a time.
 
         Args:
-            key: names the lock; it is a cache key of its own.
-            version: of the key.
-            timeout: seconds after which the lock gives itself back.
-            sleep: seconds between two tries at first; each is a billed command.
-            blocking_timeout: seconds to wait for it; None: for ever.
+            key: the cache key that stores the lock.
+            version: of the key; None: VERSION.
+            timeout: seconds after which the lock expires.
+            sleep: seconds between the first two attempts, growing to 1; each attempt is billed.
+            blocking_timeout: seconds until `acquire` gives up; None: never, 0: after one attempt.
+
+        Raises:
+            ValueError: `timeout` or `sleep` is not above 0.
         """
         name = self.make_and_validate_key(key, version)
-        return self._lock(Lock, name, lease=timeout, sleep=sleep, wait=blocking_timeout)
+        return self._make_lock(Lock, name, lease=timeout, sleep=sleep, wait=blocking_timeout)
 
     def alock(
         self,
@@ -171,12 +188,18 @@ class ExtraMethods(UpstashBaseCache):
         sleep: float = 0.1,
         blocking_timeout: float | None = None,
     ) -> AsyncLock:
-        """The async twin of `lock`: ``async with cache.alock("report"): …``."""
+        """Async `lock`: ``async with cache.alock("report"): …``. The arguments are the same."""
         name = self.make_and_validate_key(key, version)
-        return self._lock(AsyncLock, name, lease=timeout, sleep=sleep, wait=blocking_timeout)
+        return self._make_lock(AsyncLock, name, lease=timeout, sleep=sleep, wait=blocking_timeout)
 
-    def _lock(
+    def _make_lock(
         self, kind: type[L], name: str, *, lease: float, sleep: float, wait: float | None
     ) -> L:
         native = self._config.is_upstash
         return kind(self, name, lease=lease, sleep=sleep, wait=wait, native=native)
+
+
+def _to_unix_ms(when: datetime | float, ms_per_unit: int) -> int:
+    if isinstance(when, datetime):
+        return int(when.timestamp() * 1000)
+    return int(when * ms_per_unit)

@@ -1,7 +1,7 @@
-"""redis-py pools for Django: made by django-redis' connection factory, from its own OPTIONS.
+"""redis-py connection pools for Django, made by django-redis' connection factory from its OPTIONS.
 
-django-redis keeps one pool per URL, so that an alias that asked for 50 connections may get another
-alias' 5. Its factory makes ours, but does not keep them: each database has the one it asked for.
+django-redis shares one pool per URL: an alias configured with 50 connections may get the pool of
+another alias with 5. Here, the factory makes a pool for each configuration.
 """
 
 from __future__ import annotations
@@ -25,17 +25,18 @@ _SOCKET_OPTIONS = {
 }
 
 
-def pool_for(config: Config) -> ConnectionPool:
-    """Return a new pool, which has no connection yet.
+def make_django_pool(config: Config) -> ConnectionPool:
+    """Return a new pool without connections.
 
     Raises:
-        ConfigurationError: the URL cannot be parsed, or an option is wrong.
+        ConfigurationError: the URL cannot be parsed, or an option is invalid.
     """
-    options = _options(config)
+    options = _merge_options(config)
 
     def factory(url: str) -> ConnectionPool:
-        made = import_string(_factory_name(options))(options)
-        return cast("ConnectionPool", made.get_connection_pool(made.make_connection_params(url)))
+        source = import_string(_get_factory_name(options))(options)
+        params = source.make_connection_params(url)
+        return cast("ConnectionPool", source.get_connection_pool(params))
 
     try:
         return make_pool(config, factory)
@@ -43,22 +44,22 @@ def pool_for(config: Config) -> ConnectionPool:
         raise ConfigurationError(f"{config.label}: {error}") from error
 
 
-def _options(config: Config) -> dict[str, Any]:
-    """Return the alias' options over ours."""
-    given: dict[str, Any] = thaw(config.redis_options) or {}
-    ours = pool_options(config)
-    if "SENTINELS" in given and "connection_class" in ours:
-        ours["connection_class"] = SentinelManagedSSLConnection
+def _merge_options(config: Config) -> dict[str, Any]:
+    """Return the alias's options over our defaults."""
+    own: dict[str, Any] = thaw(config.redis_options) or {}
+    defaults = pool_options(config)
+    if "SENTINELS" in own and "connection_class" in defaults:
+        defaults["connection_class"] = SentinelManagedSSLConnection
     for option, name in _SOCKET_OPTIONS.items():
-        if given.get(option):
-            del ours[name]  # the factory puts the option in its place
+        if own.get(option):
+            del defaults[name]  # the factory applies the option
     return {
-        **given,
-        "CONNECTION_POOL_KWARGS": ours | given.get("CONNECTION_POOL_KWARGS", {}),
+        **own,
+        "CONNECTION_POOL_KWARGS": defaults | own.get("CONNECTION_POOL_KWARGS", {}),
     }
 
 
-def _factory_name(options: dict[str, Any]) -> str:
+def _get_factory_name(options: dict[str, Any]) -> str:
     fallback = "SentinelConnectionFactory" if "SENTINELS" in options else "ConnectionFactory"
     return str(
         options.get("CONNECTION_FACTORY")

@@ -1,19 +1,21 @@
-"""Many commands of a plain client in one round trip; each is billed singly."""
+"""Many commands of a plain client in one round trip; each command is billed."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any, Generic, Self, TypeVar
 
+from continuum_upstash.client.plans import ClientPlans
 from continuum_upstash.errors import ReplyError
-from continuum_upstash.plans.effects import Batch, Encode, Plan, Runs, pair
-from continuum_upstash.plans.keyvalue import Operations
+from continuum_upstash.plans.effects import AsyncPlanRunner, Batch, Encode, Plan, PlanRunner
+from continuum_upstash.plans.keyvalue import to_ms
 from continuum_upstash.protocol import Argument, Command, Replies, Reply
 
+R = TypeVar("R")
 
-class _Value:
-    """A value among a command's arguments, encoded when the pipeline is executed."""
+
+class _Encoded:
+    """A value among a command's arguments; it is encoded when the pipeline is executed."""
 
     __slots__ = ("value",)
 
@@ -21,31 +23,32 @@ class _Value:
         self.value = value
 
 
-class PipelinePlans:
-    """Collects commands and sends them in order.
+class _CommandQueue(Generic[R]):
+    """Collects commands until they are executed.
 
     Args:
-        runs: the client that runs the plan.
-        plans: its key-value plans, for the codec.
-        atomic: run as one transaction: nobody's command comes between.
+        runner: the client.
+        plans: its plans, which decode values.
+        atomic: run the commands as one transaction (MULTI/EXEC).
     """
 
-    def __init__(self, runs: Runs, plans: Operations, *, atomic: bool = False) -> None:
-        self._run, self._arun = runs._run, runs._arun  # noqa: SLF001 the protocol of pair()
+    def __init__(self, runner: R, plans: ClientPlans, *, atomic: bool = False) -> None:
+        self._runner = runner
         self._plans = plans
         self._atomic = atomic
-        self._commands: list[tuple[Argument | _Value, ...]] = []
-        self._readers: list[Callable[[Any], Any]] = []
+        self._commands: list[tuple[Argument | _Encoded, ...]] = []
+        self._decoders: list[Callable[[Any], Any]] = []
 
     def __len__(self) -> int:
         return len(self._commands)
 
     def command(self, *parts: Argument) -> Self:
         """Add any command; its result is the raw reply: bytes, int, list or None."""
-        return self._add(_raw, *parts)
+        return self._add(_keep, *parts)
 
     def get(self, key: str) -> Self:
-        return self._add(self._read, "GET", key)
+        """Add a GET; its result is the value, or None."""
+        return self._add(self._decode, "GET", key)
 
     def set(
         self, key: str, value: Any, *, ex: float | None = None, nx: bool = False, xx: bool = False
@@ -54,81 +57,110 @@ class PipelinePlans:
 
         Args:
             key: the full key.
-            value: anything that the client's `set` takes.
-            ex: seconds to live; None: for ever.
-            nx: only if the key is not there.
-            xx: only if the key is there.
+            value: any value that has a stored format.
+            ex: seconds to live; None: no expiry.
+            nx: store only if the key does not exist.
+            xx: store only if the key exists.
         """
-        lifetime = () if ex is None else ("PX", math.ceil(ex * 1000))
+        expiry = () if ex is None else ("PX", to_ms(ex))
         condition = ("NX",) if nx else ("XX",) if xx else ()
-        return self._add(_stored, "SET", key, _Value(value), *lifetime, *condition)
+        return self._add(_is_stored, "SET", key, _Encoded(value), *expiry, *condition)
 
     def delete(self, *keys: str) -> Self:
-        """Add an UNLINK; its result is how many keys there were."""
-        return self._add(_raw, "UNLINK", *keys)
+        """Add an UNLINK; its result is how many keys existed."""
+        return self._add(_keep, "UNLINK", *keys)
 
     def incr(self, key: str, delta: int = 1) -> Self:
-        """Add an INCRBY; its result is the sum."""
-        return self._add(_raw, "INCRBY", key, delta)
+        """Add an INCRBY; its result is the new value. A missing key counts as 0."""
+        return self._add(_keep, "INCRBY", key, delta)
 
     def expire(self, key: str, ttl: float) -> Self:
-        """Add a PEXPIRE of `ttl` seconds; its result is whether the key was there."""
-        return self._add(bool, "PEXPIRE", key, math.ceil(ttl * 1000))
+        """Add a PEXPIRE of `ttl` seconds; its result is whether the key exists."""
+        return self._add(bool, "PEXPIRE", key, to_ms(ttl))
 
-    def plan_execute(self, *, raise_on_error: bool = True) -> Plan[list[Any]]:
-        """Send what was added, in one round trip; return the results and start anew.
-
-        Args:
-            raise_on_error: raise the first command's error, after all have run; False leaves
-                each error in its place among the results.
-        """
-        commands, readers = self._commands, self._readers
-        self._commands, self._readers = [], []
+    def _execute(self, *, raise_on_error: bool) -> Plan[list[Any]]:
+        commands, decoders = self._commands, self._decoders
+        self._commands, self._decoders = [], []
         if not commands:
             return []
-        sent: list[Command] = []
+        batch: list[Command] = []
         for command in commands:
-            sent.append((yield from _encoded(command)))  # noqa: PERF401 a plan cannot yield in one
-        replies: Replies = yield Batch(sent, atomic=self._atomic)
+            batch.append((yield from _encode(command)))  # noqa: PERF401 a plan cannot yield in one
+        replies: Replies = yield Batch(batch, atomic=self._atomic)
         results: list[Any] = []
-        for reply, read in zip(replies, readers, strict=True):
+        for reply, decode in zip(replies, decoders, strict=True):
             if not isinstance(reply, ReplyError):
-                results.append(read(reply))
+                results.append(decode(reply))
             elif raise_on_error:
                 raise reply
             else:
                 results.append(reply)
         return results
 
-    def _add(self, read: Callable[[Any], Any], *parts: Argument | _Value) -> Self:
+    def _add(self, decode: Callable[[Any], Any], *parts: Argument | _Encoded) -> Self:
         self._commands.append(parts)
-        self._readers.append(read)
+        self._decoders.append(decode)
         return self
 
-    def _read(self, raw: bytes | None) -> Any:
-        return None if raw is None else self._plans.load(raw, None)
+    def _decode(self, raw: bytes | None) -> Any:
+        return None if raw is None else self._plans.load(raw)
 
 
-class Pipeline(PipelinePlans):
-    execute = pair(PipelinePlans.plan_execute)[0]
+class Pipeline(_CommandQueue[PlanRunner]):
+    """Commands that `UpstashCache` sends in one round trip, in order.
+
+    The methods return the pipeline, so that calls can be chained.
+    """
+
+    def execute(self, *, raise_on_error: bool = True) -> list[Any]:
+        """Send the commands; return their results in order and empty the pipeline.
+
+        Billed: each command as if it were sent alone.
+
+        Args:
+            raise_on_error: raise the first error reply, after all commands have run. With False,
+                each error stays in its place among the results.
+
+        Raises:
+            NotSerializable: a value has no stored format; nothing was sent.
+            Unavailable: the database did not reply.
+            ReplyError: an error reply.
+        """
+        return self._runner.run(self._execute(raise_on_error=raise_on_error))
 
 
-class AsyncPipeline(PipelinePlans):
-    execute = pair(PipelinePlans.plan_execute)[1]
+class AsyncPipeline(_CommandQueue[AsyncPlanRunner]):
+    """Commands that `AsyncUpstashCache` sends in one round trip, in order. See `Pipeline`."""
+
+    async def execute(self, *, raise_on_error: bool = True) -> list[Any]:
+        """Send the commands; return their results in order and empty the pipeline.
+
+        Billed: each command as if it were sent alone.
+
+        Args:
+            raise_on_error: raise the first error reply, after all commands have run. With False,
+                each error stays in its place among the results.
+
+        Raises:
+            NotSerializable: a value has no stored format; nothing was sent.
+            Unavailable: the database did not reply.
+            ReplyError: an error reply.
+        """
+        return await self._runner.arun(self._execute(raise_on_error=raise_on_error))
 
 
-def _encoded(command: tuple[Argument | _Value, ...]) -> Plan[Command]:
+def _encode(command: tuple[Argument | _Encoded, ...]) -> Plan[Command]:
     parts: list[Argument] = []
     for part in command:
         # A plan cannot yield inside a comprehension.
-        data = (yield Encode(part.value)) if isinstance(part, _Value) else part
+        data = (yield Encode(part.value)) if isinstance(part, _Encoded) else part
         parts.append(data)
     return tuple(parts)
 
 
-def _raw(reply: Reply) -> Reply:
+def _keep(reply: Reply) -> Reply:
     return reply
 
 
-def _stored(reply: Reply) -> bool:
+def _is_stored(reply: Reply) -> bool:
     return reply is not None

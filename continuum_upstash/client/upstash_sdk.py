@@ -1,8 +1,7 @@
-"""upstash-redis' typed commands over our transport.
+"""The typed commands of the upstash-redis SDK over our transport.
 
-The SDK's clients send through one object, `_http`, that turns a command into a result; here it
-is ours. So each of its commands, its pipelines and upstash-ratelimit get our deadlines, pools
-and fallback, and bytes where the SDK takes none.
+The SDK's clients send each command through one object, `_http`; it is replaced here. Therefore the
+SDK's commands and pipelines, and upstash-ratelimit, use our timeouts, connections and fallback.
 """
 
 from __future__ import annotations
@@ -21,8 +20,8 @@ from continuum_upstash.protocol import Argument, Command, Replies, Reply
 _Result: TypeAlias = Any
 
 
-class _Http:
-    """Stands where the SDK has its HTTP client."""
+class SdkTransport:
+    """Replaces the HTTP client of the SDK's sync client."""
 
     def __init__(self, send: Callable[[Batch], Replies]) -> None:
         self._send = send
@@ -33,13 +32,15 @@ class _Http:
         del headers
         if from_pipeline and not command:
             return []
-        return _results(self._send(_batch(url, command, from_pipeline)), from_pipeline)
+        return _to_results(self._send(_to_batch(url, command, from_pipeline)), from_pipeline)
 
     def close(self) -> None:
-        """Do nothing: the connections are the process's."""
+        """Do nothing: the clients of a process share the connections."""
 
 
-class _AsyncHttp:
+class AsyncSdkTransport:
+    """Replaces the HTTP client of the SDK's async client."""
+
     def __init__(self, asend: Callable[[Batch], Awaitable[Replies]]) -> None:
         self._asend = asend
 
@@ -49,39 +50,39 @@ class _AsyncHttp:
         del headers
         if from_pipeline and not command:
             return []
-        return _results(await self._asend(_batch(url, command, from_pipeline)), from_pipeline)
+        return _to_results(await self._asend(_to_batch(url, command, from_pipeline)), from_pipeline)
 
     async def close(self) -> None:
-        """Do nothing: the connections are the process's."""
+        """Do nothing: the clients of a process share the connections."""
 
 
-def redis(send: Callable[[Batch], Replies]) -> upstash_redis.Redis:
+def make_redis(send: Callable[[Batch], Replies]) -> upstash_redis.Redis:
     """Return the SDK's sync client over a transport."""
     client = upstash_redis.Redis(url="", token="", allow_telemetry=False)
-    own: Any = client._http  # noqa: SLF001 the SDK has no public way to bring a transport
+    own: Any = client._http  # noqa: SLF001 the SDK has no public way to replace its transport
     own.close()
-    client._http = cast("Any", _Http(send))  # noqa: SLF001
+    client._http = cast("Any", SdkTransport(send))  # noqa: SLF001
     return client
 
 
-def async_redis(asend: Callable[[Batch], Awaitable[Replies]]) -> upstash_redis.asyncio.Redis:
+def make_async_redis(asend: Callable[[Batch], Awaitable[Replies]]) -> upstash_redis.asyncio.Redis:
     """Return the SDK's async client over a transport."""
     client = upstash_redis.asyncio.Redis(url="", token="", allow_telemetry=False)
-    client._http = cast("Any", _AsyncHttp(asend))  # noqa: SLF001 as above; its own opened no connection yet
+    client._http = cast("Any", AsyncSdkTransport(asend))  # noqa: SLF001 as above; the replaced one has opened no connection
     return client
 
 
-def _batch(url: str, command: list[Any], from_pipeline: bool) -> Batch:
+def _to_batch(url: str, command: list[Any], from_pipeline: bool) -> Batch:
     commands = command if from_pipeline else [command]
-    return Batch([_command(each) for each in commands], atomic=url.endswith("/multi-exec"))
+    return Batch([_to_command(each) for each in commands], atomic=url.endswith("/multi-exec"))
 
 
-def _command(parts: Sequence[Any]) -> Command:
-    return tuple(_argument(part) for part in parts)
+def _to_command(parts: Sequence[Any]) -> Command:
+    return tuple(_to_argument(part) for part in parts)
 
 
-def _argument(part: Any) -> Argument:
-    # What the SDK's JSON body would have made of it (upstash_redis.http._format_command).
+def _to_argument(part: Any) -> Argument:
+    # As the SDK writes it in its JSON body (upstash_redis.http._format_command).
     if isinstance(part, (str, bytes)):
         return part
     if isinstance(part, int) and not isinstance(part, bool):
@@ -89,17 +90,17 @@ def _argument(part: Any) -> Argument:
     return json.dumps(part)
 
 
-def _results(replies: Replies, from_pipeline: bool) -> _Result:
+def _to_results(replies: Replies, from_pipeline: bool) -> _Result:
     for reply in replies:
         if isinstance(reply, ReplyError):
             raise reply
-    results = [_result(reply) for reply in replies]
+    results = [_to_result(reply) for reply in replies]
     return results if from_pipeline else results[0]
 
 
-def _result(reply: Reply) -> _Result:
+def _to_result(reply: Reply) -> _Result:
     if isinstance(reply, list):
-        return [_result(each) for each in reply]
+        return [_to_result(each) for each in reply]
     if isinstance(reply, bytes):
         try:
             return reply.decode()

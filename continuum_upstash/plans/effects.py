@@ -105,6 +105,18 @@ def call_many(commands: Sequence[Command], *, atomic: bool = False) -> Plan[list
     return replies
 
 
+class PlanRunner(Protocol):
+    """An object that runs plans: a cache or a client."""
+
+    def run(self, plan: Plan[R]) -> R: ...
+
+
+class AsyncPlanRunner(Protocol):
+    """An object that runs plans in the running event loop."""
+
+    async def arun(self, plan: Plan[R]) -> R: ...
+
+
 class Runs(Protocol):
     """A class whose methods are written as plans."""
 

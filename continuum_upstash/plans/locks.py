@@ -1,8 +1,8 @@
-"""Locks in one key, as plans: SET NX to take, compare-and-delete to give back.
+"""Locks in one key: SET NX acquires, compare-and-delete releases.
 
-They are leases: a holder that dies gives its lock back by the key's expiry, and one that is
-slower than its lease has lost it, which `release` and `extend` say. They exclude as long as one
-database keeps the key; they are no fencing tokens.
+A lock is a lease. If its holder crashes, the key expires and the lock is free again. If its holder
+is slower than the lease, the lock is lost: `release` and `extend` raise LockLost. The lock excludes
+other holders as long as the database keeps the key; it is not a fencing token.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ import random
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from typing import Final, Self
+from typing import Final, Generic, Self, TypeVar
 
 from continuum_upstash.errors import LockLost, LockNotAcquired
-from continuum_upstash.plans.effects import Plan, Runs, Sleep, call, pair
+from continuum_upstash.plans.effects import AsyncPlanRunner, Plan, PlanRunner, Sleep, call
 from continuum_upstash.protocol import Command, Reply, Script
 
-_POLL_CEILING: Final = 1.0
+_MAX_SLEEP: Final = 1.0  # seconds
+
+R = TypeVar("R")
 
 
 def _release_rule(call: Callable[..., Reply], keys: Sequence[str], args: Sequence[bytes]) -> Reply:
@@ -45,24 +47,27 @@ EXTEND: Final = Script(
 )
 
 
-class LockPlans:
-    """A lock that one holder at a time has.
+class _LockPlans(Generic[R]):
+    """The state of a lock and its plans.
 
     Args:
-        runs: who runs the plans: the backend or client that made the lock.
+        runner: the cache or client that made the lock.
         name: the full Redis key.
-        lease: seconds after which the database gives the lock back by itself.
-        sleep: seconds between two tries at first; it grows to a second, with jitter, since
-            each try is a billed command.
-        wait: seconds to try for; None: for ever, 0: once.
-        native: the server has Upstash's one-command forms (DELEX, SET IFEQ): one billed
-            command instead of three.
-        clock: monotonic seconds.
+        lease: seconds after which the key expires.
+        sleep: seconds between the first two attempts. The delay grows to one second, with jitter,
+            since each attempt is a billed command.
+        wait: seconds until `acquire` gives up; None: never, 0: after one attempt.
+        native: the server supports Upstash's DELEX and SET IFEQ: one billed command instead of
+            the three of a script.
+        clock: returns monotonic seconds.
+
+    Raises:
+        ValueError: `lease` or `sleep` is not above 0.
     """
 
     def __init__(
         self,
-        runs: Runs,
+        runner: R,
         name: str,
         *,
         lease: float = 60.0,
@@ -72,108 +77,172 @@ class LockPlans:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if lease <= 0 or sleep <= 0:
-            raise ValueError("a lock's lease and sleep are seconds above 0")
-        self._run, self._arun = runs._run, runs._arun  # noqa: SLF001 the protocol of pair()
+            raise ValueError("The lease and the sleep of a lock must be seconds above 0.")
+        self._runner = runner
         self.name = name
         self._lease, self._sleep, self._wait = lease, sleep, wait
         self._native, self._clock = native, clock
         self._token: str | None = None
 
-    def plan_acquire(self, *, blocking: bool = True) -> Plan[bool]:
-        """Take the lock; return whether it was taken in time."""
+    def _acquire(self, *, blocking: bool) -> Plan[bool]:
         token = secrets.token_hex(16)
         deadline = None if self._wait is None else self._clock() + self._wait
         pause = self._sleep
         while True:
-            command: Command = ("SET", self.name, token, "PX", _ms(self._lease), "NX")
+            command: Command = ("SET", self.name, token, "PX", _to_ms(self._lease), "NX")
             if (yield from call(*command, needs_server=True)) is not None:
                 self._token = token
                 return True
-            delay = pause * random.uniform(0.75, 1.25)  # noqa: S311 spreads the tries, no secret
+            delay = pause * random.uniform(0.75, 1.25)  # noqa: S311 spreads the attempts, no secret
             if not blocking or (deadline is not None and self._clock() + delay > deadline):
                 return False
             yield Sleep(delay)
-            pause = min(pause * 1.5, max(self._sleep, _POLL_CEILING))
+            pause = min(pause * 1.5, max(self._sleep, _MAX_SLEEP))
 
-    def plan_enter(self) -> Plan[None]:
-        if not (yield from self.plan_acquire()):
-            raise LockNotAcquired(f"The lock was not free within {self._wait} s.")
+    def _enter(self) -> Plan[None]:
+        if not (yield from self._acquire(blocking=True)):
+            raise LockNotAcquired(
+                f"The lock was not acquired within {self._wait} s: another holder has it."
+            )
 
-    def plan_release(self) -> Plan[None]:
-        """Give the lock back.
-
-        Raises:
-            LockLost: it was not held any more: the lease ended, and somebody else may have it.
-        """
-        token, self._token = self._held(), None
+    def _release(self) -> Plan[None]:
+        token, self._token = self._require_token(), None
         command: Command = ("EVAL", RELEASE, 1, self.name, token)
         if self._native:
             command = ("DELEX", self.name, "IFEQ", token)
         if not (yield from call(*command, needs_server=True)):
-            raise LockLost("The lock had expired before it was released: give it a longer lease.")
+            raise LockLost("The lock expired before it was released: use a longer lease.")
 
-    def plan_extend(self, lease: float | None = None) -> Plan[None]:
-        """Start the lease anew, by default with the length it had.
-
-        Raises:
-            LockLost: it was not held any more.
-        """
-        token, ms = self._held(), _ms(self._lease if lease is None else lease)
+    def _extend(self, lease: float | None) -> Plan[None]:
+        token, ms = self._require_token(), _to_ms(self._lease if lease is None else lease)
         command: Command = ("EVAL", EXTEND, 1, self.name, token, ms)
         if self._native:
             command = ("SET", self.name, token, "IFEQ", token, "PX", ms)
         if not (yield from call(*command, needs_server=True)):
-            raise LockLost("The lock had expired before it was extended: extend it earlier.")
+            raise LockLost("The lock expired before it was extended: extend it earlier.")
 
-    def plan_locked(self) -> Plan[bool]:
-        """Return whether anybody holds the lock."""
+    def _is_locked(self) -> Plan[bool]:
         return bool((yield from call("EXISTS", self.name, needs_server=True)))
 
-    def plan_owned(self) -> Plan[bool]:
-        """Return whether this object holds the lock still."""
+    def _is_owned(self) -> Plan[bool]:
         if self._token is None:
             return False
         holder: bytes | None = yield from call("GET", self.name, needs_server=True)
         return holder == self._token.encode()
 
-    def _held(self) -> str:
+    def _require_token(self) -> str:
         if self._token is None:
-            raise LockLost("This lock object holds no lock: acquire it first.")
+            raise LockLost("This lock object does not hold the lock: acquire it first.")
         return self._token
 
 
-def _ms(seconds: float) -> int:
+def _to_ms(seconds: float) -> int:
     return max(1, int(seconds * 1000))
 
 
-class Lock(LockPlans):
-    """A lock for threads: ``with cache.lock("report"): …``."""
+class Lock(_LockPlans[PlanRunner]):
+    """A lock for threads, held by one holder among all processes at a time.
 
-    acquire = pair(LockPlans.plan_acquire)[0]
-    release = pair(LockPlans.plan_release)[0]
-    extend = pair(LockPlans.plan_extend)[0]
-    locked = pair(LockPlans.plan_locked)[0]
-    owned = pair(LockPlans.plan_owned)[0]
+    ``with cache.lock("report"): …`` acquires and releases it; entering raises LockNotAcquired if
+    the lock was not acquired in time. The local fallback never serves a lock: in an outage every
+    method raises Unavailable.
+    """
+
+    def acquire(self, *, blocking: bool = True) -> bool:
+        """Acquire the lock; return whether it was acquired in time.
+
+        Billed: 1 command per attempt.
+
+        Args:
+            blocking: False makes one attempt.
+        """
+        return self._runner.run(self._acquire(blocking=blocking))
+
+    def release(self) -> None:
+        """Release the lock.
+
+        Billed: 1 command; 3 on a Redis other than Upstash.
+
+        Raises:
+            LockLost: the lock was not held: it expired, and another holder may have it.
+        """
+        self._runner.run(self._release())
+
+    def extend(self, lease: float | None = None) -> None:
+        """Restart the lease.
+
+        Billed: 1 command; 3 on a Redis other than Upstash.
+
+        Args:
+            lease: its new length in seconds; None: its original length.
+
+        Raises:
+            LockLost: the lock was not held: it expired, and another holder may have it.
+        """
+        self._runner.run(self._extend(lease))
+
+    def locked(self) -> bool:
+        """Return whether the lock is held, by this object or another. Billed: 1 command."""
+        return self._runner.run(self._is_locked())
+
+    def owned(self) -> bool:
+        """Return whether this object holds the lock. Billed: 1 command if it was acquired."""
+        return self._runner.run(self._is_owned())
 
     def __enter__(self) -> Self:
-        self._run(self.plan_enter())
+        self._runner.run(self._enter())
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         self.release()
 
 
-class AsyncLock(LockPlans):
-    """A lock for tasks: ``async with cache.alock("report"): …``."""
+class AsyncLock(_LockPlans[AsyncPlanRunner]):
+    """A lock for tasks: ``async with cache.alock("report"): …``. See `Lock`."""
 
-    acquire = pair(LockPlans.plan_acquire)[1]
-    release = pair(LockPlans.plan_release)[1]
-    extend = pair(LockPlans.plan_extend)[1]
-    locked = pair(LockPlans.plan_locked)[1]
-    owned = pair(LockPlans.plan_owned)[1]
+    async def acquire(self, *, blocking: bool = True) -> bool:
+        """Acquire the lock; return whether it was acquired in time.
+
+        Billed: 1 command per attempt.
+
+        Args:
+            blocking: False makes one attempt.
+        """
+        return await self._runner.arun(self._acquire(blocking=blocking))
+
+    async def release(self) -> None:
+        """Release the lock.
+
+        Billed: 1 command; 3 on a Redis other than Upstash.
+
+        Raises:
+            LockLost: the lock was not held: it expired, and another holder may have it.
+        """
+        await self._runner.arun(self._release())
+
+    async def extend(self, lease: float | None = None) -> None:
+        """Restart the lease.
+
+        Billed: 1 command; 3 on a Redis other than Upstash.
+
+        Args:
+            lease: its new length in seconds; None: its original length.
+
+        Raises:
+            LockLost: the lock was not held: it expired, and another holder may have it.
+        """
+        await self._runner.arun(self._extend(lease))
+
+    async def locked(self) -> bool:
+        """Return whether the lock is held, by this object or another. Billed: 1 command."""
+        return await self._runner.arun(self._is_locked())
+
+    async def owned(self) -> bool:
+        """Return whether this object holds the lock. Billed: 1 command if it was acquired."""
+        return await self._runner.arun(self._is_owned())
 
     async def __aenter__(self) -> Self:
-        await self._arun(self.plan_enter())
+        await self._runner.arun(self._enter())
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.core.cache import caches
 from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperation
 
-from continuum_upstash.cache.base import UpstashBaseCache, in_django_thread
+from continuum_upstash.cache.base import UpstashBaseCache, run_in_django_thread
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import (
     CapacityExceeded,
@@ -76,7 +76,7 @@ class SessionDatabase:
             seal,
             self.database.aonce,
             offload_on=(SynchronousOnlyOperation,),
-            offload=in_django_thread,
+            offload=run_in_django_thread,
         )
 
     def seconds_to_next_try(self) -> int:

@@ -169,6 +169,6 @@ def test_each_error_is_documented_with_its_bases():
 )
 def test_each_method_beyond_django_s_is_documented(kind):
     page = (REFERENCE / "api.md").read_text()
-    inherited = set(dir(BaseCache)) | {f"a{name}" for name in vars(kind)}
-    methods = {name for name in vars(kind) if not name.startswith("_")} - inherited
+    inherited = set(dir(BaseCache)) | {f"a{name}" for name in dir(kind)}
+    methods = {name for name in dir(kind) if not name.startswith("_")} - inherited
     assert {name for name in methods if not re.search(rf"`{name}\b", page)} == set()

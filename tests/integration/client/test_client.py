@@ -149,8 +149,11 @@ def test_the_async_client_mirrors_the_sync_one(credentials, transport):
             assert await client.reconnect() is True
 
     asyncio.run(steps())
-    sync_names = {name for name in dir(UpstashCache) if not name.startswith("_")}
-    assert sync_names == {name for name in dir(AsyncUpstashCache) if not name.startswith("_")}
+    sync_names, async_names = (
+        {name for name in dir(kind) if not name.startswith("_")}
+        for kind in (UpstashCache, AsyncUpstashCache)
+    )
+    assert sync_names - {"run"} == async_names - {"arun"}
 
 
 def test_json_is_what_other_languages_read_and_write(credentials, transport):

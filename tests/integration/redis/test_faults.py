@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from continuum_upstash.cache.redis_pool import pool_for
+from continuum_upstash.cache.redis_pool import make_django_pool
 from continuum_upstash.config.hashable import freeze
 from continuum_upstash.errors import (
     ConnectionFailed,
@@ -27,7 +27,7 @@ LONG = Script("return {redis.call('INCR', KEYS[1]), string.rep('x', 100000)}", N
 
 def doubtful(tcp, proxy, **settings):
     """A client that takes each pause for a long silence."""
-    return tcp(proxy.url, make_pool=pool_for, redis_options=ALWAYS_DOUBTED, **settings)
+    return tcp(proxy.url, make_pool=make_django_pool, redis_options=ALWAYS_DOUBTED, **settings)
 
 
 def test_a_read_heals_when_its_connection_has_gone_dead_without_a_word(valkey, proxy, tcp):

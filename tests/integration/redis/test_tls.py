@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from continuum_upstash.cache.redis_pool import pool_for
+from continuum_upstash.cache.redis_pool import make_django_pool
 from continuum_upstash.config.hashable import freeze
 from continuum_upstash.errors import ConfigurationError, ConnectionFailed
 from continuum_upstash.plans.effects import Batch
@@ -21,7 +21,7 @@ GET = ("GET", "k")
 
 def pool_options(**options):
     return {
-        "make_pool": pool_for,
+        "make_pool": make_django_pool,
         "redis_options": freeze({"CONNECTION_POOL_KWARGS": options}),
     }
 

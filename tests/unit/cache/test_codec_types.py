@@ -14,14 +14,14 @@ from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext_lazy
 
-from continuum_upstash.cache.codec_types import EXT_TYPES, pickle_keys
+from continuum_upstash.cache.codec_types import EXT_TYPES, get_pickle_keys
 from continuum_upstash.codec.codec import Codec, Undecodable
 from continuum_upstash.errors import NotSerializable
 
 
 @pytest.fixture
 def codec():
-    return Codec(pickle_keys=pickle_keys(), ext=EXT_TYPES)
+    return Codec(pickle_keys=get_pickle_keys(), ext=EXT_TYPES)
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def test_a_rendered_template_response_comes_back_and_an_unrendered_one_says_why_
 
 def test_json_refuses_a_response_with_the_way_out():
     with pytest.raises(NotSerializable, match=r"HttpResponse.*\"SERIALIZER\"\] = \"msgpack\""):
-        Codec(serializer="json", pickle_keys=pickle_keys()).encode(HttpResponse())
+        Codec(serializer="json", pickle_keys=get_pickle_keys()).encode(HttpResponse())
 
 
 def test_a_model_instance_comes_back(codec):
@@ -131,11 +131,11 @@ class TestPickleKeys:
     def test_the_secret_key_signs_and_the_fallbacks_verify(self, settings):
         settings.SECRET_KEY = "new"
         settings.SECRET_KEY_FALLBACKS = [b"old", "older"]
-        assert pickle_keys() == (b"new", b"old", b"older")
+        assert get_pickle_keys() == (b"new", b"old", b"older")
 
     def test_a_key_that_rotates_out_verifies_while_it_is_a_fallback(self, settings):
         def codec():
-            return Codec(pickle_keys=pickle_keys())
+            return Codec(pickle_keys=get_pickle_keys())
 
         settings.SECRET_KEY = "old"
         data = codec().encode(HttpResponse(b"x"))

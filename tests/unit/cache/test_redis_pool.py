@@ -9,7 +9,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from redis.sentinel import SentinelConnectionPool, SentinelManagedSSLConnection
 
-from continuum_upstash.cache.redis_pool import pool_for
+from continuum_upstash.cache.redis_pool import make_django_pool
 from continuum_upstash.config.credentials import Secret
 from continuum_upstash.config.hashable import freeze
 from continuum_upstash.config.resolve import Config, resolve
@@ -42,7 +42,7 @@ class OwnFactory(ConnectionFactory):
 HERE = __name__
 
 
-@pytest.mark.parametrize("make", [plain_pool, pool_for])
+@pytest.mark.parametrize("make", [plain_pool, make_django_pool])
 def test_without_options_a_pool_is_what_the_configuration_says(make):
     pool = make(config(settings={"pool_size": 7, "connect_timeout": 3.0, "read_timeout": 4.0}))
     kwargs = pool.connection_kwargs
@@ -67,17 +67,17 @@ def test_without_options_a_pool_is_what_the_configuration_says(make):
     ],
 )
 def test_an_option_reaches_the_connections(options, name, value):
-    assert pool_for(config(**options)).connection_kwargs[name] == value
+    assert make_django_pool(config(**options)).connection_kwargs[name] == value
 
 
 def test_the_password_may_come_from_the_options():
-    pool = pool_for(config("redis://localhost", PASSWORD="other"))
+    pool = make_django_pool(config("redis://localhost", PASSWORD="other"))
     assert pool.connection_kwargs["password"] == "other"
 
 
 def test_a_retry_object_survives_being_frozen():
     retry = Retry(NoBackoff(), 2)
-    pool = pool_for(config(CONNECTION_POOL_KWARGS={"retry": retry, "max_connections": 3}))
+    pool = make_django_pool(config(CONNECTION_POOL_KWARGS={"retry": retry, "max_connections": 3}))
     assert pool.connection_kwargs["retry"] is retry
     assert pool.max_connections == 3
 
@@ -87,12 +87,12 @@ def test_a_retry_object_survives_being_frozen():
     [(f"{HERE}.OwnPool", OwnPool), ("redis.BlockingConnectionPool", BlockingConnectionPool)],
 )
 def test_the_class_of_the_pool_can_be_chosen(path, kind):
-    assert isinstance(pool_for(config(CONNECTION_POOL_CLASS=path)), kind)
+    assert isinstance(make_django_pool(config(CONNECTION_POOL_CLASS=path)), kind)
 
 
 def test_the_setting_of_django_redis_names_the_factory(settings):
     settings.DJANGO_REDIS_CONNECTION_FACTORY = f"{HERE}.OwnFactory"
-    assert pool_for(config()).connection_kwargs["client_name"] == "own"
+    assert make_django_pool(config()).connection_kwargs["client_name"] == "own"
 
 
 @pytest.mark.parametrize(
@@ -103,13 +103,13 @@ def test_the_setting_of_django_redis_names_the_factory(settings):
     ],
 )
 def test_sentinels_need_no_other_option(url, options):
-    pool = pool_for(config(url, SENTINELS=[("10.0.0.1", 26379)], **options))
+    pool = make_django_pool(config(url, SENTINELS=[("10.0.0.1", 26379)], **options))
     assert isinstance(pool, SentinelConnectionPool)
     assert pool.service_name == "main"
 
 
 def test_sentinels_go_with_tls():
-    pool = pool_for(config("rediss://main/0", SENTINELS=[("10.0.0.1", 26379)]))
+    pool = make_django_pool(config("rediss://main/0", SENTINELS=[("10.0.0.1", 26379)]))
     assert pool.connection_class is SentinelManagedSSLConnection
 
 
@@ -118,8 +118,8 @@ def test_two_aliases_of_one_url_have_the_pools_they_asked_for():
         resolve({"CONNECTION_POOL_KWARGS": {"max_connections": size}}, {}, location=URL)
         for size in (5, 50)
     )
-    assert pool_for(small).max_connections == 5
-    assert pool_for(large).max_connections == 50
+    assert make_django_pool(small).max_connections == 5
+    assert make_django_pool(large).max_connections == 50
 
 
 @pytest.mark.parametrize(
@@ -138,6 +138,6 @@ def test_two_aliases_of_one_url_have_the_pools_they_asked_for():
 )
 def test_a_wrong_option_is_named_before_the_first_command(url, options, message):
     with pytest.raises(ConfigurationError, match=rf"default.*{message}") as caught:
-        pool_for(config(url, **options))
+        make_django_pool(config(url, **options))
     assert "secret" not in str(caught.value)
     assert "hush" not in str(caught.value)

@@ -1,0 +1,127 @@
+"""The plans of the cache's methods: Django's keys, versions and timeouts to full keys and times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from continuum_upstash.cache.base import UpstashBaseCache
+from continuum_upstash.cache.timeouts import Timeout
+from continuum_upstash.keys import Pattern, own_keys, user_pattern
+from continuum_upstash.plans import scan
+from continuum_upstash.plans.effects import Plan
+from continuum_upstash.plans.keyvalue import to_ms
+
+
+class CachePlans(UpstashBaseCache):
+    """One private plan for each public method that sends commands, sync and async alike."""
+
+    # ---- Django's methods
+
+    def _add(self, key: Any, value: Any, timeout: Timeout, version: int | None) -> Plan[bool]:
+        name = self.make_and_validate_key(key, version)
+        return self._keyvalue.set(name, value, self._timeouts.get_ttl_ms(key, timeout), "NX")
+
+    def _get(self, key: Any, default: Any, version: int | None) -> Plan[Any]:
+        return self._keyvalue.get(self.make_and_validate_key(key, version), default)
+
+    def _set(self, key: Any, value: Any, timeout: Timeout, version: int | None) -> Plan[bool]:
+        name = self.make_and_validate_key(key, version)
+        return self._keyvalue.set(name, value, self._timeouts.get_ttl_ms(key, timeout))
+
+    def _touch(self, key: Any, timeout: Timeout, version: int | None) -> Plan[bool]:
+        name = self.make_and_validate_key(key, version)
+        return self._keyvalue.touch(name, self._timeouts.get_ttl_ms(key, timeout))
+
+    def _delete(self, key: Any, version: int | None) -> Plan[bool]:
+        return self._keyvalue.delete(self.make_and_validate_key(key, version))
+
+    def _get_many(self, keys: Iterable[Any], version: int | None) -> Plan[dict[Any, Any]]:
+        names = {self.make_and_validate_key(key, version): key for key in keys}
+        values = yield from self._keyvalue.get_many(list(names))
+        return {names[name]: value for name, value in values.items()}
+
+    def _get_or_set(
+        self, key: Any, default: Any, timeout: Timeout, version: int | None
+    ) -> Plan[Any]:
+        name = self.make_and_validate_key(key, version)
+        return self._keyvalue.get_or_set(name, default, self._timeouts.get_ttl_ms(key, timeout))
+
+    def _has_key(self, key: Any, version: int | None) -> Plan[bool]:
+        return self._keyvalue.exists(self.make_and_validate_key(key, version))
+
+    def _incr(self, key: Any, delta: int, version: int | None) -> Plan[int]:
+        total = yield from self._keyvalue.incr(self.make_and_validate_key(key, version), delta)
+        if total is None:
+            raise ValueError(f"Key '{key}' not found")
+        return total
+
+    def _set_many(
+        self, data: Mapping[Any, Any], timeout: Timeout, version: int | None
+    ) -> Plan[list[Any]]:
+        # With TTL_BY_PREFIX, keys of one call may expire at different times: one round trip each.
+        by_ttl_ms: dict[int | None, dict[str, Any]] = {}
+        names: dict[str, Any] = {}
+        for key, value in data.items():
+            name = self.make_and_validate_key(key, version)
+            names[name] = key
+            by_ttl_ms.setdefault(self._timeouts.get_ttl_ms(key, timeout), {})[name] = value
+        refused: list[Any] = []
+        for ttl_ms, values in by_ttl_ms.items():
+            refused += [
+                names[name] for name in (yield from self._keyvalue.set_many(values, ttl_ms))
+            ]
+        return refused
+
+    def _delete_many(self, keys: Iterable[Any], version: int | None) -> Plan[int]:
+        return self._keyvalue.delete_many(
+            [self.make_and_validate_key(key, version) for key in keys]
+        )
+
+    def _clear(self) -> Plan[None]:
+        if self._config.clear == "flushdb":
+            yield from scan.flush()
+            return
+        own = own_keys(self.key_func, self.key_prefix)
+        yield from scan.delete_matching(own.pattern, own.matches)
+
+    def _incr_version(self, key: Any, delta: int, version: int | None) -> Plan[int]:
+        version = self.version if version is None else version
+        old = self.make_and_validate_key(key, version)
+        new = self.make_and_validate_key(key, version + delta)
+        if not (yield from self._keyvalue.rename(old, new)):
+            raise ValueError(f"Key '{key}' not found")
+        return version + delta
+
+    # ---- django-redis' methods
+
+    def _ttl(self, key: Any, version: int | None) -> Plan[int | None]:
+        return self._keyvalue.time_left(self.make_and_validate_key(key, version), "TTL")
+
+    def _pttl(self, key: Any, version: int | None) -> Plan[int | None]:
+        return self._keyvalue.time_left(self.make_and_validate_key(key, version), "PTTL")
+
+    def _expire_time(self, key: Any, version: int | None) -> Plan[int | None]:
+        return self._keyvalue.time_left(self.make_and_validate_key(key, version), "EXPIRETIME")
+
+    def _persist(self, key: Any, version: int | None) -> Plan[bool]:
+        return self._keyvalue.persist(self.make_and_validate_key(key, version))
+
+    def _expire(self, key: Any, timeout: float, version: int | None) -> Plan[bool]:
+        return self._keyvalue.touch(self.make_and_validate_key(key, version), to_ms(timeout))
+
+    def _expire_at(self, key: Any, unix_ms: int, version: int | None) -> Plan[bool]:
+        return self._keyvalue.expire_at(self.make_and_validate_key(key, version), unix_ms)
+
+    def _keys(self, search: str, version: int | None) -> Plan[list[str]]:
+        pattern = self._scoped_pattern(search, version)
+        names = yield from scan.matching(pattern.pattern, pattern.matches)
+        return [pattern.key(name) for name in names]
+
+    def _delete_pattern(self, search: str, version: int | None, itersize: int) -> Plan[int]:
+        pattern = self._scoped_pattern(search, version)
+        return scan.delete_matching(pattern.pattern, pattern.matches, itersize)
+
+    def _scoped_pattern(self, search: str, version: int | None) -> Pattern:
+        version = self.version if version is None else version
+        return user_pattern(self.key_func, self.key_prefix, version, search, self._reverse)

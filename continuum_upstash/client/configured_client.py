@@ -1,0 +1,132 @@
+"""What the sync and the async client have in common: arguments, configuration, status."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import Literal, TypedDict, Unpack
+
+from continuum_upstash.client.plans import ClientPlans
+from continuum_upstash.codec.codec import Codec
+from continuum_upstash.config.resolve import resolve
+from continuum_upstash.plans.keyvalue import Operations
+from continuum_upstash.transports.failover.policy import Status
+from continuum_upstash.transports.registry import Database, get_database
+
+
+class Backend(Enum):
+    """The backend that serves a client's commands."""
+
+    REST = "upstash-rest"
+    REDIS = "upstash-redis"
+    LOCAL = "local"
+
+
+class ClientOptions(TypedDict, total=False):
+    """Further keyword arguments of the clients: OPTIONS of a CACHES entry, in lower case.
+
+    Attributes:
+        env_prefix: the prefix of the environment variables that are read.
+        pool_size: maximum number of connections per process (sync) or per event loop (async).
+        connect_timeout: seconds to open a connection.
+        read_timeout: seconds for a whole batch.
+        health_check_interval: longest time in seconds until an unreachable database is tried again.
+        compress_min_bytes: values of at least this size are compressed; None: never.
+        max_value_bytes: larger values are not stored; None: the server decides.
+        coalesce: whether async commands of one event-loop tick share a request.
+        local_max_entries: maximum number of keys in the local store.
+        local_max_bytes: maximum size of the local store in bytes.
+        telemetry: whether Upstash receives headers with SDK and platform.
+        ca_file: PEM file with certificate authorities, instead of the system's.
+    """
+
+    env_prefix: str
+    pool_size: int
+    connect_timeout: float
+    read_timeout: float
+    health_check_interval: float
+    compress_min_bytes: int | None
+    max_value_bytes: int | None
+    coalesce: bool
+    local_max_entries: int
+    local_max_bytes: int
+    telemetry: bool
+    ca_file: str | None
+
+
+class ConfiguredClient:
+    """A client of the one `Database` of its configuration; creating it opens no connection."""
+
+    def __init__(
+        self,
+        *,
+        rest_url: str | None = None,
+        rest_token: str | Callable[[], str] | None = None,
+        redis_url: str | None = None,
+        mode: Literal["auto", "rest", "redis", "local"] | None = None,
+        fallback: bool | None = None,
+        use_msgpack: bool = True,
+        pickle_keys: Sequence[bytes] = (),
+        name: str = "client",
+        **options: Unpack[ClientOptions],
+    ) -> None:
+        """Configure a client; what is not passed comes from the environment.
+
+        Args:
+            rest_url: ``https://…`` for REST.
+            rest_token: the REST token; a callable is called for each request.
+            redis_url: ``rediss://…`` for TCP.
+            mode: the transport; ``auto`` (the default) selects it by the credentials.
+            fallback: serve commands from the local store while the database is unreachable
+                (the default).
+            use_msgpack: False writes JSON, for clients in other languages; JSON supports fewer
+                types.
+            pickle_keys: secrets for signing pickles of values that the serializer cannot
+                represent; without them such values raise NotSerializable.
+            name: the client's name in messages and metrics.
+            options: see `ClientOptions`.
+
+        Raises:
+            ConfigurationError: an argument or an environment variable is wrong.
+        """
+        arguments: dict[str, object] = {
+            "REST_URL": rest_url,
+            "TOKEN": rest_token,
+            "REDIS_URL": redis_url,
+            "MODE": mode,
+            "FALLBACK": fallback,
+            "SERIALIZER": None if use_msgpack else "json",
+        }
+        arguments |= {option.upper(): value for option, value in options.items()}
+        arguments = {option: value for option, value in arguments.items() if value is not None}
+        config = resolve(arguments, os.environ, alias=name)
+        codec = Codec(
+            serializer=config.serializer,
+            pickle_keys=tuple(pickle_keys),
+            compress_min_bytes=config.compress_min_bytes,
+        )
+        self._attach(get_database(config), codec)
+
+    def _attach(self, database: Database, codec: Codec) -> None:
+        config = database.config
+        self._database = database
+        self._plans = ClientPlans(
+            Operations(codec, alias=config.alias, max_value_bytes=config.max_value_bytes)
+        )
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._database.config.label}>"
+
+    @property
+    def current_backend(self) -> Backend:
+        """The backend that serves commands now.
+
+        Its ``value`` is ``upstash-rest``, ``upstash-redis`` or ``local``.
+        """
+        return Backend(self._database.current_backend)
+
+    @property
+    def status(self) -> Status:
+        """The state of the circuit breaker in this process, and its reason."""
+        return self._database.status

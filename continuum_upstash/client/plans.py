@@ -1,0 +1,70 @@
+"""The plans of the clients' methods: full keys as the user gives them, seconds to milliseconds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from continuum_upstash.plans import info, scan
+from continuum_upstash.plans.effects import Plan, call
+from continuum_upstash.plans.keyvalue import Operations, to_ms
+
+
+class ClientPlans:
+    def __init__(self, keyvalue: Operations) -> None:
+        self._keyvalue = keyvalue
+
+    def ping(self) -> Plan[bool]:
+        return bool((yield from call("PING", needs_server=True)))
+
+    def get(self, key: str, default: Any) -> Plan[Any]:
+        return self._keyvalue.get(key, default)
+
+    def set(self, key: str, value: Any, ttl: float | None) -> Plan[bool]:
+        return self._keyvalue.set(key, value, to_ms(ttl))
+
+    def add(self, key: str, value: Any, ttl: float | None) -> Plan[bool]:
+        return self._keyvalue.set(key, value, to_ms(ttl), "NX")
+
+    def delete(self, keys: Sequence[str]) -> Plan[int]:
+        return self._keyvalue.delete_many(keys)
+
+    def exists(self, key: str) -> Plan[bool]:
+        return self._keyvalue.exists(key)
+
+    def expire(self, key: str, ttl: float | None) -> Plan[bool]:
+        return self._keyvalue.touch(key, to_ms(ttl))
+
+    def get_ttl(self, key: str) -> Plan[int | None]:
+        return self._keyvalue.time_left(key, "TTL")
+
+    def get_many(self, keys: Sequence[str]) -> Plan[dict[str, Any]]:
+        return self._keyvalue.get_many(keys)
+
+    def set_many(self, values: Mapping[str, Any], ttl: float | None) -> Plan[list[str]]:
+        return self._keyvalue.set_many(values, to_ms(ttl))
+
+    def get_or_set(self, key: str, default: Any, ttl: float | None) -> Plan[Any]:
+        return self._keyvalue.get_or_set(key, default, to_ms(ttl))
+
+    def incr(self, key: str, delta: int) -> Plan[int]:
+        total: int = yield from call("INCRBY", key, delta)
+        return total
+
+    def delete_pattern(self, pattern: str) -> Plan[int]:
+        return scan.delete_matching(pattern, _match_any)
+
+    def list_keys(self, pattern: str) -> Plan[list[str]]:
+        return scan.matching(pattern, _match_any)
+
+    def info(self) -> Plan[dict[str, Any]]:
+        text: bytes = yield from call("INFO", needs_server=True)
+        return info.parse(text.decode("utf-8", "replace"))
+
+    def load(self, raw: bytes) -> Any:
+        """Decode a stored value; one that cannot be decoded is None."""
+        return self._keyvalue.load(raw, None)
+
+
+def _match_any(_name: str) -> bool:
+    return True
