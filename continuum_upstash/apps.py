@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.apps import AppConfig
 
-from continuum_upstash.checks.caches import add_checks
+from continuum_upstash.checks import add_checks
 from continuum_upstash.observe import subscribe
 from continuum_upstash.signals import send_signals
 from continuum_upstash.stats import counters

@@ -1,1 +1,26 @@
-"""System checks of a site that uses the package."""
+"""System checks: what is wrong with the settings of a site.
+
+`manage.py check` runs them without network access; ``--deploy`` adds those for production, and
+``--tag continuum_upstash_live`` those that connect to the databases.
+"""
+
+from __future__ import annotations
+
+from django.core.checks import Tags, register
+
+from continuum_upstash.checks.caches import check_caches, check_caches_in_production
+from continuum_upstash.checks.live import LIVE_TAG, check_live
+from continuum_upstash.checks.probes import check_probes
+from continuum_upstash.checks.ratelimit import check_ratelimit
+from continuum_upstash.checks.sessions import check_session_middleware, check_sessions
+from continuum_upstash.checks.stats import check_statistics
+
+
+def add_checks() -> None:
+    """Register all checks; the app calls this when Django starts."""
+    for check in (check_caches, check_sessions, check_statistics):
+        register(check, Tags.caches)
+    for check in (check_caches_in_production, check_session_middleware, check_probes):
+        register(check, Tags.caches, Tags.security, deploy=True)
+    register(check_ratelimit)
+    register(check_live, LIVE_TAG)

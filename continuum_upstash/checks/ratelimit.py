@@ -1,4 +1,4 @@
-"""What the settings say wrong about limits, told before a request finds out."""
+"""Checks of CONTINUUM_RATELIMIT, and of the views that it limits."""
 
 from __future__ import annotations
 
@@ -13,19 +13,23 @@ from django.core.exceptions import ImproperlyConfigured
 from django.urls import LocalePrefixPattern, ResolverMatch, URLPattern, URLResolver, get_resolver
 
 from continuum_upstash.cache.base import UpstashBaseCache
-from continuum_upstash.checks.catalogue import message
+from continuum_upstash.checks.catalogue import check_message
 from continuum_upstash.errors import ConfigurationError
 from continuum_upstash.ratelimit import policy
 from continuum_upstash.ratelimit.conf import DEFAULTS, NAME, conf
 from continuum_upstash.ratelimit.policy import Policy, clashes
 
-_OURS: Final = "continuum_upstash.ratelimit.middleware.RateLimitMiddleware"
-_SITE_CACHE: Final = "django.middleware.cache.UpdateCacheMiddleware"
+_MIDDLEWARE: Final = "continuum_upstash.ratelimit.middleware.RateLimitMiddleware"
+_CACHE_MIDDLEWARE: Final = "django.middleware.cache.UpdateCacheMiddleware"
 
 # Settings that only a site behind a proxy needs.
-_PROXIED: Final = ("SECURE_PROXY_SSL_HEADER", "USE_X_FORWARDED_HOST", "USE_X_FORWARDED_PORT")
+_PROXY_SETTINGS: Final = (
+    "SECURE_PROXY_SSL_HEADER",
+    "USE_X_FORWARDED_HOST",
+    "USE_X_FORWARDED_PORT",
+)
 
-_PARTS: Final[tuple[tuple[str, str, Callable[[], object]], ...]] = (
+_ENTRIES: Final[tuple[tuple[str, str, Callable[[], object]], ...]] = (
     ("E205", "RULES", lambda: conf.routes),
     ("E206", "TRUSTED_PROXIES", lambda: conf.proxies),
     ("E207", "HEADERS", lambda: conf.headers),
@@ -34,201 +38,207 @@ _PARTS: Final[tuple[tuple[str, str, Callable[[], object]], ...]] = (
     ("E210", "INSTANCES", lambda: conf.instances),
 )
 
-# The number of a finding, and what is wrong.
-_Findings: TypeAlias = Iterator[tuple[str, str]]
+_Findings: TypeAlias = Iterator[tuple[str, str]]  # the id of a check, and what is wrong
 
 
 def check_ratelimit(**_: Any) -> list[CheckMessage]:
-    """Check ``CONTINUUM_RATELIMIT``, where it is set or a view is limited."""
-    return [message(number, f"{NAME} {text}") for number, text in _findings()]
+    """Check CONTINUUM_RATELIMIT, if it is set or a view is limited."""
+    return [check_message(check_id, f"{NAME}: {text}") for check_id, text in _find_mistakes()]
 
 
-def _findings() -> _Findings:
-    given = getattr(settings, NAME, None if hasattr(settings, NAME) else {})
-    if not isinstance(given, dict):
-        yield "E201", "is no dict."
+def _find_mistakes() -> _Findings:
+    setting = getattr(settings, NAME, None if hasattr(settings, NAME) else {})
+    if not isinstance(setting, dict):
+        yield "E201", "the setting is not a dict."
         return
-    if not hasattr(settings, NAME) and not any(view.limits() for view in views()):
+    if not hasattr(settings, NAME) and not any(view.get_limits() for view in list_views()):
         return
-    for name in given.keys() - DEFAULTS.keys():
-        yield "E202", f"has an unknown entry {name!r}: it knows {', '.join(DEFAULTS)}."
+    for name in setting.keys() - DEFAULTS.keys():
+        yield "E202", f"unknown entry {name!r}. Valid entries: {', '.join(DEFAULTS)}."
     if not isinstance(conf.value("POLICIES"), Mapping):
-        yield "E203", "POLICIES is no dict."
+        yield "E203", "POLICIES is not a dict."
         return
     for check in _CHECKS:
         yield from check()
 
 
-def _made() -> list[Policy | Exception]:
-    """Return each policy, or what is wrong with it."""
-    made: list[Policy | Exception] = []
+def _parse_policies() -> list[Policy | Exception]:
+    """Return each policy, or its error."""
+    results: list[Policy | Exception] = []
     for name, options in conf.value("POLICIES").items():
         try:
-            made.append(policy.make(name, options))
+            results.append(policy.make(name, options))
         except (ConfigurationError, TypeError) as error:
-            made.append(error)
-    return made
+            results.append(error)
+    return results
 
 
-def _sound() -> list[Policy]:
-    return [each for each in _made() if isinstance(each, Policy)]
+def _get_valid_policies() -> list[Policy]:
+    return [each for each in _parse_policies() if isinstance(each, Policy)]
 
 
-def _policies() -> _Findings:
-    for each in _made():
+def _check_policies() -> _Findings:
+    for each in _parse_policies():
         if isinstance(each, Exception):
             yield "E203", f"POLICIES: {each}"
 
 
-def _groups() -> _Findings:
+def _check_groups() -> _Findings:
     by_group: dict[str, Policy] = {}
-    for each in _sound():
+    for each in _get_valid_policies():
         other = by_group.setdefault(each.counter, each)
         if (other.algorithm, other.rate.window) != (each.algorithm, each.rate.window):
             text = f"'{other.name}' and '{each.name}' share the group '{each.counter}'"
-            yield "E204", f"POLICIES: {text}, but count in different ways."
+            yield "E204", f"POLICIES: {text}, but differ in their algorithm or window."
 
 
-def _values() -> _Findings:
-    for number, name, read in _PARTS:
+def _check_entries() -> _Findings:
+    for check_id, name, parse in _ENTRIES:
         try:
-            read()
+            parse()
         except (ConfigurationError, TypeError) as error:
-            yield number, f"{name}: {error}"
+            yield check_id, f"{name}: {error}"
 
 
-def _alias() -> _Findings:
+def _check_alias() -> _Findings:
     alias = conf.alias
     if alias not in caches.settings:
-        yield "E211", f"ALIAS is {alias!r}, which is not in CACHES."
+        yield "E211", f"ALIAS '{alias}' is not in CACHES."
         return
     try:
         cache = caches[alias]
     except (ImproperlyConfigured, InvalidCacheBackendError):
-        return  # E002 says why, or Django does
+        return  # E002 or a check of Django's reports it
     if not isinstance(cache, UpstashBaseCache):
-        yield "E212", f"ALIAS is {alias!r}, whose BACKEND cannot count."
+        yield "E212", f"ALIAS '{alias}' does not use continuum_upstash.backend.CacheBackend."
     elif cache.database.config.mode == "local" and not settings.DEBUG:
-        text = f"counts in the memory of each process: the cache {alias!r} has no database."
-        yield "W201", text
+        yield "W201", f"ALIAS '{alias}' has no database: each process counts separately."
 
 
-def _middleware() -> _Findings:
+def _check_middleware() -> _Findings:
     order = list(settings.MIDDLEWARE)
-    if conf.value("RULES") and _OURS not in order:
-        yield "W202", "has RULES that nobody applies."
-    if {_OURS, _SITE_CACHE} <= set(order) and order.index(_OURS) > order.index(_SITE_CACHE):
+    if conf.value("RULES") and _MIDDLEWARE not in order:
+        yield "W202", "RULES is set, but MIDDLEWARE does not contain RateLimitMiddleware."
+    if {_MIDDLEWARE, _CACHE_MIDDLEWARE} <= set(order) and (
+        order.index(_MIDDLEWARE) > order.index(_CACHE_MIDDLEWARE)
+    ):
         yield (
             "W203",
-            f"headers get into the cache of the site: {_OURS} stands behind its middleware.",
+            f"rate-limit headers would be cached: {_MIDDLEWARE} comes after UpdateCacheMiddleware.",
         )
 
 
-def _unknown() -> _Findings:
-    named = {each for view in views() for limits in view.limits() for each in limits}
-    names = {each for each in named if isinstance(each, str)}
+def _check_proxies() -> _Findings:
+    name = next((name for name in _PROXY_SETTINGS if getattr(settings, name)), None)
+    if name and conf.value("POLICIES") and not conf.value("TRUSTED_PROXIES"):
+        yield (
+            "W204",
+            (
+                f"TRUSTED_PROXIES is empty, but {name} indicates a proxy: all clients that are "
+                "counted by address would share the proxy's address."
+            ),
+        )
+
+
+def _check_policy_names() -> _Findings:
+    used = {each for view in list_views() for limits in view.get_limits() for each in limits}
+    names = {each for each in used if isinstance(each, str)}
     for name in sorted(names - conf.value("POLICIES").keys()):
-        yield "E213", f"POLICIES: there is no {name!r}, which a view names."
+        yield "E213", f"POLICIES has no policy '{name}', but a view refers to it."
 
 
-def _clashes() -> _Findings:
-    known = {each.name: each for each in _sound()}
-    for view in views():
-        for limits in view.limits():
-            policies = [known.get(each) if isinstance(each, str) else each for each in limits]
+def _check_shared_counters() -> _Findings:
+    by_name = {each.name: each for each in _get_valid_policies()}
+    for view in list_views():
+        for limits in view.get_limits():
+            policies = [by_name.get(each) if isinstance(each, str) else each for each in limits]
             for one, other in clashes([each for each in policies if each]):
                 text = f"'{one.name}' and '{other.name}' share a counter"
-                yield "E214", f"{text}, and {view.view_name} is limited by both at once."
+                yield "E214", f"{text}, but both apply to {view.view_name} at the same time."
 
 
-def _rules() -> _Findings:
-    known = views()
-    if not known or any(view.route is None for view in known):
+def _check_rules() -> _Findings:
+    views = list_views()
+    if not views or any(view.route is None for view in views):
         return  # no URLconf, or one whose routes depend on the language
     try:
-        routes = conf.routes
+        rules = conf.routes
     except (ConfigurationError, TypeError):
-        return  # E205 says so
-    for number, route in enumerate(routes, 1):
-        if not any(route.fits(view.route, view.view_name) for view in known):
-            yield "W206", f"RULES: rule {number} fits no view of ROOT_URLCONF."
-
-
-def _proxies() -> _Findings:
-    proxied = next((name for name in _PROXIED if getattr(settings, name)), None)
-    if proxied and conf.value("POLICIES") and not conf.value("TRUSTED_PROXIES"):
-        text = f"has no TRUSTED_PROXIES, though {proxied} says that there is a proxy"
-        yield "W204", f"{text}: all who are counted by address would share its own."
+        return  # E205 reports it
+    for number, rule in enumerate(rules, 1):
+        if not any(rule.fits(view.route, view.view_name) for view in views):
+            yield "W206", f"RULES: rule {number} matches no view of ROOT_URLCONF."
 
 
 _CHECKS: Final = (
-    _policies,
-    _groups,
-    _values,
-    _alias,
-    _middleware,
-    _proxies,
-    _unknown,
-    _clashes,
-    _rules,
+    _check_policies,
+    _check_groups,
+    _check_entries,
+    _check_alias,
+    _check_middleware,
+    _check_proxies,
+    _check_policy_names,
+    _check_shared_counters,
+    _check_rules,
 )
 
 
-# What one decorator or throttle charges together.
-Together: TypeAlias = tuple["str | Policy", ...]
+# The policies that one decorator or throttle evaluates in one decision.
+PolicySet: TypeAlias = tuple["str | Policy", ...]
 
 
-class View(NamedTuple):
-    """
+class UrlconfView(NamedTuple):
+    """A view of the URLconf.
+
     Attributes:
         route: as in ``ResolverMatch.route``; None: it depends on the language.
         view_name: as in ``ResolverMatch.view_name``.
-        callback: what the URLconf names.
+        callback: the callable that the URLconf names.
     """
 
     route: str | None
     view_name: str
     callback: Callable[..., Any]
 
-    def limits(self) -> list[Together]:
-        """Return what limits it, but for rules."""
-        return [*getattr(self.callback, "ratelimits", ()), *self._throttles()]
+    def get_limits(self) -> list[PolicySet]:
+        """Return the limits of its decorators and throttles, without the rules."""
+        return [*getattr(self.callback, "ratelimits", ()), *self._iter_throttles()]
 
-    def _throttles(self) -> Iterator[Together]:
-        throttles = sys.modules.get("continuum_upstash.ratelimit.drf")
-        view: Any = getattr(self.callback, "cls", None)  # as the REST framework notes it
-        if throttles is None or view is None:
+    def _iter_throttles(self) -> Iterator[PolicySet]:
+        drf = sys.modules.get("continuum_upstash.ratelimit.drf")
+        view: Any = getattr(self.callback, "cls", None)  # set by the REST framework's as_view()
+        if drf is None or view is None:
             return
-        for each in _listed(getattr(view, "throttle_classes", ())):
-            if isinstance(each, type) and issubclass(each, throttles.UpstashRateThrottle):
-                yield tuple(_listed(each().names_of(view)))
+        for each in _as_list(getattr(view, "throttle_classes", ())):
+            if isinstance(each, type) and issubclass(each, drf.UpstashRateThrottle):
+                yield tuple(_as_list(each().names_of(view)))
 
 
-def _listed(value: Any) -> Sequence[Any]:
-    """Return a list of a class; what its instances work out is not known here."""
+def _as_list(value: Any) -> Sequence[Any]:
+    """Return a list that is written in a class; a property has no value before a request."""
     return value if isinstance(value, (list, tuple)) else ()
 
 
-def views() -> list[View]:
-    """Return those of ROOT_URLCONF."""
+def list_views() -> list[UrlconfView]:
+    """Return the views of ROOT_URLCONF."""
     urlconf = getattr(settings, "ROOT_URLCONF", None)
-    return list(_views(get_resolver(urlconf).url_patterns, "", ())) if urlconf else []
+    return list(_walk(get_resolver(urlconf).url_patterns, "", ())) if urlconf else []
 
 
-def _views(
+def _walk(
     patterns: Iterable[URLPattern | URLResolver], route: str | None, namespaces: tuple[str, ...]
-) -> Iterator[View]:
+) -> Iterator[UrlconfView]:
     for each in patterns:
-        whole = _joined(route, each)
+        full_route = _join_route(route, each)
         if isinstance(each, URLResolver):
             inner = (*namespaces, each.namespace) if each.namespace else namespaces
-            yield from _views(each.url_patterns, whole, inner)
+            yield from _walk(each.url_patterns, full_route, inner)
         else:
             match = ResolverMatch(each.callback, (), {}, each.name, namespaces=list(namespaces))
-            yield View(whole, match.view_name, each.callback)
+            yield UrlconfView(full_route, match.view_name, each.callback)
 
 
-def _joined(route: str | None, each: URLPattern | URLResolver) -> str | None:
+def _join_route(route: str | None, each: URLPattern | URLResolver) -> str | None:
     if route is None or isinstance(each.pattern, LocalePrefixPattern):
         return None
     own = str(each.pattern)

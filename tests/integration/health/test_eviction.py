@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from continuum_upstash.checks.caches import check_live
+from continuum_upstash.checks.live import check_live
 from continuum_upstash.emulator.process import running
 from continuum_upstash.transports import registry
 from tests.integration.management.command_runs import entry, ran

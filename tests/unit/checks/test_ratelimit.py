@@ -1,4 +1,4 @@
-"""What the system checks see of a site's views: their limits, and the rules that are for them."""
+"""What the checks find in CONTINUUM_RATELIMIT, and in the views that it limits."""
 
 from __future__ import annotations
 
@@ -6,17 +6,16 @@ from functools import partial
 from types import ModuleType
 
 import pytest
-from asgiref.sync import async_to_sync
 from django.conf import settings as django_settings
 from django.conf.urls.i18n import i18n_patterns
+from django.core.checks import run_checks
 from django.http import HttpResponse
-from django.test import RequestFactory, override_settings
+from django.test import override_settings
 from django.urls import include, path, re_path, resolve
 from django.views import View
 from rest_framework.views import APIView
 
-from continuum_upstash.checks.ratelimit import check_ratelimit, views
-from continuum_upstash.errors import ConfigurationError
+from continuum_upstash.checks.ratelimit import check_ratelimit, list_views
 from continuum_upstash.ratelimit import ratelimit
 from continuum_upstash.ratelimit.conf import conf
 from continuum_upstash.ratelimit.drf import UpstashRateThrottle
@@ -29,19 +28,108 @@ LOCAL = {
         "OPTIONS": {"MODE": "local"},
     }
 }
-MIDDLEWARE = ["continuum_upstash.ratelimit.middleware.RateLimitMiddleware"]
+MIDDLEWARE = [
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "continuum_upstash.ratelimit.middleware.RateLimitMiddleware",
+]
+CACHE_MIDDLEWARE = "django.middleware.cache.UpdateCacheMiddleware"
+DUMMY = {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}
 
 
 @pytest.fixture(autouse=True)
-def local():
+def site():
     with override_settings(CACHES=LOCAL, MIDDLEWARE=MIDDLEWARE, DEBUG=True):
         yield
     registry.reset()
 
 
-def found_for(urlpatterns, limits=None, **settings):
-    """Return {number: message} of what the check finds where the views are these."""
-    with override_settings(ROOT_URLCONF=module_of(urlpatterns), **settings):
+@pytest.mark.parametrize(
+    ("settings", "ids"),
+    [
+        ([], ["E201"]),
+        (None, ["E201"]),
+        ({"POLICY": {}}, ["E202"]),
+        ({"POLICIES": {"api": {"rate": "often"}}}, ["E203"]),
+        ({"POLICIES": {"api": "100/m"}}, ["E203"]),
+        ({"POLICIES": ["api"]}, ["E203"]),
+        (
+            {"POLICIES": {"a": {"rate": "1/m", "group": "g"}, "b": {"rate": "1/h", "group": "g"}}},
+            ["E204"],
+        ),
+        ({"RULES": [{"route": "x", "policies": ["missing"]}]}, ["E205"]),
+        ({"RULES": [{"policies": []}]}, ["E205"]),
+        ({"RULES": ["api/"]}, ["E205"]),
+        ({"RULES": [{"route": None, "policies": []}]}, ["E205"]),
+        ({"PROXY_HEADER": None}, ["E206"]),
+        ({"TRUSTED_PROXIES": ["0.0.0.0/0"]}, ["E206"]),
+        ({"HEADERS": "draft-99"}, ["E207"]),
+        ({"MODE": "maybe"}, ["E208"]),
+        ({"DEADLINE": 0}, ["E209"]),
+        ({"DEADLINE": float("nan")}, ["E209"]),
+        ({"INSTANCES": 1.5}, ["E210"]),
+        ({"ALIAS": "nowhere"}, ["E211"]),
+        (API, []),
+    ],
+)
+def test_each_invalid_entry_is_reported_with_a_hint(settings, ids):
+    with override_settings(CONTINUUM_RATELIMIT=settings):
+        found = check_ratelimit()
+    assert [message.id for message in found] == [f"continuum_upstash.{each}" for each in ids]
+    assert all(message.hint for message in found)
+
+
+@pytest.mark.parametrize(
+    ("settings", "check_id"),
+    [
+        ({"CACHES": DUMMY}, "E212"),
+        ({"DEBUG": False}, "W201"),
+        ({"MIDDLEWARE": MIDDLEWARE[:1]}, "W202"),
+        ({"MIDDLEWARE": [CACHE_MIDDLEWARE, *MIDDLEWARE]}, "W203"),
+        ({"SECURE_PROXY_SSL_HEADER": ("HTTP_X_FORWARDED_PROTO", "https")}, "W204"),
+        ({"USE_X_FORWARDED_HOST": True}, "W204"),
+    ],
+)
+def test_mistakes_in_other_settings_are_reported(settings, check_id):
+    limits = {**API, "RULES": [{"route": "", "policies": ["api"]}]}
+    with override_settings(CONTINUUM_RATELIMIT=limits, **settings):
+        assert [message.id for message in check_ratelimit()] == [f"continuum_upstash.{check_id}"]
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"BACKEND": "continuum_upstash.backend.CacheBackend", "LOCATION": "ftp://db"},
+        {"BACKEND": "no.such.Backend"},
+    ],
+)
+def test_an_invalid_cache_is_left_to_the_check_of_caches(entry):
+    with override_settings(CONTINUUM_RATELIMIT=API, CACHES={"default": entry}):
+        assert check_ratelimit() == []
+
+
+def test_an_undefined_policy_in_a_decorator_is_reported():
+    with override_settings(
+        ROOT_URLCONF="tests.integration.ratelimit.site", CONTINUUM_RATELIMIT=API
+    ):
+        found = [message.msg for message in check_ratelimit()]
+    assert any("POLICIES has no policy 'search', but a view refers to it" in each for each in found)
+    assert not any("'api'" in each for each in found)
+
+
+@pytest.mark.parametrize("middleware", [MIDDLEWARE[::-1], [*MIDDLEWARE, CACHE_MIDDLEWARE]])
+def test_the_middleware_is_accepted_anywhere_above_the_cache_middleware(middleware):
+    with override_settings(CONTINUUM_RATELIMIT=API, MIDDLEWARE=middleware):
+        assert check_ratelimit() == []
+
+
+def test_django_runs_the_check():
+    with override_settings(CONTINUUM_RATELIMIT={"MODE": "maybe"}):
+        assert "continuum_upstash.E208" in [message.id for message in run_checks()]
+
+
+def find(urlpatterns, limits=None, **settings):
+    """Return the messages of the check by id, for a site with these URL patterns."""
+    with override_settings(ROOT_URLCONF=make_urlconf(urlpatterns), **settings):
         if limits is None:
             del django_settings.CONTINUUM_RATELIMIT
         else:
@@ -50,16 +138,16 @@ def found_for(urlpatterns, limits=None, **settings):
         return {each.id.removeprefix("continuum_upstash."): each.msg for each in check_ratelimit()}
 
 
-def urlconf_of(urlpatterns):
-    with override_settings(ROOT_URLCONF=module_of(urlpatterns)):
-        return views()
+def list_views_of(urlpatterns):
+    with override_settings(ROOT_URLCONF=make_urlconf(urlpatterns)):
+        return list_views()
 
 
 def resolve_in(urlpatterns, path_info):
-    return resolve(path_info, urlconf=module_of(urlpatterns))
+    return resolve(path_info, urlconf=make_urlconf(urlpatterns))
 
 
-def module_of(urlpatterns):
+def make_urlconf(urlpatterns):
     urlconf = ModuleType("urlconf")
     urlconf.urlpatterns = urlpatterns
     return urlconf
@@ -69,16 +157,15 @@ def view(request):
     return HttpResponse()
 
 
-def test_limits_of_views_are_checked_where_the_setting_is_missing():
-    dummy = {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}
+def test_limits_of_views_are_checked_without_the_setting():
     named = [path("a/", ratelimit("api")(view))]
     own = [path("b/", ratelimit(rate="1/m", key="ip")(view))]
-    assert found_for(named).keys() == {"E213"}
-    assert found_for(own, CACHES=dummy).keys() == {"E212"}
-    assert found_for([path("c/", view)], CACHES=dummy) == {}
+    assert find(named).keys() == {"E213"}
+    assert find(own, CACHES=DUMMY).keys() == {"E212"}
+    assert find([path("c/", view)], CACHES=DUMMY) == {}
 
 
-def test_policies_that_are_charged_together_share_no_counter():
+def test_policies_of_one_decision_must_not_share_a_counter():
     group = {"rate": "1/m", "group": "g"}
     sdk = {"rate": "1/m", "algorithm": "fixed", "upstash_prefix": "@upstash/ratelimit"}
     limits = {
@@ -89,17 +176,17 @@ def test_policies_that_are_charged_together_share_no_counter():
             "d": {**sdk, "rate": "2/m"},
         }
     }
-    together = found_for([path("a/", ratelimit("a", "b")(view), name="home")], limits)
-    assert "'a' and 'b' share a counter, and home is limited by both" in together["E214"]
+    together = find([path("a/", ratelimit("a", "b")(view), name="home")], limits)
+    assert "'a' and 'b' share a counter, but both apply to home" in together["E214"]
     apart = [path("a/", ratelimit("a")(ratelimit("b")(view)))]
-    assert found_for(apart, limits) == {}, "the second one only looks"
+    assert find(apart, limits) == {}, "the second decorator does not charge it again"
     rule = [{"route": "", "policies": ["c", "d"]}]
-    found = found_for(apart, {**limits, "RULES": rule})
+    found = find(apart, {**limits, "RULES": rule})
     assert "'c' and 'd' share a counter" in found["E205"]
 
 
 @pytest.mark.parametrize(
-    ("rule", "fits"),
+    ("rule", "matches"),
     [
         ({"route": "api/"}, True),
         ({"route": "api/items/<int:pk>/"}, True),
@@ -111,16 +198,16 @@ def test_policies_that_are_charged_together_share_no_counter():
         ({"route": "old/"}, True),
     ],
 )
-def test_a_rule_that_fits_no_view_is_told(rule, fits):
+def test_a_rule_that_matches_no_view_is_reported(rule, matches):
     inner = ([path("items/<int:pk>/", view, name="item"), path("plain/", view)], "shop")
     urlpatterns = [path("api/", include(inner)), re_path("^old/$", view, name="old")]
     limits = {**API, "RULES": [{**rule, "policies": ["api"]}]}
-    assert ("W206" not in found_for(urlpatterns, limits)) is fits
+    assert ("W206" not in find(urlpatterns, limits)) is matches
 
 
-def test_routes_that_depend_on_the_language_are_not_judged():
+def test_routes_that_depend_on_the_language_are_not_checked():
     limits = {**API, "RULES": [{"route": "de/api/", "policies": ["api"]}]}
-    assert found_for(i18n_patterns(path("api/", view)), limits) == {}
+    assert find(i18n_patterns(path("api/", view)), limits) == {}
 
 
 class Api:
@@ -135,13 +222,13 @@ class Api:
     ("callback", "name"),
     [(Api().check, "check"), (Api.Inner.as_view(), "Inner"), (partial(view), "partial")],
 )
-def test_a_view_without_a_name_is_known_by_the_one_that_requests_see(callback, name):
-    (known,) = urlconf_of([path("a/", callback)])
-    assert known.view_name == resolve_in([path("a/", callback)], "/a/").view_name
-    assert known.view_name.endswith(name)
+def test_a_view_without_a_name_has_the_view_name_of_its_requests(callback, name):
+    (found,) = list_views_of([path("a/", callback)])
+    assert found.view_name == resolve_in([path("a/", callback)], "/a/").view_name
+    assert found.view_name.endswith(name)
 
 
-def test_throttles_that_only_a_request_makes_known_are_left_alone():
+def test_throttles_that_depend_on_the_request_are_not_checked():
     class Items(APIView):
         throttle_classes = (partial(UpstashRateThrottle),)
 
@@ -150,38 +237,18 @@ def test_throttles_that_only_a_request_makes_known_are_left_alone():
 
         @property
         def throttle_policies(self):
-            return ("unheard-of",)
+            return ("undefined",)
 
     urlpatterns = [path("a/", Items.as_view()), path("b/", Others.as_view())]
-    assert found_for(urlpatterns, API) == {}
+    assert find(urlpatterns, API) == {}
 
 
-def test_a_throttle_s_policies_are_known():
+def test_an_undefined_policy_in_a_throttle_is_reported():
     class Items(APIView):
         throttle_classes = (UpstashRateThrottle,)
         throttle_scope = "aip"
 
     assert (
-        "there is no 'aip', which a view names"
-        in found_for([path("a/", Items.as_view())], API)["E213"]
+        "POLICIES has no policy 'aip', but a view refers to it"
+        in find([path("a/", Items.as_view())], API)["E213"]
     )
-
-
-def test_what_a_decorator_is_not_for_is_told():
-    with pytest.raises(ConfigurationError, match=r'write @ratelimit\("api"\) or'):
-        ratelimit(view)
-
-    class Page:
-        @ratelimit("api")
-        def get(self, request):
-            return HttpResponse()
-
-        @ratelimit("api")
-        async def aget(self, request):
-            return HttpResponse()
-
-    request = RequestFactory().get("/")
-    with pytest.raises(ConfigurationError, match=r"got a .*Page: on a method write @method_dec"):
-        Page().get(request)
-    with pytest.raises(ConfigurationError, match=r"got a .*Page"):
-        async_to_sync(Page().aget)(request)

@@ -1,4 +1,4 @@
-"""What the system checks say of CONTINUUM_STATS; none of it may stop a site."""
+"""What the checks find in CONTINUUM_STATS. None of these mistakes may stop a site."""
 
 from __future__ import annotations
 
@@ -14,13 +14,9 @@ from continuum_upstash.stats.shared import writer
 
 @pytest.fixture
 def ready():
-    """Return a function that does what a start of the site does, until the test ends."""
+    """Return `AppConfig.ready`; statistics are no longer shared when the test ends."""
     yield apps.get_app_config("continuum_upstash").ready
     writer.stop()
-
-
-def found():
-    return list(check_statistics(["default"]))
 
 
 @pytest.mark.parametrize(
@@ -46,14 +42,14 @@ def found():
         (None, "write a dict"),
     ],
 )
-def test_the_setting_of_the_statistics(value, words, settings):
+def test_an_invalid_entry_is_reported(value, words, settings):
     settings.CONTINUUM_STATS = value
-    (message,) = found()
+    (message,) = check_statistics()
     assert (message.id, words in message.msg) == ("continuum_upstash.E006", True)
 
 
 @pytest.mark.parametrize("value", [None, ["SHARED"]])
-def test_statistics_that_are_no_dict_stop_nobody(value, settings, ready):
+def test_a_setting_that_is_not_a_dict_does_not_stop_the_site(value, settings, ready):
     settings.CONTINUUM_STATS = value
     ready()
 
@@ -67,34 +63,36 @@ def test_statistics_that_are_no_dict_stop_nobody(value, settings, ready):
         {"PLAN": {"default": "payg"}},
     ],
 )
-def test_right_settings_of_the_statistics(value, settings):
+def test_valid_settings_have_no_findings(value, settings):
     settings.CONTINUUM_STATS = value
-    assert found() == []
+    assert check_statistics() == []
 
 
 @pytest.mark.parametrize(
     ("name", "package"), [("PROMETHEUS", "prometheus_client"), ("OTEL", "opentelemetry")]
 )
-def test_what_is_switched_on_needs_its_extra(name, package, settings, monkeypatch, ready):
+def test_a_missing_extra_is_reported_and_does_not_stop_the_site(
+    name, package, settings, monkeypatch, ready
+):
     settings.CONTINUUM_STATS = {name: True}
-    assert found() == []
+    assert check_statistics() == []
     monkeypatch.setitem(sys.modules, package, None)
-    (message,) = found()
+    (message,) = check_statistics()
     assert message.id == "continuum_upstash.E007"
     assert f"pip install 'continuum-upstash[{name.lower()}]'" in message.msg
-    ready()  # and stops nobody
+    ready()
 
 
 @pytest.mark.parametrize("name", ["missing", "a-file", ""])
-def test_the_directory_of_prometheus_has_to_be_one(name, settings, monkeypatch, tmp_path):
+def test_the_prometheus_directory_must_be_writable(name, settings, monkeypatch, tmp_path):
     settings.CONTINUUM_STATS = {"PROMETHEUS": True}
     (tmp_path / "a-file").touch()
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", name and str(tmp_path / name))
-    assert [each.id for each in found()] == ["continuum_upstash.E009"]
+    assert [each.id for each in check_statistics()] == ["continuum_upstash.E009"]
     assert not exports("PROMETHEUS")
     settings.CONTINUUM_STATS = {}
-    assert found() == []
+    assert check_statistics() == []
     settings.CONTINUUM_STATS = {"PROMETHEUS": True}
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
-    assert found() == []
+    assert check_statistics() == []
     assert exports("PROMETHEUS")

@@ -1,0 +1,45 @@
+"""The CACHES entries of this package, read without opening a cache."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, cast
+
+from django.conf import settings
+from django.core.cache.backends.base import get_key_func
+
+from continuum_upstash.config.resolve import Config, resolve
+from continuum_upstash.errors import ConfigurationError
+from continuum_upstash.health.report import aliases
+from continuum_upstash.keys import own_keys
+
+
+def get_entry(alias: str) -> dict[str, Any]:
+    entry: Any = settings.CACHES[alias]
+    return cast("dict[str, Any]", entry)
+
+
+def get_key_prefix(alias: str) -> str:
+    return str(get_entry(alias).get("KEY_PREFIX", ""))
+
+
+def resolve_entries() -> tuple[dict[str, Config], list[ConfigurationError]]:
+    """Return the configurations by alias, and an error for each invalid entry."""
+    configs, errors = {}, []
+    for alias in aliases():
+        entry = get_entry(alias)
+        location, options = entry.get("LOCATION", ""), entry.get("OPTIONS", {})
+        try:
+            configs[alias] = resolve(options, os.environ, alias=alias, location=location)
+        except ConfigurationError as error:
+            errors.append(error)
+    return configs, errors
+
+
+def would_clear(alias: str, full_key: str) -> bool:
+    """Return whether `clear()` of an alias would delete a full key."""
+    try:
+        key_function = get_key_func(get_entry(alias).get("KEY_FUNCTION"))
+        return own_keys(key_function, get_key_prefix(alias)).matches(full_key)
+    except Exception:  # noqa: BLE001 a KEY_FUNCTION may accept only its application's own keys
+        return False

@@ -1,0 +1,58 @@
+"""The checks that connect to the databases."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import Any, Final
+
+from django.core.checks import CheckMessage
+from django.core.exceptions import ImproperlyConfigured
+
+from continuum_upstash.checks.caches import check_credentials
+from continuum_upstash.checks.catalogue import check_message
+from continuum_upstash.health import report as health
+from continuum_upstash.ratelimit.conf import conf as ratelimit_conf
+from continuum_upstash.sessions.conf import conf as session_conf
+
+LIVE_TAG: Final = "continuum_upstash_live"
+
+
+def check_live(**_: Any) -> list[CheckMessage]:
+    """Connect to the databases, if the command line contains the tag.
+
+    Django runs every check with each runserver and migrate, and does not pass the selected tags to
+    a check.
+    """
+    if not any(argument.endswith(LIVE_TAG) for argument in sys.argv):
+        return []
+    return [message for alias in health.aliases() for message in _check_database(alias)]
+
+
+def _check_database(alias: str) -> Iterator[CheckMessage]:
+    try:
+        (cache,) = health.ours([alias])
+    except ImproperlyConfigured as error:
+        yield check_message("E002", str(error))  # with --tag, Django does not run check_caches
+        return
+    yield from check_credentials(cache.database.config)  # for the same reason
+    report = health.Examiner(cache).report()
+    for text in report.errors:
+        yield check_message("E040", text, alias)
+    yield from _check_eviction(report)
+
+
+def _check_eviction(report: health.Report) -> Iterator[CheckMessage]:
+    server = report.server
+    if report.mode == "local" or server is None or not server.evicts:
+        return
+    if session_conf.live_in(report.alias):
+        text = f"the database stores sessions and evicts keys when it is full ({server.policy})."
+        check_id = "I041" if session_conf.allow_eviction else "E041"
+        yield check_message(check_id, text, report.alias)
+    if ratelimit_conf.counts_in(report.alias):
+        text = (
+            "the database stores rate-limit counters and evicts them first when it is full "
+            f"({server.policy})."
+        )
+        yield check_message("W205", text, report.alias)

@@ -1,0 +1,69 @@
+"""Checks of the session engine, its middleware and its database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from django.conf import settings
+from django.core.checks import CheckMessage
+
+from continuum_upstash.checks.catalogue import check_message
+from continuum_upstash.checks.entries import get_key_prefix, resolve_entries, would_clear
+from continuum_upstash.config.resolve import Config
+from continuum_upstash.health.report import aliases
+from continuum_upstash.sessions.conf import conf
+from continuum_upstash.sessions.signing import record_name
+
+_CACHE_ENGINES: Final = frozenset(
+    {"django.contrib.sessions.backends.cache", "django.contrib.sessions.backends.cached_db"}
+)
+_MIDDLEWARE: Final = "continuum_upstash.sessions.middleware.SessionMiddleware"
+_DJANGO_MIDDLEWARE: Final = "django.contrib.sessions.middleware.SessionMiddleware"
+
+
+def check_sessions(**_: Any) -> list[CheckMessage]:
+    """Check for what is wrong in development and production."""
+    configs, _errors = resolve_entries()  # check_caches reports the errors
+    return [*_check_alias(), *_check_database(configs), *_check_engine()]
+
+
+def check_session_middleware(**_: Any) -> list[CheckMessage]:
+    """Check whether an outage of the session database is handled."""
+    if not conf.ours or _DJANGO_MIDDLEWARE not in settings.MIDDLEWARE:
+        return []
+    text = "Django's SessionMiddleware responds with 500 during an outage of the session database."
+    return [check_message("W018", text)]
+
+
+def _check_alias() -> Iterator[CheckMessage]:
+    alias = settings.SESSION_CACHE_ALIAS
+    if conf.ours and alias not in aliases():
+        text = f"SESSION_CACHE_ALIAS is '{alias}', which is not a cache of this package."
+        yield check_message("E005", text)
+
+
+def _check_database(configs: Mapping[str, Config]) -> Iterator[CheckMessage]:
+    engine, alias = settings.SESSION_ENGINE, settings.SESSION_CACHE_ALIAS
+    config = configs.get(alias)
+    if config is None or config.mode == "local":
+        return
+    if engine in _CACHE_ENGINES and config.fallback:
+        text = f"during an outage, {engine} creates sessions that only one process can read."
+        yield check_message("W013", text, alias)
+    for other in configs.values() if conf.ours else ():
+        if other.place != config.place:
+            continue
+        if other.alias != alias:
+            text = f"sessions share a database with the cache '{other.alias}'."
+            yield check_message("W016", text, alias)
+        if would_clear(other.alias, record_name(get_key_prefix(alias), "0" * 64)):
+            text = "KEY_FUNCTION produces keys of the same form as session keys."
+            yield check_message("W020", text, other.alias)
+
+
+def _check_engine() -> Iterator[CheckMessage]:
+    """Report misconfiguration that would make SessionMiddleware raise at startup."""
+    if _MIDDLEWARE in settings.MIDDLEWARE and not conf.ours:
+        text = f"{_MIDDLEWARE} does not work with SESSION_ENGINE = '{settings.SESSION_ENGINE}'."
+        yield check_message("E008", text)
