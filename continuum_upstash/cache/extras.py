@@ -7,9 +7,8 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from continuum_upstash.cache.plans import CachePlans
-from continuum_upstash.plans import scan
 from continuum_upstash.plans.locks import AsyncLock, Lock
-from continuum_upstash.plans.scan import COUNT
+from continuum_upstash.plans.scan import COUNT, KeyScan, flush
 
 L = TypeVar("L", Lock, AsyncLock)
 
@@ -134,28 +133,28 @@ class ExtraMethods(CachePlans):
 
         Billed: 1 SCAN per `itersize` keys in the database.
         """
-        pattern, cursor = self._scoped_pattern(search, version), ""
-        while cursor != "0":
-            cursor, names = self.run(scan.page(pattern.pattern, cursor or "0", itersize))
-            yield from map(pattern.key, filter(pattern.matches, names))
+        pattern = self._scoped_pattern(search, version)
+        scan = KeyScan(pattern.pattern, pattern.matches, count=itersize)
+        while not scan.is_complete:
+            yield from map(pattern.key, self.run(scan.next_page()))
 
     async def aiter_keys(
         self, search: str = "*", itersize: int = COUNT, version: int | None = None
     ) -> AsyncIterator[str]:
         """Async `iter_keys`: ``async for key in cache.aiter_keys("report:*"): …``."""
-        pattern, cursor = self._scoped_pattern(search, version), ""
-        while cursor != "0":
-            cursor, names = await self.arun(scan.page(pattern.pattern, cursor or "0", itersize))
-            for name in filter(pattern.matches, names):
+        pattern = self._scoped_pattern(search, version)
+        scan = KeyScan(pattern.pattern, pattern.matches, count=itersize)
+        while not scan.is_complete:
+            for name in await self.arun(scan.next_page()):
                 yield pattern.key(name)
 
     def flush_all(self) -> None:
         """Delete every key of the database, also those of other applications. Billed: 1 command."""
-        self.run(scan.flush())
+        self.run(flush())
 
     async def aflush_all(self) -> None:
         """Async `flush_all`: delete every key of the database. Billed: 1 command."""
-        await self.arun(scan.flush())
+        await self.arun(flush())
 
     def lock(
         self,

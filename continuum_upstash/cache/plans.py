@@ -83,7 +83,7 @@ class CachePlans(UpstashBaseCache):
             yield from scan.flush()
             return
         own = own_keys(self.key_func, self.key_prefix)
-        yield from scan.delete_matching(own.pattern, own.matches)
+        yield from scan.delete_keys(own.pattern, own.matches)
 
     def _incr_version(self, key: Any, delta: int, version: int | None) -> Plan[int]:
         version = self.version if version is None else version
@@ -115,12 +115,12 @@ class CachePlans(UpstashBaseCache):
 
     def _keys(self, search: str, version: int | None) -> Plan[list[str]]:
         pattern = self._scoped_pattern(search, version)
-        names = yield from scan.matching(pattern.pattern, pattern.matches)
+        names = yield from scan.find_keys(pattern.pattern, pattern.matches)
         return [pattern.key(name) for name in names]
 
     def _delete_pattern(self, search: str, version: int | None, itersize: int) -> Plan[int]:
         pattern = self._scoped_pattern(search, version)
-        return scan.delete_matching(pattern.pattern, pattern.matches, itersize)
+        return scan.delete_keys(pattern.pattern, pattern.matches, itersize)
 
     def _scoped_pattern(self, search: str, version: int | None) -> Pattern:
         version = self.version if version is None else version

@@ -52,10 +52,10 @@ class ClientPlans:
         return total
 
     def delete_pattern(self, pattern: str) -> Plan[int]:
-        return scan.delete_matching(pattern, _match_any)
+        return scan.delete_keys(pattern)
 
     def list_keys(self, pattern: str) -> Plan[list[str]]:
-        return scan.matching(pattern, _match_any)
+        return scan.find_keys(pattern)
 
     def info(self) -> Plan[dict[str, Any]]:
         text: bytes = yield from call("INFO", needs_server=True)
@@ -64,7 +64,3 @@ class ClientPlans:
     def load(self, raw: bytes) -> Any:
         """Decode a stored value; one that cannot be decoded is None."""
         return self._keyvalue.load(raw, None)
-
-
-def _match_any(_name: str) -> bool:
-    return True

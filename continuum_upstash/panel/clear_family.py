@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,7 +17,7 @@ from continuum_upstash.keys import escape_glob, user_pattern
 from continuum_upstash.panel.actions import Outcome
 from continuum_upstash.panel.formatting import Text, count
 from continuum_upstash.panel.key_sample import PAGES
-from continuum_upstash.plans.cleanup import Sweep, Target, Walk
+from continuum_upstash.plans.cleanup import KeyDeleter, KeySelector, ScanProgress
 from continuum_upstash.sessions.keys import is_session
 
 _MOST_PAGES: Final = 200  # of a thousand keys: a web server does not wait for ever
@@ -47,7 +46,7 @@ class Announced:
 
 def announce(cache: UpstashBaseCache, family: str) -> Announced:
     try:
-        walk = _last(_sweep(cache, family, PAGES).count())
+        walk = cache.run(_deleter(cache, family, PAGES).count())
     except ContinuumError as error:
         return Announced(f"{family}:", 0, complete=False, problem=str(error))
     return Announced(f"{family}:", walk.matched, walk.complete)
@@ -56,7 +55,7 @@ def announce(cache: UpstashBaseCache, family: str) -> Announced:
 def clear(cache: UpstashBaseCache, family: str) -> Outcome:
     """Delete the family's keys, 200,000 looked at; say how to go on where there are more."""
     try:
-        walk = _last(_sweep(cache, family, _MOST_PAGES).delete())
+        walk = cache.run(_deleter(cache, family, _MOST_PAGES).delete())
     except ContinuumError as error:
         return Outcome(messages.ERROR, str(error))
     if walk.complete:
@@ -77,19 +76,12 @@ def family_of(text: str) -> str:
     return text.removesuffix(":")
 
 
-def _last(steps: Iterator[Walk]) -> Walk:
-    # Each step is the same object, and there is always one.
-    *_, walk = steps
-    return walk
-
-
-def _told(text: Text, walk: Walk, **more: str) -> Text:
+def _told(text: Text, walk: ScanProgress, **more: str) -> Text:
     return format_lazy(text, keys=count(walk.deleted), **more)
 
 
-def _sweep(cache: UpstashBaseCache, family: str, pages: int) -> Sweep:
+def _deleter(cache: UpstashBaseCache, family: str, pages: int) -> KeyDeleter:
     pattern = escape_glob(family) + ":*"
     wanted = user_pattern(cache.key_func, cache.key_prefix, cache.version, pattern)
-    return Sweep(
-        cache.database.send, Target(wanted.pattern, wanted.matches, is_session()), pages=pages
-    )
+    selector = KeySelector(wanted.pattern, wanted.matches, is_session())
+    return KeyDeleter(selector, max_pages=pages)

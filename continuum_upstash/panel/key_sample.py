@@ -9,8 +9,8 @@ from typing import Final
 from continuum_upstash.cache.base import UpstashBaseCache
 from continuum_upstash.errors import ContinuumError
 from continuum_upstash.keys import user_pattern
-from continuum_upstash.plans import scan
 from continuum_upstash.plans.effects import Plan, pair
+from continuum_upstash.plans.scan import KeyScan
 from continuum_upstash.sessions.keys import is_session
 from continuum_upstash.stats.key_families import Family, Sample
 
@@ -43,19 +43,18 @@ class Sampler:
 
     def plan_keys(self) -> Plan[Keys]:
         """Look at ten pages at most; a key that SCAN gives twice counts twice."""
-        cache, cursor = self._cache, "0"
+        cache = self._cache
         try:
             wanted = user_pattern(cache.key_func, cache.key_prefix, cache.version, "*")
             sample, spared = Sample(wanted), is_session()
-            for _ in range(PAGES):
-                cursor, names = yield from scan.page(wanted.pattern, cursor)
+            scan = KeyScan(wanted.pattern)
+            while scan.pages < PAGES and not scan.is_complete:
+                names = yield from scan.next_page()
                 sample.add(name for name in names if not spared(name))
-                if cursor == "0":
-                    break
         except ContinuumError as error:
             return Keys((), 0, 0, complete=False, problem=str(error))
         families = sample.largest(_SHOWN)
         named = sum(each.seen for each in families)
-        return Keys(families, sample.keys - named, sample.keys, complete=cursor == "0")
+        return Keys(families, sample.keys - named, sample.keys, complete=scan.is_complete)
 
     keys, akeys = pair(plan_keys)

@@ -1,49 +1,44 @@
-"""Deletes the keys that match, page by page: memory stays constant over millions of keys.
-
-A full batch of what was found is deleted in the round trip that asks for the next page.
-"""
+"""Deletes the keys that match, page by page: memory stays constant over millions of keys."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias
 
-from continuum_upstash.errors import ReplyError
-from continuum_upstash.plans.effects import Batch
-from continuum_upstash.plans.scan import COUNT
-from continuum_upstash.protocol import Command, Replies
+from continuum_upstash.plans.effects import Plan, call_many
+from continuum_upstash.plans.scan import COUNT, KeyScan
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """Which keys.
+class KeySelector:
+    """Which keys to delete.
 
     Attributes:
-        pattern: SCAN's glob for full keys.
-        matches: whether a full key that SCAN found is really meant.
-        spares: whether a key is left alone though it matches.
-        ttl: whether a time to live, as PTTL tells it (ms; -1: none), is meant; None: any is.
-            Asking costs one billed command for each key that matches.
+        pattern: SCAN's glob, for full keys.
+        matches: whether a full key that SCAN found is selected.
+        exclude: whether a selected key is not deleted nevertheless.
+        ttl: whether a TTL is selected, as PTTL returns it (milliseconds; -1: no expiry); None: any.
+            It costs one billed command for each key that matches.
     """
 
     pattern: str
     matches: Callable[[str], bool]
-    spares: Callable[[str], object]
+    exclude: Callable[[str], object]
     ttl: Callable[[int], bool] | None = None
 
 
 @dataclass(slots=True)
-class Walk:
-    """How far a walk is.
+class ScanProgress:
+    """How far a scan is.
 
     Attributes:
-        cursor: where to go on after an interruption, so that no key is missed.
-        complete: whether it came to the last page, and not to a limit.
+        cursor: where to continue after an interruption, so that no key is missed.
+        complete: whether the last page was reached, and not a limit.
         pages: SCANs so far.
-        matched: keys that are meant.
-        spared: keys that match and are left alone.
-        deleted: of these, how many were there when their UNLINK came.
+        matched: keys selected so far.
+        excluded: keys that match and are not deleted.
+        deleted: keys deleted so far.
         commands: billed commands so far.
     """
 
@@ -51,118 +46,115 @@ class Walk:
     complete: bool = False
     pages: int = 0
     matched: int = 0
-    spared: int = 0
+    excluded: int = 0
     deleted: int = 0
     commands: int = 0
 
 
-class Sweep:
-    """Walks the keys of a database and deletes those of a target.
+OnProgress: TypeAlias = Callable[[ScanProgress], object]
+
+
+def _ignore(_progress: ScanProgress) -> None:
+    pass
+
+
+class KeyDeleter:
+    """Counts or deletes the selected keys.
+
+    A full batch of keys is deleted in the round trip that requests the next page.
 
     Args:
-        send: the database.
-        target: which keys.
-        batch: most keys of one UNLINK.
-        limit: stop after so many keys; None: go on to the end.
-        pages: stop after so many SCANs; None: as before.
+        selector: which keys.
+        batch: the most keys of one UNLINK.
+        limit: stop after this many keys; None: no limit.
+        max_pages: stop after this many SCANs; None: no limit.
     """
 
     def __init__(
         self,
-        send: Callable[[Batch], Replies],
-        target: Target,
+        selector: KeySelector,
         *,
         batch: int = COUNT,
         limit: int | None = None,
-        pages: int | None = None,
+        max_pages: int | None = None,
     ) -> None:
-        self._send, self._target = send, target
-        self._batch, self._limit, self._pages = batch, limit, pages
+        self._selector, self._batch = selector, batch
+        self._limit, self._max_pages = limit, max_pages
 
-    def count(self, cursor: str = "0") -> Iterator[Walk]:
-        """Walk without deleting; yield the same object after each page."""
-        walk, ended = Walk(cursor), False  # its cursor stays: nothing is done yet
-        while not ended:
-            cursor, found = self._page(walk, cursor, ())
-            walk.matched += len(found)
-            ended = self._ended(walk, cursor)
-            yield walk
-
-    def cost(self, counted: Walk) -> int:
-        """Return the billed commands of deleting what `count` counted."""
-        return counted.commands + -(-counted.matched // self._batch)
-
-    def delete(self, cursor: str = "0") -> Iterator[Walk]:
-        """Delete; yield the same object after each round trip.
+    def count(self, cursor: str = "0", on_progress: OnProgress = _ignore) -> Plan[ScanProgress]:
+        """Count the keys that `delete` would delete.
 
         Args:
-            cursor: where to go on, from an earlier walk.
+            cursor: where to start.
+            on_progress: called after each page, always with the same object.
         """
-        walk, ended = Walk(cursor), False
-        waiting: list[tuple[str, str]] = []  # a name, and the cursor of the page that it is on
-        while not ended:
-            due = waiting[: self._batch] if len(waiting) >= self._batch else []
-            page, (cursor, found) = cursor, self._page(walk, cursor, _names(due))
-            waiting = waiting[len(due) :] + [(name, page) for name in found]
-            walk.matched += len(found)
-            ended = self._ended(walk, cursor)
-            # The limit may have left keys of the last page.
-            done = page if ended and walk.matched == self._limit else cursor
-            walk.cursor = waiting[0][1] if waiting else done
-            yield walk
-            while len(waiting) > self._batch or (ended and waiting):
-                walk.deleted += self._sent(walk, [_unlink(_names(waiting[: self._batch]))])[0]
+        scan, progress = self._start(cursor), ScanProgress(cursor)
+        while not self._is_done(scan, progress):
+            yield from self._next_keys(scan, progress)
+            progress.pages, progress.commands = scan.pages, scan.commands
+            on_progress(progress)
+        return progress
+
+    def cost_of_deleting(self, counted: ScanProgress) -> int:
+        """Return the billed commands that deleting takes after `count`."""
+        return counted.commands + -(-counted.matched // self._batch)
+
+    def delete(self, cursor: str = "0", on_progress: OnProgress = _ignore) -> Plan[ScanProgress]:
+        """Delete the selected keys.
+
+        Args:
+            cursor: where to start, from the progress of an earlier run.
+            on_progress: called after each round trip, always with the same object.
+        """
+        scan, progress = self._start(cursor), ScanProgress(cursor)
+        waiting: list[tuple[str, str]] = []  # a key, and the cursor of its page
+
+        def report() -> None:
+            progress.cursor = waiting[0][1] if waiting else finished
+            progress.pages, progress.commands = scan.pages, scan.commands
+            progress.deleted = scan.deleted
+            on_progress(progress)
+
+        is_done = False
+        while not is_done:
+            full = waiting[: self._batch] if len(waiting) >= self._batch else []
+            page = scan.cursor
+            keys = yield from self._next_keys(scan, progress, _keys(full))
+            waiting = waiting[len(full) :] + [(key, page) for key in keys]
+            is_done = self._is_done(scan, progress)
+            # A limit may leave keys on the last page.
+            finished = page if is_done and progress.matched == self._limit else scan.cursor
+            report()
+            while len(waiting) > self._batch or (is_done and waiting):
+                yield from scan.delete(_keys(waiting[: self._batch]))
                 waiting = waiting[self._batch :]
-                walk.cursor = waiting[0][1] if waiting else done
-                yield walk
+                report()
+        return progress
 
-    def _ended(self, walk: Walk, cursor: str) -> bool:
-        limited = walk.matched == self._limit
-        walk.complete = cursor == "0" and not limited
-        return cursor == "0" or limited or walk.pages == self._pages
+    def _start(self, cursor: str) -> KeyScan:
+        selector = self._selector
+        return KeyScan(selector.pattern, selector.matches, cursor=cursor, needs_server=True)
 
-    def _page(self, walk: Walk, cursor: str, doomed: Sequence[str]) -> tuple[str, list[str]]:
-        """Delete and ask for a page; return the next cursor and the names that are meant."""
-        scan: Command = ("SCAN", cursor, "MATCH", self._target.pattern, "COUNT", COUNT)
-        *deleted, (after, raw) = self._sent(walk, [*map(_unlink, [doomed] if doomed else []), scan])
-        walk.deleted += sum(deleted)
-        walk.pages += 1
-        names = self._filtered(walk, list(dict.fromkeys(self._meant(walk, raw))))
-        room = None if self._limit is None else self._limit - walk.matched
-        return after.decode("ascii"), names[:room]
+    def _is_done(self, scan: KeyScan, progress: ScanProgress) -> bool:
+        limited = progress.matched == self._limit
+        progress.complete = scan.is_complete and not limited
+        return scan.is_complete or limited or scan.pages == self._max_pages
 
-    def _meant(self, walk: Walk, raw: Sequence[bytes]) -> Iterator[str]:
-        for each in raw:
-            try:
-                name = each.decode()
-            except UnicodeDecodeError:
-                continue  # somebody else's: our names are text
-            if not self._target.matches(name):
-                continue
-            if self._target.spares(name):
-                walk.spared += 1
-            else:
-                yield name
-
-    def _filtered(self, walk: Walk, names: list[str]) -> list[str]:
-        wanted = self._target.ttl
-        if wanted is None or not names:
-            return names
-        left = self._sent(walk, [("PTTL", name) for name in names])
-        return [name for name, ms in zip(names, left, strict=True) if wanted(ms)]
-
-    def _sent(self, walk: Walk, commands: Sequence[Command]) -> list[Any]:
-        walk.commands += len(commands)
-        replies = self._send(Batch(commands, needs_server=True))
-        for reply in replies:
-            if isinstance(reply, ReplyError):
-                raise reply
-        return replies
+    def _next_keys(
+        self, scan: KeyScan, progress: ScanProgress, to_delete: Sequence[str] = ()
+    ) -> Plan[list[str]]:
+        found = dict.fromkeys((yield from scan.next_page(to_delete)))
+        keys = [key for key in found if not self._selector.exclude(key)]
+        progress.excluded += len(found) - len(keys)
+        if self._selector.ttl is not None and keys:
+            ttls = yield from call_many([("PTTL", key) for key in keys], needs_server=True)
+            scan.commands += len(keys)
+            keys = [key for key, ms in zip(keys, ttls, strict=True) if self._selector.ttl(ms)]
+        if self._limit is not None:
+            keys = keys[: self._limit - progress.matched]
+        progress.matched += len(keys)
+        return keys
 
 
-def _names(waiting: Sequence[tuple[str, str]]) -> list[str]:
-    return [name for name, _ in waiting]
-
-
-def _unlink(names: Sequence[str]) -> Command:
-    return ("UNLINK", *names)
+def _keys(waiting: Sequence[tuple[str, str]]) -> list[str]:
+    return [key for key, _ in waiting]

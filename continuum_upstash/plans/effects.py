@@ -92,13 +92,15 @@ def call(*command: Argument, needs_server: bool = False) -> Plan[Any]:
     return reply
 
 
-def call_many(commands: Sequence[Command], *, atomic: bool = False) -> Plan[list[Any]]:
+def call_many(
+    commands: Sequence[Command], *, atomic: bool = False, needs_server: bool = False
+) -> Plan[list[Any]]:
     """Send commands in one round trip and return their replies.
 
     Raises:
         ReplyError: the first error among the replies.
     """
-    replies: Replies = yield Batch(commands, atomic=atomic)
+    replies: Replies = yield Batch(commands, atomic, needs_server)
     for reply in replies:
         if isinstance(reply, ReplyError):
             raise reply

@@ -19,9 +19,9 @@ from django.contrib.sessions.backends.base import SessionBase
 from django.utils.module_loading import import_string
 
 from continuum_upstash.keys import escape_glob
-from continuum_upstash.plans import scan
 from continuum_upstash.plans.effects import Plan, call, call_many, pair
 from continuum_upstash.plans.runner import arun, run
+from continuum_upstash.plans.scan import KeyScan
 from continuum_upstash.protocol import Command
 from continuum_upstash.sessions.conf import conf
 from continuum_upstash.sessions.index_entries import index_name
@@ -148,16 +148,13 @@ class UserSessions(_Runs):
 class _AllSessions(_Runs):
     def _count(self, pages: int) -> Plan[SessionCounts]:
         sessions, users = record_name(self._prefix, ""), index_name(self._prefix, "")
-        pattern, cursor, names = escape_glob(sessions[:-1]) + "*", "0", set[str]()
-        for _ in range(pages):
-            cursor, some = yield from scan.page(pattern, cursor)
-            names.update(some)
-            if cursor == "0":
-                break
+        keys, names = KeyScan(escape_glob(sessions[:-1]) + "*"), set[str]()
+        while keys.pages < pages and not keys.is_complete:
+            names.update((yield from keys.next_page()))
         return SessionCounts(
             sum(name.startswith(sessions) for name in names),
             sum(name.startswith(users) for name in names),
-            complete=cursor == "0",
+            complete=keys.is_complete,
         )
 
     count, acount = pair(_count)

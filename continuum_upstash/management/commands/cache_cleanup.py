@@ -3,7 +3,7 @@ from __future__ import annotations
 import sys
 import time
 from argparse import ArgumentParser
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
@@ -24,7 +24,8 @@ from continuum_upstash.management.arguments import (
 )
 from continuum_upstash.management.progress import Progress
 from continuum_upstash.management.text_report import billed
-from continuum_upstash.plans.cleanup import Sweep, Target, Walk
+from continuum_upstash.plans.cleanup import KeyDeleter, KeySelector, OnProgress, ScanProgress
+from continuum_upstash.plans.effects import Plan
 from continuum_upstash.sessions.keys import is_session
 
 _INTERRUPTED = 130  # as a shell has it for Ctrl-C
@@ -59,28 +60,32 @@ class Command(BaseCommand):
 
     def handle(self, **options: Any) -> None:
         cache = _cache(options)
-        target = _target(cache, options)
+        selector = _selector(cache, options)
         batch = min(options["batch"], options["rate"] or options["batch"])
-        sweep = Sweep(cache.database.send, target, batch=batch, limit=options["limit"])
+        deleter = KeyDeleter(selector, batch=batch, limit=options["limit"])
         if not options["resume"].isdecimal():
             refuse(f"--resume takes the cursor that was printed, not {options['resume']!r}.")
-        self._clean(cache, sweep, target, options)
+        self._clean(cache, deleter, selector, options)
 
     def _clean(
-        self, cache: UpstashBaseCache, sweep: Sweep, target: Target, options: dict[str, Any]
+        self,
+        cache: UpstashBaseCache,
+        deleter: KeyDeleter,
+        selector: KeySelector,
+        options: dict[str, Any],
     ) -> None:
-        counted = self._walk(sweep.count(options["resume"]), "matched", None, options)
-        announced = sweep.cost(counted)
+        counted = self._run(cache, deleter.count, "matched", None, options)
+        announced = deleter.cost_of_deleting(counted)
         if options["form"] == "text" or not options["dry_run"]:
-            found = _announced(target, counted, announced)
+            found = _announced(selector, counted, announced)
             self._tell(f"{cache.database.config.label}: {found}", options)
         if options["dry_run"] or not counted.matched:
             self._finish(counted, announced, options)
             return
         if options["interactive"]:
             self._ask()
-        walk = self._walk(sweep.delete(options["resume"]), "deleted", counted.pages, options)
-        self._finish(walk, announced, options)
+        done = self._run(cache, deleter.delete, "deleted", counted.pages, options)
+        self._finish(done, announced, options)
 
     def _ask(self) -> None:
         if sys.stdin is None or not sys.stdin.isatty():
@@ -91,25 +96,35 @@ class Command(BaseCommand):
         if answer != "yes":
             refuse("Nothing was deleted.", 1)
 
-    def _walk(
-        self, steps: Iterator[Walk], figure: str, pages: int | None, options: dict[str, Any]
-    ) -> Walk:
-        progress = Progress(self.stderr, pages, quiet=options["verbosity"] == 0)
-        walk, began = Walk(options["resume"]), time.monotonic()
-        try:
-            for walk in steps:
-                progress.show(walk.pages, f"{getattr(walk, figure)} keys {figure}")
-                _brake(walk.deleted, began, options["rate"])
-        except KeyboardInterrupt:
-            progress.end()
-            refuse(f"Interrupted: {_so_far(walk)}", _INTERRUPTED)
-        except ContinuumError as error:
-            progress.end()
-            refuse(f"{error} {_so_far(walk)}" if walk.pages else str(error))
-        progress.end()
-        return walk
+    def _run(
+        self,
+        cache: UpstashBaseCache,
+        scan: Callable[[str, OnProgress], Plan[ScanProgress]],
+        figure: str,
+        pages: int | None,
+        options: dict[str, Any],
+    ) -> ScanProgress:
+        bar = Progress(self.stderr, pages, quiet=options["verbosity"] == 0)
+        latest, began = ScanProgress(options["resume"]), time.monotonic()
 
-    def _finish(self, walk: Walk, announced: int, options: dict[str, Any]) -> None:
+        def show(progress: ScanProgress) -> None:
+            nonlocal latest
+            latest = progress
+            bar.show(progress.pages, f"{getattr(progress, figure)} keys {figure}")
+            _brake(progress.deleted, began, options["rate"])
+
+        try:
+            cache.run(scan(options["resume"], show))
+        except KeyboardInterrupt:
+            bar.end()
+            refuse(f"Interrupted: {_so_far(latest)}", _INTERRUPTED)
+        except ContinuumError as error:
+            bar.end()
+            refuse(f"{error} {_so_far(latest)}" if latest.pages else str(error))
+        bar.end()
+        return latest
+
+    def _finish(self, walk: ScanProgress, announced: int, options: dict[str, Any]) -> None:
         if options["form"] == "json":
             entry = {**asdict(walk), "announced": announced, "dry_run": options["dry_run"]}
             self.stdout.write(as_json(entry))
@@ -134,7 +149,7 @@ def _spares(options: dict[str, Any]) -> Callable[[str], object]:
     return (lambda _: False) if named else is_session()
 
 
-def _target(cache: UpstashBaseCache, options: dict[str, Any]) -> Target:
+def _selector(cache: UpstashBaseCache, options: dict[str, Any]) -> KeySelector:
     pattern, family = options["pattern"], options["family"]
     if bool(pattern) == bool(family):
         refuse("Say which keys: either PATTERN or --family.")
@@ -144,12 +159,12 @@ def _target(cache: UpstashBaseCache, options: dict[str, Any]) -> Target:
         refuse(f"{pattern} is every key of this cache: add --all if you mean it.")
     ttl = _lifetime(options)
     if options["raw"]:
-        return Target(pattern, lambda _: True, _spares(options), ttl)
+        return KeySelector(pattern, lambda _: True, _spares(options), ttl)
     try:
         wanted = user_pattern(cache.key_func, cache.key_prefix, cache.version, pattern)
     except ConfigurationError as error:
         refuse(str(error))
-    return Target(wanted.pattern, wanted.matches, _spares(options), ttl)
+    return KeySelector(wanted.pattern, wanted.matches, _spares(options), ttl)
 
 
 def _lifetime(options: dict[str, Any]) -> Any:
@@ -163,21 +178,21 @@ def _lifetime(options: dict[str, Any]) -> Any:
     return None
 
 
-def _so_far(walk: Walk) -> str:
+def _so_far(walk: ScanProgress) -> str:
     return f"{_done(walk)} Go on with --resume {walk.cursor}"
 
 
-def _done(walk: Walk) -> str:
+def _done(walk: ScanProgress) -> str:
     return f"{_keys(walk.deleted)} deleted by {billed(walk.commands)}."
 
 
-def _announced(target: Target, counted: Walk, cost: int) -> str:
-    spared = _spared(counted.spared)
+def _announced(selector: KeySelector, counted: ScanProgress, cost: int) -> str:
+    spared = _spared(counted.excluded)
     if not counted.matched:
-        return f"no key matches {target.pattern}; {billed(counted.commands)}.{spared}"
+        return f"no key matches {selector.pattern}; {billed(counted.commands)}.{spared}"
     match = "matches" if counted.matched == 1 else "match"
     return (
-        f"{_keys(counted.matched)} {match} {target.pattern}. Deleting takes {billed(cost)}; "
+        f"{_keys(counted.matched)} {match} {selector.pattern}. Deleting takes {billed(cost)}; "
         f"counting took {counted.commands:,}.{spared}"
     )
 

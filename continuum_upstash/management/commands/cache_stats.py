@@ -28,8 +28,7 @@ from continuum_upstash.management.arguments import (
 )
 from continuum_upstash.management.progress import Progress
 from continuum_upstash.management.text_report import sheet
-from continuum_upstash.plans import scan
-from continuum_upstash.plans.runner import Runner, run
+from continuum_upstash.plans.scan import COUNT, KeyScan
 from continuum_upstash.stats.counters import read_process_totals
 from continuum_upstash.stats.exporters.prometheus_text import Known, exposition
 from continuum_upstash.stats.key_families import Family, Sample
@@ -103,23 +102,20 @@ class Command(BaseCommand):
 
     def _families(self, cache: UpstashBaseCache, options: dict[str, Any]) -> list[Family] | None:
         wanted = user_pattern(cache.key_func, cache.key_prefix, cache.version, "*")
-        sample, cursor, seen = Sample(wanted), "0", 0
-        pages = ceil(options["sample"] / scan.COUNT)
+        scan, sample, seen = KeyScan(wanted.pattern), Sample(wanted), 0
+        pages = ceil(options["sample"] / COUNT)
         progress = Progress(self.stderr, pages, quiet=options["verbosity"] == 0)
-        runner = Runner(cache.database.send)
-        # A page may hold nothing but others' keys, and is billed all the same.
-        for page in range(1, pages + 1):
+        # A page without keys of this cache is billed, too.
+        while scan.pages < pages and not scan.is_complete:
             try:
-                cursor, names = run(scan.page(wanted.pattern, cursor), runner)
+                names = cache.run(scan.next_page())
             except ContinuumError as error:
                 progress.end()
                 self.stderr.write(f"No families of '{cache.database.config.alias}': {error}")
                 return None
             sample.add(names)
             seen += len(names)
-            progress.show(page, f"{seen} keys")
-            if cursor == "0":
-                break
+            progress.show(scan.pages, f"{seen} keys")
         progress.end()
         return sample.largest()
 

@@ -26,7 +26,7 @@ from typing import Final
 
 from continuum_upstash.keys import escape_glob
 from continuum_upstash.plans.effects import Batch, Plan, call
-from continuum_upstash.plans.scan import page
+from continuum_upstash.plans.scan import KeyScan
 
 MOST_KEYS: Final = 10_000
 CARRIED_KEYS: Final = 1_000
@@ -153,15 +153,16 @@ class Journal:
         with self._lock:
             heads, length, cursor = self._heads, self._head_length, self._cursor
         beginning = commonprefix(list(heads))  # noqa: RUF071 keys are no paths
-        following, names = yield from page(escape_glob(beginning) + "*", cursor)
+        scan = KeyScan(escape_glob(beginning) + "*", cursor=cursor)
+        names = yield from scan.next_page()
         doomed = [name for name in names if name[:length] in heads]
         if doomed:
             yield from call("UNLINK", *doomed)
         with self._lock:
             if heads is not self._heads or cursor != self._cursor:
                 return  # keys were shortened anew, or somebody else swept this page
-            self._cursor = following
-            if following != "0":
+            self._cursor = scan.cursor
+            if not scan.is_complete:
                 return
             self._forget(None)
             self._heads, self._head_length = set(), sys.maxsize

@@ -11,7 +11,8 @@ import pytest
 
 from continuum_upstash.errors import ConnectionFailed
 from continuum_upstash.keys import user_pattern
-from continuum_upstash.plans.cleanup import Sweep, Target
+from continuum_upstash.plans.cleanup import KeyDeleter, KeySelector
+from continuum_upstash.plans.runner import Runner
 from continuum_upstash.transports import registry
 from tests.integration.management.command_runs import cache, entry, ran
 
@@ -181,11 +182,18 @@ def test_a_bare_star_takes_all_of_this_cache_when_asked_to():
 def test_an_interrupted_walk_goes_on_where_it_stopped():
     fill(query=9000, page=500)
     wanted = user_pattern(cache().key_func, cache().key_prefix, 1, "query:*")
-    target = Target(wanted.pattern, wanted.matches, lambda _: False)
-    steps = Sweep(cache().database.send, target, batch=700).delete()
-    walk = [next(steps) for _ in range(4)][-1]
+    selector = KeySelector(wanted.pattern, wanted.matches, lambda _: False)
+    cursors = []
+
+    def interrupt_the_fourth(progress):
+        cursors.append(progress.cursor)
+        if len(cursors) == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cache().run(KeyDeleter(selector, batch=700).delete(on_progress=interrupt_the_fourth))
     assert 0 < len(cache().keys("query:*")) < 9000
-    ended = clean("query:*", "--no-input", "--resume", walk.cursor)
+    ended = clean("query:*", "--no-input", "--resume", cursors[-1])
     assert (ended.code, len(cache().keys())) == (0, 500)
 
 
@@ -252,7 +260,7 @@ def test_an_outage_in_the_middle_says_where_to_go_on(emulator, monkeypatch):
             raise ConnectionFailed("the network is gone.")
         return real(batch)
 
-    monkeypatch.setattr(cache().database, "send", send)
+    monkeypatch.setattr(cache(), "_runner", Runner(send))
     ended = clean("query:*", "--no-input")
     monkeypatch.undo()
     assert (ended.code, "the network is gone." in ended.error) == (2, True)

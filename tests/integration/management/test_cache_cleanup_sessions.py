@@ -72,7 +72,7 @@ def test_they_are_left_alone_where_keys_have_the_form_of_their_names(log_in, emu
     logged_in = log_in(OURS, "default")
     cache().set("session:of-work", 1)
     ended = clean("--family", "session", "--format", "json")
-    assert (ended.json["deleted"], ended.json["spared"], logged_in()) == (1, 1, "7")
+    assert (ended.json["deleted"], ended.json["excluded"], logged_in()) == (1, 1, "7")
 
 
 @pytest.mark.django_db
@@ -81,5 +81,5 @@ def test_django_s_sessions_are_left_alone_too(kind, log_in):
     logged_in = log_in(f"django.contrib.sessions.backends.{kind}", "default")
     cache().set("query:1", 1)
     ended = clean("*", "--all", "--format", "json")
-    assert (ended.json["deleted"], ended.json["spared"], logged_in()) == (1, 1, "7")
+    assert (ended.json["deleted"], ended.json["excluded"], logged_in()) == (1, 1, "7")
     assert clean("*", "--all", "--cache", "default", "--format", "json").json["deleted"] == 1

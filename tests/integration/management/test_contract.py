@@ -70,8 +70,8 @@ SCHEMAS = {
         ],
     },
     "cache_cleanup": {
-        "schema": int, "cursor": str, "complete": bool, "pages": int, "matched": int, "spared": int,
-        "deleted": int, "commands": int, "announced": int, "dry_run": bool,
+        "schema": int, "cursor": str, "complete": bool, "pages": int, "matched": int,
+        "excluded": int, "deleted": int, "commands": int, "announced": int, "dry_run": bool,
     },
 }  # fmt: skip
 

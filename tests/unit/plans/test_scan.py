@@ -14,7 +14,7 @@ def wanted(name):
 
 def test_deleting_by_pattern_takes_as_many_round_trips_as_pages_and_one():
     deleted, sent = drive(
-        scans.delete_matching("a:*", wanted),
+        scans.delete_keys("a:*", wanted),
         [[b"77", [b"a:1", b"b:2"]]],
         [1, [b"99", []]],
         [[b"0", [b"a:3", b"a:4", b"\xff"]]],
@@ -30,12 +30,12 @@ def test_deleting_by_pattern_takes_as_many_round_trips_as_pages_and_one():
 
 
 def test_deleting_what_is_not_there_costs_the_scan_alone():
-    assert drive(scans.delete_matching("a:*", wanted), [[b"0", []]]) == (0, [[scan("0")]])
+    assert drive(scans.delete_keys("a:*", wanted), [[b"0", []]]) == (0, [[scan("0")]])
 
 
 def test_a_name_that_scan_gives_twice_is_returned_once():
     names, sent = drive(
-        scans.matching("a:*", wanted), [[b"18446744073709551615", [b"a:1"]]], [[b"0", [b"a:1"]]]
+        scans.find_keys("a:*", wanted), [[b"18446744073709551615", [b"a:1"]]], [[b"0", [b"a:1"]]]
     )
     assert names == ["a:1"]
     assert sent[1] == [scan("18446744073709551615")]
