@@ -19,6 +19,7 @@ Refused is a ReplyError.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 
 class ContinuumError(Exception):
@@ -162,3 +163,11 @@ def from_reply(text: str) -> ReplyError:
         if pattern.match(text):
             return kind(f"{text.rstrip('.')}. {hint}")
     return ReplyError(text)
+
+
+def suggest_similar(name: str, known: Iterable[str]) -> str:
+    """Return " Did you mean …?" for a misspelt name, to end a message with; or nothing."""
+    from difflib import get_close_matches  # noqa: PLC0415 needed after a mistake only
+
+    close = get_close_matches(name, known, n=1)
+    return f" Did you mean {close[0]}?" if close else ""

@@ -6,7 +6,6 @@ Secrets are wrapped where they enter and unwrapped only where they are sent.
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Hashable, Mapping
 from contextlib import suppress
@@ -16,7 +15,7 @@ from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from continuum_upstash.config.credentials import Environment, Mode, Secret, advice, find
 from continuum_upstash.config.hashable import freeze
-from continuum_upstash.errors import ConfigurationError
+from continuum_upstash.errors import ConfigurationError, suggest_similar
 
 _PORTS: Final = {"https": 443, "http": 80, "rediss": 6379, "redis": 6379}
 
@@ -252,8 +251,7 @@ def _reject_unknown(options: Mapping[str, Any]) -> None:
         if name in _DJANGO_REDIS:
             raise ConfigurationError(f"{name} is django-redis' own: {_DJANGO_REDIS[name]}.")
         if name not in _OPTIONS and name not in REDIS_OPTIONS:
-            close = difflib.get_close_matches(name, _OPTIONS | REDIS_OPTIONS, n=1)
-            hint = f" Did you mean {close[0]}?" if close else ""
+            hint = suggest_similar(name, _OPTIONS | REDIS_OPTIONS)
             raise ConfigurationError(f"Unknown option {name}.{hint}")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from functools import cached_property
 from math import inf
@@ -11,7 +10,7 @@ from typing import Any, Final, TypeVar
 from django.conf import settings
 from django.core.signals import setting_changed
 
-from continuum_upstash.errors import ConfigurationError
+from continuum_upstash.errors import ConfigurationError, suggest_similar
 from continuum_upstash.ratelimit import policy
 from continuum_upstash.ratelimit.client_ip import Proxies
 from continuum_upstash.ratelimit.policy import Policy
@@ -73,8 +72,7 @@ class Conf:
     def policy(self, name: str) -> Policy:
         found = self.policies.get(name)
         if found is None:
-            close = difflib.get_close_matches(name, self.policies, n=1)
-            hint = f" Did you mean '{close[0]}'?" if close else ""
+            hint = suggest_similar(name, self.policies)
             raise ConfigurationError(f"{NAME} has no policy '{name}'.{hint}")
         return found
 

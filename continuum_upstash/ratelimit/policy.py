@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -13,7 +12,7 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 from asgiref.sync import iscoroutinefunction
 from django.http import HttpRequest
 
-from continuum_upstash.errors import ConfigurationError
+from continuum_upstash.errors import ConfigurationError, suggest_similar
 from continuum_upstash.ratelimit import rate as rates
 from continuum_upstash.ratelimit.client_ip import Network, network
 from continuum_upstash.ratelimit.engine.algorithms import Algorithm
@@ -170,8 +169,7 @@ def make(name: str, options: Mapping[str, Any]) -> Policy:
         raise ConfigurationError(f"Policy '{name}' is a dict with a rate, not {options!r}.")
     for option in options:
         if option not in OPTIONS:
-            close = difflib.get_close_matches(str(option), OPTIONS, n=1)
-            hint = f" Did you mean '{close[0]}'?" if close else ""
+            hint = suggest_similar(str(option), OPTIONS)
             raise ConfigurationError(f"Policy '{name}': unknown option '{option}'.{hint}")
         kinds = _TYPES.get(option)
         if kinds and not isinstance(options[option], kinds):

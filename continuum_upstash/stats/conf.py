@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import os
 from collections.abc import Callable, Mapping
@@ -12,7 +11,7 @@ from typing import Any, Final
 
 from django.conf import settings
 
-from continuum_upstash.errors import ConfigurationError
+from continuum_upstash.errors import ConfigurationError, suggest_similar
 
 DEFAULTS: Final[dict[str, Any]] = {
     "SHARED": True,  # keep sums of all processes in the database
@@ -71,8 +70,7 @@ def reject_wrong() -> None:
             f"CONTINUUM_STATS is {whole!r}: write a dict, such as {{'PLAN': 'payg'}}."
         )
     for unknown in whole.keys() - DEFAULTS.keys():
-        close = difflib.get_close_matches(str(unknown), DEFAULTS, n=1)
-        hint = f" Did you mean {close[0]}?" if close else f" There is {', '.join(DEFAULTS)}."
+        hint = suggest_similar(str(unknown), DEFAULTS) or f" It has {', '.join(DEFAULTS)}."
         raise ConfigurationError(f"CONTINUUM_STATS has no entry {unknown}.{hint}")
     for name, (right, advice) in _RULES.items():
         if not right(setting(name)):

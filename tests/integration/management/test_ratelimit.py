@@ -169,7 +169,7 @@ def test_help_says_what_it_does(action):
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["reset", "apo", "ip=203.0.113.7"], "Did you mean 'api'"),
+        (["reset", "apo", "ip=203.0.113.7"], "Did you mean api?"),
         (["reset", "api", "203.0.113.7"], "write user=…, or ip=…"),
         (["reset", "api", "ip=somewhere"], "counts by user_or_ip"),
         (["test", "pair", "ip=203.0.113.7"], "write ip=… post:username=…"),

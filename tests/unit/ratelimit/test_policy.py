@@ -17,7 +17,7 @@ async def run_async(_request):
     [
         ({}, "has no rate"),
         ({"rate": "much"}, "A rate reads like"),
-        ({"rate": "1/m", "algoritm": "fixed"}, "Did you mean 'algorithm'"),
+        ({"rate": "1/m", "algoritm": "fixed"}, "Did you mean algorithm?"),
         ({"rate": "1/m", "algorithm": "leaky"}, "algorithm is one of strict"),
         ({"rate": "1/m", "key": "address"}, "'address' is none of these"),
         ({"rate": "1/m", "key": "ip+header:"}, "'header:' is none of these"),
