@@ -34,8 +34,9 @@ lint: $(VENV)/.installed-dev  ## check style, format and the direction of import
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 
-types: $(VENV)/.installed-dev  ## run mypy --strict
+types: $(VENV)/.installed-dev  ## run mypy --strict, then mypy and pyright on users' code
 	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/typing
 
 docs: $(VENV)/.installed-docs  ## build the documentation in build/docs; warnings are errors
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs
