@@ -46,7 +46,7 @@ def _check_eviction(report: health.Report) -> Iterator[CheckMessage]:
     server = report.server
     if report.mode == "local" or server is None or not server.evicts:
         return
-    if session_conf.live_in(report.alias):
+    if session_conf.are_stored_in(report.alias):
         text = f"the database stores sessions and evicts keys when it is full ({server.policy})."
         check_id = "I041" if session_conf.allow_eviction else "E041"
         yield check_message(check_id, text, report.alias)

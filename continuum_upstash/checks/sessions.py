@@ -13,7 +13,7 @@ from continuum_upstash.checks.entries import get_key_prefix, resolve_entries, wo
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.health.report import aliases
 from continuum_upstash.sessions.conf import conf
-from continuum_upstash.sessions.signing import record_name
+from continuum_upstash.sessions.keys import make_redis_key
 
 _CACHE_ENGINES: Final = frozenset(
     {"django.contrib.sessions.backends.cache", "django.contrib.sessions.backends.cached_db"}
@@ -30,7 +30,7 @@ def check_sessions(**_: Any) -> list[CheckMessage]:
 
 def check_session_middleware(**_: Any) -> list[CheckMessage]:
     """Check whether an outage of the session database is handled."""
-    if not conf.ours or _DJANGO_MIDDLEWARE not in settings.MIDDLEWARE:
+    if not conf.is_active or _DJANGO_MIDDLEWARE not in settings.MIDDLEWARE:
         return []
     text = "Django's SessionMiddleware responds with 500 during an outage of the session database."
     return [check_message("W018", text)]
@@ -38,7 +38,7 @@ def check_session_middleware(**_: Any) -> list[CheckMessage]:
 
 def _check_alias() -> Iterator[CheckMessage]:
     alias = settings.SESSION_CACHE_ALIAS
-    if conf.ours and alias not in aliases():
+    if conf.is_active and alias not in aliases():
         text = f"SESSION_CACHE_ALIAS is '{alias}', which is not a cache of this package."
         yield check_message("E005", text)
 
@@ -51,19 +51,19 @@ def _check_database(configs: Mapping[str, Config]) -> Iterator[CheckMessage]:
     if engine in _CACHE_ENGINES and config.fallback:
         text = f"during an outage, {engine} creates sessions that only one process can read."
         yield check_message("W013", text, alias)
-    for other in configs.values() if conf.ours else ():
+    for other in configs.values() if conf.is_active else ():
         if other.place != config.place:
             continue
         if other.alias != alias:
             text = f"sessions share a database with the cache '{other.alias}'."
             yield check_message("W016", text, alias)
-        if would_clear(other.alias, record_name(get_key_prefix(alias), "0" * 64)):
+        if would_clear(other.alias, make_redis_key(get_key_prefix(alias), "0" * 64)):
             text = "KEY_FUNCTION produces keys of the same form as session keys."
             yield check_message("W020", text, other.alias)
 
 
 def _check_engine() -> Iterator[CheckMessage]:
     """Report misconfiguration that would make SessionMiddleware raise at startup."""
-    if _MIDDLEWARE in settings.MIDDLEWARE and not conf.ours:
+    if _MIDDLEWARE in settings.MIDDLEWARE and not conf.is_active:
         text = f"{_MIDDLEWARE} does not work with SESSION_ENGINE = '{settings.SESSION_ENGINE}'."
         yield check_message("E008", text)

@@ -192,7 +192,7 @@ def _configuration(config: Config) -> Iterator[Finding]:
         wrong = config.unconfigured and not settings.DEBUG
         detail = "no database: a store in each process"
         yield Finding("configuration", "failed" if wrong else "warning", detail, config.advice)
-        if conf.live_in(config.alias):
+        if conf.are_stored_in(config.alias):
             yield _sessions_in_memory(config)
         return
     yield Finding("configuration", "ok", f"{config.mode}: {found}")
@@ -238,7 +238,7 @@ def _server(config: Config, report: Report) -> Iterator[Finding]:
 
 
 def _eviction(config: Config, policy: str, *, evicts: bool) -> Finding:
-    holds = conf.live_in(config.alias)
+    holds = conf.are_stored_in(config.alias)
     if evicts and holds:
         detail = f"{policy}, and sessions are kept here"
         if conf.allow_eviction:

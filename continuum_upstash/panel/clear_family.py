@@ -18,7 +18,7 @@ from continuum_upstash.panel.actions import Outcome
 from continuum_upstash.panel.formatting import Text, count
 from continuum_upstash.panel.key_sample import PAGES
 from continuum_upstash.plans.cleanup import KeyDeleter, KeySelector, ScanProgress
-from continuum_upstash.sessions.keys import is_session
+from continuum_upstash.sessions.keys import compile_session_matcher
 
 _MOST_PAGES: Final = 200  # of a thousand keys: a web server does not wait for ever
 
@@ -83,5 +83,5 @@ def _told(text: Text, walk: ScanProgress, **more: str) -> Text:
 def _deleter(cache: UpstashBaseCache, family: str, pages: int) -> KeyDeleter:
     pattern = escape_glob(family) + ":*"
     wanted = user_pattern(cache.key_func, cache.key_prefix, cache.version, pattern)
-    selector = KeySelector(wanted.pattern, wanted.matches, is_session())
+    selector = KeySelector(wanted.pattern, wanted.matches, compile_session_matcher())
     return KeyDeleter(selector, max_pages=pages)

@@ -11,7 +11,7 @@ from continuum_upstash.errors import ContinuumError
 from continuum_upstash.keys import user_pattern
 from continuum_upstash.plans.effects import Plan, pair
 from continuum_upstash.plans.scan import KeyScan
-from continuum_upstash.sessions.keys import is_session
+from continuum_upstash.sessions.keys import compile_session_matcher
 from continuum_upstash.stats.key_families import Family, Sample
 
 PAGES: Final = 10  # of a thousand keys; each is a billed command
@@ -46,7 +46,7 @@ class Sampler:
         cache = self._cache
         try:
             wanted = user_pattern(cache.key_func, cache.key_prefix, cache.version, "*")
-            sample, spared = Sample(wanted), is_session()
+            sample, spared = Sample(wanted), compile_session_matcher()
             scan = KeyScan(wanted.pattern)
             while scan.pages < PAGES and not scan.is_complete:
                 names = yield from scan.next_page()

@@ -41,7 +41,7 @@ def sessions(alias: str, server: Server | None, *, count: bool) -> Sessions | No
         server: what INFO said.
         count: whether to count, by a billed command for each thousand keys.
     """
-    if not conf.ours or alias != settings.SESSION_CACHE_ALIAS:
+    if not conf.is_active or alias != settings.SESSION_CACHE_ALIAS:
         return None
     policy = server.policy if server else ""
     safe = not server.evicts if server and policy else None
@@ -56,4 +56,4 @@ def sessions(alias: str, server: Server | None, *, count: bool) -> Sessions | No
 
 def logins_need(alias: str) -> bool:
     """Return whether nobody is logged in any more when an alias' database is not asked."""
-    return conf.live_in(alias) and not (conf.ours and conf.fallback_engine)
+    return conf.are_stored_in(alias) and not (conf.is_active and conf.fallback_engine)

@@ -1,53 +1,86 @@
-"""The settings of the session engine, read when they are needed so that tests may override them."""
+"""The settings of the session engine.
+
+Each is read once and read again when a test overrides a setting (``setting_changed``).
+"""
 
 from __future__ import annotations
 
+from functools import cached_property
 from importlib import import_module
-from typing import Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from django.conf import settings
+from django.core.signals import setting_changed
+from django.utils.module_loading import import_string
+
+if TYPE_CHECKING:
+    from continuum_upstash.sessions.fallback.fallback_sessions import FallbackSessions
+    from continuum_upstash.sessions.plans import SessionPlans
 
 ENGINE: Final = "continuum_upstash.sessions"
-_DJANGOS: Final = "django.contrib.sessions.backends.cache"
+_DJANGO_CACHE_ENGINE: Final = "django.contrib.sessions.backends.cache"
 
 
-class Conf:
+class SessionSettings:
     @property
-    def ours(self) -> bool:
-        """Whether SESSION_ENGINE is this package's, or one that is derived from it."""
+    def is_active(self) -> bool:
+        """Whether SESSION_ENGINE is this package's engine or one derived from it."""
         if settings.SESSION_ENGINE == ENGINE:
             return True
         try:
             store = import_module(settings.SESSION_ENGINE).SessionStore
         except (ImportError, AttributeError):
-            return False  # which stops every site
+            return False  # Django itself reports an engine that cannot be imported
         return any(base.__module__ == f"{ENGINE}.store" for base in store.__mro__)
 
-    def live_in(self, alias: str) -> bool:
-        """Return whether an alias' database holds the sessions, and nothing else does."""
+    def are_stored_in(self, alias: str) -> bool:
+        """Return whether sessions are stored in the cache `alias` and nowhere else."""
         if alias != settings.SESSION_CACHE_ALIAS:
             return False
-        return settings.SESSION_ENGINE == _DJANGOS or self.ours
+        return settings.SESSION_ENGINE == _DJANGO_CACHE_ENGINE or self.is_active
 
-    @property
+    @cached_property
     def allow_eviction(self) -> bool:
-        """Whether sessions may live in a database that throws keys away when it is full."""
+        """Whether the session database may evict keys when it is full."""
         return cast("bool", getattr(settings, "SESSION_ALLOW_EVICTION", False))
 
-    @property
+    @cached_property
     def fallback_engine(self) -> str | None:
-        """The database engine that serves while the session database cannot."""
+        """The database engine that stores sessions during an outage."""
         return cast("str | None", getattr(settings, "SESSION_FALLBACK_ENGINE", None))
 
-    @property
+    @cached_property
     def merge(self) -> bool:
-        """Whether concurrent writers of one session keep each other's fields."""
+        """Whether a save merges its changes with those of concurrent requests."""
         return cast("bool", getattr(settings, "SESSION_MERGE", False))
 
-    @property
+    @cached_property
     def user_index(self) -> bool:
-        """Whether the sessions of a user can be listed and ended."""
+        """Whether the sessions of each user are indexed."""
         return cast("bool", getattr(settings, "SESSION_USER_INDEX", True))
 
+    # The classes are named, so that an option that is off imports nothing.
 
-conf = Conf()
+    @cached_property
+    def plans_class(self) -> type[SessionPlans | FallbackSessions]:
+        """The plans of a session store."""
+        if self.fallback_engine is None:
+            return self.redis_plans_class
+        name = f"{ENGINE}.fallback.fallback_sessions.FallbackSessions"
+        return cast("type[FallbackSessions]", import_string(name))
+
+    @cached_property
+    def redis_plans_class(self) -> type[SessionPlans]:
+        """The plans of a session store that only uses the session database."""
+        name = "merge.MergingSessionPlans" if self.merge else "plans.SessionPlans"
+        return cast("type[SessionPlans]", import_string(f"{ENGINE}.{name}"))
+
+
+conf = SessionSettings()
+
+
+def _read_again(**_: Any) -> None:
+    vars(conf).clear()
+
+
+setting_changed.connect(_read_again)

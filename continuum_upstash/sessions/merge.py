@@ -1,8 +1,8 @@
-"""SESSION_MERGE: writers of one session that do not lose each other's fields.
+"""SESSION_MERGE: concurrent saves of one session keep each other's changes.
 
-A record is replaced only if it is still the one that was read: one command on Upstash (SET IFEQ),
-a script elsewhere. Otherwise what this writer changed is put over what the others wrote, field by
-field, and it tries again.
+A save is a compare-and-set: one command on Upstash (SET IFEQ), a script on other servers. If the
+session has changed since it was read, a three-way merge applies this request's changes to the
+stored fields, and the save is tried again.
 """
 
 from __future__ import annotations
@@ -11,52 +11,99 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from continuum_upstash.plans.effects import Sleep
+from continuum_upstash.plans.effects import Plan, Sleep
 from continuum_upstash.protocol import Command, Reply, Script
+from continuum_upstash.sessions.keys import StorageKey
+from continuum_upstash.sessions.plans import Data, SessionPlans
+from continuum_upstash.sessions.signing import verify
 
-TRIES: Final = 20
+MAX_ATTEMPTS: Final = 20
 _MISSING: Final = object()
 
 
-def _replace_rule(call: Callable[..., Reply], keys: Sequence[str], args: Sequence[bytes]) -> Reply:
+def _replace_locally(
+    call: Callable[..., Reply], keys: Sequence[str], args: Sequence[bytes]
+) -> Reply:
     if call("GET", keys[0]) != args[0]:
         return None
     return call("SET", keys[0], args[1], "PX", args[2])
 
 
-def _replace_calls(_: Command, reply: Reply) -> int:
+def _count_replace_commands(_: Command, reply: Reply) -> int:
     return 1 if reply is None else 2
 
 
 REPLACE: Final = Script(
     "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return false end\n"
     "return redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])",
-    _replace_rule,
-    _replace_calls,
+    _replace_locally,
+    _count_replace_commands,
 )
 
 
-def replacing(name: str, old: bytes, new: bytes, px: int, *, native: bool) -> Command:
-    """Return the command that stores `new` if `old` stands there, and else answers nil.
+class MergingSessionPlans(SessionPlans):
+    """SessionPlans whose `update` merges."""
 
-    A `native` server knows SET IFEQ.
+    def update(self, key: StorageKey, data: Data) -> Plan[Data | None]:
+        """Store a session that was read before, merged with what was stored since.
+
+        Two more commands for each other writer that was faster. After MAX_ATTEMPTS the stored
+        session is overwritten.
+
+        Returns:
+            The stored data; None if there is no such session.
+        """
+        base, ttl_ms = self._loaded(key), self._get_ttl_ms(data)
+        if base is None or ttl_ms <= 0:
+            return (yield from super().update(key, data))
+        merged, stored = data, base
+        for attempt in range(MAX_ATTEMPTS + 1):
+            index = self._build_index_update(stored, key, merged, ttl_ms)
+            signed: bytes = yield self._encode(key, merged, index)
+            if self._is_unchanged(key, signed, index):
+                return merged
+            if attempt < MAX_ATTEMPTS:
+                command = compare_and_set(
+                    key.redis_key, stored.signed, signed, ttl_ms, is_upstash=self._is_upstash
+                )
+            else:
+                command = ("SET", key.redis_key, signed, "PX", ttl_ms, "XX")
+            if (yield from self._store_migrating(key, command, index)):
+                self._remember_write(key, signed, merged, index)
+                return merged
+            yield backoff(attempt)
+            theirs = yield from self._read(key, renew=False)
+            if theirs is None:
+                return None
+            # The data of `base` may have been changed in place: only its bytes are as they were.
+            before = verify(base.signed, (base.digest, *key.digests), self._serializer)
+            assert before is not None  # it could be verified before
+            merged, stored = three_way_merge(before.data, data, theirs.data), theirs
+        return None
+
+
+def compare_and_set(
+    redis_key: str, old: bytes, new: bytes, ttl_ms: int, *, is_upstash: bool
+) -> Command:
+    """Return the command that stores `new` if `old` is stored, and returns nil otherwise."""
+    if is_upstash:
+        return ("SET", redis_key, new, "IFEQ", old, "PX", ttl_ms)
+    return ("EVAL", REPLACE, 1, redis_key, old, new, ttl_ms)
+
+
+def backoff(attempt: int) -> Sleep:
+    """Return a random pause, up to a limit that doubles with each attempt: 1 ms to 1 s.
+
+    A few concurrent writers are done within milliseconds, and 64 within MAX_ATTEMPTS.
     """
-    if native:
-        return ("SET", name, new, "IFEQ", old, "PX", px)
-    return ("EVAL", REPLACE, 1, name, old, new, px)
+    max_seconds = min(0.001 * 2**attempt, 1.0)
+    return Sleep(random.uniform(0, max_seconds))  # noqa: S311 jitter, not a secret
 
 
-def pause(attempt: int) -> Sleep:
-    """Return how long to wait before another try: the longer, the more writers there seem to be.
-
-    A few get through in some milliseconds, and 64 at once within the tries.
-    """
-    longest = min(0.001 * 2**attempt, 1.0)
-    return Sleep(random.uniform(0, longest))  # noqa: S311 spreads the tries, no secret
-
-
-def merged(base: dict[str, Any], mine: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
-    """Return their fields with those that I changed, added or removed since `base`."""
+def three_way_merge(
+    base: dict[str, Any], mine: dict[str, Any], theirs: dict[str, Any]
+) -> dict[str, Any]:
+    """Return `theirs` with the fields that `mine` has changed, added or removed since `base`."""
     result = dict(theirs)
     for name in base.keys() | mine.keys():
         before, after = base.get(name, _MISSING), mine.get(name, _MISSING)

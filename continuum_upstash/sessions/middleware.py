@@ -1,4 +1,4 @@
-"""Django's session middleware, async too, that can tell an outage from a logout."""
+"""Django's session middleware, sync and async, with a 503 response during an outage."""
 
 from __future__ import annotations
 
@@ -19,23 +19,27 @@ from django.utils.log import log_response
 
 from continuum_upstash.errors import SessionStoreUnavailable
 from continuum_upstash.sessions import SessionStore, sync_token_cookie
-from continuum_upstash.sessions.runner import ImproperlyConfiguredSessions, SessionDatabase
+from continuum_upstash.sessions.runner import ImproperlyConfiguredSessions, SessionRunner
 
 
 class SessionMiddleware(DjangoSessionMiddleware):
-    """Use it in place of Django's.
+    """Replaces django.contrib.sessions.middleware.SessionMiddleware.
 
-    While the session database cannot be asked, a request that needs its session is answered with
-    503 and Retry-After, and no cookie is touched; others are served. Under ASGI it stays in the
-    event loop.
+    While the session database is unavailable, a request that needs its session receives a 503
+    response with Retry-After that sets no cookie; other requests are served. Under ASGI, it runs in
+    the event loop.
+
+    Raises:
+        ImproperlyConfiguredSessions: SESSION_ENGINE is not the engine of this package.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
         super().__init__(get_response)
         if not issubclass(self.SessionStore, SessionStore):
             raise ImproperlyConfiguredSessions(
-                f"SESSION_ENGINE is {settings.SESSION_ENGINE}. This middleware goes with "
-                'SESSION_ENGINE = "continuum_upstash.sessions"; for other engines use Django\'s.'
+                f"SESSION_ENGINE is {settings.SESSION_ENGINE}, but this middleware requires "
+                "continuum_upstash.sessions or an engine derived from it. For other engines, use "
+                "django.contrib.sessions.middleware.SessionMiddleware."
             )
 
     async def __acall__(self, request: HttpRequest) -> HttpResponse:
@@ -45,12 +49,12 @@ class SessionMiddleware(DjangoSessionMiddleware):
 
     def process_request(self, request: HttpRequest) -> None:
         super().process_request(request)
-        sync_token_cookie.learn(request)
+        sync_token_cookie.read_cookie(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """Answer what a view raised, before Django logs it as an error of the view."""
+        """Return the 503 response before Django logs the exception as an error of the view."""
         if isinstance(exception, SessionStoreUnavailable):
-            return unavailable(request, exception)
+            return service_unavailable(request, exception)
         return None
 
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
@@ -58,56 +62,56 @@ class SessionMiddleware(DjangoSessionMiddleware):
         if session is None:
             return response
         saved = False
-        if _is_to_be_saved(session, response):
+        if _should_save(session, response):
             try:
-                session.keys()  # once it is loaded, a session that is not there is empty
+                session.keys()  # loads the session: one that does not exist is empty afterwards
                 if not session.is_empty():
                     session.save()
                     saved = True
             except (UpdateError, SessionStoreUnavailable) as error:
-                response = _answer(request, error)
-        return _finished(request, response, session, saved=saved)
+                response = _error_response(request, error)
+        return _finalize(request, response, session, saved=saved)
 
     async def aprocess_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
         session = getattr(request, "session", None)
         if session is None:
             return response
         saved = False
-        if _is_to_be_saved(session, response):
+        if _should_save(session, response):
             try:
                 await session.akeys()
                 if not session.is_empty():
                     await session.asave()
                     saved = True
             except (UpdateError, SessionStoreUnavailable) as error:
-                response = _answer(request, error)
-        return _finished(request, response, session, saved=saved)
+                response = _error_response(request, error)
+        return _finalize(request, response, session, saved=saved)
 
 
-def _is_to_be_saved(session: SessionBase, response: HttpResponse) -> bool:
-    wanted = session.modified or settings.SESSION_SAVE_EVERY_REQUEST
-    return wanted and not session.is_empty() and response.status_code < 500
+def _should_save(session: SessionBase, response: HttpResponse) -> bool:
+    is_changed = session.modified or settings.SESSION_SAVE_EVERY_REQUEST
+    return is_changed and not session.is_empty() and response.status_code < 500
 
 
-def _answer(request: HttpRequest, error: Exception) -> HttpResponse:
+def _error_response(request: HttpRequest, error: Exception) -> HttpResponse:
     if isinstance(error, SessionStoreUnavailable):
-        return unavailable(request, error)
+        return service_unavailable(request, error)
     raise SessionInterrupted(
         "The request's session was deleted before the request completed. The user may have logged "
         "out in a concurrent request, for example."
     ) from error
 
 
-def _finished(
+def _finalize(
     request: HttpRequest, response: HttpResponse, session: SessionBase, *, saved: bool
 ) -> HttpResponse:
-    """Set or delete the cookie, as Django does; nothing here asks the database."""
-    error = getattr(session, "unavailable", None)
+    """Set or delete the cookie, as Django does; sends no command."""
+    error = getattr(session, "store_error", None)
     if error is not None and response.status_code == 500:
-        # It was raised where `process_exception` is not called: in another middleware.
-        response = unavailable(request, error)
-    # Though the response is an error, the session is under its new key already.
-    moved = response.status_code >= 500 and getattr(session, "has_moved", False)
+        # Raised in another middleware, for which Django does not call `process_exception`.
+        response = service_unavailable(request, error)
+    # The session has its new key although the response is an error.
+    rotated = response.status_code >= 500 and getattr(session, "key_rotated", False)
     deleted = settings.SESSION_COOKIE_NAME in request.COOKIES and session.is_empty()
     if deleted:
         response.delete_cookie(
@@ -116,10 +120,10 @@ def _finished(
             domain=settings.SESSION_COOKIE_DOMAIN,
             samesite=settings.SESSION_COOKIE_SAMESITE,
         )
-    elif saved or moved:
+    elif saved or rotated:
         _set_cookie(response, session)
-        sync_token_cookie.tell(response)
-    if deleted or saved or moved or session.accessed:
+        sync_token_cookie.set_cookie(response)
+    if deleted or saved or rotated or session.accessed:
         patch_vary_headers(response, ("Cookie",))
     return response
 
@@ -146,20 +150,19 @@ TEMPLATE: Final = "session_unavailable.html"
 _BUILT_IN: Final = Path(__file__).parent / "templates" / TEMPLATE
 
 
-def unavailable(request: HttpRequest, error: SessionStoreUnavailable) -> HttpResponse:
-    """Return a 503 that sets no cookie; the error's message goes to the log alone."""
+def service_unavailable(request: HttpRequest, error: SessionStoreUnavailable) -> HttpResponse:
+    """Return a 503 response that sets no cookie; only the log contains the error's message."""
     response: HttpResponse
-    retry_after = SessionDatabase().seconds_to_next_try()
+    retry_after = SessionRunner().get_retry_after()
     if request.get_preferred_type(["text/html", "application/json"]) == "application/json":
         response = JsonResponse({"error": "session_unavailable", "retry_after": retry_after})
     else:
-        response = HttpResponse(_page(retry_after))
+        response = HttpResponse(_render_page(retry_after))
     response.status_code = 503
     response.headers["Retry-After"] = str(retry_after)
     add_never_cache_headers(response)
     patch_vary_headers(response, ("Accept", "Cookie"))
-    # As a warning: for each error Django would send the administrators a mail, and in an outage
-    # every request is one.
+    # A warning: Django mails each error to the administrators, and an outage fails every request.
     log_response(
         "Service Unavailable: %s: %s",
         request.path,
@@ -171,10 +174,10 @@ def unavailable(request: HttpRequest, error: SessionStoreUnavailable) -> HttpRes
     return response
 
 
-def _page(retry_after: int) -> str:
+def _render_page(retry_after: int) -> str:
     """Render the project's template, or the built-in one.
 
-    Without the request: context processors would ask for the session once more.
+    Rendered without the request: context processors would access the session again.
     """
     context = {"retry_after": retry_after}
     try:

@@ -1,10 +1,10 @@
-"""What each operation on a session sends: one command, unless a comment counts more."""
+"""The commands of each operation on a session: one billed command, unless a docstring says more."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from django.conf import settings
 from django.contrib.sessions.exceptions import SessionInterrupted
@@ -12,255 +12,270 @@ from django.contrib.sessions.exceptions import SessionInterrupted
 from continuum_upstash.errors import ReplyError
 from continuum_upstash.plans.effects import Batch, Encode, Plan, call
 from continuum_upstash.protocol import Command, Replies, Reply, Script
-from continuum_upstash.sessions.conf import conf
-from continuum_upstash.sessions.index_entries import Listing, listing, unlisting
-from continuum_upstash.sessions.merge import TRIES, merged, pause, replacing
-from continuum_upstash.sessions.signing import Address, Draft, Record, payload, unseal, user_of
+from continuum_upstash.sessions.index_entries import (
+    IndexUpdate,
+    build_index_removal,
+    build_index_update,
+)
+from continuum_upstash.sessions.keys import StorageKey, make_redis_key
+from continuum_upstash.sessions.signing import (
+    SignedSession,
+    UnsignedSession,
+    get_payload,
+    get_user_id,
+    verify,
+)
 
 Data = dict[str, Any]
 
-_TAKEN: Final = 0
-_GONE: Final = -1
+_KEY_IS_TAKEN: Final = 0
+_SESSION_HAS_ENDED: Final = -1
 
-# About as long as a request takes: a save of the same data within it has nothing to renew.
-_RENEWED_SECONDS: Final = 30
+# About as long as a request takes: within it, saving the same data again sends nothing.
+_FRESH_SECONDS: Final = 30
 
 
-def _succeed_rule(call: Callable[..., Reply], keys: Sequence[str], args: Sequence[bytes]) -> Reply:
+def _rotate_locally(
+    call: Callable[..., Reply], keys: Sequence[str], args: Sequence[bytes]
+) -> Reply:
     if args[2] == b"1" and not call("EXISTS", *keys[1:]):
-        return _GONE
+        return _SESSION_HAS_ENDED
     if call("SET", keys[0], args[0], "PX", args[1], "NX") is None:
-        return _TAKEN
+        return _KEY_IS_TAKEN
     call("DEL", *keys[1:])
     return 1
 
 
-def _succeed_calls(command: Command, reply: Reply) -> int:
-    return int(command[-1] == 1) + (2 if reply == 1 else reply == _TAKEN)
+def _count_rotate_commands(command: Command, reply: Reply) -> int:
+    return int(command[-1] == 1) + (2 if reply == 1 else reply == _KEY_IS_TAKEN)
 
 
-# Three billed commands, four for somebody who is signed in. A pipeline would be two, but where
-# the database is full it would delete the old session and fail to store the new one.
-SUCCEED: Final = Script(
+# Three billed commands, four if a user is logged in. A pipeline would be two, but on a full
+# database it would delete the old session and fail to store the new one.
+ROTATE_KEY: Final = Script(
     "if ARGV[3] == '1' and redis.call('EXISTS', unpack(KEYS, 2)) == 0 then return -1 end\n"
     "if not redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2], 'NX') then return 0 end\n"
     "redis.call('DEL', unpack(KEYS, 2))\n"
     "return 1",
-    _succeed_rule,
-    _succeed_calls,
+    _rotate_locally,
+    _count_rotate_commands,
 )
 
 
-class SessionCommands:
-    """The plans of one session object over its database.
+class Server(Protocol):
+    """What the plans must know of the session database.
 
-    Args:
-        prefix: of the names.
-        serializer: the class that SESSION_SERIALIZER names.
-        lifetime: from data to the milliseconds that it is to be stored for.
-        native: the server has Upstash's commands.
+    Attributes:
+        prefix: the KEY_PREFIX of its alias.
+        is_upstash: it has the commands that only Upstash has.
     """
 
-    def __init__(
-        self, prefix: str, serializer: Any, lifetime: Callable[[Data], int], *, native: bool
-    ) -> None:
-        self._prefix, self._serializer = prefix, serializer
-        self._lifetime, self._native = lifetime, native
-        # What this object last read or stored, and until when that counts as renewed.
-        self._record: Record | None = None
-        self._renewed_until = 0.0
+    @property
+    def prefix(self) -> str: ...
+    @property
+    def is_upstash(self) -> bool: ...
 
-    def load(self, address: Address) -> Plan[Data | None]:
-        """Return the data, or None: there is no such session."""
-        renews: bool = settings.SESSION_SAVE_EVERY_REQUEST
-        record = yield from self._read(address, renews=renews)
-        if record is None:
+
+class SessionPlans:
+    """The plans of one session object.
+
+    Args:
+        server: the session database.
+        serializer: the class that SESSION_SERIALIZER names.
+        get_ttl_ms: returns the lifetime of session data in milliseconds.
+    """
+
+    def __init__(self, server: Server, serializer: Any, get_ttl_ms: Callable[[Data], int]) -> None:
+        self._prefix, self._is_upstash = server.prefix, server.is_upstash
+        self._serializer, self._get_ttl_ms = serializer, get_ttl_ms
+        # The session as this object last read or stored it, and the monotonic second until which
+        # its expiry need not be renewed.
+        self._session: SignedSession | None = None
+        self._fresh_until = 0.0
+
+    @classmethod
+    def clear_expired(cls) -> None:
+        """Do nothing: Redis deletes expired sessions."""
+
+    def load(self, key: StorageKey) -> Plan[Data | None]:
+        """Return the data, or None if there is no such session.
+
+        With SESSION_SAVE_EVERY_REQUEST, a session with an expiry of its own costs a second command.
+        """
+        renew: bool = settings.SESSION_SAVE_EVERY_REQUEST
+        session = yield from self._read(key, renew=renew)
+        if session is None:
             return None
-        self._note(record, renewed=renews and record.digest == address.digest)
-        if renews and record.data.get("_session_expiry"):
-            # GETEX had to assume SESSION_COOKIE_AGE: an expiry of its own costs a command more.
-            px = self._lifetime(record.data)
-            if px <= 0:
-                yield from self.delete(address)
+        self._remember(session, is_fresh=renew and session.digest == key.digest)
+        if renew and session.data.get("_session_expiry"):
+            # GETEX has just set the expiry to SESSION_COOKIE_AGE.
+            ttl_ms = self._get_ttl_ms(session.data)
+            if ttl_ms <= 0:
+                yield from self.delete(key)
                 return None
-            yield from call("PEXPIRE", address.name_of(record.digest), px)
-        return record.data
+            yield from call("PEXPIRE", make_redis_key(self._prefix, session.digest), ttl_ms)
+        return session.data
 
-    def _read(self, address: Address, *, renews: bool) -> Plan[Record | None]:
-        name = address.name
-        get: Command = ("GETEX", name, "PX", self._lifetime({})) if renews else ("GET", name)
-        raw: bytes | None = yield from call(*get)
-        if raw is not None:
-            return unseal(raw, address.digests, self._serializer)
-        if not address.older:
+    def _read(self, key: StorageKey, *, renew: bool) -> Plan[SignedSession | None]:
+        get: Command = ("GET", key.redis_key)
+        if renew:
+            get = ("GETEX", key.redis_key, "PX", self._get_ttl_ms({}))
+        signed: bytes | None = yield from call(*get)
+        if signed is not None:
+            return verify(signed, key.digests, self._serializer)
+        if len(key.digests) == 1:
             return None
-        # Two commands for a session of an older secret, until it is next written.
-        raws: list[bytes | None] = yield from call("MGET", *address.older)
-        for digest, found in zip(address.digests[1:], raws, strict=True):
-            if found is not None:
-                return unseal(found, (digest, *address.digests), self._serializer)
+        # Two commands for a session under an older digest, until its next save.
+        values: list[bytes | None] = yield from call("MGET", *key.older_redis_keys)
+        for digest, value in zip(key.digests[1:], values, strict=True):
+            if value is not None:
+                return verify(value, (digest, *key.digests), self._serializer)
         return None
 
-    def exists(self, address: Address) -> Plan[bool]:
-        return bool((yield from call("EXISTS", *address.names)))
+    def exists(self, key: StorageKey) -> Plan[bool]:
+        return bool((yield from call("EXISTS", *key.redis_keys)))
 
-    def delete(self, address: Address) -> Plan[bool]:
-        """End a session; return whether there was one.
+    def delete(self, key: StorageKey) -> Plan[bool]:
+        """End a session; return whether it existed.
 
-        A ZREM more, in the same round trip, where it was read and is listed.
+        One more command, in the same round trip, if the session was loaded and is indexed.
         """
-        gone = unlisting(self._prefix, self._known(address))
-        self._renewed_until = 0.0
-        deleted, *_ = yield from _sent([("UNLINK", *address.names), *gone])
-        return bool(deleted)
+        removal = build_index_removal(self._prefix, self._loaded(key))
+        self._fresh_until = 0.0
+        replies: Replies = yield Batch([("UNLINK", *key.redis_keys), *removal])
+        _raise_error(replies)
+        return bool(replies[0])
 
-    def insert(self, address: Address, data: Data) -> Plan[bool]:
-        """Store a new session; return whether the address was free."""
-        px = self._lifetime(data)
-        if px <= 0:
-            return True  # it has expired before it begins
-        listed = self._listing(None, address, data, px)
-        sealed = yield from self._sealed(address, data, listed)
-        command: Command = ("SET", address.name, sealed, "PX", px, "NX")
-        stored, *_ = yield from _sent([command, *listed.commands])
-        if stored is None:
+    def create(self, key: StorageKey, data: Data) -> Plan[bool]:
+        """Store a new session; return False if the key is taken.
+
+        Four more commands, in the same round trip, if a user is logged in.
+        """
+        ttl_ms = self._get_ttl_ms(data)
+        if ttl_ms <= 0:
+            return True  # it has expired already
+        index = self._build_index_update(None, key, data, ttl_ms)
+        signed: bytes = yield self._encode(key, data, index)
+        command: Command = ("SET", key.redis_key, signed, "PX", ttl_ms, "NX")
+        replies: Replies = yield Batch([command, *index.commands])
+        _raise_error(replies)
+        if replies[0] is None:
             return False
-        self._wrote(address, sealed, data, listed, renewed=True)
+        self._remember_write(key, signed, data, index, is_fresh=True)
         return True
 
-    def succeed(self, former: Address, address: Address, data: Data) -> Plan[bool]:
-        """Store a session under a new address and end the former one, both or neither.
+    def rotate_key(self, old_key: StorageKey, key: StorageKey, data: Data) -> Plan[bool]:
+        """Store a session under a new key and end the old one: both or neither.
+
+        Three billed commands, four if a user is logged in; then four more, in the same round trip,
+        for the index.
 
         Returns:
-            Whether the new address was free.
+            False if the new key is taken.
 
         Raises:
-            SessionInterrupted: somebody is signed in with it, and it was ended meanwhile.
+            SessionInterrupted: a user was logged in, and the old session has been ended meanwhile.
         """
-        px = self._lifetime(data)
-        if px <= 0:
-            yield from self.delete(former)
+        ttl_ms = self._get_ttl_ms(data)
+        if ttl_ms <= 0:
+            yield from self.delete(old_key)
             return True
-        known = self._known(former)
-        listed = self._listing(known, address, data, px)
-        sealed = yield from self._sealed(address, data, listed)
-        names = (address.name, *former.names)
-        signed_in = int(known is not None and known.user is not None)
-        command: Command = ("EVAL", SUCCEED, len(names), *names, sealed, px, signed_in)
-        outcome, *_ = yield from _sent([command, *listed.commands])
-        if outcome == _GONE:
+        old = self._loaded(old_key)
+        index = self._build_index_update(old, key, data, ttl_ms)
+        signed: bytes = yield self._encode(key, data, index)
+        keys = (key.redis_key, *old_key.redis_keys)
+        must_exist = int(old is not None and old.user_id is not None)
+        command: Command = ("EVAL", ROTATE_KEY, len(keys), *keys, signed, ttl_ms, must_exist)
+        replies: Replies = yield Batch([command, *index.commands])
+        _raise_error(replies)
+        if replies[0] == _SESSION_HAS_ENDED:
             raise SessionInterrupted(
-                "The session was ended before its key could be changed: the user logged out in a "
-                "concurrent request, for example."
+                "The session ended before its key could be changed. The user may have logged out "
+                "in a concurrent request, for example."
             )
-        if outcome == _TAKEN:
+        if replies[0] == _KEY_IS_TAKEN:
             return False
-        self._wrote(address, sealed, data, listed, renewed=True)
+        self._remember_write(key, signed, data, index, is_fresh=True)
         return True
 
-    def update(self, address: Address, data: Data) -> Plan[Data | None]:
-        """Store a session anew; return what it holds then, or None: there is no such session.
+    def update(self, key: StorageKey, data: Data) -> Plan[Data | None]:
+        """Store a session again; return the stored data, or None if there is no such session.
 
-        Four commands more, in the same round trip, when it is first stored with a user and about
-        once in its age.
+        Four more commands, in the same round trip, when it is first stored with a user and about
+        once in its lifetime.
         """
-        px = self._lifetime(data)
-        if px <= 0:
-            return data if (yield from self.delete(address)) else None
-        known = self._known(address)
-        if conf.merge and known is not None:
-            return (yield from self._merge(address, known, data, px))
-        listed = self._listing(known, address, data, px)
-        sealed = yield from self._sealed(address, data, listed)
-        command = ("SET", address.name, sealed, "PX", px, "XX")
-        if not self._changes_nothing(address, sealed, listed):
-            if not (yield from self._moved(address, command, listed)):
+        ttl_ms = self._get_ttl_ms(data)
+        if ttl_ms <= 0:
+            return data if (yield from self.delete(key)) else None
+        index = self._build_index_update(self._loaded(key), key, data, ttl_ms)
+        signed: bytes = yield self._encode(key, data, index)
+        if not self._is_unchanged(key, signed, index):
+            command: Command = ("SET", key.redis_key, signed, "PX", ttl_ms, "XX")
+            if not (yield from self._store_migrating(key, command, index)):
                 return None
-            self._wrote(address, sealed, data, listed)
+            self._remember_write(key, signed, data, index)
         return data
 
-    def _merge(self, address: Address, base: Record, mine: Data, px: int) -> Plan[Data | None]:
-        """Store the data if `base` still stands there, else merged with what does.
+    def _store_migrating(self, key: StorageKey, command: Command, index: IndexUpdate) -> Plan[bool]:
+        """Send a command that stores, after moving the session from an older digest's Redis key.
 
-        Two commands more for each writer that was quicker. Whoever has met that many of them in a
-        row as there are tries overwrites the last one.
+        One more command for each of SECRET_KEY_FALLBACKS, unless the session is known to be stored
+        under the first digest.
         """
-        data, met = mine, base
-        for attempt in range(TRIES + 1):
-            listed = self._listing(met, address, data, px)
-            sealed = yield from self._sealed(address, data, listed)
-            if self._changes_nothing(address, sealed, listed):
-                return data
-            command = replacing(address.name, met.sealed, sealed, px, native=self._native)
-            if attempt == TRIES:
-                command = ("SET", address.name, sealed, "PX", px, "XX")
-            if (yield from self._moved(address, command, listed)):
-                self._wrote(address, sealed, data, listed)
-                return data
-            yield pause(attempt)
-            theirs = yield from self._read(address, renews=False)
-            if theirs is None:
-                return None
-            before = unseal(base.sealed, (base.digest, *address.digests), self._serializer)
-            assert before is not None  # it could be read before
-            data, met = merged(before.data, mine, theirs.data), theirs
-        return None
+        loaded = self._loaded(key)
+        moves: list[Command] = []
+        if loaded is None or loaded.digest != key.digest:
+            moves = [("RENAMENX", older, key.redis_key) for older in key.older_redis_keys]
+        replies: Replies = yield Batch([*moves, command, *index.commands], atomic=bool(moves))
+        # RENAMENX returns an error if there is nothing to move.
+        _raise_error(replies[len(moves) :])
+        return replies[len(moves)] is not None
 
-    def _moved(self, address: Address, command: Command, listed: Listing) -> Plan[bool]:
-        """Send a command that stores; bring the session from an older secret's name first.
-
-        Where SECRET_KEY_FALLBACKS is set: one command more for each, unless the session is known
-        to stand under today's secret.
-        """
-        known = self._known(address)
-        moved = known is not None and known.digest == address.digest
-        moves = [] if moved else [("RENAMENX", name, address.name) for name in address.older]
-        commands = [*moves, command, *listed.commands]
-        # A RENAMENX fails in its place where there is nothing to move.
-        replies = yield from _sent(commands, heed=len(moves), atomic=bool(moves))
-        return replies[0] is not None
-
-    def _changes_nothing(self, address: Address, sealed: bytes, listed: Listing) -> bool:
-        record, fresh = self._record, monotonic() < self._renewed_until
-        self._renewed_until = 0.0
+    def _is_unchanged(self, key: StorageKey, signed: bytes, index: IndexUpdate) -> bool:
+        session, is_fresh = self._session, monotonic() < self._fresh_until
+        self._fresh_until = 0.0
         return (
-            fresh
-            and record is not None
-            and record.digest == address.digest
-            and record.listed_until == listed.until
-            and payload(record.sealed) == payload(sealed)
+            is_fresh
+            and session is not None
+            and session.digest == key.digest
+            and session.indexed_until == index.until
+            and get_payload(session.signed) == get_payload(signed)
         )
 
-    def knows(self, address: Address) -> bool:
+    def has_loaded(self, key: StorageKey) -> bool:
         """Return whether this object has read or stored the session."""
-        return self._known(address) is not None
+        return self._loaded(key) is not None
 
-    def _known(self, address: Address) -> Record | None:
-        record = self._record
-        return record if record is not None and record.digest in address.digests else None
+    def _loaded(self, key: StorageKey) -> SignedSession | None:
+        session = self._session
+        return session if session is not None and session.digest in key.digests else None
 
-    def _listing(self, old: Record | None, address: Address, data: Data, px: int) -> Listing:
-        return listing(self._prefix, old, address.digest, user_of(data), px)
+    def _build_index_update(
+        self, old: SignedSession | None, key: StorageKey, data: Data, ttl_ms: int
+    ) -> IndexUpdate:
+        return build_index_update(self._prefix, old, key.digest, get_user_id(data), ttl_ms)
 
-    def _sealed(self, address: Address, data: Data, listed: Listing) -> Plan[bytes]:
-        sealed: bytes = yield Encode(Draft(address.digest, data, self._serializer, listed.until))
-        return sealed
+    def _encode(self, key: StorageKey, data: Data, index: IndexUpdate) -> Encode:
+        return Encode(UnsignedSession(key.digest, data, self._serializer, index.until))
 
-    def _wrote(
-        self, address: Address, sealed: bytes, data: Data, listed: Listing, *, renewed: bool = False
+    def _remember_write(
+        self,
+        key: StorageKey,
+        signed: bytes,
+        data: Data,
+        index: IndexUpdate,
+        *,
+        is_fresh: bool = False,
     ) -> None:
-        record = Record(address.digest, sealed, user_of(data), listed.until, data)
-        self._note(record, renewed=renewed)
+        session = SignedSession(key.digest, signed, get_user_id(data), index.until, data)
+        self._remember(session, is_fresh=is_fresh)
 
-    def _note(self, record: Record, *, renewed: bool) -> None:
-        self._record = record
-        self._renewed_until = monotonic() + _RENEWED_SECONDS if renewed else 0.0
+    def _remember(self, session: SignedSession, *, is_fresh: bool) -> None:
+        self._session = session
+        self._fresh_until = monotonic() + _FRESH_SECONDS if is_fresh else 0.0
 
 
-def _sent(commands: Sequence[Command], *, heed: int = 0, atomic: bool = False) -> Plan[Replies]:
-    """Return the replies from number `heed` on, or raise the first error among them."""
-    replies: Replies = yield Batch(commands, atomic=atomic)
-    for reply in replies[heed:]:
+def _raise_error(replies: Replies) -> None:
+    for reply in replies:
         if isinstance(reply, ReplyError):
             raise reply
-    return replies[heed:]

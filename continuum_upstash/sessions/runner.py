@@ -1,14 +1,11 @@
-"""The database of SESSION_CACHE_ALIAS: never a local stand-in, and none that throws keys away."""
+"""Runs session plans on the database of SESSION_CACHE_ALIAS."""
 
 from __future__ import annotations
 
 import logging
 import math
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Final
-from weakref import WeakSet
+from typing import Final, TypeVar
 
 from django.conf import settings
 from django.core.cache import caches
@@ -24,39 +21,47 @@ from continuum_upstash.errors import (
     Unavailable,
 )
 from continuum_upstash.plans import info
-from continuum_upstash.plans.effects import Batch
-from continuum_upstash.plans.runner import AsyncRunner, Runner
+from continuum_upstash.plans.effects import Batch, Plan
+from continuum_upstash.plans.runner import AsyncRunner, Runner, arun, run
 from continuum_upstash.protocol import Replies, Reply
 from continuum_upstash.sessions.conf import conf
-from continuum_upstash.sessions.signing import seal
-from continuum_upstash.transports.registry import Database
+from continuum_upstash.sessions.signing import sign
 
-_RETRY_SECONDS: Final = 5
+R = TypeVar("R")
 
 logger = logging.getLogger("continuum_upstash")
 
-_KEEPS_KEYS: Final = frozenset({"noeviction", ""})  # what no server says is taken for harmless
-
-# Those whose policy this process has seen: they are asked once.
-_trusted: WeakSet[Database] = WeakSet()
+_RETRY_SECONDS: Final = 5
+_SAFE_POLICIES: Final = frozenset({"noeviction", ""})  # "": the server does not report a policy
 
 
 class ImproperlyConfiguredSessions(ConfigurationError, ImproperlyConfigured):
-    """Sessions cannot be kept with these settings."""
+    """A setting of the sessions is wrong; the message names it and the fix."""
 
 
-class SessionsWouldVanish(ImproperlyConfiguredSessions):
-    """The database deletes keys when it is full, and sessions are keys."""
+class EvictionNotAllowed(ImproperlyConfiguredSessions):
+    """The session database evicts keys when it is full, so sessions would be lost."""
 
 
-class SessionDatabase:
-    """Runs the plans of sessions.
+class _EvictionCheck:
+    """Whether this process has verified the eviction policy of a database."""
 
-    Every batch has needs_server=True, so the local store never replies. The first batch of
-    a process begins with INFO, which is not billed, to find out whether the database evicts.
+    is_done = False
+
+
+class SessionRunner:
+    """Runs plans on the session database.
+
+    The local store never replies, whatever FALLBACK is. The first batch of a process begins with
+    an INFO, which is not billed, to verify the eviction policy.
+
+    Attributes:
+        database: the Redis database (never one of Django's DATABASES).
+        config: its configuration.
+        prefix: the KEY_PREFIX of SESSION_CACHE_ALIAS.
 
     Raises:
-        ImproperlyConfiguredSessions: SESSION_CACHE_ALIAS names no cache of this package.
+        ImproperlyConfiguredSessions: SESSION_CACHE_ALIAS is not a cache of this package.
     """
 
     def __init__(self) -> None:
@@ -70,91 +75,99 @@ class SessionDatabase:
         self.database = cache.database
         self.config = cache.database.config
         self.prefix: str = cache.key_prefix
-        self.runner = Runner(self._send, seal, self.database.once)
-        self.async_runner = AsyncRunner(
-            self._asend,
-            seal,
-            self.database.aonce,
-            offload_on=(SynchronousOnlyOperation,),
-            offload=run_in_django_thread,
-        )
+        self._eviction = cache.database.extras.get(_EvictionCheck)
 
-    def seconds_to_next_try(self) -> int:
-        """Return after how long it is worth while to ask again."""
+    @property
+    def is_upstash(self) -> bool:
+        return self.config.is_upstash
+
+    def run(self, plan: Plan[R]) -> R:
+        """Run a plan in this thread; return its result.
+
+        Raises:
+            SessionStoreUnavailable: the database is unavailable, or rejected a command.
+            EvictionNotAllowed: the database evicts keys.
+        """
+        return run(plan, Runner(self._send, sign))
+
+    async def arun(self, plan: Plan[R]) -> R:
+        """Run a plan in the running event loop; see `run`."""
+        runner = AsyncRunner(
+            self._asend, sign, offload_on=(SynchronousOnlyOperation,), offload=run_in_django_thread
+        )
+        return await arun(plan, runner)
+
+    def get_retry_after(self) -> int:
+        """Return the seconds until another attempt is useful, at least 1."""
         probe = self.database.status.next_probe
-        left = _RETRY_SECONDS if probe is None else math.ceil(probe - time.time())
-        return max(1, left)
+        seconds = _RETRY_SECONDS if probe is None else math.ceil(probe - time.time())
+        return max(1, seconds)
 
     def _send(self, batch: Batch) -> Replies:
-        asked = self._asked(batch)
-        with _in_words_of_sessions(self.config):
-            return self._accepted(batch, self.database.send(asked))
+        try:
+            return self._validate(batch, self.database.send(self._prepare(batch)))
+        except (Unavailable, Refused) as error:
+            raise _translate_error(error, self.config) from error
 
     async def _asend(self, batch: Batch) -> Replies:
-        asked = self._asked(batch)
-        with _in_words_of_sessions(self.config):
-            return self._accepted(batch, await self.database.asend(asked))
+        try:
+            return self._validate(batch, await self.database.asend(self._prepare(batch)))
+        except (Unavailable, Refused) as error:
+            raise _translate_error(error, self.config) from error
 
-    def _asked(self, batch: Batch) -> Batch:
-        known = self.database in _trusted or conf.allow_eviction
-        first = () if known else (("INFO",),)
-        return Batch((*first, *batch.commands), atomic=batch.atomic, needs_server=True)
+    def _prepare(self, batch: Batch) -> Batch:
+        is_verified = self._eviction.is_done or conf.allow_eviction
+        commands = batch.commands if is_verified else (("INFO",), *batch.commands)
+        return Batch(commands, atomic=batch.atomic, needs_server=True)
 
-    def _accepted(self, batch: Batch, replies: Replies) -> Replies:
-        own = replies[len(replies) - len(batch.commands) :]
-        if len(own) < len(replies):
-            self._trust(replies[0])
-        for reply in own:
+    def _validate(self, batch: Batch, replies: Replies) -> Replies:
+        if len(replies) > len(batch.commands):
+            check_eviction_policy(self.config, replies[0])
+            self._eviction.is_done = True
+            replies = replies[1:]
+        for reply in replies:
             if isinstance(reply, Refused):
                 raise reply
-        return own
-
-    def _trust(self, reply: Reply) -> None:
-        refuse_eviction(self.config, reply)
-        _trusted.add(self.database)
+        return replies
 
 
-@contextmanager
-def _in_words_of_sessions(config: Config) -> Iterator[None]:
-    try:
-        yield
-    except CapacityExceeded as error:
-        raise SessionStoreUnavailable(
-            f"The session database, {config.label}, is full: {error} Sessions that it holds are "
-            "still read and ended, and nobody was logged out."
-        ) from error
-    except (Unavailable, Refused) as error:
-        raise SessionStoreUnavailable(
-            f"Sessions of {config.label} could be neither read nor written: {error} "
-            "Cookies are kept, and nobody was logged out."
-        ) from error
+def _translate_error(error: Exception, config: Config) -> SessionStoreUnavailable:
+    if isinstance(error, CapacityExceeded):
+        return SessionStoreUnavailable(
+            f"The session database, {config.label}, is full: {error} Stored sessions can still be "
+            "read and ended; no user was logged out."
+        )
+    return SessionStoreUnavailable(
+        f"The session database, {config.label}, is unavailable: {error} Session cookies are kept; "
+        "no user was logged out."
+    )
 
 
-def refuse_eviction(config: Config, reply: Reply) -> None:
-    """Judge the reply to an INFO.
+def check_eviction_policy(config: Config, reply: Reply) -> None:
+    """Check the policy in the reply to an INFO; an error reply is logged.
 
     Raises:
-        SessionsWouldVanish: the policy deletes keys.
+        EvictionNotAllowed: the database evicts keys when it is full.
     """
     if not isinstance(reply, bytes):
         logger.warning(
-            "%s does not answer INFO, so that nobody knows whether it evicts sessions: %s",
+            "%s rejected INFO: its eviction policy is unknown, and sessions may be evicted: %s",
             config.label,
             reply,
         )
         return
     policy = info.parse(reply.decode())["maxmemory_policy"]
-    if policy in _KEEPS_KEYS:
+    if policy in _SAFE_POLICIES:
         return
     if config.mode == "local":
-        raise SessionsWouldVanish(
-            f"Sessions would stand in the memory of this one process: {config.label} has no "
-            f"database. {config.advice} Or run a database here: manage.py upstash_emulator. "
-            "For a trial with one process set SESSION_ALLOW_EVICTION = True."
+        raise EvictionNotAllowed(
+            f"{config.label} has no database: sessions would be stored in the memory of this "
+            f"process only. {config.advice} For a database on this machine, run manage.py "
+            "upstash_emulator. To try sessions in one process, set SESSION_ALLOW_EVICTION = True."
         )
-    raise SessionsWouldVanish(
-        f"{config.label} deletes keys when it is full (maxmemory_policy is {policy}), and with "
-        "them sessions. Upstash console: open the database and switch Eviction off. Redis: CONFIG "
-        "SET maxmemory-policy noeviction. Keep the cache, which may be evicted, in a database of "
-        "its own. To accept lost logins set SESSION_ALLOW_EVICTION = True."
+    raise EvictionNotAllowed(
+        f"{config.label} evicts keys when it is full (maxmemory_policy: {policy}): sessions would "
+        "be lost. Upstash: open the database in the console and switch Eviction off. Redis: CONFIG "
+        "SET maxmemory-policy noeviction. Store cached values, which may be evicted, in a separate "
+        "database. To accept lost sessions, set SESSION_ALLOW_EVICTION = True."
     )

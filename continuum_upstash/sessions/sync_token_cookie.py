@@ -1,11 +1,11 @@
-"""Read your own session on a global database: the sync token travels with the visitor.
+"""Read-your-writes on a global database: a cookie carries the visitor's sync token.
 
-Reads of a global database come from the nearest replica. After a login the next request may reach
-another instance, near a replica that has not heard of the session yet: "no such session". The
-token of the write, sent along with the read, makes the replica catch up first.
+A global database serves reads from the nearest replica. After a login, the visitor's next request
+may reach another instance, whose replica does not have the new session yet: "no such session". If
+the sync token of the write is sent with the read, the replica catches up first.
 
-The cookie is signed, since whoever chose the token could make replicas wait, and lives for as long
-as a replica may reasonably lag.
+The cookie is signed, because a forged token could make replicas wait. Its lifetime is longer than a
+replica is expected to lag.
 """
 
 from __future__ import annotations
@@ -16,40 +16,40 @@ from django.conf import settings
 from django.core import signing
 from django.http import HttpRequest, HttpResponse
 
-from continuum_upstash.sessions.runner import SessionDatabase
+from continuum_upstash.sessions.runner import SessionRunner
 from continuum_upstash.transports.rest import sync_token
 
-SECONDS: Final = 60
+MAX_AGE: Final = 60  # seconds
 _SALT: Final = "continuum_upstash.sessions.sync"
 
 
-def name() -> str:
+def get_name() -> str:
     return f"{settings.SESSION_COOKIE_NAME}_sync"
 
 
-def learn(request: HttpRequest) -> None:
-    """Let this request's reads know of what the visitor's last one wrote."""
-    cookie = request.COOKIES.get(name())
-    url = SessionDatabase().config.rest_url if cookie else None
+def read_cookie(request: HttpRequest) -> None:
+    """Send the sync token of the visitor's last write with the reads of this request."""
+    cookie = request.COOKIES.get(get_name())
+    url = SessionRunner().config.rest_url if cookie else None
     if cookie is None or url is None:
         return
     try:
-        token: str = signing.loads(cookie, salt=_SALT, max_age=SECONDS)
+        token: str = signing.loads(cookie, salt=_SALT, max_age=MAX_AGE)
     except signing.BadSignature:
         return
     sync_token.current().learn(url, token.encode())
 
 
-def tell(response: HttpResponse) -> None:
-    """Let the visitor's next request know of what this one wrote."""
-    url = SessionDatabase().config.rest_url
+def set_cookie(response: HttpResponse) -> None:
+    """Store the sync token of this request's last write for the visitor's next request."""
+    url = SessionRunner().config.rest_url
     token = sync_token.current().get(url) if url else None
     if token is None:
         return
     response.set_cookie(
-        name(),
+        get_name(),
         signing.dumps(token.decode("latin-1"), salt=_SALT),
-        max_age=SECONDS,
+        max_age=MAX_AGE,
         domain=settings.SESSION_COOKIE_DOMAIN,
         path=settings.SESSION_COOKIE_PATH,
         secure=settings.SESSION_COOKIE_SECURE,

@@ -13,17 +13,6 @@ from tests.integration.redis.tcp_clients import proxy, tcp  # noqa: F401 fixture
 from tests.integration.redis.valkey_server import valkey, valkey_process  # noqa: F401 as above
 from tests.integration.rest.rest_clients import AsyncClient, Client, SyncClient
 from tests.integration.rest.scripted_server import Server
-from tests.integration.sessions.fallback_fixtures import member, on_the_database, outage  # noqa: F401 fixtures of test_session_fallback*.py
-from tests.integration.sessions.session_site import (  # noqa: F401 fixtures of test_session_*.py
-    ada,
-    bob,
-    configure,
-    in_api,
-    remote,
-    session,
-    site,
-    visitor,
-)
 
 
 @pytest.fixture

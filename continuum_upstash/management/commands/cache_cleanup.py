@@ -26,7 +26,7 @@ from continuum_upstash.management.progress import Progress
 from continuum_upstash.management.text_report import billed
 from continuum_upstash.plans.cleanup import KeyDeleter, KeySelector, OnProgress, ScanProgress
 from continuum_upstash.plans.effects import Plan
-from continuum_upstash.sessions.keys import is_session
+from continuum_upstash.sessions.keys import compile_session_matcher
 
 _INTERRUPTED = 130  # as a shell has it for Ctrl-C
 
@@ -146,7 +146,7 @@ def _cache(options: dict[str, Any]) -> UpstashBaseCache:
 def _spares(options: dict[str, Any]) -> Callable[[str], object]:
     """Return what tells the keys of sessions, unless their cache was named."""
     named = options["cache"] == settings.SESSION_CACHE_ALIAS
-    return (lambda _: False) if named else is_session()
+    return (lambda _: False) if named else compile_session_matcher()
 
 
 def _selector(cache: UpstashBaseCache, options: dict[str, Any]) -> KeySelector:

@@ -1,0 +1,1 @@
+"""SESSION_FALLBACK_ENGINE; imported only if it is set."""

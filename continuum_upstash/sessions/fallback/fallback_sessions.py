@@ -1,26 +1,27 @@
-"""SESSION_FALLBACK_ENGINE: sessions go on in a table while their database cannot be asked.
+"""Session plans that use a database table while the session database is unavailable.
 
-A request that finds the database away stays with the table to its end:
+A request that finds the session database unavailable uses the table until it ends:
 
-- A session that began, or was changed, in this outage is read from the table.
-- Any other session is somewhere that nobody can look: its visitor is anonymous for now and keeps
-  the cookie. What is stored for such a visitor is later added to the session.
-- A logout leaves a row that says so.
+- A session that was created or changed in this outage is read from the table.
+- Any other session cannot be read during the outage: the visitor is anonymous until it ends and
+  keeps the cookie. What the request stores is added to the session afterwards.
+- A logout is stored as a row of its own.
 
-When the database answers again, a session's row is carried over before the session is read there,
-and others' rows bit by bit:
+After the outage, the rows are replayed on the session database: the rows of a session before that
+session is read, other rows a few at a time.
 
-| In the outage a session …              | leaves a row | which on recovery …                     |
-|----------------------------------------|--------------|-----------------------------------------|
-| began                                  | NEW          | is inserted, or updates what is there   |
-| was changed that this object had read  | WHOLE        | updates the session                     |
-| was changed that nobody could read     | PART         | adds its fields to the session, if any  |
-| ended, or got a lifetime of 0          | GONE         | deletes the session                     |
-| was only read                          | none         |                                         |
+| In the outage, a session              | leaves a row | which after the outage                    |
+|---------------------------------------|--------------|-------------------------------------------|
+| was created                           | CREATED      | creates the session, or updates it        |
+| was changed after this object read it | REPLACED     | updates the session if it exists          |
+| was changed without being read        | PATCHED      | adds the fields to the session, if any    |
+| was ended, or got a lifetime of 0     | DELETED      | deletes the session                       |
+| was only read                         | none         |                                           |
 
-So that a process learns of rows that others wrote, each looks for some
-before its first command, after each failure, and every ten seconds: so long may a logout that only
-another process had to take without the database stay unknown to it.
+A process searches the table for rows before its first command and then every ten seconds. While
+rows may exist, it also looks for the rows of a session before each operation on that session.
+Therefore, a process that could reach the session database all the time may accept, for up to ten
+seconds, a session that another process has ended in the table.
 """
 
 from __future__ import annotations
@@ -29,179 +30,189 @@ import asyncio
 from collections.abc import Callable
 from time import monotonic
 from typing import Any, Final, TypeVar
-from weakref import WeakKeyDictionary
 
 from asgiref.sync import sync_to_async
+from django.conf import settings
 from django.contrib.sessions.exceptions import SessionInterrupted
+from django.utils.module_loading import import_string
 
 from continuum_upstash.errors import SessionStoreUnavailable
 from continuum_upstash.plans.effects import Compute, Plan
-from continuum_upstash.plans.runner import run
-from continuum_upstash.sessions.fallback.fallback_table import Kind, Row, Table
-from continuum_upstash.sessions.plans import Data, SessionCommands
-from continuum_upstash.sessions.runner import SessionDatabase
-from continuum_upstash.sessions.signing import Address, user_of
-from continuum_upstash.transports.registry import Database
+from continuum_upstash.sessions.conf import conf
+from continuum_upstash.sessions.fallback.fallback_table import Change, FallbackRow, FallbackTable
+from continuum_upstash.sessions.keys import StorageKey
+from continuum_upstash.sessions.plans import Data
+from continuum_upstash.sessions.runner import SessionRunner
+from continuum_upstash.sessions.signing import get_user_id
 
 R = TypeVar("R")
 
-_LOOK_EVERY: Final = 10.0  # seconds
-_CARRIED: Final = 20  # rows of others, in the request that looks
-_ENDED_FOR: Final = 400 * 86_400_000  # longer than the sessions that are to stay ended
+_SEARCH_INTERVAL: Final = 10.0  # seconds
+_REPLAYED_ROWS: Final = 20  # rows of other sessions that one request replays
+_DELETED_TTL_MS: Final = 400 * 86_400_000  # longer than the lifetime of the ended session
 
 
-class Watch:
-    """What a process knows of the rows: whether there may be any, and when to look again."""
+class PendingRows:
+    """Whether the table may have rows to replay; one object per process and session database."""
 
     def __init__(self) -> None:
-        self.may_hold_rows = True
-        self._look_at = 0.0
-        self._written = 0
+        self.may_exist = True
+        self._next_search = 0.0
+        self._writes = 0
 
-    def is_due(self) -> bool:
+    def start_search(self) -> bool:
+        """Return whether a search is due; if so, the next one is due in _SEARCH_INTERVAL."""
         now = monotonic()
-        if now < self._look_at:
+        if now < self._next_search:
             return False
-        self._look_at = now + _LOOK_EVERY
+        self._next_search = now + _SEARCH_INTERVAL
         return True
 
-    def wrote(self) -> None:
-        self._written += 1
-        self.may_hold_rows = True
+    def record_write(self) -> None:
+        self._writes += 1
+        self.may_exist = True
 
-    def look(self, find: Callable[[], list[str]]) -> list[str]:
-        before, found = self._written, find()
-        if not found and before == self._written:
-            self.may_hold_rows = False
-        return found
-
-
-_watches: WeakKeyDictionary[Database, Watch] = WeakKeyDictionary()
+    def search(self, find_keys: Callable[[], list[str]]) -> list[str]:
+        writes, keys = self._writes, find_keys()
+        if not keys and writes == self._writes:
+            self.may_exist = False
+        return keys
 
 
 class FallbackSessions:
-    """The plans of SessionCommands, with a table to fall back on.
+    """The plans of SessionPlans, with a database table as the fallback.
 
     Args:
-        make: a new SessionCommands.
-        table: the rows.
-        database: where sessions belong.
-        lifetime: from data to the milliseconds that it is to be stored for.
+        runner: of the session database.
+        serializer: the class that SESSION_SERIALIZER names.
+        get_ttl_ms: returns the lifetime of session data in milliseconds.
     """
 
     def __init__(
-        self,
-        make: Callable[[], SessionCommands],
-        table: Table,
-        database: SessionDatabase,
-        lifetime: Callable[[Data], int],
+        self, runner: SessionRunner, serializer: Any, get_ttl_ms: Callable[[Data], int]
     ) -> None:
-        self._make, self._commands = make, make()
-        self._table, self._lifetime = table, lifetime
-        self._runner = database.runner
-        self._watch = _watches.setdefault(database.database, Watch())
-        self._away = False
+        self._runner, self._serializer, self._get_ttl_ms = runner, serializer, get_ttl_ms
+        self._plans = conf.redis_plans_class(runner, serializer, get_ttl_ms)
+        self._table = _make_table(serializer)
+        self._pending = runner.database.extras.get(PendingRows)
+        self._using_fallback = False
 
-    def load(self, address: Address) -> Plan[Data | None]:
-        def instead() -> Data | None:
-            row = self._table.find(address)
+    @classmethod
+    def clear_expired(cls) -> None:
+        """Delete expired rows."""
+        _make_table(import_string(settings.SESSION_SERIALIZER)).clear_expired()
+
+    def load(self, key: StorageKey) -> Plan[Data | None]:
+        def fallback() -> Data | None:
+            row = self._table.find(key)
             if row is None:
-                return {}  # wherever it is, it is not known to be gone
-            return None if row.kind is Kind.GONE else row.data
+                return {}  # the session database may have the session
+            return None if row.change is Change.DELETED else row.data
 
-        return (yield from self._either(address, self._commands.load(address), instead))
+        return (yield from self._with_fallback(key, self._plans.load(key), fallback))
 
-    def exists(self, address: Address) -> Plan[bool]:
-        def instead() -> bool:
-            row = self._table.find(address)
-            return row is not None and row.kind is not Kind.GONE
+    def exists(self, key: StorageKey) -> Plan[bool]:
+        def fallback() -> bool:
+            row = self._table.find(key)
+            return row is not None and row.change is not Change.DELETED
 
-        return (yield from self._either(address, self._commands.exists(address), instead))
+        return (yield from self._with_fallback(key, self._plans.exists(key), fallback))
 
-    def delete(self, address: Address) -> Plan[bool]:
-        def instead() -> bool:
-            return self._end(address)
+    def delete(self, key: StorageKey) -> Plan[bool]:
+        def fallback() -> bool:
+            return self._put_deleted(key)
 
-        return (yield from self._either(address, self._commands.delete(address), instead))
+        return (yield from self._with_fallback(key, self._plans.delete(key), fallback))
 
-    def _end(self, address: Address) -> bool:
-        return self._table.put(Row(Kind.GONE, address.digests, {}), _ENDED_FOR)
+    def create(self, key: StorageKey, data: Data) -> Plan[bool]:
+        def fallback() -> bool:
+            return self._put(Change.CREATED, key, data)
 
-    def insert(self, address: Address, data: Data) -> Plan[bool]:
-        def instead() -> bool:
-            return self._put(Kind.NEW, address, data)
+        return (yield from self._with_fallback(key, self._plans.create(key, data), fallback))
 
-        return (yield from self._either(address, self._commands.insert(address, data), instead))
+    def rotate_key(self, old_key: StorageKey, key: StorageKey, data: Data) -> Plan[bool]:
+        def fallback() -> bool:
+            row = self._table.find(old_key)
+            is_deleted = row is not None and row.change is Change.DELETED
+            if is_deleted and get_user_id(data) is not None:
+                raise SessionInterrupted("The session was ended by a concurrent request.")
+            self._put_deleted(old_key)
+            return self._put(Change.CREATED, key, data)
 
-    def succeed(self, former: Address, address: Address, data: Data) -> Plan[bool]:
-        def instead() -> bool:
-            row = self._table.find(former)
-            if row is not None and row.kind is Kind.GONE and user_of(data) is not None:
-                raise SessionInterrupted("The session was ended in a concurrent request.")
-            self._end(former)
-            return self._put(Kind.NEW, address, data)
+        plan = self._plans.rotate_key(old_key, key, data)
+        return (yield from self._with_fallback(old_key, plan, fallback))
 
-        plan = self._commands.succeed(former, address, data)
-        return (yield from self._either(former, plan, instead))
+    def update(self, key: StorageKey, data: Data) -> Plan[Data | None]:
+        def fallback() -> Data | None:
+            change = Change.REPLACED if self._plans.has_loaded(key) else Change.PATCHED
+            return data if self._put(change, key, data) else None
 
-    def update(self, address: Address, data: Data) -> Plan[Data | None]:
-        def instead() -> Data | None:
-            kind = Kind.WHOLE if self._commands.knows(address) else Kind.PART
-            return data if self._put(kind, address, data) else None
+        return (yield from self._with_fallback(key, self._plans.update(key, data), fallback))
 
-        return (yield from self._either(address, self._commands.update(address, data), instead))
+    def _put(self, change: Change, key: StorageKey, data: Data) -> bool:
+        ttl_ms = self._get_ttl_ms(data)
+        if ttl_ms <= 0:
+            return self._put_deleted(key)
+        return self._table.put(FallbackRow(change, key.digests, data), ttl_ms)
 
-    def _put(self, kind: Kind, address: Address, data: Data) -> bool:
-        px = self._lifetime(data)
-        if px <= 0:
-            return self._end(address)
-        return self._table.put(Row(kind, address.digests, data), px)
+    def _put_deleted(self, key: StorageKey) -> bool:
+        return self._table.put(FallbackRow(Change.DELETED, key.digests, {}), _DELETED_TTL_MS)
 
-    def _either(self, address: Address, plan: Plan[R], instead: Callable[[], R]) -> Plan[R]:
-        if not self._away:
+    def _with_fallback(self, key: StorageKey, plan: Plan[R], fallback: Callable[[], R]) -> Plan[R]:
+        if not self._using_fallback:
             try:
-                yield from self._catch_up(address)
+                yield from self._replay_pending(key)
                 return (yield from plan)
             except SessionStoreUnavailable:
-                self._away = True
-        result: R = yield Compute(lambda: _in_django(instead))
-        self._watch.wrote()
+                self._using_fallback = True
+        result: R = yield Compute(lambda: _run_in_orm_thread(fallback))
+        self._pending.record_write()
         return result
 
-    def _catch_up(self, address: Address) -> Plan[None]:
-        """Carry over what was stored meanwhile, this session first."""
-        looks = self._watch.is_due()
-        if looks or self._watch.may_hold_rows:
-            yield Compute(lambda: _in_django(lambda: self._carry_over(address, looks=looks)))
+    def _replay_pending(self, key: StorageKey) -> Plan[None]:
+        """Replay what was stored during an outage, the rows of this session first."""
+        search = self._pending.start_search()
+        if search or self._pending.may_exist:
+            yield Compute(lambda: _run_in_orm_thread(lambda: self._replay_rows(key, search=search)))
 
-    def _carry_over(self, address: Address, *, looks: bool) -> None:
-        keys = self._table.keys_of(address)
-        if looks:
-            keys += self._watch.look(lambda: self._table.some_keys(_CARRIED))
-        for key in keys:
-            with self._table.taken(key) as row:
+    def _replay_rows(self, key: StorageKey, *, search: bool) -> None:
+        row_keys = self._table.list_keys(key)
+        if search:
+            row_keys += self._pending.search(lambda: self._table.list_all_keys(_REPLAYED_ROWS))
+        for row_key in row_keys:
+            with self._table.claim(row_key) as row:
                 if row is not None:
-                    run(self._restored(row, address.prefix), self._runner)
+                    self._runner.run(self._replay(row))
 
-    def _restored(self, row: Row, prefix: str) -> Plan[None]:
-        address, commands = Address(prefix, row.digests), self._make()
-        match row.kind:
-            case Kind.GONE:
-                yield from commands.delete(address)
-            case Kind.NEW:
-                # The database may have stored it before it went away.
-                if not (yield from commands.insert(address, row.data)):
-                    yield from commands.update(address, row.data)
-            case Kind.WHOLE:
-                yield from commands.update(address, row.data)
-            case Kind.PART:
-                data = yield from commands.load(address)
+    def _replay(self, row: FallbackRow) -> Plan[None]:
+        key = StorageKey(self._runner.prefix, row.digests)
+        plans = conf.redis_plans_class(self._runner, self._serializer, self._get_ttl_ms)
+        match row.change:
+            case Change.DELETED:
+                yield from plans.delete(key)
+            case Change.CREATED:
+                # The database may have stored the session before the outage was noticed.
+                if not (yield from plans.create(key, row.data)):
+                    yield from plans.update(key, row.data)
+            case Change.REPLACED:
+                yield from plans.update(key, row.data)
+            case Change.PATCHED:
+                data = yield from plans.load(key)
                 if data is not None:
-                    yield from commands.update(address, data | row.data)
+                    yield from plans.update(key, data | row.data)
 
 
-def _in_django(function: Callable[[], R]) -> Any:
-    """Run what asks Django's ORM: here, or as a coroutine in the thread that is made for it."""
+def _make_table(serializer: Any) -> FallbackTable:
+    engine = conf.fallback_engine
+    assert engine is not None  # this class is only chosen if it is set
+    return FallbackTable(engine, serializer)
+
+
+def _run_in_orm_thread(function: Callable[[], R]) -> Any:
+    """Run a function that uses Django's ORM: in this thread, or as a coroutine in Django's thread.
+
+    Django's ORM must not be used in the thread of a running event loop.
+    """
     try:
         asyncio.get_running_loop()
     except RuntimeError:

@@ -1,13 +1,13 @@
-"""The rows of SESSION_FALLBACK_ENGINE: what happened to sessions while their database was away.
+"""The rows of SESSION_FALLBACK_ENGINE: what happened to sessions during an outage.
 
-A row is one session, in the table of Django's database engine or of one derived from it. Its key
-is made from the session's digest, so that it is found by ours alone and makes no cookie; its data
-is signed like a record.
+A row is one session, in the table of Django's database engine or of an engine derived from it. Its
+primary key is derived from the session's digest: no cookie can be made from it, and it differs from
+the engine's own rows. Its data is signed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,144 +21,151 @@ from django.db import IntegrityError, router, transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
+from continuum_upstash.sessions.keys import StorageKey
 from continuum_upstash.sessions.runner import ImproperlyConfiguredSessions
-from continuum_upstash.sessions.signing import Address
 
-if TYPE_CHECKING:  # it is a model: an engine may be imported before the apps are ready
+if TYPE_CHECKING:  # a model: a session engine may be imported before the apps are ready
     from django.contrib.sessions.base_session import AbstractBaseSession
 
-_MARK: Final = "upstash-"
+_KEY_PREFIX: Final = "upstash-"
 _KEY_LENGTH: Final = 40  # of the column
 _SALT: Final = "continuum_upstash.sessions.fallback"
 
 
-class Kind(StrEnum):
-    """What the database is to learn of a session.
+class Change(StrEnum):
+    """What happened to a session during an outage.
 
-    NEW    it began while the database was away
-    WHOLE  it was read from the database, and changed since
-    PART   it could not be read: these are the fields that were set meanwhile
-    GONE   it was ended
+    CREATED   it was created
+    REPLACED  it was changed by a request that had read it from the session database
+    PATCHED   it was changed by a request that could not read it: the row has only the new fields
+    DELETED   it was ended
     """
 
-    NEW = "new"
-    WHOLE = "whole"
-    PART = "part"
-    GONE = "gone"
+    CREATED = "created"
+    REPLACED = "replaced"
+    PATCHED = "patched"
+    DELETED = "deleted"
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """A session in the fallback engine; `digests` as in its address."""
+class FallbackRow:
+    """A session in the table; `digests` as in its StorageKey."""
 
-    kind: Kind
-    digests: tuple[str, ...]
+    change: Change
+    digests: Sequence[str]
     data: dict[str, Any]
 
 
-class Table:
-    """The rows, by synchronous calls.
+class FallbackTable:
+    """Reads and writes the rows by Django's ORM, sync only.
+
+    Args:
+        engine: the value of SESSION_FALLBACK_ENGINE.
+        serializer: the class that SESSION_SERIALIZER names.
 
     Raises:
-        ImproperlyConfiguredSessions: the engine keeps its sessions in no table.
+        ImproperlyConfiguredSessions: the engine does not store sessions in a table.
     """
 
     def __init__(self, engine: str, serializer: Any) -> None:
         store = import_module(engine).SessionStore
         if not issubclass(store, DatabaseStore):
             raise ImproperlyConfiguredSessions(
-                f"SESSION_FALLBACK_ENGINE is {engine}. It must keep sessions in a table: "
-                "django.contrib.sessions.backends.db, or an engine derived from it."
+                f"SESSION_FALLBACK_ENGINE is {engine}, which does not store sessions in a table. "
+                "Use django.contrib.sessions.backends.db or an engine derived from it."
             )
         self._model: type[AbstractBaseSession] = store.get_model_class()
         self._database = router.db_for_write(self._model)
         self._serializer = serializer
 
-    def find(self, address: Address) -> Row | None:
-        stored = self._rows(address).first()
+    def find(self, key: StorageKey) -> FallbackRow | None:
+        stored = self._select_unexpired(key).first()
         return None if stored is None else self._read(stored)
 
-    def put(self, row: Row, px: int) -> bool:
-        """Store a row for so many milliseconds; return False where the session has been ended.
+    def put(self, row: FallbackRow, ttl_ms: int) -> bool:
+        """Store a row for `ttl_ms` milliseconds; return False if the session has been ended.
 
-        A row keeps its kind: what began in an outage stays new.
+        The change of an existing row is kept: a session that was created in the outage stays
+        CREATED when it is changed.
         """
         try:
-            return self._put(row, px)
+            return self._put(row, ttl_ms)
         except IntegrityError:
-            return self._put(row, px)  # somebody else has just created it
+            return self._put(row, ttl_ms)  # another request has just created the row
 
-    def _put(self, row: Row, px: int) -> bool:
-        key, until = _key(row.digests[0]), timezone.now() + timedelta(milliseconds=px)
-        rows = self._by_key(key)
+    def _put(self, row: FallbackRow, ttl_ms: int) -> bool:
+        key = _make_row_key(row.digests[0])
+        expire_date = timezone.now() + timedelta(milliseconds=ttl_ms)
+        rows = self._select(key)
         with transaction.atomic(using=self._database):
             if not _lock(rows):
-                data = self._written(row)
-                rows.create(session_key=key, session_data=data, expire_date=until)
+                rows.create(session_key=key, session_data=self._sign(row), expire_date=expire_date)
                 return True
-            before = self._read(rows.get())
-            if before is not None and row.kind is not Kind.GONE:
-                if before.kind is Kind.GONE:
+            existing = self._read(rows.get())
+            if existing is not None and row.change is not Change.DELETED:
+                if existing.change is Change.DELETED:
                     return False
-                row = Row(before.kind, row.digests, row.data)
-            rows.update(session_data=self._written(row), expire_date=until)
+                row = FallbackRow(existing.change, row.digests, row.data)
+            rows.update(session_data=self._sign(row), expire_date=expire_date)
         return True
 
     @contextmanager
-    def taken(self, key: str) -> Iterator[Row | None]:
-        """Give a row, locked, and remove it when the block ends well.
+    def claim(self, key: str) -> Iterator[FallbackRow | None]:
+        """Lock a row for the block, and delete it unless the block raises.
 
-        Whoever wants it meanwhile waits, and then finds none. One that cannot be read stays:
-        another process may have the secret that it was signed with.
+        A concurrent claim waits, and then finds no row. A row whose signature is not valid is kept:
+        another process may have the SECRET_KEY that it was signed with.
         """
-        rows = self._by_key(key)
+        rows = self._select(key)
         with transaction.atomic(using=self._database):
             row = self._read(rows.get()) if _lock(rows) else None
             yield row
             if row is not None:
                 rows.delete()
 
-    def keys_of(self, address: Address) -> list[str]:
-        return list(self._rows(address).values_list("session_key", flat=True))
+    def list_keys(self, key: StorageKey) -> list[str]:
+        """Return the primary keys of a session's rows."""
+        return list(self._select_unexpired(key).values_list("session_key", flat=True))
 
-    def some_keys(self, most: int) -> list[str]:
-        rows = self._marked().filter(expire_date__gt=timezone.now())
-        return list(rows.values_list("session_key", flat=True)[:most])
+    def list_all_keys(self, limit: int) -> list[str]:
+        """Return the primary keys of at most `limit` rows."""
+        rows = self._select_all().filter(expire_date__gt=timezone.now())
+        return list(rows.values_list("session_key", flat=True)[:limit])
 
     def clear_expired(self) -> None:
-        self._marked().filter(expire_date__lte=timezone.now()).delete()
+        self._select_all().filter(expire_date__lte=timezone.now()).delete()
 
-    def _rows(self, address: Address) -> QuerySet[Any]:
-        keys = [_key(digest) for digest in address.digests]
-        return self._all().filter(session_key__in=keys, expire_date__gt=timezone.now())
+    def _select(self, key: str) -> QuerySet[Any]:
+        return self._query().filter(session_key=key)
 
-    def _by_key(self, key: str) -> QuerySet[Any]:
-        return self._all().filter(session_key=key)
+    def _select_unexpired(self, key: StorageKey) -> QuerySet[Any]:
+        row_keys = [_make_row_key(digest) for digest in key.digests]
+        return self._query().filter(session_key__in=row_keys, expire_date__gt=timezone.now())
 
-    def _marked(self) -> QuerySet[Any]:
-        return self._all().filter(session_key__startswith=_MARK)
+    def _select_all(self) -> QuerySet[Any]:
+        return self._query().filter(session_key__startswith=_KEY_PREFIX)
 
-    def _all(self) -> QuerySet[Any]:
+    def _query(self) -> QuerySet[Any]:
         return self._model.objects.using(self._database)
 
-    def _written(self, row: Row) -> str:
-        document = {"kind": row.kind, "digests": row.digests, "data": row.data}
-        salt = f"{_SALT}:{_key(row.digests[0])}"
+    def _sign(self, row: FallbackRow) -> str:
+        document = {"change": row.change, "digests": row.digests, "data": row.data}
+        salt = f"{_SALT}:{_make_row_key(row.digests[0])}"
         return signing.dumps(document, salt=salt, serializer=self._serializer, compress=True)
 
-    def _read(self, stored: AbstractBaseSession) -> Row | None:
+    def _read(self, stored: AbstractBaseSession) -> FallbackRow | None:
         salt = f"{_SALT}:{stored.session_key}"
         try:
             document = signing.loads(stored.session_data, salt=salt, serializer=self._serializer)
         except signing.BadSignature:
             return None
-        return Row(Kind(document["kind"]), tuple(document["digests"]), document["data"])
+        return FallbackRow(Change(document["change"]), tuple(document["digests"]), document["data"])
 
 
-def _key(digest: str) -> str:
-    return (_MARK + digest)[:_KEY_LENGTH]
+def _make_row_key(digest: str) -> str:
+    return (_KEY_PREFIX + digest)[:_KEY_LENGTH]
 
 
 def _lock(rows: QuerySet[Any]) -> bool:
-    """Lock the row until the transaction ends, on every database; return whether there is one."""
+    """Lock the row until the transaction ends, on every database; return whether it exists."""
     return bool(rows.update(expire_date=F("expire_date")))

@@ -1,4 +1,4 @@
-"""A session engine of a site's own, derived from the package's."""
+"""A project's session engine, derived from the package's."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from continuum_upstash import sessions
 
 
 class SessionStore(sessions.SessionStore):
-    """As the package's, for a site that adds to it."""
+    """The package's session store, for a project to extend."""

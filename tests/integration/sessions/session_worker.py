@@ -1,4 +1,4 @@
-"""A worker process that saves one session over and over, until it is killed.
+"""A worker process that saves one session in a loop until it is killed.
 
 python -m tests.integration.sessions.session_worker '{"cache": {…}, "key": "…", "action": "save"}'
 
@@ -31,7 +31,7 @@ def main(cache, key, action):
         session["round"] += 1
         session["payload"] = f"{PAYLOAD}{session['round']}"
         session.cycle_key() if action == "cycle" else session.save()
-        print(session["round"], flush=True)  # noqa: T201 how the test sees that it works
+        print(session["round"], flush=True)  # noqa: T201 the test reads it
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""SESSION_FALLBACK_ENGINE: an outage on the database engine."""
+"""SESSION_FALLBACK_ENGINE during an outage."""
 
 from __future__ import annotations
 
@@ -12,157 +12,166 @@ from django.test import Client
 
 from continuum_upstash.errors import SessionStoreUnavailable
 from continuum_upstash.sessions import SessionStore, index
-from tests.integration.sessions.fallback_fixtures import another_process, whoami
-from tests.integration.sessions.session_site import records
+from continuum_upstash.sessions.keys import compute_digests
+from tests.integration.sessions.session_database import (
+    forget_process_state,
+    read_sessions,
+)
 
-pytestmark = pytest.mark.usefixtures("on_the_database", "ada")
+pytestmark = pytest.mark.usefixtures("fallback_engine", "ada")
 
 
-# ---- while it lasts
+# ---- during the outage
 
 
-def test_whose_session_is_out_of_reach_is_anonymous_and_keeps_the_cookie(member, outage):
+def test_a_visitor_with_an_unreadable_session_is_anonymous_and_keeps_the_cookie(
+    member, brief_outage
+):
     key = member.key
-    with outage():
-        assert whoami(member) == ""
+    with brief_outage():
+        assert member.username == ""
         assert member.key == key
-    assert whoami(member) == "ada"
-    assert member.session()["theme"] == "dark"
+    assert member.username == "ada"
+    assert member.read_session()["theme"] == "dark"
 
 
-def test_a_login_in_an_outage_lasts_beyond_it(visitor, outage):
-    browser = visitor()
-    with outage():
+def test_a_login_during_an_outage_is_kept_afterwards(new_browser, brief_outage):
+    browser = new_browser()
+    with brief_outage():
         assert browser.get("login").status_code == 200
-        assert whoami(browser) == "ada"
+        assert browser.username == "ada"
         browser.put(theme="light")
-    assert records() == {}
-    assert whoami(browser) == "ada"
-    assert browser.session()["theme"] == "light"
-    assert len(records()) == 1
+    assert read_sessions() == {}
+    assert browser.username == "ada"
+    assert browser.read_session()["theme"] == "light"
+    assert len(read_sessions()) == 1
     assert Session.objects.count() == 0
 
 
-def test_a_session_that_was_carried_over_is_in_the_users_index(visitor, ada, outage):
-    browser = visitor()
-    with outage():
+def test_a_replayed_session_is_in_the_user_index(new_browser, ada, brief_outage):
+    browser = new_browser()
+    with brief_outage():
         browser.get("login")
-    assert whoami(browser) == "ada"
+    assert browser.username == "ada"
     assert len(index.active_sessions(ada)) == 1
 
 
-def test_a_logout_in_an_outage_is_honoured(member, outage):
+def test_a_logout_during_an_outage_ends_the_session(member, brief_outage):
     key = member.key
-    with outage():
+    with brief_outage():
         assert member.get("logout").status_code == 200
-    assert len(records()) == 1  # the database has not heard of it yet
+    assert len(read_sessions()) == 1  # not replayed yet
     thief = Client()
     thief.cookies["sessionid"] = key
     assert thief.get("/whoami").content == b""
-    assert records() == {}
+    assert read_sessions() == {}
     assert Session.objects.count() == 0
 
 
-def test_a_logout_is_honoured_by_a_process_that_saw_no_outage(member, outage):
+def test_a_logout_is_replayed_by_a_process_that_noticed_no_outage(member, brief_outage):
     key = member.key
-    with outage():
+    with brief_outage():
         member.get("logout")
-    another_process()
+    forget_process_state()
     assert SessionStore(key).load() == {}
-    assert records() == {}
+    assert read_sessions() == {}
 
 
-def test_a_second_login_in_an_outage_ends_the_first_session(member, outage):
+def test_a_second_login_during_an_outage_ends_the_first_session(member, brief_outage):
     first = member.key
-    with outage():
+    with brief_outage():
         member.get("login")
         assert member.key != first
-        assert whoami(member) == "ada"
-    assert whoami(member) == "ada"
+        assert member.username == "ada"
+    assert member.username == "ada"
     assert SessionStore(first).load() == {}
 
 
-def test_fields_that_an_unreadable_session_was_given_are_added_to_it(member, outage):
-    with outage():
+def test_fields_stored_for_an_unreadable_session_are_added_to_it(member, brief_outage):
+    with brief_outage():
         member.put(cart=["tea"])
-        assert member.session() == {"cart": ["tea"]}
-    assert member.session()["cart"] == ["tea"]
-    assert member.session()["theme"] == "dark"
-    assert whoami(member) == "ada"
+        assert member.read_session() == {"cart": ["tea"]}
+    assert member.read_session()["cart"] == ["tea"]
+    assert member.read_session()["theme"] == "dark"
+    assert member.username == "ada"
 
 
-def test_they_do_not_revive_a_session_that_has_ended_elsewhere(member, outage):
-    with outage():
+def test_fields_of_a_session_that_has_ended_since_are_dropped(member, brief_outage):
+    with brief_outage():
         member.put(cart=["tea"])
-    (name,) = records()
+    (name,) = read_sessions()
     caches["sessions"].client.redis.delete(name)
-    assert whoami(member) == ""
-    assert records() == {}
+    assert member.username == ""
+    assert read_sessions() == {}
 
 
-def test_a_session_that_was_read_before_the_outage_is_saved_whole(session, member, outage):
-    store = session(member.key)
+def test_a_session_that_was_read_before_the_outage_is_replaced(open_session, member, brief_outage):
+    store = open_session(member.key)
     assert store.get("theme") == "dark"
     store.pop("theme")
     store.set("cart", ["tea"])
-    with outage():
+    with brief_outage():
         store.save()
-        assert session(member.key).get("cart") == ["tea"]
-    assert "theme" not in session(member.key).load()
-    assert session(member.key).get("cart") == ["tea"]
+        assert open_session(member.key).get("cart") == ["tea"]
+    assert "theme" not in open_session(member.key).load()
+    assert open_session(member.key).get("cart") == ["tea"]
 
 
-def test_a_request_stays_where_it_began(session, member, outage):
-    store = session(member.key)
-    with outage():
+def test_a_request_uses_the_table_until_it_ends(open_session, member, brief_outage):
+    store = open_session(member.key)
+    with brief_outage():
         assert store.load() == {}
-    # Redis is back, but this request never saw what it holds: it must not overwrite it.
+    # Redis is available again, but this request has not read the session: it must not replace it.
     store.set("cart", ["tea"])
     store.save()
-    assert session(member.key).get("theme") == "dark"
-    assert session(member.key).get("cart") == ["tea"]
+    assert open_session(member.key).get("theme") == "dark"
+    assert open_session(member.key).get("cart") == ["tea"]
 
 
-def test_a_slow_request_does_not_undo_a_logout_of_the_outage(session, member, outage):
-    store = session(member.key)
+def test_a_slow_request_does_not_undo_a_logout_during_the_outage(
+    open_session, member, brief_outage
+):
+    store = open_session(member.key)
     assert store.get("theme") == "dark"
     store.set("cart", ["tea"])
-    with outage():
-        session(member.key).flush()
+    with brief_outage():
+        open_session(member.key).flush()
         with pytest.raises(UpdateError):
             store.save()
-        late = session(member.key)
+        late = open_session(member.key)
         late.store._session_cache = {"_auth_user_id": "1"}
         with pytest.raises(SessionInterrupted):
             late.cycle_key()
-    assert session(member.key).load() == {}
+    assert open_session(member.key).load() == {}
 
 
-def test_an_expiry_in_the_past_ends_a_session_in_an_outage_too(session, member, outage):
-    with outage():
-        store = session(member.key)
+def test_an_expiry_in_the_past_ends_a_session_during_an_outage(open_session, member, brief_outage):
+    with brief_outage():
+        store = open_session(member.key)
         store.set_expiry(-10)
         store.save()
         assert store.exists(member.key) is False
-    assert session(member.key).load() == {}
+    assert open_session(member.key).load() == {}
 
 
-def test_keys_are_known_or_unknown_to_the_table_alone(session, member, outage):
-    with outage():
-        assert session().exists(member.key) is False
-        store = session()
+def test_only_sessions_in_the_table_exist_during_an_outage(open_session, member, brief_outage):
+    with brief_outage():
+        assert open_session().exists(member.key) is False
+        store = open_session()
         store.create()
-        assert session().exists(store.key) is True
-        assert session(store.key).load() == {}
-        assert session(store.key).key == store.key
+        assert open_session().exists(store.key) is True
+        assert open_session(store.key).load() == {}
+        assert open_session(store.key).key == store.key
 
 
-# ---- what the table gives away
+# ---- a stolen table
 
 
-def test_a_row_holds_no_session_key_and_makes_no_cookie(visitor, outage, settings):
-    browser = visitor()
-    with outage():
+def test_a_row_contains_no_session_key_and_does_not_work_as_a_cookie(
+    new_browser, brief_outage, settings
+):
+    browser = new_browser()
+    with brief_outage():
         browser.get("login")
     (row,) = Session.objects.all()
     assert browser.key not in row.session_key + row.session_data
@@ -176,30 +185,30 @@ def test_a_row_holds_no_session_key_and_makes_no_cookie(visitor, outage, setting
     assert thief.get("/whoami").content == b""
 
 
-def test_a_row_that_was_copied_to_another_session_is_not_read(visitor, outage):
-    browser, attacker = visitor(), visitor()
-    with outage():
+def test_a_row_that_was_copied_to_another_session_is_rejected(new_browser, brief_outage):
+    browser, attacker = new_browser(), new_browser()
+    with brief_outage():
         browser.get("login")
         attacker.put(theme="dark")
-        theirs = SessionStore(browser.key)._address(browser.key)
-        mine = SessionStore(attacker.key)._address(attacker.key)
+        theirs, mine = make_row_key(browser.key), make_row_key(attacker.key)
         rows = {row.session_key: row for row in Session.objects.all()}
-        stolen = rows[f"upstash-{theirs.digest[:32]}"].session_data
-        Session.objects.filter(session_key=f"upstash-{mine.digest[:32]}").update(
-            session_data=stolen
-        )
-        assert whoami(attacker) == ""
+        Session.objects.filter(session_key=mine).update(session_data=rows[theirs].session_data)
+        assert attacker.username == ""
 
 
-# ---- its limits
+def make_row_key(session_key):
+    return f"upstash-{compute_digests(session_key)[0][:32]}"
 
 
-def test_an_engine_without_a_table_is_refused(settings):
+# ---- limits
+
+
+def test_an_engine_without_a_table_is_rejected(settings):
     settings.SESSION_FALLBACK_ENGINE = "django.contrib.sessions.backends.cache"
-    with pytest.raises(ImproperlyConfigured, match="It must keep sessions in a table"):
+    with pytest.raises(ImproperlyConfigured, match="does not store sessions in a table"):
         SessionStore("somesession").load()
 
 
-def test_the_index_of_users_needs_the_database(ada, outage):
-    with outage(), pytest.raises(SessionStoreUnavailable):
+def test_the_user_index_requires_the_session_database(ada, brief_outage):
+    with brief_outage(), pytest.raises(SessionStoreUnavailable):
         index.logout_everywhere(ada)

@@ -1,4 +1,4 @@
-"""SESSION_FALLBACK_ENGINE: what comes back from the table after an outage."""
+"""SESSION_FALLBACK_ENGINE: rows are replayed after an outage."""
 
 from __future__ import annotations
 
@@ -7,72 +7,74 @@ from django.contrib.sessions.models import Session
 from django.core.management import call_command
 
 from continuum_upstash.sessions import SessionStore
-from tests.integration.sessions.fallback_fixtures import another_process, whoami
-from tests.integration.sessions.session_site import records
+from tests.integration.sessions.session_database import (
+    forget_process_state,
+    read_sessions,
+)
 
-pytestmark = pytest.mark.usefixtures("on_the_database", "ada")
+pytestmark = pytest.mark.usefixtures("fallback_engine", "ada")
 
 
-def test_what_others_left_is_carried_over_too(visitor, outage):
-    gone = [visitor() for _ in range(3)]
-    with outage():
-        for browser in gone:
+def test_rows_of_other_visitors_are_replayed(new_browser, brief_outage):
+    browsers = [new_browser() for _ in range(3)]
+    with brief_outage():
+        for browser in browsers:
             browser.get("login")
-    another_process()
-    assert visitor().put(theme="dark").status_code == 200
+    forget_process_state()
+    assert new_browser().put(theme="dark").status_code == 200
     assert Session.objects.count() == 0
-    assert len(records()) == 4
+    assert len(read_sessions()) == 4
 
 
-def test_a_database_that_goes_away_again_loses_nothing(visitor, outage):
-    browser = visitor()
-    with outage():
+def test_a_second_outage_loses_no_row(new_browser, brief_outage):
+    browser = new_browser()
+    with brief_outage():
         browser.get("login")
-    with outage():
-        another_process()
-        assert whoami(browser) == "ada"
+    with brief_outage():
+        forget_process_state()
+        assert browser.username == "ada"
         assert Session.objects.count() == 1
-    assert whoami(browser) == "ada"
+    assert browser.username == "ada"
 
 
-def test_after_the_recovery_the_table_is_left_in_peace(
-    member, outage, django_assert_num_queries, api
+def test_after_the_replay_the_table_is_not_queried(
+    member, brief_outage, django_assert_num_queries, api
 ):
-    with outage():
+    with brief_outage():
         member.put(cart=["tea"])
-    another_process()
-    assert member.session()["cart"] == ["tea"]
-    another_process()
-    member.session()  # looks, and finds nothing
-    if api == "sync":  # the async views run their queries in a thread of their own
+    forget_process_state()
+    assert member.read_session()["cart"] == ["tea"]
+    forget_process_state()
+    member.read_session()  # searches and finds no row
+    if api == "sync":  # async views run their queries in another thread
         with django_assert_num_queries(0):
-            member.session()
+            member.read_session()
 
 
-def test_rows_of_sessions_that_have_expired_are_cleared(visitor, outage):
-    with outage():
-        visitor().put(theme="dark")
+def test_expired_rows_are_cleared(new_browser, brief_outage):
+    with brief_outage():
+        new_browser().put(theme="dark")
     Session.objects.update(expire_date="2000-01-01T00:00Z")
     call_command("clearsessions")
     assert Session.objects.count() == 0
 
 
-def test_rows_that_cannot_be_read_are_left_to_who_can(visitor, outage, settings):
-    browser = visitor()
-    with outage():
+def test_rows_signed_with_an_unknown_secret_are_kept(new_browser, brief_outage, settings):
+    browser = new_browser()
+    with brief_outage():
         browser.get("login")
     secret, settings.SECRET_KEY = settings.SECRET_KEY, "another"
-    another_process()
-    assert whoami(visitor()) == ""
+    forget_process_state()
+    assert new_browser().username == ""
     SessionStore("somesession").load()
     assert Session.objects.count() == 1
     settings.SECRET_KEY = secret
-    assert whoami(browser) == "ada"
+    assert browser.username == "ada"
 
 
-def test_sessions_of_the_engines_own_are_not_touched(session, outage):
+def test_rows_of_the_engine_itself_are_not_changed(open_session, brief_outage):
     Session.objects.create(session_key="k" * 32, session_data="x", expire_date="2100-01-01T00:00Z")
-    another_process()
-    session("somesession").load()
+    forget_process_state()
+    open_session("somesession").load()
     call_command("clearsessions")
     assert Session.objects.count() == 1

@@ -1,4 +1,4 @@
-"""SESSION_MERGE, and what concurrent requests of one visitor meet without it."""
+"""Concurrent requests of one visitor, with and without SESSION_MERGE."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ def key(site):
     return store.session_key
 
 
-def test_by_default_the_last_write_wins(session, key):
-    first, second = session(key), session(key)
+def test_by_default_the_last_write_wins(open_session, key):
+    first, second = open_session(key), open_session(key)
     assert first.get("old") == second.get("old") == 1
     first.set("a", 1)
     second.set("b", 2)
     first.save()
     second.save()
-    assert session(key).load() == {"old": 1, "b": 2}
+    assert open_session(key).load() == {"old": 1, "b": 2}
 
 
-def test_merging_keeps_the_fields_of_both(session, key, settings):
+def test_merging_keeps_the_changes_of_all_requests(open_session, key, settings):
     settings.SESSION_MERGE = True
-    first, second, third = session(key), session(key), session(key)
+    first, second, third = open_session(key), open_session(key), open_session(key)
     for each in (first, second, third):
         assert each.get("old") == 1
     first.set("a", 1)
@@ -39,22 +39,22 @@ def test_merging_keeps_the_fields_of_both(session, key, settings):
     third.pop("old")
     for each in (first, second, third):
         each.save()
-    assert session(key).load() == {"a": 1, "b": 2}
-    assert third.get("a") == 1  # the request goes on with what is stored
+    assert open_session(key).load() == {"a": 1, "b": 2}
+    assert third.get("a") == 1  # the request continues with the stored data
 
 
-def test_merging_does_not_revive_a_session(session, key, settings):
+def test_merging_does_not_restore_an_ended_session(open_session, key, settings):
     settings.SESSION_MERGE = True
-    store = session(key)
+    store = open_session(key)
     store.set("a", 1)
-    session(key).delete()
+    open_session(key).delete()
     with pytest.raises(UpdateError):
         store.save()
 
 
-def test_merging_moves_a_session_of_a_replaced_secret(session, key, settings):
+def test_merging_moves_a_session_of_a_replaced_secret(open_session, key, settings):
     settings.SESSION_MERGE = True
-    first, second = session(key), session(key)
+    first, second = open_session(key), open_session(key)
     assert first.get("old") == second.get("old") == 1
     first.set("a", 1)
     first.save()
@@ -63,11 +63,11 @@ def test_merging_moves_a_session_of_a_replaced_secret(session, key, settings):
     second.set("b", 2)
     second.save()
     settings.SECRET_KEY_FALLBACKS = []
-    assert session(key).load() == {"old": 1, "a": 1, "b": 2}
+    assert open_session(key).load() == {"old": 1, "a": 1, "b": 2}
 
 
 @pytest.mark.parametrize("api", ["sync"])
-def test_sixteen_writers_at_once_lose_nothing(key, settings, api):
+def test_sixteen_concurrent_writers_lose_no_change(key, settings, api):
     settings.SESSION_MERGE = True
     barrier = Barrier(16)
 

@@ -1,43 +1,20 @@
-"""While the session database is away, full, closed to us, or the wrong one."""
+"""The session database is unavailable, full, misconfigured, or evicts keys."""
 
 from __future__ import annotations
 
 import pytest
-from django.core.cache import caches
 from django.core.exceptions import ImproperlyConfigured
 
 from continuum_upstash.emulator.process import running
 from continuum_upstash.errors import SessionStoreUnavailable
 from continuum_upstash.sessions import SessionStore
-from continuum_upstash.sessions.runner import SessionsWouldVanish
-from tests.integration.sessions.session_site import records
+from continuum_upstash.sessions.runner import EvictionNotAllowed
+from tests.integration.sessions.session_database import read_sessions
 
 JSON = {"accept": "application/json"}
 
 
-@pytest.fixture
-def outage(emulator, site):
-    return lambda: emulator.fault("refuse", side="both")
-
-
-@pytest.fixture
-def recover():
-    """Return a function that lets the next call try the database, however long the break is."""
-
-    def reset():
-        caches["sessions"].database.standby.breaker.reset()
-
-    return reset
-
-
-@pytest.fixture
-def member(site, ada, visitor):
-    browser = visitor()
-    browser.get("login")
-    return browser
-
-
-def test_a_page_that_needs_its_session_is_503_and_the_cookie_stays(member, outage, recover):
+def test_a_page_that_needs_its_session_is_503_and_keeps_the_cookie(member, outage, recover):
     key = member.key
     with outage():
         response = member.get("whoami")
@@ -45,26 +22,26 @@ def test_a_page_that_needs_its_session_is_503_and_the_cookie_stays(member, outag
     assert int(response["Retry-After"]) >= 1
     assert "no-store" in response["Cache-Control"]
     assert not response.cookies
-    assert b"still logged in" in response.content
+    assert b"not been logged out" in response.content
     assert member.key == key
     recover()
     assert member.get("whoami").content == b"ada"
 
 
 @pytest.mark.parametrize("page", ["show", "whoami", "login", "logout"])
-def test_no_page_touches_the_cookie(page, member, outage):
+def test_no_page_sets_the_cookie(page, member, outage):
     with outage():
-        for _ in range(5):  # before and after the breaker opens
+        for _ in range(5):  # before and after the circuit breaker opens
             response = member.get(page)
             assert (response.status_code, len(response.cookies)) == (503, 0)
 
 
-def test_a_write_is_503_too(member, visitor, outage):
+def test_a_write_is_503_too(member, new_browser, outage):
     with outage():
         assert member.put(theme="dark").status_code == 503
-        stranger = visitor()
-        assert stranger.put(theme="dark").status_code == 503
-        assert stranger.key is None
+        anonymous = new_browser()
+        assert anonymous.put(theme="dark").status_code == 503
+        assert anonymous.key is None
 
 
 def test_pages_without_session_are_served(member, outage):
@@ -83,7 +60,7 @@ def test_json_clients_get_json(member, outage):
     assert response.json()["retry_after"] == int(response["Retry-After"])
 
 
-def test_the_projects_own_page_goes_before_the_built_in_one(member, outage, settings, tmp_path):
+def test_the_projects_template_replaces_the_built_in_one(member, outage, settings, tmp_path):
     (tmp_path / "session_unavailable.html").write_text("Wait {{ retry_after }} s")
     settings.TEMPLATES = [
         {"BACKEND": "django.template.backends.django.DjangoTemplates", "DIRS": [tmp_path]}
@@ -92,18 +69,18 @@ def test_the_projects_own_page_goes_before_the_built_in_one(member, outage, sett
         assert member.get("show").content.startswith(b"Wait ")
 
 
-def test_what_another_middleware_meets_is_503_and_not_500(outage, settings, member, visitor):
+def test_an_error_in_another_middleware_is_503_and_not_500(outage, settings, member, new_browser):
     settings.MIDDLEWARE = [
         settings.MIDDLEWARE[0],
-        "tests.integration.sessions.session_site.reads_session_before_the_view",
+        "tests.integration.sessions.session_site.read_session_before_view",
     ]
-    browser = visitor()
+    browser = new_browser()
     browser.cookies["sessionid"] = member.key
     with outage():
         assert browser.get("plain").status_code == 503
 
 
-def test_the_log_names_the_database_and_no_key(member, outage, caplog):
+def test_the_log_names_the_cache_and_no_session_key(member, outage, caplog):
     with outage():
         member.get("show")
     (record,) = [record for record in caplog.records if record.name == "django.request"]
@@ -124,15 +101,15 @@ def test_the_log_names_the_database_and_no_key(member, outage, caplog):
         lambda session: session.flush(),
     ],
 )
-def test_every_operation_says_so_and_keeps_the_key(operation, session, outage):
-    store = session("somesession")
-    with outage(), pytest.raises(SessionStoreUnavailable, match="nobody was logged out"):
+def test_each_operation_raises_and_keeps_the_session_key(operation, open_session, outage):
+    store = open_session("somesession")
+    with outage(), pytest.raises(SessionStoreUnavailable, match="no user was logged out"):
         operation(store)
     assert store.key == "somesession"
 
 
-def test_a_new_session_that_could_not_be_stored_has_no_key(session, outage):
-    store = session()
+def test_a_new_session_that_could_not_be_stored_has_no_key(open_session, outage):
+    store = open_session()
     store.set("theme", "dark")
     with outage(), pytest.raises(SessionStoreUnavailable):
         store.save()
@@ -140,7 +117,7 @@ def test_a_new_session_that_could_not_be_stored_has_no_key(session, outage):
     store.load()
 
 
-def test_an_outage_is_over_in_one_request_when_it_is_over(member, outage, recover):
+def test_the_first_request_after_an_outage_succeeds(member, outage, recover):
     with outage():
         for _ in range(4):
             assert member.get("show").status_code == 503
@@ -149,19 +126,19 @@ def test_an_outage_is_over_in_one_request_when_it_is_over(member, outage, recove
     assert member.put(theme="dark").status_code == 200
 
 
-def test_a_failed_login_keeps_the_visitors_session(visitor, ada, site):
-    browser = visitor()
+def test_a_failed_login_keeps_the_visitors_session(new_browser, ada, site):
+    browser = new_browser()
     browser.put(theme="dark")
     assert browser.get("failed-login").status_code == 500
-    assert browser.session() == {"theme": "dark"}
+    assert browser.read_session() == {"theme": "dark"}
     assert browser.get("whoami").content == b""
 
 
-# ---- full, closed, wrong
+# ---- full, misconfigured, evicting
 
 
 @pytest.mark.parametrize("remote", ["rest"])  # over TCP a real Redis is filled: the next test
-def test_a_full_database_is_called_full_and_goes_on_reading(emulator, member, remote):
+def test_a_full_database_is_reported_and_still_read(emulator, member, remote):
     with emulator.fault("capacity"):
         assert member.get("whoami").content == b"ada"
         assert member.put(theme="dark").status_code == 503
@@ -174,10 +151,10 @@ def test_a_full_database_is_called_full_and_goes_on_reading(emulator, member, re
         assert store.session_key == member.key
         assert member.get("whoami").content == b"ada"
         assert member.get("logout").status_code == 200
-    assert records() == {}
+    assert read_sessions() == {}
 
 
-def test_a_full_redis_is_called_full(configure, valkey):
+def test_a_full_redis_is_reported(configure, valkey):
     configure("tcp", valkey.url)
     store = SessionStore()
     store["theme"] = "dark"
@@ -196,7 +173,7 @@ def test_a_full_redis_is_called_full(configure, valkey):
         valkey.call("CONFIG", "SET", "maxmemory", "0")
 
 
-def test_a_wrong_secret_is_no_logout(configure, emulator, remote):
+def test_a_wrong_password_logs_no_user_out(configure, emulator, remote):
     if remote == "rest":
         configure("rest", TOKEN="wrong")
     else:
@@ -206,23 +183,23 @@ def test_a_wrong_secret_is_no_logout(configure, emulator, remote):
         SessionStore("somesession").load()
 
 
-def test_a_database_that_evicts_is_refused_with_the_way_out(configure, remote, api, in_api):
+def test_a_database_that_evicts_is_rejected(configure, remote, api, wrap_store):
     with running("--eviction") as emulator:
         location = emulator.rest_url if remote == "rest" else emulator.redis_url
         options = {"TOKEN": emulator.token} if remote == "rest" else {}
         configure(remote, location, **options)
         policy = "optimistic-volatile" if remote == "rest" else "volatile|allkeys"
-        with pytest.raises(SessionsWouldVanish, match=rf"{policy}.*\n?.*switch Eviction off"):
-            in_api(SessionStore("somesession")).load()
-        with pytest.raises(SessionsWouldVanish, match="CONFIG SET maxmemory-policy noeviction"):
-            in_api(SessionStore("somesession")).load()
+        with pytest.raises(EvictionNotAllowed, match=rf"{policy}.*\n?.*switch Eviction off"):
+            wrap_store(SessionStore("somesession")).load()
+        with pytest.raises(EvictionNotAllowed, match="CONFIG SET maxmemory-policy noeviction"):
+            wrap_store(SessionStore("somesession")).load()
 
 
-def test_an_evicting_redis_may_be_allowed(configure, valkey, settings):
+def test_eviction_can_be_allowed(configure, valkey, settings):
     configure("tcp", valkey.url)
     valkey.call("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
     try:
-        with pytest.raises(SessionsWouldVanish, match="allkeys-lru"):
+        with pytest.raises(EvictionNotAllowed, match="allkeys-lru"):
             SessionStore("somesession").load()
         settings.SESSION_ALLOW_EVICTION = True
         assert SessionStore("somesession").load() == {}
@@ -230,16 +207,16 @@ def test_an_evicting_redis_may_be_allowed(configure, valkey, settings):
         valkey.call("CONFIG", "SET", "maxmemory-policy", "noeviction")
 
 
-def test_a_process_asks_once_and_for_free(configure, emulator, remote, in_api):
+def test_the_eviction_policy_is_read_once_and_not_billed(configure, emulator, remote, wrap_store):
     configure(remote)
-    with emulator.count() as spent:
+    with emulator.count() as cost:
         for _ in range(5):
-            in_api(SessionStore("somesession")).load()
-    assert spent.billed == 5
-    assert spent.requests == (5 if remote == "rest" else 0)
+            wrap_store(SessionStore("somesession")).load()
+    assert cost.billed == 5
+    assert cost.requests == (5 if remote == "rest" else 0)
 
 
-def test_a_server_that_hides_info_is_trusted_with_a_warning(configure, valkey, caplog):
+def test_a_server_that_rejects_info_is_used_with_a_warning(configure, valkey, caplog):
     valkey.call("ACL", "SETUSER", "app", "on", ">secret", "~*", "+@all", "-info")
     try:
         configure("tcp", f"redis://app:secret@127.0.0.1:{valkey.port}")
@@ -247,39 +224,39 @@ def test_a_server_that_hides_info_is_trusted_with_a_warning(configure, valkey, c
         assert SessionStore("somesession").load() == {}
     finally:
         valkey.call("ACL", "DELUSER", "app")
-    assert caplog.text.count("does not answer INFO") == 1
+    assert caplog.text.count("rejected INFO") == 1
 
 
-def test_who_forgot_the_variables_of_sessions_is_told_their_names(configure, settings):
+def test_missing_environment_variables_are_named(configure, settings):
     configure("local")
     for options in ({"ENV_PREFIX": "SHOP_"}, {"ENV_PREFIX": "SHOP_", "MODE": "local"}):
         settings.CACHES = {"sessions": {**settings.CACHES["sessions"], "OPTIONS": options}}
-        with pytest.raises(SessionsWouldVanish, match="Set SHOP_UPSTASH_REDIS_REST_URL and SHOP_"):
+        with pytest.raises(EvictionNotAllowed, match="Set SHOP_UPSTASH_REDIS_REST_URL and SHOP_"):
             SessionStore().create()
 
 
-def test_the_local_store_is_refused_unless_it_is_a_trial(configure, settings, in_api):
+def test_the_local_store_is_rejected_unless_eviction_is_allowed(configure, settings, wrap_store):
     configure("local")
-    with pytest.raises(SessionsWouldVanish, match="memory of this one process"):
-        in_api(SessionStore()).create()
+    with pytest.raises(EvictionNotAllowed, match="memory of this process only"):
+        wrap_store(SessionStore()).create()
     settings.SESSION_ALLOW_EVICTION = True
-    store = in_api(SessionStore())
+    store = wrap_store(SessionStore())
     store.set("theme", "dark")
     store.save()
-    assert in_api(SessionStore(store.key)).get("theme") == "dark"
+    assert wrap_store(SessionStore(store.key)).get("theme") == "dark"
     store.cycle_key()
-    assert in_api(SessionStore(store.key)).get("theme") == "dark"
+    assert wrap_store(SessionStore(store.key)).get("theme") == "dark"
 
 
-def test_an_alias_that_is_not_ours_is_refused(configure, settings):
+def test_an_alias_with_another_backend_is_rejected(configure, settings):
     configure("local")
     settings.SESSION_CACHE_ALIAS = "default"
     with pytest.raises(ImproperlyConfigured, match="whose BACKEND is continuum_upstash"):
         SessionStore("somesession").load()
 
 
-def test_the_middleware_refuses_another_engine(configure, settings, client):
+def test_the_middleware_rejects_another_engine(configure, settings, client):
     configure("local")
     settings.SESSION_ENGINE = "django.contrib.sessions.backends.db"
-    with pytest.raises(ImproperlyConfigured, match="for other engines use Django's"):
+    with pytest.raises(ImproperlyConfigured, match="For other engines, use django"):
         client.get("/plain")

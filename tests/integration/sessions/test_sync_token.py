@@ -1,4 +1,4 @@
-"""A global database whose replica lags: the sync token of a login travels with its visitor."""
+"""A global database whose replica lags: a cookie carries the sync token of the visitor's login."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def lagging(site, emulator, ada):
 
 
 @pytest.fixture
-def elsewhere(api):
-    """Return a function that runs a request on another instance, which knows of no token."""
+def on_another_instance(api):
+    """Return a function that runs a request on another instance, which has no sync token."""
     if api == "async":
         return lambda visit: visit()  # each request has a context of its own there
 
@@ -37,27 +37,29 @@ def elsewhere(api):
 
 
 @pytest.mark.usefixtures("lagging")
-def test_after_a_login_the_next_request_on_another_instance_knows_the_user(visitor, elsewhere):
-    browser = visitor()
-    elsewhere(lambda: browser.get("login"))
-    assert elsewhere(lambda: browser.get("whoami")).content == b"ada"
-    elsewhere(lambda: browser.put(theme="dark"))
-    assert elsewhere(browser.session)["theme"] == "dark"
+def test_after_a_login_another_instance_finds_the_session(new_browser, on_another_instance):
+    browser = new_browser()
+    on_another_instance(lambda: browser.get("login"))
+    assert on_another_instance(lambda: browser.get("whoami")).content == b"ada"
+    on_another_instance(lambda: browser.put(theme="dark"))
+    assert on_another_instance(browser.read_session)["theme"] == "dark"
 
 
 @pytest.mark.usefixtures("lagging")
-def test_without_the_cookie_the_replica_would_have_logged_the_visitor_out(visitor, elsewhere):
-    browser = visitor()
-    elsewhere(lambda: browser.get("login"))
-    del browser.cookies[sync_token_cookie.name()]
-    assert elsewhere(lambda: browser.get("whoami")).content == b""
+def test_without_the_cookie_a_lagging_replica_logs_the_visitor_out(
+    new_browser, on_another_instance
+):
+    browser = new_browser()
+    on_another_instance(lambda: browser.get("login"))
+    del browser.cookies[sync_token_cookie.get_name()]
+    assert on_another_instance(lambda: browser.get("whoami")).content == b""
     assert browser.key is None
 
 
-def test_the_cookie_is_signed_and_ends_soon(site, visitor, ada):
-    browser = visitor()
-    cookie = browser.get("login").cookies[sync_token_cookie.name()]
-    assert cookie["max-age"] == sync_token_cookie.SECONDS
+def test_the_cookie_is_signed_and_expires_soon(site, new_browser, ada):
+    browser = new_browser()
+    cookie = browser.get("login").cookies[sync_token_cookie.get_name()]
+    assert cookie["max-age"] == sync_token_cookie.MAX_AGE
     assert cookie["httponly"]
     assert signing.loads(cookie.value, salt="continuum_upstash.sessions.sync")
 
@@ -66,24 +68,24 @@ def test_the_cookie_is_signed_and_ends_soon(site, visitor, ada):
 @pytest.mark.parametrize(
     "cookie",
     ["", "zzzz", signing.dumps("zzzz", key="another", salt="s")],
-    ids=["empty", "unsigned", "signed by somebody else"],
+    ids=["empty", "unsigned", "signed with another key"],
 )
-def test_a_forged_token_is_not_passed_on(visitor, cookie, elsewhere):
-    browser = visitor()
-    elsewhere(lambda: browser.get("login"))
-    browser.cookies[sync_token_cookie.name()] = cookie
-    # A token that was passed on would have made the replica catch up.
-    assert elsewhere(lambda: browser.get("whoami")).content == b""
+def test_a_forged_token_is_not_sent(new_browser, cookie, on_another_instance):
+    browser = new_browser()
+    on_another_instance(lambda: browser.get("login"))
+    browser.cookies[sync_token_cookie.get_name()] = cookie
+    # If the token had been sent, the replica would have caught up.
+    assert on_another_instance(lambda: browser.get("whoami")).content == b""
 
 
-def test_requests_that_write_nothing_set_no_such_cookie(site, visitor, ada):
-    browser = visitor()
+def test_a_request_without_a_write_sets_no_cookie(site, new_browser, ada):
+    browser = new_browser()
     browser.get("login")
-    assert sync_token_cookie.name() not in browser.get("whoami").cookies
+    assert sync_token_cookie.get_name() not in browser.get("whoami").cookies
 
 
-def test_over_tcp_there_is_no_token_to_carry(configure, visitor, ada):
+def test_over_tcp_there_is_no_sync_token(configure, new_browser, ada):
     configure("tcp")
-    browser = visitor()
-    assert sync_token_cookie.name() not in browser.get("login").cookies
+    browser = new_browser()
+    assert sync_token_cookie.get_name() not in browser.get("login").cookies
     assert browser.get("whoami").content == b"ada"

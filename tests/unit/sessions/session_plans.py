@@ -1,48 +1,52 @@
-"""Runs the session plans against canned replies, so that a test can state the exact commands."""
+"""Runs session plans against canned replies, so that a test can assert the exact commands."""
 
 from __future__ import annotations
+
+from types import SimpleNamespace
 
 from django.core.signing import JSONSerializer
 
 from continuum_upstash.plans.runner import Runner, run
-from continuum_upstash.sessions.plans import SessionCommands
-from continuum_upstash.sessions.signing import Address, Draft, seal
+from continuum_upstash.sessions.conf import conf
+from continuum_upstash.sessions.keys import StorageKey
+from continuum_upstash.sessions.signing import UnsignedSession, sign
 
-AGE = 3_600_000
-ADDRESS = Address("p", ("d1",))
-NAME = "p:session:d1"
+TTL_MS = 3_600_000
+KEY = StorageKey("p", ("d1",))
+REDIS_KEY = "p:session:d1"
 USER = {"_auth_user_id": "7"}
-INDEX = "p:session-user:7"
+INDEX_KEY = "p:session-user:7"
 
 
-def lifetime(data):
-    return int(data.get("_session_expiry", AGE))
+def get_ttl_ms(data):
+    return int(data.get("_session_expiry", TTL_MS))
 
 
-def commands(*, native=True):
-    return SessionCommands("p", JSONSerializer, lifetime, native=native)
+def make_plans(*, is_upstash=True):
+    server = SimpleNamespace(prefix="p", is_upstash=is_upstash)
+    return conf.redis_plans_class(server, JSONSerializer, get_ttl_ms)
 
 
-def sealed(data, *, digest="d1", until=0):
-    return seal(Draft(digest, data, JSONSerializer, until))
+def sign_data(data, *, digest="d1", until=0):
+    return sign(UnsignedSession(digest, data, JSONSerializer, until))
 
 
 def drive(plan, *replies):
-    """Run a plan whose batches are answered by `replies`; return (result, batches sent)."""
-    waiting, sent = list(replies), []
+    """Run a plan whose batches receive `replies`; return (result, sent batches)."""
+    remaining, sent = list(replies), []
 
     def send(batch):
         sent.append(list(batch.commands))
-        return waiting.pop(0)
+        return remaining.pop(0)
 
-    runner = Runner(send, seal, lambda key, run_it: run_it())
-    result = run(plan, runner)
-    assert not waiting, f"the plan did not ask for {waiting}"
+    result = run(plan, Runner(send, sign))
+    assert not remaining, f"the plan sent no batch for {remaining}"
     return result, sent
 
 
-def loaded(data, **options):
-    session = commands(**options)
-    found, _ = drive(session.load(ADDRESS), [sealed(data)])
+def load_plans(data, **options):
+    """Return the plans of a session that has been loaded."""
+    plans = make_plans(**options)
+    found, _ = drive(plans.load(KEY), [sign_data(data)])
     assert found == data
-    return session
+    return plans

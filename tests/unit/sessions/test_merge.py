@@ -1,62 +1,75 @@
-"""What a save sends where others may have been quicker: exact commands."""
+"""The exact commands of a save with SESSION_MERGE, with and without a concurrent writer."""
 
 from __future__ import annotations
 
 import pytest
 
 from continuum_upstash.plans.effects import Sleep
-from continuum_upstash.sessions.merge import REPLACE, TRIES
-from tests.unit.sessions.session_plans import ADDRESS, AGE, NAME, commands, drive, loaded, sealed
+from continuum_upstash.sessions.merge import MAX_ATTEMPTS, REPLACE
+from tests.unit.sessions.session_plans import (
+    KEY,
+    REDIS_KEY,
+    TTL_MS,
+    drive,
+    load_plans,
+    make_plans,
+    sign_data,
+)
 
 
 @pytest.fixture(autouse=True)
-def merging(settings, monkeypatch):
+def merge_setting(settings, monkeypatch):
     settings.SESSION_USER_INDEX = False
     settings.SESSION_MERGE = True
-    monkeypatch.setattr("continuum_upstash.sessions.plans.pause", lambda attempt: Sleep(0))
+    monkeypatch.setattr("continuum_upstash.sessions.merge.backoff", lambda attempt: Sleep(0))
 
 
-def compare_and_set(old, new, *, native):
-    if native:
-        return ("SET", NAME, sealed(new), "IFEQ", sealed(old), "PX", AGE)
-    return ("EVAL", REPLACE, 1, NAME, sealed(old), sealed(new), AGE)
+def compare_and_set(old, new, *, is_upstash):
+    if is_upstash:
+        return ("SET", REDIS_KEY, sign_data(new), "IFEQ", sign_data(old), "PX", TTL_MS)
+    return ("EVAL", REPLACE, 1, REDIS_KEY, sign_data(old), sign_data(new), TTL_MS)
 
 
-@pytest.mark.parametrize("native", [True, False])
-def test_merging_is_one_command_where_nobody_was_quicker(native):
-    session = loaded({"a": 1}, native=native)
-    stored, sent = drive(session.update(ADDRESS, {"a": 2}), [b"OK"])
+@pytest.mark.parametrize("is_upstash", [True, False])
+def test_without_a_concurrent_writer_merging_is_one_command(is_upstash):
+    plans = load_plans({"a": 1}, is_upstash=is_upstash)
+    stored, sent = drive(plans.update(KEY, {"a": 2}), [b"OK"])
     assert stored == {"a": 2}
-    assert sent == [[compare_and_set({"a": 1}, {"a": 2}, native=native)]]
+    assert sent == [[compare_and_set({"a": 1}, {"a": 2}, is_upstash=is_upstash)]]
     assert REPLACE.count_billed(sent[0][0], b"OK") == 2
 
 
-@pytest.mark.parametrize("native", [True, False])
-def test_fields_of_a_quicker_writer_are_kept(native):
-    session = loaded({"a": 1}, native=native)
+@pytest.mark.parametrize("is_upstash", [True, False])
+def test_fields_of_a_faster_writer_are_kept(is_upstash):
+    plans = load_plans({"a": 1}, is_upstash=is_upstash)
     theirs, both = {"a": 1, "b": 2}, {"a": 2, "b": 2}
-    stored, sent = drive(session.update(ADDRESS, {"a": 2}), [None], [sealed(theirs)], [b"OK"])
+    stored, sent = drive(plans.update(KEY, {"a": 2}), [None], [sign_data(theirs)], [b"OK"])
     assert stored == both
-    assert sent[1:] == [[("GET", NAME)], [compare_and_set(theirs, both, native=native)]]
+    assert sent[1:] == [
+        [("GET", REDIS_KEY)],
+        [compare_and_set(theirs, both, is_upstash=is_upstash)],
+    ]
 
 
 def test_merging_does_not_revive_a_session_that_was_ended():
-    session = loaded({"a": 1})
-    assert drive(session.update(ADDRESS, {"a": 2}), [None], [None])[0] is None
+    plans = load_plans({"a": 1})
+    assert drive(plans.update(KEY, {"a": 2}), [None], [None])[0] is None
 
 
-def test_merging_sees_changes_inside_a_field():
-    session = commands()
-    mine, _ = drive(session.load(ADDRESS), [sealed({"cart": ["tea"]})])
+def test_changes_inside_a_field_are_merged():
+    plans = make_plans()
+    mine, _ = drive(plans.load(KEY), [sign_data({"cart": ["tea"]})])
     mine["cart"].append("cake")
     theirs = {"cart": ["tea"], "theme": "dark"}
-    stored, _ = drive(session.update(ADDRESS, mine), [None], [sealed(theirs)], [b"OK"])
+    stored, _ = drive(plans.update(KEY, mine), [None], [sign_data(theirs)], [b"OK"])
     assert stored == {"cart": ["tea", "cake"], "theme": "dark"}
 
 
-def test_whoever_is_always_too_slow_overwrites_at_last():
-    session = loaded({"a": 1})
-    others = [reply for number in range(TRIES) for reply in ([None], [sealed({"b": number})])]
-    stored, sent = drive(session.update(ADDRESS, {"a": 2}), *others, [b"OK"])
-    assert stored == {"a": 2, "b": TRIES - 1}
-    assert sent[-1] == [("SET", NAME, sealed(stored), "PX", AGE, "XX")]
+def test_the_last_attempt_overwrites():
+    plans = load_plans({"a": 1})
+    others = [
+        reply for number in range(MAX_ATTEMPTS) for reply in ([None], [sign_data({"b": number})])
+    ]
+    stored, sent = drive(plans.update(KEY, {"a": 2}), *others, [b"OK"])
+    assert stored == {"a": 2, "b": MAX_ATTEMPTS - 1}
+    assert sent[-1] == [("SET", REDIS_KEY, sign_data(stored), "PX", TTL_MS, "XX")]

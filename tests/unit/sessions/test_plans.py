@@ -1,4 +1,4 @@
-"""What each operation on a session sends: exact commands against canned replies."""
+"""The exact commands of each operation on a session, against canned replies."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import pytest
 from django.contrib.sessions.exceptions import SessionInterrupted
 
 from continuum_upstash.errors import CapacityExceeded, ReplyError, from_reply
-from continuum_upstash.sessions.plans import SUCCEED
-from continuum_upstash.sessions.signing import Address, record_name
+from continuum_upstash.sessions.keys import StorageKey
+from continuum_upstash.sessions.plans import ROTATE_KEY
 from tests.unit.sessions.session_plans import (
-    ADDRESS,
-    AGE,
-    NAME,
+    KEY,
+    REDIS_KEY,
+    TTL_MS,
     USER,
-    commands,
     drive,
-    loaded,
-    sealed,
+    load_plans,
+    make_plans,
+    sign_data,
 )
 
 
@@ -26,142 +26,144 @@ def no_index(settings):
 
 
 def test_loading_is_one_get():
-    found, sent = drive(commands().load(ADDRESS), [sealed({"a": 1})])
-    assert (found, sent) == ({"a": 1}, [[("GET", NAME)]])
+    found, sent = drive(make_plans().load(KEY), [sign_data({"a": 1})])
+    assert (found, sent) == ({"a": 1}, [[("GET", REDIS_KEY)]])
 
 
-def test_loading_nothing_finds_nothing():
-    assert drive(commands().load(ADDRESS), [None]) == (None, [[("GET", NAME)]])
+def test_loading_a_missing_session_returns_none():
+    assert drive(make_plans().load(KEY), [None]) == (None, [[("GET", REDIS_KEY)]])
 
 
 @pytest.mark.parametrize(
-    "raw", [b"", b"garbage", b"{}", b"\xff\xfe", b"a:b:c", sealed({"a": 1}, digest="d2")]
+    "raw", [b"", b"garbage", b"{}", b"\xff\xfe", b"a:b:c", sign_data({"a": 1}, digest="d2")]
 )
-def test_what_was_not_sealed_for_this_session_is_no_session(raw, caplog):
-    found, _ = drive(commands().load(ADDRESS), [raw])
+def test_bytes_that_were_not_signed_for_this_session_are_rejected(raw, caplog):
+    found, _ = drive(make_plans().load(KEY), [raw])
     assert found is None
     assert caplog.records[0].name == "django.security.SuspiciousSession"
 
 
 def test_with_save_every_request_loading_is_one_getex(settings):
     settings.SESSION_SAVE_EVERY_REQUEST = True
-    session = commands()
-    _, sent = drive(session.load(ADDRESS), [sealed({"a": 1})])
-    assert sent == [[("GETEX", NAME, "PX", AGE)]]
-    assert drive(session.update(ADDRESS, {"a": 1})) == ({"a": 1}, [])
+    plans = make_plans()
+    _, sent = drive(plans.load(KEY), [sign_data({"a": 1})])
+    assert sent == [[("GETEX", REDIS_KEY, "PX", TTL_MS)]]
+    assert drive(plans.update(KEY, {"a": 1})) == ({"a": 1}, [])
 
 
 def test_with_save_every_request_a_change_is_stored(settings):
     settings.SESSION_SAVE_EVERY_REQUEST = True
-    session = commands()
-    drive(session.load(ADDRESS), [sealed({"a": 1})])
-    _, sent = drive(session.update(ADDRESS, {"a": 2}), [b"OK"])
-    assert sent == [[("SET", NAME, sealed({"a": 2}), "PX", AGE, "XX")]]
+    plans = make_plans()
+    drive(plans.load(KEY), [sign_data({"a": 1})])
+    _, sent = drive(plans.update(KEY, {"a": 2}), [b"OK"])
+    assert sent == [[("SET", REDIS_KEY, sign_data({"a": 2}), "PX", TTL_MS, "XX")]]
 
 
-def test_with_save_every_request_an_own_expiry_costs_a_pexpire(settings):
+def test_with_save_every_request_an_expiry_of_its_own_costs_a_pexpire(settings):
     settings.SESSION_SAVE_EVERY_REQUEST = True
-    raw = sealed({"_session_expiry": 5_000})
-    _, sent = drive(commands().load(ADDRESS), [raw], [1])
-    assert sent == [[("GETEX", NAME, "PX", AGE)], [("PEXPIRE", NAME, 5_000)]]
-    found, sent = drive(commands().load(ADDRESS), [sealed({"_session_expiry": -1})], [1])
-    assert (found, sent[1]) == (None, [("UNLINK", NAME)])
+    raw = sign_data({"_session_expiry": 5_000})
+    _, sent = drive(make_plans().load(KEY), [raw], [1])
+    assert sent == [[("GETEX", REDIS_KEY, "PX", TTL_MS)], [("PEXPIRE", REDIS_KEY, 5_000)]]
+    found, sent = drive(make_plans().load(KEY), [sign_data({"_session_expiry": -1})], [1])
+    assert (found, sent[1]) == (None, [("UNLINK", REDIS_KEY)])
 
 
 def test_creating_is_one_set_nx():
-    made, sent = drive(commands().insert(ADDRESS, {"a": 1}), [b"OK"])
-    assert (made, sent) == (True, [[("SET", NAME, sealed({"a": 1}), "PX", AGE, "NX")]])
-    assert drive(commands().insert(ADDRESS, {"a": 1}), [None])[0] is False
+    created, sent = drive(make_plans().create(KEY, {"a": 1}), [b"OK"])
+    assert (created, sent) == (
+        True,
+        [[("SET", REDIS_KEY, sign_data({"a": 1}), "PX", TTL_MS, "NX")]],
+    )
+    assert drive(make_plans().create(KEY, {"a": 1}), [None])[0] is False
 
 
 def test_saving_is_one_set_xx():
-    session = loaded({"a": 1})
-    stored, sent = drive(session.update(ADDRESS, {"a": 2}), [b"OK"])
-    assert (stored, sent) == ({"a": 2}, [[("SET", NAME, sealed({"a": 2}), "PX", AGE, "XX")]])
-    assert drive(session.update(ADDRESS, {"a": 3}), [None])[0] is None
+    plans = load_plans({"a": 1})
+    stored, sent = drive(plans.update(KEY, {"a": 2}), [b"OK"])
+    assert (stored, sent) == (
+        {"a": 2},
+        [[("SET", REDIS_KEY, sign_data({"a": 2}), "PX", TTL_MS, "XX")]],
+    )
+    assert drive(plans.update(KEY, {"a": 3}), [None])[0] is None
 
 
-def test_saving_the_same_data_renews_it_but_not_twice_in_a_row():
-    session = loaded({"a": 1})
-    assert drive(session.update(ADDRESS, {"a": 1}), [b"OK"])[1] != []
-    session = commands()
-    drive(session.insert(ADDRESS, {"a": 1}), [b"OK"])
-    assert drive(session.update(ADDRESS, {"a": 1}))[1] == []
-    assert drive(session.update(ADDRESS, {"a": 1}), [b"OK"])[1] != []
+def test_saving_the_same_data_renews_the_expiry_but_not_twice_in_a_row():
+    plans = load_plans({"a": 1})
+    assert drive(plans.update(KEY, {"a": 1}), [b"OK"])[1] != []
+    plans = make_plans()
+    drive(plans.create(KEY, {"a": 1}), [b"OK"])
+    assert drive(plans.update(KEY, {"a": 1}))[1] == []
+    assert drive(plans.update(KEY, {"a": 1}), [b"OK"])[1] != []
 
 
 def test_an_expiry_in_the_past_is_an_unlink():
     expired = {"_session_expiry": -10_000}
-    assert drive(commands().insert(ADDRESS, expired)) == (True, [])
-    assert drive(commands().update(ADDRESS, expired), [1]) == (expired, [[("UNLINK", NAME)]])
-    assert drive(commands().update(ADDRESS, expired), [0])[0] is None
+    assert drive(make_plans().create(KEY, expired)) == (True, [])
+    assert drive(make_plans().update(KEY, expired), [1]) == (expired, [[("UNLINK", REDIS_KEY)]])
+    assert drive(make_plans().update(KEY, expired), [0])[0] is None
 
 
-def test_ending_and_asking_are_one_command_each():
-    assert drive(commands().delete(ADDRESS), [1]) == (True, [[("UNLINK", NAME)]])
-    assert drive(commands().exists(ADDRESS), [0]) == (False, [[("EXISTS", NAME)]])
+def test_delete_and_exists_are_one_command_each():
+    assert drive(make_plans().delete(KEY), [1]) == (True, [[("UNLINK", REDIS_KEY)]])
+    assert drive(make_plans().exists(KEY), [0]) == (False, [[("EXISTS", REDIS_KEY)]])
 
 
-@pytest.mark.parametrize(("before", "signed_in"), [({}, 0), (USER, 1)])
-def test_a_new_key_is_one_script(before, signed_in):
-    session, new = loaded(before), Address("p", ("d2",))
-    done, sent = drive(session.succeed(ADDRESS, new, {"a": 1}), [1])
-    names = ("p:session:d2", NAME)
-    raw = sealed({"a": 1}, digest="d2")
-    assert (done, sent) == (True, [[("EVAL", SUCCEED, 2, *names, raw, AGE, signed_in)]])
-    assert drive(session.update(new, {"a": 1}))[1] == []  # it has just been stored
-    assert SUCCEED.count_billed(sent[0][0], 1) == 2 + signed_in
+@pytest.mark.parametrize(("before", "must_exist"), [({}, 0), (USER, 1)])
+def test_rotating_the_key_is_one_script(before, must_exist):
+    plans, new = load_plans(before), StorageKey("p", ("d2",))
+    rotated, sent = drive(plans.rotate_key(KEY, new, {"a": 1}), [1])
+    keys = ("p:session:d2", REDIS_KEY)
+    raw = sign_data({"a": 1}, digest="d2")
+    assert (rotated, sent) == (True, [[("EVAL", ROTATE_KEY, 2, *keys, raw, TTL_MS, must_exist)]])
+    assert drive(plans.update(new, {"a": 1}))[1] == []  # it has just been stored
+    assert ROTATE_KEY.count_billed(sent[0][0], 1) == 2 + must_exist
 
 
-def test_a_new_key_that_is_taken_is_not_used():
-    assert drive(loaded({}).succeed(ADDRESS, Address("p", ("d2",)), {}), [0])[0] is False
+def test_a_taken_key_is_not_used():
+    assert drive(load_plans({}).rotate_key(KEY, StorageKey("p", ("d2",)), {}), [0])[0] is False
 
 
-def test_a_new_key_is_refused_where_the_user_has_logged_out():
-    plan = loaded(USER).succeed(ADDRESS, Address("p", ("d2",)), USER)
+def test_rotating_the_key_fails_after_a_logout():
+    plan = load_plans(USER).rotate_key(KEY, StorageKey("p", ("d2",)), USER)
     with pytest.raises(SessionInterrupted, match="logged out"):
         drive(plan, [-1])
 
 
-def test_an_error_in_place_is_raised():
+def test_an_error_reply_is_raised():
     full = from_reply("OOM command not allowed when used memory > 'maxmemory'.")
     with pytest.raises(CapacityExceeded):
-        drive(commands().insert(ADDRESS, {}), [full])
+        drive(make_plans().create(KEY, {}), [full])
 
 
-# ---- replaced secrets
+# ---- SECRET_KEY_FALLBACKS
 
-TWO = Address("p", ("new", "old"))
-NEW, OLD = "p:session:new", "p:session:old"
-
-
-def test_an_older_secret_is_asked_for_only_on_a_miss():
-    session = commands()
-    found, sent = drive(session.load(TWO), [None], [[sealed({"a": 1}, digest="old")]])
-    assert (found, sent) == ({"a": 1}, [[("GET", NEW)], [("MGET", OLD)]])
-    _, sent = drive(commands().load(TWO), [sealed({}, digest="new")])
-    assert sent == [[("GET", NEW)]]
+TWO_DIGESTS = StorageKey("p", ("new", "old"))
+NEW_KEY, OLD_KEY = "p:session:new", "p:session:old"
 
 
-def test_a_save_moves_a_session_to_the_new_secret():
-    session = commands()
-    drive(session.load(TWO), [None], [[sealed({"a": 1}, digest="old")]])
-    store = ("SET", NEW, sealed({"a": 2}, digest="new"), "PX", AGE, "XX")
-    stored, sent = drive(session.update(TWO, {"a": 2}), [b"OK", b"OK"])
-    assert (stored, sent) == ({"a": 2}, [[("RENAMENX", OLD, NEW), store]])
-    _, sent = drive(session.update(TWO, {"a": 3}), [b"OK"])
+def test_an_older_digest_is_read_only_on_a_miss():
+    plans = make_plans()
+    found, sent = drive(plans.load(TWO_DIGESTS), [None], [[sign_data({"a": 1}, digest="old")]])
+    assert (found, sent) == ({"a": 1}, [[("GET", NEW_KEY)], [("MGET", OLD_KEY)]])
+    _, sent = drive(make_plans().load(TWO_DIGESTS), [sign_data({}, digest="new")])
+    assert sent == [[("GET", NEW_KEY)]]
+
+
+def test_a_save_moves_a_session_to_the_new_digest():
+    plans = make_plans()
+    drive(plans.load(TWO_DIGESTS), [None], [[sign_data({"a": 1}, digest="old")]])
+    store = ("SET", NEW_KEY, sign_data({"a": 2}, digest="new"), "PX", TTL_MS, "XX")
+    stored, sent = drive(plans.update(TWO_DIGESTS, {"a": 2}), [b"OK", b"OK"])
+    assert (stored, sent) == ({"a": 2}, [[("RENAMENX", OLD_KEY, NEW_KEY), store]])
+    _, sent = drive(plans.update(TWO_DIGESTS, {"a": 3}), [b"OK"])
     assert len(sent[0]) == 1
 
 
-def test_nothing_to_move_is_no_error():
+def test_a_save_with_nothing_to_move_succeeds():
     no_key = ReplyError("ERR no such key")
-    assert drive(commands().update(TWO, {}), [no_key, b"OK"])[0] == {}
-    assert drive(commands().update(TWO, {}), [no_key, None])[0] is None
+    assert drive(make_plans().update(TWO_DIGESTS, {}), [no_key, b"OK"])[0] == {}
+    assert drive(make_plans().update(TWO_DIGESTS, {}), [no_key, None])[0] is None
 
 
-def test_ending_a_session_unlinks_it_under_every_secret():
-    assert drive(commands().delete(TWO), [1])[1] == [[("UNLINK", NEW, OLD)]]
-
-
-def test_names_hold_the_prefix_and_the_digest():
-    assert record_name("p", "d1") == NAME
+def test_deleting_a_session_unlinks_the_redis_key_of_each_digest():
+    assert drive(make_plans().delete(TWO_DIGESTS), [1])[1] == [[("UNLINK", NEW_KEY, OLD_KEY)]]
