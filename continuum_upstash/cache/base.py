@@ -90,6 +90,7 @@ class UpstashBaseCache(BaseCache):
         return await arun(plan, self._async_runner)
 
     def validate_key(self, key: Any) -> None:
+        """Warn about a key that memcached would reject, as Django does."""
         # Django's own runs a generator for each key, even if there is nothing to warn about.
         if len(key) > MEMCACHE_MAX_KEY_LENGTH or _find_unportable(key):
             super().validate_key(key)
