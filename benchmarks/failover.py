@@ -27,9 +27,12 @@ from continuum_upstash.plans.keyvalue import Operations
 from continuum_upstash.plans.runner import AsyncRunner, Runner, arun, run
 from continuum_upstash.protocol import Replies
 from continuum_upstash.transports.factory import achain, chain
-from continuum_upstash.transports.failover.policy import Standby
-from continuum_upstash.transports.failover.transport import AsyncFailover, Failover
-from continuum_upstash.transports.local.transport import Local
+from continuum_upstash.transports.failover.policy import FailoverPolicy
+from continuum_upstash.transports.failover.transport import (
+    AsyncFailoverTransport,
+    FailoverTransport,
+)
+from continuum_upstash.transports.local.transport import LocalTransport
 from continuum_upstash.transports.singleflight import AsyncFlights, Flights
 
 ROUNDS, GETS = 15, 300
@@ -79,7 +82,7 @@ def print_row(name: str, get: float, failover: float) -> None:
 def measure_failover() -> float:
     config = Config(mode="rest")
     primary, batch = InstantTransport(), Batch((("GET", "k"),))
-    failover = Failover(primary, Standby(config, Local(config)))
+    failover = FailoverTransport(primary, FailoverPolicy(config, LocalTransport(config)))
 
     def measure_send(send: Callable[[Batch], Replies]) -> float:
         started = process_time()
@@ -94,7 +97,7 @@ def measure_failover() -> float:
 async def measure_async_failover() -> float:
     config = Config(mode="rest")
     primary, batch = InstantTransport(), Batch((("GET", "k"),))
-    failover = AsyncFailover(primary, Standby(config, Local(config)))
+    failover = AsyncFailoverTransport(primary, FailoverPolicy(config, LocalTransport(config)))
 
     async def measure_send(asend: Callable[[Batch], Awaitable[Replies]]) -> float:
         started = process_time()
@@ -107,7 +110,7 @@ async def measure_async_failover() -> float:
 
 
 def measure_get(config: Config) -> float:
-    transport = chain(config, Standby(config, Local(config)), None)
+    transport = chain(config, FailoverPolicy(config, LocalTransport(config)), None)
     runner = Runner(transport.send, CODEC.encode, Flights().once)
     seconds = []
     for _ in range(ROUNDS):
@@ -120,7 +123,7 @@ def measure_get(config: Config) -> float:
 
 
 async def measure_async_get(config: Config) -> float:
-    transport = achain(config, Standby(config, Local(config)), None)
+    transport = achain(config, FailoverPolicy(config, LocalTransport(config)), None)
     runner = AsyncRunner(transport.asend, CODEC.encode, AsyncFlights().once)
     seconds = []
     for _ in range(ROUNDS):
@@ -139,7 +142,7 @@ def measure_while_open(credentials: dict[str, str]) -> dict[str, float]:
     from continuum_upstash.backend import CacheBackend
 
     cache: Any = CacheBackend(credentials["REST_URL"], {"OPTIONS": {"TOKEN": credentials["TOKEN"]}})
-    cache.database.standby.breaker.force_open("benchmark")
+    cache.database.failover.breaker.force_open("benchmark")
     for client in (cache, cache.client):
         client.set("hit", "x" * 100)
 

@@ -75,12 +75,13 @@ class DeadlineExceeded(Unavailable):
     """The batch's time was up before the whole reply had arrived.
 
     Attributes:
-        asked: False when all that time went by in this process, where no connection became free.
+        is_outage: False if the time-out is no sign of an outage: no connection of the pool became
+            free, or the batch had a shorter deadline of its own.
     """
 
-    def __init__(self, message: str, *, asked: bool = True) -> None:
+    def __init__(self, message: str, *, is_outage: bool = True) -> None:
         super().__init__(message)
-        self.asked = asked
+        self.is_outage = is_outage
 
 
 class ReplyError(ContinuumError):

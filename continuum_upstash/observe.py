@@ -55,6 +55,33 @@ class StateChange:
 
 
 @dataclass(frozen=True, slots=True)
+class BackendStatus:
+    """The state of a database as this process sees it.
+
+    Attributes:
+        backend: what serves calls now: ``upstash-rest``, ``upstash-redis`` or ``local``.
+        state: of the circuit breaker: ``closed``, ``open``, ``half_open``, ``forced_open`` or
+            ``disabled``.
+        reason: why the breaker is in this state, in one line without secrets.
+        since: Unix seconds of the last change of state.
+        next_probe: Unix seconds of the next attempt to reach the database, or None.
+        failures: consecutive failed calls.
+        local_replies: batches that the local store has served in place of the database since the
+            process started.
+        dirty_keys: keys, or prefixes of keys, to UNLINK before the database is read again.
+    """
+
+    backend: str
+    state: str
+    reason: str
+    since: float
+    next_probe: float | None
+    failures: int
+    local_replies: int
+    dirty_keys: int
+
+
+@dataclass(frozen=True, slots=True)
 class ValueDiscarded:
     """A stored value could not be decoded and was treated as a miss, or one was not stored.
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from django.dispatch import Signal
 
 from continuum_upstash.observe import Record, StateChange
-from continuum_upstash.transports.failover.breaker import ASKED
+from continuum_upstash.transports.failover.breaker import CALLING_STATES
 
 backend_changed = Signal()
 """Somebody else answers from now on: the local store, or the database again."""
@@ -35,5 +35,5 @@ def send_signals(record: Record) -> None:
     }
     if record.backend != record.previous_backend:
         backend_changed.send_robust(StateChange, **details)
-    if record.old in ASKED and record.new not in ASKED:
+    if record.old in CALLING_STATES and record.new not in CALLING_STATES:
         upstash_unavailable.send_robust(StateChange, **details)

@@ -25,10 +25,10 @@ from continuum_upstash.client.upstash_cache import UpstashCache
 from continuum_upstash.codec.codec import Codec
 from continuum_upstash.config.resolve import Config, resolve
 from continuum_upstash.errors import ConfigurationError
+from continuum_upstash.observe import BackendStatus
 from continuum_upstash.plans.effects import Plan
 from continuum_upstash.plans.keyvalue import Operations
 from continuum_upstash.plans.runner import AsyncRunner, Runner, arun, run
-from continuum_upstash.transports.failover.policy import Status
 from continuum_upstash.transports.registry import Database, get_database
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class UpstashBaseCache(BaseCache):
         return self._database.current_backend
 
     @property
-    def status(self) -> Status:
+    def status(self) -> BackendStatus:
         """The state of the circuit breaker in this process, and its reason."""
         return self._database.status
 

@@ -216,7 +216,7 @@ class AsyncUpstashCache(ConfiguredClient):
             Unavailable: the database did not reply.
         """
         await self.close()
-        self._database.standby.breaker.end_break()
+        self._database.failover.breaker.allow_probe_now()
         return await self.ping()
 
     async def close(self) -> None:

@@ -11,7 +11,6 @@ from continuum_upstash.client.plans import ClientPlans
 from continuum_upstash.codec.codec import Codec
 from continuum_upstash.config.resolve import resolve
 from continuum_upstash.plans.keyvalue import Operations
-from continuum_upstash.transports.failover.policy import Status
 from continuum_upstash.transports.registry import Database, get_database
 
 
@@ -127,6 +126,6 @@ class ConfiguredClient:
         return Backend(self._database.current_backend)
 
     @property
-    def status(self) -> Status:
+    def status(self) -> BackendStatus:
         """The state of the circuit breaker in this process, and its reason."""
         return self._database.status

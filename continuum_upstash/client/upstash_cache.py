@@ -216,7 +216,7 @@ class UpstashCache(ConfiguredClient):
             Unavailable: the database did not reply.
         """
         self.close()
-        self._database.standby.breaker.end_break()
+        self._database.failover.breaker.allow_probe_now()
         return self.ping()
 
     def close(self) -> None:

@@ -83,7 +83,7 @@ class Doctor:
         if self._config.mode == "local":
             return
         # Whatever this process has met before: the database is examined, not the breaker.
-        self._cache.database.standby.breaker.end_break()
+        self._cache.database.failover.breaker.allow_probe_now()
         try:
             yield from self._connected()
         except ContinuumError as error:

@@ -13,10 +13,10 @@ from django.utils.module_loading import import_string
 
 from continuum_upstash.cache.base import UpstashBaseCache
 from continuum_upstash.errors import ContinuumError, ReplyError
+from continuum_upstash.observe import BackendStatus
 from continuum_upstash.plans import info
 from continuum_upstash.plans.effects import Batch, Plan, pair
 from continuum_upstash.protocol import Replies, Reply
-from continuum_upstash.transports.failover.policy import Status
 
 Verdict: TypeAlias = Literal["ok", "degraded", "down"]
 
@@ -74,7 +74,7 @@ class Report:
     host: str
     label: str
     at: float
-    status: Status
+    status: BackendStatus
     fallback: bool
     round_trip: float | None
     server: Server | None

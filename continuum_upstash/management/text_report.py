@@ -35,8 +35,8 @@ def _state(overview: Overview) -> Iterable[tuple[str, str]]:
     status, trip = overview.report.status, overview.report.round_trip
     yield "answers", f"{status.backend} ({status.state}: {status.reason})"
     yield "round trip", "no answer" if trip is None else milliseconds(trip)
-    if status.local_answers:
-        yield "fallback", f"{status.local_answers:,} answers in the database's place"
+    if status.local_replies:
+        yield "fallback", f"{status.local_replies:,} answers in the database's place"
 
 
 def _figures(overview: Overview) -> Iterable[tuple[str, str]]:

@@ -62,7 +62,7 @@ def perform(action: Action, cache: UpstashBaseCache, by: str) -> Outcome:
 
 
 def _probe(cache: UpstashBaseCache, _by: str) -> Outcome:
-    cache.database.standby.breaker.end_break()
+    cache.database.failover.breaker.allow_probe_now()
     return _sign_of_life(cache)
 
 
@@ -80,17 +80,17 @@ def _sign_of_life(cache: UpstashBaseCache) -> Outcome:
 
 
 def _force_open(cache: UpstashBaseCache, by: str) -> Outcome:
-    cache.database.standby.breaker.force_open(f"by {by}, in the admin")
+    cache.database.failover.breaker.force_open(f"by {by}, in the admin")
     return Outcome(messages.SUCCESS, _("This process leaves the database alone from now on."))
 
 
 def _disable(cache: UpstashBaseCache, by: str) -> Outcome:
-    cache.database.standby.breaker.disable(f"by {by}, in the admin")
+    cache.database.failover.breaker.disable(f"by {by}, in the admin")
     return Outcome(messages.SUCCESS, _("This process asks the database whatever happens."))
 
 
 def _reset(cache: UpstashBaseCache, by: str) -> Outcome:
-    cache.database.standby.breaker.reset(f"by {by}, in the admin")
+    cache.database.failover.breaker.reset(f"by {by}, in the admin")
     return Outcome(messages.SUCCESS, _("The breaker is closed: this process asks the database."))
 
 

@@ -22,7 +22,7 @@ from continuum_upstash.panel.formatting import Text
 from continuum_upstash.panel.key_sample import PAGES, Sampler
 from continuum_upstash.panel.ratelimit_counts import limits
 from continuum_upstash.panel.session_summary import sessions
-from continuum_upstash.transports.failover.breaker import ASKED
+from continuum_upstash.transports.failover.breaker import CALLING_STATES
 
 _ICONS: Final = {"ok": "✓", "degraded": "!", "down": "✕"}
 
@@ -111,7 +111,7 @@ def _summary(alias: str) -> Summary:
         return Summary(alias, None, _badge("down"), str(error))
     report = Examiner(cache).report()
     state = report.status.state
-    untold = state not in ASKED and not report.errors
+    untold = state not in CALLING_STATES and not report.errors
     breaker = formatting.STATES[state] if untold else ""
     return Summary(alias, report, _badge(report.verdict), breaker=breaker)
 

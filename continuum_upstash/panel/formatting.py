@@ -15,7 +15,7 @@ from django.utils.timezone import get_current_timezone
 from django.utils.translation import gettext_lazy as _
 
 from continuum_upstash.health.report import Report
-from continuum_upstash.transports.failover.breaker import ASKED
+from continuum_upstash.transports.failover.breaker import CALLING_STATES
 
 if TYPE_CHECKING:  # what its stubs call a translation that waits for its reader
     from django.utils.functional import _StrPromise
@@ -51,7 +51,7 @@ def headline(report: Report) -> Text:
             host=report.host,
             time=milliseconds(report.round_trip),
         )
-    if report.status.state in ASKED:
+    if report.status.state in CALLING_STATES:
         silence = _("The database does not answer.")
     else:
         silence = _("The database is not asked at the moment.")

@@ -1,8 +1,8 @@
 """Which transports a mode needs, and in which order they wrap each other.
 
-    Failover( Metered( REST or TCP ), Metered( Local ))           sync
-    … AsyncMetered( Impatient( Coalescing( REST ))) …             async; TCP needs no Coalescing
-    Metered( Local )                                              mode local
+    FailoverTransport( Metered( Deadline( REST or TCP )), Metered( Local ))   sync
+    … AsyncMetered( AsyncDeadline( Coalescing( REST ))) …            async; TCP needs no Coalescing
+    Metered( Local )                                                 mode local
 
 Metering stands inside of the failover, so that each record names who really answered, and a call
 that failed over is two records: the attempt and the answer.
@@ -18,9 +18,12 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.transports.base import AsyncTransport, Transport
-from continuum_upstash.transports.failover.policy import Standby
-from continuum_upstash.transports.failover.transport import AsyncFailover, Failover
-from continuum_upstash.transports.wrappers.deadline import Impatient
+from continuum_upstash.transports.failover.policy import FailoverPolicy
+from continuum_upstash.transports.failover.transport import (
+    AsyncFailoverTransport,
+    FailoverTransport,
+)
+from continuum_upstash.transports.wrappers.deadline import AsyncDeadlineTransport, DeadlineTransport
 from continuum_upstash.transports.wrappers.instrumented import AsyncMetered, Metered
 
 if TYPE_CHECKING:  # redis-py takes 50 ms to import: only the TCP mode pays for it
@@ -29,12 +32,12 @@ if TYPE_CHECKING:  # redis-py takes 50 ms to import: only the TCP mode pays for 
     PoolFactory: TypeAlias = Callable[[Config], ConnectionPool]
 
 
-def chain(config: Config, standby: Standby, pool_factory: PoolFactory | None) -> Transport:
+def chain(config: Config, policy: FailoverPolicy, pool_factory: PoolFactory | None) -> Transport:
     """Return the sync transport of a configuration."""
     if config.mode == "local":
-        return Metered(standby.local, config.alias)
-    primary = _primary(config, pool_factory)
-    return Failover(Metered(primary, config.alias), standby)
+        return Metered(policy.local, config.alias)
+    primary = DeadlineTransport(_primary(config, pool_factory), config)
+    return FailoverTransport(Metered(primary, config.alias), policy)
 
 
 def _primary(config: Config, pool_factory: PoolFactory | None) -> Transport:
@@ -47,12 +50,14 @@ def _primary(config: Config, pool_factory: PoolFactory | None) -> Transport:
     return Redis(config, (pool_factory or plain_pool)(config))
 
 
-def achain(config: Config, standby: Standby, pool_factory: PoolFactory | None) -> AsyncTransport:
+def achain(
+    config: Config, policy: FailoverPolicy, pool_factory: PoolFactory | None
+) -> AsyncTransport:
     """Return the async transport of a configuration for the running loop."""
     if config.mode == "local":
-        return AsyncMetered(standby.local, config.alias)
-    primary = _aprimary(config, pool_factory)
-    return AsyncFailover(AsyncMetered(Impatient(primary, config.label), config.alias), standby)
+        return AsyncMetered(policy.local, config.alias)
+    primary = AsyncDeadlineTransport(_aprimary(config, pool_factory), config)
+    return AsyncFailoverTransport(AsyncMetered(primary, config.alias), policy)
 
 
 def _aprimary(config: Config, pool_factory: PoolFactory | None) -> AsyncTransport:

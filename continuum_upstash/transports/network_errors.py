@@ -36,13 +36,15 @@ def too_late(label: str, seconds: float) -> DeadlineExceeded:
 
 
 def overdue(label: str, seconds: float) -> DeadlineExceeded:
-    return DeadlineExceeded(f"{label}: no reply within the {seconds:g} s that this one could wait.")
+    return DeadlineExceeded(
+        f"{label}: no reply within this batch's deadline ({seconds:g} s).", is_outage=False
+    )
 
 
 def all_busy(label: str, size: int, seconds: float) -> DeadlineExceeded:
     return DeadlineExceeded(
         f"{label}: all {size} connections were busy for {seconds:g} s. Raise POOL_SIZE.",
-        asked=False,
+        is_outage=False,
     )
 
 

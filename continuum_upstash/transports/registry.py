@@ -16,12 +16,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from continuum_upstash.config.resolve import Config
+from continuum_upstash.observe import BackendStatus
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Replies
 from continuum_upstash.transports.base import AsyncTransport, Transport
 from continuum_upstash.transports.factory import achain, chain
-from continuum_upstash.transports.failover.policy import Standby, Status
-from continuum_upstash.transports.local.transport import Local
+from continuum_upstash.transports.failover.policy import FailoverPolicy
+from continuum_upstash.transports.local.transport import LocalTransport
 from continuum_upstash.transports.singleflight import AsyncFlights, Flights
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class Database:
 
     Attributes:
         config: what it was made from.
-        standby: its breaker and its local store; a forked child has its own.
+        failover: its circuit breaker, dirty keys and local store; a forked child has its own.
         extras: what features keep per process for this database; a forked child starts without.
     """
 
@@ -93,7 +94,7 @@ class Database:
         self._opening = threading.RLock()  # re-entrant as the breaker's
         self._transport: Transport | None = None
         self._loops: dict[asyncio.AbstractEventLoop, _LoopState] = {}
-        self.standby = Standby(self.config, _local_store(self.config))
+        self.failover = FailoverPolicy(self.config, _local_store(self.config))
         self.extras = Extras()
         self._flights = Flights()
 
@@ -112,12 +113,12 @@ class Database:
     @property
     def current_backend(self) -> str:
         """Who answers now: ``upstash-rest``, ``upstash-redis`` or ``local``."""
-        return self.standby.backend
+        return self.failover.backend
 
     @property
-    def status(self) -> Status:
+    def status(self) -> BackendStatus:
         """How it is doing, as this process sees it."""
-        return self.standby.status()
+        return self.failover.status
 
     def close(self) -> None:
         """Close the connections of the sync side; the next batch opens new ones."""
@@ -135,7 +136,7 @@ class Database:
     def _open(self) -> Transport:
         with self._opening:
             if self._transport is None:
-                self._transport = chain(self.config, self.standby, self._pool_factory)
+                self._transport = chain(self.config, self.failover, self._pool_factory)
             return self._transport
 
     def _loop_state(self) -> _LoopState:
@@ -146,7 +147,7 @@ class Database:
                 # async_to_sync makes a loop for each call: what a closed one left must not pile up.
                 for closed in [other for other in tuple(self._loops) if other.is_closed()]:
                     self._loops.pop(closed, None)  # its owner may be closing it
-                transport = achain(self.config, self.standby, self._pool_factory)
+                transport = achain(self.config, self.failover, self._pool_factory)
                 state = self._loops[loop] = _LoopState(transport)
         return state
 
@@ -156,7 +157,7 @@ class _Process:
 
     def __init__(self) -> None:
         self.databases: dict[Config, Database] = {}
-        self.local_stores: dict[Config, Local] = {}
+        self.local_stores: dict[Config, LocalTransport] = {}
         self.reset_after_fork()
 
     def reset_after_fork(self) -> None:
@@ -216,9 +217,9 @@ def reset() -> None:
         each.close()
 
 
-def _local_store(config: Config) -> Local:
+def _local_store(config: Config) -> LocalTransport:
     if config.mode != "local":
-        return Local(config)
+        return LocalTransport(config)
     # As with LocMemCache, aliases that differ in nothing but their keys see one store.
     key = replace(config, alias="")
-    return _process.local_stores.setdefault(key, Local(key))
+    return _process.local_stores.setdefault(key, LocalTransport(key))

@@ -103,7 +103,7 @@ def _reset(reason: str) -> None:
     """End all faults and reset the circuit breakers, which may stay open after an outage."""
     emulator.end_faults()
     for backend in caches.all(initialized_only=False):
-        backend.database.standby.breaker.reset(reason)
+        backend.database.failover.breaker.reset(reason)
 
 
 def _render_page(request: HttpRequest, problem: str = "", status_code: int = 200) -> HttpResponse:

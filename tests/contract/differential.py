@@ -6,7 +6,7 @@ from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import ReplyError
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Command, Reply, Script
-from continuum_upstash.transports.local.transport import Local
+from continuum_upstash.transports.local.transport import LocalTransport
 from tests.contract.valkey import Server
 
 
@@ -16,7 +16,7 @@ class Both:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._now = 0
-        self.local = Local(Config(), clock=lambda: (self._now + 0.5) / 1000)
+        self.local = LocalTransport(Config(), clock=lambda: (self._now + 0.5) / 1000)
         self.run("FLUSHALL")
 
     def run(self, *command: str | int | bytes | Script) -> tuple[Reply, Reply]:

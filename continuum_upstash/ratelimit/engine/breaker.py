@@ -15,7 +15,7 @@ from typing import TypeVar
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import ReplyError, Unavailable
 from continuum_upstash.plans.effects import Plan
-from continuum_upstash.transports.failover.breaker import Breaker
+from continuum_upstash.transports.failover.breaker import CircuitBreaker
 from continuum_upstash.transports.network_errors import out_of_time
 
 R = TypeVar("R")
@@ -31,7 +31,7 @@ class Patience:
 
     def __init__(self, config: Config, clock: Callable[[], float] = monotonic) -> None:
         self._label, self._clock = config.label, clock
-        self._breaker = Breaker(
+        self._breaker = CircuitBreaker(
             config.health_check_interval, config.read_timeout, lambda *_: None, clock
         )
         self._failed_at = -math.inf
@@ -43,27 +43,27 @@ class Patience:
             Unavailable: it was not asked, for it has been too slow of late.
         """
         breaker = self._breaker
-        era, probe, began = breaker.era, False, self._clock()
-        if not breaker.passes:
-            ticket = breaker.admit()
-            if ticket is None:
+        generation, probe, began = breaker.generation, False, self._clock()
+        if not breaker.is_passing:
+            permit = breaker.acquire()
+            if permit is None:
                 raise Unavailable(
                     f"{self._label} is not asked for {self.left():.0f} s more: {breaker.reason}"
                 )
-            era, probe = ticket
+            generation, probe = permit
         try:
             result = yield from plan
         except (Unavailable, ReplyError) as error:
             if not out_of_time(error):
-                breaker.succeeded(era)  # the database's own breaker judges the rest
+                breaker.record_success(generation)  # the database's own breaker judges the rest
             elif began >= self._failed_at:  # what one pause made fail together has failed once
                 self._failed_at = self._clock()
-                breaker.failed(era, str(error).removeprefix(f"{self._label}: "))
+                breaker.record_failure(generation, str(error).removeprefix(f"{self._label}: "))
             raise
         if breaker.failures or probe:
-            breaker.succeeded(era)
+            breaker.record_success(generation)
         return result
 
     def left(self) -> float:
         """Return the seconds until the database is asked again; 0: it is."""
-        return max(self._breaker.until - self._clock(), 0.0)
+        return max(self._breaker.retry_at - self._clock(), 0.0)

@@ -18,7 +18,7 @@ from continuum_upstash.ratelimit.engine.decision import Decision, Verdict
 from continuum_upstash.ratelimit.engine.ephemeral_cache import Denials
 from continuum_upstash.ratelimit.engine.script import Charge, command, read
 from continuum_upstash.ratelimit.engine.server_clock import Clock
-from continuum_upstash.transports.local.transport import Local
+from continuum_upstash.transports.local.transport import LocalTransport
 from continuum_upstash.transports.registry import Database
 
 _LOG_SECONDS: Final = 30.0
@@ -31,7 +31,7 @@ class Standin:
     def __init__(self, patience: Patience) -> None:
         self._patience = patience
         # Its time is steady: a clock that is set must not open or shut the limits.
-        self._local = Local(Config(), clock=time.monotonic)
+        self._local = LocalTransport(Config(), clock=time.monotonic)
         self._logged_at = -math.inf
 
     def decide(self, charges: Sequence[Charge], error: Exception, database: Database) -> Decision:

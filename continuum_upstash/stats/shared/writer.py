@@ -46,7 +46,7 @@ from continuum_upstash.stats.shared.schema import (
     utc,
 )
 from continuum_upstash.stats.totals import Tally, total
-from continuum_upstash.transports.failover.breaker import ASKED
+from continuum_upstash.transports.failover.breaker import CALLING_STATES
 from continuum_upstash.transports.registry import Database, get_process_state, list_databases
 
 HITS: Final = "stats:cache_hits"
@@ -232,7 +232,7 @@ class SharedWriter:
         """Return the write of an alias, unless it cannot succeed or is not paid for."""
         alias = database.config.alias
         checkpoint = self._checkpoints.setdefault(alias, _Checkpoint())
-        if database.config.mode == "local" or database.status.state not in ASKED:
+        if database.config.mode == "local" or database.status.state not in CALLING_STATES:
             return None
         if self._clock() < checkpoint.retry_at:
             return None

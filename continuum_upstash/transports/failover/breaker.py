@@ -1,16 +1,19 @@
-"""When a database is asked and when it is not: a table of states and events.
+"""The circuit breaker: whether commands are sent to the database.
 
-Whatever changes the state stands in this file, and nothing else does: no I/O, no thread, no
-sleep. The clock and chance are handed in; observers are told after the lock is released.
+Its state changes in this file only, by a table of states and events. It does no I/O, starts no
+thread and never sleeps. The clock and the random numbers are arguments, and the observer is called
+after the lock has been released.
 
-    closed       every caller asks; three failures in a row, or one refusal of everything, open it
-    open         nobody asks until the break is over
-    half_open    one caller asks, the probe; it reports, or its lease ends and the next one asks
-    forced_open  nobody asks until `reset`
-    disabled     every caller asks, whatever happens
+    closed       all calls are sent; three consecutive failures, or one refusal of all commands,
+                 open the breaker
+    open         no call is sent until the backoff ends
+    half_open    one call is sent, the probe; if its result is not recorded within the probe
+                 time-out, the next call becomes the probe
+    forced_open  no call is sent until `reset`
+    disabled     all calls are sent, whatever their results
 
-No thread waits for the end of a break: whoever comes next is the probe, so that it works where
-processes are frozen between requests.
+No background thread ends the backoff: the first call after it is the probe. This also works on
+platforms that freeze a process between requests.
 """
 
 from __future__ import annotations
@@ -23,11 +26,10 @@ from math import inf
 from time import monotonic
 from typing import Final, NamedTuple, TypeAlias
 
-TRIP_AFTER: Final = 3
-FIRST_BREAK: Final = 2.0
-COURTESY: Final = 2.0
-REFUSAL_BREAK: Final = 300.0  # a token or a plan is not put right within seconds
-LONGEST_BREAK: Final = 3600.0  # whatever a Retry-After asks for
+FAILURE_THRESHOLD: Final = 3
+BASE_OPEN_SECONDS: Final = 2.0
+REFUSED_OPEN_SECONDS: Final = 300.0  # a wrong token or an exhausted quota lasts for minutes
+MAX_RETRY_AFTER: Final = 3600.0  # seconds; a longer Retry-After is cut to this
 
 
 class State(StrEnum):
@@ -41,186 +43,205 @@ class State(StrEnum):
 class Event(Enum):
     TRIPPED = auto()
     PROBED = auto()
-    HEALED = auto()
+    RECOVERED = auto()
     FORCED = auto()
-    SWITCHED_OFF = auto()
+    DISABLED = auto()
     RESET = auto()
 
 
-_BY_HAND: Final = {
+_MANUAL: Final = {
     Event.FORCED: State.FORCED_OPEN,
-    Event.SWITCHED_OFF: State.DISABLED,
+    Event.DISABLED: State.DISABLED,
     Event.RESET: State.CLOSED,
 }
-NEXT: Final[Mapping[State, Mapping[Event, State]]] = {
-    State.CLOSED: _BY_HAND | {Event.TRIPPED: State.OPEN},
-    State.OPEN: _BY_HAND | {Event.PROBED: State.HALF_OPEN},
-    State.HALF_OPEN: _BY_HAND | {Event.TRIPPED: State.OPEN, Event.HEALED: State.CLOSED},
-    State.FORCED_OPEN: _BY_HAND,
-    State.DISABLED: _BY_HAND,
+TRANSITIONS: Final[Mapping[State, Mapping[Event, State]]] = {
+    State.CLOSED: _MANUAL | {Event.TRIPPED: State.OPEN},
+    State.OPEN: _MANUAL | {Event.PROBED: State.HALF_OPEN},
+    State.HALF_OPEN: _MANUAL | {Event.TRIPPED: State.OPEN, Event.RECOVERED: State.CLOSED},
+    State.FORCED_OPEN: _MANUAL,
+    State.DISABLED: _MANUAL,
 }
-ASKED: Final = frozenset({State.CLOSED, State.DISABLED})
+CALLING_STATES: Final = frozenset({State.CLOSED, State.DISABLED})
 
 
 _Change: TypeAlias = tuple[State, State, str]
 
 
-class Ticket(NamedTuple):
-    """Leave to ask the database, to be handed back with the report.
+class Permit(NamedTuple):
+    """The permission to send one call.
 
     Attributes:
-        era: what the breaker was in then; a report from an earlier era counts for nothing.
-        probe: everybody else is waiting for this one's report.
+        generation: the breaker's when the permit was issued. A result is ignored if the breaker
+            has a newer generation by then.
+        probe: whether this call is the probe of a half-open breaker.
     """
 
-    era: int
+    generation: int
     probe: bool
 
 
-class Breaker:
-    """The state of one database, for all threads and loops of a process.
+class CircuitBreaker:
+    """The state of one database, for all threads and event loops of a process.
 
     Args:
-        ceiling: seconds; the longest break of an outage.
-        lease: seconds that a probe has before another one may try.
-        tell: called with the old state, the new one and the reason, once per change.
+        max_open_seconds: the longest backoff of an outage.
+        probe_timeout: seconds after which another call may probe if the probe has no result.
+        on_change: called once for each change of state, with the old state, the new state and the
+            reason.
         clock: monotonic seconds.
-        chance: a number from 0 to 1, which spreads the probes of many processes.
+        rng: returns a number from 0 to 1; it spreads the probes of many processes over time.
 
     Attributes:
-        passes: everybody may ask.
-        era: grows with every change of the state and every probe.
-        failures: how many in a row.
-        reason: why the state is what it is.
-        since: clock seconds of the last change of the state.
-        until: clock seconds: the end of the break, or of the probe's lease; infinite by force.
+        is_passing: whether all calls are sent.
+        generation: incremented with each change of state and each new probe.
+        failures: the number of consecutive failures.
+        reason: why the breaker is in its state.
+        since: clock seconds of the last change of state.
+        retry_at: clock seconds at which the backoff or the probe's time-out ends; infinite if the
+            breaker is forced open.
     """
 
     def __init__(
         self,
-        ceiling: float,
-        lease: float,
-        tell: Callable[[State, State, str], None],
+        max_open_seconds: float,
+        probe_timeout: float,
+        on_change: Callable[[State, State, str], None],
         clock: Callable[[], float] = monotonic,
-        chance: Callable[[], float] = random.random,
+        rng: Callable[[], float] = random.random,
     ) -> None:
-        self._ceiling, self._lease, self._tell = ceiling, lease, tell
-        self._clock, self._chance = clock, chance
-        # Re-entrant: a signal handler that uses the cache may interrupt its own thread in here.
+        self._max_open_seconds, self._probe_timeout = max_open_seconds, probe_timeout
+        self._on_change, self._clock, self._rng = on_change, clock, rng
+        # Reentrant: a signal handler that uses the cache may interrupt this thread here.
         self._lock = threading.RLock()
-        self._breaks = 0
+        self._times_opened = 0
         self.state = State.CLOSED
-        self.passes = True
-        self.era = 0
+        self.is_passing = True
+        self.generation = 0
         self.failures = 0
         self.reason = "started"
         self.since = clock()
-        self.until = -inf
+        self.retry_at = -inf
 
-    def admit(self, *, patient: bool = True) -> Ticket | None:
-        """Return leave to ask, or None: the answer must come from elsewhere.
-
-        Args:
-            patient: whether the caller waits for as long as the database may take. Who does not
-                makes a poor probe, and lets others be it for two seconds.
-        """
-        courtesy = 0.0 if patient else COURTESY
-        if not self.passes and self._clock() < self.until + courtesy:
+    def acquire(self) -> Permit | None:
+        """Return a permit to send one call, or None if it must not be sent."""
+        if not self.is_passing and self._clock() < self.retry_at:
             return None
         with self._lock:
-            ticket, change = self._admit(courtesy)
-        self._announce(change)
-        return ticket
+            permit, change = self._acquire()
+        self._report(change)
+        return permit
 
-    def succeeded(self, era: int) -> None:
-        """Report an answer, whatever it says."""
-        with self._lock:
-            change = None
-            if era == self.era:
-                self.failures = 0
-                if self.state is State.HALF_OPEN:
-                    change = self._enter(Event.HEALED, "it answers again")
-        self._announce(change)
-
-    def failed(
-        self, era: int, reason: str, *, refused: bool = False, retry_after: float | None = None
-    ) -> None:
-        """Report that there was no answer.
+    def record_success(self, generation: int) -> None:
+        """Record that the database replied, even with an error of a command.
 
         Args:
-            era: the ticket's.
-            reason: in one line, without secrets.
-            refused: the database turns everything away, and will for longer than an outage lasts.
-            retry_after: seconds that it asked us to stay away.
+            generation: the permit's.
         """
         with self._lock:
             change = None
-            if era == self.era and Event.TRIPPED in NEXT[self.state]:
+            if generation == self.generation:
+                self.failures = 0
+                if self.state is State.HALF_OPEN:
+                    change = self._enter(Event.RECOVERED, "the database replies again")
+        self._report(change)
+
+    def record_failure(
+        self,
+        generation: int,
+        reason: str,
+        *,
+        refused: bool = False,
+        retry_after: float | None = None,
+    ) -> None:
+        """Record that the database did not reply.
+
+        Args:
+            generation: the permit's.
+            reason: one line without secrets.
+            refused: the database refuses all commands, which lasts longer than most outages.
+            retry_after: the shortest backoff in seconds, as the server requested it.
+        """
+        with self._lock:
+            change = None
+            if generation == self.generation and Event.TRIPPED in TRANSITIONS[self.state]:
                 self.failures += 1
-                if refused or self.state is State.HALF_OPEN or self.failures >= TRIP_AFTER:
+                is_probe = self.state is State.HALF_OPEN
+                if refused or is_probe or self.failures >= FAILURE_THRESHOLD:
                     change = self._enter(Event.TRIPPED, reason)
-                    self.until = self.since + self._break(refused, retry_after)
-        self._announce(change)
+                    self.retry_at = self.since + self._next_open_seconds(refused, retry_after)
+        self._report(change)
 
-    def force_open(self, reason: str = "by hand") -> None:
-        """Ask nobody until `reset`."""
-        self._by_hand(Event.FORCED, reason)
+    def release(self, generation: int) -> None:
+        """Return a permit without a result; after a probe, the next call becomes the probe.
 
-    def disable(self, reason: str = "by hand") -> None:
-        """Ask always, until `reset`; each failure is still answered for."""
-        self._by_hand(Event.SWITCHED_OFF, reason)
+        Args:
+            generation: the permit's.
+        """
+        with self._lock:
+            if generation == self.generation and self.state is State.HALF_OPEN:
+                self.retry_at = self._clock()
 
-    def reset(self, reason: str = "by hand") -> None:
-        """Start anew, closed."""
-        self._by_hand(Event.RESET, reason)
+    def force_open(self, reason: str = "manual") -> None:
+        """Send no call until `reset`."""
+        self._force(Event.FORCED, reason)
 
-    def end_break(self) -> None:
-        """Let the next caller be the probe, without waiting for the rest of the break."""
+    def disable(self, reason: str = "manual") -> None:
+        """Send every call until `reset`, whatever the results; failed calls still fail over."""
+        self._force(Event.DISABLED, reason)
+
+    def reset(self, reason: str = "manual") -> None:
+        """Close the breaker and clear its counters."""
+        self._force(Event.RESET, reason)
+
+    def allow_probe_now(self) -> None:
+        """End the backoff, if there is one: the next call is the probe."""
         with self._lock:
             if self.state is State.OPEN:
-                self.until = self._clock()
+                self.retry_at = self._clock()
 
-    def _by_hand(self, event: Event, reason: str) -> None:
+    def _force(self, event: Event, reason: str) -> None:
         with self._lock:
-            self.failures = self._breaks = 0
+            self.failures = self._times_opened = 0
             change = None
-            if NEXT[self.state][event] is not self.state:
+            if TRANSITIONS[self.state][event] is not self.state:
                 change = self._enter(event, reason)
-        self._announce(change)
+        self._report(change)
 
-    def _admit(self, courtesy: float) -> tuple[Ticket | None, _Change | None]:
-        if self.passes:
-            return Ticket(self.era, probe=False), None
+    def _acquire(self) -> tuple[Permit | None, _Change | None]:
+        if self.is_passing:
+            return Permit(self.generation, probe=False), None
         now = self._clock()
-        if now < self.until + courtesy:
+        if now < self.retry_at:
             return None, None
         change = None
         if self.state is State.OPEN:
-            change = self._enter(Event.PROBED, "the break is over: one call tries")
+            change = self._enter(Event.PROBED, "the backoff has ended, one call probes")
         else:
-            self.era += 1  # the lease of a probe ended: its report counts no more
-        self.until = now + self._lease
-        return Ticket(self.era, probe=True), change
+            self.generation += 1  # the previous probe's result no longer counts
+        self.retry_at = now + self._probe_timeout
+        return Permit(self.generation, probe=True), change
 
     def _enter(self, event: Event, reason: str) -> _Change:
-        old, new = self.state, NEXT[self.state][event]
-        self.state, self.passes = new, new in ASKED
-        self.era += 1
+        old, new = self.state, TRANSITIONS[self.state][event]
+        self.state, self.is_passing = new, new in CALLING_STATES
+        self.generation += 1
         self.reason, self.since = reason, self._clock()
-        self.until = inf if new is State.FORCED_OPEN else -inf
-        if self.passes:
-            self._breaks = 0
+        self.retry_at = inf if new is State.FORCED_OPEN else -inf
+        if self.is_passing:
+            self._times_opened = 0
         return old, new, reason
 
-    def _break(self, refused: bool, retry_after: float | None) -> float:
-        """Return the seconds of the next break, shortened by chance by up to a fifth."""
-        # 2, 4, 8 … up to the ceiling; the exponent is bounded since outages may last for days.
-        seconds = min(FIRST_BREAK * (1 << min(self._breaks, 16)), self._ceiling)
-        self._breaks += 1
+    def _next_open_seconds(self, refused: bool, retry_after: float | None) -> float:
+        """Return the seconds of the next backoff, with a jitter of up to -20 %."""
+        # The exponent is bounded because an outage may last for days.
+        seconds = min(
+            BASE_OPEN_SECONDS * (1 << min(self._times_opened, 16)), self._max_open_seconds
+        )
+        self._times_opened += 1
         if refused:
-            seconds = max(seconds, REFUSAL_BREAK)
-        return max(seconds * (1 - self._chance() / 5), min(retry_after or 0.0, LONGEST_BREAK))
+            seconds = max(seconds, REFUSED_OPEN_SECONDS)
+        return max(seconds * (1 - self._rng() / 5), min(retry_after or 0.0, MAX_RETRY_AFTER))
 
-    def _announce(self, change: _Change | None) -> None:
+    def _report(self, change: _Change | None) -> None:
         if change is not None:
-            self._tell(*change)
+            self._on_change(*change)

@@ -1,16 +1,16 @@
-"""What stands by for a database: its breaker, its journal, and the local store that answers for it.
+"""The failover policy of one database: its circuit breaker, its dirty keys and its local store.
 
-A call that meets trouble goes the careful way, a plan that is written once for both colours:
+While the breaker is not closed or keys are dirty, a batch takes these steps. They are a plan, so
+they are written once for sync and async:
 
-1. Without leave of the breaker the answer is the local store's, at once.
-2. A probe knocks first (PING, free of charge), so that a dead database costs no write its
-   certainty, and writes that were on their way when it stopped are done before ours.
-3. The batch's keys that stand in the journal are unlinked, so that nothing is read that this
-   process has since changed.
-4. The batch is sent, and how it went is reported.
+1. Without a permit of the breaker, the local store serves the batch at once.
+2. The probe sends a PING first (not billed): a write is not attempted on a dead connection, and
+   writes still in flight complete before ours.
+3. The batch's dirty keys are unlinked, so that it reads nothing that this process has changed.
+4. The batch is sent and its result recorded.
 
-What must be shared to be right (locks, INFO, SCAN …) is never answered locally: it raises
-`Unavailable`, and so does everything where FALLBACK is off.
+The local store never serves a command that needs the server (locks, INFO, SCAN …): it raises
+`Unavailable`. With FALLBACK off, every command does.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ import logging
 import random
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from math import inf
 from time import monotonic, time
 from typing import Final
@@ -34,214 +33,206 @@ from continuum_upstash.errors import (
     ReplyError,
     Unavailable,
 )
-from continuum_upstash.observe import StateChange, logger, notify
+from continuum_upstash.observe import BackendStatus, StateChange, logger, notify
 from continuum_upstash.plans.command_table import ReplyKind, get_spec, list_written_keys
 from continuum_upstash.plans.effects import Batch, Plan
 from continuum_upstash.protocol import Command, Replies, Reply
-from continuum_upstash.transports.failover.breaker import ASKED, Breaker, State, Ticket
-from continuum_upstash.transports.failover.journal import Journal
-from continuum_upstash.transports.local.transport import Local
-from continuum_upstash.transports.network_errors import out_of_time
+from continuum_upstash.transports.failover.breaker import (
+    CALLING_STATES,
+    CircuitBreaker,
+    Permit,
+    State,
+)
+from continuum_upstash.transports.failover.dirty_keys import DirtyKeys
+from continuum_upstash.transports.local.transport import LocalTransport
 from continuum_upstash.transports.wrappers.instrumented import Metered
 
-REFUSALS: Final = (AuthenticationFailed, QuotaExceeded)  # of everything, until somebody acts
-_OUTAGES: Final = (Unavailable, *REFUSALS)
-_TRYING_AGAIN: Final = {State.OPEN, State.HALF_OPEN}
-_PRIMARIES: Final = {"rest": "upstash-rest", "redis": "upstash-redis", "local": "local"}
+# The server refuses all commands until someone changes the token or the quota.
+GLOBAL_REFUSALS: Final = (AuthenticationFailed, QuotaExceeded)
+_OUTAGE_ERRORS: Final = (Unavailable, *GLOBAL_REFUSALS)
+_RETRY_STATES: Final = {State.OPEN, State.HALF_OPEN}
+_BACKENDS: Final = {"rest": "upstash-rest", "redis": "upstash-redis", "local": "local"}
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
-    """How a database is doing, as this process sees it.
+class FailoverPolicy:
+    """What the sync transport and all event loops of one database share.
 
-    Attributes:
-        backend: who answers: ``upstash-rest``, ``upstash-redis`` or ``local``.
-        state: ``closed``, ``open``, ``half_open``, ``forced_open`` or ``disabled``.
-        reason: why, in one line without secrets.
-        since: Unix seconds of the last change.
-        next_probe: Unix seconds from which on a call tries the database again, or None.
-        failures: calls that failed in a row.
-        local_answers: batches answered locally in the database's place, since the start.
-        journal: keys, or beginnings of keys, that the database has yet to forget.
-    """
-
-    backend: str
-    state: str
-    reason: str
-    since: float
-    next_probe: float | None
-    failures: int
-    local_answers: int
-    journal: int
-
-
-class Standby:
-    """What the sync side and all loops of one database share, anew in a forked child.
+    A forked child process has a policy of its own.
 
     Attributes:
-        breaker: says when the database is asked; a panel may force it.
-        journal: says what the database has yet to forget.
-        local: answers in its place.
+        breaker: the circuit breaker; the admin panel may force its state.
+        dirty_keys: the keys to UNLINK before the database is read again.
+        local: the store that serves batches during an outage.
     """
 
     def __init__(
         self,
         config: Config,
-        local: Local,
+        local: LocalTransport,
         clock: Callable[[], float] = monotonic,
-        chance: Callable[[], float] = random.random,
+        rng: Callable[[], float] = random.random,
     ) -> None:
-        # Knock, UNLINK, batch: who takes longer than their deadlines has got lost.
-        lease = 3 * config.read_timeout
-        self.breaker = Breaker(config.health_check_interval, lease, self._tell, clock, chance)
-        self.journal = Journal(lease, self._forget, clock)
+        # PING, UNLINK and the batch each have a deadline; a probe that takes longer is considered
+        # lost.
+        timeout = 3 * config.read_timeout
+        self.breaker = CircuitBreaker(
+            config.health_check_interval, timeout, self._on_state_change, clock, rng
+        )
+        self.dirty_keys = DirtyKeys(timeout, self._drop_local, clock)
         self._config = config
         self._fallback = config.fallback
         self.local = local
         self._metered = Metered(local, config.alias)
         self._clock = clock
-        self._lock = threading.RLock()  # re-entrant as the breaker's
-        self._answers = 0
-        self._counted: Callable[[], Exception | None] = lambda: None
+        self._lock = threading.RLock()  # reentrant, as the breaker's
+        self._local_replies = 0
+        self._last_counted_error: Callable[[], Exception | None] = lambda: None
 
     @property
     def backend(self) -> str:
-        """Who answers now."""
-        return self._answering(self.breaker.state)
+        """The backend that serves calls now."""
+        return self._backend_in_state(self.breaker.state)
 
-    def status(self) -> Status:
-        breaker, ahead = self.breaker, time() - self._clock()
-        until = breaker.until
-        return Status(
+    @property
+    def status(self) -> BackendStatus:
+        breaker, offset = self.breaker, time() - self._clock()
+        retry_at = breaker.retry_at
+        return BackendStatus(
             backend=self.backend,
             state=breaker.state.value,
             reason=breaker.reason,
-            since=breaker.since + ahead,
-            next_probe=until + ahead if -inf < until < inf else None,
+            since=breaker.since + offset,
+            next_probe=retry_at + offset if -inf < retry_at < inf else None,
             failures=breaker.failures,
-            local_answers=self._answers,
-            journal=len(self.journal),
+            local_replies=self._local_replies,
+            dirty_keys=len(self.dirty_keys),
         )
 
-    def hurried(self, batch: Batch) -> bool:
-        """Return whether a batch waits for less than the database may take."""
-        return batch.deadline_s is not None and batch.deadline_s < self._config.read_timeout
-
-    def careful(self, ticket: Ticket, batch: Batch) -> Plan[Replies]:
-        """Ask with care, since something is or was amiss; yields what the database is to do."""
+    def probe_then_send(self, permit: Permit, batch: Batch) -> Plan[Replies]:
+        """Probe if the permit says so, unlink dirty keys, and send the batch to the database."""
         try:
-            if ticket.probe:
-                (pong,) = yield Batch((("PING",),), deadline_s=batch.deadline_s)
-                if isinstance(pong, REFUSALS):
+            if permit.probe:
+                (pong,) = yield batch._replace(commands=(("PING",),), atomic=False)
+                if isinstance(pong, GLOBAL_REFUSALS):
                     raise pong
-            yield from self.journal.unlink_for(batch)
+            yield from self.dirty_keys.flush_for(batch)
         except (Unavailable, ReplyError) as error:
-            return self.failed(ticket.era, batch, error, unlinked=False)
+            return self.on_error(permit.generation, batch, error, flushed=False)
         try:
             replies = yield batch
         except (Unavailable, ReplyError) as error:
-            return self.failed(ticket.era, batch, error)
-        return self.heard(ticket.era, batch, replies)
+            return self.on_error(permit.generation, batch, error)
+        return self.on_replies(permit.generation, batch, replies)
 
-    def heard(self, era: int, batch: Batch, replies: Replies) -> Replies:
-        """Report an answer; one that turns everything away is as good as none."""
-        if isinstance(replies[0], REFUSALS):
-            return self.failed(era, batch, replies[0])
-        self.breaker.succeeded(era)
+    def on_replies(self, generation: int, batch: Batch, replies: Replies) -> Replies:
+        """Record a success; a refusal of all commands is recorded as a failure.
+
+        Args:
+            generation: the breaker's when the batch was sent.
+            batch: the batch that was sent.
+            replies: its replies.
+        """
+        if isinstance(replies[0], GLOBAL_REFUSALS):
+            return self.on_error(generation, batch, replies[0])
+        self.breaker.record_success(generation)
         return replies
 
-    def failed(self, era: int, batch: Batch, error: Exception, *, unlinked: bool = True) -> Replies:
-        """Report an error, and answer locally if it is an outage.
+    def on_error(
+        self, generation: int, batch: Batch, error: Exception, *, flushed: bool = True
+    ) -> Replies:
+        """Record an error; after an outage error, let the local store serve the batch.
 
         Args:
-            era: the ticket's.
-            batch: what was to be sent.
-            error: what came of it.
-            unlinked: whether the journal's keys were; else the database must not answer even
-                though it could.
+            generation: the breaker's when the batch was sent.
+            batch: the batch that failed.
+            error: its error.
+            flushed: whether the batch's dirty keys were unlinked. If not, the batch was not sent,
+                and the local store serves it after any error.
 
         Raises:
-            Unavailable, ReplyError: the error, where nobody may answer in the database's place.
+            Unavailable, ReplyError: the error, if the local store cannot serve the batch.
         """
-        if not isinstance(error, _OUTAGES):
-            self.breaker.succeeded(era)
-            if unlinked:
+        if not isinstance(error, _OUTAGE_ERRORS):
+            self.breaker.record_success(generation)
+            if flushed:
                 raise error
-        elif error is not self._counted() and not self._gave_up(batch, error):
-            # One request that many coalesced batches waited for has failed once, not many times.
-            self._counted = ref(error)
-            self.breaker.failed(
-                era,
+        elif isinstance(error, DeadlineExceeded) and not error.is_outage:
+            self.breaker.release(generation)
+        elif error is not self._last_counted_error():
+            # Coalesced batches share one request and its error; they count as one failure.
+            self._last_counted_error = ref(error)
+            self.breaker.record_failure(
+                generation,
                 str(error).removeprefix(f"{self._config.label}: "),
-                refused=isinstance(error, REFUSALS),
+                refused=isinstance(error, GLOBAL_REFUSALS),
                 retry_after=error.retry_after if isinstance(error, Unavailable) else None,
             )
-        return self.answer(batch, error)
+        return self.reply_locally(batch, error)
 
-    def _gave_up(self, batch: Batch, error: Exception) -> bool:
-        """Return whether time was up here, and not in the database: no sign of an outage.
-
-        A probe's counts nevertheless, since others wait for what it finds out.
-        """
-        if not self.breaker.passes:
-            return False
-        if isinstance(error, DeadlineExceeded) and not error.asked:
-            return True
-        return self.hurried(batch) and out_of_time(error)
-
-    def answer(self, batch: Batch, error: Exception | None = None) -> Replies:
-        """Answer locally.
+    def reply_locally(self, batch: Batch, error: Exception | None = None) -> Replies:
+        """Return the local store's replies, and mark the keys that the batch changes as dirty.
 
         Args:
-            batch: whatever it is.
-            error: what came of asking the database, if it was asked.
+            batch: any batch.
+            error: the database's error, or None if the batch was not sent.
 
         Raises:
-            Unavailable, ReplyError: the error, or that the database is not asked, where nobody
-                may answer in its place.
+            Unavailable, ReplyError: `error`, or that the breaker is open, if the local store
+                cannot serve the batch or FALLBACK is off.
         """
         written = None
         if self._fallback and not batch.needs_server:
             written = list_written_keys(batch)
         if written is None:
-            raise error or self._not_asked()
+            raise error or self._breaker_open_error()
         replies = self._metered.send(batch)
         if written:
-            replies = [*map(self._kept, batch.commands, replies)]
-            self.journal.note(written)
+            replies = [*map(self._accept_oversized_set, batch.commands, replies)]
+            self.dirty_keys.mark(written)
         with self._lock:
-            self._answers += 1
+            self._local_replies += 1
         return replies
 
-    def _kept(self, command: Command, reply: Reply) -> Reply:
-        """Take a value that is larger than the whole local store for one that was evicted."""
+    def _accept_oversized_set(self, command: Command, reply: Reply) -> Reply:
+        """Treat a value that exceeds the whole local store as stored and evicted at once."""
         if isinstance(reply, CapacityExceeded) and get_spec(command).reply is ReplyKind.STORED:
-            self._forget(list_written_keys(Batch((command,))))
+            self._drop_local(list_written_keys(Batch((command,))))
             return b"OK"
         return reply
 
-    def _not_asked(self) -> Unavailable:
-        left = self.breaker.until - self._clock()
-        when = f"for {max(left, 0):.0f} s more" if left < inf else "until its breaker is reset"
-        return Unavailable(f"{self._config.label} is not asked {when}: {self.breaker.reason}")
+    def _breaker_open_error(self) -> Unavailable:
+        seconds = self.breaker.retry_at - self._clock()
+        if seconds < inf:
+            action = f"next attempt in {max(seconds, 0):.0f} s"
+        else:
+            action = "no attempt until it is reset"
+        return Unavailable(
+            f"{self._config.label}: circuit breaker open, {action}: {self.breaker.reason}"
+        )
 
-    def _forget(self, keys: Iterable[str] | None) -> None:
+    def _drop_local(self, keys: Iterable[str] | None) -> None:
         if keys is None:
             self.local.clear()
         elif keys := tuple(keys):
             self.local.send(Batch((("UNLINK", *keys),)))
 
-    def _answering(self, state: State) -> str:
-        if self._fallback and state not in ASKED:
+    def _backend_in_state(self, state: State) -> str:
+        if self._fallback and state not in CALLING_STATES:
             return self.local.name
-        return _PRIMARIES[self._config.mode]
+        return _BACKENDS[self._config.mode]
 
-    def _tell(self, old: State, new: State, reason: str) -> None:
-        # Logged here and not by an observer: a cache works without the app in INSTALLED_APPS,
-        # and a client without Django; neither may fail over in silence.
-        backend, label = self._answering(new), self._config.label
-        who = backend if self._fallback or new in ASKED else "nobody"
-        level = logging.INFO if {old, new} == _TRYING_AGAIN else logging.WARNING
-        logger.log(level, "%s: %s -> %s, %s answers: %s", label, old, new, who, reason)
-        previous = self._answering(old)
+    def _on_state_change(self, old: State, new: State, reason: str) -> None:
+        # Logged here and not by an observer: a failover must be logged even if the app is not in
+        # INSTALLED_APPS, and for a client without Django.
+        backend = self._backend_in_state(new)
+        if new in CALLING_STATES:
+            effect = f"serving from {backend}"
+        elif self._fallback:
+            effect = "serving from the local fallback"
+        else:
+            effect = "failing fast"
+        level = logging.INFO if {old, new} == _RETRY_STATES else logging.WARNING
+        label = self._config.label
+        logger.log(level, "%s: circuit breaker %s -> %s; %s: %s", label, old, new, effect, reason)
+        previous = self._backend_in_state(old)
         notify(StateChange(self._config.alias, old.value, new.value, reason, backend, previous))

@@ -1,7 +1,7 @@
-"""A database and the local store that stands in for it, as one transport.
+"""The transports of a database with failover to its local store.
 
-As long as the breaker lets calls pass and the journal is empty, this costs two attribute reads;
-what happens otherwise stands in standby.py.
+While the breaker is closed and no key is dirty, they cost two attribute reads. What happens
+otherwise is in policy.py.
 """
 
 from __future__ import annotations
@@ -11,67 +11,67 @@ from continuum_upstash.plans.effects import Batch
 from continuum_upstash.plans.runner import AsyncRunner, Runner, arun, run
 from continuum_upstash.protocol import Replies
 from continuum_upstash.transports.base import AsyncTransport, Transport
-from continuum_upstash.transports.failover.policy import REFUSALS, Standby
+from continuum_upstash.transports.failover.policy import GLOBAL_REFUSALS, FailoverPolicy
 
 
-class Failover:
-    """A sync transport that is answered for."""
+class FailoverTransport:
+    """Sends batches to the database, or to the local store during an outage."""
 
-    def __init__(self, primary: Transport, standby: Standby) -> None:
+    def __init__(self, primary: Transport, policy: FailoverPolicy) -> None:
         self._primary = primary
-        self._standby = standby
-        self._breaker, self._journal = standby.breaker, standby.journal
+        self._policy = policy
+        self._breaker, self._dirty_keys = policy.breaker, policy.dirty_keys
         self._runner = Runner(primary.send)
 
     @property
     def name(self) -> str:
-        return self._standby.backend
+        return self._policy.backend
 
     def send(self, batch: Batch) -> Replies:
-        era = self._breaker.era
-        if not self._breaker.passes or self._journal.owes:
-            ticket = self._breaker.admit(patient=not self._standby.hurried(batch))
-            if ticket is None:
-                return self._standby.answer(batch)
-            return run(self._standby.careful(ticket, batch), self._runner)
+        generation = self._breaker.generation
+        if not self._breaker.is_passing or self._dirty_keys.has_pending:
+            permit = self._breaker.acquire()
+            if permit is None:
+                return self._policy.reply_locally(batch)
+            return run(self._policy.probe_then_send(permit, batch), self._runner)
         try:
             replies = self._primary.send(batch)
         except (Unavailable, ReplyError) as error:
-            return self._standby.failed(era, batch, error)
-        if self._breaker.failures or type(replies[0]) in REFUSALS:
-            return self._standby.heard(era, batch, replies)
+            return self._policy.on_error(generation, batch, error)
+        if self._breaker.failures or type(replies[0]) in GLOBAL_REFUSALS:
+            return self._policy.on_replies(generation, batch, replies)
         return replies
 
     def close(self) -> None:
         self._primary.close()
 
 
-class AsyncFailover:
-    """The twin of `Failover` for one event loop."""
+class AsyncFailoverTransport:
+    """The async twin of `FailoverTransport`, for one event loop."""
 
-    def __init__(self, primary: AsyncTransport, standby: Standby) -> None:
+    def __init__(self, primary: AsyncTransport, policy: FailoverPolicy) -> None:
         self._primary = primary
-        self._standby = standby
-        self._breaker, self._journal = standby.breaker, standby.journal
+        self._policy = policy
+        self._breaker, self._dirty_keys = policy.breaker, policy.dirty_keys
         self._runner = AsyncRunner(primary.asend)
 
     @property
     def name(self) -> str:
-        return self._standby.backend
+        return self._policy.backend
 
     async def asend(self, batch: Batch) -> Replies:
-        era = self._breaker.era
-        if not self._breaker.passes or self._journal.owes:
-            ticket = self._breaker.admit(patient=not self._standby.hurried(batch))
-            if ticket is None:
-                return self._standby.answer(batch)
-            return await arun(self._standby.careful(ticket, batch), self._runner)
+        generation = self._breaker.generation
+        if not self._breaker.is_passing or self._dirty_keys.has_pending:
+            permit = self._breaker.acquire()
+            if permit is None:
+                return self._policy.reply_locally(batch)
+            return await arun(self._policy.probe_then_send(permit, batch), self._runner)
         try:
             replies = await self._primary.asend(batch)
         except (Unavailable, ReplyError) as error:
-            return self._standby.failed(era, batch, error)
-        if self._breaker.failures or type(replies[0]) in REFUSALS:
-            return self._standby.heard(era, batch, replies)
+            return self._policy.on_error(generation, batch, error)
+        if self._breaker.failures or type(replies[0]) in GLOBAL_REFUSALS:
+            return self._policy.on_replies(generation, batch, replies)
         return replies
 
     async def aclose(self) -> None:

@@ -1,6 +1,6 @@
 """Keys, their values, their ends and their bounds: what the commands of the local store work on.
 
-Nothing here knows a command's name, and nothing here locks: `Local` holds one lock per batch.
+Nothing here knows a command's name or takes a lock: `LocalTransport` holds one lock per batch.
 
 - `_entries` is in order of use, so its head is what LRU evicts.
 - `_slots` gives every key a place that it keeps for life, whatever is read or evicted meanwhile:

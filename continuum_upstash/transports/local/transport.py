@@ -17,7 +17,7 @@ from continuum_upstash.transports.local.commands import Call, perform, prepare
 from continuum_upstash.transports.local.keyspace import Keyspace
 
 
-class Local:
+class LocalTransport:
     """A store of this process, bounded by ``local_max_entries`` and ``local_max_bytes``.
 
     A batch runs as a whole: nobody sees half of it, atomic or not. Safe for threads and for any

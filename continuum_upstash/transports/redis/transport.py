@@ -17,11 +17,11 @@ from redis import ConnectionPool
 from redis.exceptions import RedisError
 
 from continuum_upstash.config.resolve import Config
-from continuum_upstash.errors import ConnectionFailed, DeadlineExceeded, Unavailable
+from continuum_upstash.errors import ConnectionFailed, Unavailable
 from continuum_upstash.plans.command_table import is_retryable
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Replies
-from continuum_upstash.transports.network_errors import all_busy, overdue
+from continuum_upstash.transports.network_errors import all_busy
 from continuum_upstash.transports.redis import resp2
 from continuum_upstash.transports.redis.connection import Link
 from continuum_upstash.transports.redis.errors import not_connected
@@ -75,10 +75,6 @@ class Redis:
             deadline = monotonic() + timeout
         try:
             replies = self._converse(batch, message, deadline)
-        except DeadlineExceeded as error:
-            if batch.deadline_s is None:
-                raise
-            raise overdue(self._label, timeout) from error
         finally:
             slots.put(None)
         return resp2.settle(replies, batch, self._label)

@@ -282,8 +282,6 @@ class Sockets:
                 deadline += monotonic() - started
             return connection.exchange(data, deadline)
         except TimeoutError:
-            if batch.deadline_s is not None:
-                raise network_errors.overdue(self._endpoint.label, seconds) from None
             raise network_errors.too_late(self._endpoint.label, seconds) from None
         finally:
             self._pool.give(connection)

@@ -1,25 +1,55 @@
-"""An async transport that gives up on a batch in time.
+"""Transports that end a batch at its own deadline, where that is shorter than READ_TIMEOUT.
 
-Around everything else, since it ends the waiting and not the exchange: other tasks' commands may
-travel in the same request or over the same connection, and must not fail with this one.
+Such a time-out is no sign of an outage: the error says so (`DeadlineExceeded.is_outage`), and the
+circuit breaker ignores it.
 """
 
 from __future__ import annotations
 
 import asyncio
 
+from continuum_upstash.config.resolve import Config
+from continuum_upstash.errors import DeadlineExceeded, Unavailable
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Replies
-from continuum_upstash.transports.base import AsyncTransport
-from continuum_upstash.transports.network_errors import overdue
+from continuum_upstash.transports.base import AsyncTransport, Transport
+from continuum_upstash.transports.network_errors import out_of_time, overdue
 
 
-class Impatient:
-    """Honours a batch's own deadline; the sync transports do that themselves."""
+class DeadlineTransport:
+    """Marks the time-outs of a batch's own deadline, which the sync transports apply."""
 
-    def __init__(self, transport: AsyncTransport, label: str) -> None:
+    def __init__(self, transport: Transport, config: Config) -> None:
         self._transport = transport
-        self._label = label
+        self._label, self._read_timeout = config.label, config.read_timeout
+        self.name = transport.name
+
+    def send(self, batch: Batch) -> Replies:
+        seconds = batch.deadline_s
+        if seconds is None or seconds >= self._read_timeout:
+            return self._transport.send(batch)
+        try:
+            return self._transport.send(batch)
+        except Unavailable as error:
+            is_marked = isinstance(error, DeadlineExceeded) and not error.is_outage
+            if is_marked or not out_of_time(error):
+                raise
+            raise overdue(self._label, seconds) from error
+
+    def close(self) -> None:
+        self._transport.close()
+
+
+class AsyncDeadlineTransport:
+    """The async twin, which applies the deadline itself.
+
+    It ends the wait but not the exchange: other tasks' commands may be part of the same request,
+    or use the same connection, and must not fail with this batch.
+    """
+
+    def __init__(self, transport: AsyncTransport, config: Config) -> None:
+        self._transport = transport
+        self._label = config.label
         self.name = transport.name
 
     async def asend(self, batch: Batch) -> Replies:

@@ -14,17 +14,18 @@ def test_a_forked_child_finds_out_for_itself(emulator):
 
         cache = UpstashCache(rest_url={emulator.rest_url!r}, rest_token={emulator.token!r})
         cache.set("k", "in the database")
-        cache._database.standby.breaker.force_open()
+        cache._database.failover.breaker.force_open()
         cache.set("k", "in the parent")
 
         pid = os.fork()
         if not pid:
             status = cache.status
-            assert (status.state, status.journal, status.local_answers) == ("closed", 0, 0), status
+            counts = (status.dirty_keys, status.local_replies)
+            assert (status.state, *counts) == ("closed", 0, 0), status
             assert cache.get("k") == "in the database"
             os._exit(0)
         assert os.waitpid(pid, 0)[1] == 0
-        assert (cache.status.state, cache.status.journal) == ("forced_open", 1)
+        assert (cache.status.state, cache.status.dirty_keys) == ("forced_open", 1)
         assert cache.get("k") == "in the parent"
         cache.close()
     """

@@ -179,7 +179,7 @@ def test_degraded_fails_when_asked_to(monkeypatch):
 
 
 def test_a_breaker_that_is_held_open_is_2():
-    cache().database.standby.breaker.force_open()
+    cache().database.failover.breaker.force_open()
     ended = ran("cache_stats")
     assert (ended.code, "forced_open" in ended.out) == (2, True)
 

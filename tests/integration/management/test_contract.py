@@ -32,7 +32,7 @@ BILL = {
 }  # fmt: skip
 STATUS = {
     "backend": str, "state": str, "reason": str, "since": NUMBER, "next_probe": MAYBE,
-    "failures": int, "local_answers": int, "journal": int,
+    "failures": int, "local_replies": int, "dirty_keys": int,
 }  # fmt: skip
 SERVER = {
     "version": str, "keys": int, "memory": int, "memory_limit": int, "policy": str,

@@ -27,7 +27,7 @@ def operator(client, accounts):
 
 @pytest.fixture
 def breaker(panel):
-    return caches["default"].database.standby.breaker
+    return caches["default"].database.failover.breaker
 
 
 def post(operator, path):

@@ -118,8 +118,8 @@ def test_a_thousand_families_are_a_short_list(panel, visit):
 
 
 def test_the_list_says_why_the_database_is_left_alone(panel, visit, monkeypatch):
-    caches["default"].database.standby.breaker.force_open("for a test")
-    assert "is not asked until its breaker is reset: for a test" in visit(HOME).text
+    caches["default"].database.failover.breaker.force_open("for a test")
+    assert "circuit breaker open, no attempt until it is reset: for a test" in visit(HOME).text
     told = Examiner.report
     # As when the breaker opens between the look and the report.
     monkeypatch.setattr(Examiner, "report", lambda self: replace(told(self), errors=()))
@@ -133,7 +133,7 @@ def test_the_list_warns_of_what_will_not_last(configure_panel, visit, monkeypatc
 
 
 def test_state_changes_are_listed_with_their_reason(panel, visit):
-    caches["default"].database.standby.breaker.force_open("for a test")
+    caches["default"].database.failover.breaker.force_open("for a test")
     seen = visit(page())
     assert re.search(r"closed forced_open local for a test", seen.text)
 

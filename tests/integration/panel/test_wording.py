@@ -35,8 +35,8 @@ def test_every_word_can_be_translated(path, panel, client, accounts, settings, r
     settings.CONTINUUM_RATELIMIT = {"POLICIES": {"api": {"rate": "2/h"}}}
     cache.set("query:1", 1)
     write_history({now(): some_tally(40, 30, errors=3)}, "hour")
-    caches["default"].database.standby.breaker.force_open("for a test")
-    caches["default"].database.standby.breaker.reset("for a test")
+    caches["default"].database.failover.breaker.force_open("for a test")
+    caches["default"].database.failover.breaker.reset("for a test")
     client.force_login(accounts.operator())
     request.getfixturevalue("marked")
     text = Page(client.get(path)).text

@@ -45,8 +45,8 @@ def database(limiter):
 
 def end_breaks(limiter):
     """Let the next check ask, whatever went wrong before; somebody who has more time probes."""
-    state_of(database(limiter)).patience._breaker.end_break()
-    database(limiter).standby.breaker.end_break()
+    state_of(database(limiter)).patience._breaker.allow_probe_now()
+    database(limiter).failover.breaker.allow_probe_now()
     database(limiter).send(Batch([("PING",)]))
 
 

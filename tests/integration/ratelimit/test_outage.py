@@ -8,7 +8,7 @@ from django.test import override_settings
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.ratelimit.engine.fallback import state_of
-from continuum_upstash.transports.local.transport import Local
+from continuum_upstash.transports.local.transport import LocalTransport
 from tests.integration.ratelimit.limiters import database, end_breaks, policy
 
 SOCKETS = {
@@ -137,7 +137,7 @@ def test_they_share_what_comes_back_to_a_bucket(limiter, emulator, monkeypatch):
     kept = policy("token_bucket", rate="8/10s", burst=40)
     now = 1000.0
     standin = state_of(database(limiter)).standin
-    monkeypatch.setattr(standin, "_local", Local(Config(), clock=lambda: now))
+    monkeypatch.setattr(standin, "_local", LocalTransport(Config(), clock=lambda: now))
     with (
         override_settings(CONTINUUM_RATELIMIT={"DEADLINE": 5.0, "INSTANCES": 4}),
         emulator.fault("refuse"),

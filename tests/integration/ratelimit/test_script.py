@@ -11,7 +11,7 @@ from continuum_upstash.errors import ReplyError
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.ratelimit.engine.script import command
 from continuum_upstash.ratelimit.policy import make
-from continuum_upstash.transports.local.transport import Local
+from continuum_upstash.transports.local.transport import LocalTransport
 from tests.unit.ratelimit.ratelimit_store import charges_for
 
 START = 1_764_000_000_000
@@ -52,7 +52,8 @@ def named_apart(chosen):
 def test_lua_and_python_say_and_store_the_same(transport, make_cache, chosen, history):
     database = make_cache(transport).database
     database.send(Batch([("FLUSHDB",)]))
-    reference = Local(Config(), clock=lambda: 1.0)  # nothing expires: the rules know the time
+    # Nothing expires: the rules take the time as an argument.
+    reference = LocalTransport(Config(), clock=lambda: 1.0)
     now = START
     for gap, cost, who in history:
         now += gap

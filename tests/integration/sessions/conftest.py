@@ -81,7 +81,7 @@ def recover():
     """Return a function that closes the circuit breaker, so that the next call is sent."""
 
     def reset_breaker():
-        caches["sessions"].database.standby.breaker.reset()
+        caches["sessions"].database.failover.breaker.reset()
 
     return reset_breaker
 

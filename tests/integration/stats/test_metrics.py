@@ -181,7 +181,7 @@ def test_a_port_is_named_unless_it_is_that_of_redis(location, options, port, set
 
 def test_an_answer_of_the_local_store_is_no_call_of_a_database(called, traced):
     _, spans, reader, _ = traced
-    called.cache.database.standby.breaker.force_open()
+    called.cache.database.failover.breaker.force_open()
     called.get("k")
     (span,) = spans.get_finished_spans()
     assert (span.name, span.kind.name) == ("GET", "INTERNAL")

@@ -4,14 +4,14 @@ import pytest
 
 from continuum_upstash.errors import ConnectionFailed, from_reply
 from continuum_upstash.health.report import Examiner, Report, Server, aliases
-from continuum_upstash.transports.failover.policy import Status
+from continuum_upstash.observe import BackendStatus
 from tests.conftest import SyncOrAsync
 
 INFO = b"redis_version:8.2.0\r\nmaxmemory_policy:%b\r\ntotal_data_size:%d\r\nmax_data_size:1000\r\n"
 
 
 def status(state="closed", backend="upstash-rest"):
-    return Status(backend, state, "started", 0.0, None, 0, 0, 0)
+    return BackendStatus(backend, state, "started", 0.0, None, 0, 0, 0)
 
 
 def report(**changes):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.ratelimit.engine.script import Charge, command, read
-from continuum_upstash.transports.local.transport import Local
+from continuum_upstash.transports.local.transport import LocalTransport
 
 
 def charges_for(policies, cost, who="somebody"):
@@ -17,7 +17,7 @@ class Store:
 
     def __init__(self):
         self.now = 1_764_000_000_000
-        self._local = Local(Config(), clock=lambda: self.now / 1000)
+        self._local = LocalTransport(Config(), clock=lambda: self.now / 1000)
 
     def check(self, policies, cost, who="somebody"):
         charges = charges_for(policies, cost, who)

@@ -8,12 +8,12 @@ import pytest
 
 from continuum_upstash.observe import CommandDetails
 from continuum_upstash.signals import backend_changed, send_signals, upstash_unavailable
-from tests.unit.transports.failover.failover_harness import CONFIG, Bench
+from tests.unit.transports.failover.failover_harness import CONFIG, FailoverHarness
 
 
 @pytest.fixture
-def bench(api):
-    return Bench(api)
+def harness(api):
+    return FailoverHarness(api)
 
 
 @pytest.fixture
@@ -34,12 +34,12 @@ def received():
 
 
 def test_an_outage_is_three_signals(received):
-    bench = Bench()
-    bench.go_down()
-    bench.clock.now = bench.breaker.until
-    bench.call("GET", "k")  # a probe in vain changes nothing
-    bench.come_back()
-    bench.call("GET", "k")
+    harness = FailoverHarness()
+    harness.start_outage()
+    harness.clock.now = harness.breaker.retry_at
+    harness.call("GET", "k")  # a probe in vain changes nothing
+    harness.end_outage()
+    harness.call("GET", "k")
     assert received == [
         ("changed", "open", "local"),
         ("unavailable", "open", "local"),
@@ -48,9 +48,9 @@ def test_an_outage_is_three_signals(received):
 
 
 def test_without_fallback_nobody_takes_over(received):
-    bench = Bench(config=replace(CONFIG, fallback=False))
-    bench.breaker.force_open()
-    bench.breaker.reset()
+    harness = FailoverHarness(config=replace(CONFIG, fallback=False))
+    harness.breaker.force_open()
+    harness.breaker.reset()
     assert received == [("unavailable", "forced_open", "upstash-rest")]
 
 
@@ -59,8 +59,8 @@ def test_a_receiver_that_fails_keeps_nobody_from_hearing(received, caplog):
         raise RuntimeError("a receiver's own fault")
 
     upstash_unavailable.connect(fail)
-    bench = Bench()
-    bench.go_down()
+    harness = FailoverHarness()
+    harness.start_outage()
     upstash_unavailable.disconnect(fail)
     assert len(received) == 2
     assert "a receiver's own fault" in caplog.text

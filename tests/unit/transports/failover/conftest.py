@@ -1,20 +1,17 @@
-"""Fixtures of test_failover*.py."""
-
 from __future__ import annotations
 
 from dataclasses import replace
 
 import pytest
 
-from tests.unit.transports.failover.failover_harness import CONFIG, Bench
+from tests.unit.transports.failover.failover_harness import CONFIG, FailoverHarness
 
 
 @pytest.fixture
-def bench(api):
-    return Bench(api)
+def harness(api):
+    return FailoverHarness(api)
 
 
 @pytest.fixture
-def strict(api):
-    """Without fallback."""
-    return Bench(api, replace(CONFIG, fallback=False))
+def without_fallback(api):
+    return FailoverHarness(api, replace(CONFIG, fallback=False))

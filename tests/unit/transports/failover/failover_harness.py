@@ -1,4 +1,4 @@
-"""A database that a test can break, and what stands in for it: real stores, real failover."""
+"""A database whose failures a test controls, behind the real failover and a real local store."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from continuum_upstash.config.credentials import Secret
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import ConnectionFailed
 from continuum_upstash.plans.effects import Batch
-from continuum_upstash.transports.failover.policy import Standby
-from continuum_upstash.transports.failover.transport import AsyncFailover, Failover
-from continuum_upstash.transports.local.transport import Local
+from continuum_upstash.transports.failover.policy import FailoverPolicy
+from continuum_upstash.transports.failover.transport import (
+    AsyncFailoverTransport,
+    FailoverTransport,
+)
+from continuum_upstash.transports.local.transport import LocalTransport
 from tests.unit.transports.local.local_store import Store
 
 CONFIG = Config(
@@ -20,7 +23,7 @@ QUOTA = "ERR max requests limit exceeded. Limit: 500000, Usage: 500000."
 
 
 class Clock:
-    """Monotonic seconds that a test moves."""
+    """Monotonic seconds that a test sets."""
 
     now = 1_000.0
 
@@ -29,41 +32,42 @@ class Clock:
 
 
 class Remote(Store):
-    """The database's side: a store that fails when its script says so.
+    """The database: a store that fails as its list of outcomes says.
 
     Attributes:
-        script: what happens to the next batches: an exception is raised before it runs, a list is
-            returned in its place, `after(error)` is raised once it ran, None lets it run. Batches
-            beyond the script run, or are refused while it is `down`.
-        sent: the commands of each batch that came.
+        outcomes: what happens to the next batches. An exception is raised before the batch runs, a
+            list is returned in place of its replies, the error of a `ReplyLost` is raised after it
+            ran, None lets it run. Further batches run, or are refused while the database is
+            `down`.
+        sent: the commands of each batch received.
     """
 
     name = "upstash-rest"
 
     def __init__(self):
         super().__init__()
-        self.script = []
+        self.outcomes = []
         self.sent = []
         self.down = False
 
     def send(self, batch):
         self.sent.append(list(batch.commands))
-        fate = self.script.pop(0) if self.script else self.down and refused()
-        if isinstance(fate, Exception):
-            raise fate
-        if isinstance(fate, list):
-            return fate
+        outcome = self.outcomes.pop(0) if self.outcomes else self.down and refused()
+        if isinstance(outcome, Exception):
+            raise outcome
+        if isinstance(outcome, list):
+            return outcome
         replies = super().send(batch)
-        if isinstance(fate, Lost):
-            raise fate.error
+        if isinstance(outcome, ReplyLost):
+            raise outcome.error
         return replies
 
     async def asend(self, batch):
         return self.send(batch)
 
 
-class Lost:
-    """The batch runs and its reply gets lost."""
+class ReplyLost:
+    """The batch runs, but its reply does not arrive."""
 
     def __init__(self, error):
         self.error = error
@@ -73,36 +77,36 @@ def refused():
     return ConnectionFailed(f"{CONFIG.label}: cannot connect: Connection refused.", unsent=True)
 
 
-class Bench:
-    """A database behind its failover, a clock that a test moves, and a short way to call."""
+class FailoverHarness:
+    """A database behind its failover, with a clock that a test sets and short ways to call it."""
 
     def __init__(self, api="sync", config=CONFIG):
         self.clock = Clock()
         self.remote = Remote()
-        self.standby = Standby(config, Local(config), self.clock, lambda: 0.0)
-        self.breaker, self.journal = self.standby.breaker, self.standby.journal
-        self._sync = Failover(self.remote, self.standby)
-        self._async = AsyncFailover(self.remote, self.standby)
+        self.policy = FailoverPolicy(config, LocalTransport(config), self.clock, lambda: 0.0)
+        self.breaker, self.dirty_keys = self.policy.breaker, self.policy.dirty_keys
+        self._sync = FailoverTransport(self.remote, self.policy)
+        self._async = AsyncFailoverTransport(self.remote, self.policy)
         self._api = api
 
-    def send(self, *commands, **kinds):
-        batch = Batch(commands, **kinds)
+    def send(self, *commands, **attributes):
+        batch = Batch(commands, **attributes)
         if self._api == "sync":
             return self._sync.send(batch)
         return asyncio.run(self._async.asend(batch))
 
-    def call(self, *command, **kinds):
-        (reply,) = self.send(command, **kinds)
+    def call(self, *command, **attributes):
+        (reply,) = self.send(command, **attributes)
         return reply
 
-    def go_down(self):
-        """Have the database fail until the breaker is open."""
+    def start_outage(self):
+        """Let the database fail until the breaker is open."""
         self.remote.down = True
-        while self.breaker.passes:
-            self.call("GET", "whatever")
+        while self.breaker.is_passing:
+            self.call("GET", "any")
         self.remote.sent.clear()
 
-    def come_back(self):
-        """Have the database answer, once the break is over."""
+    def end_outage(self):
+        """Let the database reply, and set the clock to the end of the backoff."""
         self.remote.down = False
-        self.clock.now = self.breaker.until
+        self.clock.now = self.breaker.retry_at

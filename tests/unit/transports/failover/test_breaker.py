@@ -1,4 +1,4 @@
-"""The breaker, by walking its table; test_breaker_model.py wanders through it at random."""
+"""The circuit breaker, state by state; test_breaker_model.py runs random histories of it."""
 
 from __future__ import annotations
 
@@ -9,223 +9,248 @@ from math import inf
 import pytest
 
 from continuum_upstash.transports.failover.breaker import (
-    LONGEST_BREAK,
-    NEXT,
-    REFUSAL_BREAK,
-    Breaker,
+    MAX_RETRY_AFTER,
+    REFUSED_OPEN_SECONDS,
+    TRANSITIONS,
+    CircuitBreaker,
     Event,
     State,
 )
 
-CEILING, LEASE = 30.0, 6.0
+MAX_OPEN, PROBE_TIMEOUT = 30.0, 6.0
 
 
-class Bench:
-    """A breaker with a clock that a test moves, and what it told."""
+class BreakerHarness:
+    """A breaker with a clock that a test sets, and the changes it has reported."""
 
-    def __init__(self, chance=0.0, ceiling=CEILING):
+    def __init__(self, jitter=0.0, max_open=MAX_OPEN):
         self.now = 1000.0
-        self.told = []
-        self.breaker = Breaker(
-            ceiling,
-            LEASE,
-            lambda *change: self.told.append(change),
+        self.changes = []
+        self.breaker = CircuitBreaker(
+            max_open,
+            PROBE_TIMEOUT,
+            lambda *change: self.changes.append(change),
             lambda: self.now,
-            lambda: chance,
+            lambda: jitter,
         )
 
     def fail(self, times=1, **details):
         for _ in range(times):
-            ticket = self.breaker.admit()
-            self.breaker.failed(ticket.era, "nobody there", **details)
+            permit = self.breaker.acquire()
+            self.breaker.record_failure(permit.generation, "connection refused", **details)
 
     def trip(self):
         self.fail(3)
         assert self.breaker.state is State.OPEN
 
-    def wait_for_probe(self):
-        self.now = self.breaker.until
-        ticket = self.breaker.admit()
-        assert ticket.probe
-        return ticket
+    def start_probe(self):
+        self.now = self.breaker.retry_at
+        permit = self.breaker.acquire()
+        assert permit.probe
+        return permit
 
     @property
     def states(self):
-        return [str(new) for _, new, _ in self.told]
+        return [str(new) for _, new, _ in self.changes]
 
 
 @pytest.fixture
-def bench():
-    return Bench()
+def harness():
+    return BreakerHarness()
 
 
-def test_every_state_can_be_left_by_hand_and_is_reached_by_some_event():
-    by_hand = {Event.FORCED, Event.SWITCHED_OFF, Event.RESET}
-    assert set(NEXT) == set(State)
-    assert all(by_hand <= set(events) for events in NEXT.values())
-    assert {new for events in NEXT.values() for new in events.values()} == set(State)
+def test_every_state_has_manual_transitions_and_is_the_target_of_some_event():
+    manual = {Event.FORCED, Event.DISABLED, Event.RESET}
+    assert set(TRANSITIONS) == set(State)
+    assert all(manual <= set(events) for events in TRANSITIONS.values())
+    assert {new for events in TRANSITIONS.values() for new in events.values()} == set(State)
 
 
-def test_the_third_failure_in_a_row_opens(bench):
-    bench.fail(2)
-    assert bench.breaker.passes
-    bench.breaker.succeeded(bench.breaker.era)
-    bench.fail(2)
-    assert (bench.breaker.passes, bench.breaker.failures) == (True, 2)
-    bench.fail()
-    assert bench.breaker.admit() is None
-    assert bench.told == [(State.CLOSED, State.OPEN, "nobody there")]
+def test_the_third_consecutive_failure_opens(harness):
+    harness.fail(2)
+    assert harness.breaker.is_passing
+    harness.breaker.record_success(harness.breaker.generation)
+    harness.fail(2)
+    assert (harness.breaker.is_passing, harness.breaker.failures) == (True, 2)
+    harness.fail()
+    assert harness.breaker.acquire() is None
+    assert harness.changes == [(State.CLOSED, State.OPEN, "connection refused")]
 
 
-def test_a_refusal_of_everything_opens_at_once_and_for_long(bench):
-    bench.fail(refused=True)
-    assert bench.breaker.until - bench.now == REFUSAL_BREAK
+def test_a_refusal_of_all_commands_opens_at_once_and_for_minutes(harness):
+    harness.fail(refused=True)
+    assert harness.breaker.retry_at - harness.now == REFUSED_OPEN_SECONDS
 
 
 @pytest.mark.parametrize(
-    ("asked_for", "expected"), [(None, 2.0), (1.0, 2.0), (60.0, 60.0), (1e9, LONGEST_BREAK)]
+    ("retry_after", "expected"), [(None, 2.0), (1.0, 2.0), (60.0, 60.0), (1e9, MAX_RETRY_AFTER)]
 )
-def test_a_break_lasts_as_long_as_the_database_asks_for_within_reason(bench, asked_for, expected):
-    bench.fail(3, retry_after=asked_for)
-    assert bench.breaker.until - bench.now == expected
+def test_retry_after_extends_the_backoff_up_to_a_limit(harness, retry_after, expected):
+    harness.fail(3, retry_after=retry_after)
+    assert harness.breaker.retry_at - harness.now == expected
 
 
-def test_breaks_grow_up_to_the_ceiling_and_start_anew_after_a_success(bench):
-    bench.trip()
-    breaks = []
+def test_backoffs_grow_up_to_the_maximum_and_start_again_after_a_success(harness):
+    harness.trip()
+    backoffs = []
     for _ in range(6):
-        breaks.append(bench.breaker.until - bench.now)
-        ticket = bench.wait_for_probe()
-        bench.breaker.failed(ticket.era, "still nobody there")
-    assert breaks == [2, 4, 8, 16, 30, 30]
-    bench.breaker.succeeded(bench.wait_for_probe().era)
-    assert bench.breaker.passes
-    bench.trip()
-    assert bench.breaker.until - bench.now == 2
+        backoffs.append(harness.breaker.retry_at - harness.now)
+        permit = harness.start_probe()
+        harness.breaker.record_failure(permit.generation, "connection refused again")
+    assert backoffs == [2, 4, 8, 16, 30, 30]
+    harness.breaker.record_success(harness.start_probe().generation)
+    assert harness.breaker.is_passing
+    harness.trip()
+    assert harness.breaker.retry_at - harness.now == 2
 
 
-@pytest.mark.parametrize("chance", [0.0, 0.5, 1.0])
-def test_chance_shortens_a_break_by_up_to_a_fifth(chance):
-    bench = Bench(chance)
-    bench.trip()
-    assert bench.breaker.until - bench.now == pytest.approx(2.0 * (1 - chance / 5))
+@pytest.mark.parametrize("jitter", [0.0, 0.5, 1.0])
+def test_jitter_shortens_a_backoff_by_up_to_a_fifth(jitter):
+    harness = BreakerHarness(jitter)
+    harness.trip()
+    assert harness.breaker.retry_at - harness.now == pytest.approx(2 * (1 - jitter / 5))
 
 
-def test_no_break_of_an_outage_is_longer_than_the_ceiling():
-    bench = Bench(ceiling=0.5)
-    bench.trip()
-    assert bench.breaker.until - bench.now == 0.5
+def test_no_backoff_of_an_outage_is_longer_than_the_maximum():
+    harness = BreakerHarness(max_open=0.5)
+    harness.trip()
+    assert harness.breaker.retry_at - harness.now == 0.5
 
 
-def test_one_caller_probes_and_the_others_do_not_wait(bench):
-    bench.trip()
-    bench.now += 1.9
-    assert bench.breaker.admit() is None
-    ticket = bench.wait_for_probe()
-    assert [bench.breaker.admit() for _ in range(5)] == [None] * 5
-    bench.breaker.succeeded(ticket.era)
-    assert bench.breaker.admit() == (bench.breaker.era, False)
-    assert bench.states == ["open", "half_open", "closed"]
+def test_one_caller_probes_and_the_others_do_not_wait(harness):
+    harness.trip()
+    harness.now += 1.9
+    assert harness.breaker.acquire() is None
+    permit = harness.start_probe()
+    assert [harness.breaker.acquire() for _ in range(5)] == [None] * 5
+    harness.breaker.record_success(permit.generation)
+    assert harness.breaker.acquire() == (harness.breaker.generation, False)
+    assert harness.states == ["open", "half_open", "closed"]
 
 
-def test_a_lost_probe_frees_its_place_when_its_lease_ends(bench):
-    bench.trip()
-    lost = bench.wait_for_probe()
-    bench.now += LEASE
-    second = bench.breaker.admit()
+def test_a_lost_probe_is_replaced_after_the_probe_timeout(harness):
+    harness.trip()
+    lost = harness.start_probe()
+    harness.now += PROBE_TIMEOUT
+    second = harness.breaker.acquire()
     assert second.probe
-    bench.breaker.failed(lost.era, "reported at last")
-    bench.breaker.succeeded(lost.era)
-    assert bench.breaker.state is State.HALF_OPEN, "the lost one's report counts for nothing"
-    bench.breaker.succeeded(second.era)
-    assert bench.states == ["open", "half_open", "closed"]
+    harness.breaker.record_failure(lost.generation, "a late result")
+    harness.breaker.record_success(lost.generation)
+    assert harness.breaker.state is State.HALF_OPEN, "the lost probe's result is ignored"
+    harness.breaker.record_success(second.generation)
+    assert harness.states == ["open", "half_open", "closed"]
 
 
-def test_reports_of_calls_from_before_count_for_nothing(bench):
-    early = bench.breaker.admit()
-    bench.trip()
-    bench.breaker.succeeded(early.era)
-    bench.breaker.failed(early.era, "late")
-    assert bench.breaker.state is State.OPEN
-    bench.breaker.succeeded(bench.wait_for_probe().era)
-    bench.breaker.failed(early.era, "very late")
-    assert bench.breaker.failures == 0
+def test_a_probe_that_is_released_is_replaced_at_once_and_its_result_is_ignored(harness):
+    harness.trip()
+    released = harness.start_probe()
+    harness.breaker.release(released.generation)
+    second = harness.breaker.acquire()
+    assert second.probe
+    assert harness.breaker.acquire() is None
+    harness.breaker.release(released.generation)
+    assert harness.breaker.acquire() is None, "a permit is released once"
+    harness.breaker.record_success(released.generation)
+    assert harness.breaker.state is State.HALF_OPEN
+    harness.breaker.record_success(second.generation)
+    assert harness.states == ["open", "half_open", "closed"]
 
 
-def test_forced_open_lasts_until_reset(bench):
-    bench.breaker.force_open()
-    assert bench.breaker.until == inf
-    bench.now += 1e9
-    assert bench.breaker.admit() is None
-    bench.breaker.reset()
-    assert bench.breaker.passes
-    assert bench.told == [
-        (State.CLOSED, State.FORCED_OPEN, "by hand"),
-        (State.FORCED_OPEN, State.CLOSED, "by hand"),
+def test_releasing_a_permit_changes_nothing_while_closed_or_open(harness):
+    permit = harness.breaker.acquire()
+    harness.breaker.release(permit.generation)
+    assert harness.breaker.is_passing
+    harness.trip()
+    retry_at = harness.breaker.retry_at
+    harness.breaker.release(harness.breaker.generation)
+    assert (harness.breaker.state, harness.breaker.retry_at) == (State.OPEN, retry_at)
+
+
+def test_results_of_earlier_calls_are_ignored(harness):
+    early = harness.breaker.acquire()
+    harness.trip()
+    harness.breaker.record_success(early.generation)
+    harness.breaker.record_failure(early.generation, "late")
+    assert harness.breaker.state is State.OPEN
+    harness.breaker.record_success(harness.start_probe().generation)
+    harness.breaker.record_failure(early.generation, "very late")
+    assert harness.breaker.failures == 0
+
+
+def test_forced_open_lasts_until_reset(harness):
+    harness.breaker.force_open()
+    assert harness.breaker.retry_at == inf
+    harness.now += 1e9
+    assert harness.breaker.acquire() is None
+    harness.breaker.reset()
+    assert harness.breaker.is_passing
+    assert harness.changes == [
+        (State.CLOSED, State.FORCED_OPEN, "manual"),
+        (State.FORCED_OPEN, State.CLOSED, "manual"),
     ]
 
 
-def test_disabled_asks_whatever_happens(bench):
-    bench.breaker.disable()
-    bench.fail(10, refused=True)
-    assert bench.breaker.passes
-    assert bench.states == ["disabled"]
+def test_disabled_passes_every_call_whatever_the_results(harness):
+    harness.breaker.disable()
+    harness.fail(10, refused=True)
+    assert harness.breaker.is_passing
+    assert harness.states == ["disabled"]
 
 
 @pytest.mark.parametrize("method", ["force_open", "disable", "reset"])
-def test_doing_by_hand_what_is_done_already_is_no_change(bench, method):
-    getattr(bench.breaker, method)()
-    told = len(bench.told)
-    getattr(bench.breaker, method)()
-    assert len(bench.told) == told
+def test_forcing_the_same_state_twice_is_one_change(harness, method):
+    getattr(harness.breaker, method)()
+    changes = len(harness.changes)
+    getattr(harness.breaker, method)()
+    assert len(harness.changes) == changes
 
 
-def test_a_probe_that_ends_after_the_breaker_was_forced_changes_nothing(bench):
-    bench.trip()
-    ticket = bench.wait_for_probe()
-    bench.breaker.force_open()
-    bench.breaker.succeeded(ticket.era)
-    bench.breaker.failed(ticket.era, "late")
-    assert bench.breaker.state is State.FORCED_OPEN
+def test_a_probe_that_ends_after_the_breaker_was_forced_changes_nothing(harness):
+    harness.trip()
+    permit = harness.start_probe()
+    harness.breaker.force_open()
+    harness.breaker.record_success(permit.generation)
+    harness.breaker.record_failure(permit.generation, "late")
+    assert harness.breaker.state is State.FORCED_OPEN
 
 
-def test_a_break_can_be_ended_early(bench):
-    bench.breaker.end_break()
-    assert bench.breaker.admit() == (0, False)
-    bench.trip()
-    bench.breaker.end_break()
-    assert bench.breaker.admit().probe
-    bench.breaker.end_break()
-    assert bench.breaker.admit() is None, "somebody is trying already"
-    bench.breaker.force_open()
-    bench.breaker.end_break()
-    assert bench.breaker.admit() is None, "only reset() ends what was forced"
+def test_a_backoff_can_be_ended_early(harness):
+    harness.breaker.allow_probe_now()
+    assert harness.breaker.acquire() == (0, False)
+    harness.trip()
+    harness.breaker.allow_probe_now()
+    assert harness.breaker.acquire().probe
+    harness.breaker.allow_probe_now()
+    assert harness.breaker.acquire() is None, "a probe is in flight"
+    harness.breaker.force_open()
+    harness.breaker.allow_probe_now()
+    assert harness.breaker.acquire() is None, "only reset() ends a forced state"
 
 
-def test_observers_are_told_without_the_lock(bench):
-    """An observer may ask the breaker, even from another thread that it waits for."""
+def test_the_observer_is_called_without_the_lock(harness):
+    """It may use the breaker, even from another thread that it waits for."""
     seen = []
 
-    def ask_elsewhere(*_):
-        thread = threading.Thread(target=lambda: seen.append(bench.breaker.admit()))
+    def acquire_in_thread(*_):
+        thread = threading.Thread(target=lambda: seen.append(harness.breaker.acquire()))
         thread.start()
         thread.join(10)
 
-    bench.breaker._tell = ask_elsewhere
-    bench.trip()
+    harness.breaker._on_change = acquire_in_thread
+    harness.trip()
     assert seen == [None]
 
 
-def test_of_many_threads_at_the_end_of_a_break_one_is_the_probe(bench):
-    bench.trip()
-    bench.now = bench.breaker.until
+def test_one_of_many_threads_at_the_end_of_a_backoff_is_the_probe(harness):
+    harness.trip()
+    harness.now = harness.breaker.retry_at
     together = threading.Barrier(16)
 
-    def come(_):
+    def acquire(_):
         together.wait()
-        return bench.breaker.admit()
+        return harness.breaker.acquire()
 
     with ThreadPoolExecutor(16) as threads:
-        tickets = list(threads.map(come, range(16)))
-    assert sum(ticket is not None for ticket in tickets) == 1
-    assert bench.states == ["open", "half_open"]
+        permits = list(threads.map(acquire, range(16)))
+    assert sum(permit is not None for permit in permits) == 1
+    assert harness.states == ["open", "half_open"]

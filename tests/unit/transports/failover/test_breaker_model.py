@@ -1,4 +1,4 @@
-"""The breaker against a model of what is promised, on random histories."""
+"""The circuit breaker against a model of its contract, on random histories."""
 
 from __future__ import annotations
 
@@ -8,97 +8,113 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from continuum_upstash.transports.failover.breaker import REFUSAL_BREAK, TRIP_AFTER, Breaker, State
+from continuum_upstash.transports.failover.breaker import (
+    FAILURE_THRESHOLD,
+    REFUSED_OPEN_SECONDS,
+    CircuitBreaker,
+    State,
+)
 
-CEILING, LEASE = 30.0, 6.0
+MAX_OPEN, PROBE_TIMEOUT = 30.0, 6.0
 
 
 class Model(RuleBasedStateMachine):
-    """It keeps every ticket for ever, and reports on any of them, in any order."""
+    """Every permit is kept, and a result may be recorded for any of them, in any order."""
 
     def __init__(self):
         super().__init__()
         self.now = 0.0
-        self.told = [State.CLOSED]
-        self.breaker = Breaker(CEILING, LEASE, self.tell, lambda: self.now, lambda: 0.5)
-        self.tickets = []
-        self.probe = None  # the one whose report counts, and when its lease ends
+        self.changes = [State.CLOSED]
+        self.breaker = CircuitBreaker(
+            MAX_OPEN, PROBE_TIMEOUT, self.on_change, lambda: self.now, lambda: 0.5
+        )
+        self.permits = []
+        self.probe = None  # the permit whose result counts, and when its time-out ends
         self.failures = 0
         self.state = State.CLOSED
         self.opened_at = -inf
-        self.longest = CEILING
+        self.longest = MAX_OPEN
 
-    def tell(self, old, new, reason):
-        assert old is self.told[-1], "no change is skipped or told twice"
+    def on_change(self, old, new, reason):
+        assert old is self.changes[-1], "no change is skipped or reported twice"
         assert new is not old
         assert reason
-        self.told.append(new)
+        self.changes.append(new)
 
-    @rule(seconds=st.sampled_from([0.5, 1.5, LEASE, CEILING, REFUSAL_BREAK]))
+    @rule(seconds=st.sampled_from([0.5, 1.5, PROBE_TIMEOUT, MAX_OPEN, REFUSED_OPEN_SECONDS]))
     def time_passes(self, seconds):
         self.now += seconds
 
     @rule()
-    def a_caller_comes(self):
-        ticket = self.breaker.admit()
+    def a_call_is_made(self):
+        permit = self.breaker.acquire()
         if self.state in {State.CLOSED, State.DISABLED}:
-            assert ticket is not None
-            assert not ticket.probe
+            assert permit is not None
+            assert not permit.probe
         elif self.state is State.FORCED_OPEN:
-            assert ticket is None
+            assert permit is None
         elif self.state is State.HALF_OPEN and self.now < self.probe[1]:
-            assert ticket is None, "there is one probe at a time"
+            assert permit is None, "there is one probe at a time"
         elif self.state is State.HALF_OPEN or self.now >= self.opened_at + self.longest:
-            assert ticket is not None
-            assert ticket.probe, "nobody is kept from trying for longer than a break, or a lease"
-        if ticket is not None:
-            self.tickets.append(ticket)
-            if ticket.probe:
+            assert permit is not None
+            assert permit.probe, "no state lasts longer than a backoff or a probe's time-out"
+        if permit is not None:
+            self.permits.append(permit)
+            if permit.probe:
                 self.state = State.HALF_OPEN
-                self.probe = ticket, self.now + LEASE
+                self.probe = permit, self.now + PROBE_TIMEOUT
 
-    def counts(self, ticket):
+    def counts(self, permit):
         if self.state is State.HALF_OPEN:
-            return ticket == self.probe[0]
-        return ticket.era == self.breaker.era
+            return permit == self.probe[0]
+        return permit.generation == self.breaker.generation
 
-    @precondition(lambda self: self.tickets)
+    @precondition(lambda self: self.permits)
     @rule(data=st.data())
     def a_call_succeeds(self, data):
-        ticket = data.draw(st.sampled_from(self.tickets))
-        if self.counts(ticket):
+        permit = data.draw(st.sampled_from(self.permits))
+        if self.counts(permit):
             self.failures = 0
             if self.state is State.HALF_OPEN:
                 self.state = State.CLOSED
-        self.breaker.succeeded(ticket.era)
+        self.breaker.record_success(permit.generation)
 
-    @precondition(lambda self: self.tickets)
+    @precondition(lambda self: self.permits)
     @rule(data=st.data(), refused=st.booleans())
     def a_call_fails(self, data, refused):
-        ticket = data.draw(st.sampled_from(self.tickets))
-        if self.counts(ticket) and self.state in {State.CLOSED, State.HALF_OPEN}:
+        permit = data.draw(st.sampled_from(self.permits))
+        if self.counts(permit) and self.state in {State.CLOSED, State.HALF_OPEN}:
             self.failures += 1
-            if refused or self.state is State.HALF_OPEN or self.failures == TRIP_AFTER:
+            is_probe = self.state is State.HALF_OPEN
+            if refused or is_probe or self.failures == FAILURE_THRESHOLD:
                 self.state, self.opened_at = State.OPEN, self.now
-                self.longest = REFUSAL_BREAK if refused else CEILING
-        self.breaker.failed(ticket.era, "it failed", refused=refused)
+                self.longest = REFUSED_OPEN_SECONDS if refused else MAX_OPEN
+        self.breaker.record_failure(permit.generation, "it failed", refused=refused)
 
-    @rule(how=st.sampled_from(["force_open", "disable", "reset"]))
-    def somebody_forces_it(self, how):
-        getattr(self.breaker, how)()
+    @precondition(lambda self: self.permits)
+    @rule(data=st.data())
+    def a_call_ends_without_a_result(self, data):
+        permit = data.draw(st.sampled_from(self.permits))
+        if self.state is State.HALF_OPEN and self.counts(permit):
+            self.probe = permit, self.now
+        self.breaker.release(permit.generation)
+
+    @rule(method=st.sampled_from(["force_open", "disable", "reset"]))
+    def a_state_is_forced(self, method):
+        getattr(self.breaker, method)()
         self.failures = 0
         self.state = {
             "force_open": State.FORCED_OPEN,
             "disable": State.DISABLED,
             "reset": State.CLOSED,
-        }[how]
+        }[method]
 
     @invariant()
-    def it_is_what_the_model_says(self):
+    def the_breaker_agrees_with_the_model(self):
         assert self.breaker.state is self.state
-        assert self.breaker.passes == (self.state in {State.CLOSED, State.DISABLED})
+        assert self.breaker.is_passing == (self.state in {State.CLOSED, State.DISABLED})
         assert self.breaker.failures == self.failures
-        assert self.told[-1] is self.state
+        assert self.changes[-1] is self.state
 
 
 Model.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)

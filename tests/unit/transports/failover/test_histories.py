@@ -1,8 +1,8 @@
-"""No read returns a value older than what this process wrote, however calls interleave.
+"""No read returns a value older than this process's writes, however calls interleave.
 
-Hypothesis starts calls, lets the database run what they ask, delivers or loses the replies, moves
-the clock, and lets other processes write; in any order, several calls at a time. Each value is
-new, so that a read tells which write it saw.
+Hypothesis starts calls, runs their batches, delivers or loses the replies, moves the clock and
+writes as another process, in any order and with several calls in flight. Each value is written
+once, so a read identifies the write that it saw.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from continuum_upstash.errors import DeadlineExceeded
 from continuum_upstash.plans.effects import Batch
-from continuum_upstash.transports.failover.journal import Journal
-from continuum_upstash.transports.failover.policy import Standby
-from continuum_upstash.transports.local.transport import Local
+from continuum_upstash.transports.failover.dirty_keys import DirtyKeys
+from continuum_upstash.transports.failover.policy import FailoverPolicy
+from continuum_upstash.transports.local.transport import LocalTransport
 from tests.unit.transports.failover.failover_harness import CONFIG, Clock, refused
 from tests.unit.transports.local.local_store import Store
 
@@ -27,18 +27,18 @@ EXAMPLES = 60 * int(os.environ.get("TEST_LENGTH", "1"))
 
 
 class Write:
-    """One that this process, or another one, made: of a value, or of nothing (a delete)."""
+    """A write of this process or of another one; a delete is a write of None."""
 
-    def __init__(self, key, value, began, ours):
-        self.key, self.value, self.began, self.ours = key, value, began, ours
+    def __init__(self, key, value, began, own):
+        self.key, self.value, self.began, self.own = key, value, began, own
         self.ended = None
 
 
 class Call:
-    """A call on its careful way.
+    """A call in flight.
 
     Attributes:
-        batch: what it wants the database to do now.
+        batch: the batch that it has sent.
         replies: the database's, once it has run the batch.
     """
 
@@ -49,45 +49,48 @@ class Call:
 
 
 class Histories(RuleBasedStateMachine):
-    most_keys = 1_000
+    max_keys = 1_000
     keys: ClassVar = ["a", "b"]
 
     def __init__(self):
         super().__init__()
         self.remote, self.clock = Store(), Clock()
-        self.standby = Standby(CONFIG, Local(CONFIG), self.clock, lambda: 0.0)
-        self.standby.journal = Journal(
-            self.standby.journal._lease, self.standby._forget, self.clock, self.most_keys
+        self.policy = FailoverPolicy(CONFIG, LocalTransport(CONFIG), self.clock, lambda: 0.0)
+        self.policy.dirty_keys = DirtyKeys(
+            self.policy.dirty_keys._sweep_timeout,
+            self.policy._drop_local,
+            self.clock,
+            self.max_keys,
         )
         self.times, self.values = count(1), count(1)
-        self.under_way = []
+        self.in_flight = []
         self.writes = []
 
-    # ---- what may happen
+    # ---- the rules
 
-    @precondition(lambda self: len(self.under_way) < 4)
+    @precondition(lambda self: len(self.in_flight) < 4)
     @rule(data=st.data())
-    def we_set(self, data):
+    def this_process_sets(self, data):
         key = data.draw(st.sampled_from(self.keys))
         value = b"%d" % next(self.values)
-        self._start(("SET", key, value), self._write(key, value, ours=True))
+        self._start(("SET", key, value), self._write(key, value, own=True))
 
-    @precondition(lambda self: len(self.under_way) < 4)
+    @precondition(lambda self: len(self.in_flight) < 4)
     @rule(data=st.data())
-    def we_delete(self, data):
+    def this_process_deletes(self, data):
         key = data.draw(st.sampled_from(self.keys))
-        self._start(("DEL", key), self._write(key, None, ours=True))
+        self._start(("DEL", key), self._write(key, None, own=True))
 
-    @precondition(lambda self: len(self.under_way) < 4)
+    @precondition(lambda self: len(self.in_flight) < 4)
     @rule(data=st.data())
-    def we_get(self, data):
+    def this_process_gets(self, data):
         key = data.draw(st.sampled_from(self.keys))
         self._start(("GET", key))
 
     @rule(data=st.data())
-    def somebody_else_sets(self, data):
+    def another_process_sets(self, data):
         key = data.draw(st.sampled_from(self.keys))
-        write = self._write(key, b"%d" % next(self.values), ours=False)
+        write = self._write(key, b"%d" % next(self.values), own=False)
         self.remote.call("SET", key, write.value)
         write.ended = next(self.times)
 
@@ -96,75 +99,77 @@ class Histories(RuleBasedStateMachine):
         self.clock.now += seconds
 
     @rule()
-    def we_are_down_for_a_while(self):
-        self.standby.breaker.force_open()
+    def the_breaker_is_forced_open(self):
+        self.policy.breaker.force_open()
 
     @rule()
-    def we_are_up_again(self):
-        self.standby.breaker.reset()
+    def the_breaker_is_reset(self):
+        self.policy.breaker.reset()
 
-    @precondition(lambda self: self.under_way)
+    @precondition(lambda self: self.in_flight)
     @rule(data=st.data())
     def the_database_runs_a_batch(self, data):
-        call = data.draw(st.sampled_from(self.under_way))
+        call = data.draw(st.sampled_from(self.in_flight))
         if call.replies is None:
             call.replies = self.remote.send(call.batch)
 
-    @precondition(lambda self: self.under_way)
+    @precondition(lambda self: self.in_flight)
     @rule(data=st.data())
-    def a_call_goes_on(self, data):
-        call = data.draw(st.sampled_from(self.under_way))
-        self._go_on(call, call.plan.send, call.replies or self.remote.send(call.batch))
+    def a_call_continues(self, data):
+        call = data.draw(st.sampled_from(self.in_flight))
+        self._continue(call, call.plan.send, call.replies or self.remote.send(call.batch))
 
-    @precondition(lambda self: self.under_way)
+    @precondition(lambda self: self.in_flight)
     @rule(data=st.data())
-    def a_call_goes_on_to_its_end(self, data):
-        call = data.draw(st.sampled_from(self.under_way))
-        while call in self.under_way:
-            self._go_on(call, call.plan.send, call.replies or self.remote.send(call.batch))
+    def a_call_runs_to_its_end(self, data):
+        call = data.draw(st.sampled_from(self.in_flight))
+        while call in self.in_flight:
+            self._continue(call, call.plan.send, call.replies or self.remote.send(call.batch))
 
-    @precondition(lambda self: self.under_way)
+    @precondition(lambda self: self.in_flight)
     @rule(data=st.data(), lost=st.booleans())
     def a_batch_fails(self, data, lost):
-        """Whether the database ran it or not; if not, it never will."""
-        call = data.draw(st.sampled_from(self.under_way))
-        self._go_on(call, call.plan.throw, DeadlineExceeded("too late") if lost else refused())
+        """The database may have run it before; it does not run it later."""
+        call = data.draw(st.sampled_from(self.in_flight))
+        self._continue(
+            call, call.plan.throw, DeadlineExceeded("no reply in time") if lost else refused()
+        )
 
-    @precondition(lambda self: self.under_way)
+    @precondition(lambda self: self.in_flight)
     @rule(data=st.data())
     def a_call_is_cancelled(self, data):
-        call = data.draw(st.sampled_from(self.under_way))
-        if call.write is None:  # nobody knows what a cancelled write did
-            self.under_way.remove(call)
+        call = data.draw(st.sampled_from(self.in_flight))
+        if call.write is None:  # the effect of a cancelled write is unknown
+            self.in_flight.remove(call)
             call.plan.close()
 
-    # ---- how it happens
+    # ---- their implementation
 
-    def _write(self, key, value, *, ours):
-        write = Write(key, value, next(self.times), ours)
+    def _write(self, key, value, *, own):
+        write = Write(key, value, next(self.times), own)
         self.writes.append(write)
         return write
 
     def _plan(self, batch):
-        """What `Failover.send` does, in steps."""
-        ticket = self.standby.breaker.admit()
-        if ticket is None:
-            return self.standby.answer(batch)
-        return (yield from self.standby.careful(ticket, batch))
+        """What `FailoverTransport.send` does, step by step."""
+        permit = self.policy.breaker.acquire()
+        if permit is None:
+            return self.policy.reply_locally(batch)
+        return (yield from self.policy.probe_then_send(permit, batch))
 
     def _start(self, command, write=None):
         plan = self._plan(Batch((command,)))
         began = write.began if write else next(self.times)
         call = Call(plan, command[1], began, write)
-        self.under_way.append(call)
-        self._go_on(call, next, None)
+        self.in_flight.append(call)
+        self._continue(call, next, None)
 
-    def _go_on(self, call, step, argument):
+    def _continue(self, call, step, argument):
         call.replies = None
         try:
             call.batch = step(call.plan) if argument is None else step(argument)
         except StopIteration as stop:
-            self.under_way.remove(call)
+            self.in_flight.remove(call)
             if call.write:
                 call.write.ended = next(self.times)
             else:
@@ -172,23 +177,23 @@ class Histories(RuleBasedStateMachine):
 
     def _check_read(self, call, value):
         if value is None:
-            return  # a cache may forget
+            return  # a cache may evict
         writes = [write for write in self.writes if write.key == call.key]
         (seen,) = [write for write in writes if write.value == value]
         newer = [
             write
             for write in writes
-            if write.ours
+            if write.own
             and seen.ended is not None
             and seen.ended < write.began
             and write.ended is not None
             and write.ended < call.began
         ]
-        assert not newer, f"{call.key} was {value!r}, but we wrote {newer[-1].value!r} after it"
+        assert not newer, f"{call.key} was {value!r}, but {newer[-1].value!r} was written after it"
 
     def teardown(self):
-        """Whatever happened, the journal empties once the database is well."""
-        for call in self.under_way:
+        """Whatever happened, no key stays dirty once the database replies."""
+        for call in self.in_flight:
             call.plan.close()
         self.clock.now += 1_000
         for _ in range(50):
@@ -199,17 +204,17 @@ class Histories(RuleBasedStateMachine):
                     batch = plan.send(self.remote.send(batch))
             except StopIteration:
                 pass
-        if self.standby.breaker.passes:
-            assert not self.standby.journal.owes
-            assert self.standby.local.send(Batch((("DBSIZE",),))) == [0]
+        if self.policy.breaker.is_passing:
+            assert not self.policy.dirty_keys.has_pending
+            assert self.policy.local.send(Batch((("DBSIZE",),))) == [0]
 
 
-class ShortJournal(Histories):
-    most_keys = 2
+class FewDirtyKeys(Histories):
+    max_keys = 2
     keys: ClassVar = ["a", "ab", "abc", "b1", "b2"]
 
 
 steps = settings(max_examples=EXAMPLES, stateful_step_count=40, deadline=None)
-Histories.TestCase.settings = ShortJournal.TestCase.settings = steps
+Histories.TestCase.settings = FewDirtyKeys.TestCase.settings = steps
 TestHistories = Histories.TestCase
-TestHistoriesWithHeads = ShortJournal.TestCase
+TestHistoriesWithPrefixes = FewDirtyKeys.TestCase

@@ -1,4 +1,4 @@
-"""What a call is answered while the database is well, fails and is left alone, and what is told."""
+"""What a call returns before, during and after an outage, and what is logged and recorded."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ from continuum_upstash.errors import (
 )
 from continuum_upstash.observe import subscribe, unsubscribe
 from continuum_upstash.plans.keyvalue import INCR_EXISTING
-from tests.unit.transports.failover.failover_harness import CONFIG, QUOTA, Bench, refused
+from tests.unit.transports.failover.failover_harness import CONFIG, QUOTA, FailoverHarness, refused
 
 
 @pytest.fixture
 def records():
-    told = []
-    subscribe(told.append)
-    yield told
-    unsubscribe(told.append)
+    received = []
+    subscribe(received.append)
+    yield received
+    unsubscribe(received.append)
 
 
-def test_a_healthy_database_answers_and_sees_nothing_but_the_batch(bench):
-    assert bench.call("SET", "k", b"v") == b"OK"
-    assert bench.call("GET", "k") == b"v"
-    assert bench.remote.sent == [[("SET", "k", b"v")], [("GET", "k")]]
-    assert bench.standby.backend == "upstash-rest"
-    assert bench.standby.status().local_answers == 0
+def test_a_healthy_database_receives_the_batch_and_nothing_else(harness):
+    assert harness.call("SET", "k", b"v") == b"OK"
+    assert harness.call("GET", "k") == b"v"
+    assert harness.remote.sent == [[("SET", "k", b"v")], [("GET", "k")]]
+    assert harness.policy.backend == "upstash-rest"
+    assert harness.policy.status.local_replies == 0
 
 
 @pytest.mark.parametrize(
-    ("command", "answer"),
+    ("command", "reply"),
     [
         (("GET", "k"), None),
         (("MGET", "k", "l"), [None, None]),
@@ -58,62 +58,62 @@ def test_a_healthy_database_answers_and_sees_nothing_but_the_batch(bench):
         (("PEXPIRE", "k", 1000), 0),
     ],
 )
-def test_while_open_answers_are_typed_and_the_database_is_not_asked(bench, command, answer):
-    bench.go_down()
-    assert bench.call(*command) == answer
-    assert bench.remote.sent == []
-    assert bench.standby.backend == "local"
+def test_while_open_the_local_store_replies_and_nothing_is_sent(harness, command, reply):
+    harness.start_outage()
+    assert harness.call(*command) == reply
+    assert harness.remote.sent == []
+    assert harness.policy.backend == "local"
 
 
-def test_what_is_written_while_open_is_read_while_open(bench):
-    bench.go_down()
-    bench.call("SET", "k", b"v")
-    assert bench.call("SET", "k", b"w", "NX") is None
-    assert bench.call("GET", "k") == b"v"
+def test_a_value_written_while_open_is_read_while_open(harness):
+    harness.start_outage()
+    harness.call("SET", "k", b"v")
+    assert harness.call("SET", "k", b"w", "NX") is None
+    assert harness.call("GET", "k") == b"v"
 
 
-def test_one_failure_is_answered_for_at_once(bench):
-    bench.call("SET", "k", b"old")
-    bench.remote.script = [refused()]
-    assert bench.call("SET", "k", b"new") == b"OK"
-    assert bench.breaker.passes
+def test_the_first_failure_already_fails_over(harness):
+    harness.call("SET", "k", b"old")
+    harness.remote.outcomes = [refused()]
+    assert harness.call("SET", "k", b"new") == b"OK"
+    assert harness.breaker.is_passing
 
 
 @pytest.mark.parametrize("kind", [ConnectionFailed, DeadlineExceeded, Unavailable])
-def test_three_failures_in_a_row_are_enough(bench, kind):
+def test_three_consecutive_failures_open_the_breaker(harness, kind):
     for _ in range(3):
-        bench.remote.script = [kind("nobody there")]
-        assert bench.call("GET", "k") is None
-    bench.call("GET", "k")
-    assert len(bench.remote.sent) == 3
+        harness.remote.outcomes = [kind("connection refused")]
+        assert harness.call("GET", "k") is None
+    harness.call("GET", "k")
+    assert len(harness.remote.sent) == 3
 
 
-def test_a_success_in_between_starts_the_count_anew(bench):
-    for fate in [refused(), refused(), None, refused(), refused()]:
-        bench.remote.script = [fate]
-        bench.call("GET", "k")
-    assert bench.breaker.passes
+def test_a_success_resets_the_count_of_failures(harness):
+    for outcome in [refused(), refused(), None, refused(), refused()]:
+        harness.remote.outcomes = [outcome]
+        harness.call("GET", "k")
+    assert harness.breaker.is_passing
 
 
-def test_it_stays_away_for_as_long_as_it_is_asked_to(bench):
+def test_retry_after_extends_the_backoff(harness):
     for _ in range(3):
-        bench.remote.script = [Unavailable("HTTP 429", retry_after=60)]
-        bench.call("GET", "k")
-    assert bench.breaker.until - bench.clock.now == 60
+        harness.remote.outcomes = [Unavailable("HTTP 429", retry_after=60)]
+        harness.call("GET", "k")
+    assert harness.breaker.retry_at - harness.clock.now == 60
 
 
 @pytest.mark.parametrize("kind", [AuthenticationFailed, QuotaExceeded])
-def test_a_refusal_of_everything_is_enough_at_once(bench, kind):
-    bench.remote.script = [kind("no")]
-    assert bench.call("SET", "k", b"v") == b"OK"
-    assert bench.call("GET", "k") == b"v"
-    assert len(bench.remote.sent) == 1
+def test_one_refusal_of_all_commands_opens_the_breaker(harness, kind):
+    harness.remote.outcomes = [kind("no")]
+    assert harness.call("SET", "k", b"v") == b"OK"
+    assert harness.call("GET", "k") == b"v"
+    assert len(harness.remote.sent) == 1
 
 
-def test_a_quota_error_in_a_replys_place_is_a_refusal_of_everything(bench):
-    bench.remote.script = [[from_reply(QUOTA)]]
-    assert bench.call("GET", "k") is None
-    assert "max requests limit" in bench.standby.status().reason
+def test_a_quota_error_among_the_replies_opens_the_breaker(harness):
+    harness.remote.outcomes = [[from_reply(QUOTA)]]
+    assert harness.call("GET", "k") is None
+    assert "max requests limit" in harness.policy.status.reason
 
 
 @pytest.mark.parametrize(
@@ -127,27 +127,27 @@ def test_a_quota_error_in_a_replys_place_is_a_refusal_of_everything(bench):
     ],
 )
 @pytest.mark.parametrize("in_place", [True, False])
-def test_what_is_no_outage_stays_visible_and_never_opens(bench, error, in_place):
+def test_an_error_that_is_no_outage_is_raised_and_never_opens_the_breaker(harness, error, in_place):
     for _ in range(5):
-        bench.remote.script = [[error] if in_place else error]
+        harness.remote.outcomes = [[error] if in_place else error]
         if in_place:
-            assert bench.call("SET", "k", b"v") is error
+            assert harness.call("SET", "k", b"v") is error
         else:
             with pytest.raises(type(error)):
-                bench.call("SET", "k", b"v")
-    assert bench.breaker.passes
-    assert len(bench.journal) == 0
+                harness.call("SET", "k", b"v")
+    assert harness.breaker.is_passing
+    assert len(harness.dirty_keys) == 0
 
 
-def test_an_error_of_the_server_is_a_sign_of_life(bench):
-    bench.remote.script = [refused(), refused(), ReplyError("ERR no"), refused(), refused()]
-    bench.call("GET", "k")
-    bench.call("GET", "k")
+def test_an_error_of_a_command_resets_the_count_of_failures(harness):
+    harness.remote.outcomes = [refused(), refused(), ReplyError("ERR no"), refused(), refused()]
+    harness.call("GET", "k")
+    harness.call("GET", "k")
     with pytest.raises(ReplyError):
-        bench.call("GET", "k")
-    bench.call("GET", "k")
-    bench.call("GET", "k")
-    assert bench.breaker.passes
+        harness.call("GET", "k")
+    harness.call("GET", "k")
+    harness.call("GET", "k")
+    assert harness.breaker.is_passing
 
 
 @pytest.mark.parametrize(
@@ -161,50 +161,52 @@ def test_an_error_of_the_server_is_a_sign_of_life(bench):
         ("EVAL", "return 1", 0),
     ],
 )
-def test_what_only_the_database_knows_is_not_answered_locally(bench, command):
-    bench.remote.script = [refused()]
+def test_a_command_that_needs_the_server_is_not_served_locally(harness, command):
+    harness.remote.outcomes = [refused()]
     with pytest.raises(Unavailable, match="cannot connect"):
-        bench.call(*command)
-    bench.go_down()
-    with pytest.raises(Unavailable, match="is not asked for 2 s more: cannot connect"):
-        bench.call(*command)
+        harness.call(*command)
+    harness.start_outage()
+    with pytest.raises(
+        Unavailable, match="circuit breaker open, next attempt in 2 s: cannot connect"
+    ):
+        harness.call(*command)
 
 
 @pytest.mark.parametrize("command", [("SET", "k", b"x" * 2_000), ("MSET", "k", b"x" * 2_000)])
-def test_a_value_too_large_for_the_local_store_is_as_good_as_evicted(api, command):
-    bench = Bench(api, replace(CONFIG, local_max_bytes=1_000))
-    bench.go_down()
-    bench.call("SET", "k", b"older")
-    assert bench.call(*command) == b"OK"
-    assert bench.call("GET", "k") is None
+def test_a_value_that_exceeds_the_local_store_counts_as_stored_and_evicted(api, command):
+    harness = FailoverHarness(api, replace(CONFIG, local_max_bytes=1_000))
+    harness.start_outage()
+    harness.call("SET", "k", b"older")
+    assert harness.call(*command) == b"OK"
+    assert harness.call("GET", "k") is None
 
 
-def test_what_must_be_shared_is_not_answered_locally(bench):
-    bench.go_down()
+def test_a_batch_that_needs_the_server_is_not_served_locally(harness):
+    harness.start_outage()
     with pytest.raises(Unavailable):
-        bench.call("SET", "lock", "token", "NX", needs_server=True)
-    assert len(bench.journal) == 0
+        harness.call("SET", "lock", "token", "NX", needs_server=True)
+    assert len(harness.dirty_keys) == 0
 
 
-def test_without_fallback_the_first_error_is_raised_and_then_unavailable_at_once(strict):
+def test_without_fallback_errors_are_raised_and_then_calls_fail_fast(without_fallback):
     for _ in range(3):
-        strict.remote.script = [refused()]
+        without_fallback.remote.outcomes = [refused()]
         with pytest.raises(Unavailable, match="cannot connect"):
-            strict.call("SET", "k", b"v")
-    with pytest.raises(Unavailable, match="is not asked"):
-        strict.call("SET", "k", b"v")
-    assert len(strict.remote.sent) == 3
-    assert len(strict.journal) == 0
-    assert strict.standby.backend == "upstash-rest"
+            without_fallback.call("SET", "k", b"v")
+    with pytest.raises(Unavailable, match="circuit breaker open"):
+        without_fallback.call("SET", "k", b"v")
+    assert len(without_fallback.remote.sent) == 3
+    assert len(without_fallback.dirty_keys) == 0
+    assert without_fallback.policy.backend == "upstash-rest"
 
 
-def test_each_change_is_told_and_logged_once(bench, records, caplog):
+def test_each_change_of_state_is_recorded_and_logged_once(harness, records, caplog):
     caplog.set_level("INFO", "continuum_upstash")
-    bench.go_down()
+    harness.start_outage()
     for _ in range(5):
-        bench.call("GET", "k")
-    bench.come_back()
-    bench.call("GET", "k")
+        harness.call("GET", "k")
+    harness.end_outage()
+    harness.call("GET", "k")
     changes = [record for record in records if hasattr(record, "old")]
     assert [(each.old, each.new, each.backend) for each in changes] == [
         ("closed", "open", "local"),
@@ -213,65 +215,65 @@ def test_each_change_is_told_and_logged_once(bench, records, caplog):
     ]
     assert [line.levelname for line in caplog.records] == ["WARNING", "INFO", "WARNING"]
     assert caplog.messages[0] == (
-        "cache 'shop' (rest, db.upstash.io): closed -> open, local answers: "
-        "cannot connect: Connection refused."
+        "cache 'shop' (rest, db.upstash.io): circuit breaker closed -> open; "
+        "serving from the local fallback: cannot connect: Connection refused."
     )
 
 
-def test_where_nothing_stands_in_the_log_names_nobody(strict, caplog):
+def test_without_fallback_the_log_says_that_calls_fail_fast(without_fallback, caplog):
     for _ in range(3):
-        strict.remote.script.append(refused())
+        without_fallback.remote.outcomes.append(refused())
         with pytest.raises(ConnectionFailed):
-            strict.call("GET", "k")
-    assert "closed -> open, nobody answers: " in caplog.messages[0]
+            without_fallback.call("GET", "k")
+    assert "circuit breaker closed -> open; failing fast: " in caplog.messages[0]
 
 
-def test_records_name_who_really_answered(bench, records):
-    bench.go_down()
+def test_records_name_the_backend_that_replied(harness, records):
+    harness.start_outage()
     records.clear()
-    bench.call("GET", "k")
+    harness.call("GET", "k")
     (record,) = records
     assert (record.alias, record.backend) == ("shop", "local")
 
 
-def test_the_status_says_how_it_stands(bench):
-    assert bench.standby.status().next_probe is None
-    bench.go_down()
-    bench.call("SET", "k", b"v")
-    status = bench.standby.status()
+def test_the_status_describes_an_outage(harness):
+    assert harness.policy.status.next_probe is None
+    harness.start_outage()
+    harness.call("SET", "k", b"v")
+    status = harness.policy.status
     assert (status.backend, status.state, status.failures) == ("local", "open", 3)
-    assert (status.reason, status.journal) == ("cannot connect: Connection refused.", 1)
-    assert status.local_answers == 4
+    assert (status.reason, status.dirty_keys) == ("cannot connect: Connection refused.", 1)
+    assert status.local_replies == 4
     assert status.next_probe - status.since == pytest.approx(2)
 
 
-def test_a_request_that_many_waited_for_fails_once(bench):
+def test_an_error_shared_by_coalesced_batches_counts_once(harness):
     error = refused()
     for _ in range(10):
-        bench.remote.script = [error]
-        bench.call("GET", "k")
-    assert bench.breaker.failures == 1
+        harness.remote.outcomes = [error]
+        harness.call("GET", "k")
+    assert harness.breaker.failures == 1
 
 
-def test_an_error_that_was_counted_is_not_kept(bench):
-    bench.remote.script = [refused()]
-    bench.call("GET", "k")
+def test_a_counted_error_is_not_kept_in_memory(harness):
+    harness.remote.outcomes = [refused()]
+    harness.call("GET", "k")
     gc.collect()
-    assert bench.standby._counted() is None
+    assert harness.policy._last_counted_error() is None
 
 
-def test_forced_open_is_answered_locally_until_reset(bench):
-    bench.breaker.force_open()
-    bench.call("SET", "k", b"v")
-    assert bench.remote.sent == []
-    bench.breaker.reset()
-    assert bench.call("GET", "k") is None
-    assert bench.remote.sent == [[("UNLINK", "k")], [("GET", "k")]]
+def test_forced_open_serves_locally_until_reset(harness):
+    harness.breaker.force_open()
+    harness.call("SET", "k", b"v")
+    assert harness.remote.sent == []
+    harness.breaker.reset()
+    assert harness.call("GET", "k") is None
+    assert harness.remote.sent == [[("UNLINK", "k")], [("GET", "k")]]
 
 
-def test_disabled_asks_every_time_and_answers_for_each_failure(bench):
-    bench.breaker.disable()
+def test_disabled_sends_every_call_and_each_failure_fails_over(harness):
+    harness.breaker.disable()
     for _ in range(5):
-        bench.remote.script = [refused()]
-        assert bench.call("GET", "k") is None
-    assert len(bench.remote.sent) == 5
+        harness.remote.outcomes = [refused()]
+        assert harness.call("GET", "k") is None
+    assert len(harness.remote.sent) == 5

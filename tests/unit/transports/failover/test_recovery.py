@@ -1,4 +1,4 @@
-"""How the database is asked again, and that nothing stale comes back from it."""
+"""How the database is probed after an outage, and that no stale value is read from it."""
 
 from __future__ import annotations
 
@@ -6,152 +6,152 @@ import asyncio
 
 import pytest
 
-from continuum_upstash.errors import ConnectionFailed, DeadlineExceeded, Unavailable, from_reply
+from continuum_upstash.errors import DeadlineExceeded, Unavailable, from_reply
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Script
-from continuum_upstash.transports.failover.transport import AsyncFailover
-from tests.unit.transports.failover.failover_harness import CONFIG, QUOTA, Bench, Lost, refused
+from continuum_upstash.transports.failover.transport import AsyncFailoverTransport
+from tests.unit.transports.failover.failover_harness import (
+    CONFIG,
+    QUOTA,
+    FailoverHarness,
+    ReplyLost,
+    refused,
+)
 
 
-def test_without_fallback_it_recovers_all_the_same(strict):
+def test_the_breaker_closes_without_fallback_too(without_fallback):
     for _ in range(3):
-        strict.remote.script = [refused()]
+        without_fallback.remote.outcomes = [refused()]
         with pytest.raises(Unavailable):
-            strict.call("GET", "k")
-    strict.come_back()
-    assert strict.call("SET", "k", b"v") == b"OK"
-    assert strict.breaker.passes
+            without_fallback.call("GET", "k")
+    without_fallback.end_outage()
+    assert without_fallback.call("SET", "k", b"v") == b"OK"
+    assert without_fallback.breaker.is_passing
 
 
-def test_the_probe_knocks_then_has_forgotten_what_was_written_then_asks(bench):
-    bench.remote.call("SET", "k", b"from before")
-    bench.go_down()
-    bench.call("SET", "k", b"meanwhile")
-    bench.call("DEL", "l")
-    bench.come_back()
-    assert bench.call("GET", "k") is None
-    assert bench.remote.sent == [[("PING",)], [("UNLINK", "k", "l")], [("GET", "k")]]
-    assert bench.breaker.passes
-    assert len(bench.journal) == 0
+def test_a_probe_sends_ping_then_unlink_then_the_batch(harness):
+    harness.remote.call("SET", "k", b"old")
+    harness.start_outage()
+    harness.call("SET", "k", b"new")
+    harness.call("DEL", "l")
+    harness.end_outage()
+    assert harness.call("GET", "k") is None
+    assert harness.remote.sent == [[("PING",)], [("UNLINK", "k", "l")], [("GET", "k")]]
+    assert harness.breaker.is_passing
+    assert len(harness.dirty_keys) == 0
 
 
-def test_the_local_copy_is_gone_after_the_recovery(bench):
-    bench.go_down()
-    bench.call("SET", "k", b"meanwhile")
-    bench.come_back()
-    bench.call("SET", "k", b"after")
-    bench.go_down()
-    assert bench.call("GET", "k") is None, "an answer from the last outage would be stale"
+def test_local_copies_are_dropped_after_the_recovery(harness):
+    harness.start_outage()
+    harness.call("SET", "k", b"new")
+    harness.end_outage()
+    harness.call("SET", "k", b"after")
+    harness.start_outage()
+    assert harness.call("GET", "k") is None, "a value of the previous outage would be stale"
 
 
-def test_a_probe_that_knocks_in_vain_sends_nothing_else(bench):
-    bench.go_down()
-    bench.clock.now = bench.breaker.until
-    assert bench.call("INCRBY", "k", 1) == 1
-    assert bench.remote.sent == [[("PING",)]]
-    assert bench.breaker.state.value == "open"
+def test_a_probe_whose_ping_fails_sends_nothing_else(harness):
+    harness.start_outage()
+    harness.clock.now = harness.breaker.retry_at
+    assert harness.call("INCRBY", "k", 1) == 1
+    assert harness.remote.sent == [[("PING",)]]
+    assert harness.breaker.state.value == "open"
 
 
-def test_a_probe_knocks_no_longer_than_its_batch_may_take(bench):
-    bench.go_down()
-    bench.come_back()
-    ticket = bench.breaker.admit()
-    plan = bench.standby.careful(ticket, Batch((("GET", "k"),), deadline_s=0.25))
+def test_the_ping_of_a_probe_has_its_batchs_deadline(harness):
+    harness.start_outage()
+    harness.end_outage()
+    batch = Batch((("GET", "k"), ("GET", "l")), atomic=True, deadline_s=0.25)
+    plan = harness.policy.probe_then_send(harness.breaker.acquire(), batch)
     assert next(plan) == Batch((("PING",),), deadline_s=0.25)
 
 
-def test_who_has_less_time_than_the_database_may_take_opens_nothing(bench):
-    for error in (DeadlineExceeded("too late"), not_connected_in_time()):
-        bench.remote.script = [error] * 5
-        for _ in range(5):
-            assert bench.call("GET", "k", deadline_s=0.25) is None
-    assert (bench.breaker.state.value, bench.breaker.failures) == ("closed", 0)
-    bench.remote.script = [refused(), refused(), refused()]
-    for _ in range(3):
-        bench.call("GET", "k", deadline_s=0.25)
-    assert bench.breaker.state.value == "open", "a connection that is refused is"
+OWN_TIMEOUT = "no reply within this batch's deadline (0.25 s)."
 
 
-def test_waiting_for_a_place_in_the_pool_is_no_outage(bench):
-    busy = [DeadlineExceeded("all 10 connections were busy", asked=False) for _ in range(5)]
-    bench.remote.script = list(busy)
-    assert [bench.call("GET", "k") for _ in busy] == [None] * 5
-    assert (bench.breaker.state.value, bench.breaker.failures) == ("closed", 0)
+@pytest.mark.parametrize("reason", [OWN_TIMEOUT, "all 10 connections were busy"])
+def test_a_timeout_that_is_no_outage_never_opens_the_breaker(harness, reason):
+    errors = [DeadlineExceeded(reason, is_outage=False) for _ in range(5)]
+    harness.remote.outcomes = list(errors)
+    assert [harness.call("GET", "k") for _ in errors] == [None] * 5
+    assert (harness.breaker.state.value, harness.breaker.failures) == ("closed", 0)
 
 
-def not_connected_in_time():
-    error = ConnectionFailed("no connection within CONNECT_TIMEOUT (0.25 s).")
-    error.__cause__ = TimeoutError()
-    return error
+def test_a_timeout_that_is_no_outage_does_not_reset_the_count_of_failures(harness):
+    own_timeout = DeadlineExceeded(OWN_TIMEOUT, is_outage=False)
+    harness.remote.outcomes = [refused(), refused(), own_timeout, refused()]
+    for _ in range(4):
+        harness.call("GET", "k")
+    assert harness.breaker.state.value == "open"
 
 
-def test_who_has_less_time_lets_others_probe_first_and_does_it_where_nobody_else_comes(bench):
-    bench.go_down()
-    bench.come_back()
-    assert bench.call("GET", "k", deadline_s=0.25) is None
-    assert bench.remote.sent == []
-    bench.clock.now += 2
-    bench.remote.script = [DeadlineExceeded("too late")]
-    bench.call("GET", "k", deadline_s=0.25)
-    assert bench.breaker.state.value == "open", "a probe has to say something"
+def test_a_probe_that_ends_at_its_own_deadline_is_replaced_by_the_next_call(harness):
+    harness.start_outage()
+    harness.end_outage()
+    harness.remote.outcomes = [DeadlineExceeded(OWN_TIMEOUT, is_outage=False)]
+    assert harness.call("GET", "k") is None
+    assert harness.breaker.state.value == "half_open"
+    assert harness.remote.sent == [[("PING",)]]
+    harness.call("GET", "k")
+    assert harness.breaker.is_passing
 
 
-def test_a_knock_that_meets_the_quota_opens_again(bench):
-    bench.go_down()
-    bench.come_back()
-    bench.remote.script = [[from_reply(QUOTA)]]
-    assert bench.call("GET", "k") is None
-    assert bench.breaker.until - bench.clock.now >= 300
+def test_a_ping_that_exceeds_the_quota_opens_the_breaker_again(harness):
+    harness.start_outage()
+    harness.end_outage()
+    harness.remote.outcomes = [[from_reply(QUOTA)]]
+    assert harness.call("GET", "k") is None
+    assert harness.breaker.retry_at - harness.clock.now >= 300
 
 
-def test_a_write_whose_fate_is_unknown_is_forgotten_before_it_is_read(bench):
-    bench.remote.script = [Lost(DeadlineExceeded("too late"))]
-    assert bench.call("SET", "k", b"perhaps") == b"OK"
-    assert bench.call("GET", "k") is None
-    assert bench.remote.sent[1:] == [[("UNLINK", "k")], [("GET", "k")]]
+def test_a_write_whose_reply_was_lost_is_unlinked_before_its_key_is_read(harness):
+    harness.remote.outcomes = [ReplyLost(DeadlineExceeded("too late"))]
+    assert harness.call("SET", "k", b"perhaps") == b"OK"
+    assert harness.call("GET", "k") is None
+    assert harness.remote.sent[1:] == [[("UNLINK", "k")], [("GET", "k")]]
 
 
-def test_while_closed_only_the_keys_of_failed_writes_are_unlinked(bench):
-    bench.remote.script = [refused()]
-    bench.call("SET", "k", b"v")
-    bench.journal._carried_until = bench.clock.now + 1  # somebody else carries
-    bench.call("GET", "other")
-    assert bench.remote.sent[1:] == [[("GET", "other")]]
+def test_while_closed_only_the_keys_of_failed_writes_are_unlinked(harness):
+    harness.remote.outcomes = [refused()]
+    harness.call("SET", "k", b"v")
+    harness.dirty_keys._sweep_lease_until = harness.clock.now + 1  # another caller is sweeping
+    harness.call("GET", "other")
+    assert harness.remote.sent[1:] == [[("GET", "other")]]
 
 
 @pytest.mark.parametrize("reply", ["READONLY You can't write", "NOPERM this user"])
-def test_what_the_database_will_not_forget_it_is_not_asked_for(bench, reply):
-    bench.remote.call("SET", "k", b"from before")
-    bench.remote.script = [refused()]
-    bench.call("SET", "k", b"v")
-    bench.remote.script = [[from_reply(reply)]]
-    assert bench.call("GET", "k") == b"v"
-    assert bench.breaker.passes
-    assert bench.call("GET", "k") is None, "it forgets at last"
+def test_a_key_whose_unlink_is_refused_is_served_locally(harness, reply):
+    harness.remote.call("SET", "k", b"old")
+    harness.remote.outcomes = [refused()]
+    harness.call("SET", "k", b"v")
+    harness.remote.outcomes = [[from_reply(reply)]]
+    assert harness.call("GET", "k") == b"v"
+    assert harness.breaker.is_passing
+    assert harness.call("GET", "k") is None, "the next UNLINK succeeds"
 
 
-def test_a_settling_that_fails_is_continued_by_the_next_call(bench):
-    bench.go_down()
-    bench.call("SET", "k", b"v")
-    bench.come_back()
-    bench.remote.script = [None, refused()]
-    assert bench.call("GET", "k") == b"v"
-    bench.come_back()
-    assert bench.call("GET", "k") is None
-    assert bench.remote.sent[-3:] == [[("PING",)], [("UNLINK", "k")], [("GET", "k")]]
+def test_a_recovery_that_fails_is_continued_by_the_next_call(harness):
+    harness.start_outage()
+    harness.call("SET", "k", b"v")
+    harness.end_outage()
+    harness.remote.outcomes = [None, refused()]
+    assert harness.call("GET", "k") == b"v"
+    harness.end_outage()
+    assert harness.call("GET", "k") is None
+    assert harness.remote.sent[-3:] == [[("PING",)], [("UNLINK", "k")], [("GET", "k")]]
 
 
-def test_a_transactions_keys_are_unlinked_before_it_is_sent(bench):
-    bench.remote.call("SET", "k", b"7")
-    bench.remote.script = [refused()]
-    bench.call("SET", "k", b"1")
-    assert bench.send(("INCR", "k"), ("INCR", "k"), atomic=True) == [1, 2]
+def test_a_transactions_dirty_keys_are_unlinked_before_it_is_sent(harness):
+    harness.remote.call("SET", "k", b"7")
+    harness.remote.outcomes = [refused()]
+    harness.call("SET", "k", b"1")
+    assert harness.send(("INCR", "k"), ("INCR", "k"), atomic=True) == [1, 2]
 
 
-async def test_a_cancelled_probe_does_not_keep_the_breaker_shut():
-    bench = Bench()
-    bench.go_down()
-    bench.come_back()
+async def test_a_cancelled_probe_does_not_block_the_breaker():
+    harness = FailoverHarness()
+    harness.start_outage()
+    harness.end_outage()
 
     class Hanging:
         name = "upstash-rest"
@@ -160,28 +160,28 @@ async def test_a_cancelled_probe_does_not_keep_the_breaker_shut():
             await asyncio.Event().wait()
 
         async def aclose(self):
-            """Nothing to close."""
+            """There is nothing to close."""
 
     probe = asyncio.ensure_future(
-        AsyncFailover(Hanging(), bench.standby).asend(Batch((("GET", "k"),)))
+        AsyncFailoverTransport(Hanging(), harness.policy).asend(Batch((("GET", "k"),)))
     )
     await asyncio.sleep(0)
-    assert bench.breaker.state.value == "half_open"
+    assert harness.breaker.state.value == "half_open"
     probe.cancel()
     with pytest.raises(asyncio.CancelledError):
         await probe
-    assert bench.call("GET", "k") is None, "others are answered locally meanwhile"
-    bench.clock.now += 3 * CONFIG.read_timeout
-    bench.call("GET", "k")
-    assert bench.breaker.passes
+    assert harness.call("GET", "k") is None, "other calls are served locally meanwhile"
+    harness.clock.now += 3 * CONFIG.read_timeout
+    harness.call("GET", "k")
+    assert harness.breaker.is_passing
 
 
-def test_a_script_counts_locally_from_nothing(bench):
+def test_a_script_starts_from_nothing_locally(harness):
     script = Script(
         "return redis.call('INCR', KEYS[1])", lambda call, keys, args: call("INCR", keys[0])
     )
-    bench.remote.call("SET", "hits", b"41")
-    bench.go_down()
-    assert bench.call("EVAL", script, 1, "hits") == 1
-    bench.come_back()
-    assert bench.call("GET", "hits") is None, "neither 41 nor 1 would be right"
+    harness.remote.call("SET", "hits", b"41")
+    harness.start_outage()
+    assert harness.call("EVAL", script, 1, "hits") == 1
+    harness.end_outage()
+    assert harness.call("GET", "hits") is None, "neither 41 nor 1 would be right"

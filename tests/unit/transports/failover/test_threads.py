@@ -1,4 +1,4 @@
-"""Threads: nobody waits for another's round trip, and no race brings a stale value back."""
+"""Threads do not wait for each other's round trips, and no race returns a stale value."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import pytest
 
 from continuum_upstash.errors import DeadlineExceeded
 from continuum_upstash.plans.effects import Batch
-from continuum_upstash.transports.failover.policy import Standby
-from continuum_upstash.transports.failover.transport import Failover
-from continuum_upstash.transports.local.transport import Local
+from continuum_upstash.transports.failover.policy import FailoverPolicy
+from continuum_upstash.transports.failover.transport import FailoverTransport
+from continuum_upstash.transports.local.transport import LocalTransport
 from tests.outage.history_checker import Operation, stale_reads
 from tests.unit.transports.failover.failover_harness import CONFIG, refused
 from tests.unit.transports.local.local_store import Store
@@ -24,7 +24,7 @@ THREADS = 16
 
 
 class Together:
-    """A primary that answers when as many callers are in it as there are threads."""
+    """A primary that replies once all threads have called it."""
 
     name = "upstash-rest"
 
@@ -39,20 +39,20 @@ class Together:
         """There is nothing to close."""
 
 
-@pytest.mark.parametrize("owing", [False, True])
-def test_no_lock_is_held_over_a_round_trip(owing):
-    standby = Standby(CONFIG, Local(CONFIG))
-    failover = Failover(Together(), standby)
-    if owing:
-        standby.journal.note([f"k{number}" for number in range(THREADS)])
+@pytest.mark.parametrize("dirty", [False, True])
+def test_no_lock_is_held_over_a_round_trip(dirty):
+    policy = FailoverPolicy(CONFIG, LocalTransport(CONFIG))
+    failover = FailoverTransport(Together(), policy)
+    if dirty:
+        policy.dirty_keys.mark([f"k{number}" for number in range(THREADS)])
     with ThreadPoolExecutor(THREADS) as threads:
         batches = [Batch((("GET", f"k{number}"),)) for number in range(THREADS)]
         assert list(threads.map(failover.send, batches)) == [[1]] * THREADS
-    assert not standby.journal.owes
+    assert not policy.dirty_keys.has_pending
 
 
 class Flaky:
-    """A primary that fails now and then, for a while, before or after it ran the batch."""
+    """A primary that fails at times, before or after it has run the batch."""
 
     name = "upstash-rest"
 
@@ -70,29 +70,31 @@ class Flaky:
         if self._random.random() < 0.5:
             raise refused()
         self.store.send(batch)
-        raise DeadlineExceeded("too late")
+        raise DeadlineExceeded("no reply in time")
 
 
 @pytest.fixture
 def busy_switching():
-    """Have threads switch far more often than they would."""
+    """Make threads switch far more often than usual."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     yield
     sys.setswitchinterval(before)
 
 
-def test_threads_never_read_what_was_older_than_their_process_wrote(busy_switching):
-    clock = count()  # a breaker that lives fast: a second passes with each look at the clock
-    standby = Standby(CONFIG, Local(CONFIG), lambda: next(clock) / 10, lambda: 0.0)
-    failover = Failover(Flaky(), standby)
+def test_threads_never_read_a_value_older_than_their_process_wrote(busy_switching):
+    clock = (
+        count()
+    )  # each reading of the clock adds 0.1 s, so that the breaker's times pass quickly
+    policy = FailoverPolicy(CONFIG, LocalTransport(CONFIG), lambda: next(clock) / 10, lambda: 0.0)
+    failover = FailoverTransport(Flaky(), policy)
     values, history = count(1), []
 
     def work(seed):
-        chance = random.Random(seed)
+        rng = random.Random(seed)
         for _ in range(600):
-            key, value = chance.choice("abcd"), str(next(values))
-            command = chance.choice(
+            key, value = rng.choice("abcd"), str(next(values))
+            command = rng.choice(
                 [("GET", key), ("GET", key), ("SET", key, value.encode()), ("DEL", key)]
             )
             began = time.monotonic()
@@ -107,6 +109,6 @@ def test_threads_never_read_what_was_older_than_their_process_wrote(busy_switchi
     with ThreadPoolExecutor(THREADS) as threads:
         list(threads.map(work, range(THREADS)))
     assert stale_reads(history) == []
-    assert standby.status().local_answers > 0
+    assert policy.status.local_replies > 0
     reads = [each for each in history if each.kind == "read"]
-    assert len(reads) > 100, "it was no failover if nobody read anything"
+    assert len(reads) > 100, "without reads the test shows nothing"

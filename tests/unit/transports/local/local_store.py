@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.plans.effects import Batch
-from continuum_upstash.transports.local.transport import Local
+from continuum_upstash.transports.local.transport import LocalTransport
 
 
 class Clock:
@@ -14,7 +14,7 @@ class Clock:
         return (self.ms + 0.5) / 1000  # the middle, so that no rounding moves it
 
 
-class Store(Local):
+class Store(LocalTransport):
     """The real store, and a short way to send it one command."""
 
     def __init__(self, **bounds):
