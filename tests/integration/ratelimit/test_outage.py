@@ -106,7 +106,7 @@ def test_who_is_refused_for_its_slowness_is_told_when_it_is_asked_again(limiter,
     kept = policy(on_error="deny")
     limiter.check([kept], "a")
     patience = state_of(database(limiter)).patience
-    patience._breaker._breaks = 3  # a longer outage
+    patience._breaker._times_opened = 3  # a longer outage
     with override_settings(CONTINUUM_RATELIMIT=SOON), emulator.fault("hang"):
         decisions = [limiter.check([kept], "a") for _ in range(4)]
     assert decisions[-1].retry_after == pytest.approx(patience.left(), abs=5)
