@@ -10,6 +10,7 @@ from typing import Literal, TypedDict, Unpack
 from continuum_upstash.client.plans import ClientPlans
 from continuum_upstash.codec.codec import Codec
 from continuum_upstash.config.resolve import resolve
+from continuum_upstash.observe import BackendStatus
 from continuum_upstash.plans.keyvalue import Operations
 from continuum_upstash.transports.registry import Database, get_database
 
