@@ -1,6 +1,6 @@
 """Which transports a mode needs, and in which order they wrap each other.
 
-    FailoverTransport( Metered( Deadline( REST or TCP )), Metered( Local ))   sync
+    Failover( Metered( Deadline( REST or TCP )), Metered( Local ))   sync
     … AsyncMetered( AsyncDeadline( Coalescing( REST ))) …            async; TCP needs no Coalescing
     Metered( Local )                                                 mode local
 
