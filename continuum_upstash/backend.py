@@ -1,6 +1,6 @@
 """The Django cache backend: BaseCache's methods in BaseCache's order, sync and async.
 
-`continuum_upstash.cache.plans` contains the plan of each method.
+`continuum_upstash.cache.cache_plans` contains the plan of each method.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
 from typing import Any, TypeVar
 
-from continuum_upstash.cache.plans import CachePlans
+from continuum_upstash.cache.cache_plans import CachePlans
 from continuum_upstash.plans.locks import AsyncLock, Lock
 from continuum_upstash.plans.scan import COUNT, KeyScan, flush
 
@@ -133,7 +133,7 @@ class ExtraMethods(CachePlans):
 
         Billed: 1 SCAN per `itersize` keys in the database.
         """
-        pattern = self._scoped_pattern(search, version)
+        pattern = self._scope_pattern(search, version)
         scan = KeyScan(pattern.pattern, pattern.matches, count=itersize)
         while not scan.is_complete:
             yield from map(pattern.key, self.run(scan.next_page()))
@@ -142,7 +142,7 @@ class ExtraMethods(CachePlans):
         self, search: str = "*", itersize: int = COUNT, version: int | None = None
     ) -> AsyncIterator[str]:
         """Async `iter_keys`: ``async for key in cache.aiter_keys("report:*"): …``."""
-        pattern = self._scoped_pattern(search, version)
+        pattern = self._scope_pattern(search, version)
         scan = KeyScan(pattern.pattern, pattern.matches, count=itersize)
         while not scan.is_complete:
             for name in await self.arun(scan.next_page()):

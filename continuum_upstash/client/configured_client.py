@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Literal, TypedDict, Unpack
 
-from continuum_upstash.client.plans import ClientPlans
+from continuum_upstash.client.client_plans import ClientPlans
 from continuum_upstash.codec.codec import Codec
 from continuum_upstash.config.resolve import resolve
 from continuum_upstash.observe import BackendStatus

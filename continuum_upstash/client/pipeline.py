@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Generic, Self, TypeVar
 
-from continuum_upstash.client.plans import ClientPlans
+from continuum_upstash.client.client_plans import ClientPlans
 from continuum_upstash.errors import ReplyError
 from continuum_upstash.plans.effects import AsyncPlanRunner, Batch, Encode, Plan, PlanRunner
 from continuum_upstash.plans.keyvalue import to_ms

@@ -39,7 +39,8 @@ IRREGULAR_PARTICIPLES = (
 )
 VERBS_IN_ED = "embed exceed feed heed need proceed seed shed speed succeed"
 OTHER_WORDS_IN_ING = "bring nothing ping ring setting string"
-ALLOWED_PARTICIPLES = "cached running"  # public names: @cached, and `with running() as emulator`
+# Public names: @cached, `with running() as emulator`, and redis-py's Lock.locked and Lock.owned.
+ALLOWED_PARTICIPLES = "cached running locked owned"
 
 SUPPRESSION = re.compile(r"#\s*(?:noqa|type:\s*ignore)")
 

@@ -114,14 +114,14 @@ class CachePlans(UpstashBaseCache):
         return self._keyvalue.expire_at(self.make_and_validate_key(key, version), unix_ms)
 
     def _keys(self, search: str, version: int | None) -> Plan[list[str]]:
-        pattern = self._scoped_pattern(search, version)
+        pattern = self._scope_pattern(search, version)
         names = yield from scan.find_keys(pattern.pattern, pattern.matches)
         return [pattern.key(name) for name in names]
 
     def _delete_pattern(self, search: str, version: int | None, itersize: int) -> Plan[int]:
-        pattern = self._scoped_pattern(search, version)
+        pattern = self._scope_pattern(search, version)
         return scan.delete_keys(pattern.pattern, pattern.matches, itersize)
 
-    def _scoped_pattern(self, search: str, version: int | None) -> Pattern:
+    def _scope_pattern(self, search: str, version: int | None) -> Pattern:
         version = self.version if version is None else version
         return user_pattern(self.key_func, self.key_prefix, version, search, self._reverse)
