@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from continuum_upstash.protocol import Command
 from continuum_upstash.sessions.conf import conf
-from continuum_upstash.sessions.keys import make_index_key
-from continuum_upstash.sessions.signing import SignedSession
+from continuum_upstash.sessions.keys import StorageKey, make_index_key
+from continuum_upstash.sessions.signing import SignedSession, get_user_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,33 +39,33 @@ _NO_UPDATE: Final = IndexUpdate(0, ())
 
 
 def build_index_update(
-    prefix: str, old: SignedSession | None, digest: str, user_id: str | None, ttl_ms: int
+    key: StorageKey, data: dict[str, Any], ttl_ms: int, old: SignedSession | None
 ) -> IndexUpdate:
-    """Return how the index changes when a session is stored for `ttl_ms` milliseconds.
+    """Return how the index changes when a session is stored.
 
     Args:
-        prefix: the KEY_PREFIX of the alias.
+        key: under which the session is stored.
+        data: of the session.
+        ttl_ms: the lifetime of the session in milliseconds.
         old: the session that is replaced, if it was read.
-        digest: of the session key under which the session is stored.
-        user_id: the user who is logged in, if any.
-        ttl_ms: the lifetime of the session.
     """
     if not conf.user_index:
         return _NO_UPDATE
-    is_same = old is not None and (old.digest, old.user_id) == (digest, user_id)
-    removal = () if is_same else build_index_removal(prefix, old)
+    user_id = get_user_id(data)
+    is_same = old is not None and (old.digest, old.user_id) == (key.digest, user_id)
+    removal = () if is_same else build_index_removal(key, old)
     if user_id is None:
         return IndexUpdate(0, removal) if removal else _NO_UPDATE
     now, lifetime = int(time.time()), ttl_ms // 1000 + 1
     if is_same and old is not None and old.indexed_until >= now + lifetime:
         return IndexUpdate(old.indexed_until, removal)
-    index_key = make_index_key(prefix, user_id)
+    index_key = make_index_key(key.prefix, user_id)
     return IndexUpdate(
         now + 2 * lifetime,
         (
             *removal,
             ("ZREMRANGEBYSCORE", index_key, "-inf", now),
-            ("ZADD", index_key, now + 2 * lifetime, digest),
+            ("ZADD", index_key, now + 2 * lifetime, key.digest),
             # GT does not set the expiry of a new index; NX does, and never shortens one.
             ("EXPIRE", index_key, 2 * lifetime, "NX"),
             ("EXPIRE", index_key, 2 * lifetime, "GT"),
@@ -73,8 +73,8 @@ def build_index_update(
     )
 
 
-def build_index_removal(prefix: str, old: SignedSession | None) -> tuple[Command, ...]:
+def build_index_removal(key: StorageKey, old: SignedSession | None) -> tuple[Command, ...]:
     """Return the commands that remove an ended session from the index."""
     if old is None or old.user_id is None or not old.indexed_until:
         return ()
-    return (("ZREM", make_index_key(prefix, old.user_id), old.digest),)
+    return (("ZREM", make_index_key(key.prefix, old.user_id), old.digest),)

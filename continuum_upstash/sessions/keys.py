@@ -27,11 +27,12 @@ _DJANGO_SESSION: Final = r"django\.contrib\.sessions\.(?:cache|cached_db)[a-z0-9
 def compute_digests(session_key: str) -> tuple[str, ...]:
     """Return the digest under SECRET_KEY, then those under SECRET_KEY_FALLBACKS."""
     secrets = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
-    return tuple([_compute_digest(session_key, secret) for secret in secrets])
-
-
-def _compute_digest(session_key: str, secret: str | bytes) -> str:
-    return salted_hmac(NAMESPACE, session_key, secret=secret, algorithm="sha256").hexdigest()
+    return tuple(
+        [
+            salted_hmac(NAMESPACE, session_key, secret, algorithm="sha256").hexdigest()
+            for secret in secrets
+        ]
+    )
 
 
 def make_redis_key(prefix: str, digest: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from continuum_upstash.plans.effects import Plan, Sleep
 from continuum_upstash.protocol import Command, Reply, Script
+from continuum_upstash.sessions.index_entries import build_index_update
 from continuum_upstash.sessions.keys import StorageKey
 from continuum_upstash.sessions.plans import Data, SessionPlans
 from continuum_upstash.sessions.signing import verify
@@ -53,12 +54,12 @@ class MergingSessionPlans(SessionPlans):
         Returns:
             The stored data; None if there is no such session.
         """
-        base, ttl_ms = self._loaded(key), self._get_ttl_ms(data)
+        base, ttl_ms = self._get_loaded(key), self._get_ttl_ms(data)
         if base is None or ttl_ms <= 0:
             return (yield from super().update(key, data))
         merged, stored = data, base
         for attempt in range(MAX_ATTEMPTS + 1):
-            index = self._build_index_update(stored, key, merged, ttl_ms)
+            index = build_index_update(key, merged, ttl_ms, stored)
             signed: bytes = yield self._encode(key, merged, index)
             if self._is_unchanged(key, signed, index):
                 return merged
@@ -68,7 +69,7 @@ class MergingSessionPlans(SessionPlans):
                 )
             else:
                 command = ("SET", key.redis_key, signed, "PX", ttl_ms, "XX")
-            if (yield from self._store_migrating(key, command, index)):
+            if (yield from self._store_migrating(key, command, index, base)):
                 self._remember_write(key, signed, merged, index)
                 return merged
             yield backoff(attempt)

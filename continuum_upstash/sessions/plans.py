@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from time import monotonic
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from django.conf import settings
 from django.contrib.sessions.exceptions import SessionInterrupted
@@ -18,6 +18,7 @@ from continuum_upstash.sessions.index_entries import (
     build_index_update,
 )
 from continuum_upstash.sessions.keys import StorageKey, make_redis_key
+from continuum_upstash.sessions.runner import SessionRunner
 from continuum_upstash.sessions.signing import (
     SignedSession,
     UnsignedSession,
@@ -62,31 +63,19 @@ ROTATE_KEY: Final = Script(
 )
 
 
-class Server(Protocol):
-    """What the plans must know of the session database.
-
-    Attributes:
-        prefix: the KEY_PREFIX of its alias.
-        is_upstash: it has the commands that only Upstash has.
-    """
-
-    @property
-    def prefix(self) -> str: ...
-    @property
-    def is_upstash(self) -> bool: ...
-
-
 class SessionPlans:
     """The plans of one session object.
 
     Args:
-        server: the session database.
+        runner: of the session database.
         serializer: the class that SESSION_SERIALIZER names.
         get_ttl_ms: returns the lifetime of session data in milliseconds.
     """
 
-    def __init__(self, server: Server, serializer: Any, get_ttl_ms: Callable[[Data], int]) -> None:
-        self._prefix, self._is_upstash = server.prefix, server.is_upstash
+    def __init__(
+        self, runner: SessionRunner, serializer: Any, get_ttl_ms: Callable[[Data], int]
+    ) -> None:
+        self._is_upstash = runner.is_upstash
         self._serializer, self._get_ttl_ms = serializer, get_ttl_ms
         # The session as this object last read or stored it, and the monotonic second until which
         # its expiry need not be renewed.
@@ -113,7 +102,7 @@ class SessionPlans:
             if ttl_ms <= 0:
                 yield from self.delete(key)
                 return None
-            yield from call("PEXPIRE", make_redis_key(self._prefix, session.digest), ttl_ms)
+            yield from call("PEXPIRE", make_redis_key(key.prefix, session.digest), ttl_ms)
         return session.data
 
     def _read(self, key: StorageKey, *, renew: bool) -> Plan[SignedSession | None]:
@@ -140,7 +129,7 @@ class SessionPlans:
 
         One more command, in the same round trip, if the session was loaded and is indexed.
         """
-        removal = build_index_removal(self._prefix, self._loaded(key))
+        removal = build_index_removal(key, self._get_loaded(key))
         self._fresh_until = 0.0
         replies: Replies = yield Batch([("UNLINK", *key.redis_keys), *removal])
         _raise_error(replies)
@@ -154,7 +143,7 @@ class SessionPlans:
         ttl_ms = self._get_ttl_ms(data)
         if ttl_ms <= 0:
             return True  # it has expired already
-        index = self._build_index_update(None, key, data, ttl_ms)
+        index = build_index_update(key, data, ttl_ms, None)
         signed: bytes = yield self._encode(key, data, index)
         command: Command = ("SET", key.redis_key, signed, "PX", ttl_ms, "NX")
         replies: Replies = yield Batch([command, *index.commands])
@@ -180,8 +169,8 @@ class SessionPlans:
         if ttl_ms <= 0:
             yield from self.delete(old_key)
             return True
-        old = self._loaded(old_key)
-        index = self._build_index_update(old, key, data, ttl_ms)
+        old = self._get_loaded(old_key)
+        index = build_index_update(key, data, ttl_ms, old)
         signed: bytes = yield self._encode(key, data, index)
         keys = (key.redis_key, *old_key.redis_keys)
         must_exist = int(old is not None and old.user_id is not None)
@@ -207,22 +196,24 @@ class SessionPlans:
         ttl_ms = self._get_ttl_ms(data)
         if ttl_ms <= 0:
             return data if (yield from self.delete(key)) else None
-        index = self._build_index_update(self._loaded(key), key, data, ttl_ms)
+        loaded = self._get_loaded(key)
+        index = build_index_update(key, data, ttl_ms, loaded)
         signed: bytes = yield self._encode(key, data, index)
         if not self._is_unchanged(key, signed, index):
             command: Command = ("SET", key.redis_key, signed, "PX", ttl_ms, "XX")
-            if not (yield from self._store_migrating(key, command, index)):
+            if not (yield from self._store_migrating(key, command, index, loaded)):
                 return None
             self._remember_write(key, signed, data, index)
         return data
 
-    def _store_migrating(self, key: StorageKey, command: Command, index: IndexUpdate) -> Plan[bool]:
+    def _store_migrating(
+        self, key: StorageKey, command: Command, index: IndexUpdate, loaded: SignedSession | None
+    ) -> Plan[bool]:
         """Send a command that stores, after moving the session from an older digest's Redis key.
 
         One more command for each of SECRET_KEY_FALLBACKS, unless the session is known to be stored
         under the first digest.
         """
-        loaded = self._loaded(key)
         moves: list[Command] = []
         if loaded is None or loaded.digest != key.digest:
             moves = [("RENAMENX", older, key.redis_key) for older in key.older_redis_keys]
@@ -244,16 +235,11 @@ class SessionPlans:
 
     def has_loaded(self, key: StorageKey) -> bool:
         """Return whether this object has read or stored the session."""
-        return self._loaded(key) is not None
+        return self._get_loaded(key) is not None
 
-    def _loaded(self, key: StorageKey) -> SignedSession | None:
+    def _get_loaded(self, key: StorageKey) -> SignedSession | None:
         session = self._session
         return session if session is not None and session.digest in key.digests else None
-
-    def _build_index_update(
-        self, old: SignedSession | None, key: StorageKey, data: Data, ttl_ms: int
-    ) -> IndexUpdate:
-        return build_index_update(self._prefix, old, key.digest, get_user_id(data), ttl_ms)
 
     def _encode(self, key: StorageKey, data: Data, index: IndexUpdate) -> Encode:
         return Encode(UnsignedSession(key.digest, data, self._serializer, index.until))

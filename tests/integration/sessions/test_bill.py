@@ -5,6 +5,8 @@ First without the user index, then what the index adds.
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from continuum_upstash.observe import CommandDetails, subscribe, unsubscribe
@@ -117,3 +119,23 @@ def test_merging_costs_no_more_on_upstash(visitor, count_cost, settings, remote)
     settings.SESSION_MERGE = True
     # On a plain Redis, which bills nothing, the compare-and-set is a script of two commands.
     assert count_cost(lambda: visitor.put(theme="light")) == (2 if remote == "rest" else 4, 2)
+
+
+@pytest.mark.parametrize("api", ["sync"])
+def test_a_save_makes_at_most_152_python_calls(open_session, api):
+    session = open_session().store
+    calls = 0
+
+    def count_call(frame, event, argument):
+        nonlocal calls
+        calls += event == "call"
+
+    for number in range(3):  # the first saves create the session and open the connection
+        session["number"] = number
+        calls = 0
+        sys.setprofile(count_call)
+        try:
+            session.save()
+        finally:
+            sys.setprofile(None)
+    assert calls <= 152

@@ -23,8 +23,8 @@ def get_ttl_ms(data):
 
 
 def make_plans(*, is_upstash=True):
-    server = SimpleNamespace(prefix="p", is_upstash=is_upstash)
-    return conf.redis_plans_class(server, JSONSerializer, get_ttl_ms)
+    runner = SimpleNamespace(is_upstash=is_upstash)
+    return conf.redis_plans_class(runner, JSONSerializer, get_ttl_ms)
 
 
 def sign_data(data, *, digest="d1", until=0):
