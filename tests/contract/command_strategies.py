@@ -1,4 +1,4 @@
-"""Random commands: every command of the local store, in shapes that servers accept and refuse."""
+"""Random commands: every command of the local store, with valid and invalid arguments."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ VALUES = st.one_of(
 )
 MEMBERS = st.sampled_from([b"x", b"y", b"z", b"\xff\x00"])
 STEPS = st.sampled_from([1, -1, 7, 2**53 + 1] * 3 + [2**63 - 1, -(2**63), 2**63, "x", "", "1e3"])
-# Ends far away, in the past, and out of range: each exact, since both clocks show the same time.
+# Expiries in the far future, in the past and out of range; both clocks show the same time.
 AMOUNTS = st.sampled_from(
     [100_000, 100_499, 100_500, 200_000, 4_000_000_000, 4_000_000_000_000] * 3
     + [0, -1, 1, 2**63 - 1, -(2**63), 9_223_372_036_854_775, "x", ""]
@@ -131,7 +131,7 @@ SORTED_SETS: dict[str, Shape] = {
 }
 ALL = STRINGS | ENDS | KEYSPACE | HASHES | SETS | SORTED_SETS
 
-# What the package itself runs as a script, in Lua there and by its rule here.
+# The package's scripts: Lua on the server, the Python rule in the local store.
 SCRIPTS = st.one_of(
     st.tuples(st.just("EVAL"), st.just(INCR_EXISTING), st.just(1), KEYS, STEPS),
     st.tuples(st.just("EVAL"), st.just(RELEASE), st.just(1), KEYS, VALUES),
@@ -139,32 +139,32 @@ SCRIPTS = st.one_of(
 )
 
 
-def histories(commands: st.SearchStrategy[Command]) -> st.SearchStrategy[list[Command]]:
-    """Return lists of commands: 25 on average, and yet they shrink to nothing."""
+def draw_histories(commands: st.SearchStrategy[Command]) -> st.SearchStrategy[list[Command]]:
+    """Return lists of commands: 25 on average; hypothesis can shrink them to the empty list."""
     return st.lists(st.lists(commands, max_size=12), max_size=12).map(
         lambda parts: list(chain.from_iterable(parts))
     )
 
 
-def commands_of(family: dict[str, Shape], *extra: str) -> st.SearchStrategy[Command]:
-    """Return commands of a family and some others; one in six has an argument too many or few."""
+def draw_commands(family: dict[str, Shape], *extra: str) -> st.SearchStrategy[Command]:
+    """Return commands of a family and some others; one in six has too many or too few arguments."""
     shapes = family | {name: ALL[name] for name in extra}
     whole = st.sampled_from(sorted(shapes)).flatmap(lambda name: _command(name, shapes[name]))
-    return st.one_of(*[whole] * 5, whole.flatmap(_damaged))
+    return st.one_of(*[whole] * 5, whole.flatmap(_change_length))
 
 
 def _command(name: str, shape: Shape) -> st.SearchStrategy[Command]:
-    return st.tuples(*shape).map(lambda parts: (name, *flat(parts)))
+    return st.tuples(*shape).map(lambda parts: (name, *flatten(parts)))
 
 
-def _damaged(command: Command) -> st.SearchStrategy[Command]:
-    # DELEX stays whole, since Valkey has another name and form for it.
+def _change_length(command: Command) -> st.SearchStrategy[Command]:
+    # DELEX stays valid, because it is translated to Valkey's DELIFEQ.
     if len(command) == 1 or command[0] == "DELEX":
         return st.just(command)
     return st.sampled_from([command[:-1], (*command, b"1")])
 
 
-def flat(words: object) -> list[object]:
+def flatten(words: object) -> list[object]:
     if isinstance(words, list | tuple):
-        return [argument for word in words for argument in flat(word)]
+        return [argument for word in words for argument in flatten(word)]
     return [words]

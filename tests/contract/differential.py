@@ -1,4 +1,4 @@
-"""One command, twice: on a real Valkey and in the local store, at the same millisecond."""
+"""Runs each command on a real Valkey and in the local store, at the same millisecond."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from continuum_upstash.transports.local.transport import LocalTransport
 from tests.contract.valkey import Server
 
 
-class Both:
-    """Runs a command on the server, sets the local clock to the server's, runs it locally."""
+class DifferentialStore:
+    """Run a command on the server, set the local clock to the server's, run it locally."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
@@ -20,18 +20,18 @@ class Both:
         self.run("FLUSHALL")
 
     def run(self, *command: str | int | bytes | Script) -> tuple[Reply, Reply]:
-        theirs = self._remote(_for_valkey(command))
-        (ours,) = self.local.send(Batch((command,)))
-        return comparable(command, theirs), comparable(command, ours)
+        from_server = self._send_to_server(_translate_to_valkey(command))
+        (from_local,) = self.local.send(Batch((command,)))
+        return normalize(command, from_server), normalize(command, from_local)
 
-    def ours(self, *command: str | int | bytes) -> Reply:
+    def run_locally(self, *command: str | int | bytes) -> Reply:
         return self.run(*command)[1]
 
-    def theirs(self, *command: str | int | bytes) -> Reply:
+    def run_on_server(self, *command: str | int | bytes) -> Reply:
         return self.run(*command)[0]
 
-    def _remote(self, command: tuple[str | int | bytes, ...]) -> Reply:
-        # Time stands still in a transaction, so the probe's end tells when the command ran.
+    def _send_to_server(self, command: tuple[str | int | bytes, ...]) -> Reply:
+        # Time does not advance in a transaction: the probe's expiry gives the time of the command.
         year = 365 * 86_400_000
         *queued, results = self._server.pipeline(
             ("MULTI",),
@@ -49,7 +49,7 @@ class Both:
         return results[3]
 
 
-def _for_valkey(command: Command) -> tuple[str | int | bytes, ...]:
+def _translate_to_valkey(command: Command) -> tuple[str | int | bytes, ...]:
     match command:
         case ("DELEX", key, condition, value) if str(condition).upper() == "IFEQ":
             command = ("DELIFEQ", key, value)
@@ -58,7 +58,7 @@ def _for_valkey(command: Command) -> tuple[str | int | bytes, ...]:
     return tuple(part.lua if isinstance(part, Script) else part for part in command)
 
 
-def comparable(command: Command, reply: Reply) -> object:
+def normalize(command: Command, reply: Reply) -> object:
     if isinstance(reply, ReplyError):
         return str(reply).partition(" script: on @user_script")[0]
     if command[0] == "SMEMBERS" and isinstance(reply, list):
@@ -66,5 +66,5 @@ def comparable(command: Command, reply: Reply) -> object:
     if command[0] == "HGETALL" and isinstance(reply, list):
         return dict(zip(reply[::2], reply[1::2], strict=True))
     if command[0] == "EVAL" and isinstance(reply, bytes):
-        return int(reply)  # Lua gives a large number as text, lest it becomes a double
+        return int(reply)  # Lua returns a large number as text, because its numbers are doubles
     return reply

@@ -1,4 +1,4 @@
-"""A real server's SCAN finds what keys.py says, and INCRBY counts on what codec.py stores."""
+"""keys.py's patterns in a real server's SCAN, and the codec's numbers in INCRBY."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_scan_finds_the_keys_of_an_alias_and_no_others(server, scan, prefix, oth
 
 
 @pytest.mark.parametrize("number", [0, -1, 2**62, -(2**63)])
-def test_incrby_counts_on_a_stored_int(server, scan, number):
+def test_incrby_works_on_a_stored_int(server, scan, number):
     codec = Codec()
     server.call("SET", "n", codec.encode(number))
     assert server.call("INCRBY", "n", 5) == number + 5
@@ -65,7 +65,7 @@ def test_incrby_counts_on_a_stored_int(server, scan, number):
 
 
 @pytest.mark.parametrize("number", [1.5, -0.25, 1e-9, 123456789.125])
-def test_what_incrbyfloat_leaves_is_read_as_a_float(server, scan, number):
+def test_the_result_of_incrbyfloat_is_read_as_a_float(server, scan, number):
     server.call("SET", "n", "0")
     printed = server.call("INCRBYFLOAT", "n", repr(number))
     assert Codec().decode(printed) == number

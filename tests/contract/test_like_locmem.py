@@ -1,11 +1,11 @@
-"""CacheBackend answers as Django's LocMemCache does, for any sequence of calls.
+"""CacheBackend returns the same as Django's LocMemCache, for any sequence of calls.
 
-The documented differences, which the strategies below leave out:
-- incr of a float or a text raises TypeError; LocMemCache adds to a float.
+The documented differences, which the strategies below omit:
+- incr of a float or a str raises TypeError; LocMemCache adds to a float.
 - incr beyond 64 bits raises OverflowError.
-- incr_version keeps the time to live; LocMemCache starts the default one.
+- incr_version keeps the expiry; LocMemCache sets the default timeout.
 - touch of a persistent key with None is True, as Django documents it.
-- delete of a key that has expired is False; LocMemCache finds it still and says True.
+- delete of an expired key returns False; LocMemCache returns True.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ calls = st.one_of(
 _numbers = count()
 
 
-def answer(cache, name, arguments):
-    """Return what a call returns, with its type, or the type of what it raises."""
+def call(cache, name, arguments):
+    """Return the result of a call with its type, or the type of the error."""
     try:
         result = getattr(cache, name)(**arguments)
     except (ValueError, TypeError) as error:
@@ -77,15 +77,15 @@ def answer(cache, name, arguments):
     return type(result), result
 
 
-def counts(locmem, name, arguments):
-    """Whether both must answer alike: an incr of what is no integer is a documented difference."""
+def is_comparable(locmem, name, arguments):
+    """Return whether the results must be equal: incr of a value other than int differs."""
     if name not in {"incr", "decr"}:
         return True
     value = locmem.get(arguments["key"], 0, version=arguments["version"])
     return type(value) is int
 
 
-def test_any_sequence_of_calls_is_answered_as_locmem_does(transport, api, make_cache):
+def test_any_sequence_of_calls_returns_the_same_as_locmem(transport, api, make_cache):
     runner = asyncio.Runner() if api == "async" else None
     cache = make_cache(transport)
 
@@ -101,11 +101,11 @@ def test_any_sequence_of_calls_is_answered_as_locmem_does(transport, api, make_c
         cache.key_prefix = prefix
         ours = SyncOrAsync(cache, runner)
         for name, arguments in sequence:
-            if counts(locmem, name, arguments):
+            if is_comparable(locmem, name, arguments):
                 if name == "delete":
-                    locmem.has_key(**arguments)  # which drops it, if it has expired
-                expected = answer(locmem, name, arguments)
-                assert answer(ours, name, arguments) == expected, (name, arguments)
+                    locmem.has_key(**arguments)  # deletes the key if it has expired
+                expected = call(locmem, name, arguments)
+                assert call(ours, name, arguments) == expected, (name, arguments)
         ours.clear()
 
     try:

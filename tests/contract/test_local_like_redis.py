@@ -1,4 +1,4 @@
-"""The local store and a real Valkey get the same commands at the same millisecond."""
+"""Random commands have the same replies in the local store and on a real Valkey."""
 
 from __future__ import annotations
 
@@ -18,46 +18,46 @@ from tests.contract.command_strategies import (
     SETS,
     SORTED_SETS,
     STRINGS,
-    commands_of,
-    histories,
+    draw_commands,
+    draw_histories,
 )
-from tests.contract.differential import Both
+from tests.contract.differential import DifferentialStore
 from tests.contract.valkey import Server
 
 quick = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
-# Compared in tests of their own, or not a server's to know.
-APART = {"EVAL", "EVALSHA", "INFO", "SCAN", "TIME"}
+# Compared in other tests, or without an equivalent on a server.
+NOT_COMPARED = {"EVAL", "EVALSHA", "INFO", "SCAN", "TIME"}
 
 FAMILIES = {
-    "strings": commands_of(STRINGS, "PEXPIRETIME", "PERSIST", "SADD"),
-    "ends": commands_of(ENDS, "SET", "INCR", "GET", "RENAME", "RENAMENX", "GETEX", "TYPE"),
-    "hashes": commands_of(HASHES, "DEL", "RENAME", "TYPE"),
-    "sets": commands_of(SETS, "DEL", "RENAME", "TYPE"),
-    "sorted sets": commands_of(SORTED_SETS, "DEL", "RENAME", "TYPE"),
-    "scripts": st.one_of(SCRIPTS, commands_of({}, "SET", "PTTL", "GET", "SADD")),
-    "all": commands_of(ALL),
+    "strings": draw_commands(STRINGS, "PEXPIRETIME", "PERSIST", "SADD"),
+    "ends": draw_commands(ENDS, "SET", "INCR", "GET", "RENAME", "RENAMENX", "GETEX", "TYPE"),
+    "hashes": draw_commands(HASHES, "DEL", "RENAME", "TYPE"),
+    "sets": draw_commands(SETS, "DEL", "RENAME", "TYPE"),
+    "sorted sets": draw_commands(SORTED_SETS, "DEL", "RENAME", "TYPE"),
+    "scripts": st.one_of(SCRIPTS, draw_commands({}, "SET", "PTTL", "GET", "SADD")),
+    "all": draw_commands(ALL),
 }
 
 
 def test_every_command_of_the_local_store_is_compared():
-    assert COMMANDS.keys() - APART == ALL.keys()
+    assert COMMANDS.keys() - NOT_COMPARED == ALL.keys()
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 @quick
 @given(data=st.data())
-def test_any_commands_get_the_replies_of_a_server(server: Server, family: str, data):
-    both = Both(server)
-    for command in data.draw(histories(FAMILIES[family])):
-        theirs, ours = both.run(*command)
-        assert ours == theirs, command
+def test_any_commands_have_the_replies_of_a_server(server: Server, family: str, data):
+    both = DifferentialStore(server)
+    for command in data.draw(draw_histories(FAMILIES[family])):
+        from_server, from_local = both.run(*command)
+        assert from_local == from_server, command
 
 
-def scores_of(server: Server, number: float) -> tuple[bytes, bytes]:
-    both = Both(server)
+def add_score(server: Server, number: float) -> tuple[bytes, bytes]:
+    both = DifferentialStore(server)
     both.run("ZADD", "z", repr(number), b"m")
     return both.run("ZSCORE", "z", b"m")
 
@@ -65,17 +65,17 @@ def scores_of(server: Server, number: float) -> tuple[bytes, bytes]:
 @settings(quick, max_examples=200)
 @given(digits=st.integers(-99_999, 99_999), exponent=st.integers(-12, 12))
 def test_a_short_score_is_printed_as_a_server_prints_it(server, digits, exponent):
-    theirs, ours = scores_of(server, float(f"{digits}e{exponent}"))
-    assert ours == theirs
+    from_server, from_local = add_score(server, float(f"{digits}e{exponent}"))
+    assert from_local == from_server
 
 
 @settings(quick, max_examples=200)
 @given(number=st.floats(allow_nan=False))
 def test_any_score_is_printed_as_the_number_that_a_server_prints(server, number):
-    theirs, ours = scores_of(server, number)
-    # A server's algorithm (Grisu2) now and then misses the shortest text; ours does not.
-    assert float(ours) == float(theirs) == number
-    assert len(ours) <= len(theirs)
+    from_server, from_local = add_score(server, number)
+    # A server's algorithm (Grisu2) does not always find the shortest text; ours does.
+    assert float(from_local) == float(from_server) == number
+    assert len(from_local) <= len(from_server)
 
 
 PATTERN = st.text(alphabet="ab*?[]^-\\", max_size=8)
@@ -89,25 +89,25 @@ PATTERN = st.text(alphabet="ab*?[]^-\\", max_size=8)
 def test_a_pattern_matches_the_keys_that_a_server_finds(
     server: Server, pattern: str, keys: set[str]
 ):
-    both = Both(server)
+    both = DifferentialStore(server)
     for key in keys:
         both.run("SET", key, b"")
-    theirs, ours = both.run("SCAN", 0, "MATCH", pattern, "COUNT", 1000)
-    assert set(ours[1]) == set(theirs[1])
+    from_server, from_local = both.run("SCAN", 0, "MATCH", pattern, "COUNT", 1000)
+    assert set(from_local[1]) == set(from_server[1])
 
 
 @pytest.mark.parametrize("pattern", ["k*", "*1", "*", "none"])
 @pytest.mark.parametrize("kind", ["string", "SET", "hash", "zset", "list"])
 @pytest.mark.parametrize("count", [1, 7, 1000])
-def test_a_whole_scan_returns_what_a_servers_scan_returns(server, pattern, kind, count):
-    both = Both(server)
+def test_a_whole_scan_returns_the_keys_of_a_server_s_scan(server, pattern, kind, count):
+    both = DifferentialStore(server)
     for n in range(40):
         both.run(("SET", "SADD")[n % 2], f"k{n}", b"member")
     words = ("MATCH", pattern, "COUNT", count, "TYPE", kind)
-    assert scanned(both.ours, words) == scanned(both.theirs, words)
+    assert scan_all(both.run_locally, words) == scan_all(both.run_on_server, words)
 
 
-def scanned(call: Callable[..., Reply], words: tuple[str | int, ...]) -> set[bytes]:
+def scan_all(call: Callable[..., Reply], words: tuple[str | int, ...]) -> set[bytes]:
     found: set[bytes] = set()
     cursor: str | bytes = b"0"
     while True:
@@ -124,16 +124,16 @@ def scanned(call: Callable[..., Reply], words: tuple[str | int, ...]) -> set[byt
         (0, "TYPE", "odd"), (0, "ODD", 1), (), (0, "MATCH", "a", "COUNT", -1), (2**64 - 1,),
     ],
 )  # fmt: skip
-def test_a_scan_that_is_asked_for_wrongly_gets_the_servers_error(server, words):
-    theirs, ours = Both(server).run("SCAN", *words)
-    assert ours == theirs
+def test_an_invalid_scan_has_the_server_s_error(server, words):
+    from_server, from_local = DifferentialStore(server).run("SCAN", *words)
+    assert from_local == from_server
 
 
-def test_a_key_ends_at_the_millisecond_at_which_it_ends_on_a_server(server):
-    both = Both(server)
+def test_a_key_expires_at_the_same_millisecond_as_on_a_server(server):
+    both = DifferentialStore(server)
     both.run("SET", "k", b"v", "PX", 30)
     left = 30
     while left != -2:
         assert both.run("GET", "k") in [(b"v", b"v"), (None, None)]
-        left, ours = both.run("PTTL", "k")
-        assert ours == left
+        left, from_local = both.run("PTTL", "k")
+        assert from_local == left

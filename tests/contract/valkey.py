@@ -9,7 +9,7 @@ from continuum_upstash.protocol import Reply
 
 
 class Server:
-    """A Valkey and one connection to it, so that replies come as they are on the wire."""
+    """One connection to a Valkey; replies are returned as they are on the wire."""
 
     def __init__(self, port: int) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port))
@@ -20,23 +20,23 @@ class Server:
 
     def pipeline(self, *commands: tuple[str | int | bytes, ...]) -> list[Reply]:
         self._socket.sendall(b"".join(hiredis.pack_command(command) for command in commands))
-        return [self._reply() for _ in commands]
+        return [self._read_reply() for _ in commands]
 
     def call(self, *command: str | int | bytes) -> Reply:
         return self.pipeline(command)[0]
 
-    def _reply(self) -> Reply:
+    def _read_reply(self) -> Reply:
         while (reply := self._reader.gets()) is False:
             data = self._socket.recv(1 << 20)
             assert data, "Valkey closed the connection"
             self._reader.feed(data)
-        return _converted(reply)
+        return _convert(reply)
 
 
-def _converted(reply: object) -> Reply:
+def _convert(reply: object) -> Reply:
     if isinstance(reply, hiredis.ReplyError):
         return ReplyError(str(reply))
     if isinstance(reply, list):
-        return [_converted(item) for item in reply]
+        return [_convert(item) for item in reply]
     assert reply is None or isinstance(reply, bytes | int)
     return reply

@@ -1,4 +1,4 @@
-"""What users of the Django backend get beyond Django's own tests, on each transport and api."""
+"""The Django backend beyond Django's own test suite, on each transport, sync and async."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_incr_is_exact_to_64_bits(any_cache):
 
 
 @pytest.mark.parametrize("delta", [0.5, "1", None])
-def test_incr_by_what_is_no_integer_changes_nothing(any_cache, delta):
+def test_incr_by_a_value_that_is_not_an_integer_changes_nothing(any_cache, delta):
     any_cache.set("n", 1)
     with pytest.raises(TypeError):
         any_cache.incr("n", delta)
@@ -109,7 +109,7 @@ def test_clear_deletes_every_version_of_this_alias_and_no_other_key(
     assert other.get("a") == 1
 
 
-def test_keys_and_patterns_are_the_users_own(any_cache):
+def test_keys_and_patterns_have_no_prefix_and_version(any_cache):
     any_cache.set_many({"a:1": 1, "a:2": 2, "b[1]": 3, "b1": 4})
     any_cache.set("a:3", 1, version=2)
     assert sorted(any_cache.keys("a:*")) == ["a:1", "a:2"]
@@ -169,7 +169,7 @@ def test_get_or_set_runs_one_factory_for_concurrent_callers(transport, make_cach
 
     def factory():
         runs.append(1)
-        time.sleep(0.05)  # the others arrive while it runs
+        time.sleep(0.05)  # so that the other threads call it meanwhile
         return {"made": len(runs)}
 
     def caller(_):
@@ -236,7 +236,7 @@ def test_lazy_text_is_stored_as_text(any_cache):
     assert any_cache.get("k") == {"title": "hello"}
 
 
-def test_a_key_that_is_not_utf8_is_refused_before_it_is_sent(any_cache, transport):
+def test_a_key_that_is_not_utf8_is_rejected_before_it_is_sent(any_cache, transport):
     for call in (lambda: any_cache.set("\ud800", 1), lambda: any_cache.get("\ud800")):
         with pytest.raises(NotSerializable, match="surrogate"):
             call()

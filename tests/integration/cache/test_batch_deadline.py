@@ -1,4 +1,4 @@
-"""A batch that is not worth waiting for as long as the transport would."""
+"""A batch whose own deadline is shorter than the transport's timeouts."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ def test_a_batch_ends_at_its_own_deadline(transport, coalesce, api, make_cache, 
         send(cache, api, runner, batch)
 
 
-def test_who_shares_a_request_with_an_impatient_one_waits_as_long_as_ever(
+def test_a_short_deadline_does_not_affect_other_calls_in_the_same_request(
     make_cache, emulator, runner
 ):
     cache = make_cache("rest", OPTIONS={"READ_TIMEOUT": 10.0})
     cache.set("k", 5)
 
     async def both():
-        impatient = cache.database.asend(Batch([("PING",)], needs_server=True, deadline_s=0.1))
-        return await asyncio.gather(impatient, cache.aget("k"), return_exceptions=True)
+        short = cache.database.asend(Batch([("PING",)], needs_server=True, deadline_s=0.1))
+        return await asyncio.gather(short, cache.aget("k"), return_exceptions=True)
 
     with emulator.fault("latency", seconds=0.5):
-        gave_up, patient = runner.run(both())
-    assert isinstance(gave_up, DeadlineExceeded)
-    assert patient == 5
+        expired, value = runner.run(both())
+    assert isinstance(expired, DeadlineExceeded)
+    assert value == 5

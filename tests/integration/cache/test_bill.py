@@ -1,4 +1,4 @@
-"""What each operation costs: billed commands by the emulator's count, HTTP requests on REST."""
+"""The cost of each operation: billed commands (counted by the emulator) and HTTP requests."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def increment_twice(cache):
     ],
 )
 @pytest.mark.parametrize("transport", ["rest", "tcp"])
-def test_an_operation_costs_no_more_than_this(
+def test_the_cost_of_an_operation(
     operation, billed, requests, transport, api, make_cache, emulator, request
 ):
     cache = make_cache(transport)
@@ -80,7 +80,7 @@ def test_the_page_on_billing_has_a_table():
 
 
 @pytest.mark.parametrize(("call", "billed", "requests"), ROWS)
-def test_the_page_on_billing_says_what_a_call_costs(call, billed, requests, make_cache, emulator):
+def test_the_costs_on_the_page_on_billing(call, billed, requests, make_cache, emulator):
     cache = make_cache("rest")
     cache.set("n", 41, 300)
     cache.set("persistent", 1, None)
@@ -90,12 +90,12 @@ def test_the_page_on_billing_says_what_a_call_costs(call, billed, requests, make
 
 
 @pytest.mark.parametrize("transport", ["rest", "tcp"])
-def test_a_lock_on_plain_redis_or_upstash(transport, make_cache, emulator):
+def test_the_cost_of_a_lock_on_plain_redis_and_upstash(transport, make_cache, emulator):
     cache = make_cache(transport)
     cache.has_key("warm-up")
     with emulator.count() as spent, cache.lock("report"):
         pass
-    # SET NX, and DELEX on Upstash or a script of two commands elsewhere.
+    # SET NX, then DELEX on Upstash or a script of two commands on other servers.
     assert spent.billed == (2 if transport == "rest" else 4)
 
 

@@ -1,4 +1,4 @@
-"""Any bytes come back as they went, and lie in the database as they would over any transport."""
+"""Binary values are restored exactly and stored identically by every transport."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def random_values():
     yield bytes(range(256)) * 40_000
 
 
-def test_ten_thousand_values_come_back_identical(transport, api, make_cache, runner):
-    """In turn: alone with and without a lifetime, with NX, many in one request, and by MGET."""
+def test_ten_thousand_values_are_restored_exactly(transport, api, make_cache, runner):
+    """Write and read values one by one (with and without expiry, with NX) and many at once."""
     cache = make_cache(transport)
     values = list(random_values())
 
@@ -48,7 +48,7 @@ def test_ten_thousand_values_come_back_identical(transport, api, make_cache, run
         assert call("get_many", named) == named
 
 
-def test_a_single_value_is_the_same_bytes_whichever_transport_wrote_it(make_cache, emulator):
+def test_each_transport_stores_a_value_as_the_same_bytes(make_cache, emulator):
     rest, tcp = (make_cache(transport, KEY_PREFIX="same") for transport in ("rest", "tcp"))
     for value in (b"\x00\xff", {"a": 1.5}, "text", 5, None, (1, "ü"), b"x" * 100_000):
         for write in ("set", "add"):
@@ -64,7 +64,7 @@ def test_a_single_value_is_the_same_bytes_whichever_transport_wrote_it(make_cach
                 assert stored[0] == stored[1]
 
 
-def test_async_writers_of_one_tick_are_read_by_all(make_cache, runner, emulator):
+def test_values_written_in_one_event_loop_tick_are_all_readable(make_cache, runner, emulator):
     rest, tcp = (make_cache(transport, KEY_PREFIX="tick") for transport in ("rest", "tcp"))
     values = {f"k{number}": random.randbytes(50) for number in range(50)}
 

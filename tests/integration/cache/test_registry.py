@@ -1,4 +1,4 @@
-"""What costs exists once: per process, per event loop, and anew after a fork."""
+"""Connections exist once per process and event loop, and are new after a fork."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_hundred_backends_in_threads_open_no_more_than_the_pool(transport, mak
         for thread in threads:
             thread.join()
     assert not failures
-    # The backends that Django would make for one alias share one database.
+    # All backends of one alias share one database.
     assert max(spent.connections, spent.tcp_connections) <= 4
 
 
@@ -76,7 +76,7 @@ def test_a_hundred_async_requests_open_one_or_two_connections_or_the_pool(
 
 
 @pytest.mark.parametrize("transport", ["rest", "tcp", "local"])
-def test_loops_come_and_go_without_a_trace(transport, make_cache):
+def test_closed_loops_leave_nothing_behind(transport, make_cache):
     cache = make_cache(transport)
     for number in range(30):
         assert asyncio.run(_set_and_get(cache, number)) == number
@@ -89,7 +89,7 @@ async def _set_and_get(cache, number):
     return await cache.aget("k")
 
 
-def test_equal_configurations_are_one_database_and_others_are_not():
+def test_equal_configurations_share_one_database():
     one, other = Config(alias="a"), Config(alias="a", pool_size=11)
     assert registry.get_database(one) is registry.get_database(Config(alias="a"))
     assert registry.get_database(one) is not registry.get_database(other)

@@ -47,7 +47,7 @@ def test_the_first_steps(client, transport):
     assert client.set("user:1", {"name": "Ada", "tags": ("a", "b")}, ttl=300) is True
     assert client.get("user:1") == {"name": "Ada", "tags": ("a", "b")}
     assert 299 <= client.ttl("user:1") <= 300
-    assert client.get("nobody", "default") == "default"
+    assert client.get("missing", "default") == "default"
     assert client.add("user:1", 5) is False
     assert client.exists("user:1") is True
     assert client.expire("user:1", None) is True
@@ -69,7 +69,7 @@ def test_delete_pattern_and_keys(client):
     assert client.keys() == ["new"]
 
 
-def test_info_tells_what_the_guide_asks_for(client, transport):
+def test_info_has_the_documented_fields(client, transport):
     client.set("k", "value")
     info = client.info()
     assert info["keys"] == 1
@@ -108,7 +108,7 @@ def test_a_pipelines_errors_are_raised_or_stay_in_place(client):
         pipe.incr("text").execute()
 
 
-def test_the_sdks_commands_travel_over_our_transport(client, transport):
+def test_the_sdk_s_commands_use_our_transport(client, transport):
     redis = client.redis
     assert redis.set("k", "v", ex=100) is True
     assert redis.get("k") == "v"
@@ -126,7 +126,7 @@ def test_the_sdks_commands_travel_over_our_transport(client, transport):
 
 
 @pytest.mark.parametrize("transport", ["rest"])
-def test_upstashs_own_limiter_runs_over_it(client):
+def test_upstash_s_own_limiter_uses_our_transport(client):
     limiter = Ratelimit(redis=client.redis, limiter=FixedWindow(max_requests=2, window=60))
     assert [limiter.limit("me").allowed for _ in range(3)] == [True, True, False]
 
@@ -156,7 +156,7 @@ def test_the_async_client_mirrors_the_sync_one(credentials, transport):
     assert sync_names - {"run"} == async_names - {"arun"}
 
 
-def test_json_is_what_other_languages_read_and_write(credentials, transport):
+def test_json_values_are_readable_in_other_languages(credentials, transport):
     with UpstashCache(**credentials, use_msgpack=False) as client:
         client.set("k", {"a": [1, "ü"], "b": None})
         assert client.redis.get("k") == '{"a":[1,"ü"],"b":null}'
@@ -169,7 +169,7 @@ def test_json_is_what_other_languages_read_and_write(credentials, transport):
 
 
 @pytest.mark.parametrize("transport", ["rest", "tcp"])
-def test_a_wrong_token_is_said_without_showing_it(emulator, transport):
+def test_the_error_for_a_wrong_token_does_not_contain_it(emulator, transport):
     wrong = "wr0ng-s3cret"
     if transport == "rest":
         client = UpstashCache(rest_url=emulator.rest_url, rest_token=wrong, fallback=False)
@@ -183,7 +183,7 @@ def test_a_wrong_token_is_said_without_showing_it(emulator, transport):
 
 
 @pytest.mark.parametrize("transport", ["rest", "tcp"])
-def test_nobody_there_is_said_with_the_address(transport):
+def test_the_error_for_an_unreachable_server_contains_its_address(transport):
     url = "127.0.0.1:9"
     options = {"rest_url": f"http://{url}", "rest_token": "t"}
     if transport == "tcp":
@@ -194,7 +194,7 @@ def test_nobody_there_is_said_with_the_address(transport):
     registry.reset()
 
 
-def test_wrong_arguments_are_said(monkeypatch):
+def test_wrong_arguments_raise(monkeypatch):
     for name in ("UPSTASH_REDIS_REST_URL", "KV_REST_API_URL"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(ConfigurationError, match="no token"):

@@ -1,4 +1,4 @@
-"""What Django caches: responses, models, querysets, safe and lazy text."""
+"""Values that Django caches: responses, models, querysets, safe and lazy text."""
 
 from __future__ import annotations
 
@@ -66,14 +66,14 @@ def numbers():
     return [1, 2]
 
 
-def test_a_lazy_value_that_is_not_text_is_left_to_pickle(codec, no_pickle):
+def test_a_lazy_value_that_is_not_text_is_pickled(codec, no_pickle):
     value = lazy(numbers, list)()
     assert list(codec.decode(codec.encode(value))) == [1, 2]
     with pytest.raises(NotSerializable):
         no_pickle.encode(value)
 
 
-def test_a_response_comes_back_as_cache_page_needs_it(codec):
+def test_a_response_is_restored_as_cache_page_needs_it(codec):
     response = HttpResponse("héllo", status=404, headers={"X-Thing": "1"})
     response.set_cookie("seen", "yes")
     back = codec.decode(codec.encode(response))
@@ -83,9 +83,7 @@ def test_a_response_comes_back_as_cache_page_needs_it(codec):
     assert back.cookies.output() == response.cookies.output()
 
 
-def test_a_rendered_template_response_comes_back_and_an_unrendered_one_says_why_not(
-    codec, settings
-):
+def test_a_rendered_template_response_is_restored_and_an_unrendered_one_raises(codec, settings):
     settings.TEMPLATES = [
         {
             "BACKEND": "django.template.backends.django.DjangoTemplates",
@@ -100,12 +98,12 @@ def test_a_rendered_template_response_comes_back_and_an_unrendered_one_says_why_
     assert codec.decode(codec.encode(response.render())).content == b"Hi 5"
 
 
-def test_json_refuses_a_response_with_the_way_out():
+def test_json_rejects_a_response_and_names_the_solution():
     with pytest.raises(NotSerializable, match=r"HttpResponse.*\"SERIALIZER\"\] = \"msgpack\""):
         Codec(serializer="json", pickle_keys=get_pickle_keys()).encode(HttpResponse())
 
 
-def test_a_model_instance_comes_back(codec):
+def test_a_model_instance_is_restored(codec):
     user = User(pk=5, username="ann")
     back = codec.decode(codec.encode({"user": user, "lazy": SimpleLazyObject(lambda: user)}))
     assert back["user"] == back["lazy"] == user
@@ -114,7 +112,7 @@ def test_a_model_instance_comes_back(codec):
 
 
 @pytest.mark.django_db
-def test_a_queryset_comes_back_evaluated(codec, django_assert_num_queries):
+def test_a_queryset_is_restored_evaluated(codec, django_assert_num_queries):
     User.objects.create(username="ann")
     with django_assert_num_queries(1):
         data = codec.encode(User.objects.all())
@@ -122,7 +120,7 @@ def test_a_queryset_comes_back_evaluated(codec, django_assert_num_queries):
         assert [user.username for user in codec.decode(data)] == ["ann"]
 
 
-async def test_a_queryset_in_an_event_loop_raises_what_moves_it_to_a_thread(codec):
+async def test_a_queryset_in_an_event_loop_raises_the_error_that_moves_encoding_to_a_thread(codec):
     with pytest.raises(SynchronousOnlyOperation):
         codec.encode({"users": User.objects.all()})
 

@@ -1,4 +1,4 @@
-"""What an editor shows of the cache, the clients, pipelines and locks: names, signatures, docs."""
+"""Names, signatures and docstrings that an editor shows for caches, clients, pipelines, locks."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def shape(method):
     return list(inspect.signature(method).parameters.values())
 
 
-def test_each_async_method_of_the_cache_takes_what_the_sync_one_takes():
+def test_sync_and_async_methods_of_the_cache_have_the_same_parameters():
     methods = public_methods(CacheBackend)
     pairs = {name: f"a{name}" for name in methods if f"a{name}" in methods}
     assert len(pairs) > 25
@@ -73,13 +73,13 @@ def test_each_async_method_of_the_cache_takes_what_the_sync_one_takes():
     ("sync_kind", "async_kind"),
     [(UpstashCache, AsyncUpstashCache), (Pipeline, AsyncPipeline), (Lock, AsyncLock)],
 )
-def test_async_clients_take_what_the_sync_ones_take(sync_kind, async_kind):
+def test_sync_and_async_clients_have_the_same_parameters(sync_kind, async_kind):
     sync_methods, async_methods = public_methods(sync_kind), public_methods(async_kind)
     for name in sync_methods.keys() & async_methods.keys():
         assert shape(sync_methods[name]) == shape(async_methods[name]), name
 
 
-def test_the_methods_stand_in_django_s_order():
+def test_the_methods_are_in_django_s_order():
     ours = [name for name in vars(CacheBackend) if not name.startswith("_")]
     assert ours == [name for name in vars(BaseCache) if name in ours]
 

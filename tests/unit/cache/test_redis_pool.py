@@ -1,4 +1,4 @@
-"""Pools as django-redis' OPTIONS describe them; none of them is connected."""
+"""Connection pools made from django-redis' OPTIONS; no test opens a connection."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ HERE = __name__
 
 
 @pytest.mark.parametrize("make", [plain_pool, make_django_pool])
-def test_without_options_a_pool_is_what_the_configuration_says(make):
+def test_without_options_a_pool_follows_the_configuration(make):
     pool = make(config(settings={"pool_size": 7, "connect_timeout": 3.0, "read_timeout": 4.0}))
     kwargs = pool.connection_kwargs
     assert pool.max_connections == 7
@@ -75,7 +75,7 @@ def test_the_password_may_come_from_the_options():
     assert pool.connection_kwargs["password"] == "other"
 
 
-def test_a_retry_object_survives_being_frozen():
+def test_a_retry_object_is_passed_on_unchanged():
     retry = Retry(NoBackoff(), 2)
     pool = make_django_pool(config(CONNECTION_POOL_KWARGS={"retry": retry, "max_connections": 3}))
     assert pool.connection_kwargs["retry"] is retry
@@ -86,11 +86,11 @@ def test_a_retry_object_survives_being_frozen():
     ("path", "kind"),
     [(f"{HERE}.OwnPool", OwnPool), ("redis.BlockingConnectionPool", BlockingConnectionPool)],
 )
-def test_the_class_of_the_pool_can_be_chosen(path, kind):
+def test_the_pool_class_can_be_configured(path, kind):
     assert isinstance(make_django_pool(config(CONNECTION_POOL_CLASS=path)), kind)
 
 
-def test_the_setting_of_django_redis_names_the_factory(settings):
+def test_the_factory_setting_of_django_redis_is_used(settings):
     settings.DJANGO_REDIS_CONNECTION_FACTORY = f"{HERE}.OwnFactory"
     assert make_django_pool(config()).connection_kwargs["client_name"] == "own"
 
@@ -108,12 +108,12 @@ def test_sentinels_need_no_other_option(url, options):
     assert pool.service_name == "main"
 
 
-def test_sentinels_go_with_tls():
+def test_sentinels_work_with_tls():
     pool = make_django_pool(config("rediss://main/0", SENTINELS=[("10.0.0.1", 26379)]))
     assert pool.connection_class is SentinelManagedSSLConnection
 
 
-def test_two_aliases_of_one_url_have_the_pools_they_asked_for():
+def test_two_aliases_of_one_url_have_their_own_pools():
     small, large = (
         resolve({"CONNECTION_POOL_KWARGS": {"max_connections": size}}, {}, location=URL)
         for size in (5, 50)
@@ -136,7 +136,7 @@ def test_two_aliases_of_one_url_have_the_pools_they_asked_for():
         ("redis://user:hush/hush@localhost", {}, "Percent-encode"),
     ],
 )
-def test_a_wrong_option_is_named_before_the_first_command(url, options, message):
+def test_an_invalid_option_is_reported_before_the_first_command(url, options, message):
     with pytest.raises(ConfigurationError, match=rf"default.*{message}") as caught:
         make_django_pool(config(url, **options))
     assert "secret" not in str(caught.value)

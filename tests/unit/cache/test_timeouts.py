@@ -21,22 +21,22 @@ from continuum_upstash.plans.keyvalue import to_ms
         (10**30, 2**52),
     ],
 )
-def test_seconds_become_milliseconds_and_a_positive_time_never_none(seconds, expected):
+def test_seconds_are_rounded_up_to_milliseconds(seconds, expected):
     assert to_ms(seconds) == expected
 
 
-def test_what_is_no_time_is_refused():
+def test_values_that_are_not_a_time_are_rejected():
     with pytest.raises(ValueError, match="NaN"):
         to_ms(float("nan"))
     with pytest.raises(TypeError):
         to_ms("5")
 
 
-def test_the_longest_prefix_decides_for_keys_without_a_timeout():
-    timeouts = Timeouts(300, (("query:", 5), ("query:slow:", 60), ("for ever:", None)))
+def test_the_longest_prefix_sets_the_timeout_of_keys_without_one():
+    timeouts = Timeouts(300, (("query:", 5), ("query:slow:", 60), ("permanent:", None)))
     assert timeouts.get_ttl_ms("query:a", DEFAULT_TIMEOUT) == 5_000
     assert timeouts.get_ttl_ms("query:slow:a", DEFAULT_TIMEOUT) == 60_000
-    assert timeouts.get_ttl_ms("for ever:a", DEFAULT_TIMEOUT) is None
+    assert timeouts.get_ttl_ms("permanent:a", DEFAULT_TIMEOUT) is None
     assert timeouts.get_ttl_ms("other", DEFAULT_TIMEOUT) == 300_000
     assert timeouts.get_ttl_ms(5, DEFAULT_TIMEOUT) == 300_000
     assert timeouts.get_ttl_ms("query:a", 1) == 1_000
