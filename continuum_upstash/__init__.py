@@ -12,7 +12,7 @@ __all__ = ["AsyncUpstashCache", "UpstashCache", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
-    # INSTALLED_APPS imports this module in every process: the clients wait until one is wanted.
+    # INSTALLED_APPS imports this module in every process: the clients are imported on first use.
     if name in {"AsyncUpstashCache", "UpstashCache"}:
         from continuum_upstash import client  # noqa: PLC0415
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import _socket
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -112,3 +114,27 @@ def test_clearing_3000_keys_takes_a_scan_and_an_unlink_per_thousand(
     assert spent.billed <= 2 * 4 + 1
     assert cache.keys() == []
     assert other.get("stays") == 1
+
+
+@pytest.mark.parametrize(("transport", "maximum"), [("rest", 39), ("tcp", 38)])
+def test_a_get_makes_few_python_calls_before_it_sends(transport, maximum, make_cache):
+    cache = make_cache(transport)
+    cache.get("warm-up")
+    calls, calls_at_send = 0, []
+
+    def count_call(frame, event, argument):
+        nonlocal calls
+        calls += event == "call"
+        if event == "c_call" and argument.__name__ in {"send", "sendall"} and is_socket(argument):
+            calls_at_send.append(calls)
+
+    sys.setprofile(count_call)
+    try:
+        cache.get("n")
+    finally:
+        sys.setprofile(None)
+    assert calls_at_send[0] <= maximum
+
+
+def is_socket(method):
+    return isinstance(method.__self__, _socket.socket)
