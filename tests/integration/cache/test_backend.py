@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.auth.models import Group
+from django.core.cache import InvalidCacheBackendError, caches
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpResponse
 from django.test import RequestFactory
@@ -18,8 +19,9 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import cache_page
 
 from continuum_upstash import observe
-from continuum_upstash.backend import CacheBackend
+from continuum_upstash.backend import CacheBackend, get_cache
 from continuum_upstash.errors import LockLost, LockNotAcquired, NotSerializable
+from continuum_upstash.plans.effects import call as send_command
 
 
 def test_times_to_live_in_all_units(any_cache):
@@ -253,6 +255,32 @@ def test_a_key_that_is_not_utf8_is_rejected_before_it_is_sent(any_cache, transpo
 def test_wrong_settings_are_improperly_configured(location, options, message):
     with pytest.raises(ImproperlyConfigured, match=message):
         CacheBackend(location, {"OPTIONS": options})
+
+
+def test_get_cache_returns_django_s_cache_and_no_other_backend(settings):
+    ours = {"BACKEND": "continuum_upstash.backend.CacheBackend", "OPTIONS": {"MODE": "local"}}
+    other = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+    settings.CACHES = {"default": ours, "other": other}
+    assert get_cache() is caches["default"]
+    with pytest.raises(ImproperlyConfigured, match="Cache 'other' is a LocMemCache"):
+        get_cache("other")
+    with pytest.raises(InvalidCacheBackendError):
+        get_cache("missing")
+
+
+@pytest.mark.parametrize("api", ["sync", "async"])
+def test_a_plan_of_a_user_runs_on_the_cache_and_its_clients(transport, api, make_cache, runner):
+    cache = make_cache(transport)
+
+    def is_stored():
+        return bool((yield from send_command("EXISTS", cache.make_key("k"))))
+
+    cache.set("k", 1)
+    if api == "sync":
+        assert (cache.run(is_stored()), cache.client.run(is_stored())) == (True, True)
+    else:
+        assert runner.run(cache.arun(is_stored())) is True
+        assert runner.run(cache.aclient.arun(is_stored())) is True
 
 
 def test_flush_all_empties_the_database(transport, make_cache):
