@@ -23,7 +23,7 @@ from continuum_upstash.codec.codec import Codec
 from continuum_upstash.config.resolve import Config, resolve
 from continuum_upstash.emulator.process import running
 from continuum_upstash.plans.effects import Batch
-from continuum_upstash.plans.keyvalue import Operations
+from continuum_upstash.plans.keyvalue import KeyValuePlans
 from continuum_upstash.plans.runner import AsyncRunner, Runner, arun, run
 from continuum_upstash.protocol import Replies
 from continuum_upstash.transports.factory import achain, chain
@@ -38,7 +38,7 @@ from continuum_upstash.transports.singleflight import AsyncFlights, Flights
 ROUNDS, GETS = 15, 300
 QUICK_ROUNDS, QUICK_CALLS = 100, 2_000  # short: other processes do not disturb the best one
 CODEC = Codec()
-PLANS = Operations(CODEC, alias="benchmark")
+PLANS = KeyValuePlans(CODEC, alias="benchmark")
 
 
 class InstantTransport:

@@ -1,19 +1,19 @@
-"""The one hierarchy of errors. A message says what happened and what to do; none holds a secret.
+"""The error classes. A message says what happened and what to do; no message contains a secret.
 
 ContinuumError
-├── ConfigurationError       the settings are wrong
-├── Unavailable              the database could not be asked
+├── ConfigurationError       a setting is invalid
+├── Unavailable              the server did not reply
 │   └── ConnectionFailed, DeadlineExceeded
-├── ReplyError               it was asked and answered with an error: WRONGTYPE, a script's, …
-│   └── Refused              it will not serve this, or anything, until something changes
+├── ReplyError               the server replied with an error: WRONGTYPE, a script error, …
+│   └── Refused              the server rejects this command, or all, until something changes
 │       ├── AuthenticationFailed, NotPermitted, QuotaExceeded, CapacityExceeded,
 │       └── RequestTooLarge, ReadOnlyReplica
 ├── LockNotAcquired, LockLost
-├── NotSerializable          a value has no stored form
-└── SessionStoreUnavailable  a session could be neither read nor written
+├── NotSerializable          a value has no stored format
+└── SessionStoreUnavailable  a session could not be read or written
 
-A refusal comes in a reply's place, too (a write among reads with a read-only token), hence
-Refused is a ReplyError.
+Refused is a ReplyError because the server can reject one command of a batch, for example a write
+with a read-only token.
 """
 
 from __future__ import annotations
@@ -23,34 +23,34 @@ from collections.abc import Iterable
 
 
 class ContinuumError(Exception):
-    """Base of every error of this package; never raised itself."""
+    """The base class of all errors of this package; not raised itself."""
 
 
 class ConfigurationError(ContinuumError):
-    """A setting, argument or environment variable is wrong; the message names it and the fix."""
+    """A setting, argument or environment variable is invalid; its message says how to fix it."""
 
 
 class NotSerializable(ContinuumError, TypeError):
-    """The value has no stored form under the configured serializer."""
+    """The configured serializer cannot encode the value."""
 
 
 class SessionStoreUnavailable(ContinuumError):
-    """The session store could not be asked: not the same as "no such session"."""
+    """The session store did not reply. This does not mean that the session does not exist."""
 
 
 class LockNotAcquired(ContinuumError):
-    """The lock was not free in time."""
+    """The lock was not acquired in time."""
 
 
 class LockLost(ContinuumError):
-    """The lock is not held: its lease ended before it was released or extended."""
+    """The lock is not held: its lease expired before it was released or extended."""
 
 
 class Unavailable(ContinuumError):
-    """The database did not answer.
+    """The server did not reply.
 
     Attributes:
-        retry_after: seconds that something in its place asked us to stay away, or None.
+        retry_after: the seconds of a Retry-After header, or None.
     """
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
@@ -59,11 +59,10 @@ class Unavailable(ContinuumError):
 
 
 class ConnectionFailed(Unavailable):
-    """No connection could be made, or it broke.
+    """A connection could not be opened, or it was lost.
 
     Attributes:
-        unsent: True when no byte of the batch can have reached the server, so that
-            sending it again is safe whatever it holds.
+        unsent: no byte of the batch reached the server, so every command can be sent again.
     """
 
     def __init__(self, message: str, *, unsent: bool = False) -> None:
@@ -72,7 +71,7 @@ class ConnectionFailed(Unavailable):
 
 
 class DeadlineExceeded(Unavailable):
-    """The batch's time was up before the whole reply had arrived.
+    """The reply was not complete before the timeout.
 
     Attributes:
         is_outage: False if the time-out is no sign of an outage: no connection of the pool became
@@ -85,10 +84,10 @@ class DeadlineExceeded(Unavailable):
 
 
 class ReplyError(ContinuumError):
-    """The server ran the command and answered with an error.
+    """The server replied with an error.
 
     Attributes:
-        code: the error's first word, such as ``WRONGTYPE``, ``NOSCRIPT`` or ``ERR``.
+        code: the first word of the error: ``WRONGTYPE``, ``NOSCRIPT``, ``ERR`` …
     """
 
     def __init__(self, message: str) -> None:
@@ -97,69 +96,69 @@ class ReplyError(ContinuumError):
 
 
 class Refused(ReplyError):
-    """The server will not serve this request, or any, until something outside the code changes."""
+    """The server rejects this command, or all, until something outside the code changes."""
 
 
 class AuthenticationFailed(Refused):
-    """The token or password is missing, wrong or revoked."""
+    """The token or password is missing, invalid or revoked."""
 
 
 class NotPermitted(Refused):
-    """The token may not run this command: a read-only token, or an ACL user."""
+    """The token (a read-only one, say) or the ACL user has no permission for this command."""
 
 
 class QuotaExceeded(Refused):
-    """The plan's commands for the period are used up: every command fails until it ends."""
+    """The quota of commands is used up: every command fails until the period ends."""
 
 
 class CapacityExceeded(Refused):
-    """The database is full and does not evict: reads and deletes go on, writes do not."""
+    """The database is full and does not evict: writes fail, reads and deletes do not."""
 
 
 class RequestTooLarge(Refused):
-    """A command's arguments or its reply exceed the plan's request size."""
+    """The arguments or the reply of a command exceed the pricing plan's request size."""
 
 
 class ReadOnlyReplica(Refused):
-    """Writes are rejected for some seconds, as during a server upgrade."""
+    """Writes fail for some seconds, for example during a server upgrade."""
 
 
-# First match decides. The texts are those of the service and of Redis (Upstash docs,
-# redis/troubleshooting; redis.io error replies); each hint is appended once.
+# The first match applies. The texts are those of Upstash (its docs, redis/troubleshooting) and
+# of Redis. The hint is appended to the error text.
 _KINDS: tuple[tuple[re.Pattern[str], type[Refused], str], ...] = (
     (
         re.compile(
             r"WRONGPASS|NOAUTH|Unauthorized|ERR (?:invalid password|.*AUTH.* called without)"
         ),
         AuthenticationFailed,
-        "Copy the token (REST) or the password (TCP) again from the console: they differ.",
+        "The token (REST) or the password (TCP) is wrong: copy it again from the console.",
     ),
     (
         re.compile(r"NOPERM"),
         NotPermitted,
-        "Use the standard token, not the read-only one, or widen the ACL user's rights.",
+        "Use the standard token, not the read-only one, or extend the ACL user's permissions.",
     ),
     (
         re.compile(r"ERR max (?:daily )?requests? limit exceeded"),
         QuotaExceeded,
-        "Every command fails until the period ends; change the plan or raise the budget.",
+        "Every command fails until the period ends. Change the pricing plan or raise the budget.",
     ),
     (
         re.compile(r"ERR DB capacity quota exceeded|OOM "),
         CapacityExceeded,
-        "Delete keys, choose a larger plan, or switch eviction on for a pure cache.",
+        "Delete keys, choose a larger pricing plan, or enable eviction if it is only a cache.",
     ),
     (
         re.compile(r"ERR max (?:request|single record|key) size exceeded"),
         RequestTooLarge,
         "Store smaller values, or set COMPRESS_MIN_BYTES and MAX_VALUE_BYTES.",
     ),
-    (re.compile(r"READONLY "), ReadOnlyReplica, "Try again in some seconds."),
+    (re.compile(r"READONLY "), ReadOnlyReplica, "Try again in a few seconds."),
 )
 
 
 def from_reply(text: str) -> ReplyError:
-    """Return the error that a server's error text stands for, with a hint where there is one."""
+    """Return the error for a server's error text, with a hint what to do if there is one."""
     for pattern, kind, hint in _KINDS:
         if pattern.match(text):
             return kind(f"{text.rstrip('.')}. {hint}")
@@ -167,8 +166,8 @@ def from_reply(text: str) -> ReplyError:
 
 
 def suggest_similar(name: str, known: Iterable[str]) -> str:
-    """Return " Did you mean …?" for a misspelt name, to end a message with; or nothing."""
-    from difflib import get_close_matches  # noqa: PLC0415 needed after a mistake only
+    """Return " Did you mean …?", to append to the message about an unknown name, or ""."""
+    from difflib import get_close_matches  # noqa: PLC0415 only needed for the error message
 
     close = get_close_matches(name, known, n=1)
     return f" Did you mean {close[0]}?" if close else ""

@@ -1,7 +1,7 @@
-"""Full keys and the glob patterns that find them: SCAN takes a pattern, clear() must not err.
+"""Full keys and the glob patterns that match them.
 
-Where a key function puts the key and the version is learnt by calling it with numbers that stand
-for them: digits pass through quoting, slugs and changes of case.
+The position of the key and the version in a full key is found by calling the key function with
+numbers in their place: quoting, slugs and changes of case do not alter digits.
 """
 
 from __future__ import annotations
@@ -27,113 +27,116 @@ DEFAULT_TTL_BY_PREFIX: Mapping[str, int] = MappingProxyType(
         "ws:": 5 * 60,
     }
 )
-"""Key families and their seconds, as a start for OPTIONS["TTL_BY_PREFIX"]."""
+"""TTLs in seconds of common key families, a starting point for OPTIONS["TTL_BY_PREFIX"]."""
 
 _KEY = "918273645546372819"
-_LONG_KEY = "64" * 200  # key functions are known that hash only what memcached would refuse
+_LONG_KEY = "64" * 200  # some key functions hash only the keys that memcached would reject
 _VERSION = 5049382716
 _OTHER_VERSION = 6172839405
 
 
 def escape_glob(text: str) -> str:
-    """Return the pattern that matches exactly `text` (Redis' glob, see the command KEYS)."""
+    """Return the glob pattern that matches exactly `text` (see the Redis command KEYS)."""
     return re.sub(r"([*?\[\]\\])", r"\\\1", text)
 
 
 @dataclass(frozen=True, slots=True)
-class OwnKeys:
-    """The keys of one alias, whatever their version.
+class AliasPattern:
+    """Matches the full keys of one alias, of every version.
 
     Attributes:
-        pattern: for SCAN; it finds more than the alias's keys.
-        form: what exactly the alias's keys look like.
+        pattern: SCAN's glob; it also matches keys of other aliases.
+        regex: matches the alias's keys only.
     """
 
     pattern: str
-    form: re.Pattern[str]
+    regex: re.Pattern[str]
 
     def matches(self, name: str) -> bool:
-        return self.form.fullmatch(name) is not None
+        return self.regex.fullmatch(name) is not None
 
 
 @dataclass(frozen=True, slots=True)
-class Pattern:
-    """A user's glob pattern, within one alias and version.
+class KeyPattern:
+    """Matches the full keys of one alias and version by a user's glob pattern.
 
     Attributes:
-        pattern: for SCAN; everything but the user's part is escaped.
-        head: what stands before the user's part of a full key.
-        tail: what stands after it.
-        reverse: full key to user's key, for a key function that changes keys.
+        pattern: SCAN's glob; all but the user's part is escaped.
+        prefix: the part of a full key before the user's key.
+        suffix: the part after it.
+        reverse: converts a full key to the user's key, for key functions that change the key.
     """
 
     pattern: str
-    head: str
-    tail: str
+    prefix: str
+    suffix: str
     reverse: ReverseFunction | None = None
 
     def matches(self, name: str) -> bool:
-        fixed = len(self.head) + len(self.tail)
-        return len(name) >= fixed and name.startswith(self.head) and name.endswith(self.tail)
+        fixed = len(self.prefix) + len(self.suffix)
+        return len(name) >= fixed and name.startswith(self.prefix) and name.endswith(self.suffix)
 
     def key(self, name: str) -> str:
-        """Return the user's key of a full key that matches."""
+        """Return the user's key of a matching full key."""
         if self.reverse is not None:
             return self.reverse(name)
-        return name[len(self.head) : len(name) - len(self.tail)]
+        return name[len(self.prefix) : len(name) - len(self.suffix)]
 
 
-def own_keys(key_func: KeyFunction, prefix: str) -> OwnKeys:
-    """Return how to find the keys of an alias, every version.
+def make_alias_pattern(key_func: KeyFunction, prefix: str) -> AliasPattern:
+    """Return the pattern for all keys of an alias, of every version.
 
-    A key of another alias whose prefix is this one plus ":" and a number looks the same as one
-    of this alias's, and is taken for one.
+    If the prefix of another alias is this prefix, ":" and a number, its keys match, too: they
+    cannot be distinguished.
 
     Raises:
-        ConfigurationError: the key function does not let its keys be told from others.
+        ConfigurationError: the key function does not keep the key or adds nothing to it, so no
+            pattern can match the alias's keys only.
     """
     parts = re.split(f"({_KEY}|{_VERSION})", key_func(_KEY, prefix, _VERSION))
     literals = "".join(parts[::2])
     globs = [escape_glob(part) if i % 2 == 0 else "*" for i, part in enumerate(parts)]
-    forms = {_KEY: ".*", str(_VERSION): "-?[0-9]+"}
-    form = "".join(forms.get(part, re.escape(part)) for part in parts)
-    own = OwnKeys("".join(globs), re.compile(form, re.DOTALL))
-    if _KEY not in parts or not own.matches(key_func(_LONG_KEY, prefix, _OTHER_VERSION)):
+    variable = {_KEY: ".*", str(_VERSION): "-?[0-9]+"}
+    regex = "".join(variable.get(part, re.escape(part)) for part in parts)
+    pattern = AliasPattern("".join(globs), re.compile(regex, re.DOTALL))
+    if _KEY not in parts or not pattern.matches(key_func(_LONG_KEY, prefix, _OTHER_VERSION)):
         raise ConfigurationError(
-            f"{_name(key_func)} hides keys, as a hash does, so that those of this alias cannot be "
-            f"told from others. {_INSTEAD}"
+            f"{_describe(key_func)} does not keep the key and the version (it hashes them, for "
+            f"example), so the keys of this alias cannot be found. {_CLEAR_HINT}"
         )
     if not literals:
         raise ConfigurationError(
-            f"{_name(key_func)} adds nothing to a key, so that those of this alias cannot be told "
-            f"from others. Set KEY_PREFIX. {_INSTEAD}"
+            f"{_describe(key_func)} adds nothing to the key, so the keys of this alias cannot be "
+            f"distinguished from others. Set KEY_PREFIX. {_CLEAR_HINT}"
         )
-    return own
+    return pattern
 
 
-def user_pattern(
+def make_scoped_pattern(
     key_func: KeyFunction,
     prefix: str,
     version: Any,
     pattern: str,
     reverse: ReverseFunction | None = None,
-) -> Pattern:
-    """Return how to find the keys of an alias and version that match a user's glob pattern.
+) -> KeyPattern:
+    """Return the pattern for the keys of an alias and version that match a user's glob pattern.
 
     Raises:
-        ConfigurationError: the key function hides the key, so that no pattern can find it.
+        ConfigurationError: the key function does not keep the key, so no pattern can match it.
     """
-    head, found, tail = key_func(_KEY, prefix, version).partition(_KEY)
-    if not found or _KEY in tail:
+    before, found, after = key_func(_KEY, prefix, version).partition(_KEY)
+    if not found or _KEY in after:
         raise ConfigurationError(
-            f"{_name(key_func)} hides keys, as a hash does, so that no pattern finds them. Keep "
-            f"the keys that you look for in an alias with Django's own KEY_FUNCTION."
+            f"{_describe(key_func)} does not keep the key (it hashes it, for example), so no "
+            "pattern can match it. Use an alias with Django's default KEY_FUNCTION for these keys."
         )
-    return Pattern(escape_glob(head) + pattern + escape_glob(tail), head, tail, reverse)
+    return KeyPattern(escape_glob(before) + pattern + escape_glob(after), before, after, reverse)
 
 
-_INSTEAD = 'If the alias owns its database, set OPTIONS["CLEAR"] = "flushdb" or call flush_all().'
+_CLEAR_HINT = (
+    'If the alias owns its database, set OPTIONS["CLEAR"] = "flushdb" or call flush_all().'
+)
 
 
-def _name(key_func: KeyFunction) -> str:
+def _describe(key_func: KeyFunction) -> str:
     return f"The key function {getattr(key_func, '__qualname__', type(key_func).__qualname__)}"

@@ -1,4 +1,4 @@
-"""What happens, as frozen records, to whoever subscribes: the only instrumentation seam."""
+"""Records of what happens, for subscribed observers: statistics, metrics, tracing, signals."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ logger = logging.getLogger("continuum_upstash")
 
 
 class CommandDetails(NamedTuple):
-    """One round trip, after it ended.
+    """One round trip, recorded when it ended.
 
     Attributes:
         alias: the cache alias, or the client's name.
-        backend: who answered: ``upstash-rest``, ``upstash-redis`` or ``local``.
-        commands: as the plan gave them; keys and values included, so never log them.
-        replies: in the order of the commands; empty when the whole batch failed.
-        seconds: from the call to its end.
-        error: what failed the whole batch.
+        backend: what replied: ``upstash-rest``, ``upstash-redis`` or ``local``.
+        commands: with their keys and values, so do not log them.
+        replies: in the order of the commands; empty if the whole batch failed.
+        seconds: the duration.
+        error: the error of the whole batch, or None.
     """
 
     alias: str
@@ -36,14 +36,14 @@ class CommandDetails(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class StateChange:
-    """The breaker of a database changed its state.
+    """The circuit breaker of a database changed its state.
 
     Attributes:
         alias: the cache alias, or the client's name.
         old, new: ``closed``, ``open``, ``half_open``, ``forced_open`` or ``disabled``.
         reason: why, in one line without secrets.
-        backend: who answers from now on.
-        previous_backend: who answered until now.
+        backend: what replies from now on.
+        previous_backend: what replied until now.
     """
 
     alias: str
@@ -83,11 +83,11 @@ class BackendStatus:
 
 @dataclass(frozen=True, slots=True)
 class ValueDiscarded:
-    """A stored value could not be decoded and was treated as a miss, or one was not stored.
+    """A stored value could not be decoded and counts as a miss, or a value was not stored.
 
     Attributes:
         alias: the cache alias, or the client's name.
-        reason: why, in one line; it names neither key nor value.
+        reason: why, in one line without the key and the value.
     """
 
     alias: str
@@ -96,12 +96,12 @@ class ValueDiscarded:
 
 @dataclass(frozen=True, slots=True)
 class Coalesced:
-    """Batches of one event-loop tick travelled as one request.
+    """Batches of one event-loop tick were sent in one request.
 
     Attributes:
         alias: the cache alias, or the client's name.
-        backend: who answered.
-        batches: how many requests that saved.
+        backend: what replied.
+        batches: how many requests this saved.
     """
 
     alias: str
@@ -111,17 +111,18 @@ class Coalesced:
 
 @dataclass(frozen=True, slots=True)
 class LimitDecided:
-    """A rate limit let a request through, or refused it.
+    """A rate limit allowed or denied a request.
 
-    Looks, which cost nothing, are not told; nor is a policy that without its database lets all
-    through, since it decides nothing.
+    Not recorded for checks with cost=0, nor for policies with on_error="allow" while the limiter is
+    unavailable.
 
     Attributes:
-        alias: the cache alias that counts.
-        policy: the name of the policy; of a refused request, of each one that refused.
+        alias: the cache alias with the counters.
+        policy: the name of the policy; if the request was denied, one record for each policy that
+            denied it.
         outcome: ``allowed``, ``limited``, ``cached``, ``unavailable`` or ``shadow``, as in
             ``Decision.reason``.
-        allowed: whether the request may go on.
+        allowed: whether the request was allowed.
     """
 
     alias: str
@@ -135,26 +136,26 @@ Record: TypeAlias = CommandDetails | StateChange | ValueDiscarded | Coalesced | 
 
 class Observer(Protocol):
     def __call__(self, record: Record, /) -> None:
-        """Take note, quickly: it runs in the caller's thread or event loop."""
+        """Process a record, quickly: this runs in the caller's thread or event loop."""
 
 
 _observers: tuple[Observer, ...] = ()
 
 
 def subscribe(observer: Observer) -> None:
-    """Have `observer` called with every record; twice the same is once."""
-    global _observers  # noqa: PLW0603 a tuple that is replaced needs no lock to be read
+    """Call `observer` with every record from now on; a second subscription has no effect."""
+    global _observers  # noqa: PLW0603 replacing a tuple needs no lock
     if observer not in _observers:
         _observers = (*_observers, observer)
 
 
 def unsubscribe(observer: Observer) -> None:
     global _observers  # noqa: PLW0603 as in subscribe
-    _observers = tuple(each for each in _observers if each != observer)
+    _observers = tuple(other for other in _observers if other != observer)
 
 
-def observed() -> bool:
-    """Return whether a record would reach anybody, so that building one can be spared."""
+def has_observers() -> bool:
+    """Return whether anything subscribes, so that a record need not be built for nothing."""
     return bool(_observers)
 
 
@@ -162,7 +163,7 @@ def notify(record: Record) -> None:
     for observer in _observers:
         try:
             observer(record)
-        except Exception:  # an observer's fault must not become the cache's
+        except Exception:  # an observer's error must not fail the cache operation
             logger.exception("An observer of continuum_upstash failed")
 
 
@@ -170,11 +171,10 @@ _LOG_INTERVAL = 60.0  # seconds
 _logged_at: dict[tuple[str, str], float] = {}
 
 
-def discard(record: ValueDiscarded) -> None:
-    """Tell observers of a value that was not stored or not understood, and log it.
+def report_discarded(record: ValueDiscarded) -> None:
+    """Notify the observers of a value that was not stored or not decoded, and log it.
 
-    A page may read one broken value a thousand times a minute: each kind of it is logged once
-    in that time for each alias.
+    Each kind is logged once a minute for each alias, since one value may be read very often.
     """
     notify(record)
     now = monotonic()

@@ -27,7 +27,7 @@ from continuum_upstash.config.resolve import Config, resolve
 from continuum_upstash.errors import ConfigurationError
 from continuum_upstash.observe import BackendStatus
 from continuum_upstash.plans.effects import Plan
-from continuum_upstash.plans.keyvalue import Operations
+from continuum_upstash.plans.keyvalue import KeyValuePlans
 from continuum_upstash.plans.runner import AsyncRunner, Runner, arun, run
 from continuum_upstash.transports.registry import Database, get_database
 
@@ -66,7 +66,7 @@ class UpstashBaseCache(BaseCache):
         reverse = params.get("REVERSE_KEY_FUNCTION")
         self._reverse = import_string(reverse) if isinstance(reverse, str) else reverse
         self._database = get_database(config, _make_pool)
-        self._keyvalue = Operations(codec, alias=alias, max_value_bytes=config.max_value_bytes)
+        self._keyvalue = KeyValuePlans(codec, alias=alias, max_value_bytes=config.max_value_bytes)
         self._runner = Runner(self._database.send, codec.encode, self._database.once)
         self._async_runner = AsyncRunner(
             self._database.asend,

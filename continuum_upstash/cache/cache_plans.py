@@ -7,7 +7,7 @@ from typing import Any
 
 from continuum_upstash.cache.base import UpstashBaseCache
 from continuum_upstash.cache.timeouts import Timeout
-from continuum_upstash.keys import Pattern, own_keys, user_pattern
+from continuum_upstash.keys import KeyPattern, make_alias_pattern, make_scoped_pattern
 from continuum_upstash.plans import scan
 from continuum_upstash.plans.effects import Plan
 from continuum_upstash.plans.keyvalue import to_ms
@@ -82,7 +82,7 @@ class CachePlans(UpstashBaseCache):
         if self._config.clear == "flushdb":
             yield from scan.flush()
             return
-        own = own_keys(self.key_func, self.key_prefix)
+        own = make_alias_pattern(self.key_func, self.key_prefix)
         yield from scan.delete_keys(own.pattern, own.matches)
 
     def _incr_version(self, key: Any, delta: int, version: int | None) -> Plan[int]:
@@ -96,13 +96,13 @@ class CachePlans(UpstashBaseCache):
     # ---- django-redis' methods
 
     def _ttl(self, key: Any, version: int | None) -> Plan[int | None]:
-        return self._keyvalue.time_left(self.make_and_validate_key(key, version), "TTL")
+        return self._keyvalue.get_ttl(self.make_and_validate_key(key, version), "TTL")
 
     def _pttl(self, key: Any, version: int | None) -> Plan[int | None]:
-        return self._keyvalue.time_left(self.make_and_validate_key(key, version), "PTTL")
+        return self._keyvalue.get_ttl(self.make_and_validate_key(key, version), "PTTL")
 
     def _expire_time(self, key: Any, version: int | None) -> Plan[int | None]:
-        return self._keyvalue.time_left(self.make_and_validate_key(key, version), "EXPIRETIME")
+        return self._keyvalue.get_ttl(self.make_and_validate_key(key, version), "EXPIRETIME")
 
     def _persist(self, key: Any, version: int | None) -> Plan[bool]:
         return self._keyvalue.persist(self.make_and_validate_key(key, version))
@@ -122,6 +122,6 @@ class CachePlans(UpstashBaseCache):
         pattern = self._scope_pattern(search, version)
         return scan.delete_keys(pattern.pattern, pattern.matches, itersize)
 
-    def _scope_pattern(self, search: str, version: int | None) -> Pattern:
+    def _scope_pattern(self, search: str, version: int | None) -> KeyPattern:
         version = self.version if version is None else version
-        return user_pattern(self.key_func, self.key_prefix, version, search, self._reverse)
+        return make_scoped_pattern(self.key_func, self.key_prefix, version, search, self._reverse)

@@ -7,7 +7,7 @@ from django.utils.encoding import force_bytes
 from django.utils.functional import Promise
 from django.utils.safestring import SafeString
 
-from continuum_upstash.codec.ext_types import ExtType, ProxyType
+from continuum_upstash.codec.ext_types import ExtType, LazyType
 
 
 def get_pickle_keys() -> tuple[bytes, ...]:
@@ -30,5 +30,5 @@ EXT_TYPES = (
         write=lambda text: text.encode("utf-8", "surrogatepass"),
         read=lambda payload: SafeString(payload.decode("utf-8", "surrogatepass")),
     ),
-    ProxyType(Promise, _to_text),
+    LazyType(Promise, _to_text),
 )

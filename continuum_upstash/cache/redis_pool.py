@@ -14,7 +14,7 @@ from django.utils.module_loading import import_string
 from redis import ConnectionPool
 from redis.sentinel import SentinelManagedSSLConnection
 
-from continuum_upstash.config.hashable import thaw
+from continuum_upstash.config.hashable import from_hashable
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import ConfigurationError
 from continuum_upstash.transports.redis.options import make_pool, pool_options
@@ -46,7 +46,7 @@ def make_django_pool(config: Config) -> ConnectionPool:
 
 def _merge_options(config: Config) -> dict[str, Any]:
     """Return the alias's options over our defaults."""
-    own: dict[str, Any] = thaw(config.redis_options) or {}
+    own: dict[str, Any] = from_hashable(config.redis_options) or {}
     defaults = pool_options(config)
     if "SENTINELS" in own and "connection_class" in defaults:
         defaults["connection_class"] = SentinelManagedSSLConnection

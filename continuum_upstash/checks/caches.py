@@ -15,7 +15,7 @@ from django.core.checks import CheckMessage
 from continuum_upstash.checks.catalogue import check_message
 from continuum_upstash.checks.entries import get_entry, get_key_prefix, resolve_entries
 from continuum_upstash.config.credentials import is_private
-from continuum_upstash.config.hashable import thaw
+from continuum_upstash.config.hashable import from_hashable
 from continuum_upstash.config.resolve import Config
 
 _UNVERIFIED: Final = (None, "none", CERT_NONE)  # redis-py's values of ssl_cert_reqs
@@ -85,7 +85,7 @@ def _check_secrets_in_settings(config: Config) -> _Messages:
 
 def _check_certificates(config: Config) -> _Messages:
     url = config.redis_url.reveal() if config.redis_url else ""
-    pool = thaw(config.redis_options).get("CONNECTION_POOL_KWARGS", {})
+    pool = from_hashable(config.redis_options).get("CONNECTION_POOL_KWARGS", {})
     values = [
         *parse_qs(urlsplit(url).query).get("ssl_cert_reqs", ()),
         pool.get("ssl_cert_reqs", "required"),
@@ -119,7 +119,7 @@ def _check_local_mode(config: Config) -> _Messages:
 
 def _check_shared_databases(configs: Mapping[str, Config]) -> _Messages:
     for one, other in combinations(configs.values(), 2):
-        if one.place != other.place or not one.place:
+        if one.server_identity != other.server_identity or not one.server_identity:
             continue
         if get_key_prefix(one.alias) != get_key_prefix(other.alias):
             continue

@@ -11,7 +11,7 @@ from django.core.cache.backends.base import get_key_func
 from continuum_upstash.config.resolve import Config, resolve
 from continuum_upstash.errors import ConfigurationError
 from continuum_upstash.health.report import aliases
-from continuum_upstash.keys import own_keys
+from continuum_upstash.keys import make_alias_pattern
 
 
 def get_entry(alias: str) -> dict[str, Any]:
@@ -40,6 +40,6 @@ def would_clear(alias: str, full_key: str) -> bool:
     """Return whether `clear()` of an alias would delete a full key."""
     try:
         key_function = get_key_func(get_entry(alias).get("KEY_FUNCTION"))
-        return own_keys(key_function, get_key_prefix(alias)).matches(full_key)
+        return make_alias_pattern(key_function, get_key_prefix(alias)).matches(full_key)
     except Exception:  # noqa: BLE001 a KEY_FUNCTION may accept only its application's own keys
         return False

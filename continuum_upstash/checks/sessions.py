@@ -52,7 +52,7 @@ def _check_database(configs: Mapping[str, Config]) -> Iterator[CheckMessage]:
         text = f"during an outage, {engine} creates sessions that only one process can read."
         yield check_message("W013", text, alias)
     for other in configs.values() if conf.is_active else ():
-        if other.place != config.place:
+        if other.server_identity != config.server_identity:
             continue
         if other.alias != alias:
             text = f"sessions share a database with the cache '{other.alias}'."

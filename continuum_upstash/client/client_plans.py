@@ -7,11 +7,11 @@ from typing import Any
 
 from continuum_upstash.plans import info, scan
 from continuum_upstash.plans.effects import Plan, call
-from continuum_upstash.plans.keyvalue import Operations, to_ms
+from continuum_upstash.plans.keyvalue import KeyValuePlans, to_ms
 
 
 class ClientPlans:
-    def __init__(self, keyvalue: Operations) -> None:
+    def __init__(self, keyvalue: KeyValuePlans) -> None:
         self._keyvalue = keyvalue
 
     def ping(self) -> Plan[bool]:
@@ -36,7 +36,7 @@ class ClientPlans:
         return self._keyvalue.touch(key, to_ms(ttl))
 
     def get_ttl(self, key: str) -> Plan[int | None]:
-        return self._keyvalue.time_left(key, "TTL")
+        return self._keyvalue.get_ttl(key, "TTL")
 
     def get_many(self, keys: Sequence[str]) -> Plan[dict[str, Any]]:
         return self._keyvalue.get_many(keys)

@@ -11,7 +11,7 @@ from continuum_upstash.client.client_plans import ClientPlans
 from continuum_upstash.codec.codec import Codec
 from continuum_upstash.config.resolve import resolve
 from continuum_upstash.observe import BackendStatus
-from continuum_upstash.plans.keyvalue import Operations
+from continuum_upstash.plans.keyvalue import KeyValuePlans
 from continuum_upstash.transports.registry import Database, get_database
 
 
@@ -112,7 +112,7 @@ class ConfiguredClient:
         config = database.config
         self._database = database
         self._plans = ClientPlans(
-            Operations(codec, alias=config.alias, max_value_bytes=config.max_value_bytes)
+            KeyValuePlans(codec, alias=config.alias, max_value_bytes=config.max_value_bytes)
         )
 
     def __repr__(self) -> str:

@@ -1,5 +1,5 @@
 """Values to stored bytes and back."""
 
-from continuum_upstash.codec.codec import Codec, Undecodable
+from continuum_upstash.codec.codec import Codec, DecodeError
 
-__all__ = ["Codec", "Undecodable"]
+__all__ = ["Codec", "DecodeError"]

@@ -24,12 +24,12 @@ from functools import partial
 from math import isfinite
 from typing import Any, Literal
 
-from continuum_upstash.codec.ext_types import ExtType, NotPackable, ProxyType
+from continuum_upstash.codec.ext_types import ExtType, LazyType, NotPackable
 from continuum_upstash.codec.json import read_json, write_json
 from continuum_upstash.codec.limits import MAX_INT_BITS, MAX_INT_DIGITS, TooManyObjects
 from continuum_upstash.codec.msgpack import Packing
 from continuum_upstash.codec.pickle import SignedPickle
-from continuum_upstash.codec.zstd import BadFrame, deflate, inflate
+from continuum_upstash.codec.zstd import InvalidFrame, compress, decompress
 from continuum_upstash.errors import ConfigurationError, NotSerializable
 
 _FIRST_UTF8_LEAD, _LAST_UTF8_LEAD = 0xC2, 0xF4  # of characters beyond ASCII (RFC 3629)
@@ -67,7 +67,7 @@ _WIDER_HEADER = {
 }
 
 
-class Undecodable(ValueError):
+class DecodeError(ValueError):
     """Stored bytes that mean nothing here. The message holds nothing of the value."""
 
 
@@ -95,7 +95,7 @@ class Codec:
         pickle_keys: tuple[bytes, ...] = (),
         compress_min_bytes: int | None = None,
         max_decoded_bytes: int = 64 * 1024 * 1024,
-        ext: tuple[ExtType | ProxyType, ...] = (),
+        ext: tuple[ExtType | LazyType, ...] = (),
     ) -> None:
         self._compress_min = compress_min_bytes
         self._max_decoded = max_decoded_bytes
@@ -123,17 +123,17 @@ class Codec:
         data = self._write(value)
         if self._compress_min is None or not self._compress_min <= len(data) <= self._max_decoded:
             return data
-        frame = deflate(data)
+        frame = compress(data)
         return data if frame is None else _COMPRESSED + frame
 
     def decode(self, data: bytes) -> Any:
-        """Return the value of stored bytes, whoever wrote them. Raises Undecodable, only."""
+        """Return the value of stored bytes, whoever wrote them. Raises DecodeError, only."""
         if not data:
             return ""
         try:
             return self._readers[data[0]](data)
         except _UNREADABLE as exc:
-            raise Undecodable(
+            raise DecodeError(
                 f"{len(data)} bytes that begin with 0x{data[0]:02x}: {type(exc).__name__}"
             ) from exc
 
@@ -179,10 +179,10 @@ class Codec:
         return self._packing.unpack(data) if text is None else text
 
     def _read_compressed(self, data: bytes) -> Any:
-        content = inflate(data[1:], self._max_decoded)
+        content = decompress(data[1:], self._max_decoded)
         # Nothing is wrapped twice, except by someone who wants it unwrapped for ever.
         if content.startswith((_COMPRESSED, _ARMOUR)):
-            raise BadFrame("a wrapped value within")
+            raise InvalidFrame("a wrapped value within")
         return self._readers[content[0]](content)
 
     def _read_pickle(self, data: bytes) -> Any:
@@ -201,7 +201,7 @@ class Codec:
         return data.decode()
 
 
-def armour(data: bytes) -> str:
+def to_text(data: bytes) -> str:
     """Return stored bytes as text that decodes to the same value, for where bytes cannot travel."""
     try:
         return data.decode()

@@ -39,7 +39,7 @@ class ExtType:
 
 
 @dataclass(frozen=True, slots=True)
-class ProxyType:
+class LazyType:
     """A type whose instances stand for a value that is made when asked for, as lazy text does.
 
     Attributes:

@@ -13,7 +13,7 @@ from typing import Any
 from msgpack import ExtType as Extension
 from msgpack import Packer, unpackb
 
-from continuum_upstash.codec.ext_types import STANDARD, ExtType, NotPackable, ProxyType
+from continuum_upstash.codec.ext_types import STANDARD, ExtType, LazyType, NotPackable
 from continuum_upstash.codec.limits import MAX_OBJECTS, TooManyObjects
 
 _MARKED: dict[int, type] = {1: tuple, 2: set, 3: frozenset}  # codes are stored: see ext_types.py
@@ -31,11 +31,11 @@ class Packing:
 
     __slots__ = ("_proxies", "_readers", "_types")
 
-    def __init__(self, ext: Iterable[ExtType | ProxyType]) -> None:
+    def __init__(self, ext: Iterable[ExtType | LazyType]) -> None:
         known = (*STANDARD, *ext)
         self._types = {each.type: each for each in known if isinstance(each, ExtType)}
         self._readers = {each.code: each.read for each in self._types.values()}
-        self._proxies = [each for each in known if isinstance(each, ProxyType)]
+        self._proxies = [each for each in known if isinstance(each, LazyType)]
 
     def resolve(self, value: object) -> object:
         """Return what a proxy stands for; any other value as it is."""

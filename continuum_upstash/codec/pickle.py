@@ -18,7 +18,7 @@ class BadSignature(ValueError):
     """The pickle was not signed with any of the keys, so nothing of it was loaded."""
 
 
-class Unbuildable(ValueError):
+class UnpickleError(ValueError):
     """The pickle is ours, but its classes are not here any more, or have changed."""
 
 
@@ -57,7 +57,7 @@ class SignedPickle:
         return _tag(self._keys[0], payload) + payload
 
     def loads(self, data: memoryview) -> Any:
-        """Return the signed value. Raises BadSignature or Unbuildable."""
+        """Return the signed value. Raises BadSignature or UnpickleError."""
         tag, payload = data[:_TAG_BYTES], data[_TAG_BYTES:]
         if not any(hmac.compare_digest(tag, _tag(key, payload)) for key in self._keys):
             raise BadSignature
@@ -66,7 +66,7 @@ class SignedPickle:
         # Those that pickle's documentation names, "not necessarily" all: what a class raises
         # itself while it is rebuilt is its own affair.
         except (pickle.UnpicklingError, AttributeError, EOFError, ImportError, IndexError) as exc:
-            raise Unbuildable(str(exc)) from exc
+            raise UnpickleError(str(exc)) from exc
 
 
 def _tag(key: bytes, payload: bytes | memoryview) -> bytes:

@@ -10,19 +10,19 @@ _LEVEL = 1
 _WORTHWHILE = 0.9  # a value that does not lose a tenth is not worth inflating at each read
 
 
-class BadFrame(ValueError):
+class InvalidFrame(ValueError):
     """Not exactly one whole zstd frame that states its size, one within the limit."""
 
 
-def deflate(data: bytes) -> bytes | None:
+def compress(data: bytes) -> bytes | None:
     """Return `data` as one zstd frame, or None when that would hardly be smaller."""
-    frame = _zstd().deflate(data)
+    frame = _zstd().compress(data)
     return frame if len(frame) <= len(data) * _WORTHWHILE else None
 
 
-def inflate(frame: bytes, limit: int) -> bytes:
-    """Return what one zstd frame holds, at most `limit` bytes. Raises BadFrame."""
-    return _zstd().inflate(frame, limit)
+def decompress(frame: bytes, limit: int) -> bytes:
+    """Return what one zstd frame holds, at most `limit` bytes. Raises InvalidFrame."""
+    return _zstd().decompress(frame, limit)
 
 
 if sys.version_info >= (3, 14):
@@ -34,21 +34,21 @@ if sys.version_info >= (3, 14):
             self._module = zstd
             self._compressor = zstd.ZstdCompressor(level=_LEVEL)
 
-        def deflate(self, data: bytes) -> bytes:
-            # Without the size in its header, a frame would be refused by inflate.
+        def compress(self, data: bytes) -> bytes:
+            # Without the size in its header, a frame would be refused by decompress.
             self._compressor.set_pledged_input_size(len(data))
             return self._compressor.compress(data, self._compressor.FLUSH_FRAME)
 
-        def inflate(self, frame: bytes, limit: int) -> bytes:
+        def decompress(self, frame: bytes, limit: int) -> bytes:
             zstd = self._module
             try:
                 _check_size(zstd.get_frame_info(frame).decompressed_size, limit)
                 decompressor = zstd.ZstdDecompressor()
                 data = decompressor.decompress(frame, max_length=limit + 1)
             except zstd.ZstdError as damage:
-                raise BadFrame(str(damage)) from damage
+                raise InvalidFrame(str(damage)) from damage
             if not decompressor.eof or decompressor.unused_data:
-                raise BadFrame("not exactly one zstd frame")
+                raise InvalidFrame("not exactly one zstd frame")
             return data
 
 else:
@@ -61,10 +61,10 @@ else:
             self._compressor = zstandard.ZstdCompressor(level=_LEVEL)
             self._decompressor = zstandard.ZstdDecompressor()
 
-        def deflate(self, data: bytes) -> bytes:
+        def compress(self, data: bytes) -> bytes:
             return self._compressor.compress(data)
 
-        def inflate(self, frame: bytes, limit: int) -> bytes:
+        def decompress(self, frame: bytes, limit: int) -> bytes:
             zstandard = self._module
             try:
                 # The header decides how much memory is taken, and whoever wrote it is unknown.
@@ -72,15 +72,15 @@ else:
                 _check_size(max(size, 0), limit)
                 return self._decompressor.decompress(frame, allow_extra_data=False)
             except zstandard.ZstdError as damage:
-                raise BadFrame(str(damage)) from damage
+                raise InvalidFrame(str(damage)) from damage
 
 
 def _check_size(size: int | None, limit: int) -> None:
     # Nothing empty is ever deflated; zstandard takes a stated 0 for an empty frame unseen.
     if not size:
-        raise BadFrame("a zstd frame that does not state its size")
+        raise InvalidFrame("a zstd frame that does not state its size")
     if size > limit:
-        raise BadFrame(f"{size} bytes inflated, the limit is {limit}")
+        raise InvalidFrame(f"{size} bytes decompressed, the limit is {limit}")
 
 
 @cache

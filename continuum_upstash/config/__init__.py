@@ -1,4 +1,4 @@
-"""One database's configuration, from OPTIONS, keyword arguments and the environment."""
+"""The configuration of a database, from OPTIONS, keyword arguments and the environment."""
 
 from continuum_upstash.config.resolve import Config, resolve
 

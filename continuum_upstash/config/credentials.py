@@ -1,4 +1,4 @@
-"""Where a database's credentials come from, and what makes them plainly wrong."""
+"""Finds a database's credentials in options, LOCATION and the environment, and validates them."""
 
 from __future__ import annotations
 
@@ -25,49 +25,52 @@ _REDIS_NAMES: Final = ("UPSTASH_REDIS_URL", "KV_URL", "REDIS_URL")
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A token or a URL with a password: it hides itself in repr, str, logs and tracebacks."""
+    """A token, or a URL with a password; hidden in repr, str, logs and tracebacks."""
 
     value: str | Callable[[], str] = field(repr=False)
 
     def reveal(self) -> str:
-        """Return the secret; a callable is asked each time, so that tokens may rotate."""
+        """Return the secret. A callable is called each time, so tokens can be rotated."""
         return self.value if isinstance(self.value, str) else self.value()
 
     def __str__(self) -> str:
         return "********"
 
 
-def advice(prefix: str) -> str:
-    """Return what to set for a database whose variables have a prefix."""
+def setup_hint(prefix: str) -> str:
+    """Return which environment variables to set, for variables with this prefix."""
     return (
         f"Set {prefix}UPSTASH_REDIS_REST_URL and {prefix}UPSTASH_REDIS_REST_TOKEN (REST), or "
         f"{prefix}UPSTASH_REDIS_URL (TCP)."
     )
 
 
-def unquoted(text: str) -> str:
-    """Return `text` without the quotes and white space that pasting leaves around it."""
+def strip_quotes(text: str) -> str:
+    """Return `text` without surrounding white space and quotes, which are often pasted with it."""
     return text.strip().strip("'\"").strip()
 
 
 class Environment:
-    """The variables of one database: a prefix selects its credentials, the rest may be shared."""
+    """The environment variables of one database.
+
+    Credentials are read with the prefix only, settings first with it and then without.
+    """
 
     def __init__(self, environ: Mapping[str, str], prefix: object) -> None:
         if not isinstance(prefix, str):
-            raise ConfigurationError("ENV_PREFIX is text, such as 'SESSIONS_'.")
+            raise ConfigurationError("ENV_PREFIX must be a string, for example 'SESSIONS_'.")
         self._environ = environ
         self.prefix = prefix
-        self.advice = advice(prefix)
+        self.setup_hint = setup_hint(prefix)
 
     def get(self, name: str) -> str:
-        return unquoted(self._environ.get(self.prefix + name, ""))
+        return strip_quotes(self._environ.get(self.prefix + name, ""))
 
     def setting(self, name: str) -> str:
-        return self.get(name) or unquoted(self._environ.get(name, ""))
+        return self.get(name) or strip_quotes(self._environ.get(name, ""))
 
     def source(self, name: str) -> str:
-        """Return the name of the variable that `setting` reads."""
+        """Return the name of the variable whose value `setting` returns."""
         return self.prefix + name if self.get(name) else name
 
     def boolean(self, name: str) -> bool | None:
@@ -75,7 +78,7 @@ class Environment:
         if not text:
             return None
         if text not in _TRUE | _FALSE:
-            raise ConfigurationError(f"{name} is '{text}': write true or false.")
+            raise ConfigurationError(f"{name} is '{text}'. Set it to true or false.")
         return text in _TRUE
 
     def integer(self, name: str) -> int | None:
@@ -83,18 +86,18 @@ class Environment:
         if not text:
             return None
         if not text.isdecimal():
-            raise ConfigurationError(f"{name} is '{text}': write a whole number.")
+            raise ConfigurationError(f"{name} is '{text}'. Set it to a whole number.")
         return int(text)
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What was found.
+    """The mode and the credentials of a database.
 
     Attributes:
-        unconfigured: there was nothing to find, and nobody chose the local mode.
-        sources: (credential, option or variable that gave it), never the secret itself; and
-            the mode, where it was chosen.
+        unconfigured: there are no credentials, and the local mode was not selected.
+        sources: pairs of a credential and the option or variable it came from, never the secret
+            itself; also ("mode", source) if the mode was set.
     """
 
     mode: Mode
@@ -106,133 +109,152 @@ class Credentials:
 
 
 @dataclass(frozen=True, slots=True)
-class _Given:
-    """A value and where it came from; an empty value is not there."""
+class _Sourced:
+    """A value and where it came from. An empty value means that there is none."""
 
     value: Any = None
     source: str = "OPTIONS"
 
 
-def find(options: dict[str, Any], env: Environment, location: str) -> Credentials:
-    """Take the credentials out of `options`, or from the environment, and choose the mode."""
-    chosen = _chosen(options.pop("MODE", ""), env)
-    found = _found(chosen.value, options, env, location)
-    if chosen.value == "auto":
-        return found
-    return replace(found, sources=(*found.sources, ("mode", chosen.source)))
+def resolve_credentials(options: dict[str, Any], env: Environment, location: str) -> Credentials:
+    """Return the mode and the credentials; removes their options from `options`.
+
+    Raises:
+        ConfigurationError: half a pair of credentials, a malformed URL, one that contradicts the
+            mode, or none for a mode that was set.
+    """
+    mode = _mode(options.pop("MODE", ""), env)
+    credentials = _select(mode.value, options, env, location)
+    if mode.value == "auto":
+        return credentials
+    return replace(credentials, sources=(*credentials.sources, ("mode", mode.source)))
 
 
-def _chosen(option: object, env: Environment) -> _Given:
+def _mode(option: object, env: Environment) -> _Sourced:
     name = "CONTINUUM_CACHE_MODE"
-    given = _Given(option) if option else _Given(env.setting(name), env.source(name))
+    given = _Sourced(option) if option else _Sourced(env.setting(name), env.source(name))
     mode = str(given.value or "auto").lower()
     mode = "auto" if mode == "upstash" else mode
     if mode not in {"auto", "rest", "redis", "local"}:
-        raise ConfigurationError(f"MODE is '{mode}': write auto, rest, redis or local.")
-    return _Given(mode, given.source)
+        raise ConfigurationError(f"MODE is '{mode}'. Set it to auto, rest, redis or local.")
+    return _Sourced(mode, given.source)
 
 
-def _found(mode: str, options: dict[str, Any], env: Environment, location: str) -> Credentials:
-    given = {name: _Given(options.pop(name, None)) for name in ("REST_URL", "TOKEN", "REDIS_URL")}
+def _select(mode: str, options: dict[str, Any], env: Environment, location: str) -> Credentials:
+    given = {name: _Sourced(options.pop(name, None)) for name in ("REST_URL", "TOKEN", "REDIS_URL")}
     if mode == "local":
         return Credentials("local")
     if location:
         kind = "redis" if urlsplit(location).scheme in _REDIS_SCHEMES else "rest"
         if mode not in {"auto", kind}:
-            raise ConfigurationError(f"LOCATION is a {kind} URL, but MODE is {mode}: remove one.")
+            raise ConfigurationError(
+                f"LOCATION is a {kind} URL, but MODE is {mode}. Remove one of them."
+            )
         mode = kind
-        given[f"{kind.upper()}_URL"] = _Given(location, "LOCATION")
+        given[f"{kind.upper()}_URL"] = _Sourced(location, "LOCATION")
     found = None
     if mode != "redis":
         found = _rest(env, given["REST_URL"], given["TOKEN"])
     if mode != "rest" and found is None:
         found = _redis(env, given["REDIS_URL"])
     if mode != "auto" and found is None:
-        raise ConfigurationError(f"MODE is {mode}, but there is no URL for it. {env.advice}")
+        raise ConfigurationError(f"MODE is {mode}, but no URL is set for it. {env.setup_hint}")
     return found or Credentials("local", unconfigured=True)
 
 
-def _rest(env: Environment, url: _Given, token: _Given) -> Credentials | None:
+def _rest(env: Environment, url: _Sourced, token: _Sourced) -> Credentials | None:
     for names in _REST_PAIRS:
-        pair = [_Given(env.get(name), env.prefix + name) for name in names]
+        pair = [_Sourced(env.get(name), env.prefix + name) for name in names]
         if pair[0].value or pair[1].value:
-            _reject_foreign(url, token, *pair)
+            _reject_mismatched_token(url, token, *pair)
             url, token = (url if url.value else pair[0]), (token if token.value else pair[1])
             break
     if not url.value and not token.value:
         return None
     if not url.value:
-        raise ConfigurationError(f"There is a REST token ({token.source}) but no URL. {env.advice}")
-    parts = _split(url, _REST_SCHEMES, "https://…", env.advice)
+        raise ConfigurationError(
+            f"A REST token is set ({token.source}), but no REST URL. {env.setup_hint}"
+        )
+    parts = _split(url, _REST_SCHEMES, "https://…", env.setup_hint)
     if not token.value:
-        raise ConfigurationError(f"There is a REST URL ({url.source}) but no token. {env.advice}")
+        raise ConfigurationError(
+            f"A REST URL is set ({url.source}), but no REST token. {env.setup_hint}"
+        )
     if parts.username or parts.password or parts.query:
         raise ConfigurationError(
-            f"The REST URL ({url.source}) is scheme and host only: {env.advice}"
+            f"The REST URL ({url.source}) must be a scheme and a host only. {env.setup_hint}"
         )
     return Credentials(
         "rest",
         rest_url=parts.geturl().rstrip("/"),
-        token=Secret(_checked_token(token.value)),
+        token=Secret(_validate_token(token.value)),
         sources=(("rest_url", url.source), ("token", token.source)),
     )
 
 
-def _reject_foreign(url: _Given, token: _Given, env_url: _Given, env_token: _Given) -> None:
-    """Keep the environment's token from a host that it was not made for."""
+def _reject_mismatched_token(
+    url: _Sourced, token: _Sourced, env_url: _Sourced, env_token: _Sourced
+) -> None:
+    """Do not send the environment's token to the host of another database."""
     if not url.value or token.value or not env_url.value:
         return
     if str(url.value).rstrip("/") != env_url.value.rstrip("/"):
         raise ConfigurationError(
-            f"{url.source} names another database than {env_url.source}, to which "
-            f"{env_token.source} belongs: set TOKEN as well, or an ENV_PREFIX of its own."
+            f"{url.source} and {env_url.source} are different databases, and the token in "
+            f"{env_token.source} is for the second. Set TOKEN as well, or set ENV_PREFIX."
         )
 
 
-def _redis(env: Environment, url: _Given) -> Credentials | None:
+def _redis(env: Environment, url: _Sourced) -> Credentials | None:
     for name in _REDIS_NAMES:
         if not url.value:
-            url = _Given(env.get(name), env.prefix + name)
+            url = _Sourced(env.get(name), env.prefix + name)
     if not url.value:
         return None
-    parts = _split(url, _REDIS_SCHEMES, "rediss://…", env.advice)
+    parts = _split(url, _REDIS_SCHEMES, "rediss://…", env.setup_hint)
     if (parts.hostname or "").endswith(".upstash.io") and parts.path not in {"", "/", "/0"}:
         raise ConfigurationError(
             f"The Redis URL ({url.source}) selects database {parts.path[1:]}, but Upstash has "
-            "only database 0: remove the path."
+            "only database 0. Remove the path."
         )
     return Credentials(
         "redis", redis_url=Secret(parts.geturl()), sources=(("redis_url", url.source),)
     )
 
 
-def _split(url: _Given, schemes: frozenset[str], form: str, advice: str) -> SplitResult:
+def _split(url: _Sourced, schemes: frozenset[str], form: str, hint: str) -> SplitResult:
     if not isinstance(url.value, str):
-        raise ConfigurationError(f"The URL ({url.source}) is {type(url.value).__name__}, not text.")
+        raise ConfigurationError(
+            f"The URL ({url.source}) must be a string, not {type(url.value).__name__}."
+        )
     try:
         parts = urlsplit(url.value.strip())
-        parts.port  # noqa: B018 reading it is what checks it
+        parts.port  # noqa: B018 reading it validates it
     except ValueError:
-        raise ConfigurationError(f"The URL ({url.source}) cannot be parsed. {advice}") from None
+        raise ConfigurationError(f"The URL ({url.source}) cannot be parsed. {hint}") from None
     host = "" if "://" in url.value else urlsplit(f"//{url.value}").hostname or ""
-    if "." in host:  # a token in the place of a URL has no dot, and is not repeated
+    if "." in host:  # a token that was set instead of a URL has no dot; do not print it
         raise ConfigurationError(
             f"The URL ({url.source}) has no scheme. Write https://{host} (REST) or "
             f"rediss://{host} (TCP)."
         )
     if parts.scheme not in schemes or not (parts.hostname or parts.scheme == "unix"):
-        raise ConfigurationError(f"The URL ({url.source}) is not of the form {form}. {advice}")
+        raise ConfigurationError(f"The URL ({url.source}) must have the form {form}. {hint}")
     return parts
 
 
-def _checked_token(token: Any) -> str | Callable[[], str]:
+def _validate_token(token: Any) -> str | Callable[[], str]:
     if callable(token):
         return cast("Callable[[], str]", token)
     if not isinstance(token, str):
-        raise ConfigurationError(f"TOKEN is {type(token).__name__}: give text or a callable.")
-    token = unquoted(token)
+        raise ConfigurationError(
+            f"TOKEN must be a string or a callable, not {type(token).__name__}."
+        )
+    token = strip_quotes(token)
     if not token.isascii() or not token.isprintable() or " " in token:
-        raise ConfigurationError("TOKEN holds characters that no token has: copy it again.")
+        raise ConfigurationError(
+            "TOKEN has characters that tokens do not have. Copy it again from the console."
+        )
     return str(token)
 
 
@@ -245,7 +267,10 @@ def is_loopback(host: str) -> bool:
 
 
 def is_private(host: str) -> bool:
-    """Return whether plain text may travel to `host`: loopback, private ranges, local names."""
+    """Return whether unencrypted traffic to `host` is acceptable.
+
+    That is the case for loopback, private address ranges and local names.
+    """
     try:
         address = ip_address(host)
     except ValueError:

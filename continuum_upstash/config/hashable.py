@@ -1,4 +1,4 @@
-"""Nested options as values that can be compared and hashed, as a configuration is."""
+"""Converts nested options to hashable values, since a configuration is a key of the registry."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ _MAPPING: Final = "dict"
 _SEQUENCE: Final = "list"
 
 
-def freeze(value: Any) -> Hashable:
-    """Return a hashable form of nested dicts and lists; `thaw` gives them back."""
+def to_hashable(value: Any) -> Hashable:
+    """Return nested dicts and lists as tuples; `from_hashable` restores them."""
     if isinstance(value, Mapping):
-        return (_MAPPING, *sorted((key, freeze(item)) for key, item in value.items()))
+        return (_MAPPING, *sorted((key, to_hashable(item)) for key, item in value.items()))
     if isinstance(value, (list, tuple)):
-        return (_SEQUENCE, *(freeze(item) for item in value))
+        return (_SEQUENCE, *(to_hashable(item) for item in value))
     return cast("Hashable", value)
 
 
-def thaw(frozen: Any) -> Any:
-    """Return the dicts and lists that `freeze` was given."""
-    if isinstance(frozen, tuple) and frozen[:1] == (_MAPPING,):
-        return {key: thaw(item) for key, item in frozen[1:]}
-    if isinstance(frozen, tuple) and frozen[:1] == (_SEQUENCE,):
-        return [thaw(item) for item in frozen[1:]]
-    return frozen
+def from_hashable(value: Any) -> Any:
+    """Return the dicts and lists that were passed to `to_hashable`."""
+    if isinstance(value, tuple) and value[:1] == (_MAPPING,):
+        return {key: from_hashable(item) for key, item in value[1:]}
+    if isinstance(value, tuple) and value[:1] == (_SEQUENCE,):
+        return [from_hashable(item) for item in value[1:]]
+    return value

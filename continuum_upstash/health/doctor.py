@@ -191,7 +191,7 @@ def _configuration(config: Config) -> Iterator[Finding]:
     if config.mode == "local":
         wrong = config.unconfigured and not settings.DEBUG
         detail = "no database: a store in each process"
-        yield Finding("configuration", "failed" if wrong else "warning", detail, config.advice)
+        yield Finding("configuration", "failed" if wrong else "warning", detail, config.setup_hint)
         if conf.are_stored_in(config.alias):
             yield _sessions_in_memory(config)
         return
@@ -211,7 +211,7 @@ def _sessions_in_memory(config: Config) -> Finding:
     detail = "they would stand in the memory of this one process"
     if conf.allow_eviction:
         return Finding("sessions", "info", f"{detail}: SESSION_ALLOW_EVICTION accepts that")
-    return Finding("sessions", "failed", detail, config.advice)
+    return Finding("sessions", "failed", detail, config.setup_hint)
 
 
 def _failed(config: Config, error: ContinuumError) -> Finding:

@@ -98,7 +98,10 @@ def _others(database: Database) -> Iterator[Database]:
         except (ImproperlyConfigured, ImportError):
             continue  # nothing is billed by it; the check E002 says why
         for each in found:
-            if each.config.alias != config.alias and each.config.place == config.place:
+            if (
+                each.config.alias != config.alias
+                and each.config.server_identity == config.server_identity
+            ):
                 yield each
 
 

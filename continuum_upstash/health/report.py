@@ -147,7 +147,7 @@ class Examiner:
             round_trip=seconds if answered else None,
             server=_server(replies[1]) if replies else None,
             errors=tuple(dict.fromkeys(errors)),
-            missing=config.advice if config.unconfigured and not settings.DEBUG else "",
+            missing=config.setup_hint if config.unconfigured and not settings.DEBUG else "",
         )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 from continuum_upstash.health.overview import NO_HISTORY, Overview
-from continuum_upstash.plans.info import human
+from continuum_upstash.plans.info import format_bytes
 from continuum_upstash.stats.key_families import Family
 from continuum_upstash.stats.totals import Tally
 
@@ -60,9 +60,9 @@ def _server(overview: Overview) -> Iterable[tuple[str, str]]:
     if server is None:
         return
     yield "keys", f"{server.keys:,} in the database"
-    limit = f" of {human(server.memory_limit)}" if server.memory_limit else ""
+    limit = f" of {format_bytes(server.memory_limit)}" if server.memory_limit else ""
     used = "" if server.memory_used is None else f" ({server.memory_used:.1%})"
-    yield "memory", f"{human(server.memory)}{limit}{used}"
+    yield "memory", f"{format_bytes(server.memory)}{limit}{used}"
     yield "eviction", server.policy or "not told"
 
 

@@ -13,7 +13,7 @@ from django.utils.translation import ngettext_lazy
 
 from continuum_upstash.cache.base import UpstashBaseCache
 from continuum_upstash.errors import ContinuumError
-from continuum_upstash.keys import escape_glob, user_pattern
+from continuum_upstash.keys import escape_glob, make_scoped_pattern
 from continuum_upstash.panel.actions import Outcome
 from continuum_upstash.panel.formatting import Text, count
 from continuum_upstash.panel.key_sample import PAGES
@@ -82,6 +82,6 @@ def _told(text: Text, walk: ScanProgress, **more: str) -> Text:
 
 def _deleter(cache: UpstashBaseCache, family: str, pages: int) -> KeyDeleter:
     pattern = escape_glob(family) + ":*"
-    wanted = user_pattern(cache.key_func, cache.key_prefix, cache.version, pattern)
+    wanted = make_scoped_pattern(cache.key_func, cache.key_prefix, cache.version, pattern)
     selector = KeySelector(wanted.pattern, wanted.matches, compile_session_matcher())
     return KeyDeleter(selector, max_pages=pages)

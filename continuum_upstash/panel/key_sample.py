@@ -8,7 +8,7 @@ from typing import Final
 
 from continuum_upstash.cache.base import UpstashBaseCache
 from continuum_upstash.errors import ContinuumError
-from continuum_upstash.keys import user_pattern
+from continuum_upstash.keys import make_scoped_pattern
 from continuum_upstash.plans.effects import Plan, pair
 from continuum_upstash.plans.scan import KeyScan
 from continuum_upstash.sessions.keys import compile_session_matcher
@@ -45,7 +45,7 @@ class Sampler:
         """Look at ten pages at most; a key that SCAN gives twice counts twice."""
         cache = self._cache
         try:
-            wanted = user_pattern(cache.key_func, cache.key_prefix, cache.version, "*")
+            wanted = make_scoped_pattern(cache.key_func, cache.key_prefix, cache.version, "*")
             sample, spared = Sample(wanted), compile_session_matcher()
             scan = KeyScan(wanted.pattern)
             while scan.pages < PAGES and not scan.is_complete:

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
 from continuum_upstash.config.credentials import Secret
-from continuum_upstash.config.hashable import thaw
+from continuum_upstash.config.hashable import from_hashable
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.panel.formatting import Text
 
@@ -42,7 +42,7 @@ def entries(config: Config) -> list[Entry]:
         if each.name not in _APART and (value := getattr(config, each.name)) is not None
     ]
     # Their values may hold passwords.
-    own = [Entry(name, _HIDDEN, "OPTIONS") for name in sorted(thaw(config.redis_options))]
+    own = [Entry(name, _HIDDEN, "OPTIONS") for name in sorted(from_hashable(config.redis_options))]
     return host + shown + own
 
 

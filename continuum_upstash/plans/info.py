@@ -24,7 +24,7 @@ def parse(text: str) -> dict[str, Any]:
     fields["keys"] = _keys(fields)
     fields["version"] = fields.get("redis_version", "")
     fields.setdefault("used_memory", fields.get("total_data_size", 0))
-    fields.setdefault("used_memory_human", human(fields["used_memory"]))
+    fields.setdefault("used_memory_human", format_bytes(fields["used_memory"]))
     fields.setdefault("maxmemory_policy", "")
     return fields
 
@@ -35,7 +35,7 @@ def _keys(fields: dict[str, Any]) -> int:
     return int(counts.get("keys") or fields.get("total_keys") or 0)
 
 
-def human(size: float) -> str:
+def format_bytes(size: float) -> str:
     """Return bytes as Redis prints them, such as ``1.50M``."""
     for unit in ("B", "K", "M", "G"):
         if size < 1024:

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import index
 from typing import Any, Final, Literal, TypeAlias, TypeVar, overload
 
-from continuum_upstash.codec.codec import Codec, Undecodable
+from continuum_upstash.codec.codec import Codec, DecodeError
 from continuum_upstash.errors import ReplyError, RequestTooLarge
-from continuum_upstash.observe import ValueDiscarded, discard
+from continuum_upstash.observe import ValueDiscarded, report_discarded
 from continuum_upstash.plans.effects import Batch, Compute, Encode, Plan, SingleFlight, call
 from continuum_upstash.protocol import Command, Reply, Script
 
@@ -74,7 +74,7 @@ INCR_EXISTING: Final = Script(
 )
 
 
-class Operations:
+class KeyValuePlans:
     """The plans of one database.
 
     Args:
@@ -194,7 +194,7 @@ class Operations:
     def expire_at(self, name: str, unix_ms: int) -> Plan[bool]:
         return bool((yield from call("PEXPIREAT", name, unix_ms)))
 
-    def time_left(
+    def get_ttl(
         self, name: str, command: Literal["TTL", "PTTL", "EXPIRETIME", "PEXPIRETIME"]
     ) -> Plan[int | None]:
         """Return what the command answers: 0 for a missing key, None for one without expiry."""
@@ -256,8 +256,10 @@ class Operations:
         """Decode a stored value; one that cannot be decoded is the default, and a log line."""
         try:
             return self._codec.decode(raw)
-        except Undecodable as error:
-            discard(ValueDiscarded(self._alias, f"a stored value cannot be decoded: {error}"))
+        except DecodeError as error:
+            report_discarded(
+                ValueDiscarded(self._alias, f"a stored value cannot be decoded: {error}")
+            )
             return default
 
     def _refuses(self, data: bytes) -> bool:
@@ -265,7 +267,7 @@ class Operations:
         if limit is None or len(data) <= limit:
             return False
         reason = f"a value was not stored: its {len(data)} bytes are over MAX_VALUE_BYTES ({limit})"
-        discard(ValueDiscarded(self._alias, reason))
+        report_discarded(ValueDiscarded(self._alias, reason))
         return True
 
 

@@ -162,7 +162,7 @@ def check_eviction_policy(config: Config, reply: Reply) -> None:
     if config.mode == "local":
         raise EvictionNotAllowed(
             f"{config.label} has no database: sessions would be stored in the memory of this "
-            f"process only. {config.advice} For a database on this machine, run manage.py "
+            f"process only. {config.setup_hint} For a database on this machine, run manage.py "
             "upstash_emulator. To try sessions in one process, set SESSION_ALLOW_EVICTION = True."
         )
     raise EvictionNotAllowed(

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from continuum_upstash.keys import Pattern
+from continuum_upstash.keys import KeyPattern
 
 ALONE = "(no family)"
 
@@ -34,7 +34,7 @@ class Sample:
         keys: how many of ours were seen.
     """
 
-    pattern: Pattern
+    pattern: KeyPattern
     keys: int = 0
     _families: Counter[str] = field(default_factory=Counter)
 

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from continuum_upstash.codec.codec import Codec
-from continuum_upstash.keys import escape_glob, own_keys, user_pattern
+from continuum_upstash.keys import escape_glob, make_alias_pattern, make_scoped_pattern
 
 globby = st.text(st.sampled_from("ab:*?[]^-\\é\n1"), max_size=8)
 real_server = settings(
@@ -47,11 +47,11 @@ def test_scan_finds_the_keys_of_an_alias_and_no_others(server, scan, prefix, oth
     own = {default_key_func(key, prefix, version) for key, version in keys}
     others = {default_key_func(key, f"x{other}", version) for key, version in keys}
     server.pipeline(("FLUSHALL",), *(("SET", name, b"") for name in own | others))
-    wanted = own_keys(default_key_func, prefix)
+    wanted = make_alias_pattern(default_key_func, prefix)
     assert {name for name in scan(wanted.pattern) if wanted.matches(name)} == own
 
     for key, version in keys:
-        exact = user_pattern(default_key_func, prefix, version, escape_glob(key))
+        exact = make_scoped_pattern(default_key_func, prefix, version, escape_glob(key))
         found = {exact.key(name) for name in scan(exact.pattern) if exact.matches(name)}
         assert found == {key}
 

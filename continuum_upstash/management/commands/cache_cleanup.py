@@ -13,7 +13,7 @@ from django.core.management.base import BaseCommand
 
 from continuum_upstash.cache.base import UpstashBaseCache
 from continuum_upstash.errors import ConfigurationError, ContinuumError
-from continuum_upstash.keys import escape_glob, user_pattern
+from continuum_upstash.keys import escape_glob, make_scoped_pattern
 from continuum_upstash.management.arguments import (
     as_json,
     caches_of,
@@ -161,7 +161,7 @@ def _selector(cache: UpstashBaseCache, options: dict[str, Any]) -> KeySelector:
     if options["raw"]:
         return KeySelector(pattern, lambda _: True, _spares(options), ttl)
     try:
-        wanted = user_pattern(cache.key_func, cache.key_prefix, cache.version, pattern)
+        wanted = make_scoped_pattern(cache.key_func, cache.key_prefix, cache.version, pattern)
     except ConfigurationError as error:
         refuse(str(error))
     return KeySelector(wanted.pattern, wanted.matches, _spares(options), ttl)

@@ -14,7 +14,7 @@ from django.core.management.base import BaseCommand
 from continuum_upstash.cache.base import UpstashBaseCache
 from continuum_upstash.errors import ContinuumError
 from continuum_upstash.health.overview import Overseer, Overview
-from continuum_upstash.keys import user_pattern
+from continuum_upstash.keys import make_scoped_pattern
 from continuum_upstash.management.arguments import (
     DEGRADED,
     UNREACHABLE,
@@ -101,7 +101,7 @@ class Command(BaseCommand):
         return _Look(overview, families, _billed(cache) - before)
 
     def _families(self, cache: UpstashBaseCache, options: dict[str, Any]) -> list[Family] | None:
-        wanted = user_pattern(cache.key_func, cache.key_prefix, cache.version, "*")
+        wanted = make_scoped_pattern(cache.key_func, cache.key_prefix, cache.version, "*")
         scan, sample, seen = KeyScan(wanted.pattern), Sample(wanted), 0
         pages = ceil(options["sample"] / COUNT)
         progress = Progress(self.stderr, pages, quiet=options["verbosity"] == 0)

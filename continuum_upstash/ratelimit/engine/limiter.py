@@ -13,7 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from continuum_upstash.cache.base import UpstashBaseCache
 from continuum_upstash.errors import ConfigurationError, ReplyError, Unavailable
-from continuum_upstash.observe import LimitDecided, notify, observed
+from continuum_upstash.observe import LimitDecided, has_observers, notify
 from continuum_upstash.plans.effects import Batch, Plan, pair
 from continuum_upstash.plans.runner import AsyncRunner, Runner, arun, run
 from continuum_upstash.protocol import Command, Replies
@@ -122,7 +122,7 @@ class Limiter:
         if conf.mode == "off":
             return EXEMPT
         decision = yield from self._decided(_distinct(charges))
-        if observed() and (not decision.allowed or any(charge.cost for charge in charges)):
+        if has_observers() and (not decision.allowed or any(charge.cost for charge in charges)):
             for policy, outcome in decision.outcomes():
                 notify(LimitDecided(self._alias, policy.name, outcome, decision.allowed))
         return decision

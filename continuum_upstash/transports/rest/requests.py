@@ -19,7 +19,7 @@ from operator import index
 from typing import Final, Literal, NamedTuple, TypeAlias
 from urllib.parse import quote
 
-from continuum_upstash.codec.codec import armour
+from continuum_upstash.codec.codec import to_text
 from continuum_upstash.errors import NotSerializable, ReplyError
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Argument, Command, Reply, Script, ScriptHash
@@ -89,7 +89,7 @@ def _word(argument: Argument) -> str:
         try:
             text = argument.decode()
         except UnicodeDecodeError:
-            return f'"{armour(argument)}"'  # base64 has nothing to escape
+            return f'"{to_text(argument)}"'  # base64 has nothing to escape
         return encode_basestring(text)
     if isinstance(argument, int):
         return f'"{argument:d}"'  # a JSON number might be rounded on its way

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from time import perf_counter
 
-from continuum_upstash.observe import CommandDetails, notify, observed
+from continuum_upstash.observe import CommandDetails, has_observers, notify
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Replies
 from continuum_upstash.transports.base import AsyncTransport, Transport
@@ -19,7 +19,7 @@ class Metered:
         self.name = transport.name
 
     def send(self, batch: Batch) -> Replies:
-        if not observed():
+        if not has_observers():
             return self._transport.send(batch)
         watch = _Watch(self._alias, self.name, batch)
         try:
@@ -43,7 +43,7 @@ class AsyncMetered:
         self.name = transport.name
 
     async def asend(self, batch: Batch) -> Replies:
-        if not observed():
+        if not has_observers():
             return await self._transport.asend(batch)
         watch = _Watch(self._alias, self.name, batch)
         try:

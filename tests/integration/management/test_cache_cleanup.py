@@ -10,7 +10,7 @@ from time import monotonic, sleep
 import pytest
 
 from continuum_upstash.errors import ConnectionFailed
-from continuum_upstash.keys import user_pattern
+from continuum_upstash.keys import make_scoped_pattern
 from continuum_upstash.plans.cleanup import KeyDeleter, KeySelector
 from continuum_upstash.plans.runner import Runner
 from continuum_upstash.transports import registry
@@ -181,7 +181,7 @@ def test_a_bare_star_takes_all_of_this_cache_when_asked_to():
 
 def test_an_interrupted_walk_goes_on_where_it_stopped():
     fill(query=9000, page=500)
-    wanted = user_pattern(cache().key_func, cache().key_prefix, 1, "query:*")
+    wanted = make_scoped_pattern(cache().key_func, cache().key_prefix, 1, "query:*")
     selector = KeySelector(wanted.pattern, wanted.matches, lambda _: False)
     cursors = []
 

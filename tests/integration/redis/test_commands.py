@@ -8,7 +8,7 @@ import pytest
 from redis import CredentialProvider
 
 from continuum_upstash.cache.redis_pool import make_django_pool
-from continuum_upstash.config.hashable import freeze
+from continuum_upstash.config.hashable import to_hashable
 from continuum_upstash.errors import (
     AuthenticationFailed,
     CapacityExceeded,
@@ -156,7 +156,7 @@ class Provider(CredentialProvider):
 def test_the_options_may_name_the_client_and_who_knows_the_password(valkey, tcp):
     valkey.call("CONFIG", "SET", "requirepass", SECRET)
     options = {"credential_provider": Provider(), "client_name": "me", "db": 2}
-    redis_options = freeze({"CONNECTION_POOL_KWARGS": options})
+    redis_options = to_hashable({"CONNECTION_POOL_KWARGS": options})
     client = tcp(valkey.url, make_pool=make_django_pool, redis_options=redis_options)
     (described,) = client.send(("CLIENT", "INFO"))
     assert b" name=me " in described

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from continuum_upstash.cache.redis_pool import make_django_pool
-from continuum_upstash.config.hashable import freeze
+from continuum_upstash.config.hashable import to_hashable
 from continuum_upstash.errors import (
     ConnectionFailed,
     DeadlineExceeded,
@@ -21,7 +21,7 @@ from tests.integration.redis.tcp_clients import config_for
 
 GET = ("GET", "k")
 INCR = ("INCR", "n")
-ALWAYS_DOUBTED = freeze({"CONNECTION_POOL_KWARGS": {"health_check_interval": 1e-9}})
+ALWAYS_DOUBTED = to_hashable({"CONNECTION_POOL_KWARGS": {"health_check_interval": 1e-9}})
 LONG = Script("return {redis.call('INCR', KEYS[1]), string.rep('x', 100000)}", None)
 
 

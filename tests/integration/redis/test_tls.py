@@ -11,7 +11,7 @@ import pytest
 import trustme
 
 from continuum_upstash.cache.redis_pool import make_django_pool
-from continuum_upstash.config.hashable import freeze
+from continuum_upstash.config.hashable import to_hashable
 from continuum_upstash.errors import ConfigurationError, ConnectionFailed
 from continuum_upstash.plans.effects import Batch
 from tests.integration.redis.tcp_proxy import Proxy
@@ -22,7 +22,7 @@ GET = ("GET", "k")
 def pool_options(**options):
     return {
         "make_pool": make_django_pool,
-        "redis_options": freeze({"CONNECTION_POOL_KWARGS": options}),
+        "redis_options": to_hashable({"CONNECTION_POOL_KWARGS": options}),
     }
 
 

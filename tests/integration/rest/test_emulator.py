@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from continuum_upstash.codec.codec import Codec, armour
+from continuum_upstash.codec.codec import Codec, to_text
 from continuum_upstash.config.credentials import Secret
 from continuum_upstash.errors import (
     AuthenticationFailed,
@@ -61,7 +61,7 @@ def test_every_key_reaches_the_database_as_it_is(db, key, value):
     (keys,) = db.send(("KEYS", "*"))
     assert keys == [key.encode()]
     (stored,) = db.send(("GET", key))
-    assert stored in {value, armour(value).encode()}
+    assert stored in {value, to_text(value).encode()}
     (ttl,) = db.send(("PTTL", key))
     assert 0 < ttl <= 60_000
 
@@ -240,7 +240,7 @@ class TestTransactions:
         replies = transact(("SET", "k", BINARY), ("INCR", "k"), ("GET", "k"))
         assert replies[0] == b"OK"
         assert isinstance(replies[1], ReplyError)
-        assert replies[2] == armour(BINARY).encode()
+        assert replies[2] == to_text(BINARY).encode()
 
     def test_one_that_is_discarded_fails_as_a_whole_and_leaves_nothing(self, transact):
         with pytest.raises(ReplyError, match="NOPE"):

@@ -15,7 +15,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext_lazy
 
 from continuum_upstash.cache.codec_types import EXT_TYPES, get_pickle_keys
-from continuum_upstash.codec.codec import Codec, Undecodable
+from continuum_upstash.codec.codec import Codec, DecodeError
 from continuum_upstash.errors import NotSerializable
 
 
@@ -140,5 +140,5 @@ class TestPickleKeys:
         settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = b"new", ["old"]
         assert codec().decode(data).content == b"x"
         settings.SECRET_KEY_FALLBACKS = []
-        with pytest.raises(Undecodable):
+        with pytest.raises(DecodeError):
             codec().decode(data)

@@ -11,7 +11,7 @@ from redis.sentinel import SentinelConnectionPool, SentinelManagedSSLConnection
 
 from continuum_upstash.cache.redis_pool import make_django_pool
 from continuum_upstash.config.credentials import Secret
-from continuum_upstash.config.hashable import freeze
+from continuum_upstash.config.hashable import to_hashable
 from continuum_upstash.config.resolve import Config, resolve
 from continuum_upstash.errors import ConfigurationError
 from continuum_upstash.transports.redis.transport import plain_pool
@@ -21,7 +21,7 @@ URL = "redis://:secret@localhost:6390/1"
 
 def config(url=URL, *, settings=None, **options) -> Config:
     return Config(
-        mode="redis", redis_url=Secret(url), redis_options=freeze(options), **(settings or {})
+        mode="redis", redis_url=Secret(url), redis_options=to_hashable(options), **(settings or {})
     )
 
 

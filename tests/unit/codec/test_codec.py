@@ -14,7 +14,7 @@ import msgpack
 import pytest
 from msgpack import Packer
 
-from continuum_upstash.codec.codec import Codec, armour
+from continuum_upstash.codec.codec import Codec, to_text
 from continuum_upstash.errors import ConfigurationError
 
 
@@ -165,14 +165,14 @@ def test_what_other_clients_store_is_read_as_they_meant_it(data, value):
 @pytest.mark.parametrize("value", [5, "text", [1, (2,)], -0.0, "x" * 999, range(5)], ids=repr)
 def test_armour_is_text_that_decodes_to_the_same_value(value):
     codec = Codec(pickle_keys=(b"a key",), compress_min_bytes=500)
-    text = armour(codec.encode(value))
+    text = to_text(codec.encode(value))
     back = codec.decode(text.encode())
     assert (type(back), back) == (type(value), value)
 
 
 def test_armour_leaves_text_as_it_is():
-    assert armour(b'{"a":1}') == '{"a":1}'
-    assert armour(b"\xc0") == "~wA=="
+    assert to_text(b'{"a":1}') == '{"a":1}'
+    assert to_text(b"\xc0") == "~wA=="
 
 
 def test_compression_is_from_its_threshold_on():

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from continuum_upstash.codec.codec import Codec, Undecodable
-from continuum_upstash.codec.ext_types import ExtType, ProxyType
+from continuum_upstash.codec.codec import Codec, DecodeError
+from continuum_upstash.codec.ext_types import ExtType, LazyType
 from continuum_upstash.errors import NotSerializable
 
 
@@ -31,7 +31,7 @@ def test_what_the_reader_of_a_type_raises_makes_a_value_undecodable(error):
     def read(_payload):
         raise error
 
-    with pytest.raises(Undecodable, match=error.__name__):
+    with pytest.raises(DecodeError, match=error.__name__):
         Codec(ext=(ExtType(40, Meters, METERS.write, read),)).decode(b"\xd4\x28\0")
 
 
@@ -40,7 +40,7 @@ def test_a_proxy_is_stored_as_what_it_stands_for(serializer):
     class Later:
         pass
 
-    codec = Codec(serializer=serializer, ext=(ProxyType(Later, lambda _: "now"),))
+    codec = Codec(serializer=serializer, ext=(LazyType(Later, lambda _: "now"),))
     assert codec.decode(codec.encode([Later(), {"a": Later()}])) == ["now", {"a": "now"}]
     assert codec.decode(codec.encode(Later())) == "now"
 
@@ -50,7 +50,7 @@ def test_a_proxy_may_stand_for_a_type_that_msgpack_lacks_or_for_another_proxy():
         def __init__(self, result):
             self.result = result
 
-    codec = Codec(ext=(ProxyType(Later, lambda later: later.result),))
+    codec = Codec(ext=(LazyType(Later, lambda later: later.result),))
     assert codec.decode(codec.encode(Later(Later((1, Later(2)))))) == (1, 2)
 
 
@@ -58,6 +58,6 @@ def test_a_proxy_that_is_not_for_storing_is_refused():
     class Never:
         pass
 
-    codec = Codec(ext=(ProxyType(Never, lambda never: never),))
+    codec = Codec(ext=(LazyType(Never, lambda never: never),))
     with pytest.raises(NotSerializable, match="Never"):
         codec.encode(Never())

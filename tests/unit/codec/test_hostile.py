@@ -1,4 +1,4 @@
-"""Bytes that nobody trustworthy wrote: they are a value or Undecodable, at a bounded price."""
+"""Bytes that nobody trustworthy wrote: they are a value or DecodeError, at a bounded price."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from continuum_upstash.codec.codec import Codec, Undecodable
-from continuum_upstash.codec.zstd import deflate
+from continuum_upstash.codec.codec import Codec, DecodeError
+from continuum_upstash.codec.zstd import compress
 
 codec = Codec(pickle_keys=(b"some key",), compress_min_bytes=64)
 
@@ -26,7 +26,7 @@ def ext(code, payload):
 
 
 def frame(content):
-    return b"\x01" + deflate(content)
+    return b"\x01" + compress(content)
 
 
 def holds_only_values(value):
@@ -56,7 +56,7 @@ hostile = (
     | st.builds(bytes.__add__, leads, st.binary())
     | packed
     | packed.map(lambda data: b"~" + b64encode(data))
-    | st.binary(min_size=200).map(lambda data: b"\x01" + (deflate(data * 9) or b""))
+    | st.binary(min_size=200).map(lambda data: b"\x01" + (compress(data * 9) or b""))
 )
 
 
@@ -65,7 +65,7 @@ hostile = (
 def test_any_bytes_are_a_value_or_undecodable(data):
     try:
         value = codec.decode(data)
-    except Undecodable:
+    except DecodeError:
         return
     assert holds_only_values(value)
 
@@ -95,7 +95,7 @@ def test_any_bytes_are_a_value_or_undecodable(data):
     ],
 )
 def test_a_mark_that_heads_no_array_is_undecodable(kind, around):
-    with pytest.raises(Undecodable):
+    with pytest.raises(DecodeError):
         codec.decode(around(MARK[kind]))
 
 
@@ -138,7 +138,7 @@ def test_a_mark_that_heads_no_array_is_undecodable(kind, around):
     ids=lambda data: repr(data[:24]),
 )
 def test_damaged_or_foreign_bytes_are_undecodable(data):
-    with pytest.raises(Undecodable) as raised:
+    with pytest.raises(DecodeError) as raised:
         codec.decode(data)
     assert "some" not in str(raised.value)
     assert len(str(raised.value)) < 100
@@ -156,8 +156,8 @@ class Exploit:
 @pytest.mark.parametrize("before", [b"", b"\x02", b"\x02" + bytes(32)], ids=["bare", "2", "2+tag"])
 def test_an_unsigned_pickle_is_never_loaded(protocol, before):
     data = before + pickle.dumps(Exploit(), protocol)
-    for wrapped in (data, b"~" + b64encode(data), b"\x01" + (deflate(data * 50) or b"")):
-        with suppress(Undecodable):
+    for wrapped in (data, b"~" + b64encode(data), b"\x01" + (compress(data * 50) or b"")):
+        with suppress(DecodeError):
             codec.decode(wrapped)
     assert LOADED == []
 
@@ -165,7 +165,7 @@ def test_an_unsigned_pickle_is_never_loaded(protocol, before):
 def peak_bytes(data, limit=64 * 1024 * 1024):
     tracemalloc.start()
     try:
-        with pytest.raises(Undecodable):
+        with pytest.raises(DecodeError):
             Codec(max_decoded_bytes=limit).decode(data)
         return tracemalloc.get_traced_memory()[1]
     finally:
@@ -197,14 +197,14 @@ def test_array_headers_that_claim_more_than_there_is_take_little_memory():
 )
 def test_objects_are_counted(monkeypatch, unit):
     monkeypatch.setattr("continuum_upstash.codec.msgpack.MAX_OBJECTS", 1000)
-    with pytest.raises(Undecodable, match="TooManyObjects"):
+    with pytest.raises(DecodeError, match="TooManyObjects"):
         codec.decode(frame(b"\xdc\x03\xe9" + unit * 1001))
 
 
 def test_a_small_frame_of_millions_of_dicts_is_not_read_to_its_end():
     data = frame(b"\xdd\x00\x40\x00\x00" + b"\x80" * 0x400000)
     assert len(data) < 5000
-    with pytest.raises(Undecodable, match="TooManyObjects"):
+    with pytest.raises(DecodeError, match="TooManyObjects"):
         codec.decode(data)
 
 

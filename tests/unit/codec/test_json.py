@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from continuum_upstash.codec.codec import Codec
-from continuum_upstash.codec.ext_types import ProxyType
+from continuum_upstash.codec.ext_types import LazyType
 from continuum_upstash.errors import NotSerializable
 
 json_codec = Codec(serializer="json", pickle_keys=(b"never used to write",))
@@ -81,7 +81,7 @@ def test_a_proxy_for_what_json_has_no_form_for_is_refused():
     class Later:
         pass
 
-    codec = Codec(serializer="json", ext=(ProxyType(Later, lambda _: (1, 2)),))
+    codec = Codec(serializer="json", ext=(LazyType(Later, lambda _: (1, 2)),))
     with pytest.raises(NotSerializable, match="no tuple in JSON"):
         codec.encode([Later()])
 

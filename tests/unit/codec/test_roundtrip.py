@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from continuum_upstash.codec.codec import Codec, armour
+from continuum_upstash.codec.codec import Codec, to_text
 
 plain = Codec()
 full = Codec(pickle_keys=(b"some key",), compress_min_bytes=64)
@@ -73,7 +73,7 @@ def test_every_value_comes_back_with_its_types(value):
     for codec in (plain, full):
         data = codec.encode(value)
         assert exact(codec.decode(data)) == exact(value)
-        assert exact(full.decode(armour(data).encode())) == exact(value)
+        assert exact(full.decode(to_text(data).encode())) == exact(value)
 
 
 @given(values)

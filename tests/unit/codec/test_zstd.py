@@ -8,39 +8,39 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from continuum_upstash.codec.zstd import deflate, inflate
+from continuum_upstash.codec.zstd import compress, decompress
 
 
 @given(st.binary(min_size=1, max_size=500), st.integers(2, 50))
 @settings(deadline=None)
 def test_what_is_deflated_inflates_to_itself(unit, times):
     data = unit * times
-    frame = deflate(data)
+    frame = compress(data)
     if frame is not None:
         assert len(frame) <= 0.9 * len(data)
-        assert inflate(frame, len(data)) == data
+        assert decompress(frame, len(data)) == data
 
 
 def test_what_hardly_shrinks_is_not_deflated():
-    assert deflate(os.urandom(10_000)) is None
+    assert compress(os.urandom(10_000)) is None
 
 
 def test_the_limit_is_exact():
-    frame = deflate(b"x" * 5000)
-    assert inflate(frame, 5000) == b"x" * 5000
-    with pytest.raises(ValueError, match="5000 bytes inflated, the limit is 4999"):
-        inflate(frame, 4999)
+    frame = compress(b"x" * 5000)
+    assert decompress(frame, 5000) == b"x" * 5000
+    with pytest.raises(ValueError, match="5000 bytes decompressed, the limit is 4999"):
+        decompress(frame, 4999)
 
 
 def test_a_frame_that_hides_its_size_is_refused():
     frame = zstandard.ZstdCompressor(write_content_size=False).compress(b"x" * 5000)
     with pytest.raises(ValueError, match="does not state its size"):
-        inflate(frame, 10_000)
+        decompress(frame, 10_000)
 
 
 @pytest.mark.parametrize("claimed", [0, 4999, 5001, 2**32 - 1])
 def test_a_frame_that_lies_about_its_size_is_refused(claimed):
-    frame = deflate(b"x" * 5000)
+    frame = compress(b"x" * 5000)
     true_size = (5000 - 256).to_bytes(2, "little")  # RFC 8878, 3.1.1.1.4: two bytes hold size - 256
     assert frame[5:7] == true_size
     if claimed >= 256:
@@ -48,7 +48,7 @@ def test_a_frame_that_lies_about_its_size_is_refused(claimed):
     else:
         lie = frame[:4] + b"\x20" + bytes([claimed]) + frame[7:]
     with pytest.raises(ValueError):
-        inflate(lie, 10_000)
+        decompress(lie, 10_000)
 
 
 @pytest.mark.parametrize(
@@ -56,11 +56,11 @@ def test_a_frame_that_lies_about_its_size_is_refused(claimed):
 )
 def test_damage_is_a_value_error(damage):
     with pytest.raises(ValueError):
-        inflate(damage(deflate(b"x" * 5000)), 10_000)
+        decompress(damage(compress(b"x" * 5000)), 10_000)
 
 
 def test_threads_have_contexts_of_their_own():
     blocks = [os.urandom(50) * 400 for _ in range(8)]
     with ThreadPoolExecutor(8) as threads:
         for _ in range(20):
-            assert list(threads.map(lambda b: inflate(deflate(b), 20_000), blocks)) == blocks
+            assert list(threads.map(lambda b: decompress(compress(b), 20_000), blocks)) == blocks

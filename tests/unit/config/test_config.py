@@ -6,7 +6,7 @@ import re
 import pytest
 
 from continuum_upstash.config.credentials import is_private
-from continuum_upstash.config.hashable import freeze, thaw
+from continuum_upstash.config.hashable import from_hashable, to_hashable
 from continuum_upstash.config.resolve import Config, resolve
 from continuum_upstash.errors import ConfigurationError
 
@@ -67,44 +67,44 @@ def test_arguments_come_before_options_before_environment(options, environ, loca
     [
         ({"TOKN": "x"}, {}, "", "Unknown option TOKN. Did you mean TOKEN?"),
         ({"POOLSIZE": 3}, {}, "", "Did you mean POOL_SIZE?"),
-        ({}, {"UPSTASH_REDIS_REST_URL": REST}, "", "URL (UPSTASH_REDIS_REST_URL) but no token"),
-        ({}, {"KV_REST_API_TOKEN": "x"}, "", "token (KV_REST_API_TOKEN) but no URL"),
-        ({}, {"UPSTASH_REDIS_REST_URL": REST} | KV_ENV, "", "but no token"),
-        ({}, {}, REST, "URL (LOCATION) but no token"),
-        ({"MODE": "rest"}, {"REDIS_URL": TCP}, "", "MODE is rest, but there is no URL"),
+        ({}, {"UPSTASH_REDIS_REST_URL": REST}, "", "URL is set (UPSTASH_REDIS_REST_URL), but no"),
+        ({}, {"KV_REST_API_TOKEN": "x"}, "", "token is set (KV_REST_API_TOKEN), but no REST URL"),
+        ({}, {"UPSTASH_REDIS_REST_URL": REST} | KV_ENV, "", "but no REST token"),
+        ({}, {}, REST, "URL is set (LOCATION), but no REST token"),
+        ({"MODE": "rest"}, {"REDIS_URL": TCP}, "", "MODE is rest, but no URL is set"),
         ({"MODE": "redis"}, REST_ENV, REST, "LOCATION is a rest URL, but MODE is redis"),
-        ({"MODE": "tcp"}, {}, "", "write auto, rest, redis or local"),
-        ({"CLIENT_CLASS": "django_redis.client.DefaultClient"}, {}, "", "own: delete it"),
-        ({"COMPRESSOR": "x"}, {}, "", "write COMPRESS_MIN_BYTES"),
-        ({"IGNORE_EXCEPTIONS": True}, {}, "", "write FALLBACK"),
-        ({"SERIALIZER": "django_redis.serializers.json.JSONSerializer"}, {}, "", "delete it"),
+        ({"MODE": "tcp"}, {}, "", "Set it to auto, rest, redis or local"),
+        ({"CLIENT_CLASS": "django_redis.client.DefaultClient"}, {}, "", "Delete it"),
+        ({"COMPRESSOR": "x"}, {}, "", "Set COMPRESS_MIN_BYTES"),
+        ({"IGNORE_EXCEPTIONS": True}, {}, "", "Use FALLBACK"),
+        ({"SERIALIZER": "django_redis.serializers.json.JSONSerializer"}, {}, "", "Delete it"),
         ({}, {}, "127.0.0.1:6379", "Write https://127.0.0.1 (REST) or rediss://127.0.0.1 (TCP)"),
         ({}, {}, "default:s3cret@db.upstash.io:6379", "Write https://db.upstash.io (REST)"),
-        ({}, {}, "s3cretAbc", "not of the form https://"),
-        ({}, {}, [], "write one URL, as text"),
-        ({}, REST_ENV, "https://x.io", "LOCATION names another database than UPSTASH_REDIS_REST_"),
-        ({"REST_URL": "https://x.io"}, KV_ENV, "", "to which KV_REST_API_TOKEN belongs"),
-        ({"TOKEN": "x"}, {}, "ftp://db", "not of the form https://"),
+        ({}, {}, "s3cretAbc", "must have the form https://"),
+        ({}, {}, [], "one URL, as a string"),
+        ({}, REST_ENV, "https://x.io", "LOCATION and UPSTASH_REDIS_REST_URL are different"),
+        ({"REST_URL": "https://x.io"}, KV_ENV, "", "KV_REST_API_TOKEN is for the second"),
+        ({"TOKEN": "x"}, {}, "ftp://db", "must have the form https://"),
         ({"TOKEN": "x"}, {}, "https://db:port", "cannot be parsed"),
-        ({"TOKEN": "x"}, {}, "https://u:s3cret@db", "scheme and host only"),
-        ({"TOKEN": "x"}, {}, "https://:s3cret@db", "scheme and host only"),
-        ({"TOKEN": "two words"}, {}, REST, "copy it again"),
-        ({"TOKEN": 5}, {}, REST, "give text or a callable"),
+        ({"TOKEN": "x"}, {}, "https://u:s3cret@db", "a scheme and a host only"),
+        ({"TOKEN": "x"}, {}, "https://:s3cret@db", "a scheme and a host only"),
+        ({"TOKEN": "two words"}, {}, REST, "Copy it again"),
+        ({"TOKEN": 5}, {}, REST, "must be a string or a callable"),
         ({}, {"REDIS_URL": TCP + "/3"}, "", "only database 0"),
-        ({"POOL_SIZE": 0}, {}, "", "POOL_SIZE is a whole number above 0"),
-        ({"POOL_SIZE": True}, {}, "", "POOL_SIZE is a whole number"),
-        ({"READ_TIMEOUT": None}, {}, "", "READ_TIMEOUT is a number of seconds above 0"),
-        ({"READ_TIMEOUT": float("inf")}, {}, "", "READ_TIMEOUT is a number of seconds"),
-        ({"FALLBACK": "yes"}, {}, "", "FALLBACK is True or False"),
-        ({"FALLBACK": False}, {}, "", "there is no database. Set UPSTASH_REDIS_REST_URL and"),
-        ({}, {"CONTINUUM_CACHE_FALLBACK": "off"}, "", "FALLBACK is False, but there is no"),
-        ({"SERIALIZER": "pickle"}, {}, "", "SERIALIZER is one of msgpack, json"),
-        ({"TTL_BY_PREFIX": {"a": "b"}}, {}, "", "TTL_BY_PREFIX maps"),
-        ({"TTL_BY_PREFIX": ["a"]}, {}, "", "TTL_BY_PREFIX is a dict"),
-        ({"ENV_PREFIX": 5}, {}, "", "ENV_PREFIX is text"),
-        ({"SOCKET_TIMEOUT": 3}, REST_ENV, "", "SOCKET_TIMEOUT are options of the TCP mode"),
+        ({"POOL_SIZE": 0}, {}, "", "POOL_SIZE must be a whole number above 0"),
+        ({"POOL_SIZE": True}, {}, "", "POOL_SIZE must be a whole number"),
+        ({"READ_TIMEOUT": None}, {}, "", "READ_TIMEOUT must be seconds above 0"),
+        ({"READ_TIMEOUT": float("inf")}, {}, "", "READ_TIMEOUT must be seconds"),
+        ({"FALLBACK": "yes"}, {}, "", "FALLBACK must be True or False"),
+        ({"FALLBACK": False}, {}, "", "no database is configured. Set UPSTASH_REDIS_REST_URL and"),
+        ({}, {"CONTINUUM_CACHE_FALLBACK": "off"}, "", "FALLBACK is False, but no"),
+        ({"SERIALIZER": "pickle"}, {}, "", "SERIALIZER must be msgpack or json"),
+        ({"TTL_BY_PREFIX": {"a": "b"}}, {}, "", "TTL_BY_PREFIX must map"),
+        ({"TTL_BY_PREFIX": ["a"]}, {}, "", "TTL_BY_PREFIX must be a dict"),
+        ({"ENV_PREFIX": 5}, {}, "", "ENV_PREFIX must be a string"),
+        ({"SOCKET_TIMEOUT": 3}, REST_ENV, "", "SOCKET_TIMEOUT is for TCP only"),
         ({}, {"UPSTASH_POOL_SIZE": "many"}, "", "UPSTASH_POOL_SIZE is 'many'"),
-        ({}, {"CONTINUUM_CACHE_FALLBACK": "perhaps"}, "", "write true or false"),
+        ({}, {"CONTINUUM_CACHE_FALLBACK": "perhaps"}, "", "Set it to true or false"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_fix(options, environ, location, message):
@@ -162,7 +162,7 @@ def test_equal_configurations_share_and_others_do_not():
     other = resolve({}, {"REDIS_URL": "redis://h"})
     assert (one, hash(one)) == (same, hash(same))
     assert one != other
-    assert thaw(one.redis_options) == options
+    assert from_hashable(one.redis_options) == options
 
 
 def test_no_secret_shows_itself():
@@ -246,8 +246,8 @@ def test_upstash_is_told_by_its_host_over_tcp():
 
 def test_freeze_and_thaw_are_inverse_for_nested_options():
     options = {"a": [1, {"b": [2, 3]}], "c": {"d": None}}
-    assert thaw(freeze(options)) == options
-    assert hash(freeze(options)) == hash(freeze(pickle.loads(pickle.dumps(options))))
+    assert from_hashable(to_hashable(options)) == options
+    assert hash(to_hashable(options)) == hash(to_hashable(pickle.loads(pickle.dumps(options))))
 
 
 @pytest.mark.parametrize(
@@ -270,6 +270,6 @@ def test_freeze_and_thaw_are_inverse_for_nested_options():
 def test_one_database_is_known_however_it_is_written(one, other, same):
     def place(location):
         options = {"TOKEN": "secret"} if location.startswith("http") else {}
-        return resolve(options, {}, alias="a", location=location).place
+        return resolve(options, {}, alias="a", location=location).server_identity
 
     assert (place(one) == place(other)) is same

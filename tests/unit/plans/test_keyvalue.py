@@ -5,10 +5,10 @@ import pytest
 from continuum_upstash.errors import ReplyError, RequestTooLarge, from_reply
 from continuum_upstash.observe import ValueDiscarded, subscribe, unsubscribe
 from continuum_upstash.plans import keyvalue
-from continuum_upstash.plans.keyvalue import INCR_EXISTING, Operations
+from continuum_upstash.plans.keyvalue import INCR_EXISTING, KeyValuePlans
 from tests.unit.plans.drive import codec, drive
 
-plans = Operations(codec, alias="test")
+plans = KeyValuePlans(codec, alias="test")
 HELLO = codec.encode("hello")
 WRONGTYPE = from_reply("WRONGTYPE Operation against a key holding the wrong kind of value")
 TOO_LARGE = from_reply("ERR max request size exceeded. Limit: 10 bytes, Actual: 11 bytes")
@@ -62,8 +62,8 @@ def discarded():
         ),
         (lambda: plans.touch("k", 0), [[1]], True, [[("DEL", "k")]]),
         (lambda: plans.touch("k", 250), [[0]], False, [[("PEXPIRE", "k", 250)]]),
-        (lambda: plans.time_left("k", "TTL"), [[-1]], None, [[("TTL", "k")]]),
-        (lambda: plans.time_left("k", "TTL"), [[-2]], 0, [[("TTL", "k")]]),
+        (lambda: plans.get_ttl("k", "TTL"), [[-1]], None, [[("TTL", "k")]]),
+        (lambda: plans.get_ttl("k", "TTL"), [[-2]], 0, [[("TTL", "k")]]),
         (lambda: plans.get_many([]), [], {}, []),
         (
             lambda: plans.get_many(["a", "b"]),
@@ -125,7 +125,7 @@ def test_a_value_that_cannot_be_decoded_is_a_miss_and_is_replaced(discarded):
 
 
 def test_values_over_the_limit_are_not_sent_and_leave_no_older_value(discarded):
-    small = Operations(codec, alias="test", max_value_bytes=10)
+    small = KeyValuePlans(codec, alias="test", max_value_bytes=10)
     assert drive(small.set("k", "x" * 20, None), [1]) == (False, [[("DEL", "k")]])
     assert drive(small.set("k", "x" * 20, None, "NX")) == (False, [])
     result, sent = drive(small.set_many({"a": 1, "b": "x" * 20}, 5), [1], [b"OK"])
