@@ -8,7 +8,7 @@ from continuum_upstash.checks import add_checks
 from continuum_upstash.observe import subscribe
 from continuum_upstash.signals import send_signals
 from continuum_upstash.stats import counters
-from continuum_upstash.stats.conf import exports
+from continuum_upstash.stats.conf import is_enabled
 from continuum_upstash.stats.shared import writer
 
 
@@ -21,11 +21,11 @@ class ContinuumUpstashConfig(AppConfig):
         add_checks()
         counters.start()
         writer.start()
-        if exports("PROMETHEUS"):
+        if is_enabled("PROMETHEUS"):
             from continuum_upstash.stats.exporters import prometheus  # noqa: PLC0415 by setting
 
             prometheus.start()
-        if exports("OTEL"):
+        if is_enabled("OTEL"):
             from continuum_upstash.stats.exporters import otel  # noqa: PLC0415 by setting
 
             otel.start()

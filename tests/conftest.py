@@ -4,6 +4,8 @@ import asyncio
 from itertools import count
 
 import pytest
+from django.core import signals
+from django.db import close_old_connections
 
 from continuum_upstash.backend import CacheBackend
 from continuum_upstash.transports import registry
@@ -40,6 +42,16 @@ def emulator(upstash_emulator):
 def new_process_state(monkeypatch):
     """What features keep per process begins empty, and is as before after the test."""
     monkeypatch.setattr(registry._process, "extras", registry.Extras())
+
+
+@pytest.fixture
+def request_signals():
+    """Django's signals of a request, which leave its database alone."""
+    signals.request_started.disconnect(close_old_connections)
+    signals.request_finished.disconnect(close_old_connections)
+    yield signals
+    signals.request_started.connect(close_old_connections)
+    signals.request_finished.connect(close_old_connections)
 
 
 @pytest.fixture

@@ -10,8 +10,14 @@ from django.core.checks import CheckMessage
 from continuum_upstash.checks.catalogue import check_message
 from continuum_upstash.checks.entries import resolve_entries
 from continuum_upstash.errors import ConfigurationError
-from continuum_upstash.stats.conf import FOLDER, lacking, reject_wrong, setting, shut
-from continuum_upstash.stats.pricing import plan_of
+from continuum_upstash.stats.conf import (
+    MULTIPROC_DIR,
+    get_setting,
+    is_unwritable,
+    list_missing_packages,
+    validate,
+)
+from continuum_upstash.stats.pricing import get_pricing_plan_name
 
 
 def check_statistics(**_: Any) -> list[CheckMessage]:
@@ -19,18 +25,18 @@ def check_statistics(**_: Any) -> list[CheckMessage]:
     found = []
     configs, _errors = resolve_entries()  # check_caches reports the errors
     try:
-        reject_wrong()
+        validate()
         for alias in configs:
-            plan_of(alias)
+            get_pricing_plan_name(alias)
     except ConfigurationError as error:
         found.append(check_message("E006", str(error)))
-    for name, package in lacking().items():
+    for name, package in list_missing_packages().items():
         text = (
             f"CONTINUUM_STATS['{name}'] is on, but {package} is not installed: "
             f"pip install 'continuum-upstash[{name.lower()}]'"
         )
         found.append(check_message("E007", text))
-    if setting("PROMETHEUS") and shut():
-        text = f"{FOLDER} is {os.environ[FOLDER]!r}, where this process cannot write."
+    if get_setting("PROMETHEUS") and is_unwritable():
+        text = f"{MULTIPROC_DIR} is {os.environ[MULTIPROC_DIR]!r}, where this process cannot write."
         found.append(check_message("E009", text))
     return found

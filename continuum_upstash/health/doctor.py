@@ -29,7 +29,7 @@ from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Command, Replies, Reply
 from continuum_upstash.ratelimit.conf import conf as limits
 from continuum_upstash.sessions.conf import conf
-from continuum_upstash.stats.pricing import MUCH, PLANS, plan_of
+from continuum_upstash.stats.pricing import PRICING_PLANS, WARN_RATIO, get_pricing_plan_name
 
 Outcome: TypeAlias = Literal["ok", "info", "warning", "failed"]
 
@@ -158,7 +158,7 @@ class Doctor:
 
     def _quota(self) -> Iterator[Finding]:
         try:
-            plan = PLANS[plan_of(self._config.alias)]
+            plan = PRICING_PLANS[get_pricing_plan_name(self._config.alias)]
         except ConfigurationError as error:
             yield Finding("quota", "failed", str(error), "Correct CONTINUUM_STATS.")
             return
@@ -168,7 +168,7 @@ class Doctor:
         if bill is None:
             yield Finding("quota", "warning" if errors else "info", errors or NO_HISTORY)
             return
-        much = bill.used is not None and bill.used >= MUCH
+        much = bill.used_ratio is not None and bill.used_ratio >= WARN_RATIO
         limit = "" if bill.limit is None else f" of {bill.limit:,}"
         detail = f"{bill.commands:,}{limit} commands this month, {bill.projected:,} at its end"
         fix = "At the limit every command fails: choose a larger plan." if much else ""

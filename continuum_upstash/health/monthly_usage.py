@@ -19,9 +19,9 @@ from continuum_upstash.cache.base import UpstashBaseCache
 from continuum_upstash.errors import ContinuumError
 from continuum_upstash.health import report
 from continuum_upstash.plans.effects import Plan, pair
-from continuum_upstash.stats.pricing import Bill, bill, plan_of
+from continuum_upstash.stats.pricing import Bill, get_pricing_plan_name, project_bill
 from continuum_upstash.stats.shared import reader
-from continuum_upstash.stats.totals import Tally
+from continuum_upstash.stats.totals import Totals
 from continuum_upstash.transports.registry import Database
 
 _DAY: Final = timedelta(days=1)
@@ -39,7 +39,7 @@ class _Earlier:
 
     begin: datetime
     end: datetime
-    found: Tally | ContinuumError
+    found: Totals | ContinuumError
 
 
 _known: WeakKeyDictionary[Database, _Earlier] = WeakKeyDictionary()
@@ -52,7 +52,7 @@ class Month:
         self._run, self._arun = cache.run, cache.arun
         self._database, self._alias = cache.database, cache.database.config.alias
 
-    def plan_earlier(self, now: datetime) -> Plan[Tally]:
+    def plan_earlier(self, now: datetime) -> Plan[Totals]:
         """Return the alias' sums from the month's begin to last midnight.
 
         Args:
@@ -65,7 +65,7 @@ class Month:
 
     earlier, aearlier = pair(plan_earlier)
 
-    def plan_bill(self, today: Tally, now: datetime) -> Plan[Bill]:
+    def plan_bill(self, today: Totals, now: datetime) -> Plan[Bill]:
         """Return the database's bill.
 
         Args:
@@ -77,10 +77,11 @@ class Month:
         """
         others = list(_others(self._database))
         aliases = [each.config.alias for each in others]
-        sums = [today, (yield from reader.day(aliases, midnight_of(now)))]
+        sums = [today, (yield from reader.read_day(aliases, midnight_of(now)))]
         for database in (self._database, *others):
             sums += [(yield from _earlier(database, now))]
-        return bill(plan_of(self._alias), sum(each.billed + each.overhead for each in sums), now)
+        commands = sum(each.all_billed for each in sums)
+        return project_bill(get_pricing_plan_name(self._alias), commands, now)
 
     bill, abill = pair(plan_bill)
 
@@ -105,7 +106,7 @@ def _others(database: Database) -> Iterator[Database]:
                 yield each
 
 
-def _earlier(database: Database, now: datetime) -> Plan[Tally]:
+def _earlier(database: Database, now: datetime) -> Plan[Totals]:
     known = _known.get(database)
     if known is None or not known.begin <= now < known.end:
         known = _known[database] = yield from _find(database.config.alias, now)
@@ -118,9 +119,9 @@ def _find(alias: str, now: datetime) -> Plan[_Earlier]:
     midnight = midnight_of(now)
     begin = midnight.replace(day=1)
     if begin == midnight:
-        return _Earlier(midnight, midnight + _DAY, Tally())
+        return _Earlier(midnight, midnight + _DAY, Totals())
     try:
-        points = yield from reader.hours(alias, begin, midnight - _DAY)
+        points = yield from reader.read_hours(alias, begin, midnight - _DAY)
     except ContinuumError as error:
         return _Earlier(now, now + _AGAIN, copy(error))
-    return _Earlier(midnight, midnight + _DAY, reader.summed(points))
+    return _Earlier(midnight, midnight + _DAY, reader.sum_buckets(points))

@@ -14,8 +14,8 @@ from continuum_upstash.plans.effects import Plan, pair
 from continuum_upstash.stats.counters import read_process_totals
 from continuum_upstash.stats.pricing import Bill
 from continuum_upstash.stats.shared import reader
-from continuum_upstash.stats.shared.schema import HOURS_KEPT, Point
-from continuum_upstash.stats.totals import Tally
+from continuum_upstash.stats.shared.schema import HOURS_KEPT, Bucket
+from continuum_upstash.stats.totals import Totals
 
 NO_HISTORY: Final = "no history yet: see docs/how-to/monitor.md"
 
@@ -42,9 +42,9 @@ class Overview:
     report: Report
     since: timedelta
     scope: Literal["all processes", "this process"]
-    recent: Tally
-    points: tuple[Point, ...]
-    today: Tally
+    recent: Totals
+    points: tuple[Bucket, ...]
+    today: Totals
     bill: Bill | None
     errors: tuple[str, ...]
 
@@ -63,7 +63,7 @@ class Overview:
                 "plan": self.bill.plan,
                 "commands": self.bill.commands,
                 "limit": self.bill.limit,
-                "used": self.bill.used,
+                "used": self.bill.used_ratio,
                 "projected_commands": self.bill.projected,
                 "projected_dollars": self.bill.dollars,
             },
@@ -94,13 +94,13 @@ class Overseer:
         report = yield from self._examiner.plan_report()
         if report.mode == "local" or report.round_trip is None:
             return self._alone(report, since)
-        read = reader.minutes if since <= _DAY else reader.hours
+        read = reader.read_minutes if since <= _DAY else reader.read_hours
         try:
             points = yield from read(self._alias, now - since, now)
-            today = yield from reader.day([self._alias], midnight_of(now))
+            today = yield from reader.read_day([self._alias], midnight_of(now))
         except ContinuumError as error:
             return self._alone(report, since, str(error))
-        recent, month = reader.summed(points), None
+        recent, month = reader.sum_buckets(points), None
         errors: tuple[str, ...] = ()
         known = recent.batches or today.batches
         try:
@@ -128,12 +128,12 @@ class Overseer:
         return Overview(report, since, "this process", own, (), own, None, errors)
 
 
-def _figures(tally: Tally) -> dict[str, Any]:
+def _figures(totals: Totals) -> dict[str, Any]:
     return {
-        **tally.as_dict(),
-        "hit_rate": tally.hit_rate,
-        "error_rate": tally.error_rate,
-        "p50_seconds": tally.quantile(0.5),
-        "p95_seconds": tally.quantile(0.95),
-        "p99_seconds": tally.quantile(0.99),
+        **totals.as_dict(),
+        "hit_rate": totals.hit_rate,
+        "error_rate": totals.error_rate,
+        "p50_seconds": totals.estimate_quantile(0.5),
+        "p95_seconds": totals.estimate_quantile(0.95),
+        "p99_seconds": totals.estimate_quantile(0.99),
     }

@@ -10,7 +10,8 @@ from continuum_upstash.cache.base import UpstashBaseCache
 from continuum_upstash.errors import ContinuumError
 from continuum_upstash.health import report as health
 from continuum_upstash.health.overview import Overseer, Overview
-from continuum_upstash.stats.exporters.prometheus import metrics, render
+from continuum_upstash.stats.exporters.metrics import COMMANDS_RATIO, MEMORY_RATIO
+from continuum_upstash.stats.exporters.prometheus import get_observer, render
 
 # Seconds. Each refresh reads two or three hashes, which is billed; scrapes come every 15 s.
 _FRESH: Final = 300.0
@@ -34,9 +35,9 @@ def _refresh(alias: str, overview: Overview | None) -> None:
         return
     server, bill = overview.report.server, overview.bill
     if server is not None and server.memory_used is not None:
-        metrics().memory.labels(alias).set(server.memory_used)
-    if bill is not None and bill.used is not None:
-        metrics().used.labels(alias).set(bill.used)
+        get_observer().set_gauge(MEMORY_RATIO, server.memory_used, alias)
+    if bill is not None and bill.used_ratio is not None:
+        get_observer().set_gauge(COMMANDS_RATIO, bill.used_ratio, alias)
 
 
 def _looked(cache: UpstashBaseCache) -> Overview | None:

@@ -11,9 +11,9 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from continuum_upstash.health import report as health
 from continuum_upstash.health.report import Examiner, Report
-from continuum_upstash.stats.conf import exports
+from continuum_upstash.stats.conf import is_enabled
 from continuum_upstash.stats.counters import read_process_totals
-from continuum_upstash.stats.exporters.prometheus_text import Known, exposition
+from continuum_upstash.stats.exporters.prometheus_text import AliasMetrics, render_text
 from continuum_upstash.transports.registry import list_databases
 
 _FRESH: Final = 5.0  # seconds: ten probes in that time cost one round trip
@@ -69,15 +69,16 @@ def ready(request: HttpRequest) -> HttpResponse:
 def metrics(request: HttpRequest) -> HttpResponse:
     """Show what Prometheus reads: with the extra of all workers, else of this process."""
     del request
-    if exports("PROMETHEUS"):
+    if is_enabled("PROMETHEUS"):
         from continuum_upstash.health.prometheus_gauges import scraped  # noqa: PLC0415 by setting
 
         return HttpResponse(scraped(), content_type=_TEXT)
     states = {each.config.alias: each.status.state for each in list_databases()}
     known = {
-        alias: Known(read_process_totals(alias), states.get(alias)) for alias in health.aliases()
+        alias: AliasMetrics(read_process_totals(alias), states.get(alias))
+        for alias in health.aliases()
     }
-    return HttpResponse(exposition(known) + "\n", content_type=_TEXT)
+    return HttpResponse(render_text(known) + "\n", content_type=_TEXT)
 
 
 def _answer(values: dict[str, Any], status: int = 200) -> HttpResponse:

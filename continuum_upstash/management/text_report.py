@@ -8,7 +8,7 @@ from datetime import timedelta
 from continuum_upstash.health.overview import NO_HISTORY, Overview
 from continuum_upstash.plans.info import format_bytes
 from continuum_upstash.stats.key_families import Family
-from continuum_upstash.stats.totals import Tally
+from continuum_upstash.stats.totals import Totals
 
 
 def sheet(overview: Overview, families: Sequence[Family] | None, spent: int) -> str:
@@ -45,13 +45,13 @@ def _figures(overview: Overview) -> Iterable[tuple[str, str]]:
     if overview.scope == "this process":  # which has done nothing but look
         yield "figures", NO_HISTORY
         return
-    tally = overview.recent
+    totals = overview.recent
     yield "figures", f"of all processes, last {_span(overview.since)}"
-    yield "latency", _latency(tally)
-    rate = tally.hit_rate
-    found = f"({tally.hits:,} hits, {tally.misses:,} misses, {tally.sets:,} sets)"
+    yield "latency", _latency(totals)
+    rate = totals.hit_rate
+    found = f"({totals.hits:,} hits, {totals.misses:,} misses, {totals.sets:,} sets)"
     yield "hit rate", f"{_percent(rate)} {found}"
-    errors = ", ".join(f"{count:,} {name}" for name, count in sorted(tally.errors.items()))
+    errors = ", ".join(f"{count:,} {name}" for name, count in sorted(totals.errors.items()))
     yield "errors", errors or "none"
 
 
@@ -72,7 +72,7 @@ def _bill(overview: Overview) -> Iterable[tuple[str, str]]:
         return
     own = f", {today.overhead:,} of them for statistics" if today.overhead else ""
     yield "today", f"{billed(today.billed + today.overhead)}{own}"
-    limit = "" if bill.limit is None else f" of {bill.limit:,} ({_percent(bill.used)})"
+    limit = "" if bill.limit is None else f" of {bill.limit:,} ({_percent(bill.used_ratio)})"
     yield "this month", f"{bill.commands:,}{limit} billed commands, plan {bill.plan}"
     yield "projected", f"{bill.projected:,} commands, ${bill.dollars:,.2f} at the month's end"
 
@@ -81,9 +81,9 @@ def _family(family: Family) -> str:
     return f"{family.name} {family.share:.1%} ({family.seen:,})"
 
 
-def _latency(tally: Tally) -> str:
+def _latency(totals: Totals) -> str:
     shares = ((0.5, "p50"), (0.95, "p95"), (0.99, "p99"))
-    found = [(name, tally.quantile(share)) for share, name in shares]
+    found = [(name, totals.estimate_quantile(share)) for share, name in shares]
     known = [f"{name} {milliseconds(value)}" for name, value in found if value is not None]
     return "  ".join(known) or "nothing was asked"
 

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from continuum_upstash.panel.figures import Span
 from continuum_upstash.panel.formatting import Text, count, milliseconds, moment, percentage
 from continuum_upstash.panel.svg import bars, dots, line, top_of
-from continuum_upstash.stats.totals import Tally
+from continuum_upstash.stats.totals import Totals
 
 _LEAST_LATENCY: Final = 0.001  # seconds
 _LEAST_COMMANDS: Final = 10.0
@@ -82,7 +82,7 @@ class Sheet:
 
 
 def sheet(name: str, title: Text, span: Span) -> Sheet:
-    rows = [_row(moment(point.at.timestamp()), point.tally) for point in span.slots]
+    rows = [_row(moment(point.at.timestamp()), point.totals) for point in span.slots]
     return Sheet(
         name,
         title,
@@ -91,14 +91,14 @@ def sheet(name: str, title: Text, span: Span) -> Sheet:
     )
 
 
-def _row(at: datetime, tally: Tally) -> Row:
+def _row(at: datetime, totals: Totals) -> Row:
     return Row(
         at,
-        tally.quantile(0.5),
-        tally.quantile(0.95),
-        tally.hit_rate,
-        sum(tally.commands.values()),
-        sum(tally.errors.values()),
+        totals.estimate_quantile(0.5),
+        totals.estimate_quantile(0.95),
+        totals.hit_rate,
+        sum(totals.commands.values()),
+        sum(totals.errors.values()),
     )
 
 

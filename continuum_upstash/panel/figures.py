@@ -18,9 +18,9 @@ from continuum_upstash.plans.effects import Plan, pair
 from continuum_upstash.stats.counters import read_process_totals
 from continuum_upstash.stats.pricing import Bill
 from continuum_upstash.stats.shared import reader
-from continuum_upstash.stats.shared.schema import Point
+from continuum_upstash.stats.shared.schema import Bucket
 from continuum_upstash.stats.shared.writer import SharedWriter
-from continuum_upstash.stats.totals import Tally
+from continuum_upstash.stats.totals import Totals
 from continuum_upstash.transports.registry import get_process_state
 
 _MINUTE: Final = timedelta(minutes=1)
@@ -34,14 +34,14 @@ class Span:
 
     Attributes:
         slots: minutes or hours in order of time; one in which nothing was asked has an empty
-            tally.
+            totals.
     """
 
-    slots: tuple[Point, ...]
+    slots: tuple[Bucket, ...]
 
     @property
-    def total(self) -> Tally:
-        return reader.summed(list(self.slots))
+    def total(self) -> Totals:
+        return reader.sum_buckets(list(self.slots))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Figures:
         problem: why something is missing, without secrets.
     """
 
-    own: Tally
+    own: Totals
     hour: Span | None = None
     day: Span | None = None
     bill: Bill | None = None
@@ -89,30 +89,30 @@ class Reader:
             return Figures(own)
         spans = _span(minutes, now, _MINUTE, 60), _span(hours, now, _HOUR, 24)
         midnight = midnight_of(now)
-        today = reader.summed([point for point in hours if point.at >= midnight])
+        today = reader.sum_buckets([point for point in hours if point.at >= midnight])
         try:
             return Figures(own, *spans, (yield from self._month.plan_bill(today, now)))
         except ContinuumError as error:
             return Figures(own, *spans, problem=str(error))
 
-    def _plan_points(self, unit: timedelta, begin: datetime, now: datetime) -> Plan[list[Point]]:
+    def _plan_points(self, unit: timedelta, begin: datetime, now: datetime) -> Plan[list[Bucket]]:
         """Return the shared sums and what this process has not written yet, as if it did now."""
         alias = self._config.alias
         unwritten = get_process_state(SharedWriter).pending(alias)
-        read = reader.minutes if unit is _MINUTE else reader.hours
+        read = reader.read_minutes if unit is _MINUTE else reader.read_hours
         found = yield from read(alias, begin, now)
-        return [*found, Point(_begin(now, unit), unwritten)] if found else []
+        return [*found, Bucket(_begin(now, unit), unwritten)] if found else []
 
     figures, afigures = pair(plan_figures)
 
 
-def _span(found: Sequence[Point], now: datetime, unit: timedelta, count: int) -> Span:
+def _span(found: Sequence[Bucket], now: datetime, unit: timedelta, count: int) -> Span:
     last = _begin(now, unit)
-    slots = {last - unit * (count - 1 - number): Tally() for number in range(count)}
+    slots = {last - unit * (count - 1 - number): Totals() for number in range(count)}
     for point in found:
         if point.at in slots:
-            slots[point.at] += point.tally
-    return Span(tuple(starmap(Point, slots.items())))
+            slots[point.at] += point.totals
+    return Span(tuple(starmap(Bucket, slots.items())))
 
 
 def _begin(now: datetime, unit: timedelta) -> datetime:
@@ -133,23 +133,23 @@ class Tile:
     day: str = ""
 
 
-def _hit_rate(tally: Tally) -> str:
-    return percentage(tally.hit_rate)
+def _hit_rate(totals: Totals) -> str:
+    return percentage(totals.hit_rate)
 
 
-def _latency(tally: Tally) -> str:
-    return milliseconds(tally.quantile(0.95))
+def _latency(totals: Totals) -> str:
+    return milliseconds(totals.estimate_quantile(0.95))
 
 
-def _billed(tally: Tally) -> str:
-    return count(tally.billed + tally.overhead)
+def _billed(totals: Totals) -> str:
+    return count(totals.billed + totals.overhead)
 
 
-def _errors(tally: Tally) -> str:
-    return count(sum(tally.errors.values()))
+def _errors(totals: Totals) -> str:
+    return count(sum(totals.errors.values()))
 
 
-_FIGURES: Final[tuple[tuple[Text, Callable[[Tally], str]], ...]] = (
+_FIGURES: Final[tuple[tuple[Text, Callable[[Totals], str]], ...]] = (
     (_("Hit rate"), _hit_rate),
     (_("Latency, 95th percentile"), _latency),
     (_("Billed commands"), _billed),

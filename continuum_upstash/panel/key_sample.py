@@ -12,7 +12,7 @@ from continuum_upstash.keys import make_scoped_pattern
 from continuum_upstash.plans.effects import Plan, pair
 from continuum_upstash.plans.scan import KeyScan
 from continuum_upstash.sessions.keys import compile_session_matcher
-from continuum_upstash.stats.key_families import Family, Sample
+from continuum_upstash.stats.key_families import Family, FamilySampler
 
 PAGES: Final = 10  # of a thousand keys; each is a billed command
 _SHOWN: Final = 25
@@ -46,14 +46,14 @@ class Sampler:
         cache = self._cache
         try:
             wanted = make_scoped_pattern(cache.key_func, cache.key_prefix, cache.version, "*")
-            sample, spared = Sample(wanted), compile_session_matcher()
+            sample, spared = FamilySampler(wanted), compile_session_matcher()
             scan = KeyScan(wanted.pattern)
             while scan.pages < PAGES and not scan.is_complete:
                 names = yield from scan.next_page()
                 sample.add(name for name in names if not spared(name))
         except ContinuumError as error:
             return Keys((), 0, 0, complete=False, problem=str(error))
-        families = sample.largest(_SHOWN)
+        families = sample.list_largest(_SHOWN)
         named = sum(each.seen for each in families)
         return Keys(families, sample.keys - named, sample.keys, complete=scan.is_complete)
 

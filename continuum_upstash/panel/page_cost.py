@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 from continuum_upstash.observe import CommandDetails, Record
-from continuum_upstash.stats.billing import count_billed
+from continuum_upstash.stats.billing import count_billed_in_batch
 
 
 @dataclass(slots=True)
@@ -43,4 +43,4 @@ def note(record: Record) -> None:
     if spent is None or type(record) is not CommandDetails or record.backend == "local":
         return
     spent.round_trips += 1
-    spent.billed += count_billed(record)
+    spent.billed += count_billed_in_batch(record)

@@ -1,1 +1,1 @@
-"""What the caches of this process did, and what they did everywhere: observers and their sums."""
+"""Statistics of the caches: counters of this process, totals of all processes, and exporters."""

@@ -1,30 +1,26 @@
-"""Counts the round trips of one backend of one alias, in well under a microsecond each.
+"""Adds up the round trips of one backend of one alias, in well under a microsecond each.
 
-What can be derived is derived when somebody reads: of GET and SET, nearly all there is, only the
-outcome and the sizes are noted.
+What can be derived is computed by `totals`. For GET and SET, nearly all commands of a cache, only
+the result and the sizes are recorded.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Mapping
-from typing import Final, TypeAlias
 
 from continuum_upstash.errors import ReplyError
 from continuum_upstash.observe import CommandDetails
-from continuum_upstash.plans.command_table import COMMANDS, FIRST, ReplyKind
+from continuum_upstash.plans.command_table import COMMANDS, EVERY_OTHER, UNKNOWN, ReplyKind
 from continuum_upstash.protocol import Argument, Command, Reply
-from continuum_upstash.stats.billing import billed, count_billed
-from continuum_upstash.stats.labels import failed
-from continuum_upstash.stats.shared.schema import is_write
-from continuum_upstash.stats.totals import BOUNDS, BUCKETS, Tally
-
-_LOCAL: Final = "local"
+from continuum_upstash.stats.billing import count_billed, count_billed_in_batch
+from continuum_upstash.stats.labels import LOCAL, count_hits, is_failure
+from continuum_upstash.stats.shared.schema import is_statistics_write
+from continuum_upstash.stats.totals import BOUNDS, BUCKETS, Totals
 
 
-class Meter:
-    """The running sums from which `tally` makes a Tally."""
+class Aggregator:
+    """Running sums; `totals` returns them as Totals."""
 
     __slots__ = (
         "_billed",
@@ -43,20 +39,20 @@ class Meter:
     )
 
     def __init__(self, backend: str) -> None:
-        self._local = backend == _LOCAL
+        self._local = backend == LOCAL
         self._latency = [0] * BUCKETS
         self._seconds = 0.0
         self._commands: defaultdict[str, int] = defaultdict(int)
         self._errors: defaultdict[str, int] = defaultdict(int)
-        self._billed = 0  # more or less than one for each command
+        self._billed = 0  # what is billed beyond one per command; may be negative
         self.hits = self.misses = self.sets = 0
         self.bytes_in = self.bytes_out = 0
         self.coalesced = self.overhead = 0
 
-    def note(self, details: CommandDetails) -> None:
-        """Add one round trip; of one that stores shared statistics only what it is billed."""
-        if is_write(details.commands):
-            self.overhead += count_billed(details)
+    def record(self, details: CommandDetails) -> None:
+        """Add one round trip. A write of the shared statistics adds only to `overhead`."""
+        if is_statistics_write(details.commands):
+            self.overhead += count_billed_in_batch(details)
             return
         self._latency[bisect_left(BOUNDS, details.seconds)] += 1
         self._seconds += details.seconds
@@ -66,11 +62,11 @@ class Meter:
         counts = self._commands
         for command, reply in zip(details.commands, details.replies):  # noqa: B905 strict costs 0.1 µs
             name, kind = command[0], type(reply)
-            counts[name] += 1  # type: ignore[index]  # a name is text
+            counts[name] += 1  # type: ignore[index]  # a name is a str
             try:
                 if name == "GET" and kind is bytes:
-                    self.bytes_out += len(command[1])  # type: ignore[arg-type]  # a key is text
-                    self.bytes_in += len(reply)  # type: ignore[arg-type]  # by kind
+                    self.bytes_out += len(command[1])  # type: ignore[arg-type]  # a key is a str
+                    self.bytes_in += len(reply)  # type: ignore[arg-type]  # checked by `kind`
                     self.hits += 1
                     continue
                 if name == "GET" and reply is None:
@@ -82,27 +78,32 @@ class Meter:
                     self.sets += 1
                     continue
             except TypeError:
-                pass  # a plain client sends numbers, too; to ask each time would cost 0.1 µs
-            self._note(str(name).upper(), command, reply)
+                pass  # a plain client may send numbers; testing each argument would cost 0.1 µs
+            self._record_command(str(name).upper(), command, reply)
 
-    def _note(self, name: str, command: Command, reply: Reply) -> None:
-        self.bytes_out += sum(map(_length, command[1:]))
-        self._billed += billed(name, command, reply) - 1
+    def _record_command(self, name: str, command: Command, reply: Reply) -> None:
+        self.bytes_out += sum(map(_get_length, command[1:]))
+        self._billed += count_billed(name, command, reply) - 1
         if isinstance(reply, ReplyError):
-            if failed(reply):
+            if is_failure(reply):
                 self._errors[type(reply).__name__] += 1
             return
-        if (outcome := _OUTCOMES.get(name)) is not None:
-            outcome(self, command, reply)
+        spec = COMMANDS.get(name, UNKNOWN)
+        if spec.reply is ReplyKind.VALUE:
+            hits, misses = count_hits(name, reply)
+            self.hits += hits
+            self.misses += misses
+        elif spec.reply is ReplyKind.STORED and reply is not None:
+            self.sets += len(command[1:][spec.keys]) if spec.keys == EVERY_OTHER else 1
         if type(reply) is bytes or type(reply) is list:
-            self.bytes_in += _size(reply)
+            self.bytes_in += _get_size(reply)
 
-    def tally(self) -> Tally:
+    def totals(self) -> Totals:
         """Return the sums so far."""
         commands: dict[str, int] = {}
         for name, count in self._commands.items():
             commands[str(name).upper()] = commands.get(str(name).upper(), 0) + count
-        return Tally(
+        return Totals(
             batches=sum(self._latency),
             commands=commands,
             hits=self.hits,
@@ -119,53 +120,14 @@ class Meter:
         )
 
 
-_Outcome: TypeAlias = Callable[[Meter, Command, Reply], None]
-
-
-def _read(meter: Meter, _: Command, reply: Reply) -> None:
-    if reply is None:
-        meter.misses += 1
-    else:
-        meter.hits += 1
-
-
-def _read_many(meter: Meter, _: Command, reply: Reply) -> None:
-    assert isinstance(reply, list)
-    missing = reply.count(None)
-    meter.misses += missing
-    meter.hits += len(reply) - missing
-
-
-def _write(meter: Meter, _: Command, reply: Reply) -> None:
-    meter.sets += reply is not None
-
-
-def _write_many(meter: Meter, command: Command, _: Reply) -> None:
-    meter.sets += len(command) // 2
-
-
-# By what the reply means, and whether the command names several keys.
-_BY_REPLY: Final[Mapping[tuple[ReplyKind | None, bool], _Outcome]] = {
-    (ReplyKind.VALUE, False): _read,
-    (ReplyKind.VALUE, True): _read_many,
-    (ReplyKind.STORED, False): _write,
-    (ReplyKind.STORED, True): _write_many,
-}
-_OUTCOMES: Final[Mapping[str, _Outcome]] = {
-    name: _BY_REPLY[spec.reply, spec.keys is not FIRST]
-    for name, spec in COMMANDS.items()
-    if spec.reply in {ReplyKind.VALUE, ReplyKind.STORED}
-}
-
-
-def _length(argument: Argument) -> int:
-    """Return the bytes of a key or a value; a script is neither."""
+def _get_length(argument: Argument) -> int:
+    """Return the length of a key or a value in bytes; 0 for a script."""
     if isinstance(argument, (str, bytes)):
         return len(argument)
     return len(str(argument)) if isinstance(argument, int) else 0
 
 
-def _size(reply: Reply) -> int:
+def _get_size(reply: Reply) -> int:
     if isinstance(reply, bytes):
         return len(reply)
-    return sum(map(_size, reply)) if isinstance(reply, list) else 0
+    return sum(map(_get_size, reply)) if isinstance(reply, list) else 0

@@ -1,7 +1,8 @@
-"""What the service bills for a command: https://upstash.com/docs/redis/overall/pricing.
+"""What Upstash bills for a command: https://upstash.com/docs/redis/overall/pricing.
 
-One command is one request, however it travels and however many keys it names. EVAL is one, and
-each command inside its script is one more (https://upstash.com/docs/redis/sdks/ratelimit-ts/costs).
+One command is billed once, in a pipeline too and however many keys it names. EVAL is billed once
+plus once for each command that its script runs
+(https://upstash.com/docs/redis/sdks/ratelimit-ts/costs).
 """
 
 from __future__ import annotations
@@ -14,16 +15,16 @@ from continuum_upstash.plans.command_table import COMMANDS, SCRIPT_KEYS, UNKNOWN
 from continuum_upstash.protocol import Command, Reply, Script, ScriptHash
 
 
-def billed(name: str, command: Command, reply: Reply) -> int:
-    """Return how many commands the service bills.
+def count_billed(name: str, command: Command, reply: Reply) -> int:
+    """Return how many commands Upstash bills for one command.
 
-    Of a script that is not ours nobody here knows which of its calls ran: all that its text
-    holds are counted, so that a bill is overestimated rather than a surprise.
+    For a script that is not part of this package, every call in its text is counted, whether it
+    ran or not: the result is then an upper bound.
 
     Args:
         name: the command's name in upper case.
-        command: as it was sent.
-        reply: what came of it; a refused command is not run, hence not billed.
+        command: the command as it was sent.
+        reply: its reply; a refused command does not run and is not billed.
     """
     spec = COMMANDS.get(name, UNKNOWN)
     if not spec.billed:
@@ -37,17 +38,17 @@ def billed(name: str, command: Command, reply: Reply) -> int:
         script = script.script
     if isinstance(script, Script) and script.count_billed is not None:
         return 1 + script.count_billed(command, reply)
-    return 1 + _calls_in(script.lua if isinstance(script, Script) else str(script))
+    return 1 + _count_calls(script.lua if isinstance(script, Script) else str(script))
 
 
-def count_billed(details: CommandDetails) -> int:
-    """Return how many commands the service bills for a round trip."""
+def count_billed_in_batch(details: CommandDetails) -> int:
+    """Return how many commands Upstash bills for a round trip."""
     if details.error is not None:
         return 0
     pairs = zip(details.commands, details.replies, strict=True)
-    return sum(billed(str(command[0]).upper(), command, reply) for command, reply in pairs)
+    return sum(count_billed(str(command[0]).upper(), command, reply) for command, reply in pairs)
 
 
 @lru_cache(maxsize=64)
-def _calls_in(lua: str) -> int:
+def _count_calls(lua: str) -> int:
     return lua.count("redis.call(") + lua.count("redis.pcall(")

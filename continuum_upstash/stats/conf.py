@@ -1,4 +1,4 @@
-"""The setting CONTINUUM_STATS, read when it is needed so that tests may override it."""
+"""The setting CONTINUUM_STATS, read on each use so that tests may override it."""
 
 from __future__ import annotations
 
@@ -14,93 +14,97 @@ from django.conf import settings
 from continuum_upstash.errors import ConfigurationError, suggest_similar
 
 DEFAULTS: Final[dict[str, Any]] = {
-    "SHARED": True,  # keep sums of all processes in the database
-    "INTERVAL": 10.0,  # seconds: the least time between two writes of a process
-    "SHARE": 0.05,  # the most that the statistics may cost, as a share of the commands
+    "SHARED": True,  # store the totals of all processes in the database
+    "INTERVAL": 10.0,  # seconds: the minimum time between two writes of a process
+    "SHARE": 0.05,  # the maximum cost of the statistics as a fraction of the billed commands
     "PROMETHEUS": False,  # needs the extra of that name
     "OTEL": False,  # needs the extra of that name
-    "PLAN": "free",  # a name of cost.PLANS, or one for each alias: {"default": "payg"}
+    "PLAN": "free",  # a name in PRICING_PLANS, or one for each alias: {"default": "payg"}
 }
 
 _PACKAGES: Final[Mapping[str, str]] = {
     "PROMETHEUS": "prometheus_client",
     "OTEL": "opentelemetry",
 }
-FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
+MULTIPROC_DIR: Final = "PROMETHEUS_MULTIPROC_DIR"
 
 
-def setting(name: str) -> Any:
+def get_setting(name: str) -> Any:
     """Return an entry of CONTINUUM_STATS, or its default."""
-    return _given().get(name, DEFAULTS[name])
+    return _get_entries().get(name, DEFAULTS[name])
 
 
-def exports(name: str) -> bool:
-    """Return whether to measure for PROMETHEUS or OTEL: it is on, and has what it needs."""
-    return bool(setting(name)) and name not in lacking() and not (name == "PROMETHEUS" and shut())
+def is_enabled(name: str) -> bool:
+    """Return whether PROMETHEUS or OTEL is switched on and has what it needs."""
+    if not get_setting(name) or name in list_missing_packages():
+        return False
+    return not (name == "PROMETHEUS" and is_unwritable())
 
 
-def lacking() -> dict[str, str]:
-    """Return what is on without its package: the entry of CONTINUUM_STATS, and the package."""
+def list_missing_packages() -> dict[str, str]:
+    """Return the entries that are switched on and the packages that they lack."""
     return {
         name: package
         for name, package in _PACKAGES.items()
-        if setting(name) and find_spec(package) is None
+        if get_setting(name) and find_spec(package) is None
     }
 
 
-def shut() -> bool:
-    """Return whether the variable names a directory where prometheus_client cannot write."""
-    folder = os.environ.get(FOLDER)
-    if folder is None:
+def is_unwritable() -> bool:
+    """Return whether PROMETHEUS_MULTIPROC_DIR is set to a directory that cannot be written."""
+    directory = os.environ.get(MULTIPROC_DIR)
+    if directory is None:
         return False
-    return not (folder and Path(folder).is_dir() and os.access(folder, os.W_OK))
+    return not (directory and Path(directory).is_dir() and os.access(directory, os.W_OK))
 
 
-def reject_wrong() -> None:
-    """Look for what nobody can go by; a system check does, so that no boot fails for it.
+def validate() -> None:
+    """Reject unknown entries and invalid values, except for PLAN (see `get_pricing_plan_name`).
 
-    PLAN is `cost.plan_of`'s.
+    A system check calls this, so that a wrong value does not stop the site.
 
     Raises:
-        ConfigurationError: an entry does not exist, or has a value that it cannot have.
+        ConfigurationError: an entry does not exist or has an invalid value.
     """
-    whole = getattr(settings, "CONTINUUM_STATS", {})
-    if not isinstance(whole, Mapping):
+    entries = getattr(settings, "CONTINUUM_STATS", {})
+    if not isinstance(entries, Mapping):
         raise ConfigurationError(
-            f"CONTINUUM_STATS is {whole!r}: write a dict, such as {{'PLAN': 'payg'}}."
+            f"CONTINUUM_STATS is {entries!r}: write a dict, for example {{'PLAN': 'payg'}}."
         )
-    for unknown in whole.keys() - DEFAULTS.keys():
-        hint = suggest_similar(str(unknown), DEFAULTS) or f" It has {', '.join(DEFAULTS)}."
+    for unknown in entries.keys() - DEFAULTS.keys():
+        hint = suggest_similar(str(unknown), DEFAULTS) or f" Entries: {', '.join(DEFAULTS)}."
         raise ConfigurationError(f"CONTINUUM_STATS has no entry {unknown}.{hint}")
-    for name, (right, advice) in _RULES.items():
-        if not right(setting(name)):
-            raise ConfigurationError(f"CONTINUUM_STATS[{name!r}] is {setting(name)!r}: {advice}.")
+    for name, (is_valid, advice) in _RULES.items():
+        if not is_valid(get_setting(name)):
+            raise ConfigurationError(
+                f"CONTINUUM_STATS[{name!r}] is {get_setting(name)!r}: {advice}."
+            )
 
 
-def _given() -> Mapping[str, Any]:
-    given = getattr(settings, "CONTINUUM_STATS", {})
-    return given if isinstance(given, Mapping) else {}
+def _get_entries() -> Mapping[str, Any]:
+    entries = getattr(settings, "CONTINUUM_STATS", {})
+    return entries if isinstance(entries, Mapping) else {}
 
 
 def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _is_switch(value: object) -> bool:
+def _is_bool(value: object) -> bool:
     return isinstance(value, bool)
 
 
-_SWITCH: Final = (_is_switch, "write True or False")
+_BOOL: Final = (_is_bool, "write True or False")
 _RULES: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
-    "SHARED": _SWITCH,
+    "SHARED": _BOOL,
     "INTERVAL": (
         lambda value: _is_number(value) and 0 <= value < math.inf,
-        "write seconds from 0 on, such as 10.0",
+        "write seconds, 0 or more, for example 10.0",
     ),
     "SHARE": (
         lambda value: _is_number(value) and 0 < value <= 1,
-        "write a share above 0 and up to 1, such as 0.05; 'SHARED': False switches sharing off",
+        "write a fraction above 0 and up to 1, for example 0.05 ('SHARED': False switches it off)",
     ),
-    "PROMETHEUS": _SWITCH,
-    "OTEL": _SWITCH,
+    "PROMETHEUS": _BOOL,
+    "OTEL": _BOOL,
 }

@@ -1,4 +1,4 @@
-"""Counts what this process's caches do, by alias and backend.
+"""Counts what the caches of this process do, by alias and backend.
 
 The lock is held for less than a microsecond and never during I/O. It is re-entrant: a signal
 handler that uses the cache may interrupt its own thread while the lock is held.
@@ -9,8 +9,8 @@ from __future__ import annotations
 import threading
 
 from continuum_upstash.observe import Coalesced, CommandDetails, Record, subscribe, unsubscribe
-from continuum_upstash.stats.aggregator import Meter
-from continuum_upstash.stats.totals import Tally, total
+from continuum_upstash.stats.aggregator import Aggregator
+from continuum_upstash.stats.totals import Totals, add_up
 from continuum_upstash.transports.registry import get_process_state
 
 
@@ -19,31 +19,31 @@ class Counters:
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        self._meters: dict[str, dict[str, Meter]] = {}
+        self._aggregators: dict[str, dict[str, Aggregator]] = {}
 
     def count(self, record: Record) -> None:
         if type(record) is CommandDetails:
             with self._lock:
                 try:
-                    meter = self._meters[record.alias][record.backend]
+                    aggregator = self._aggregators[record.alias][record.backend]
                 except KeyError:
-                    meter = self._open(record.alias, record.backend)
-                meter.note(record)
+                    aggregator = self._get_or_create(record.alias, record.backend)
+                aggregator.record(record)
         elif type(record) is Coalesced:
             with self._lock:
-                self._open(record.alias, record.backend).coalesced += record.batches
+                self._get_or_create(record.alias, record.backend).coalesced += record.batches
 
-    def read(self, alias: str) -> dict[str, Tally]:
+    def read(self, alias: str) -> dict[str, Totals]:
         """Return an alias's totals so far, by backend."""
         with self._lock:
-            meters = self._meters.get(alias, {})
-            return {backend: meter.tally() for backend, meter in meters.items()}
+            aggregators = self._aggregators.get(alias, {})
+            return {backend: each.totals() for backend, each in aggregators.items()}
 
-    def _open(self, alias: str, backend: str) -> Meter:
-        meters = self._meters.setdefault(alias, {})
-        if backend not in meters:
-            meters[backend] = Meter(backend)
-        return meters[backend]
+    def _get_or_create(self, alias: str, backend: str) -> Aggregator:
+        aggregators = self._aggregators.setdefault(alias, {})
+        if backend not in aggregators:
+            aggregators[backend] = Aggregator(backend)
+        return aggregators[backend]
 
 
 def count_record(record: Record) -> None:
@@ -51,9 +51,9 @@ def count_record(record: Record) -> None:
     get_process_state(Counters).count(record)
 
 
-def read_process_totals(alias: str) -> Tally:
-    """Return what this process did with an alias since it started, local answers included."""
-    return total(get_process_state(Counters).read(alias))
+def read_process_totals(alias: str) -> Totals:
+    """Return what this process did with an alias since it started, on every backend."""
+    return add_up(get_process_state(Counters).read(alias).values())
 
 
 def start() -> None:

@@ -1,4 +1,4 @@
-"""Key families, from a sample: the part of a key before its first colon."""
+"""Key families, estimated from a sample of keys. A family is the part before the first colon."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 
 from continuum_upstash.keys import KeyPattern
 
-ALONE = "(no family)"
+NO_FAMILY = "(no family)"
 
 
 @dataclass(frozen=True, slots=True)
 class Family:
     """
     Attributes:
-        name: with its colon, such as ``query:``.
+        name: with its colon, for example ``query:``.
         seen: keys in the sample.
-        share: of the sample, 0 to 1.
+        share: fraction of the sample, 0 to 1.
     """
 
     name: str
@@ -26,25 +26,25 @@ class Family:
 
 
 @dataclass(slots=True)
-class Sample:
-    """Counts the families of the names that it is shown.
+class FamilySampler:
+    """Counts the key families among full keys.
 
     Attributes:
-        pattern: tells a user's key from a full key; others' keys are not counted.
-        keys: how many of ours were seen.
+        pattern: matches the keys of one alias; other keys are not counted.
+        keys: how many keys of the alias were counted.
     """
 
     pattern: KeyPattern
     keys: int = 0
     _families: Counter[str] = field(default_factory=Counter)
 
-    def add(self, names: Iterable[str]) -> None:
-        for name in filter(self.pattern.matches, names):
-            family, colon, _ = self.pattern.key(name).partition(":")
-            self._families[family + colon if colon else ALONE] += 1
+    def add(self, full_keys: Iterable[str]) -> None:
+        for full_key in filter(self.pattern.matches, full_keys):
+            family, colon, _ = self.pattern.key(full_key).partition(":")
+            self._families[family + colon if colon else NO_FAMILY] += 1
             self.keys += 1
 
-    def largest(self, count: int = 10) -> list[Family]:
+    def list_largest(self, count: int = 10) -> list[Family]:
         return [
             Family(name, seen, seen / self.keys) for name, seen in self._families.most_common(count)
         ]

@@ -1,4 +1,4 @@
-"""How commands are named in metrics and traces: by what they are and what came of them."""
+"""What metrics, traces and counters call a command, and how they classify its reply."""
 
 from __future__ import annotations
 
@@ -9,33 +9,45 @@ from continuum_upstash.errors import ReplyError
 from continuum_upstash.plans.command_table import COMMANDS, UNKNOWN, ReplyKind
 from continuum_upstash.protocol import Command, Reply
 
+LOCAL: Final = "local"  # the backend whose commands are not billed and no calls of a database
 PIPELINE: Final = "PIPELINE"
 
 
-def operation(commands: Sequence[Command]) -> str:
-    """Return the name of a batch: its command's, ``PIPELINE``, or ``PIPELINE GET``."""
+def get_operation(commands: Sequence[Command]) -> str:
+    """Return the name of a batch: ``GET`` for one command, ``PIPELINE GET`` or ``PIPELINE``."""
     names = {str(command[0]).upper() for command in commands}
     if len(commands) == 1:
         return names.pop()
     return f"{PIPELINE} {names.pop()}" if len(names) == 1 else PIPELINE
 
 
-def failed(reply: Reply) -> bool:
-    """Return whether a reply is an error that somebody should hear of.
+def is_failure(reply: Reply) -> bool:
+    """Return whether a reply is an error.
 
-    NOSCRIPT is none: with it a server asks for a script that it has not seen yet.
+    NOSCRIPT does not count: the script is then sent in full, which is a normal exchange.
     """
     return isinstance(reply, ReplyError) and reply.code != "NOSCRIPT"
 
 
-def result(name: str, reply: Reply) -> str:
-    """Return ``hit``, ``miss``, ``stored``, ``not_stored``, ``done`` or ``error``."""
+def classify_reply(name: str, reply: Reply) -> str:
+    """Return ``hit``, ``miss``, ``stored``, ``not_stored``, ``done`` or ``error``.
+
+    The command's name is in upper case.
+    """
     if isinstance(reply, ReplyError):
-        return "error" if failed(reply) else "done"
+        return "error" if is_failure(reply) else "done"
     kind = COMMANDS.get(name, UNKNOWN).reply
     if kind is ReplyKind.VALUE:
-        found = any(each is not None for each in reply) if isinstance(reply, list) else reply
-        return "hit" if found not in {None, False} else "miss"
+        return "hit" if count_hits(name, reply)[0] else "miss"
     if kind is ReplyKind.STORED:
         return "not_stored" if reply is None else "stored"
     return "done"
+
+
+def count_hits(name: str, reply: Reply) -> tuple[int, int]:
+    """Return how many keys a read found and did not find; two zeros for any other command."""
+    if COMMANDS.get(name, UNKNOWN).reply is not ReplyKind.VALUE or isinstance(reply, ReplyError):
+        return 0, 0
+    values = reply if isinstance(reply, list) else [reply]
+    misses = values.count(None)
+    return len(values) - misses, misses

@@ -1,4 +1,4 @@
-"""A panel for django-debug-toolbar: what a request asked of our databases, sync and async.
+"""A panel for django-debug-toolbar: the commands of a request, sync and async.
 
 ``DEBUG_TOOLBAR_PANELS = [..., "continuum_upstash.stats.toolbar.UpstashPanel"]``
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from debug_toolbar.panels import Panel
 from django.utils.translation import gettext_lazy as _
@@ -16,30 +16,30 @@ from django.utils.translation import ngettext
 from continuum_upstash.observe import CommandDetails, Record, subscribe
 from continuum_upstash.plans.command_table import ALL, get_spec
 from continuum_upstash.protocol import Command, Script, ScriptHash
-from continuum_upstash.stats.aggregator import Meter
-from continuum_upstash.stats.labels import operation, result
+from continuum_upstash.stats.billing import count_billed_in_batch
+from continuum_upstash.stats.labels import LOCAL, classify_reply, get_operation
 
-_LONGEST = 70  # characters of a command that are shown
+_MAX_LENGTH: Final = 70  # characters of a command that are shown
 
 
 @dataclass(frozen=True, slots=True)
-class _Call:
+class _Row:
     alias: str
     backend: str
     operation: str
     command: str
-    outcome: str
+    result: str
     milliseconds: float
     billed: int
 
 
-_calls: ContextVar[list[CommandDetails] | None] = ContextVar("continuum_toolbar", default=None)
+_batches: ContextVar[list[CommandDetails] | None] = ContextVar("continuum_toolbar", default=None)
 
 
-def _note(record: Record) -> None:
-    calls = _calls.get()
-    if calls is not None and isinstance(record, CommandDetails):
-        calls.append(record)
+def _collect(record: Record) -> None:
+    batches = _batches.get()
+    if batches is not None and isinstance(record, CommandDetails):
+        batches.append(record)
 
 
 class UpstashPanel(Panel):
@@ -55,13 +55,13 @@ class UpstashPanel(Panel):
 
     @classmethod
     def ready(cls) -> None:
-        subscribe(_note)
+        subscribe(_collect)
 
     def enable_instrumentation(self) -> None:
-        _calls.set(self._records)
+        _batches.set(self._records)
 
     def disable_instrumentation(self) -> None:
-        _calls.set(None)
+        _batches.set(None)
 
     @property
     def nav_subtitle(self) -> str:
@@ -75,45 +75,41 @@ class UpstashPanel(Panel):
 
     def generate_stats(self, request: Any, response: Any) -> None:
         del request, response
-        calls = [_call(record) for record in self._records]
+        rows = [_get_row(record) for record in self._records]
         self.record_stats(  # type: ignore[no-untyped-call]  # as above
             {
-                "calls": [
-                    {name: getattr(call, name) for name in _Call.__slots__} for call in calls
-                ],
-                "trips": sum(call.backend != "local" for call in calls),
-                "billed": sum(call.billed for call in calls),
-                "milliseconds": sum(call.milliseconds for call in calls),
+                "rows": [{name: getattr(row, name) for name in _Row.__slots__} for row in rows],
+                "trips": sum(row.backend != LOCAL for row in rows),
+                "billed": sum(row.billed for row in rows),
+                "milliseconds": sum(row.milliseconds for row in rows),
             }
         )
 
 
-def _call(details: CommandDetails) -> _Call:
-    meter = Meter(details.backend)
-    meter.note(details)
-    shown = "; ".join(map(_text, details.commands))
-    return _Call(
+def _get_row(details: CommandDetails) -> _Row:
+    commands = "; ".join(map(_format_command, details.commands))
+    return _Row(
         details.alias,
         details.backend,
-        operation(details.commands),
-        shown if len(shown) <= _LONGEST else shown[:_LONGEST] + "…",
-        _outcome(details),
+        get_operation(details.commands),
+        commands if len(commands) <= _MAX_LENGTH else commands[:_MAX_LENGTH] + "…",
+        _format_result(details),
         details.seconds * 1000,
-        meter.tally().billed,
+        0 if details.backend == LOCAL else count_billed_in_batch(details),
     )
 
 
-def _text(command: Command) -> str:
-    """Return its name and its first key, with a mark where there are more."""
-    script = len(command) > 1 and isinstance(command[1], (Script, ScriptHash))
-    place = 3 if script else 1  # after the script comes the number of keys
+def _format_command(command: Command) -> str:
+    """Return the name and the first key, with an ellipsis if there are more keys."""
+    has_script = len(command) > 1 and isinstance(command[1], (Script, ScriptHash))
+    first_key = 3 if has_script else 1  # a script is followed by the number of keys
     more = "…" if get_spec(command).keys == ALL and len(command) > 2 else ""
-    return " ".join(map(str, (command[0], *command[place : place + 1]))) + more
+    return " ".join(map(str, (command[0], *command[first_key : first_key + 1]))) + more
 
 
-def _outcome(details: CommandDetails) -> str:
+def _format_result(details: CommandDetails) -> str:
     if details.error is not None:
         return type(details.error).__name__
     pairs = zip(details.commands, details.replies, strict=True)
-    outcomes = [result(str(command[0]).upper(), reply) for command, reply in pairs]
-    return ", ".join(dict.fromkeys(outcomes))
+    results = [classify_reply(str(command[0]).upper(), reply) for command, reply in pairs]
+    return ", ".join(dict.fromkeys(results))

@@ -1,33 +1,33 @@
-"""Sums of what one backend of one alias did; they add up over backends, processes and time."""
+"""Totals of what one backend of one alias did; they add up over backends, processes and time."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Final, Self
 
-# Seconds. A local answer takes 20 µs, a database nearby 1 ms, another continent 250 ms.
+# Seconds. The local store takes 20 µs, a database nearby 1 ms, another continent 250 ms.
 BOUNDS: Final = (
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
 )  # fmt: skip
-BUCKETS: Final = len(BOUNDS) + 1  # the last one holds what took longer
+BUCKETS: Final = len(BOUNDS) + 1  # the last one counts what took longer
 
 
 @dataclass(slots=True)
-class Tally:
+class Totals:
     """
     Attributes:
-        batches: round trips, failed ones included.
-        commands: how often each was answered, by name.
-        hits, misses: keys that a read found and did not find.
-        sets: values that were stored.
-        errors: by class; of whole batches and of single commands.
-        coalesced: requests that were saved, since batches of one tick travelled as one.
-        bytes_out, bytes_in: of keys and values; what frames them is not counted.
-        billed: commands that the service bills; our own statistics are not among them.
-        overhead: commands that the service bills for our own statistics.
-        seconds: sum of the batches' durations.
-        latency: batches by duration; see `BOUNDS`.
+        batches: round trips, including failed ones.
+        commands: completed commands by name.
+        hits, misses: keys that reads found and did not find.
+        sets: stored values.
+        errors: failed batches and failed commands, by exception class.
+        coalesced: requests saved by sending the batches of one event-loop tick together.
+        bytes_out, bytes_in: sizes of keys and values, without protocol overhead.
+        billed: billed commands, without those of the shared statistics.
+        overhead: billed commands of the shared statistics.
+        seconds: sum of the durations of all batches.
+        latency: number of batches per duration bucket, see `BOUNDS`.
     """
 
     batches: int = 0
@@ -46,73 +46,78 @@ class Tally:
 
     @property
     def hit_rate(self) -> float | None:
-        """The share of reads that found something, 0 to 1; None: nothing was read."""
+        """The fraction of reads that found a value, 0 to 1; None without reads."""
         reads = self.hits + self.misses
         return self.hits / reads if reads else None
 
     @property
     def error_rate(self) -> float | None:
-        """Errors for each batch; None: there was none."""
+        """Errors per batch; None without batches."""
         return sum(self.errors.values()) / self.batches if self.batches else None
 
-    def quantile(self, share: float) -> float | None:
-        """Return the seconds within which that share of the batches ended."""
-        return quantile(self.latency, share)
+    @property
+    def all_billed(self) -> int:
+        """Billed commands, including those of the shared statistics."""
+        return self.billed + self.overhead
 
-    def __iadd__(self, other: Tally) -> Self:
+    def estimate_quantile(self, fraction: float) -> float | None:
+        """Return the duration in seconds within which this fraction of the batches completed."""
+        return estimate_quantile(self.latency, fraction)
+
+    def __iadd__(self, other: Totals) -> Self:
         for each in fields(self):
-            mine, theirs = getattr(self, each.name), getattr(other, each.name)
+            mine, added = getattr(self, each.name), getattr(other, each.name)
             if isinstance(mine, dict):
-                for name, count in theirs.items():
+                for name, count in added.items():
                     mine[name] = mine.get(name, 0) + count
             elif isinstance(mine, list):
-                mine[:] = map(sum, zip(mine, theirs, strict=True))
+                mine[:] = map(sum, zip(mine, added, strict=True))
             else:
-                setattr(self, each.name, mine + theirs)
+                setattr(self, each.name, mine + added)
         return self
 
-    def __sub__(self, earlier: Tally) -> Tally:
-        """Return what was added since an earlier state of this tally."""
-        left = Tally()
+    def __sub__(self, earlier: Totals) -> Totals:
+        """Return what was added since an earlier state of these totals."""
+        difference = Totals()
         for each in fields(self):
-            mine, theirs = getattr(self, each.name), getattr(earlier, each.name)
-            if isinstance(mine, dict):
-                grown = {name: count - theirs.get(name, 0) for name, count in mine.items()}
-                setattr(left, each.name, {name: count for name, count in grown.items() if count})
-            elif isinstance(mine, list):
-                setattr(left, each.name, [a - b for a, b in zip(mine, theirs, strict=True)])
+            now, then = getattr(self, each.name), getattr(earlier, each.name)
+            if isinstance(now, dict):
+                added = {name: count - then.get(name, 0) for name, count in now.items()}
+                setattr(difference, each.name, {name: n for name, n in added.items() if n})
+            elif isinstance(now, list):
+                setattr(difference, each.name, [a - b for a, b in zip(now, then, strict=True)])
             else:
-                setattr(left, each.name, mine - theirs)
-        return left
+                setattr(difference, each.name, now - then)
+        return difference
 
     def as_dict(self) -> dict[str, Any]:
         return {each.name: getattr(self, each.name) for each in fields(self)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Return the tally of `as_dict`; names of another version of this package are left out."""
+        """Return the totals of `as_dict`, without fields that only another version has."""
         known = {each.name for each in fields(cls)}
         return cls(**{name: value for name, value in values.items() if name in known})
 
 
-def total(tallies: Mapping[str, Tally]) -> Tally:
-    """Return the sum over backends."""
-    summed = Tally()
-    for tally in tallies.values():
-        summed += tally
-    return summed
+def add_up(totals: Iterable[Totals]) -> Totals:
+    """Return the sum of totals."""
+    result = Totals()
+    for each in totals:
+        result += each
+    return result
 
 
-def quantile(counts: Sequence[int], share: float) -> float | None:
-    """Return the seconds within which `share` (0 to 1) of the batches ended; None: there are none.
+def estimate_quantile(counts: Sequence[int], fraction: float) -> float | None:
+    """Return the duration in seconds within which `fraction` (0 to 1) of the batches completed.
 
-    Within a bucket they are taken for evenly spread, as Prometheus' histogram_quantile does, and
-    what lies beyond the last bound is given as that bound.
+    Batches are assumed to be spread evenly within a bucket, as in Prometheus' histogram_quantile.
+    A duration beyond the last bound is returned as that bound. Without batches it is None.
     """
     total = sum(counts)
     if not total:
         return None
-    rank, below, lower = share * total, 0, 0.0
+    rank, below, lower = fraction * total, 0, 0.0
     for bound, count in zip(BOUNDS, counts, strict=False):
         if count and below + count >= rank:
             return lower + (bound - lower) * max(rank - below, 0) / count

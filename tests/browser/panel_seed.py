@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from django.test import override_settings
 
 from continuum_upstash import UpstashCache
-from continuum_upstash.stats.shared.schema import day_name, dump, hour_name
-from continuum_upstash.stats.totals import BOUNDS, BUCKETS, Tally
+from continuum_upstash.stats.shared.schema import day_key, encode_totals, hour_key
+from continuum_upstash.stats.totals import BOUNDS, BUCKETS, Totals
 
 SITE = {"default": {"BACKEND": "continuum_upstash.backend.CacheBackend", "KEY_PREFIX": "shop"}}
 FAMILIES = {"query:": 480, "page:": 260, "memory:": 120, "ratelimit:": 90, "ws:": 30, "fed:": 12}
@@ -21,10 +21,10 @@ def a_busy_day(server, families=FAMILIES):
     with UpstashCache(rest_url=server.rest_url, rest_token=server.token) as cache:
         for minute in range(61):
             at = now - timedelta(minutes=minute)
-            cache.redis.hset(hour_name("default", at), f"{at:%M}:seed", _text(minute, 300))
+            cache.redis.hset(hour_key("default", at), f"{at:%M}:seed", _text(minute, 300))
         for hour in range(25):
             at = now - timedelta(hours=hour)
-            cache.redis.hset(day_name("default", at), f"{at:%H}:seed", _text(hour * 6, 14_000))
+            cache.redis.hset(day_key("default", at), f"{at:%H}:seed", _text(hour * 6, 14_000))
         for name, count in families.items():
             keys = {f"shop:1:{name}{number}": number for number in range(count)}
             cache.set_many(keys, ttl=300)
@@ -39,7 +39,7 @@ def _text(step, commands):
         latency[BOUNDS.index(bound) + (2 if slow and share < 0.2 else 0)] += int(asked * share)
     hits = int(asked * 0.8 * (0.9 + 0.06 * math.sin(step / 4) - (0.3 if slow else 0)))
     errors = {"DeadlineExceeded": asked // 40} if slow else {}
-    tally = Tally(
+    totals = Totals(
         batches=sum(latency),
         commands={"GET": int(asked * 0.8), "SET": int(asked * 0.17), "INCRBY": int(asked * 0.03)},
         hits=hits,
@@ -49,4 +49,4 @@ def _text(step, commands):
         overhead=asked // 50,
         latency=latency,
     )
-    return dump(tally).decode()
+    return encode_totals(totals).decode()

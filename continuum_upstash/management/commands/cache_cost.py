@@ -19,8 +19,14 @@ from continuum_upstash.management.arguments import (
     chosen,
     refuse,
 )
-from continuum_upstash.stats.pricing import MUCH, PLANS, Bill, bill, plan_of
-from continuum_upstash.stats.totals import Tally
+from continuum_upstash.stats.pricing import (
+    PRICING_PLANS,
+    WARN_RATIO,
+    Bill,
+    get_pricing_plan_name,
+    project_bill,
+)
+from continuum_upstash.stats.totals import Totals
 
 _MOST = 8  # commands that are listed
 
@@ -29,13 +35,13 @@ _MOST = 8  # commands that are listed
 class _Month:
     """
     Attributes:
-        tally: what the alias did.
+        totals: what the alias did.
         bill: its database's, of which other aliases may have a part.
         known: whether there is a history, or nothing to count: in local mode.
     """
 
     alias: str
-    tally: Tally
+    totals: Totals
     bill: Bill
     others: list[Bill]
     known: bool
@@ -52,7 +58,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         add_caches(parser)
         parser.add_argument("--format", choices=("table", "json"), default="table", dest="form")
-        parser.add_argument("--plan", choices=tuple(PLANS), help="instead of CONTINUUM_STATS'")
+        parser.add_argument(
+            "--plan", choices=tuple(PRICING_PLANS), help="instead of CONTINUUM_STATS'"
+        )
         parser.add_argument("--fail-on", choices=("limit",), help="exit with 1 near the limit")
 
     def handle(self, **options: Any) -> None:
@@ -61,15 +69,15 @@ class Command(BaseCommand):
             self.stdout.write(as_json({"caches": [_entry(each) for each in months]}))
         else:
             self.stdout.write("\n\n".join(map(_sheet, months)))
-        near = [each.alias for each in months if (each.bill.used or 0) >= MUCH]
+        near = [each.alias for each in months if (each.bill.used_ratio or 0) >= WARN_RATIO]
         if near and options["fail_on"]:
-            refuse(f"Over {MUCH:.0%} of the month's commands: {', '.join(near)}.", DEGRADED)
+            refuse(f"Over {WARN_RATIO:.0%} of the month's commands: {', '.join(near)}.", DEGRADED)
 
 
 def _month(cache: UpstashBaseCache, plan: str | None) -> _Month:
-    config, now, tally, commands = cache.database.config, datetime.now(UTC), Tally(), 0
+    config, now, totals, commands = cache.database.config, datetime.now(UTC), Totals(), 0
     try:
-        name, known = plan or plan_of(config.alias), True
+        name, known = plan or get_pricing_plan_name(config.alias), True
         if config.mode != "local":
             overview = Overseer(cache).overview(timedelta(hours=1), now)
             if overview.report.round_trip is None:
@@ -79,20 +87,20 @@ def _month(cache: UpstashBaseCache, plan: str | None) -> _Month:
             known = overview.scope == "all processes"
             if overview.bill is not None:
                 commands = overview.bill.commands
-                tally += overview.today
-                tally += Month(cache).earlier(now)
+                totals += overview.today
+                totals += Month(cache).earlier(now)
     except ContinuumError as error:
         refuse(str(error))
-    others = [bill(other, commands, now) for other in PLANS if other != name]
-    return _Month(config.alias, tally, bill(name, commands, now), others, known)
+    others = [project_bill(other, commands, now) for other in PRICING_PLANS if other != name]
+    return _Month(config.alias, totals, project_bill(name, commands, now), others, known)
 
 
 def _entry(month: _Month) -> dict[str, Any]:
     return {
         "alias": month.alias,
         "bill": asdict(month.bill) if month.known else None,
-        "commands": month.tally.commands,
-        "statistics_commands": month.tally.overhead,
+        "commands": month.totals.commands,
+        "statistics_commands": month.totals.overhead,
         "other_plans": [asdict(each) for each in _possible(month)],
     }
 
@@ -100,14 +108,14 @@ def _entry(month: _Month) -> dict[str, Any]:
 def _sheet(month: _Month) -> str:
     if not month.known:
         return f"{month.alias}: {NO_HISTORY}"
-    used = f" of {month.bill.limit:,} ({month.bill.used:.1%})" if month.bill.limit else ""
+    used = f" of {month.bill.limit:,} ({month.bill.used_ratio:.1%})" if month.bill.limit else ""
     lines = [
         f"{month.alias}: plan {month.bill.plan}, ${month.bill.dollars:,.2f} at the month's end",
         f"  billed       {month.bill.commands:,}{used} commands{_part(month)}",
         f"  projected    {month.bill.projected:,} commands",
-        f"  statistics   {month.tally.overhead:,} of them",
+        f"  statistics   {month.totals.overhead:,} of them",
     ]
-    most = sorted(month.tally.commands.items(), key=lambda item: -item[1])[:_MOST]
+    most = sorted(month.totals.commands.items(), key=lambda item: -item[1])[:_MOST]
     lines += [f"  {name:<12} {count:,}" for name, count in most]
     cheapest = sorted(_possible(month), key=lambda each: each.dollars)[:2]
     lines += [f"  plan {each.plan:<7} ${each.dollars:,.2f}" for each in cheapest]
@@ -115,7 +123,7 @@ def _sheet(month: _Month) -> str:
 
 
 def _part(month: _Month) -> str:
-    own = month.tally.billed + month.tally.overhead
+    own = month.totals.billed + month.totals.overhead
     return "" if own == month.bill.commands else f" of the database, {own:,} of them here"
 
 

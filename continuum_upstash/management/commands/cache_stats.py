@@ -30,8 +30,8 @@ from continuum_upstash.management.progress import Progress
 from continuum_upstash.management.text_report import sheet
 from continuum_upstash.plans.scan import COUNT, KeyScan
 from continuum_upstash.stats.counters import read_process_totals
-from continuum_upstash.stats.exporters.prometheus_text import Known, exposition
-from continuum_upstash.stats.key_families import Family, Sample
+from continuum_upstash.stats.exporters.prometheus_text import AliasMetrics, render_text
+from continuum_upstash.stats.key_families import Family, FamilySampler
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class Command(BaseCommand):
 
     def _families(self, cache: UpstashBaseCache, options: dict[str, Any]) -> list[Family] | None:
         wanted = make_scoped_pattern(cache.key_func, cache.key_prefix, cache.version, "*")
-        scan, sample, seen = KeyScan(wanted.pattern), Sample(wanted), 0
+        scan, sample, seen = KeyScan(wanted.pattern), FamilySampler(wanted), 0
         pages = ceil(options["sample"] / COUNT)
         progress = Progress(self.stderr, pages, quiet=options["verbosity"] == 0)
         # A page without keys of this cache is billed, too.
@@ -117,7 +117,7 @@ class Command(BaseCommand):
             seen += len(names)
             progress.show(scan.pages, f"{seen} keys")
         progress.end()
-        return sample.largest()
+        return sample.list_largest()
 
     def _judge(self, overviews: Sequence[Overview], fail_on: str | None) -> None:
         silent = [each.report.label for each in overviews if each.report.round_trip is None]
@@ -130,24 +130,24 @@ class Command(BaseCommand):
 
 def _billed(cache: UpstashBaseCache) -> int:
     """Return what this process has cost so far."""
-    tally = read_process_totals(cache.database.config.alias)
-    return tally.billed + tally.overhead
+    totals = read_process_totals(cache.database.config.alias)
+    return totals.billed + totals.overhead
 
 
 def _text(looks: Sequence[_Look], form: str) -> str:
     if form == "prometheus":
-        return exposition({each.overview.report.alias: _known(each.overview) for each in looks})
+        return render_text({each.overview.report.alias: _known(each.overview) for each in looks})
     if form == "json":
         return _json(looks)
     return "\n\n".join(sheet(each.overview, each.families, each.spent) for each in looks)
 
 
-def _known(overview: Overview) -> Known:
+def _known(overview: Overview) -> AliasMetrics:
     report, bill = overview.report, overview.bill
     # What no process shares is of this one, which only looks.
     sums = overview.today if overview.scope == "all processes" else None
     memory = report.server.memory_used if report.server else None
-    return Known(sums, report.status.state, memory, bill.used if bill else None)
+    return AliasMetrics(sums, report.status.state, memory, bill.used_ratio if bill else None)
 
 
 def _json(looks: Sequence[_Look]) -> str:

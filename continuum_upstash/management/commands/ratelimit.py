@@ -21,7 +21,7 @@ from continuum_upstash.ratelimit.engine.limiter import Limiter
 from continuum_upstash.ratelimit.engine.simulate import forecast, worst_case
 from continuum_upstash.ratelimit.http.identity import counts, written
 from continuum_upstash.ratelimit.policy import Policy, make
-from continuum_upstash.stats.pricing import PLANS
+from continuum_upstash.stats.pricing import PRICING_PLANS
 
 _IDENTITY: Final = (
     "such as ip=203.0.113.7, user=5 or post:username=alice; one for each part of the key, as "
@@ -180,7 +180,7 @@ def _simulate(
 ) -> tuple[dict[str, Any], Iterator[str]]:
     policy = make("simulated", {"rate": rate, "algorithm": algorithm})
     month = forecast(policy, per_second, refused / 100)
-    dollars = round(PLANS["payg"].price(month.commands), 2)
+    dollars = round(PRICING_PLANS["payg"].cost_of(month.commands), 2)
     price = f"${dollars:,.2f}"
 
     def lines() -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django import template
 
 from continuum_upstash.panel import formatting
-from continuum_upstash.stats.key_families import ALONE
+from continuum_upstash.stats.key_families import NO_FAMILY
 
 register = template.Library()
 register.filter("count", formatting.count)
@@ -23,4 +23,4 @@ def bar_width(share: float) -> str:
 @register.filter
 def has_family(name: str) -> bool:
     """Return whether a family can be named: keys that begin with a colon have one without name."""
-    return name not in {ALONE, ":"}
+    return name not in {NO_FAMILY, ":"}

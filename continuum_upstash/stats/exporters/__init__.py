@@ -1,0 +1,1 @@
+"""Exports statistics to Prometheus and OpenTelemetry."""

@@ -1,8 +1,9 @@
 """OpenTelemetry spans and metrics; needs ``pip install continuum-upstash[otel]``.
 
-By the semantic conventions for databases, v1.44 (docs/db/redis.md): only stable names, never a
-key or a value. Caches and breakers have no convention: their attributes begin with ``continuum.``.
-An answer of the local store is no call of a database: an internal span, and no measurement.
+They follow the semantic conventions for databases, v1.44 (docs/db/redis.md): stable names only, and
+never a key or a value. There is no convention for caches and circuit breakers: their attributes
+begin with ``continuum.``. A batch served by the local store is no database call: it becomes an
+internal span and no measurement.
 """
 
 from __future__ import annotations
@@ -21,23 +22,21 @@ from continuum_upstash import __version__
 from continuum_upstash.errors import ReplyError
 from continuum_upstash.observe import CommandDetails, Record, StateChange, subscribe
 from continuum_upstash.protocol import Command, Script, ScriptHash
-from continuum_upstash.stats.labels import failed, operation, result
+from continuum_upstash.stats.labels import LOCAL, classify_reply, get_operation, is_failure
 from continuum_upstash.transports.registry import list_databases
 
 _SCOPE: Final = "continuum_upstash"
-_BOUNDS: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10)  # the convention's
-_READS: Final = frozenset({"hit", "miss"})
-_LOCAL: Final = "local"
-_PORT: Final = 6379  # of Redis
-# A script's error may begin with anything, a user's name for one.
-_CODE: Final = re.compile(r"[A-Z][A-Z0-9_]*")
+_BOUNDS: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10)  # seconds, from the convention
+_DEFAULT_PORT: Final = 6379
+# The error of a script may begin with any text, for example a user's name.
+_ERROR_CODE: Final = re.compile(r"[A-Z][A-Z0-9_]*")
 
 
-class Traces:
+class OTelObserver:
     """Makes a span and a measurement of each round trip; an observer.
 
-    A span is made when its round trip has ended, with the times that it had: so that nothing
-    stands in the way of the call, and whoever is current then is its parent.
+    A span is made after its round trip, with the measured times, so that nothing delays the call.
+    Its parent is the span that is current then.
     """
 
     def __init__(
@@ -55,7 +54,7 @@ class Traces:
 
     def __call__(self, record: Record) -> None:
         if isinstance(record, CommandDetails):
-            self._note(record)
+            self._record_batch(record)
         elif isinstance(record, StateChange):
             trace.get_current_span().add_event(
                 "continuum.breaker.state_change",
@@ -67,20 +66,22 @@ class Traces:
                 },
             )
 
-    def _note(self, details: CommandDetails) -> None:
-        local, error = details.backend == _LOCAL, _error(details)
-        common = _own(details) if local else _own(details) | _of_database(details)
-        if error is not None:
-            common["error.type"] = type(error).__name__
-            if isinstance(error, ReplyError) and _CODE.fullmatch(error.code):
-                common["db.response.status_code"] = error.code
+    def _record_batch(self, details: CommandDetails) -> None:
+        local, error = details.backend == LOCAL, _find_error(details)
+        attributes = _base_attributes(details)
         if not local:
-            self._duration.record(details.seconds, common)
+            attributes |= _db_attributes(details)
+        if error is not None:
+            attributes["error.type"] = type(error).__name__
+            if isinstance(error, ReplyError) and _ERROR_CODE.fullmatch(error.code):
+                attributes["db.response.status_code"] = error.code
+        if not local:
+            self._duration.record(details.seconds, attributes)
         end = time_ns()
         span = self._tracer.start_span(
-            operation(details.commands),
+            get_operation(details.commands),
             kind=SpanKind.INTERNAL if local else SpanKind.CLIENT,
-            attributes={**common, **_of_one(details)},
+            attributes={**attributes, **_span_attributes(details)},
             start_time=end - int(details.seconds * 1e9),
         )
         if error is not None:
@@ -88,50 +89,50 @@ class Traces:
         span.end(end)
 
 
-def _own(details: CommandDetails) -> dict[str, AttributeValue]:
+def _base_attributes(details: CommandDetails) -> dict[str, AttributeValue]:
     return {
         "continuum.cache.alias": details.alias,
         "continuum.cache.backend": details.backend,
     }
 
 
-def _of_database(details: CommandDetails) -> dict[str, AttributeValue]:
+def _db_attributes(details: CommandDetails) -> dict[str, AttributeValue]:
     attributes: dict[str, AttributeValue] = {
         "db.system.name": "redis",
-        "db.operation.name": operation(details.commands),
+        "db.operation.name": get_operation(details.commands),
         "db.namespace": "0",
     }
-    host, port = _server(details.alias)
+    host, port = _get_server(details.alias)
     if host:
         attributes["server.address"] = host
-        if port != _PORT:  # the convention wants no other
+        if port != _DEFAULT_PORT:  # the convention omits the default port
             attributes["server.port"] = port
     return attributes
 
 
-def _of_one(details: CommandDetails) -> dict[str, AttributeValue]:
-    """Return what only a span tells, since a metric would have too many series."""
+def _span_attributes(details: CommandDetails) -> dict[str, AttributeValue]:
+    """Return attributes for spans only; in a metric they would make too many series."""
     if len(details.commands) != 1:
         return {"db.operation.batch.size": len(details.commands)}
     (command,) = details.commands
     attributes: dict[str, AttributeValue] = {}
     if details.replies:
-        outcome = result(str(command[0]).upper(), details.replies[0])
-        if outcome in _READS:
-            attributes["continuum.cache.hit"] = outcome == "hit"
-    script = _script(command)
-    if script is not None:
-        attributes["db.stored_procedure.name"] = _digest(script)
+        result = classify_reply(str(command[0]).upper(), details.replies[0])
+        if result in {"hit", "miss"}:
+            attributes["continuum.cache.hit"] = result == "hit"
+    lua = _get_lua(command)
+    if lua is not None:
+        attributes["db.stored_procedure.name"] = _hash(lua)
     return attributes
 
 
-def _error(details: CommandDetails) -> Exception | None:
+def _find_error(details: CommandDetails) -> Exception | None:
     if details.error is not None:
         return details.error
-    return next((cast("ReplyError", each) for each in details.replies if failed(each)), None)
+    return next((cast("ReplyError", each) for each in details.replies if is_failure(each)), None)
 
 
-def _script(command: Command) -> str | None:
+def _get_lua(command: Command) -> str | None:
     script = command[1] if len(command) > 1 else None
     if isinstance(script, ScriptHash):
         script = script.script
@@ -139,21 +140,21 @@ def _script(command: Command) -> str | None:
 
 
 @lru_cache(maxsize=64)
-def _digest(lua: str) -> str:
+def _hash(lua: str) -> str:
     return hashlib.sha1(lua.encode(), usedforsecurity=False).hexdigest()
 
 
-def _server(alias: str) -> tuple[str, int]:
-    """Return the host and the port that are talked to; no host: nobody knows."""
+def _get_server(alias: str) -> tuple[str, int]:
+    """Return the host and the port of an alias's database; an empty host if it is unknown."""
     config = next((each.config for each in list_databases() if each.config.alias == alias), None)
     return (config.host, config.port) if config is not None else ("", 0)
 
 
 @cache
-def _traces() -> Traces:
-    return Traces()
+def _get_observer() -> OTelObserver:
+    return OTelObserver()
 
 
 def start() -> None:
-    """Trace from now on; twice is once."""
-    subscribe(_traces())
+    """Record spans and measurements from now on."""
+    subscribe(_get_observer())

@@ -1,7 +1,8 @@
 """Prometheus metrics; needs ``pip install continuum-upstash[prometheus]``.
 
-Only Counter, Histogram and Gauge are used, in the forms that work in multiprocess mode: with
-PROMETHEUS_MULTIPROC_DIR the figures of all workers add up, those of workers that died included.
+The metrics are prometheus_client's own and not a custom Collector, which multiprocess mode does not
+support: with PROMETHEUS_MULTIPROC_DIR the metrics of all workers add up, including those of workers
+that have exited.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import atexit
 import os
 from functools import cache
-from typing import Final
+from typing import Final, Literal
 
 from prometheus_client import (
     REGISTRY,
@@ -31,136 +32,151 @@ from continuum_upstash.observe import (
     subscribe,
 )
 from continuum_upstash.protocol import Command, Reply
-from continuum_upstash.stats.billing import billed, count_billed
-from continuum_upstash.stats.conf import FOLDER
-from continuum_upstash.stats.exporters.prometheus_text import PREFIX, STATES
-from continuum_upstash.stats.labels import failed, operation, result
-from continuum_upstash.stats.shared.schema import is_write
+from continuum_upstash.stats.billing import count_billed, count_billed_in_batch
+from continuum_upstash.stats.conf import MULTIPROC_DIR
+from continuum_upstash.stats.exporters.metrics import (
+    BILLED,
+    BREAKER_STATE,
+    BUILD_INFO,
+    CLIENT_METRICS,
+    COALESCED,
+    COMMANDS,
+    COMMANDS_RATIO,
+    DECISIONS,
+    ERRORS,
+    HITS,
+    LATENCY,
+    MEMORY_RATIO,
+    MISSES,
+    OVERHEAD,
+    PREFIX,
+    REQUESTS,
+    STATE_CHANGES,
+    STATES,
+    Metric,
+)
+from continuum_upstash.stats.labels import (
+    LOCAL,
+    classify_reply,
+    count_hits,
+    get_operation,
+    is_failure,
+)
+from continuum_upstash.stats.shared.schema import is_statistics_write
 from continuum_upstash.stats.totals import BOUNDS
 from continuum_upstash.transports.registry import list_databases
 
-_LOCAL: Final = "local"
+# How multiprocess mode combines the values of several processes.
+_GAUGE_MODES: Final[dict[Metric, Literal["livemax", "livemostrecent"]]] = {
+    BREAKER_STATE: "livemax",
+    MEMORY_RATIO: "livemostrecent",
+    COMMANDS_RATIO: "livemostrecent",
+    BUILD_INFO: "livemax",  # prometheus_client.Info does not work in multiprocess mode
+}
 
 
-class Metrics:
-    """The metrics of one registry; an observer.
+class PrometheusObserver:
+    """Records the metrics of one registry; an observer.
 
     Raises:
-        ValueError: the registry has them already.
+        ValueError: the registry has these metrics already.
     """
 
     def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
-        def counter(name: str, text: str, *labels: str) -> Counter:
-            return Counter(PREFIX + name, text, ("alias", *labels), registry=registry)
-
-        def gauge(name: str, text: str, *labels: str, mode: str) -> Gauge:
-            return Gauge(PREFIX + name, text, labels, registry=registry, multiprocess_mode=mode)  # type: ignore[arg-type]  # one of its modes
-
-        self._hits = counter("cache_hits", "Keys that a read found.", "operation")
-        self._misses = counter("cache_misses", "Keys that a read did not find.", "operation")
-        self._commands = counter("cache_commands", "Answered commands.", "operation", "result")
-        self._billed = counter("cache_billed_commands", "Commands that the service bills.")
-        self._overhead = counter(
-            "cache_statistics_commands", "Billed commands of the statistics themselves."
-        )
-        self._errors = counter("cache_errors", "Failed batches and commands.", "error")
-        self._requests = counter("cache_requests", "Round trips and local answers.", "backend")
-        self._saved = counter("cache_saved_requests", "Requests that coalescing saved.")
-        self._changes = counter("cache_state_changes", "Changes of the breaker.", "old", "new")
-        self._decisions = counter(
-            "ratelimit_decisions", "What rate limits decided.", "policy", "outcome"
-        )
+        self._counters = {
+            metric.name: Counter(
+                PREFIX + metric.name, metric.help, metric.labels, registry=registry
+            )
+            for metric in CLIENT_METRICS
+        }
+        self._gauges = {
+            metric.name: Gauge(
+                PREFIX + metric.name,
+                metric.help,
+                metric.labels,
+                registry=registry,
+                multiprocess_mode=mode,
+            )
+            for metric, mode in _GAUGE_MODES.items()
+        }
         self._latency = Histogram(
-            PREFIX + "cache_latency_seconds",
-            "Duration of a round trip.",
-            ("alias", "operation", "backend"),
-            buckets=BOUNDS,
-            registry=registry,
+            PREFIX + LATENCY.name, LATENCY.help, LATENCY.labels, buckets=BOUNDS, registry=registry
         )
-        self.state = gauge(
-            "cache_breaker_state", "1 for the breaker's state.", "alias", "state", mode="livemax"
-        )
-        self.memory = gauge(
-            "cache_memory_used_ratio", "Memory against its limit.", "alias", mode="livemostrecent"
-        )
-        self.used = gauge(
-            "cache_commands_used_ratio",
-            "The month's commands of the plan.",
-            "alias",
-            mode="livemostrecent",
-        )
-        # Not prometheus_client.Info, which multiprocess mode does not know.
-        build = gauge("build_info", "1 for the version that runs.", "version", mode="livemax")
-        build.labels(__version__).set(1)
+        self.set_gauge(BUILD_INFO, 1, __version__)
 
     def __call__(self, record: Record) -> None:
         if isinstance(record, CommandDetails):
-            self._note(record)
+            self._record_batch(record)
         elif isinstance(record, StateChange):
-            self._changes.labels(record.alias, record.old, record.new).inc()
-            self.show_state(record.alias, record.new)
+            self._count(STATE_CHANGES, 1, record.alias, record.old, record.new)
+            self.set_state(record.alias, record.new)
         elif isinstance(record, Coalesced):
-            self._saved.labels(record.alias).inc(record.batches)
+            self._count(COALESCED, record.batches, record.alias)
         elif isinstance(record, LimitDecided):
-            self._decisions.labels(record.alias, record.policy, record.outcome).inc()
+            self._count(DECISIONS, 1, record.alias, record.policy, record.outcome)
 
-    def show_state(self, alias: str, current: str) -> None:
+    def set_state(self, alias: str, current: str) -> None:
         for state in STATES:
-            self.state.labels(alias, state).set(state == current)
+            self.set_gauge(BREAKER_STATE, state == current, alias, state)
 
-    def _note(self, details: CommandDetails) -> None:
+    def set_gauge(self, metric: Metric, value: float, *labels: str) -> None:
+        self._gauges[metric.name].labels(*labels).set(value)
+
+    def _count(self, metric: Metric, amount: int, *labels: str) -> None:
+        self._counters[metric.name].labels(*labels).inc(amount)
+
+    def _record_batch(self, details: CommandDetails) -> None:
         alias, backend = details.alias, details.backend
-        if is_write(details.commands):
-            self._overhead.labels(alias).inc(count_billed(details))
+        if is_statistics_write(details.commands):
+            self._count(OVERHEAD, count_billed_in_batch(details), alias)
             return
-        self._requests.labels(alias, backend).inc()
-        name = operation(details.commands)
-        self._latency.labels(alias, name, backend).observe(details.seconds)
+        self._count(REQUESTS, 1, alias, backend)
+        operation = get_operation(details.commands)
+        self._latency.labels(alias, operation, backend).observe(details.seconds)
         if details.error is not None:
-            self._errors.labels(alias, type(details.error).__name__).inc()
+            self._count(ERRORS, 1, alias, type(details.error).__name__)
             return
         for command, reply in zip(details.commands, details.replies, strict=True):
-            self._answered(alias, backend, command, reply)
+            self._record_command(alias, backend, command, reply)
 
-    def _answered(self, alias: str, backend: str, command: Command, reply: Reply) -> None:
+    def _record_command(self, alias: str, backend: str, command: Command, reply: Reply) -> None:
         name = str(command[0]).upper()
-        outcome = result(name, reply)
-        self._commands.labels(alias, name, outcome).inc()
-        if failed(reply):
-            self._errors.labels(alias, type(reply).__name__).inc()
-        elif name == "MGET" and isinstance(reply, list):
-            missing = reply.count(None)
-            self._hits.labels(alias, name).inc(len(reply) - missing)
-            self._misses.labels(alias, name).inc(missing)
-        elif outcome in {"hit", "miss"}:
-            (self._hits if outcome == "hit" else self._misses).labels(alias, name).inc()
-        if backend != _LOCAL:
-            self._billed.labels(alias).inc(billed(name, command, reply))
+        self._count(COMMANDS, 1, alias, name, classify_reply(name, reply))
+        if is_failure(reply):
+            self._count(ERRORS, 1, alias, type(reply).__name__)
+        for metric, keys in zip((HITS, MISSES), count_hits(name, reply), strict=True):
+            if keys:
+                self._count(metric, keys, alias, name)
+        if backend != LOCAL:
+            self._count(BILLED, count_billed(name, command, reply), alias)
 
 
 @cache
-def metrics() -> Metrics:
-    """Return those of the default registry, made once."""
-    if FOLDER in os.environ:
-        atexit.register(_leave)
-    return Metrics()
+def get_observer() -> PrometheusObserver:
+    """Return the observer of the default registry.
+
+    A forked child keeps it: its registry is the parent's copy, and has the metrics already.
+    """
+    if MULTIPROC_DIR in os.environ:
+        atexit.register(_mark_process_dead)
+    return PrometheusObserver()
 
 
-def _leave() -> None:
-    """Take this process' gauges along: what a command saw last is not how things are."""
+def _mark_process_dead() -> None:
+    """Remove this process's gauges at exit; they would be stale."""
     multiprocess.mark_process_dead(os.getpid())  # type: ignore[no-untyped-call]  # its own
 
 
 def start() -> None:
-    """Measure from now on; twice is once."""
-    subscribe(metrics())
+    """Record metrics from now on."""
+    subscribe(get_observer())
 
 
 def render() -> bytes:
-    """Return the text that Prometheus reads: of all processes in multiprocess mode."""
-    for each in list_databases():
-        metrics().show_state(each.config.alias, each.status.state)
-    if FOLDER not in os.environ:
+    """Return the text that Prometheus reads; in multiprocess mode that of all processes."""
+    for database in list_databases():
+        get_observer().set_state(database.config.alias, database.status.state)
+    if MULTIPROC_DIR not in os.environ:
         return generate_latest()
     registry = CollectorRegistry()
     multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # its own

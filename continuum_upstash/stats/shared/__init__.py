@@ -1,0 +1,1 @@
+"""Totals of all processes, stored in the database: how they are written, stored and read."""

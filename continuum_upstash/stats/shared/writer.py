@@ -35,17 +35,17 @@ from continuum_upstash.errors import (
 from continuum_upstash.observe import CommandDetails, Record, logger, subscribe, unsubscribe
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Command, Replies, Reply
-from continuum_upstash.stats.conf import setting
+from continuum_upstash.stats.conf import get_setting
 from continuum_upstash.stats.counters import Counters
 from continuum_upstash.stats.shared.schema import (
     HOURS_KEPT,
     MINUTES_KEPT,
-    day_name,
-    dump,
-    hour_name,
-    utc,
+    day_key,
+    encode_totals,
+    hour_key,
+    to_utc,
 )
-from continuum_upstash.stats.totals import Tally, total
+from continuum_upstash.stats.totals import Totals, add_up
 from continuum_upstash.transports.failover.breaker import CALLING_STATES
 from continuum_upstash.transports.registry import Database, get_process_state, list_databases
 
@@ -62,11 +62,11 @@ class _Window:
 
     key: str = ""
     hash_field: str = ""
-    totals: Tally = field(default_factory=Tally)
+    totals: Totals = field(default_factory=Totals)
 
-    def plus(self, key: str, hash_field: str, added: Tally) -> _Window:
+    def plus(self, key: str, hash_field: str, added: Totals) -> _Window:
         """Return this window with `added`, or a new one if the key or the field is another."""
-        totals = Tally()
+        totals = Totals()
         if (key, hash_field) == (self.key, self.hash_field):
             totals += self.totals
         totals += added
@@ -88,7 +88,7 @@ class _Checkpoint:
 
     written_at: float = -math.inf
     retry_at: float = -math.inf
-    written: Tally = field(default_factory=Tally)
+    written: Totals = field(default_factory=Totals)
     minute: _Window = field(default_factory=_Window)
     hour: _Window = field(default_factory=_Window)
     expiring: frozenset[str] = frozenset()
@@ -124,7 +124,7 @@ class PendingWrite:
 
     database: Database
     batch: Batch
-    totals: Tally
+    totals: Totals
     minute: _Window
     hour: _Window
 
@@ -170,12 +170,12 @@ class SharedWriter:
             if (write := self._prepare(database)) is not None:
                 self._send(write)
 
-    def pending(self, alias: str) -> Tally:
+    def pending(self, alias: str) -> Totals:
         """Return what this process counted since its last write; nothing if it never writes."""
-        if not setting("SHARED"):
-            return Tally()
+        if not get_setting("SHARED"):
+            return Totals()
         checkpoint = self._checkpoints.get(alias, _Checkpoint())
-        return total(self._counters.read(alias)) - checkpoint.written
+        return add_up(self._counters.read(alias).values()) - checkpoint.written
 
     def claim(self) -> PendingWrite | None:
         """Return the write that is due; the next one is due after `finish`."""
@@ -184,7 +184,7 @@ class SharedWriter:
                 return None
             # For an error below: it would be the same at the next command.
             self._due = self._clock() + _PAUSE_SECONDS
-        due = self._clock() + setting("INTERVAL")
+        due = self._clock() + get_setting("INTERVAL")
         for database in sorted(self._databases(), key=self._written_at):
             if (write := self._prepare(database)) is not None:
                 return write
@@ -193,7 +193,7 @@ class SharedWriter:
 
     def finish(self, write: PendingWrite, replies: Replies) -> None:
         """Take the replies to a write; without any it failed, and the next one covers it."""
-        self._due = self._clock() + setting("INTERVAL")
+        self._due = self._clock() + get_setting("INTERVAL")
         if not replies:
             return
         alias, now = write.database.config.alias, self._clock()
@@ -236,27 +236,27 @@ class SharedWriter:
             return None
         if self._clock() < checkpoint.retry_at:
             return None
-        totals = total(self._counters.read(alias))
+        totals = add_up(self._counters.read(alias).values())
         added = totals - checkpoint.written
-        at = utc(self._wall())
-        minute = checkpoint.minute.plus(hour_name(alias, at), f"{at:%M}:{self._process}", added)
-        hour = checkpoint.hour.plus(day_name(alias, at), f"{at:%H}:{self._process}", added)
+        at = to_utc(self._wall())
+        minute = checkpoint.minute.plus(hour_key(alias, at), f"{at:%M}:{self._process}", added)
+        hour = checkpoint.hour.plus(day_key(alias, at), f"{at:%H}:{self._process}", added)
         commands = [*_hash_commands(minute, hour, checkpoint)]
         commands += _counter_commands(alias, added, checkpoint.rejected)
-        if added.billed < len(commands) / setting("SHARE"):
+        if added.billed < len(commands) / get_setting("SHARE"):
             return None
         return PendingWrite(database, Batch(commands, needs_server=True), totals, minute, hour)
 
 
 def _hash_commands(minute: _Window, hour: _Window, checkpoint: _Checkpoint) -> Iterator[Command]:
-    yield "HSET", minute.key, minute.hash_field, dump(minute.totals)
-    yield "HSET", hour.key, hour.hash_field, dump(hour.totals)
+    yield "HSET", minute.key, minute.hash_field, encode_totals(minute.totals)
+    yield "HSET", hour.key, hour.hash_field, encode_totals(hour.totals)
     for key, kept in ((minute.key, MINUTES_KEPT), (hour.key, HOURS_KEPT)):
         if key not in checkpoint.expiring and "EXPIRE" not in checkpoint.rejected:
             yield "EXPIRE", key, kept
 
 
-def _counter_commands(alias: str, added: Tally, rejected: set[str]) -> Iterator[Command]:
+def _counter_commands(alias: str, added: Totals, rejected: set[str]) -> Iterator[Command]:
     for name, count in ((HITS, added.hits), (MISSES, added.misses)):
         if not count or name in rejected:
             continue
@@ -282,7 +282,7 @@ def full_key(alias: str, key: str) -> str:
 def start() -> None:
     """Write from now on, unless CONTINUUM_STATS switches shared statistics off."""
     stop()
-    if setting("SHARED"):
+    if get_setting("SHARED"):
         subscribe(_flush_after_command)
         request_started.connect(_prefer_responses)
         request_finished.connect(_flush_after_response)

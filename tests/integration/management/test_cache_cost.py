@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from continuum_upstash.stats.pricing import PLANS, bill
+from continuum_upstash.stats.pricing import PRICING_PLANS, project_bill
 from continuum_upstash.stats.shared import writer
 from continuum_upstash.transports import registry
 from tests.integration.management.command_runs import cache, entry, ran
@@ -29,7 +29,7 @@ def test_the_months_commands_by_name():
     assert found["commands"]["GET"] == 5
     billed = found["commands"]["GET"] + found["commands"].get("HGETALL", 0)
     assert found["bill"]["commands"] == billed + found["statistics_commands"]
-    assert {each["plan"] for each in found["other_plans"]} <= PLANS.keys() - {"free"}
+    assert {each["plan"] for each in found["other_plans"]} <= PRICING_PLANS.keys() - {"free"}
     assert "plan payg" in ran("cache_cost").out
 
 
@@ -49,7 +49,7 @@ def test_near_the_limit_fails_when_asked_to(monkeypatch):
     cache().get("k")
     cache().client.ping()
     assert ran("cache_cost", "--fail-on", "limit").code == 0
-    monkeypatch.setattr("continuum_upstash.management.commands.cache_cost.MUCH", 0.0)
+    monkeypatch.setattr("continuum_upstash.management.commands.cache_cost.WARN_RATIO", 0.0)
     assert ran("cache_cost", "--fail-on", "limit").code == 1
 
 
@@ -87,6 +87,6 @@ def test_a_local_cache_costs_nothing(site):
     ],
 )
 def test_a_projection(plan, commands, day, projected, dollars):
-    found = bill(plan, commands, datetime(2026, 11, day, tzinfo=UTC))
+    found = project_bill(plan, commands, datetime(2026, 11, day, tzinfo=UTC))
     assert (found.projected, found.dollars) == (projected, dollars)
-    assert found.used == (commands / 500_000 if plan == "free" else None)
+    assert found.used_ratio == (commands / 500_000 if plan == "free" else None)

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from continuum_upstash.errors import ConnectionFailed
-from continuum_upstash.stats.shared.schema import day_name
+from continuum_upstash.stats.shared.schema import day_key
 from continuum_upstash.transports import registry
 from tests.integration.management.command_runs import BACKEND, cache, entry, ran
 
@@ -91,7 +91,7 @@ def test_an_unknown_plan_is_no_failed_connection(settings):
 
 
 def test_a_month_that_cannot_be_read_is_told_as_such():
-    cache().client.redis.set(day_name("default", datetime.now(UTC)), "text")
+    cache().client.redis.set(day_key("default", datetime.now(UTC)), "text")
     _, found = examined()
     assert found["quota"]["outcome"] == "warning"
     assert "WRONGTYPE" in found["quota"]["detail"]

@@ -18,8 +18,8 @@ from continuum_upstash.panel.breaker_log import changes
 from continuum_upstash.panel.models import CacheHealth
 from continuum_upstash.panel.ratelimit_counts import decisions
 from continuum_upstash.stats.counters import Counters
-from continuum_upstash.stats.shared.schema import day_name, dump, hour_name
-from continuum_upstash.stats.totals import Tally
+from continuum_upstash.stats.shared.schema import day_key, encode_totals, hour_key
+from continuum_upstash.stats.totals import Totals
 from continuum_upstash.transports import registry
 from tests.integration.panel.panel_html import Page
 
@@ -96,25 +96,25 @@ def panel(configure_panel):
     configure_panel()
 
 
-def some_tally(commands, hits, *, slow=0.02, errors=0):
+def some_totals(commands, hits, *, slow=0.02, errors=0):
     """Return what a process counts that did so many GETs."""
     counters = Counters()
     for number in range(commands):
         reply = b"value" if number < hits else None
         seconds = slow if number % 20 == 0 else 0.0012
         counters.count(CommandDetails("a", "upstash-rest", [("GET", "k")], [reply], seconds, None))
-    tally = counters.read("a").get("upstash-rest", Tally())
+    totals = counters.read("a").get("upstash-rest", Totals())
     if errors:
-        tally.errors["DeadlineExceeded"] = errors
-    return tally
+        totals.errors["DeadlineExceeded"] = errors
+    return totals
 
 
-def write_history(tallies, unit):
-    """Put tallies into the shared statistics: {begin of a minute or an hour: tally}."""
-    name, number = (hour_name, "%M") if unit == "minute" else (day_name, "%H")
+def write_history(history, unit):
+    """Put them into the shared statistics: {begin of a minute or an hour: totals}."""
+    name, number = (hour_key, "%M") if unit == "minute" else (day_key, "%H")
     redis = caches["default"].client.redis
-    for at, tally in tallies.items():
-        redis.hset(name("default", at), f"{at:{number}}:test", dump(tally).decode())
+    for at, totals in history.items():
+        redis.hset(name("default", at), f"{at:{number}}:test", encode_totals(totals).decode())
 
 
 def now():

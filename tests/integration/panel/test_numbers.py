@@ -7,17 +7,17 @@ import re
 import pytest
 from django.core.cache import cache
 
-from tests.integration.panel.panel_site import now, page, some_tally, write_history
+from tests.integration.panel.panel_site import now, page, some_totals, write_history
 
 
 @pytest.mark.parametrize("separated", [True, False])
 def test_thousands_are_apart_everywhere(separated, panel, visit, settings):
     settings.USE_THOUSAND_SEPARATOR = separated
     cache.set_many({f"query:{n}": n for n in range(1200)})
-    tally = some_tally(40, 30, errors=2345)
-    tally.commands["GET"] = 345_678
-    write_history({now(): tally}, "minute")
-    write_history({now(): tally}, "hour")
+    totals = some_totals(40, 30, errors=2345)
+    totals.commands["GET"] = 345_678
+    write_history({now(): totals}, "minute")
+    write_history({now(): totals}, "hour")
     text = visit(page() + "?sample=1").text
     for told in ("contains 1,200 keys", "query: 1,200", "GET 345,678", "DeadlineExceeded 2,345"):
         assert told in text
@@ -28,10 +28,10 @@ def test_thousands_are_apart_everywhere(separated, panel, visit, settings):
 
 
 def test_a_time_in_which_no_key_was_read_is_told_as_that(panel, visit):
-    tally = some_tally(40, 30)
-    tally.hits = tally.misses = 0
-    write_history({now(): tally}, "hour")
-    write_history({now(): tally}, "minute")
+    totals = some_totals(40, 30)
+    totals.hits = totals.misses = 0
+    write_history({now(): totals}, "hour")
+    write_history({now(): totals}, "minute")
     text = visit(page("figures")).text
     assert text.count("No key was read in this time.") == 2
     assert "Nothing was asked in this time." not in text

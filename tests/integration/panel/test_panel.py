@@ -12,8 +12,8 @@ from django.core.cache import cache, caches
 from django.core.management import call_command
 
 from continuum_upstash.health.report import Examiner, Report
-from continuum_upstash.stats.shared.schema import day_name
-from tests.integration.panel.panel_site import HOME, now, page, some_tally, write_history
+from continuum_upstash.stats.shared.schema import day_key
+from tests.integration.panel.panel_site import HOME, now, page, some_totals, write_history
 
 EVERY_PAGE = [HOME, page(), page("state"), page("figures"), page("history")]
 CONFIRMATIONS = [page("do/probe"), page("clear") + "?family=query"]
@@ -68,9 +68,9 @@ def test_a_page_says_of_when_it_is(path, panel, visit):
 
 
 def test_figures_are_those_of_all_processes(panel, visit):
-    write_history({now(): some_tally(40, 30, errors=3)}, "minute")
+    write_history({now(): some_totals(40, 30, errors=3)}, "minute")
     write_history(
-        {now(): some_tally(40, 30), now() - timedelta(hours=2): some_tally(60, 60)}, "hour"
+        {now(): some_totals(40, 30), now() - timedelta(hours=2): some_totals(60, 60)}, "hour"
     )
     seen = visit(page())
     assert "Hit rate 75 % last day: 90 %" in seen.text
@@ -83,8 +83,8 @@ def test_what_this_process_has_not_written_yet_is_among_them(
     new_process_state, panel, visit, settings, emulator
 ):
     settings.CONTINUUM_STATS = {"SHARED": True}  # though no writer is started
-    write_history({now(): some_tally(40, 30, errors=3)}, "minute")
-    write_history({now(): some_tally(40, 30)}, "hour")
+    write_history({now(): some_totals(40, 30, errors=3)}, "minute")
+    write_history({now(): some_totals(40, 30)}, "hour")
     with emulator.fault("refuse"):
         cache.get("a")
         cache.get("a")
@@ -174,7 +174,7 @@ def test_a_page_tells_what_the_service_bills_for_it(panel, visit, emulator):
 
 
 def test_refreshing_the_state_costs_nothing_and_the_figures_four_commands(panel, visit, emulator):
-    write_history({now(): some_tally(40, 30)}, "hour")
+    write_history({now(): some_totals(40, 30)}, "hour")
     visit(page())  # reads the month's begin, once a day
     for path, most in ((HOME, 0), (page("state"), 0), (page("figures"), 4)):
         with emulator.count() as spent:
@@ -229,7 +229,7 @@ def test_what_needs_a_right_entry_says_so(path, configure_panel, visit):
 
 
 def test_a_wrong_setting_of_the_statistics_is_told(panel, visit, settings):
-    write_history({now(): some_tally(40, 30)}, "hour")
+    write_history({now(): some_totals(40, 30)}, "hour")
     settings.CONTINUUM_STATS = {"SHARED": False, "PLAN": "gold"}
     seen = visit(page())
     assert (seen.status, "'gold'" in seen.text) == (200, True)
@@ -237,10 +237,10 @@ def test_a_wrong_setting_of_the_statistics_is_told(panel, visit, settings):
 
 @pytest.mark.parametrize("value", ["nonsense", "[]", '{"latency": [1, 2]}', '{"hits": "many"}'])
 def test_statistics_that_nobody_can_read_are_told(value, panel, visit):
-    caches["default"].client.redis.hset(day_name("default", now()), f"{now():%H}:other", value)
+    caches["default"].client.redis.hset(day_key("default", now()), f"{now():%H}:other", value)
     seen = visit(page())
     assert seen.status == 200
-    assert "Delete the keys that begin with continuum:stats: to begin anew" in seen.text
+    assert "To reset them, delete the keys that begin with continuum:stats:" in seen.text
 
 
 def test_a_key_function_that_hides_keys_is_told(panel, visit, settings):
@@ -260,7 +260,7 @@ def hashed(key, key_prefix, version):
 
 @pytest.mark.parametrize("path", [*EVERY_PAGE, page() + "?sample=1", *CONFIRMATIONS])
 def test_nothing_is_inline(path, panel, visit):
-    write_history({now(): some_tally(40, 30)}, "hour")
+    write_history({now(): some_totals(40, 30)}, "hour")
     assert visit(path).inline == []
 
 

@@ -9,7 +9,7 @@ from django.core.cache import cache, caches
 from django.utils import translation
 
 from tests.integration.panel.panel_html import Page
-from tests.integration.panel.panel_site import HOME, now, page, some_tally, write_history
+from tests.integration.panel.panel_site import HOME, now, page, some_totals, write_history
 
 DATA = re.compile(
     r"[A-Z_0-9]+"  # options, commands, variables
@@ -34,7 +34,7 @@ def marked(monkeypatch):
 def test_every_word_can_be_translated(path, panel, client, accounts, settings, request):
     settings.CONTINUUM_RATELIMIT = {"POLICIES": {"api": {"rate": "2/h"}}}
     cache.set("query:1", 1)
-    write_history({now(): some_tally(40, 30, errors=3)}, "hour")
+    write_history({now(): some_totals(40, 30, errors=3)}, "hour")
     caches["default"].database.failover.breaker.force_open("for a test")
     caches["default"].database.failover.breaker.reset("for a test")
     client.force_login(accounts.operator())

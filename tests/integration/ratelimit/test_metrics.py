@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from continuum_upstash.observe import LimitDecided, subscribe, unsubscribe
 from continuum_upstash.ratelimit.engine.limiter import Limiter
 from continuum_upstash.ratelimit.policy import make
-from continuum_upstash.stats.exporters.prometheus import Metrics
+from continuum_upstash.stats.exporters.prometheus import PrometheusObserver
 from continuum_upstash.transports import registry
 from tests.conftest import SyncOrAsync
 
@@ -80,7 +80,7 @@ def test_without_the_database_on_error_decides_and_is_told(
 
 def test_prometheus_counts_decisions_by_policy_and_outcome(limiter):
     own = CollectorRegistry()
-    metrics = Metrics(own)
+    metrics = PrometheusObserver(own)
     subscribe(metrics)
     try:
         for _ in range(4):

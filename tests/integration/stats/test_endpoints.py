@@ -100,7 +100,7 @@ def test_metrics_of_the_extra(site):
         cache().get("k")
         text = views.metrics(RequestFactory().get("/")).content.decode()
     finally:
-        unsubscribe(prometheus.metrics())
+        unsubscribe(prometheus.get_observer())
     assert 'continuum_cache_breaker_state{alias="default",state="closed"} 1.0' in text
     assert 'continuum_cache_misses_total{alias="default",operation="GET"}' in text
     assert 'continuum_cache_memory_used_ratio{alias="default"}' in text

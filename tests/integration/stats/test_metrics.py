@@ -19,8 +19,8 @@ from continuum_upstash.errors import ConnectionFailed, from_reply
 from continuum_upstash.observe import CommandDetails, StateChange, subscribe, unsubscribe
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Script, ScriptHash
-from continuum_upstash.stats.exporters.otel import Traces
-from continuum_upstash.stats.exporters.prometheus import Metrics
+from continuum_upstash.stats.exporters.otel import OTelObserver
+from continuum_upstash.stats.exporters.prometheus import PrometheusObserver
 from continuum_upstash.stats.shared.writer import SharedWriter
 from continuum_upstash.transports import registry
 from tests.conftest import SyncOrAsync
@@ -31,7 +31,7 @@ from tests.integration.stats.gunicorn_site import fetched, gunicorn, kill, use
 @pytest.fixture
 def metrics():
     own = CollectorRegistry()
-    observer = Metrics(own)
+    observer = PrometheusObserver(own)
     subscribe(observer)
     yield lambda: generate_latest(own).decode()
     unsubscribe(observer)
@@ -116,7 +116,7 @@ def traced():
     tracers = TracerProvider()
     tracers.add_span_processor(SimpleSpanProcessor(spans))
     meters = MeterProvider([reader])
-    observer = Traces(tracers, meters)
+    observer = OTelObserver(tracers, meters)
     subscribe(observer)
     yield tracers, spans, reader, observer
     unsubscribe(observer)

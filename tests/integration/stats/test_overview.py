@@ -10,8 +10,8 @@ from continuum_upstash.errors import ReplyError
 from continuum_upstash.health.monthly_usage import Month
 from continuum_upstash.health.overview import Overseer
 from continuum_upstash.panel.figures import Reader
-from continuum_upstash.stats.shared.schema import day_name, dump, hour_name
-from continuum_upstash.stats.totals import Tally
+from continuum_upstash.stats.shared.schema import day_key, encode_totals, hour_key
+from continuum_upstash.stats.totals import Totals
 from continuum_upstash.transports import registry
 from tests.integration.management.command_runs import cache, entry
 
@@ -29,9 +29,9 @@ def site(emulator, settings, new_process_state):
 
 def used(at, times, alias="default"):
     """Write what a process would have written for a minute."""
-    sums = dump(Tally(batches=times, billed=times, misses=times)).decode()
-    cache(alias).client.redis.hset(hour_name(alias, at), f"{at:%M}:p", sums)
-    cache(alias).client.redis.hset(day_name(alias, at), f"{at:%H}:p", sums)
+    sums = encode_totals(Totals(batches=times, billed=times, misses=times)).decode()
+    cache(alias).client.redis.hset(hour_key(alias, at), f"{at:%M}:p", sums)
+    cache(alias).client.redis.hset(day_key(alias, at), f"{at:%H}:p", sums)
 
 
 def overview(now):
@@ -42,7 +42,7 @@ def overview(now):
 def broken_month():
     """A day of the month that cannot be read, an hour that can."""
     used(NOW - HOUR / 2, 7)
-    cache().client.redis.set(day_name("default", NOW - timedelta(days=3)), "text")
+    cache().client.redis.set(day_key("default", NOW - timedelta(days=3)), "text")
 
 
 def test_a_month_that_cannot_be_read_is_asked_for_again_after_some_minutes(broken_month, emulator):
@@ -54,7 +54,7 @@ def test_a_month_that_cannot_be_read_is_asked_for_again_after_some_minutes(broke
             with pytest.raises(ReplyError, match="WRONGTYPE"):
                 month.earlier(NOW + timedelta(minutes=minute))
     assert (first.billed > 0, spent.billed) == (True, 0)
-    cache().client.redis.delete(day_name("default", NOW - timedelta(days=3)))
+    cache().client.redis.delete(day_key("default", NOW - timedelta(days=3)))
     assert month.earlier(NOW + timedelta(minutes=5)).batches == 0
 
 
@@ -118,7 +118,7 @@ def test_the_other_aliases_of_a_database_cost_a_command_each(site, emulator):
     site.CACHES = {name: entry(emulator, KEY_PREFIX=name) for name in names}
     for name in names:
         used(NOW - HOUR / 2, 20, name)
-    Month(cache()).bill(Tally(), NOW)  # what is read once a day
+    Month(cache()).bill(Totals(), NOW)  # what is read once a day
     with emulator.count() as spent:
-        found = Month(cache()).bill(Tally(), NOW)
+        found = Month(cache()).bill(Totals(), NOW)
     assert (spent.billed, spent.requests, found.commands) == (3, 1, 60)

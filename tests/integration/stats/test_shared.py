@@ -20,7 +20,7 @@ from tests.integration.stats.gunicorn_site import gunicorn, kill, use
 
 
 @pytest.fixture(params=["rest", "tcp"])
-def site(request, emulator, settings, new_process_state):
+def site(request, emulator, settings, new_process_state, request_signals):
     """A process that serves requests."""
     settings.CACHES = {"default": entry(emulator, request.param, KEY_PREFIX="shop")}
     settings.CONTINUUM_STATS = {"INTERVAL": 0, "SHARE": 1000}
@@ -45,7 +45,7 @@ def of_all():
     """The shared sums, as an observer of another process finds them."""
     now = datetime.now(UTC)
     begin = now - timedelta(hours=1)
-    return reader.summed(cache().run(reader.minutes("default", begin, now)))
+    return reader.sum_buckets(cache().run(reader.read_minutes("default", begin, now)))
 
 
 def test_the_count_agrees_with_the_bill_to_the_command(called, emulator):
@@ -221,4 +221,4 @@ def test_an_overview_reads_what_was_shared(called):
     overview = Overseer(cache()).overview(timedelta(hours=1), datetime.now(UTC))
     assert overview.scope == "all processes"
     assert overview.recent.hits == 2
-    assert reader.summed(list(overview.points)).as_dict() == overview.recent.as_dict()
+    assert reader.sum_buckets(list(overview.points)).as_dict() == overview.recent.as_dict()

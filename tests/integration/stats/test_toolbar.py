@@ -77,9 +77,9 @@ def toolbar(emulator):
     apps = override_settings(INSTALLED_APPS=[*settings.INSTALLED_APPS, "debug_toolbar"])
     with panels, apps, override_settings(ROOT_URLCONF=urls()):
         yield
-    from continuum_upstash.stats.toolbar import _note  # noqa: PLC0415 its app must be installed
+    from continuum_upstash.stats.toolbar import _collect  # noqa: PLC0415 its app must be installed
 
-    unsubscribe(_note)
+    unsubscribe(_collect)
     registry.reset()
 
 

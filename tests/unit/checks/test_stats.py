@@ -8,7 +8,7 @@ import pytest
 from django.apps import apps
 
 from continuum_upstash.checks.stats import check_statistics
-from continuum_upstash.stats.conf import exports
+from continuum_upstash.stats.conf import is_enabled
 from continuum_upstash.stats.shared import writer
 
 
@@ -27,14 +27,14 @@ def ready():
         ({"PLAN": "gold"}, "payg"),
         ({"PLAN": ["free"]}, "is ['free'] for 'default': write one of free, payg"),
         ({"PLAN": {"default": None}}, "is None for 'default': write one of free, payg"),
-        ({"INTERVAL": "10"}, "write seconds from 0 on"),
-        ({"INTERVAL": None}, "write seconds from 0 on"),
-        ({"INTERVAL": -1}, "write seconds from 0 on"),
-        ({"INTERVAL": float("nan")}, "write seconds from 0 on"),
-        ({"INTERVAL": True}, "write seconds from 0 on"),
-        ({"SHARE": "5%"}, "write a share above 0 and up to 1"),
-        ({"SHARE": 0}, "'SHARED': False switches sharing off"),
-        ({"SHARE": 5}, "write a share above 0 and up to 1"),
+        ({"INTERVAL": "10"}, "write seconds, 0 or more"),
+        ({"INTERVAL": None}, "write seconds, 0 or more"),
+        ({"INTERVAL": -1}, "write seconds, 0 or more"),
+        ({"INTERVAL": float("nan")}, "write seconds, 0 or more"),
+        ({"INTERVAL": True}, "write seconds, 0 or more"),
+        ({"SHARE": "5%"}, "write a fraction above 0 and up to 1"),
+        ({"SHARE": 0}, "'SHARED': False switches it off"),
+        ({"SHARE": 5}, "write a fraction above 0 and up to 1"),
         ({"SHARED": "no"}, "write True or False"),
         ({"PROMETHEUS": 0}, "write True or False"),
         ({"OTEL": "yes"}, "write True or False"),
@@ -89,10 +89,10 @@ def test_the_prometheus_directory_must_be_writable(name, settings, monkeypatch, 
     (tmp_path / "a-file").touch()
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", name and str(tmp_path / name))
     assert [each.id for each in check_statistics()] == ["continuum_upstash.E009"]
-    assert not exports("PROMETHEUS")
+    assert not is_enabled("PROMETHEUS")
     settings.CONTINUUM_STATS = {}
     assert check_statistics() == []
     settings.CONTINUUM_STATS = {"PROMETHEUS": True}
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
     assert check_statistics() == []
-    assert exports("PROMETHEUS")
+    assert is_enabled("PROMETHEUS")

@@ -8,8 +8,8 @@ from continuum_upstash.plans.keyvalue import INCR_EXISTING
 from continuum_upstash.plans.locks import RELEASE
 from continuum_upstash.protocol import Script, ScriptHash
 from continuum_upstash.stats.counters import Counters
-from continuum_upstash.stats.labels import result
-from continuum_upstash.stats.totals import BOUNDS, BUCKETS, Tally, quantile, total
+from continuum_upstash.stats.labels import classify_reply
+from continuum_upstash.stats.totals import BOUNDS, BUCKETS, Totals, add_up, estimate_quantile
 
 
 def details(*commands_and_replies, backend="upstash-rest", seconds=0.002, error=None):
@@ -22,7 +22,7 @@ def counted(*records):
     counters = Counters()
     for record in records:
         counters.count(record)
-    return total(counters.read("default"))
+    return add_up(counters.read("default").values())
 
 
 @pytest.mark.parametrize(
@@ -44,9 +44,9 @@ def counted(*records):
     ],
 )
 def test_a_command_is_counted_for_what_came_of_it(command, reply, expected):
-    tally = counted(details((command, reply)))
-    assert {name: getattr(tally, name) for name in expected} == expected
-    assert tally.commands == {str(command[0]).upper(): 1}
+    totals = counted(details((command, reply)))
+    assert {name: getattr(totals, name) for name in expected} == expected
+    assert totals.commands == {str(command[0]).upper(): 1}
 
 
 FOREIGN = Script("return redis.call('GET', KEYS[1]) or redis.pcall('INCR', KEYS[1])", None)
@@ -78,18 +78,18 @@ def test_what_a_command_is_billed(command, reply, billed):
 
 
 def test_numbers_keep_nothing_of_their_batch_from_being_counted():
-    tally = counted(
+    totals = counted(
         details((("SET", "visits", 1), b"OK"), (("GET", 5), b"1"), (("GET", "k"), None))
     )
-    assert (tally.sets, tally.hits, tally.misses, tally.billed) == (1, 1, 1, 3)
+    assert (totals.sets, totals.hits, totals.misses, totals.billed) == (1, 1, 1, 3)
 
 
 def test_local_answers_are_not_billed_and_stand_apart():
     counters = Counters()
     counters.count(details((("GET", "k"), b"1")))
     counters.count(details((("GET", "k"), b"1"), backend="local"))
-    tallies = counters.read("default")
-    assert {backend: tally.billed for backend, tally in tallies.items()} == {
+    totals = counters.read("default")
+    assert {backend: totals.billed for backend, totals in totals.items()} == {
         "upstash-rest": 1,
         "local": 0,
     }
@@ -97,17 +97,17 @@ def test_local_answers_are_not_billed_and_stand_apart():
 
 
 def test_errors_are_counted_by_class():
-    tally = counted(
+    totals = counted(
         details((("GET", "k"), None), error=ConnectionFailed("no")),
         details((("GET", "k"), from_reply("WRONGTYPE no")), (("GET", "k"), b"1")),
     )
-    assert tally.errors == {"ConnectionFailed": 1, "ReplyError": 1}
-    assert (tally.batches, tally.hits, tally.misses, tally.error_rate) == (2, 1, 0, 1.0)
+    assert totals.errors == {"ConnectionFailed": 1, "ReplyError": 1}
+    assert (totals.batches, totals.hits, totals.misses, totals.error_rate) == (2, 1, 0, 1.0)
 
 
 def test_a_server_that_asks_for_a_script_has_not_failed():
-    tally = counted(details((("EVALSHA", ScriptHash(RELEASE), 0), from_reply("NOSCRIPT no"))))
-    assert (tally.errors, tally.commands) == ({}, {"EVALSHA": 1})
+    totals = counted(details((("EVALSHA", ScriptHash(RELEASE), 0), from_reply("NOSCRIPT no"))))
+    assert (totals.errors, totals.commands) == ({}, {"EVALSHA": 1})
 
 
 def test_saved_requests_and_what_statistics_cost_are_counted():
@@ -122,9 +122,9 @@ def test_saved_requests_and_what_statistics_cost_are_counted():
             (("HSET", "continuum:stats:shop:20260310", "12:p", b"{}"), 1),
         )
     )
-    tally = counters.read("default")["upstash-rest"]
-    assert (tally.coalesced, tally.overhead, tally.billed) == (3, 4, 0)
-    assert (tally.batches, tally.commands, tally.errors) == (0, {}, {})
+    totals = counters.read("default")["upstash-rest"]
+    assert (totals.coalesced, totals.overhead, totals.billed) == (3, 4, 0)
+    assert (totals.batches, totals.commands, totals.errors) == (0, {}, {})
 
 
 def test_tallies_add_up_and_subtract():
@@ -134,11 +134,15 @@ def test_tallies_add_up_and_subtract():
     assert (rest.sets, rest.hits, rest.commands, rest.batches) == (1, 0, {"SET": 1}, 1)
     one += rest
     assert one.as_dict() == both.as_dict()
-    assert Tally.from_dict({**both.as_dict(), "of_a_later_version": 1}) == both
+    assert Totals.from_dict({**both.as_dict(), "of_a_later_version": 1}) == both
 
 
 def test_rates_of_nothing_are_not_numbers():
-    assert (Tally().hit_rate, Tally().error_rate, Tally().quantile(0.5)) == (None, None, None)
+    assert (Totals().hit_rate, Totals().error_rate, Totals().estimate_quantile(0.5)) == (
+        None,
+        None,
+        None,
+    )
     assert counted(details((("MGET", "a", "b"), [b"", None]))).hit_rate == 0.5
 
 
@@ -153,13 +157,13 @@ def test_rates_of_nothing_are_not_numbers():
     ],
 )
 def test_a_quantile_lies_in_the_bucket_of_its_duration(durations, share, expected):
-    tally = counted(*(details((("GET", "k"), None), seconds=seconds) for seconds in durations))
-    assert expected[0] <= tally.quantile(share) <= expected[1]
+    totals = counted(*(details((("GET", "k"), None), seconds=seconds) for seconds in durations))
+    assert expected[0] <= totals.estimate_quantile(share) <= expected[1]
 
 
 def test_there_is_a_bucket_for_what_takes_longer_than_all_bounds():
     assert len(BOUNDS) + 1 == BUCKETS
-    assert quantile([0] * BUCKETS, 0.5) is None
+    assert estimate_quantile([0] * BUCKETS, 0.5) is None
 
 
 @pytest.mark.parametrize("name", ["GET", "GETDEL", "GETEX", "HGET", "LINDEX", "SETEX", "INCR"])
@@ -168,8 +172,8 @@ def test_sums_and_metrics_agree_on_what_a_hit_is(name):
     command = (name, "k", 10, b"v") if name == "SETEX" else (name, "k")
     for reply in (b"value", None):
         counters.count(CommandDetails("a", "upstash-rest", [command], [reply], 0.001, None))
-    tally = counters.read("a")["upstash-rest"]
-    told = [result(name, reply) for reply in (b"value", None)]
-    assert (tally.hits, tally.misses, tally.sets) == tuple(
+    totals = counters.read("a")["upstash-rest"]
+    told = [classify_reply(name, reply) for reply in (b"value", None)]
+    assert (totals.hits, totals.misses, totals.sets) == tuple(
         told.count(each) for each in ("hit", "miss", "stored")
     )

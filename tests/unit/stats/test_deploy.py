@@ -13,10 +13,11 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from continuum_upstash.health.report import FULL
 from continuum_upstash.observe import Coalesced, CommandDetails, LimitDecided, StateChange
-from continuum_upstash.stats.exporters.prometheus import Metrics
-from continuum_upstash.stats.exporters.prometheus_text import Known, exposition
-from continuum_upstash.stats.pricing import MUCH
-from continuum_upstash.stats.totals import Tally
+from continuum_upstash.stats.exporters.metrics import COMMANDS_RATIO, MEMORY_RATIO
+from continuum_upstash.stats.exporters.prometheus import PrometheusObserver
+from continuum_upstash.stats.exporters.prometheus_text import AliasMetrics, render_text
+from continuum_upstash.stats.pricing import WARN_RATIO
+from continuum_upstash.stats.totals import Totals
 
 ROOT = Path(__file__).parents[3]
 DASHBOARD = ROOT / "deploy" / "grafana" / "dashboard.json"
@@ -28,7 +29,7 @@ REFERENCE = ROOT / "docs" / "reference" / "metrics.md"
 def series():
     """Name of a series, and its labels, of everything that we can show."""
     registry = CollectorRegistry()
-    metrics = Metrics(registry)
+    metrics = PrometheusObserver(registry)
     metrics(CommandDetails("a", "local", (("GET", "k"), ("GET", "k")), [b"1", None], 1, None))
     metrics(CommandDetails("a", "upstash-rest", (("GET", "k"),), [], 1, ValueError()))
     metrics(CommandDetails("a", "upstash-rest", (("SET", "k", b""),), [b"OK"], 1, None))
@@ -37,16 +38,16 @@ def series():
     metrics(CommandDetails("a", "upstash-rest", write, [1], 1, None))
     metrics(StateChange("a", "closed", "open", "", "local", "upstash-rest"))
     metrics(LimitDecided("a", "api", "limited", allowed=False))
-    metrics.memory.labels("a").set(1)
-    metrics.used.labels("a").set(1)
+    metrics.set_gauge(MEMORY_RATIO, 1, "a")
+    metrics.set_gauge(COMMANDS_RATIO, 1, "a")
     return shown(generate_latest(registry).decode())
 
 
 @pytest.fixture(scope="module")
 def series_without_the_extra():
     """The same of the text that commands and views make themselves."""
-    tally = Tally(commands={"GET": 1}, errors={"ReplyError": 1})
-    return shown(exposition({"a": Known(tally, "closed", 0.5, 0.5)}))
+    totals = Totals(commands={"GET": 1}, errors={"ReplyError": 1})
+    return shown(render_text({"a": AliasMetrics(totals, "closed", 0.5, 0.5)}))
 
 
 def shown(text):
@@ -80,7 +81,7 @@ def test_who_cannot_scrape_has_what_an_expression_asks_for(expression, series_wi
 
 def test_the_alerts_of_the_guide_are_there():
     text = ALERTS.read_text()
-    for threshold in (FULL, MUCH, 0.05):
+    for threshold in (FULL, WARN_RATIO, 0.05):
         assert f"> {threshold:g}\n" in text
 
 

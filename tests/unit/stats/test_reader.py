@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from continuum_upstash.stats.shared import reader
-from continuum_upstash.stats.shared.schema import HOURS_KEPT, dump
-from continuum_upstash.stats.totals import Tally
+from continuum_upstash.stats.shared.schema import HOURS_KEPT, encode_totals
+from continuum_upstash.stats.totals import Totals
 
 END = datetime(2026, 3, 31, 12, 30, tzinfo=UTC)
 
@@ -18,7 +18,7 @@ def driven(plan):
         batch = next(plan)
         while True:
             sizes.append(len(batch.commands))
-            batch = plan.send([[b"12:p", dump(Tally(batches=1))] for _ in batch.commands])
+            batch = plan.send([[b"12:p", encode_totals(Totals(batches=1))] for _ in batch.commands])
     except StopIteration as stop:
         return sizes, stop.value
 
@@ -26,9 +26,9 @@ def driven(plan):
 @pytest.mark.parametrize(
     ("read", "span", "hashes"),
     [
-        (reader.hours, timedelta(days=30), 31),
-        (reader.minutes, timedelta(hours=24), 25),
-        (reader.minutes, timedelta(hours=1), 2),
+        (reader.read_hours, timedelta(days=30), 31),
+        (reader.read_minutes, timedelta(hours=24), 25),
+        (reader.read_minutes, timedelta(hours=1), 2),
     ],
 )
 def test_no_round_trip_carries_more_than_eight_hashes(read, span, hashes):

@@ -297,7 +297,7 @@ def test_at_the_end_everything_is_written_that_is_paid_for(settings):
 
 
 @pytest.fixture
-def started(settings, monkeypatch, new_process_state):
+def started(settings, monkeypatch, new_process_state, request_signals):
     """A writer as the app starts it, and what it writes to."""
     settings.CONTINUUM_STATS = {"INTERVAL": 0}
     bench = Bench()
