@@ -7,8 +7,6 @@ from typing import Any
 import pytest
 
 from tests.integration.panel.panel_site import accounts, configure_panel, panel, visit  # noqa: F401 fixtures of test_panel*.py
-from tests.integration.ratelimit.browser import browser, limited_site, limited_urls  # noqa: F401 fixtures of test_ratelimit_*.py
-from tests.integration.ratelimit.limiters import entries, limiter, token  # noqa: F401 fixtures of test_ratelimit_*.py
 from tests.integration.redis.tcp_clients import proxy, tcp  # noqa: F401 fixtures of test_tcp_*.py
 from tests.integration.redis.valkey_server import valkey, valkey_process  # noqa: F401 as above
 from tests.integration.rest.rest_clients import AsyncClient, Client, SyncClient

@@ -1,14 +1,12 @@
-"""A site with limits over each transport, and a browser sync and async."""
+"""A browser for WSGI and ASGI sites, and the settings of a site with limits."""
 
 from __future__ import annotations
 
 import asyncio
 
-import pytest
-from django.test import AsyncClient, Client, override_settings
+from django.test import AsyncClient, Client
 
 from continuum_upstash.transports import registry
-from tests.integration.ratelimit import site
 
 MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -28,20 +26,20 @@ TEMPLATES = [{"BACKEND": ENGINE, "OPTIONS": {"loaders": LOADERS, "context_proces
 
 
 class Browser:
-    """Asks a sync or an async handler by one spelling."""
+    """Django's test client for WSGI or ASGI, with the same methods for both."""
 
     def __init__(self, api):
         self._api = api
         self._client = Client() if api == "sync" else AsyncClient()
 
     def get(self, path, **extra):
-        return self._ask("get", path, **extra)
+        return self._send("get", path, **extra)
 
     def post(self, path, data=None, **extra):
-        return self._ask("post", path, data, **extra)
+        return self._send("post", path, data, **extra)
 
     def head(self, path, **extra):
-        return self._ask("head", path, **extra)
+        return self._send("head", path, **extra)
 
     def login(self, user):
         if self._api == "sync":
@@ -49,50 +47,13 @@ class Browser:
         else:
             asyncio.run(self._client.aforce_login(user))
 
-    def _ask(self, method, path, *args, **extra):
+    def _send(self, method, path, *args, **extra):
         if self._api == "sync":
             return getattr(self._client, method)(path, *args, **extra)
-        return asyncio.run(self._asked(method, path, *args, **extra))
+        return asyncio.run(self._send_async(method, path, *args, **extra))
 
-    async def _asked(self, method, path, *args, **extra):
+    async def _send_async(self, method, path, *args, **extra):
         response = await getattr(self._client, method)(path, *args, **extra)
         for database in registry.list_databases():
             await database.aclose()
         return response
-
-
-@pytest.fixture
-def limited_urls():
-    """The urlconf, with the limits; a test module may have one of its own."""
-    return site
-
-
-@pytest.fixture(params=["rest", "tcp"])
-def limited_site(request, emulator, limited_urls):
-    """Settings of a site whose limits are counted in the emulator; change them by calling it."""
-    rest = request.param == "rest"
-    options = {"TOKEN": emulator.token} if rest else {}
-    database = {
-        "BACKEND": "continuum_upstash.backend.CacheBackend",
-        "LOCATION": emulator.rest_url if rest else emulator.redis_url,
-        "OPTIONS": {**options, "READ_TIMEOUT": 10.0},
-    }
-
-    def change(**limits):
-        return override_settings(
-            CACHES={"default": database},
-            CONTINUUM_RATELIMIT={**limited_urls.LIMITS, **limits},
-            ROOT_URLCONF=limited_urls.__name__,
-            MIDDLEWARE=MIDDLEWARE,
-            SESSION_ENGINE="django.contrib.sessions.backends.signed_cookies",
-            TEMPLATES=TEMPLATES,
-        )
-
-    with change():
-        yield change
-    registry.reset()
-
-
-@pytest.fixture
-def browser(limited_site, api):
-    return Browser(api)

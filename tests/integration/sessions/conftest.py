@@ -196,7 +196,7 @@ class Browser:
 
     @property
     def username(self):
-        """The user who is logged in; empty: nobody is."""
+        """The name of the user who is logged in; empty if none is."""
         response = self.get("whoami")
         assert response.status_code == 200
         return response.content.decode()
