@@ -131,7 +131,7 @@ _KINDS: tuple[tuple[re.Pattern[str], type[Refused], str], ...] = (
             r"WRONGPASS|NOAUTH|Unauthorized|ERR (?:invalid password|.*AUTH.* called without)"
         ),
         AuthenticationFailed,
-        "The token (REST) or the password (TCP) is wrong: copy it again from the console.",
+        "Copy the token (REST) or the password (TCP) again from the console.",
     ),
     (
         re.compile(r"NOPERM"),

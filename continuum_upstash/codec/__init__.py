@@ -1,4 +1,4 @@
-"""Values to stored bytes and back."""
+"""Encodes values to stored bytes and decodes them."""
 
 from continuum_upstash.codec.codec import Codec, DecodeError
 

@@ -1,17 +1,17 @@
-"""Python values and the bytes stored for them. The first byte says what they are:
+"""Encodes Python values to stored bytes and decodes them. The first byte tells the format:
 
-    - 0..9          an int as ASCII digits, else a number as JSON and JS print it
+    - 0..9          an int as ASCII digits, or a number as JSON and JS print it
     { [ " t f n     JSON text
-    other printable UTF-8 text, as another client wrote it
+    other printable UTF-8 text, written by another client
     0x80 and up     msgpack (msgpack.py), unless it is UTF-8 text
-    0x01            one zstd frame (zstd.py), whose content follows this table
+    0x01            one zstd frame (zstd.py); its content follows this table
     0x02            a signed pickle (pickle.py)
-    ~               base64 of one of the three above, where only text can travel
+    ~               base64 of one of the three above, where binary data cannot be sent
     0x03            reserved for encryption at rest
 
-Whatever claims to be more than text but is not (`[x`, `0123`, `~~`) is text: a client in another
-language stores its strings bare. And no msgpack that is written here is valid UTF-8, so text in
-any script stays text.
+Bytes that begin like another format but do not parse (`[x`, `0123`, `~~`) are text: clients in
+other languages store strings without quotes. The msgpack that we write is never valid UTF-8, so
+text in any script stays text.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ from math import isfinite
 from typing import Any, Literal
 
 from continuum_upstash.codec.ext_types import ExtType, LazyType, NotPackable
-from continuum_upstash.codec.json import read_json, write_json
+from continuum_upstash.codec.json import decode_json, encode_json
 from continuum_upstash.codec.limits import MAX_INT_BITS, MAX_INT_DIGITS, TooManyObjects
-from continuum_upstash.codec.msgpack import Packing
+from continuum_upstash.codec.msgpack import MsgpackSerializer
 from continuum_upstash.codec.pickle import SignedPickle
 from continuum_upstash.codec.zstd import InvalidFrame, compress, decompress
 from continuum_upstash.errors import ConfigurationError, NotSerializable
 
-_FIRST_UTF8_LEAD, _LAST_UTF8_LEAD = 0xC2, 0xF4  # of characters beyond ASCII (RFC 3629)
-_COMPRESSED, _PICKLE, _ARMOUR = b"\x01", b"\x02", b"~"
+_FIRST_UTF8_LEAD, _LAST_UTF8_LEAD = 0xC2, 0xF4  # first bytes of characters beyond ASCII (RFC 3629)
+_COMPRESSED, _PICKLE, _BASE64 = b"\x01", b"\x02", b"~"
 
 _is_int = re.compile(rb"0|-?[1-9][0-9]{0,%d}" % (MAX_INT_DIGITS - 1)).fullmatch
-# As Python, JS and INCRBYFLOAT print a float. `1.10` and `1e5` are more likely a version and an
-# id, which JS, too, reads as text; reading those as numbers would lose what was written.
+# A float as Python, JS and INCRBYFLOAT print it. `1.10` and `1e5` are more likely a version and an
+# ID; @upstash/redis (JS) decodes them as text, too.
 _is_float = re.compile(
     rb"-?(?:0|[1-9][0-9]{0,308})(?=[.e])(?:\.(?:0|[0-9]{0,39}[1-9]))?(?:e[+-][0-9]{1,3})?"
 ).fullmatch
 
-# What the readers of hostile or damaged bytes raise: see each reader's docstring.
-_UNREADABLE = (
+# The errors of decoding hostile or damaged bytes: see each decoder's docstring.
+_DECODING_ERRORS = (
     ValueError,
     TypeError,
     ArithmeticError,
@@ -54,7 +54,7 @@ _UNREADABLE = (
     TooManyObjects,
 )
 
-# The same value behind the next wider msgpack header, whose second byte is no UTF-8.
+# The next wider msgpack header for the same value. Its second byte is not valid UTF-8.
 _WIDER_HEADER = {
     0xC4: b"\xc5\0",
     0xC5: b"\xc6\0\0",
@@ -68,25 +68,25 @@ _WIDER_HEADER = {
 
 
 class DecodeError(ValueError):
-    """Stored bytes that mean nothing here. The message holds nothing of the value."""
+    """Stored bytes cannot be decoded. The message contains nothing of the value."""
 
 
 class Codec:
-    """Writes values in one configured form and reads every form. Immutable and thread-safe.
+    """Encodes values in the configured format and decodes every format. Immutable, thread-safe.
 
     Args:
-        serializer: "msgpack" writes any value with its types. "json" writes what other languages
-            read, and never a pickle: a value that JSON cannot hold exactly is refused.
-        pickle_keys: secrets that sign the pickles written for what msgpack cannot hold, such as
-            an HttpResponse. The first signs, each one verifies; without any no pickle is written
-            or loaded.
-        compress_min_bytes: from this size on values are compressed where that saves a tenth.
-        max_decoded_bytes: a compressed value that would be larger is undecodable; a larger one
-            is never compressed.
-        ext: types to store beyond the standard ones.
+        serializer: "msgpack" stores every value with its types. "json" stores JSON for clients in
+            other languages, and no pickles: it rejects a value that JSON cannot represent exactly.
+        pickle_keys: secrets that sign pickles, which store what msgpack cannot, for example an
+            HttpResponse. The first secret signs, every secret verifies. Without secrets, pickles
+            are neither written nor loaded.
+        compress_min_bytes: values of at least this size are compressed if that saves 10 %.
+        max_decoded_bytes: a compressed value that would be larger is not decoded; a larger value
+            is not compressed.
+        ext: types to store besides the standard ones.
     """
 
-    __slots__ = ("_compress_min", "_max_decoded", "_packing", "_pickle", "_readers", "_write")
+    __slots__ = ("_compress_min", "_decoders", "_encode", "_max_decoded", "_msgpack", "_pickle")
 
     def __init__(
         self,
@@ -99,122 +99,122 @@ class Codec:
     ) -> None:
         self._compress_min = compress_min_bytes
         self._max_decoded = max_decoded_bytes
-        self._packing = Packing(ext)
+        self._msgpack = MsgpackSerializer(ext)
         self._pickle = SignedPickle(pickle_keys)
         match serializer:
             case "msgpack":
-                self._write = self._write_packed
+                self._encode = self._encode_msgpack
             case "json":
-                self._write = partial(write_json, resolve=self._packing.resolve)
+                self._encode = partial(encode_json, resolve=self._msgpack.resolve)
             case _:
-                raise ConfigurationError(f'SERIALIZER is "msgpack" or "json", not {serializer!r}.')
-        self._readers = self._readers_by_first_byte()
+                raise ConfigurationError(f"SERIALIZER must be msgpack or json, not {serializer!r}.")
+        self._decoders = self._make_decoders()
 
     def encode(self, value: object) -> bytes:
-        """Return the bytes to store, which `decode` turns into an equal value of the same type.
+        """Return the bytes to store. `decode` returns an equal value of the same type.
 
-        An int is stored as digits, so that INCRBY works on it; a bool or an int's subclass is not.
+        An int is stored as digits, for INCRBY; a bool or an instance of an int's subclass is not.
 
         Raises:
-            NotSerializable: the configured form cannot hold the value.
-            Exception: what the value's own code raises when it is pickled, such as
+            NotSerializable: the configured format cannot represent the value.
+            Exception: an error of the value's own code while it is pickled, for example
                 SynchronousOnlyOperation from a queryset that must be evaluated in a thread.
         """
-        data = self._write(value)
+        data = self._encode(value)
         if self._compress_min is None or not self._compress_min <= len(data) <= self._max_decoded:
             return data
         frame = compress(data)
         return data if frame is None else _COMPRESSED + frame
 
     def decode(self, data: bytes) -> Any:
-        """Return the value of stored bytes, whoever wrote them. Raises DecodeError, only."""
+        """Return the value of stored bytes, also of other clients. Raises DecodeError only."""
         if not data:
             return ""
         try:
-            return self._readers[data[0]](data)
-        except _UNREADABLE as exc:
+            return self._decoders[data[0]](data)
+        except _DECODING_ERRORS as exc:
             raise DecodeError(
-                f"{len(data)} bytes that begin with 0x{data[0]:02x}: {type(exc).__name__}"
+                f"{len(data)} bytes with first byte 0x{data[0]:02x}: {type(exc).__name__}"
             ) from exc
 
-    def _write_packed(self, value: object) -> bytes:
+    def _encode_msgpack(self, value: object) -> bytes:
         if type(value) is int and value.bit_length() <= MAX_INT_BITS:
             return b"%d" % value
         try:
-            packed = self._packing.pack(value)
+            packed = self._msgpack.pack(value)
         except NotPackable as exc:
-            return self._write_pickle(value, exc)
-        if packed[0] < _FIRST_UTF8_LEAD or _as_text(packed) is None:
+            return self._encode_pickle(value, exc)
+        if packed[0] < _FIRST_UTF8_LEAD or _try_utf8(packed) is None:
             return packed
-        return _unlike_text(packed)
+        return _force_non_utf8(packed)
 
-    def _write_pickle(self, value: object, reason: NotPackable) -> bytes:
+    def _encode_pickle(self, value: object, reason: NotPackable) -> bytes:
         if not self._pickle:
             raise NotSerializable(
-                f"A {type(value).__qualname__} cannot be stored: msgpack cannot hold {reason}, "
-                f"and pickle is off. Store the plain values it is made of, or set "
-                f'OPTIONS["PICKLE"] = "signed".'
+                f"A {type(value).__qualname__} cannot be stored: msgpack cannot encode {reason}, "
+                "and pickle is disabled. Store its plain values instead, or set "
+                'OPTIONS["PICKLE"] = "signed".'
             ) from reason
         return _PICKLE + self._pickle.dumps(value)
 
-    def _readers_by_first_byte(self) -> tuple[Callable[[bytes], Any], ...]:
-        readers: list[Callable[[bytes], Any]] = [_read_nothing] * 256
+    def _make_decoders(self) -> tuple[Callable[[bytes], Any], ...]:
+        decoders: list[Callable[[bytes], Any]] = [_reject_unknown_format] * 256
         for lead in b"\t\n\r" + bytes(range(0x20, 0x7F)):
-            readers[lead] = bytes.decode
+            decoders[lead] = bytes.decode
         for lead in b"-0123456789":
-            readers[lead] = _read_number
+            decoders[lead] = _decode_number
         for lead in b'{["tfn':
-            readers[lead] = _read_json_text
+            decoders[lead] = _decode_json_text
         for lead in range(0x80, 0x100):
-            readers[lead] = self._packing.unpack
+            decoders[lead] = self._msgpack.unpack
         for lead in range(_FIRST_UTF8_LEAD, _LAST_UTF8_LEAD + 1):
-            readers[lead] = self._read_text_or_packed
-        readers[_COMPRESSED[0]] = self._read_compressed
-        readers[_PICKLE[0]] = self._read_pickle
-        readers[_ARMOUR[0]] = self._read_armoured
-        return tuple(readers)
+            decoders[lead] = self._decode_text_or_msgpack
+        decoders[_COMPRESSED[0]] = self._decode_compressed
+        decoders[_PICKLE[0]] = self._decode_pickle
+        decoders[_BASE64[0]] = self._decode_base64
+        return tuple(decoders)
 
-    def _read_text_or_packed(self, data: bytes) -> Any:
-        text = _as_text(data)
-        return self._packing.unpack(data) if text is None else text
+    def _decode_text_or_msgpack(self, data: bytes) -> Any:
+        text = _try_utf8(data)
+        return self._msgpack.unpack(data) if text is None else text
 
-    def _read_compressed(self, data: bytes) -> Any:
+    def _decode_compressed(self, data: bytes) -> Any:
         content = decompress(data[1:], self._max_decoded)
-        # Nothing is wrapped twice, except by someone who wants it unwrapped for ever.
-        if content.startswith((_COMPRESSED, _ARMOUR)):
-            raise InvalidFrame("a wrapped value within")
-        return self._readers[content[0]](content)
+        # We never nest these formats; hostile bytes could nest them without end.
+        if content.startswith((_COMPRESSED, _BASE64)):
+            raise InvalidFrame("a nested compressed or base64 value")
+        return self._decoders[content[0]](content)
 
-    def _read_pickle(self, data: bytes) -> Any:
+    def _decode_pickle(self, data: bytes) -> Any:
         return self._pickle.loads(memoryview(data)[1:])
 
-    def _read_armoured(self, data: bytes) -> Any:
+    def _decode_base64(self, data: bytes) -> Any:
         try:
             content = b64decode(data[1:], validate=True)
         except ValueError:
             content = b""
         if content.startswith((_COMPRESSED, _PICKLE)):
-            return self._readers[content[0]](content)
+            return self._decoders[content[0]](content)
         if content[:1] >= b"\x80":
-            with suppress(*_UNREADABLE):
-                return self._packing.unpack(content)
+            with suppress(*_DECODING_ERRORS):
+                return self._msgpack.unpack(content)
         return data.decode()
 
 
 def to_text(data: bytes) -> str:
-    """Return stored bytes as text that decodes to the same value, for where bytes cannot travel."""
+    """Return stored bytes as text that decodes to the same value, for JSON requests."""
     try:
         return data.decode()
     except UnicodeDecodeError:
-        return _base64(data).decode()
+        return _encode_base64(data).decode()
 
 
-def _base64(data: bytes) -> bytes:
-    return _ARMOUR + b64encode(data)
+def _encode_base64(data: bytes) -> bytes:
+    return _BASE64 + b64encode(data)
 
 
-def _as_text(data: bytes) -> str | None:
-    """Return what a client that stores strings bare means by bytes that msgpack might mean, too."""
+def _try_utf8(data: bytes) -> str | None:
+    """Return the text of bytes that could be msgpack, too, or None if they are not UTF-8."""
     if len(data) < 2 or data[1] & 0xC0 != 0x80:
         return None
     try:
@@ -223,15 +223,15 @@ def _as_text(data: bytes) -> str | None:
         return None
 
 
-def _unlike_text(packed: bytes) -> bytes:
-    """Return another form of the same value, one that is not valid UTF-8."""
+def _force_non_utf8(packed: bytes) -> bytes:
+    """Return another encoding of the same value, one that is not valid UTF-8."""
     header = _WIDER_HEADER.get(packed[0])
-    if header is None:  # -0.0 and its kin: a float's header has no wider form
-        return _base64(packed)
+    if header is None:  # -0.0, for example: there is no wider header for a float
+        return _encode_base64(packed)
     return header + packed[1:]
 
 
-def _read_number(data: bytes) -> int | float | str:
+def _decode_number(data: bytes) -> int | float | str:
     if _is_int(data):
         return int(data)
     if _is_float(data) and isfinite(number := float(data)):
@@ -239,13 +239,13 @@ def _read_number(data: bytes) -> int | float | str:
     return data.decode()
 
 
-def _read_json_text(data: bytes) -> Any:
+def _decode_json_text(data: bytes) -> Any:
     text = data.decode()
     try:
-        return read_json(text)
+        return decode_json(text)
     except ValueError:
         return text
 
 
-def _read_nothing(_data: bytes) -> Any:
-    raise ValueError("no stored form begins like this")
+def _reject_unknown_format(_data: bytes) -> Any:
+    raise ValueError("no format has this first byte")

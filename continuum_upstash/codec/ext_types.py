@@ -1,6 +1,6 @@
-"""The types msgpack lacks, each a msgpack extension: a code and a payload.
+"""The types that msgpack lacks. Each is a msgpack extension: a code and a payload.
 
-Codes and payloads are stored in databases: neither is ever changed, and no code is used again.
+Codes and payloads are stored in databases: never change one, and never reuse a code.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 class NotPackable(TypeError):
-    """Something in the value is neither native to msgpack nor exactly of a known type."""
+    """A part of the value is neither native to msgpack nor exactly of a known type."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExtType:
-    """How the values of one type are stored.
+    """How values of one type are stored.
 
     Attributes:
-        code: the msgpack extension code: up to 31 are of this package, 32 to 127 of its callers.
-        type: exactly this type; an instance of a subclass is another type.
-        write: the payload of a value. Raises NotPackable for one that has none.
-        read: the value of a payload. Payloads are untrusted: raises ValueError, TypeError,
-            ArithmeticError, LookupError or OSError for one that `write` did not make.
+        code: the msgpack extension code. Up to 31 are for this package, 32 to 127 for its users.
+        type: exactly this type; instances of subclasses are not included.
+        write: returns the payload of a value. Raises NotPackable if it has none.
+        read: returns the value of a payload. Payloads are untrusted: it raises ValueError,
+            TypeError, ArithmeticError, LookupError or OSError for an invalid one.
     """
 
     code: int
@@ -40,30 +40,29 @@ class ExtType:
 
 @dataclass(frozen=True, slots=True)
 class LazyType:
-    """A type whose instances stand for a value that is made when asked for, as lazy text does.
+    """A type whose instances are evaluated when they are stored, for example lazy text.
 
     Attributes:
         type: this type and its subclasses.
-        resolve: the value that is stored in the proxy's place, or the proxy itself if it is not
-            for storing.
+        resolve: returns the value to store, or its argument if that cannot be stored.
     """
 
     type: type
     resolve: Callable[[Any], object]
 
 
-def _write_int(value: int) -> bytes:
+def _encode_int(value: int) -> bytes:
     return value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True)
 
 
-def _read_int(payload: bytes) -> int:
+def _decode_int(payload: bytes) -> int:
     return int.from_bytes(payload, "big", signed=True)
 
 
-def _write_moment(value: datetime | time) -> bytes:
-    """ISO 8601; then, where that does not say all, the fold and the name of the time zone."""
-    zone, name = value.tzinfo, _zone_name(value.tzinfo)
-    # The zone, not the offset it had when written, is what a ZoneInfo value means.
+def _encode_datetime(value: datetime | time) -> bytes:
+    """Return ISO 8601, followed by the fold and the time zone's name if ISO 8601 lacks them."""
+    zone, name = value.tzinfo, _time_zone_name(value.tzinfo)
+    # A ZoneInfo value is stored by the name of its zone, not by its current offset.
     iso = value.replace(tzinfo=None).isoformat() if type(zone) is ZoneInfo else value.isoformat()
     if name is not None:
         iso = f"{iso} {value.fold} {name}"
@@ -72,19 +71,19 @@ def _write_moment(value: datetime | time) -> bytes:
     return iso.encode("utf-8", "surrogatepass")
 
 
-def _zone_name(zone: tzinfo | None) -> str | None:
+def _time_zone_name(zone: tzinfo | None) -> str | None:
     if zone is None:
         return None
     if type(zone) is ZoneInfo and zone.key:
         return zone.key
-    # fromisoformat takes an offset of less than a second for UTC (CPython 3.11 to 3.13).
+    # fromisoformat reads an offset of less than a second as UTC (CPython 3.11 to 3.13).
     if type(zone) is timezone and not zone.utcoffset(None).microseconds:
         name = zone.tzname(None)
         return None if name == timezone(zone.utcoffset(None)).tzname(None) else name
     raise NotPackable(f"a datetime or time whose tzinfo is a {type(zone).__qualname__}")
 
 
-def _read_moment(kind: type[datetime | time], payload: bytes) -> datetime | time:
+def _decode_datetime(kind: type[datetime | time], payload: bytes) -> datetime | time:
     iso, *rest = payload.decode("utf-8", "surrogatepass").split(" ", 2)
     value = kind.fromisoformat(iso)
     if rest:
@@ -96,22 +95,22 @@ def _read_moment(kind: type[datetime | time], payload: bytes) -> datetime | time
     return value.replace(tzinfo=zone)
 
 
-def _write_timedelta(value: timedelta) -> bytes:
-    return _write_int(value // _MICROSECOND)
+def _encode_timedelta(value: timedelta) -> bytes:
+    return _encode_int(value // _MICROSECOND)
 
 
-def _read_timedelta(payload: bytes) -> timedelta:
-    return timedelta(microseconds=_read_int(payload))
+def _decode_timedelta(payload: bytes) -> timedelta:
+    return timedelta(microseconds=_decode_int(payload))
 
 
 STANDARD = (
-    ExtType(10, int, _write_int, _read_int),  # those that need more than 64 bits
-    ExtType(11, datetime, _write_moment, lambda payload: _read_moment(datetime, payload)),
+    ExtType(10, int, _encode_int, _decode_int),  # of more than 64 bits
+    ExtType(11, datetime, _encode_datetime, lambda payload: _decode_datetime(datetime, payload)),
     ExtType(
         12, date, lambda day: day.isoformat().encode(), lambda p: date.fromisoformat(p.decode())
     ),
-    ExtType(13, time, _write_moment, lambda payload: _read_moment(time, payload)),
-    ExtType(14, timedelta, _write_timedelta, _read_timedelta),
+    ExtType(13, time, _encode_datetime, lambda payload: _decode_datetime(time, payload)),
+    ExtType(14, timedelta, _encode_timedelta, _decode_timedelta),
     ExtType(15, Decimal, lambda number: str(number).encode(), lambda p: Decimal(p.decode())),
     ExtType(16, UUID, lambda uuid: uuid.bytes, lambda payload: UUID(bytes=payload)),
 )

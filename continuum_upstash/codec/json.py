@@ -1,6 +1,6 @@
-"""Values as JSON text, as @upstash/redis (JS) and every other client reads it.
+"""Encodes values as JSON text, which @upstash/redis (JS) and other clients can read.
 
-Strict: nothing is written that would come back as something else.
+It is strict: a value that would be decoded as a different one is rejected.
 """
 
 from __future__ import annotations
@@ -15,18 +15,22 @@ from continuum_upstash.errors import NotSerializable
 _ATOMS = frozenset({str, float, bool, type(None)})
 
 
-def write_json(value: object, resolve: Callable[[object], object]) -> bytes:
-    """Return compact UTF-8 JSON; `resolve` returns what stands for an object, or that object.
+def encode_json(value: object, resolve: Callable[[object], object]) -> bytes:
+    """Return compact UTF-8 JSON.
+
+    Args:
+        value: what to encode.
+        resolve: returns the value of a lazy object; any other object unchanged.
 
     Raises:
-        NotSerializable: JSON would lose or change something: a tuple, a set, bytes, a date, a
-            key that is not a str, NaN, a lone surrogate, a subclass of a plain type.
+        NotSerializable: JSON cannot represent the value exactly: a tuple, a set, bytes, a date, a
+            key that is not a str, NaN, a lone surrogate, an instance of a plain type's subclass.
     """
 
     def default(item: object) -> object:
         plain = resolve(item)
         if plain is item:
-            raise TypeError(_no_form(type(item)))
+            raise TypeError(_describe_unsupported(type(item)))
         return plain
 
     try:
@@ -34,25 +38,27 @@ def write_json(value: object, resolve: Callable[[object], object]) -> bytes:
             value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=default
         )
         data = text.encode()
-        _bound_objects(text)
-        # After dumps, which has seen to it that there is no cycle.
-        _refuse_inexact(value, resolve)
+        _check_object_count(text)
+        # After dumps, which raises an error if there is a cycle.
+        _reject_lossy(value, resolve)
     except (TypeError, ValueError, RecursionError, TooManyObjects) as exc:
         raise NotSerializable(
             f"A {type(value).__qualname__} cannot be stored as JSON exactly: {exc}. "
-            f'Convert it first, or use OPTIONS["SERIALIZER"] = "msgpack" for this alias.'
+            'Convert it first, or set OPTIONS["SERIALIZER"] = "msgpack" for this alias.'
         ) from exc
     return data
 
 
-def _refuse_inexact(value: object, resolve: Callable[[object], object]) -> None:
+def _reject_lossy(value: object, resolve: Callable[[object], object]) -> None:
     items: list[Any] = [value]
     for item in items:
         kind = type(item)
         if kind is dict:
             for key in item:
                 if type(key) is not str:
-                    raise TypeError(f"a dict key would turn from {type(key).__qualname__} to str")
+                    raise TypeError(
+                        f"a dict key of type {type(key).__qualname__} would become a str"
+                    )
             items += item.values()
         elif kind is list:
             items += item
@@ -62,34 +68,39 @@ def _refuse_inexact(value: object, resolve: Callable[[object], object]) -> None:
         elif kind not in _ATOMS:
             plain = resolve(item)
             if plain is item:
-                raise TypeError(_no_form(kind))
+                raise TypeError(_describe_unsupported(kind))
             items.append(plain)
 
 
-def _no_form(kind: type) -> str:
-    return f"there is no {kind.__qualname__} in JSON"
+def _describe_unsupported(kind: type) -> str:
+    return f"JSON has no {kind.__qualname__}"
 
 
-def read_json(text: str) -> Any:
-    """Raises ValueError if it is not strict JSON, TooManyObjects or RecursionError if too large."""
-    _bound_objects(text)
+def decode_json(text: str) -> Any:
+    """Return the value of JSON text.
+
+    Raises:
+        ValueError: it is not strict JSON.
+        TooManyObjects, RecursionError: it is too large or too deeply nested.
+    """
+    _check_object_count(text)
     return _decoder.decode(text)
 
 
-def _bound_objects(text: str) -> None:
-    # Those within strings count, too, when written as when read.
+def _check_object_count(text: str) -> None:
+    # Brackets in strings count, too, both when encoding and when decoding.
     if len(text) > MAX_OBJECTS and text.count("[") + text.count("{") > MAX_OBJECTS:
         raise TooManyObjects(f"more than {MAX_OBJECTS} lists and dicts")
 
 
-def _read_int(digits: str) -> int:
+def _decode_int(digits: str) -> int:
     if len(digits.lstrip("-")) > MAX_INT_DIGITS:
         raise ValueError(f"an int of more than {MAX_INT_DIGITS} digits")
     return int(digits)
 
 
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
+def _reject_constant(name: str) -> None:
+    raise ValueError(f"{name} is not valid JSON")
 
 
-_decoder = json.JSONDecoder(parse_int=_read_int, parse_constant=_refuse_constant)
+_decoder = json.JSONDecoder(parse_int=_decode_int, parse_constant=_reject_constant)

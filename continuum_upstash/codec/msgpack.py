@@ -1,8 +1,8 @@
-"""Python values as msgpack, types included.
+"""Encodes Python values as msgpack, with their types.
 
-A scalar that msgpack lacks is an extension. A tuple, set or frozenset is an array headed by a
-mark, an empty extension that names the type: arrays within an extension's payload would mean a
-copy and a nested unpacking, with 40 KB of C stack, for each level that a hostile value has.
+Scalars that msgpack lacks are extensions. A tuple, set or frozenset is an array whose first item is
+a tag: an empty extension whose code is the type. Arrays in an extension's payload would cost a copy
+and a nested unpacker with 40 KB of C stack for each level of a hostile value.
 """
 
 from __future__ import annotations
@@ -16,49 +16,57 @@ from msgpack import Packer, unpackb
 from continuum_upstash.codec.ext_types import STANDARD, ExtType, LazyType, NotPackable
 from continuum_upstash.codec.limits import MAX_OBJECTS, TooManyObjects
 
-_MARKED: dict[int, type] = {1: tuple, 2: set, 3: frozenset}  # codes are stored: see ext_types.py
-_MARKS = {kind: Extension(code, b"") for code, kind in _MARKED.items()}
-_MARK = b"\xc7\x00"  # and a code
+# Codes are stored: see ext_types.py.
+_CONTAINERS: dict[int, type] = {1: tuple, 2: set, 3: frozenset}
+_CONTAINER_TAGS = {kind: Extension(code, b"") for code, kind in _CONTAINERS.items()}
+_CONTAINER_TAG = b"\xc7\x00"  # followed by a code
 
 _SCALARS = frozenset({type(None), bool, float, str, bytes})
 _NATIVE = _SCALARS | {int, list, dict}
 _ITERATED = frozenset({list, tuple, set, frozenset})
-_BUFFERS = frozenset({bytearray, memoryview})  # which msgpack packs as if they were bytes
+_BUFFERS = frozenset({bytearray, memoryview})  # msgpack encodes them as bytes
 
 
-class Packing:
-    """Packs and unpacks with the standard types and those in `ext`."""
+class MsgpackSerializer:
+    """Packs and unpacks values of the standard types and of those in `ext`."""
 
-    __slots__ = ("_proxies", "_readers", "_types")
+    __slots__ = ("_decoders", "_lazy_types", "_types")
 
     def __init__(self, ext: Iterable[ExtType | LazyType]) -> None:
         known = (*STANDARD, *ext)
         self._types = {each.type: each for each in known if isinstance(each, ExtType)}
-        self._readers = {each.code: each.read for each in self._types.values()}
-        self._proxies = [each for each in known if isinstance(each, LazyType)]
+        self._decoders = {each.code: each.read for each in self._types.values()}
+        self._lazy_types = [each for each in known if isinstance(each, LazyType)]
 
     def resolve(self, value: object) -> object:
-        """Return what a proxy stands for; any other value as it is."""
-        for proxy in self._proxies:
-            if isinstance(value, proxy.type):
-                return proxy.resolve(value)
+        """Return the value of a lazy object; any other object unchanged."""
+        for lazy in self._lazy_types:
+            if isinstance(value, lazy.type):
+                return lazy.resolve(value)
         return value
 
     def pack(self, value: object) -> bytes:
-        """Raises NotPackable, also for a cycle, more than 1024 levels, or MAX_OBJECTS."""
+        """Return the value as msgpack.
+
+        Raises:
+            NotPackable: an unsupported type, a cycle, more than 1024 levels or MAX_OBJECTS.
+        """
         try:
             packed = self._pack(value)
         except UnicodeEncodeError:
             packed = self._pack(value, "surrogatepass")
-        if _may_hold_buffer(packed) and not _BUFFERS.isdisjoint(map(type, _walk(value))):
+        if _may_contain_buffer(packed) and not _BUFFERS.isdisjoint(map(type, _iterate(value))):
             raise NotPackable("a bytearray or memoryview")
-        if len(packed) > MAX_OBJECTS and sum(map(_is_object, _walk(value))) > MAX_OBJECTS:
-            raise NotPackable(f"more than {MAX_OBJECTS} lists, dicts and the like")
+        if (
+            len(packed) > MAX_OBJECTS
+            and sum(map(_is_container_or_ext, _iterate(value))) > MAX_OBJECTS
+        ):
+            raise NotPackable(f"more than {MAX_OBJECTS} containers and extension values")
         return packed
 
     def _pack(self, value: object, unicode_errors: str | None = None) -> bytes:
-        # A packer of its own for each value: `_replace` may run code that stores values, too.
-        packer = Packer(default=self._replace, strict_types=True, unicode_errors=unicode_errors)
+        # One packer per value: `_to_packable` may run code that stores values itself.
+        packer = Packer(default=self._to_packable, strict_types=True, unicode_errors=unicode_errors)
         try:
             packed: bytes = packer.pack(value)
         except UnicodeEncodeError:
@@ -67,38 +75,40 @@ class Packing:
             raise NotPackable(str(exc)) from exc
         return packed
 
-    def _replace(self, value: object) -> object:
-        """Return what stands for `value`, which msgpack cannot pack by itself."""
+    def _to_packable(self, value: object) -> object:
+        """Return a packable form of `value`, which msgpack cannot pack."""
         kind = type(value)
-        if kind in _MARKS:
-            return [_MARKS[kind], *value]  # type: ignore[misc]  # the marked types are iterable
+        if kind in _CONTAINER_TAGS:
+            return [_CONTAINER_TAGS[kind], *value]  # type: ignore[misc]  # the types with tags are iterable
         if kind in self._types:
             ext = self._types[kind]
             return Extension(ext.code, ext.write(value))
         plain = self.resolve(value)
         if plain is value:
             raise NotPackable(f"a {kind.__module__}.{kind.__qualname__}")
-        return plain if type(plain) in _NATIVE else self._replace(plain)
+        return plain if type(plain) in _NATIVE else self._to_packable(plain)
 
     def unpack(self, data: bytes) -> Any:
-        """Raises ValueError, TypeError or what an ExtType's `read` raises for hostile bytes.
+        """Return the value. msgpack limits nesting to 1024 levels.
 
-        Nesting is bounded by msgpack (1024 levels), objects by MAX_OBJECTS.
+        Raises:
+            ValueError, TypeError: invalid bytes; or the errors of an ExtType's `read`.
+            TooManyObjects: more than MAX_OBJECTS.
         """
-        large = len(data) > MAX_OBJECTS  # or there are not that many: each takes a byte
-        # One byte is found ten times as fast as two.
-        if not large and (_MARK[:1] not in data or _MARK not in data):
+        large = len(data) > MAX_OBJECTS  # otherwise there are fewer: each takes at least a byte
+        # Searching for one byte is ten times as fast as for two.
+        if not large and (_CONTAINER_TAG[:1] not in data or _CONTAINER_TAG not in data):
             return _unpackb(data, self._read_ext)
-        reading = _Reading(self._read_ext)
+        unpacker = _Unpacker(self._read_ext)
         value = _unpackb(
-            data, reading.read_ext, reading.read_array, reading.read_map if large else None
+            data, unpacker.read_ext, unpacker.read_array, unpacker.read_map if large else None
         )
-        if reading.marks_pending:
-            raise ValueError("the mark of a type heads no array")
+        if unpacker.tags_pending:
+            raise ValueError("a container tag is not the first item of an array")
         return value
 
     def _read_ext(self, code: int, payload: bytes) -> Any:
-        return self._readers[code](payload)
+        return self._decoders[code](payload)
 
 
 def _unpackb(
@@ -117,31 +127,31 @@ def _unpackb(
     )
 
 
-class _Reading:
-    """Counts the objects of one value, and makes of the marked arrays what their marks say.
+class _Unpacker:
+    """Counts the objects of one value, and converts arrays with a tag to the tag's type.
 
-    A mark is read as the type itself, which no other stored form can stand for.
+    A tag is decoded to the type itself, which nothing else is decoded to.
     """
 
-    __slots__ = ("_left", "_read_ext", "marks_pending")
+    __slots__ = ("_left", "_read_ext", "tags_pending")
 
     def __init__(self, read_ext: Callable[[int, bytes], Any]) -> None:
         self._read_ext = read_ext
         self._left = MAX_OBJECTS
-        self.marks_pending = 0
+        self.tags_pending = 0
 
     def read_ext(self, code: int, payload: bytes) -> Any:
-        if payload or code not in _MARKED:
+        if payload or code not in _CONTAINERS:
             self._count()
             return self._read_ext(code, payload)
-        self.marks_pending += 1
-        return _MARKED[code]
+        self.tags_pending += 1
+        return _CONTAINERS[code]
 
     def read_array(self, items: list[Any]) -> Any:
         self._count()
         if not items or type(items[0]) is not type:
             return items
-        self.marks_pending -= 1
+        self.tags_pending -= 1
         return items[0](items[1:])
 
     def read_map(self, items: dict[Any, Any]) -> Any:
@@ -154,8 +164,8 @@ class _Reading:
             raise TooManyObjects
 
 
-def _walk(value: object) -> Iterator[Any]:
-    """Yield the value and everything in it."""
+def _iterate(value: object) -> Iterator[Any]:
+    """Yield the value and everything in it, at every level."""
     items: list[Any] = [value]
     for item in items:
         yield item
@@ -167,11 +177,11 @@ def _walk(value: object) -> Iterator[Any]:
             items += item
 
 
-def _may_hold_buffer(packed: bytes) -> bool:
+def _may_contain_buffer(packed: bytes) -> bool:
     return b"\xc4" in packed or b"\xc5" in packed or b"\xc6" in packed  # bin 8, 16, 32
 
 
-def _is_object(item: Any) -> bool:
-    """Whether it is an array, a map or an extension when stored."""
+def _is_container_or_ext(item: Any) -> bool:
+    """Return whether it is an array, a map or an extension in msgpack."""
     kind = type(item)
     return kind not in _SCALARS and (kind is not int or item.bit_length() > 63)

@@ -1,4 +1,4 @@
-"""Pickles that carry a signature, and the only place where one is loaded."""
+"""Signed pickles. No other module loads a pickle."""
 
 from __future__ import annotations
 
@@ -8,66 +8,71 @@ from typing import Any
 
 from continuum_upstash.errors import ConfigurationError, NotSerializable
 
-_PURPOSE = b"continuum_upstash.pickle"  # stored values depend on it
+_PURPOSE = b"continuum_upstash.pickle"  # part of stored signatures: never change it
 _TAG_BYTES = 32
-# Fixed, so that processes on different Pythons write the same; every supported one reads it.
+# Fixed: all supported Python versions read it and write the same bytes.
 _PROTOCOL = 5
 
 
 class BadSignature(ValueError):
-    """The pickle was not signed with any of the keys, so nothing of it was loaded."""
+    """The pickle was not signed with any of the keys, and was not loaded."""
 
 
 class UnpickleError(ValueError):
-    """The pickle is ours, but its classes are not here any more, or have changed."""
+    """The signature is valid, but the classes of the pickle were removed or changed."""
 
 
 class SignedPickle:
-    """HMAC-SHA256 over the pickle, then the pickle.
+    """The HMAC-SHA256 of a pickle, followed by the pickle.
 
-    The first secret signs, every secret verifies; without secrets nothing does.
+    The first secret signs and every secret verifies. Without secrets, nothing is signed or loaded.
     """
 
     __slots__ = ("_keys",)
 
     def __init__(self, secrets: tuple[bytes, ...]) -> None:
         if not all(secrets):
-            raise ConfigurationError("A secret that signs pickles is empty: set SECRET_KEY.")
-        # What the same secret signs elsewhere, a cookie say, is no signature here.
+            raise ConfigurationError("A secret for signing pickles is empty. Set SECRET_KEY.")
+        # A signature made elsewhere with the same secret, of a cookie say, is not valid here.
         self._keys = [hmac.digest(secret, _PURPOSE, "sha256") for secret in secrets]
 
     def __bool__(self) -> bool:
         return bool(self._keys)
 
     def dumps(self, value: object) -> bytes:
-        """Return the tag and the pickle.
+        """Return the signature and the pickle.
 
         Raises:
             NotSerializable: the value cannot be pickled.
-            Exception: whatever the value's own code raises, such as SynchronousOnlyOperation.
+            Exception: an error of the value's own code, for example SynchronousOnlyOperation.
         """
         try:
             payload = pickle.dumps(value, _PROTOCOL)
-        # What pickle raises for the unpicklable (docs.python.org, "What can be pickled").
+        # The errors for what cannot be pickled (docs.python.org, "What can be pickled").
         except (pickle.PicklingError, AttributeError, TypeError, ValueError, RecursionError) as exc:
             raise NotSerializable(
                 f"A {type(value).__qualname__} cannot be stored: {exc}. "
-                f"Store the plain values it is made of."
+                "Store its plain values instead."
             ) from exc
-        return _tag(self._keys[0], payload) + payload
+        return _sign(self._keys[0], payload) + payload
 
     def loads(self, data: memoryview) -> Any:
-        """Return the signed value. Raises BadSignature or UnpickleError."""
+        """Return the value if the signature is valid.
+
+        Raises:
+            BadSignature: it is not.
+            UnpickleError: its classes were removed or changed.
+        """
         tag, payload = data[:_TAG_BYTES], data[_TAG_BYTES:]
-        if not any(hmac.compare_digest(tag, _tag(key, payload)) for key in self._keys):
+        if not any(hmac.compare_digest(tag, _sign(key, payload)) for key in self._keys):
             raise BadSignature
         try:
             return pickle.loads(payload)
-        # Those that pickle's documentation names, "not necessarily" all: what a class raises
-        # itself while it is rebuilt is its own affair.
+        # The errors that pickle's documentation lists. Other errors come from the classes
+        # themselves and are not caught.
         except (pickle.UnpicklingError, AttributeError, EOFError, ImportError, IndexError) as exc:
             raise UnpickleError(str(exc)) from exc
 
 
-def _tag(key: bytes, payload: bytes | memoryview) -> bytes:
+def _sign(key: bytes, payload: bytes | memoryview) -> bytes:
     return hmac.digest(key, payload, "sha256")

@@ -152,7 +152,7 @@ def test_what_would_pass_for_the_text_of_another_client_is_stored_differently(va
         (b"~", "~"),
         (b"~/.profile", "~/.profile"),
         (b"~w A==", "~w A=="),
-        (b"~" + b64encode(b"abc"), "~YWJj"),  # armour is for what is binary
+        (b"~" + b64encode(b"abc"), "~YWJj"),  # base64 is for binary data
         (b"~" + b64encode(b"\xc1"), "~wQ=="),  # not msgpack
     ],
     ids=repr,
@@ -163,14 +163,14 @@ def test_what_other_clients_store_is_read_as_they_meant_it(data, value):
 
 
 @pytest.mark.parametrize("value", [5, "text", [1, (2,)], -0.0, "x" * 999, range(5)], ids=repr)
-def test_armour_is_text_that_decodes_to_the_same_value(value):
+def test_stored_bytes_as_text_decode_to_the_same_value(value):
     codec = Codec(pickle_keys=(b"a key",), compress_min_bytes=500)
     text = to_text(codec.encode(value))
     back = codec.decode(text.encode())
     assert (type(back), back) == (type(value), value)
 
 
-def test_armour_leaves_text_as_it_is():
+def test_stored_text_as_text_is_unchanged():
     assert to_text(b'{"a":1}') == '{"a":1}'
     assert to_text(b"\xc0") == "~wA=="
 
@@ -191,12 +191,12 @@ def test_compression_holds_a_signed_pickle_too():
     assert codec.decode(data) == bytearray(1000)
 
 
-def test_what_would_be_too_large_to_inflate_is_not_compressed():
+def test_a_value_too_large_to_be_decompressed_is_not_compressed():
     codec = Codec(compress_min_bytes=100, max_decoded_bytes=1000)
     assert codec.encode("x" * 2000)[:1] == b"\xda"
     assert codec.decode(codec.encode("x" * 2000)) == "x" * 2000
 
 
 def test_an_unknown_serializer_is_a_configuration_error():
-    with pytest.raises(ConfigurationError, match='"msgpack" or "json", not \'yaml\''):
+    with pytest.raises(ConfigurationError, match="must be msgpack or json, not 'yaml'"):
         Codec(serializer="yaml")

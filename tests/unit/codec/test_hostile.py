@@ -94,7 +94,7 @@ def test_any_bytes_are_a_value_or_undecodable(data):
         "long form",
     ],
 )
-def test_a_mark_that_heads_no_array_is_undecodable(kind, around):
+def test_a_container_tag_outside_an_array_is_undecodable(kind, around):
     with pytest.raises(DecodeError):
         codec.decode(around(MARK[kind]))
 
@@ -172,7 +172,7 @@ def peak_bytes(data, limit=64 * 1024 * 1024):
         tracemalloc.stop()
 
 
-def test_a_frame_over_the_limit_is_not_inflated():
+def test_a_frame_over_the_limit_is_not_decompressed():
     data = frame(bytes(2_000_000))
     assert len(data) < 1000
     assert peak_bytes(data, limit=1_999_999) < 500_000

@@ -82,7 +82,7 @@ def test_a_proxy_for_what_json_has_no_form_for_is_refused():
         pass
 
     codec = Codec(serializer="json", ext=(LazyType(Later, lambda _: (1, 2)),))
-    with pytest.raises(NotSerializable, match="no tuple in JSON"):
+    with pytest.raises(NotSerializable, match="JSON has no tuple"):
         codec.encode([Later()])
 
 

@@ -176,7 +176,7 @@ class TestSignature:
         with pytest.raises(DecodeError):
             Codec().decode(self.data)
 
-    def test_in_armour_it_is_undecodable_rather_than_text(self):
+    def test_in_base64_it_is_undecodable_rather_than_text(self):
         with pytest.raises(DecodeError):
             Codec().decode(to_text(self.data).encode())
 
@@ -200,5 +200,5 @@ def test_more_objects_than_a_reader_would_read_become_a_pickle_which_is_trusted(
         assert codec.decode(codec.encode(few)) == few
         assert codec.decode(codec.encode(many)) == many
     assert codec.encode([1, "a", None] * 1000)[:1] != b"\x02"
-    with pytest.raises(NotSerializable, match="more than 100 lists, dicts and the like"):
+    with pytest.raises(NotSerializable, match="more than 100 containers"):
         Codec().encode([[]] * 101)

@@ -13,7 +13,7 @@ from continuum_upstash.codec.zstd import compress, decompress
 
 @given(st.binary(min_size=1, max_size=500), st.integers(2, 50))
 @settings(deadline=None)
-def test_what_is_deflated_inflates_to_itself(unit, times):
+def test_decompressing_restores_what_was_compressed(unit, times):
     data = unit * times
     frame = compress(data)
     if frame is not None:
@@ -21,7 +21,7 @@ def test_what_is_deflated_inflates_to_itself(unit, times):
         assert decompress(frame, len(data)) == data
 
 
-def test_what_hardly_shrinks_is_not_deflated():
+def test_data_that_hardly_shrinks_is_not_compressed():
     assert compress(os.urandom(10_000)) is None
 
 
@@ -34,7 +34,7 @@ def test_the_limit_is_exact():
 
 def test_a_frame_that_hides_its_size_is_refused():
     frame = zstandard.ZstdCompressor(write_content_size=False).compress(b"x" * 5000)
-    with pytest.raises(ValueError, match="does not state its size"):
+    with pytest.raises(ValueError, match="without its size"):
         decompress(frame, 10_000)
 
 
