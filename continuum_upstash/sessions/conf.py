@@ -1,6 +1,7 @@
 """The settings of the session engine.
 
-Each is read once and read again when a test overrides a setting (``setting_changed``).
+Each setting is read once. It is read again after a test has overridden a setting (Django's signal
+``setting_changed``).
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class SessionSettings:
         """Whether the sessions of each user are indexed."""
         return cast("bool", getattr(settings, "SESSION_USER_INDEX", True))
 
-    # The classes are named, so that an option that is off imports nothing.
+    # The classes are imported by name: an option that is off imports nothing.
 
     @cached_property
     def plans_class(self) -> type[SessionPlans | FallbackSessions]:

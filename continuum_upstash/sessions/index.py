@@ -25,7 +25,7 @@ from continuum_upstash.plans.effects import Plan, call, call_many
 from continuum_upstash.plans.scan import KeyScan
 from continuum_upstash.sessions.conf import conf
 from continuum_upstash.sessions.keys import compute_digests, make_index_key, make_redis_key
-from continuum_upstash.sessions.runner import ImproperlyConfiguredSessions, SessionRunner
+from continuum_upstash.sessions.session_runner import ImproperlyConfiguredSessions, SessionRunner
 from continuum_upstash.sessions.signing import verify
 
 if TYPE_CHECKING:  # a model: this module may be imported before the apps are ready

@@ -4,10 +4,10 @@ The index of a user is a sorted set: a member is the digest of a session, its sc
 until which it is listed.
 
 A session is added when it is first stored with a user, in the same round trip. It is listed for
-twice its lifetime, so that most saves need not renew the entry: the stamp in the session tells
-until when. Entries past their time are removed at the user's next login, entries of sessions that
-have expired are removed when the sessions are next listed, and an index that is never renewed
-expires.
+twice its lifetime, so most saves do not renew its entry; the stamp in the stored session tells
+until when it is listed. Expired entries are removed at the user's next login. Entries of sessions
+that no longer exist are removed when the sessions are next listed. The index itself expires after
+its last entry.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The names under which sessions and the user index are stored in Redis.
+"""The Redis keys of sessions and of the user index.
 
     {KEY_PREFIX}:session:{digest}         a session; digest: HMAC-SHA256 of its session key
     {KEY_PREFIX}:session-user:{user id}   the index of a user's sessions

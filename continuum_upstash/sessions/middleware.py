@@ -19,7 +19,7 @@ from django.utils.log import log_response
 
 from continuum_upstash.errors import SessionStoreUnavailable
 from continuum_upstash.sessions import SessionStore, sync_token_cookie
-from continuum_upstash.sessions.runner import ImproperlyConfiguredSessions, SessionRunner
+from continuum_upstash.sessions.session_runner import ImproperlyConfiguredSessions, SessionRunner
 
 
 class SessionMiddleware(DjangoSessionMiddleware):

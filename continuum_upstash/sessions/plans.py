@@ -18,7 +18,7 @@ from continuum_upstash.sessions.index_entries import (
     build_index_update,
 )
 from continuum_upstash.sessions.keys import StorageKey, make_redis_key
-from continuum_upstash.sessions.runner import SessionRunner
+from continuum_upstash.sessions.session_runner import SessionRunner
 from continuum_upstash.sessions.signing import (
     SignedSession,
     UnsignedSession,
@@ -156,8 +156,8 @@ class SessionPlans:
     def rotate_key(self, old_key: StorageKey, key: StorageKey, data: Data) -> Plan[bool]:
         """Store a session under a new key and end the old one: both or neither.
 
-        Three billed commands, four if a user is logged in; then four more, in the same round trip,
-        for the index.
+        Three billed commands, four if a user is logged in; then five more, in the same round trip,
+        to replace the entry of the index.
 
         Returns:
             False if the new key is taken.

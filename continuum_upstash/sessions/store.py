@@ -19,7 +19,7 @@ from continuum_upstash.plans.effects import Plan
 from continuum_upstash.sessions.conf import conf
 from continuum_upstash.sessions.keys import StorageKey, compute_digests, is_session_key
 from continuum_upstash.sessions.plans import Data, SessionPlans
-from continuum_upstash.sessions.runner import SessionRunner
+from continuum_upstash.sessions.session_runner import SessionRunner
 from continuum_upstash.sessions.signing import make_salt
 
 if TYPE_CHECKING:
@@ -142,7 +142,8 @@ class SessionStore(SessionBase):
     def cycle_key(self) -> None:
         """Store the data under a new session key, and end the old session in the same step.
 
-        Three billed commands (a script), eight if a user is logged in.
+        Three billed commands (a script). Nine if a user is logged in, or four without the user
+        index.
 
         Raises:
             SessionInterrupted: a user was logged in, and the old session has been ended meanwhile.

@@ -16,7 +16,7 @@ from django.conf import settings
 from django.core import signing
 from django.http import HttpRequest, HttpResponse
 
-from continuum_upstash.sessions.runner import SessionRunner
+from continuum_upstash.sessions.session_runner import SessionRunner
 from continuum_upstash.transports.rest import sync_token
 
 MAX_AGE: Final = 60  # seconds

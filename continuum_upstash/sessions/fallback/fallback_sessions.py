@@ -39,10 +39,14 @@ from django.utils.module_loading import import_string
 from continuum_upstash.errors import SessionStoreUnavailable
 from continuum_upstash.plans.effects import Compute, Plan
 from continuum_upstash.sessions.conf import conf
-from continuum_upstash.sessions.fallback.fallback_table import Change, FallbackRow, FallbackTable
+from continuum_upstash.sessions.fallback.fallback_table import (
+    FallbackRow,
+    FallbackTable,
+    SessionChange,
+)
 from continuum_upstash.sessions.keys import StorageKey
 from continuum_upstash.sessions.plans import Data
-from continuum_upstash.sessions.runner import SessionRunner
+from continuum_upstash.sessions.session_runner import SessionRunner
 from continuum_upstash.sessions.signing import get_user_id
 
 R = TypeVar("R")
@@ -107,14 +111,14 @@ class FallbackSessions:
             row = self._table.find(key)
             if row is None:
                 return {}  # the session database may have the session
-            return None if row.change is Change.DELETED else row.data
+            return None if row.change is SessionChange.DELETED else row.data
 
         return (yield from self._with_fallback(key, self._plans.load(key), fallback))
 
     def exists(self, key: StorageKey) -> Plan[bool]:
         def fallback() -> bool:
             row = self._table.find(key)
-            return row is not None and row.change is not Change.DELETED
+            return row is not None and row.change is not SessionChange.DELETED
 
         return (yield from self._with_fallback(key, self._plans.exists(key), fallback))
 
@@ -126,37 +130,39 @@ class FallbackSessions:
 
     def create(self, key: StorageKey, data: Data) -> Plan[bool]:
         def fallback() -> bool:
-            return self._put(Change.CREATED, key, data)
+            return self._put(SessionChange.CREATED, key, data)
 
         return (yield from self._with_fallback(key, self._plans.create(key, data), fallback))
 
     def rotate_key(self, old_key: StorageKey, key: StorageKey, data: Data) -> Plan[bool]:
         def fallback() -> bool:
             row = self._table.find(old_key)
-            is_deleted = row is not None and row.change is Change.DELETED
+            is_deleted = row is not None and row.change is SessionChange.DELETED
             if is_deleted and get_user_id(data) is not None:
                 raise SessionInterrupted("The session was ended by a concurrent request.")
             self._put_deleted(old_key)
-            return self._put(Change.CREATED, key, data)
+            return self._put(SessionChange.CREATED, key, data)
 
         plan = self._plans.rotate_key(old_key, key, data)
         return (yield from self._with_fallback(old_key, plan, fallback))
 
     def update(self, key: StorageKey, data: Data) -> Plan[Data | None]:
         def fallback() -> Data | None:
-            change = Change.REPLACED if self._plans.has_loaded(key) else Change.PATCHED
+            change = (
+                SessionChange.REPLACED if self._plans.has_loaded(key) else SessionChange.PATCHED
+            )
             return data if self._put(change, key, data) else None
 
         return (yield from self._with_fallback(key, self._plans.update(key, data), fallback))
 
-    def _put(self, change: Change, key: StorageKey, data: Data) -> bool:
+    def _put(self, change: SessionChange, key: StorageKey, data: Data) -> bool:
         ttl_ms = self._get_ttl_ms(data)
         if ttl_ms <= 0:
             return self._put_deleted(key)
         return self._table.put(FallbackRow(change, key.digests, data), ttl_ms)
 
     def _put_deleted(self, key: StorageKey) -> bool:
-        return self._table.put(FallbackRow(Change.DELETED, key.digests, {}), _DELETED_TTL_MS)
+        return self._table.put(FallbackRow(SessionChange.DELETED, key.digests, {}), _DELETED_TTL_MS)
 
     def _with_fallback(self, key: StorageKey, plan: Plan[R], fallback: Callable[[], R]) -> Plan[R]:
         if not self._using_fallback:
@@ -188,15 +194,15 @@ class FallbackSessions:
         key = StorageKey(self._runner.prefix, row.digests)
         plans = conf.redis_plans_class(self._runner, self._serializer, self._get_ttl_ms)
         match row.change:
-            case Change.DELETED:
+            case SessionChange.DELETED:
                 yield from plans.delete(key)
-            case Change.CREATED:
+            case SessionChange.CREATED:
                 # The database may have stored the session before the outage was noticed.
                 if not (yield from plans.create(key, row.data)):
                     yield from plans.update(key, row.data)
-            case Change.REPLACED:
+            case SessionChange.REPLACED:
                 yield from plans.update(key, row.data)
-            case Change.PATCHED:
+            case SessionChange.PATCHED:
                 data = yield from plans.load(key)
                 if data is not None:
                     yield from plans.update(key, data | row.data)

@@ -22,7 +22,7 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from continuum_upstash.sessions.keys import StorageKey
-from continuum_upstash.sessions.runner import ImproperlyConfiguredSessions
+from continuum_upstash.sessions.session_runner import ImproperlyConfiguredSessions
 
 if TYPE_CHECKING:  # a model: a session engine may be imported before the apps are ready
     from django.contrib.sessions.base_session import AbstractBaseSession
@@ -32,7 +32,7 @@ _KEY_LENGTH: Final = 40  # of the column
 _SALT: Final = "continuum_upstash.sessions.fallback"
 
 
-class Change(StrEnum):
+class SessionChange(StrEnum):
     """What happened to a session during an outage.
 
     CREATED   it was created
@@ -51,7 +51,7 @@ class Change(StrEnum):
 class FallbackRow:
     """A session in the table; `digests` as in its StorageKey."""
 
-    change: Change
+    change: SessionChange
     digests: Sequence[str]
     data: dict[str, Any]
 
@@ -102,8 +102,8 @@ class FallbackTable:
                 rows.create(session_key=key, session_data=self._sign(row), expire_date=expire_date)
                 return True
             existing = self._read(rows.get())
-            if existing is not None and row.change is not Change.DELETED:
-                if existing.change is Change.DELETED:
+            if existing is not None and row.change is not SessionChange.DELETED:
+                if existing.change is SessionChange.DELETED:
                     return False
                 row = FallbackRow(existing.change, row.digests, row.data)
             rows.update(session_data=self._sign(row), expire_date=expire_date)
@@ -159,7 +159,9 @@ class FallbackTable:
             document = signing.loads(stored.session_data, salt=salt, serializer=self._serializer)
         except signing.BadSignature:
             return None
-        return FallbackRow(Change(document["change"]), tuple(document["digests"]), document["data"])
+        return FallbackRow(
+            SessionChange(document["change"]), tuple(document["digests"]), document["data"]
+        )
 
 
 def _make_row_key(digest: str) -> str:

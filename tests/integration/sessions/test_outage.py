@@ -8,7 +8,7 @@ from django.core.exceptions import ImproperlyConfigured
 from continuum_upstash.emulator.process import running
 from continuum_upstash.errors import SessionStoreUnavailable
 from continuum_upstash.sessions import SessionStore
-from continuum_upstash.sessions.runner import EvictionNotAllowed
+from continuum_upstash.sessions.session_runner import EvictionNotAllowed
 from tests.integration.sessions.session_database import read_sessions
 
 JSON = {"accept": "application/json"}
