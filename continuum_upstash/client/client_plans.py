@@ -63,4 +63,4 @@ class ClientPlans:
 
     def load(self, raw: bytes) -> Any:
         """Decode a stored value; one that cannot be decoded is None."""
-        return self._keyvalue.load(raw, None)
+        return self._keyvalue.decode(raw, None)

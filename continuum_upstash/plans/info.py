@@ -1,4 +1,4 @@
-"""The INFO command's text as a dict, with the fields that every server can give by one name."""
+"""Parses the reply to INFO, with one name for the fields that all servers have."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _INTEGERS: Final = frozenset({"used_memory", "maxmemory", "total_data_size", "ma
 
 
 def parse(text: str) -> dict[str, Any]:
-    """Return INFO's fields as text, and besides:
+    """Return the fields of INFO as strings, and in addition:
 
     ``keys`` (int), ``used_memory`` (bytes), ``used_memory_human``, ``maxmemory_policy``
     (``noeviction`` or, on Upstash with eviction on, ``optimistic-volatile``) and ``version``.
@@ -21,7 +21,7 @@ def parse(text: str) -> dict[str, Any]:
     for name in _INTEGERS & fields.keys():
         if fields[name].isdecimal():
             fields[name] = int(fields[name])
-    fields["keys"] = _keys(fields)
+    fields["keys"] = _count_keys(fields)
     fields["version"] = fields.get("redis_version", "")
     fields.setdefault("used_memory", fields.get("total_data_size", 0))
     fields.setdefault("used_memory_human", format_bytes(fields["used_memory"]))
@@ -29,14 +29,14 @@ def parse(text: str) -> dict[str, Any]:
     return fields
 
 
-def _keys(fields: dict[str, Any]) -> int:
-    # "keys=15,expires=5,avg_ttl=3600"; no such line means no keys.
+def _count_keys(fields: dict[str, Any]) -> int:
+    # "keys=15,expires=5,avg_ttl=3600"; without keys there is no such line.
     counts = dict(part.partition("=")[::2] for part in fields.get("db0", "").split(","))
     return int(counts.get("keys") or fields.get("total_keys") or 0)
 
 
 def format_bytes(size: float) -> str:
-    """Return bytes as Redis prints them, such as ``1.50M``."""
+    """Return bytes as Redis prints them: ``512B``, ``1.50M``."""
     for unit in ("B", "K", "M", "G"):
         if size < 1024:
             return f"{size:.2f}{unit}" if unit != "B" else f"{size}B"

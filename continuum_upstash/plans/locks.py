@@ -22,28 +22,32 @@ _MAX_SLEEP: Final = 1.0  # seconds
 R = TypeVar("R")
 
 
-def _release_rule(call: Callable[..., Reply], keys: Sequence[str], args: Sequence[bytes]) -> Reply:
+def _release_locally(
+    call: Callable[..., Reply], keys: Sequence[str], args: Sequence[bytes]
+) -> Reply:
     return call("DEL", keys[0]) if call("GET", keys[0]) == args[0] else 0
 
 
-def _extend_rule(call: Callable[..., Reply], keys: Sequence[str], args: Sequence[bytes]) -> Reply:
+def _extend_locally(
+    call: Callable[..., Reply], keys: Sequence[str], args: Sequence[bytes]
+) -> Reply:
     return call("PEXPIRE", keys[0], args[1]) if call("GET", keys[0]) == args[0] else 0
 
 
-def _calls(_: Command, reply: Reply) -> int:
+def _count_commands(_: Command, reply: Reply) -> int:
     return 1 if reply == 0 else 2  # GET, and what follows if the token is ours
 
 
 RELEASE: Final = Script(
     "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end\nreturn redis.call('DEL', KEYS[1])",
-    _release_rule,
-    _calls,
+    _release_locally,
+    _count_commands,
 )
 EXTEND: Final = Script(
     "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end\n"
     "return redis.call('PEXPIRE', KEYS[1], ARGV[2])",
-    _extend_rule,
-    _calls,
+    _extend_locally,
+    _count_commands,
 )
 
 
