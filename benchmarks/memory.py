@@ -12,6 +12,7 @@ import sys
 from time import process_time
 
 from continuum_upstash.config.resolve import Config
+from continuum_upstash.plans import info
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.transports.failover.policy import FailoverPolicy
 from continuum_upstash.transports.local.transport import LocalTransport
@@ -29,7 +30,8 @@ def main() -> None:
     step = keys // 10
     for start in range(0, keys, step):
         write(policy, start, start + step, value)
-        (local,) = policy.local.send(Batch((("DBSIZE",),)))
+        (text,) = policy.local.send(Batch((("INFO",),)))
+        local = info.parse(text.decode())["keys"]
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         cells = (start + step, local, len(policy.dirty_keys), peak)
         print("| {:,} | {:,} | {:,} | {:.0f} |".format(*cells), flush=True)

@@ -1,4 +1,4 @@
-"""What commands share when they read their arguments: numbers, expiry options, error texts."""
+"""How commands read their arguments: numbers, expiry options, error texts."""
 
 from __future__ import annotations
 
@@ -10,152 +10,119 @@ from typing import Final
 from continuum_upstash.errors import ReplyError
 from continuum_upstash.transports.local.keyspace import Keyspace
 
-LOWEST: Final = -(2**63)
-HIGHEST: Final = 2**63 - 1
+INT64_MIN: Final = -(2**63)
+INT64_MAX: Final = 2**63 - 1
 
-# Redis' string2ll: no sign but a minus, no leading zeros, no spaces.
+# As Redis' string2ll: no plus sign, no leading zeros, no spaces.
 _INTEGER: Final = re.compile(rb"0|-?[1-9][0-9]{0,18}")
 
 
 def syntax_error() -> ReplyError:
-    return ReplyError("ERR syntax error")
+    return ReplyError("ERR syntax error, or an option that the local store does not support")
 
 
-def wrong_arity(name: str) -> ReplyError:
-    return ReplyError(f"ERR wrong number of arguments for '{name}' command")
+def arity_error(command: str) -> ReplyError:
+    return ReplyError(f"ERR wrong number of arguments for '{command}' command")
 
 
-def integer(text: bytes, message: str = "ERR value is not an integer or out of range") -> int:
-    """Return the 64-bit integer that a text is.
+def parse_int(text: bytes, message: str = "ERR value is not an integer or out of range") -> int:
+    """Return the 64-bit integer of a text.
 
     Raises:
-        ReplyError: with this message.
+        ReplyError: the text is not one; the error has this message.
     """
     if _INTEGER.fullmatch(text):
         number = int(text)
-        if LOWEST <= number <= HIGHEST:
+        if INT64_MIN <= number <= INT64_MAX:
             return number
     raise ReplyError(message)
 
 
-def added(number: int, step: int) -> int:
-    """Return the sum.
+def split_pairs(values: Sequence[bytes], command: str) -> Iterator[tuple[bytes, bytes]]:
+    """Return (name, value) pairs.
 
     Raises:
-        ReplyError: it does not fit 64 bits.
-    """
-    total = number + step
-    if not LOWEST <= total <= HIGHEST:
-        raise ReplyError("ERR increment or decrement would overflow")
-    return total
-
-
-def pairs(values: Sequence[bytes], command: str) -> Iterator[tuple[bytes, bytes]]:
-    """Return key and value, key and value, ….
-
-    Raises:
-        ReplyError: the last key has no value.
+        ReplyError: the last name has no value.
     """
     if len(values) % 2:
-        raise wrong_arity(command)
+        raise arity_error(command)
     return zip(values[::2], values[1::2], strict=True)
 
 
-# The option or command's unit in ms, and whether it counts from now.
+# Milliseconds per unit of the option, and whether the time is relative to now.
 UNITS: Final = {b"EX": (1000, True), b"PX": (1, True), b"EXAT": (1000, False), b"PXAT": (1, False)}
 
-
-def end_of_life(space: Keyspace, option: bytes, text: bytes, command: str) -> int:
-    """Return the end, in ms since the epoch, that a value is stored with.
-
-    Raises:
-        ReplyError: not an integer, not positive, or out of range.
-    """
-    amount = integer(text)
-    unit, relative = UNITS[option]
-    base = space.now if relative else 0
-    if amount <= 0 or amount > HIGHEST // unit or amount * unit > HIGHEST - base:
-        raise ReplyError(f"ERR invalid expire time in '{command}' command")
-    return amount * unit + base
-
-
-_COMPARING: Final = (b"IFEQ", b"IFNE")
-_CONDITIONS: Final = (b"NX", b"XX", *_COMPARING)
-
-SET_WORDS: Final = frozenset({*_CONDITIONS, b"GET", b"KEEPTTL", *UNITS})
-GETEX_WORDS: Final = frozenset({b"PERSIST", *UNITS})
+SET_OPTIONS: Final = frozenset({b"NX", b"XX", b"IFEQ", b"KEEPTTL", *UNITS})
+GETEX_OPTIONS: Final = frozenset({b"PERSIST", *UNITS})
 
 
 @dataclass(slots=True)
 class Options:
-    """What was asked for.
+    """The options of a SET or GETEX.
 
     Attributes:
-        condition: NX, XX, or IFEQ or IFNE with `operand`.
-        life: EX, PX, EXAT or PXAT with `amount`; or KEEPTTL or PERSIST.
-        returns: the reply is the old value.
+        condition: NX, XX, or IFEQ with `operand`.
+        expiry: EX, PX, EXAT or PXAT with `amount`; or KEEPTTL or PERSIST.
     """
 
     condition: bytes | None = None
     operand: bytes = b""
-    life: bytes | None = None
+    expiry: bytes | None = None
     amount: bytes = b""
-    returns: bool = False
 
-    @property
-    def compares(self) -> bool:
-        return self.condition in _COMPARING
-
-    def end(self, space: Keyspace, command: str) -> int | None:
-        """Return the end that these options set, if they set one.
+    def expires_at(self, space: Keyspace, command: str) -> int | None:
+        """Return the expiry that these options set, in ms since the epoch, or None.
 
         Raises:
-            ReplyError: the amount is not a positive integer within range.
+            ReplyError: the amount is not an integer, not positive or out of range.
         """
-        if self.life not in UNITS:
+        if self.expiry not in UNITS:
             return None
-        return end_of_life(space, self.life, self.amount, command)
+        amount = parse_int(self.amount)
+        unit, is_relative = UNITS[self.expiry]
+        base = space.now if is_relative else 0
+        if amount <= 0 or amount > INT64_MAX // unit or amount * unit > INT64_MAX - base:
+            raise ReplyError(f"ERR invalid expire time in '{command}' command")
+        return amount * unit + base
 
 
-def read(words: Sequence[bytes], known: frozenset[bytes]) -> Options:
+def read_options(arguments: Sequence[bytes], known: frozenset[bytes]) -> Options:
     """Return the options.
 
     Raises:
-        ReplyError: a word is unknown, contradicts another or lacks its argument.
+        ReplyError: an option is unknown, contradicts another one or lacks its argument.
     """
     options = Options()
-    rest = iter(words)
-    for word in rest:
-        option = word.upper()
+    rest = iter(arguments)
+    for argument in rest:
+        option = argument.upper()
         if option not in known:
             raise syntax_error()
-        if option == b"GET":
-            options.returns = True
-        elif option in _CONDITIONS:
+        if option in {b"NX", b"XX", b"IFEQ"}:
             _read_condition(options, option, rest)
         else:
-            _read_life(options, option, rest)
+            _read_expiry(options, option, rest)
     return options
 
 
 def _read_condition(options: Options, option: bytes, rest: Iterator[bytes]) -> None:
-    # NX NX is accepted by a server, IFEQ a IFEQ b is not.
-    if options.condition is not None and (options.compares or options.condition != option):
+    # A server accepts NX NX, but not IFEQ a IFEQ b.
+    if options.condition not in (None, option) or options.condition == b"IFEQ":
         raise syntax_error()
     options.condition = option
-    if options.compares:
-        options.operand = _argument(rest)
+    if option == b"IFEQ":
+        options.operand = _next_argument(rest)
 
 
-def _read_life(options: Options, option: bytes, rest: Iterator[bytes]) -> None:
-    if options.life not in (None, option):
+def _read_expiry(options: Options, option: bytes, rest: Iterator[bytes]) -> None:
+    if options.expiry not in (None, option):
         raise syntax_error()
-    options.life = option
+    options.expiry = option
     if option in UNITS:
-        options.amount = _argument(rest)
+        options.amount = _next_argument(rest)
 
 
-def _argument(rest: Iterator[bytes]) -> bytes:
+def _next_argument(rest: Iterator[bytes]) -> bytes:
     argument = next(rest, None)
     if argument is None:
         raise syntax_error()

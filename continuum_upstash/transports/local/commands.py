@@ -1,7 +1,10 @@
-"""The commands of the local store. To add one: write its function, name it in the table.
+"""The commands of the local store: those that caches, sessions and rate limits use.
 
-A function takes the keyspace and the arguments as bytes, and returns the reply or raises it when
-it is an error. Its signature is its arity.
+To add a command, write its function, name it in COMMANDS, and set `local` in its row of
+`plans/command_table.py` if the store may run it in place of the server.
+
+A function takes the keyspace and the arguments as bytes. It returns the reply, or raises it if it
+is an error. Its signature defines the number of arguments.
 """
 
 from __future__ import annotations
@@ -22,18 +25,18 @@ from continuum_upstash.transports.local import (
     sorted_sets,
     strings,
 )
-from continuum_upstash.transports.local.arguments import integer, wrong_arity
+from continuum_upstash.transports.local.arguments import arity_error, parse_int
 from continuum_upstash.transports.local.keyspace import Keyspace
 
 Function = Callable[..., Reply]
-Call = tuple[Function, list[Any]]
+ParsedCommand = tuple[Function, list[Any]]
 
 
-def prepare(command: Command) -> Call | ReplyError:
-    """Return the call that a command stands for, or the error that any server would give at once.
+def parse(command: Command) -> ParsedCommand | ReplyError:
+    """Return a command's function and arguments, or the error that a server returns at once.
 
     Raises:
-        TypeError: an argument is neither text, nor bytes, nor a number.
+        TypeError: an argument is not str, bytes, int or a script.
         NotSerializable: a text has no UTF-8 form.
     """
     name = command[0]
@@ -41,91 +44,81 @@ def prepare(command: Command) -> Call | ReplyError:
     entry = _TABLE.get(name) or _TABLE.get(name.upper())
     if entry is None:
         return ReplyError(
-            f"ERR unknown command '{name}'. The local store has only the commands that caches, "
-            "sessions and limits need."
+            f"ERR unknown command '{name}' in the local store, which runs only the commands that "
+            "caches, sessions and rate limits use. Connect to a database to run it."
         )
     function, least, most = entry
-    arguments = list(map(_encoded, command[1:]))
+    arguments = list(map(_encode, command[1:]))
     if not least <= len(arguments) <= most:
-        return wrong_arity(name.lower())
+        return arity_error(name.lower())
     return function, arguments
 
 
-def _encoded(argument: object) -> bytes | Script:
+def _encode(argument: object) -> bytes | Script:
     if isinstance(argument, str):
         try:
             return argument.encode()
         except UnicodeEncodeError:
             raise NotSerializable(
-                "A key or an option holds a lone surrogate (U+D800 to U+DFFF), which has no UTF-8 "
-                "form. Clean the text that the key is made from."
+                "A key or an option contains a lone surrogate (U+D800 to U+DFFF), which has no "
+                "UTF-8 form. Remove it from the text that the key is made of."
             ) from None
     if isinstance(argument, int):
         return b"%d" % argument
     if isinstance(argument, (bytes, Script)):
         return argument
     if isinstance(argument, ScriptHash):
-        return argument.script  # its rule is at hand: nothing here can have forgotten it
+        return argument.script  # no NOSCRIPT: the script itself is at hand
     kind = type(argument).__name__
-    raise TypeError(f"A command's arguments are str, bytes and int, not {kind}")
+    raise TypeError(f"A command's arguments are str, bytes or int, not {kind}")
 
 
-def perform(space: Keyspace, call: Call | ReplyError) -> Reply:
-    """Return the reply of a prepared command; an error is a value, too."""
-    if isinstance(call, ReplyError):
-        return call
-    function, arguments = call
+def execute(space: Keyspace, command: ParsedCommand | ReplyError) -> Reply:
+    """Return the reply of a parsed command; an error is returned, too."""
+    if isinstance(command, ReplyError):
+        return command
+    function, arguments = command
     try:
         return function(space, *arguments)
     except ReplyError as error:
-        # Kept as a value, it must not keep the frames of this call alive.
+        # Without its traceback, the error does not keep the frames of this call alive.
         return error.with_traceback(None)
 
 
-def evaluate(space: Keyspace, script: Any, count: bytes, *arguments: bytes) -> Reply:
-    """Run a script's rule; like a script, it sees and changes the store alone."""
+def run_script(space: Keyspace, script: Any, count: bytes, *arguments: bytes) -> Reply:
+    """Run a script's local rule. It reads and writes the keyspace only."""
     if not isinstance(script, Script):
-        raise ReplyError("ERR the local store runs no Lua: send a Script, which brings its rule")
-    keys_given = integer(count)
-    if keys_given < 0:
+        raise ReplyError("ERR the local store runs no Lua: send a Script with a local rule")
+    key_count = parse_int(count)
+    if key_count < 0:
         raise ReplyError("ERR Number of keys can't be negative")
-    if keys_given > len(arguments):
+    if key_count > len(arguments):
         raise ReplyError("ERR Number of keys can't be greater than number of args")
 
     def call(*command: Argument) -> Reply:
-        reply = perform(space, prepare(command))
+        reply = execute(space, parse(command))
         if isinstance(reply, ReplyError):
             raise reply
         return reply
 
-    return script.local_rule(
-        call, [key.decode() for key in arguments[:keys_given]], arguments[keys_given:]
-    )
+    keys_given = [key.decode() for key in arguments[:key_count]]
+    return script.local_rule(call, keys_given, arguments[key_count:])
 
 
 COMMANDS: Final[Mapping[str, Function]] = {
-    "DBSIZE": server.dbsize,
-    "DECR": strings.decr,
-    "DECRBY": strings.decrby,
     "DEL": keys.delete,
     "DELEX": strings.delex,
-    "ECHO": server.echo,
-    "EVAL": evaluate,
-    "EVALSHA": evaluate,
+    "EVAL": run_script,
+    "EVALSHA": run_script,
     "EXISTS": keys.exists,
-    "EXPIRE": expiry.setter("expire", b"EX"),
-    "EXPIREAT": expiry.setter("expireat", b"EXAT"),
+    "EXPIRE": expiry.make_expire("expire", b"EX"),
     "EXPIRETIME": expiry.expiretime,
-    "FLUSHALL": server.flush,
-    "FLUSHDB": server.flush,
+    "FLUSHDB": server.flushdb,
     "GET": strings.get,
     "GETDEL": strings.getdel,
     "GETEX": strings.getex,
-    "GETSET": strings.getset,
-    "HDEL": hashes.hdel,
     "HGET": hashes.hget,
     "HGETALL": hashes.hgetall,
-    "HINCRBY": hashes.hincrby,
     "HMGET": hashes.hmget,
     "HSET": hashes.hset,
     "INCR": strings.incr,
@@ -133,47 +126,37 @@ COMMANDS: Final[Mapping[str, Function]] = {
     "INFO": server.info,
     "MGET": strings.mget,
     "MSET": strings.mset,
-    "MSETNX": strings.msetnx,
     "PERSIST": expiry.persist,
-    "PEXPIRE": expiry.setter("pexpire", b"PX"),
-    "PEXPIREAT": expiry.setter("pexpireat", b"PXAT"),
+    "PEXPIRE": expiry.make_expire("pexpire", b"PX"),
+    "PEXPIREAT": expiry.make_expire("pexpireat", b"PXAT"),
     "PEXPIRETIME": expiry.pexpiretime,
     "PING": server.ping,
-    "PSETEX": strings.psetex,
     "PTTL": expiry.pttl,
     "RENAME": keys.rename,
     "RENAMENX": keys.renamenx,
     "SADD": sets.sadd,
     "SCAN": keys.scan,
-    "SCARD": sets.scard,
     "SET": strings.set_,
-    "SETEX": strings.setex,
-    "SETNX": strings.setnx,
-    "SISMEMBER": sets.sismember,
     "SMEMBERS": sets.smembers,
-    "SREM": sets.srem,
     "STRLEN": strings.strlen,
     "TIME": server.time_,
-    "TOUCH": keys.touch,
     "TTL": expiry.ttl,
     "TYPE": keys.type_,
     "UNLINK": keys.delete,
     "ZADD": sorted_sets.zadd,
-    "ZCARD": sorted_sets.zcard,
     "ZRANGE": sorted_sets.zrange,
-    "ZRANGEBYSCORE": sorted_sets.zrangebyscore,
     "ZREM": sorted_sets.zrem,
     "ZREMRANGEBYSCORE": sorted_sets.zremrangebyscore,
     "ZSCORE": sorted_sets.zscore,
 }
 
 
-def _with_arity(function: Function) -> tuple[Function, int, float]:
-    """Return a function, and the least and the most arguments that follow its keyspace."""
+def _add_arity(function: Function) -> tuple[Function, int, float]:
+    """Return a function with the smallest and the largest number of its command's arguments."""
     _, *arguments = inspect.signature(function).parameters.values()
     named = [argument for argument in arguments if argument.kind is not argument.VAR_POSITIONAL]
     least = sum(argument.default is argument.empty for argument in named)
     return function, least, len(named) if len(named) == len(arguments) else inf
 
 
-_TABLE: Final = {name: _with_arity(function) for name, function in COMMANDS.items()}
+_TABLE: Final = {name: _add_arity(function) for name, function in COMMANDS.items()}

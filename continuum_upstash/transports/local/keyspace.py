@@ -1,12 +1,12 @@
-"""Keys, their values, their ends and their bounds: what the commands of the local store work on.
+"""The keys of the local store with their values and expiries, within bounds.
 
-Nothing here knows a command's name or takes a lock: `LocalTransport` holds one lock per batch.
+This module knows no command and takes no lock: `LocalTransport` holds one lock per batch.
 
-- `_entries` is in order of use, so its head is what LRU evicts.
-- `_slots` gives every key a place that it keeps for life, whatever is read or evicted meanwhile:
-  a SCAN cursor is an index into it. Freed places are taken again.
-- `_ends` is a heap of (end, slot). An item is stale when its key got another end or left; stale
-  items are skipped, and dropped together once they outnumber the entries.
+- `_entries` is in order of use: its first entry is the least recently used one.
+- `_slots` assigns a slot to every key for as long as it exists, whatever else is read or evicted:
+  a SCAN cursor is an index into this list. Free slots are reused.
+- `_expiry_heap` is a heap of (expiry, slot). An item is stale if its key has another expiry or was
+  deleted. Stale items are skipped, and removed together once they outnumber the entries.
 """
 
 from __future__ import annotations
@@ -20,37 +20,43 @@ from continuum_upstash.errors import CapacityExceeded, ReplyError
 
 C = TypeVar("C", bound=Sized)
 
-# What a key and a member of a collection cost beside their bytes (RSS, CPython 3.11, with ends).
+# Memory of a key and of a collection's member beyond their bytes (RSS, CPython 3.11, with expiry).
 ENTRY_BYTES: Final = 450
 MEMBER_BYTES: Final = 200
 
-# So that many keys that end together cost each later write a little, not one write everything.
-_PURGED_PER_WRITE: Final = 16
+# If many keys expire together, their removal is spread over the next writes.
+_EXPIRED_PER_WRITE: Final = 16
 
 
 class Entry:
-    """A key's value and its end: ms since the epoch, or None."""
+    """A key's value and its expiry in ms since the epoch, or None."""
 
-    __slots__ = ("end", "size", "slot", "value")
+    __slots__ = ("expires_at", "size", "slot", "value")
 
-    def __init__(self, value: Any, end: int | None, size: int, slot: int) -> None:
+    def __init__(self, value: Any, expires_at: int | None, size: int, slot: int) -> None:
         self.value = value
-        self.end = end
+        self.expires_at = expires_at
         self.size = size
         self.slot = slot
 
 
 class Keyspace:
-    """A bounded store with Redis' expiry: a key is gone once the clock is past its end.
+    """A bounded store. As in Redis, a key is gone once the clock is past its expiry.
 
-    The clock is read once per batch (`tick`), as Redis does per transaction and script. It is the
-    wall clock, since EXPIREAT speaks of it: a clock that is set moves the ends, as on a server.
+    The clock is read once per batch (`tick`), as Redis does once per transaction or script. It is
+    the wall clock, because PEXPIREAT takes wall-clock times: setting the system clock changes when
+    keys expire, as on a server.
 
     Args:
-        max_entries: most keys.
-        max_bytes: most bytes of keys, values and members, `ENTRY_BYTES` per key and
-            `MEMBER_BYTES` per member of a collection included.
+        max_entries: the maximum number of keys.
+        max_bytes: the maximum of bytes in keys, values and members, with `ENTRY_BYTES` added per
+            key and `MEMBER_BYTES` per member of a collection.
         clock: seconds since the epoch.
+
+    Attributes:
+        now: ms since the epoch, as of the last `tick`.
+        hits, misses: reads of keys that existed or did not.
+        expired, evicted: keys removed because of their expiry or because of the bounds.
     """
 
     def __init__(self, max_entries: int, max_bytes: int, clock: Callable[[], float]) -> None:
@@ -69,36 +75,36 @@ class Keyspace:
         self._entries: OrderedDict[bytes, Entry] = OrderedDict()
         self._slots: list[bytes | None] = []
         self._free: list[int] = []
-        self._ends: list[tuple[int, int]] = []
+        self._expiry_heap: list[tuple[int, int]] = []
 
     def __len__(self) -> int:
-        self._purge(len(self._ends))
+        self._remove_expired(len(self._expiry_heap))
         return len(self._entries)
 
-    def with_end(self) -> int:
-        """Return how many keys have an end."""
-        return sum(entry.end is not None for entry in self._entries.values())
+    def count_with_expiry(self) -> int:
+        """Return how many keys have an expiry."""
+        return sum(entry.expires_at is not None for entry in self._entries.values())
 
     def peek(self, key: bytes) -> Entry | None:
-        """Return a key's entry without counting this as a use of it."""
+        """Return a key's entry, or None. This does not count as a use of the key."""
         entry = self._entries.get(key)
-        if entry is not None and entry.end is not None and entry.end < self.now:
+        if entry is not None and entry.expires_at is not None and entry.expires_at < self.now:
             self._expire(key)
             return None
         return entry
 
     def read(self, key: bytes) -> Entry | None:
-        """Return a key's entry; it is now the last that would be evicted."""
+        """Return a key's entry, or None, and mark the key as the most recently used one."""
         entry = self._entries.get(key)
-        if entry is None or (entry.end is not None and self.peek(key) is None):
+        if entry is None or (entry.expires_at is not None and self.peek(key) is None):
             self.misses += 1
             return None
         self.hits += 1
         self._entries.move_to_end(key)
         return entry
 
-    def string(self, key: bytes) -> bytes | None:
-        """Return a string's value.
+    def get_string(self, key: bytes) -> bytes | None:
+        """Return the string of a key, or None.
 
         Raises:
             ReplyError: WRONGTYPE.
@@ -108,11 +114,11 @@ class Keyspace:
             return None
         value = entry.value
         if type(value) is not bytes:
-            raise wrong_type()
+            raise wrong_type_error()
         return value
 
-    def collection(self, key: bytes, kind: type[C]) -> C:
-        """Return a collection, or an empty one that is not stored: see `grow`.
+    def get_collection(self, key: bytes, kind: type[C]) -> C:
+        """Return the collection of a key, or an empty one that `reserve` stores.
 
         Raises:
             ReplyError: WRONGTYPE.
@@ -122,72 +128,72 @@ class Keyspace:
             return kind()
         value = entry.value
         if type(value) is not kind:
-            raise wrong_type()
+            raise wrong_type_error()
         return value
 
-    def put(self, key: bytes, value: bytes, end: int | None = None) -> None:
-        """Store a string in place of whatever the key held.
+    def put(self, key: bytes, value: bytes, expires_at: int | None = None) -> None:
+        """Store a string, whatever the key contained.
 
         Raises:
-            CapacityExceeded: it can never fit; the old value stays.
+            CapacityExceeded: it exceeds the whole store; the old value stays.
         """
-        self._place(key, value, end, self.require(key, len(value)))
+        self._store(key, value, expires_at, self.size_of(key, len(value)))
 
-    def grow(self, key: bytes, value: Sized, growth: int) -> None:
-        """Make room for what a collection just read is to take in; store it if it is new.
+    def reserve(self, key: bytes, value: Sized, growth: int) -> None:
+        """Reserve bytes for new members of a collection, and store the collection if it is new.
 
         Raises:
-            CapacityExceeded: it can never fit; nothing has changed.
+            CapacityExceeded: it exceeds the whole store; nothing has changed.
         """
         entry = self._entries.get(key)
         if entry is None:
-            self._place(key, value, None, self.require(key, growth))
+            self._store(key, value, None, self.size_of(key, growth))
             return
-        self._check(entry.size + growth)
-        self._account(entry, growth)
-        self._make_room()
+        self._check_size(entry.size + growth)
+        self._add_size(entry, growth)
+        self._evict()
 
-    def shrink(self, key: bytes, value: Sized, loss: int) -> None:
-        """Take note of what a collection has lost; an empty one is no key any more."""
+    def release(self, key: bytes, value: Sized, loss: int) -> None:
+        """Release the bytes of removed members; delete the key of an empty collection."""
         if not value:
             self.remove(key)
         else:
-            self._account(self._entries[key], -loss)
+            self._add_size(self._entries[key], -loss)
 
-    def require(self, key: bytes, value_bytes: int) -> int:
-        """Return what an entry will cost.
+    def size_of(self, key: bytes, value_bytes: int) -> int:
+        """Return the bytes that an entry takes.
 
         Raises:
-            CapacityExceeded: more than the whole store may hold.
+            CapacityExceeded: it exceeds the whole store.
         """
         size = len(key) + value_bytes + ENTRY_BYTES
-        self._check(size)
+        self._check_size(size)
         return size
 
-    def set_end(self, entry: Entry, end: int | None) -> None:
-        entry.end = end
-        if end is not None:
-            self._remember_end(end, entry.slot)
+    def set_expiry(self, entry: Entry, expires_at: int | None) -> None:
+        entry.expires_at = expires_at
+        if expires_at is not None:
+            self._schedule_expiry(expires_at, entry.slot)
 
     def remove(self, key: bytes) -> bool:
         if self.peek(key) is None:
             return False
-        self._drop(key)
+        self._delete(key)
         return True
 
     def rename(self, key: bytes, new: bytes) -> None:
-        """Move an entry that is there, with its end, over whatever `new` held."""
+        """Move an existing entry with its expiry to `new`, whatever that contained."""
         entry = self._entries[key]
         size = entry.size - len(key) + len(new)
-        self._check(size)
-        self._drop(key)
-        self._place(new, entry.value, entry.end, size)
+        self._check_size(size)
+        self._delete(key)
+        self._store(new, entry.value, entry.expires_at, size)
 
-    def page(self, cursor: int, count: int) -> tuple[int, list[bytes]]:
-        """Return the next cursor, 0 at the end, and about `count` keys.
+    def list_page(self, cursor: int, count: int) -> tuple[int, list[bytes]]:
+        """Return the next cursor (0 at the end) and about `count` keys.
 
-        A key that is there from the first page to the last is returned, since it keeps its slot.
-        Empty slots are work, too: at most ten times `count` slots are looked at.
+        A key that exists from the first page to the last is returned, because it keeps its slot.
+        A page reads at most ten times `count` slots, since many may be empty.
         """
         found: list[bytes] = []
         stop = min(len(self._slots), cursor + 10 * count)
@@ -198,7 +204,7 @@ class Keyspace:
                 found.append(key)
         return (cursor if cursor < len(self._slots) else 0), found
 
-    def _place(self, key: bytes, value: Any, end: int | None, size: int) -> None:
+    def _store(self, key: bytes, value: Any, expires_at: int | None, size: int) -> None:
         entry = self._entries.get(key)
         if entry is None:
             slot = self._free.pop() if self._free else len(self._slots)
@@ -206,61 +212,63 @@ class Keyspace:
                 self._slots.append(key)
             else:
                 self._slots[slot] = key
-            entry = self._entries[key] = Entry(value, end, 0, slot)
+            entry = self._entries[key] = Entry(value, expires_at, 0, slot)
         else:
             entry.value = value
-            entry.end = end
+            entry.expires_at = expires_at
             self._entries.move_to_end(key)
-        self._account(entry, size - entry.size)
-        if end is not None:
-            self._remember_end(end, entry.slot)
-        self._make_room()
+        self._add_size(entry, size - entry.size)
+        if expires_at is not None:
+            self._schedule_expiry(expires_at, entry.slot)
+        self._evict()
 
-    def _account(self, entry: Entry, growth: int) -> None:
+    def _add_size(self, entry: Entry, growth: int) -> None:
         entry.size += growth
         self.used_bytes += growth
 
-    def _check(self, size: int) -> None:
+    def _check_size(self, size: int) -> None:
         if size > self.max_bytes:
             raise CapacityExceeded(
-                f"OOM command not allowed: one key would take {size} bytes of a local store of "
-                f"{self.max_bytes}. Store smaller values or raise LOCAL_MAX_BYTES."
+                f"OOM command not allowed: the key would take {size} bytes, and the local store is "
+                f"limited to {self.max_bytes}. Store smaller values or raise LOCAL_MAX_BYTES."
             )
 
-    def _make_room(self) -> None:
-        self._purge(_PURGED_PER_WRITE)
+    def _evict(self) -> None:
+        self._remove_expired(_EXPIRED_PER_WRITE)
         while len(self._entries) > self.max_entries or self.used_bytes > self.max_bytes:
-            self._drop(next(iter(self._entries)))
+            self._delete(next(iter(self._entries)))
             self.evicted += 1
 
-    def _remember_end(self, end: int, slot: int) -> None:
-        heapq.heappush(self._ends, (end, slot))
-        if len(self._ends) > 2 * len(self._entries) + 64:
-            self._ends = [
-                (entry.end, entry.slot) for entry in self._entries.values() if entry.end is not None
+    def _schedule_expiry(self, expires_at: int, slot: int) -> None:
+        heapq.heappush(self._expiry_heap, (expires_at, slot))
+        if len(self._expiry_heap) > 2 * len(self._entries) + 64:
+            self._expiry_heap = [
+                (entry.expires_at, entry.slot)
+                for entry in self._entries.values()
+                if entry.expires_at is not None
             ]
-            heapq.heapify(self._ends)
+            heapq.heapify(self._expiry_heap)
 
-    def _purge(self, most: int) -> None:
-        ends = self._ends
-        while most and ends and ends[0][0] < self.now:
-            end, slot = heapq.heappop(ends)
+    def _remove_expired(self, limit: int) -> None:
+        heap = self._expiry_heap
+        while limit and heap and heap[0][0] < self.now:
+            expires_at, slot = heapq.heappop(heap)
             key = self._slots[slot]
-            # Whichever key sits there now, it has ended if this is its end.
-            if key is not None and self._entries[key].end == end:
+            # The slot may have another key by now; it is expired if it has this expiry.
+            if key is not None and self._entries[key].expires_at == expires_at:
                 self._expire(key)
-            most -= 1
+            limit -= 1
 
     def _expire(self, key: bytes) -> None:
-        self._drop(key)
+        self._delete(key)
         self.expired += 1
 
-    def _drop(self, key: bytes) -> None:
+    def _delete(self, key: bytes) -> None:
         entry = self._entries.pop(key)
         self.used_bytes -= entry.size
         self._slots[entry.slot] = None
         self._free.append(entry.slot)
 
 
-def wrong_type() -> ReplyError:
+def wrong_type_error() -> ReplyError:
     return ReplyError("WRONGTYPE Operation against a key holding the wrong kind of value")

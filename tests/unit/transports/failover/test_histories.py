@@ -206,7 +206,7 @@ class Histories(RuleBasedStateMachine):
                 pass
         if self.policy.breaker.is_passing:
             assert not self.policy.dirty_keys.has_pending
-            assert self.policy.local.send(Batch((("DBSIZE",),))) == [0]
+            assert self.policy.local.send(Batch((("SCAN", "0", "COUNT", 1_000),))) == [[b"0", []]]
 
 
 class FewDirtyKeys(Histories):

@@ -1,4 +1,4 @@
-"""A local store with a clock that a test moves."""
+"""A local store with a clock that a test sets."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ class Clock:
     ms = 1_000_000_000
 
     def __call__(self) -> float:
-        return (self.ms + 0.5) / 1000  # the middle, so that no rounding moves it
+        return (self.ms + 0.5) / 1000  # mid-millisecond, so that rounding does not change it
 
 
 class Store(LocalTransport):
-    """The real store, and a short way to send it one command."""
+    """The real store, with a short way to send one command."""
 
     def __init__(self, **bounds):
         self.clock = Clock()
@@ -24,3 +24,7 @@ class Store(LocalTransport):
     def call(self, *command):
         (reply,) = self.send(Batch((command,)))
         return reply
+
+    def count_keys(self):
+        self._space.tick()
+        return len(self._space)

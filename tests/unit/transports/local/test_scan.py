@@ -1,4 +1,4 @@
-"""SCAN while the keys change: what is there throughout is found, and each page is little work."""
+"""SCAN while keys change: keys that exist throughout are found, and a page is little work."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CHANGES = st.one_of(
     between=st.lists(st.lists(CHANGES, max_size=20), max_size=30),
     page=st.integers(1, 20),
 )
-def test_a_key_that_is_there_throughout_is_found_whatever_else_happens(before, between, page):
+def test_a_key_that_exists_throughout_is_found_whatever_else_happens(before, between, page):
     store = Store()
     for change in before:
         store.call(*change)
@@ -44,18 +44,18 @@ def test_a_key_that_is_there_throughout_is_found_whatever_else_happens(before, b
     assert found >= {key.encode() for key in STAYING}
 
 
-def test_a_scan_ends_though_keys_come_and_go_faster_than_it_reads():
+def test_a_scan_ends_while_keys_are_created_faster_than_it_reads():
     store = Store(local_max_entries=100)
-    cursor, pages, born = None, 0, count()
+    cursor, pages, numbers = None, 0, count()
     while cursor != b"0":
         for _ in range(50):
-            store.call("SET", f"k{next(born)}", b"")
+            store.call("SET", f"k{next(numbers)}", b"")
         cursor, _ = store.call("SCAN", int(cursor or 0), "COUNT", 10)
         pages += 1
         assert pages < 50
 
 
-def test_a_page_over_a_store_that_was_emptied_looks_at_a_bounded_number_of_places():
+def test_a_page_of_an_emptied_store_reads_a_bounded_number_of_slots():
     store = Store(local_max_entries=5000)
     for n in range(5000):
         store.call("SET", f"k{n}", b"")
@@ -73,7 +73,7 @@ def test_one_page_of_a_small_store_has_all_keys():
     assert len(keys) == 8
 
 
-def test_keys_that_have_ended_are_not_found():
+def test_expired_keys_are_not_found():
     store = Store()
     store.call("SET", "k", b"", "PX", 5)
     store.clock.ms += 1_000
@@ -81,8 +81,8 @@ def test_keys_that_have_ended_are_not_found():
 
 
 @pytest.mark.parametrize("pattern", ["*a" * 30 + "b", "*" * 60 + "b", "a*" * 30 + "b"])
-def test_no_pattern_is_slow_to_refuse_a_long_key(pattern):
-    """A pattern that backtracks would take longer than the universe; this ends at all."""
+def test_no_pattern_is_slow_on_a_long_key(pattern):
+    """With backtracking, these patterns would practically never end."""
     store = Store()
     store.call("SET", "a" * 1000, b"")
     assert store.call("SCAN", 0, "MATCH", pattern) == [b"0", []]
