@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
+from continuum_upstash.transports.local.commands import COMMANDS
 from tests.unit.transports.local.local_store import Store
 
 
@@ -96,3 +100,12 @@ def test_info_prints_its_sections(call):
     lines = call("INFO").decode().split("\r\n")
     headings = [line for line in lines if line.startswith("#")]
     assert headings == ["# Server", "# Memory", "# Stats", "# Keyspace"]
+
+
+def test_the_documentation_lists_the_commands():
+    page = Path(__file__).parents[4] / "docs/reference/api.md"
+    _, _, text = page.read_text().partition("In local mode these commands run in the local store")
+    scripts = {"EVAL", "EVALSHA"}  # only the package's own
+    assert set(re.findall(r"`([A-Z]+)`", text.partition("Other commands")[0])) == (
+        COMMANDS.keys() - scripts
+    )
