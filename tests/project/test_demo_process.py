@@ -153,7 +153,7 @@ def test_a_wrong_token_is_reported_with_its_variable_but_not_shown(
 
 def test_half_a_pair_of_credentials_is_an_error_and_no_emulator(state):
     message = fails(state, UPSTASH_REDIS_REST_URL="https://example.upstash.io")
-    assert "no token" in message
+    assert "no REST token" in message
 
 
 def test_a_service_that_is_not_there_is_named(state):

@@ -247,7 +247,7 @@ def test_a_key_that_is_not_utf8_is_rejected_before_it_is_sent(any_cache, transpo
 @pytest.mark.parametrize(
     ("location", "options", "message"),
     [
-        ("https://db.upstash.io", {}, "no token"),
+        ("https://db.upstash.io", {}, "no REST token"),
         ("", {"TOKN": 1}, "Did you mean TOKEN"),
         ("redis://db.upstash.io:6379/2", {}, "only database 0"),
     ],

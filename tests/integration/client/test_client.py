@@ -197,7 +197,7 @@ def test_the_error_for_an_unreachable_server_contains_its_address(transport):
 def test_wrong_arguments_raise(monkeypatch):
     for name in ("UPSTASH_REDIS_REST_URL", "KV_REST_API_URL"):
         monkeypatch.delenv(name, raising=False)
-    with pytest.raises(ConfigurationError, match="no token"):
+    with pytest.raises(ConfigurationError, match="no REST token"):
         UpstashCache(rest_url="https://db.upstash.io")
     with pytest.raises(ConfigurationError, match="Did you mean POOL_SIZE"):
         UpstashCache(pool_sise=3)
