@@ -7,8 +7,8 @@ from continuum_upstash.emulator.cli import CannotStart, add_arguments, run
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m continuum_upstash.emulator",
-        description="A local server that speaks the Upstash REST API in front of a real Valkey. "
-        "For development and tests; it is not a proxy for production.",
+        description="A local server that provides the Upstash REST API in front of a real Valkey "
+        "server. For development and tests; it is not a production proxy.",
     )
     add_arguments(parser)
     try:

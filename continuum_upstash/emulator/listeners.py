@@ -1,4 +1,4 @@
-"""Listening ports that can really be closed and opened again."""
+"""Listening ports that can be closed and opened again, and the HTTP protocol behind them."""
 
 import asyncio
 import socket
@@ -11,15 +11,19 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from continuum_upstash.emulator.usage import Ledger
+from continuum_upstash.emulator.usage import UsageCounter
 
 
-class PortTaken(OSError):
-    """The port is in use; the message says what to do."""
+class PortInUse(OSError):
+    """The port is in use or not permitted; the message says how to solve this."""
 
 
-class Door:
-    """A listening port. Raises PortTaken when it is made."""
+class Listener:
+    """A port that is reserved when the object is created, and listens after `open`.
+
+    Raises:
+        PortInUse: from the constructor.
+    """
 
     def __init__(
         self,
@@ -32,7 +36,7 @@ class Door:
         self._accept = accept
         self._tls = tls
         self._server: asyncio.Server | None = None
-        self._reserved = _bind(host, port)
+        self._reserved = _reserve_port(host, port)
         self.port: int = self._reserved.getsockname()[1]
 
     async def open(self) -> None:
@@ -41,12 +45,12 @@ class Door:
                 self._accept, sock=self._reserved, ssl=self._tls, backlog=1024
             )
 
-    def refuse(self) -> None:
-        """Stop listening, so that new connections are refused, but keep the port as ours."""
+    def stop_listening(self) -> None:
+        """Refuse new connections, but keep the port reserved."""
         if self._server is not None:
             self._server.close()
             self._server = None
-            self._reserved = _bind(self._host, self.port)
+            self._reserved = _reserve_port(self._host, self.port)
 
     def close(self) -> None:
         if self._server is not None:
@@ -54,11 +58,13 @@ class Door:
         self._reserved.close()
 
 
-class HttpSide:
-    """Makes uvicorn's protocol for each accepted connection, and knows those that are open."""
+class HttpAcceptor:
+    """Creates uvicorn's protocol for each accepted connection, and tracks open connections."""
 
-    def __init__(self, app: Callable[..., Any], ledger: Ledger | None, keep_alive: int) -> None:
-        self._ledger = ledger
+    def __init__(
+        self, app: Callable[..., Any], usage: UsageCounter | None, keep_alive: int
+    ) -> None:
+        self._usage = usage
         self._state = ServerState()
         self._config = uvicorn.Config(
             app,
@@ -72,11 +78,11 @@ class HttpSide:
         self._config.load()
 
     def accept(self) -> asyncio.Protocol:
-        if self._ledger is not None:
-            self._ledger.rest.connections += 1
+        if self._usage is not None:
+            self._usage.rest.connections += 1
         state: dict[str, Any] = {}
         protocol = HttpToolsProtocol(self._config, self._state, app_state=state)
-        # The application finds its connection here, to end it in the ways of a bad network.
+        # The application needs its connection to apply the faults reset and close.
         state["connection"] = protocol
         return protocol
 
@@ -87,16 +93,16 @@ class HttpSide:
 
 
 def reset(transport: asyncio.Transport) -> None:
-    """End the connection with a TCP reset, as a crashed server or a middlebox does."""
-    plain = transport.get_extra_info("socket")
-    if plain is not None and not transport.is_closing():
-        plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    """Close the connection with a TCP reset, as after a crash of the server."""
+    raw_socket = transport.get_extra_info("socket")
+    if raw_socket is not None and not transport.is_closing():
+        raw_socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort()
 
 
-def _bind(host: str, port: int) -> socket.socket:
+def _reserve_port(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio turns Nagle's delay off only where the protocol is named.
+    # asyncio disables Nagle's algorithm only on sockets created with the protocol number.
     reserved = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     reserved.setblocking(False)
@@ -104,8 +110,8 @@ def _bind(host: str, port: int) -> socket.socket:
         reserved.bind((host, port))
     except OSError as error:
         reserved.close()
-        raise PortTaken(
+        raise PortInUse(
             f"cannot listen on {host}:{port} ({error.strerror}): "
-            "choose another port, or 0 for any free one"
+            "choose another port, or 0 for a free port"
         ) from error
     return reserved

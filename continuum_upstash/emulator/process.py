@@ -1,4 +1,4 @@
-"""An emulator in a process of its own, and the handle to it. Light to import: tests do."""
+"""An emulator in a process of its own, and the handle to it. Imports only the standard library."""
 
 import http.client
 import json
@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from continuum_upstash.emulator.options import Addresses
+from continuum_upstash.emulator.emulator_options import Addresses
 
 
 @dataclass(slots=True)
-class Count:
-    """What a stretch of work cost. Of REST, but for `billed`, which is of both, and the tcp_…"""
+class Usage:
+    """Totals. `billed` includes REST and TCP; fields without `tcp_` are those of REST."""
 
     billed: int = 0
     requests: int = 0
@@ -29,7 +29,7 @@ class Count:
 
 @dataclass(slots=True)
 class Emulator:
-    """A running emulator: where it is, what it counted, and its faults."""
+    """A running emulator: where it is, what it read_usage, and its faults."""
 
     addresses: Addresses
     process: subprocess.Popen[str] = field(repr=False)
@@ -50,15 +50,11 @@ class Emulator:
     def redis_url(self) -> str:
         return self.addresses.redis_url
 
-    def billed(self) -> int:
-        """Commands that the service would have billed since the last reset."""
-        return self.counted().billed
-
-    def counted(self) -> Count:
-        """All totals since the last reset."""
+    def read_usage(self) -> Usage:
+        """Return the totals since the last reset."""
         report = self._call("GET", "/_emulator/count")
         rest, tcp = report["rest"], report["tcp"]
-        return Count(
+        return Usage(
             billed=report["billed"],
             **rest,
             tcp_connections=tcp["connections"],
@@ -67,19 +63,23 @@ class Emulator:
         )
 
     @contextmanager
-    def count(self) -> Iterator[Count]:
-        """Count what happens in the block; the figures are in place when it ends."""
-        before, spent = self.counted(), Count()
-        yield spent
-        after = self.counted()
-        for name in Count.__slots__:
-            setattr(spent, name, getattr(after, name) - getattr(before, name))
+    def count(self) -> Iterator[Usage]:
+        """Yield the usage of the block. It is filled in when the block ends."""
+        before, usage = self.read_usage(), Usage()
+        yield usage
+        after = self.read_usage()
+        for name in Usage.__slots__:
+            setattr(usage, name, getattr(after, name) - getattr(before, name))
 
     @contextmanager
     def fault(self, kind: str, **options: Any) -> Iterator[None]:
-        """Have a fault in the block: `side`, `seconds`, `jitter`, `status`, `retry_after`, `times`.
+        """Activate a fault in the block.
 
         Kinds: refuse, reset, hang, latency, close, garbage, http, quota, capacity, readonly, lag.
+        Options: `side`, `seconds`, `jitter`, `status`, `retry_after`, `times`.
+
+        Raises:
+            ValueError: the kind or an option is invalid.
         """
         number = self._call("POST", "/_emulator/faults", {"kind": kind, **options})["number"]
         try:
@@ -92,7 +92,7 @@ class Emulator:
         self._call("DELETE", "/_emulator/data")
 
     def reset(self) -> None:
-        """As new: no faults, no data, counts at zero."""
+        """Remove all faults and data, and set all counts to zero."""
         self._call("DELETE", "/_emulator")
 
     def stop(self) -> None:
@@ -100,7 +100,7 @@ class Emulator:
         try:
             self.process.wait(timeout=15)
         except subprocess.TimeoutExpired:
-            self.process.kill()  # its Valkey ends with it
+            self.process.kill()  # Valkey stops, too
             self.process.wait()
 
     def _call(self, method: str, path: str, body: Any = None) -> Any:
@@ -111,20 +111,26 @@ class Emulator:
             headers = {"Authorization": f"Bearer {self.token}"}
             connection.request(method, path, None if body is None else json.dumps(body), headers)
             response = connection.getresponse()
-            answer = json.loads(response.read())
+            result = json.loads(response.read())
         finally:
             connection.close()
         if response.status != http.client.OK:
-            raise ValueError(answer["error"])
-        return answer
+            raise ValueError(result["error"])
+        return result
 
 
 @contextmanager
 def running(*arguments: str) -> Iterator[Emulator]:
     """Start `python -m continuum_upstash.emulator`; stop it when the block ends.
 
-    It stops too when this process dies, since its standard input ends then.
-    Its messages go to our standard error. Raises RuntimeError when it does not start.
+    It also stops when this process ends, which closes its standard input. Its messages appear on
+    the standard error of this process.
+
+    Args:
+        arguments: command-line options, such as `--max-data-size=1000000`.
+
+    Raises:
+        RuntimeError: the emulator does not start.
     """
     process = subprocess.Popen(  # noqa: S603 - our own module
         [sys.executable, "-m", __package__, "--port=0", "--until-stdin-closes", *arguments],
@@ -135,7 +141,9 @@ def running(*arguments: str) -> Iterator[Emulator]:
     assert process.stdout is not None
     line = process.stdout.readline()
     if not line:
-        raise RuntimeError(f"the emulator ended with code {process.wait()}: see its message above")
+        raise RuntimeError(
+            f"the emulator did not start (exit code {process.wait()}): see its message above"
+        )
     emulator = Emulator(Addresses.parse(line), process)
     try:
         yield emulator

@@ -1,4 +1,4 @@
-"""`upstash_emulator`: one emulator for the test session, started when a test first asks for it."""
+"""The fixture `upstash_emulator`: one emulator for the test session, started on first use."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING

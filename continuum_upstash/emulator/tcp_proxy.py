@@ -1,4 +1,4 @@
-"""The TCP side: forwards to Redis byte for byte, counts, and applies the faults of a network."""
+"""The TCP port: forwards all bytes to Redis and back, counts them, and applies network faults."""
 
 import asyncio
 from collections import deque
@@ -6,41 +6,41 @@ from collections.abc import Callable
 
 from continuum_upstash.emulator.faults.model import FaultKind, Faults, Side
 from continuum_upstash.emulator.listeners import reset
-from continuum_upstash.emulator.redis.connection import Address
-from continuum_upstash.emulator.usage import Ledger
+from continuum_upstash.emulator.redis.upstream import Address
+from continuum_upstash.emulator.usage import UsageCounter
 
 
 class TcpProxy:
-    """Makes the protocol of each accepted connection.
+    """Creates the protocol of each accepted connection.
 
-    `reply_delay` holds back what Redis sends, in seconds: a replica that reads through the proxy
-    lags behind by so much.
+    `reply_delay` delays all data from Redis, in seconds. It causes the lag of a replica whose
+    replication goes through the proxy.
     """
 
-    def __init__(self, target: Address, ledger: Ledger, faults: Faults) -> None:
+    def __init__(self, target: Address, usage: UsageCounter, faults: Faults) -> None:
         self.target = target
-        self.ledger = ledger
+        self.usage = usage
         self.faults = faults
         self.reply_delay = 0.0
-        self._links: set[_Link] = set()
+        self._clients: set[_ClientConnection] = set()
 
     def accept(self) -> asyncio.Protocol:
-        self.ledger.tcp.connections += 1
-        return _Link(self)
+        self.usage.tcp.connections += 1
+        return _ClientConnection(self)
 
-    def joined(self, link: "_Link") -> None:
-        self._links.add(link)
+    def add(self, client: "_ClientConnection") -> None:
+        self._clients.add(client)
 
-    def left(self, link: "_Link") -> None:
-        self._links.discard(link)
+    def remove(self, client: "_ClientConnection") -> None:
+        self._clients.discard(client)
 
     def reset_all(self) -> None:
-        for link in tuple(self._links):
-            link.reset()
+        for client in tuple(self._clients):
+            client.reset()
 
 
-class _Channel:
-    """One direction: writes in order, each as late as it was asked to be."""
+class _DelayedWriter:
+    """Writes the data of one direction in order, each piece after its own delay in seconds."""
 
     def __init__(self, write: Callable[[bytes], None]) -> None:
         self._write = write
@@ -53,34 +53,34 @@ class _Channel:
             return
         self._waiting.append((self._loop.time() + delay, data))
         if len(self._waiting) == 1:
-            self._wait_for_first()
+            self._schedule_first()
 
-    def _wait_for_first(self) -> None:
+    def _schedule_first(self) -> None:
         # One timer at a time: the loop does not keep the order of timers that are due together.
-        self._loop.call_at(self._waiting[0][0], self._deliver)
+        self._loop.call_at(self._waiting[0][0], self._write_first)
 
-    def _deliver(self) -> None:
+    def _write_first(self) -> None:
         self._write(self._waiting.popleft()[1])
         if self._waiting:
-            self._wait_for_first()
+            self._schedule_first()
 
 
-class _Link(asyncio.Protocol):
-    """The client's end of a connection."""
+class _ClientConnection(asyncio.Protocol):
+    """The connection from the client. It opens and closes the connection to Redis."""
 
     def __init__(self, proxy: TcpProxy) -> None:
         self._proxy = proxy
-        self._requests = _Channel(self._to_redis)
-        self._replies = _Channel(self._to_client)
-        self._redis = _RedisEnd(self)
+        self._requests = _DelayedWriter(self._write_to_redis)
+        self._replies = _DelayedWriter(self._write_to_client)
+        self._redis = _ServerConnection(self)
         self._opening: asyncio.Task[None] | None = None
-        self._cut_next_reply = False
+        self._truncate_reply = False
         self.transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
-        self._proxy.joined(self)
+        self._proxy.add(self)
         transport.pause_reading()
         self._opening = asyncio.create_task(self._open(transport))
 
@@ -88,28 +88,27 @@ class _Link(asyncio.Protocol):
         try:
             await self._proxy.target.open(lambda: self._redis)
         except OSError:
-            # As a dead server would: the client sees its connection end.
-            transport.abort()
+            transport.abort()  # as if the server had crashed
             return
-        if transport.is_closing():  # a fault has reset it meanwhile
+        if transport.is_closing():  # reset by a fault
             self._close_redis()
         else:
             transport.resume_reading()
 
     def data_received(self, data: bytes) -> None:
         faults = self._proxy.faults
-        self._proxy.ledger.tcp.requests += 1
-        self._proxy.ledger.tcp.bytes_received += len(data)
-        if faults.take(FaultKind.RESET, Side.TCP):
+        self._proxy.usage.tcp.requests += 1
+        self._proxy.usage.tcp.bytes_received += len(data)
+        if faults.consume(FaultKind.RESET, Side.TCP):
             self.reset()
-        elif not faults.take(FaultKind.HANG, Side.TCP):
-            self._cut_next_reply |= faults.take(FaultKind.CLOSE, Side.TCP) is not None
-            latency = faults.take(FaultKind.LATENCY, Side.TCP)
+        elif not faults.consume(FaultKind.HANG, Side.TCP):
+            self._truncate_reply |= faults.consume(FaultKind.CLOSE, Side.TCP) is not None
+            latency = faults.consume(FaultKind.LATENCY, Side.TCP)
             self._requests.send(data, latency.delay if latency else 0.0)
 
-    def replied(self, data: bytes) -> None:
-        if self._cut_next_reply:
-            self._to_client(data[: len(data) // 2])
+    def on_reply(self, data: bytes) -> None:
+        if self._truncate_reply:
+            self._write_to_client(data[: len(data) // 2])
             self.close()
         else:
             self._replies.send(data, self._proxy.reply_delay)
@@ -118,17 +117,17 @@ class _Link(asyncio.Protocol):
         if self._redis.transport is not None:
             self._redis.transport.close()
 
-    def _to_redis(self, data: bytes) -> None:
+    def _write_to_redis(self, data: bytes) -> None:
         if self._redis.transport is not None:
             self._redis.transport.write(data)
 
-    def _to_client(self, data: bytes) -> None:
+    def _write_to_client(self, data: bytes) -> None:
         if self.transport is not None and not self.transport.is_closing():
-            self._proxy.ledger.tcp.bytes_sent += len(data)
+            self._proxy.usage.tcp.bytes_sent += len(data)
             self.transport.write(data)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        self._proxy.left(self)
+        self._proxy.remove(self)
         self._close_redis()
 
     def pause_writing(self) -> None:
@@ -148,9 +147,11 @@ class _Link(asyncio.Protocol):
             reset(self.transport)
 
 
-class _RedisEnd(asyncio.Protocol):
-    def __init__(self, link: _Link) -> None:
-        self._link = link
+class _ServerConnection(asyncio.Protocol):
+    """The connection to Redis."""
+
+    def __init__(self, client: _ClientConnection) -> None:
+        self._client = client
         self.transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -158,15 +159,15 @@ class _RedisEnd(asyncio.Protocol):
         self.transport = transport
 
     def data_received(self, data: bytes) -> None:
-        self._link.replied(data)
+        self._client.on_reply(data)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        self._link.close()
+        self._client.close()
 
     def pause_writing(self) -> None:
-        if self._link.transport is not None:
-            self._link.transport.pause_reading()
+        if self._client.transport is not None:
+            self._client.transport.pause_reading()
 
     def resume_writing(self) -> None:
-        if self._link.transport is not None:
-            self._link.transport.resume_reading()
+        if self._client.transport is not None:
+            self._client.transport.resume_reading()

@@ -1,19 +1,19 @@
-"""What the service would have billed and moved.
+"""Counts the commands that the service would bill, and the traffic.
 
-Valkey itself counts every call it runs, scripts' inner calls and TCP clients' included
-(`INFO commandstats`), so the bill is the sum of those calls without the free commands: one command
-is one request, each item of a pipeline or transaction counts, EVAL counts and so does each call
-inside it (upstash.com/docs/redis/overall/pricing and /sdks/ratelimit-ts/costs). The ledger only
-corrects for what the emulator sends on its own account, or answers without sending.
+Valkey counts every command that it runs, including commands inside scripts and commands of TCP
+clients (`INFO commandstats`). The bill is the sum of these counts without the free commands: each
+item of a pipeline or transaction is one command, EVAL is one, and each call inside it is one
+(upstash.com/docs/redis/overall/pricing and /sdks/ratelimit-ts/costs). A correction accounts for
+commands that only the emulator sends, and for commands whose reply it knows without Valkey.
 """
 
 from dataclasses import asdict, dataclass, field
 from typing import Final
 
-from continuum_upstash.emulator.redis.connection import Connection
+from continuum_upstash.emulator.redis.upstream import UpstreamConnection
 
-# The service's list (FAQ of March 2025); MULTI, EXEC and their kin, which over REST are the
-# envelope of /multi-exec, and nothing says that it is billed; and what our own replica says.
+# The service's list of free commands (FAQ of March 2025); MULTI, EXEC and the like, since nothing
+# documents that /multi-exec bills them; and the commands of the emulator's replica.
 _FREE: Final = frozenset(
     b"auth hello select command config info ping reset quit "
     b"multi exec discard watch unwatch replconf psync".split()
@@ -22,7 +22,7 @@ _FREE: Final = frozenset(
 
 @dataclass(slots=True)
 class Traffic:
-    """Totals since the last reset. Bytes are those of bodies over REST and of the wire over TCP."""
+    """Totals since the last reset. REST bytes are those of the bodies; TCP bytes are all bytes."""
 
     requests: int = 0
     connections: int = 0
@@ -31,32 +31,32 @@ class Traffic:
 
 
 @dataclass(slots=True)
-class Ledger:
+class UsageCounter:
     rest: Traffic = field(default_factory=Traffic)
     tcp: Traffic = field(default_factory=Traffic)
     _correction: int = 0
 
-    def forgive(self, commands: int) -> None:
-        """Valkey ran commands that the service would not have billed."""
+    def subtract(self, commands: int) -> None:
+        """Exclude commands that Valkey ran and the service does not bill."""
         self._correction -= commands
 
-    def charge(self, commands: int) -> None:
-        """The service bills commands that Valkey never saw."""
+    def add(self, commands: int) -> None:
+        """Include commands that the service bills and this Valkey did not run."""
         self._correction += commands
 
-    async def reset(self, connection: Connection) -> None:
+    async def reset(self, connection: UpstreamConnection) -> None:
         self.rest, self.tcp, self._correction = Traffic(), Traffic(), 0
-        self._correction = -await _calls(connection)
+        self._correction = -await _count_calls(connection)
 
-    async def report(self, connection: Connection) -> dict[str, object]:
+    async def report(self, connection: UpstreamConnection) -> dict[str, object]:
         return {
-            "billed": await _calls(connection) + self._correction,
+            "billed": await _count_calls(connection) + self._correction,
             "rest": asdict(self.rest),
             "tcp": asdict(self.tcp),
         }
 
 
-async def _calls(connection: Connection) -> int:
+async def _count_calls(connection: UpstreamConnection) -> int:
     (stats,) = await connection.send([(b"INFO", b"commandstats")])
     total = 0
     for line in stats.splitlines():

@@ -1,7 +1,8 @@
 """Which commands the service has, and what each does to the data.
 
 The names are those of the service's command reference (https://upstash.com/docs/redis/overall/
-compatibility); what they do (write, block, grow) and where their keys stand is asked of the server.
+compatibility). What a command does (write, block, add data) and the positions of its keys come from
+the COMMAND reply of the server.
 """
 
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from continuum_upstash.emulator.commands.error_messages import not_available, not_over_rest
-from continuum_upstash.emulator.redis.resp2 import Argv, Error, Reply
+from continuum_upstash.emulator.redis.resp2_wire import Argv, Error, Reply
 
 _REFERENCE: Final = """
 append decr decrby get getdel getex getrange getset incr incrby incrbyfloat mget mset msetnx psetex
@@ -53,21 +54,21 @@ pubsub|channels pubsub|numpat pubsub|numsub function|list function|stats
 """
 
 
-def _names(text: str) -> frozenset[bytes]:
+def _split_names(text: str) -> frozenset[bytes]:
     return frozenset(text.encode().split())
 
 
-_OFFERED: Final = _names(_REFERENCE)
-_NOT_OVER_REST: Final = _names(_CONNECTION_STATE)
-_READ_ONLY_ALLOWS: Final = _names(_WITHOUT_KEYS)
-# "Some powerful read commands (e.g. SCAN, KEYS) are also restricted": the REST API's page.
-_READ_ONLY_REFUSES: Final = frozenset((b"scan", b"keys"))
-_RUNS_A_SCRIPT: Final = frozenset((b"eval", b"evalsha", b"fcall"))
+_AVAILABLE: Final = _split_names(_REFERENCE)
+_NOT_OVER_REST: Final = _split_names(_CONNECTION_STATE)
+_READ_ONLY_ALLOWED: Final = _split_names(_WITHOUT_KEYS)
+# "Some powerful read commands (e.g. SCAN, KEYS) are also restricted" (page of the REST API).
+_READ_ONLY_DENIED: Final = frozenset((b"scan", b"keys"))
+_SCRIPTS: Final = frozenset((b"eval", b"evalsha", b"fcall"))
 
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """One command as the server's COMMAND describes it."""
+    """One command, as COMMAND describes it. A negative `last_key` counts from the end."""
 
     flags: frozenset[bytes]
     first_key: int
@@ -75,7 +76,7 @@ class Spec:
     step: int
 
 
-# Commands of the service that servers lack, or old ones do: a translation stands in for them.
+# Commands of the service that Valkey or older versions of Redis lack. The emulator translates them.
 _EMULATED: Final = {
     b"delex": Spec(frozenset((b"write",)), 1, 1, 1),
     b"client|setinfo": Spec(frozenset(), 0, 0, 0),
@@ -83,9 +84,12 @@ _EMULATED: Final = {
 }
 
 
-class Catalogue:
+class CommandSpecs:
     def __init__(self, commands: Reply) -> None:
-        """Read the reply of COMMAND, as Redis 7 and Valkey give it."""
+        """
+        Args:
+            commands: the reply of COMMAND from Redis 7 or later, or from Valkey.
+        """
         self._specs = dict(_EMULATED)
         for name, _, flags, first, last, step, _, _, _, subcommands in commands:
             self._specs[name] = Spec(frozenset(flags), first, last, step)
@@ -93,66 +97,69 @@ class Catalogue:
                 self._specs[subcommand[0]] = Spec(frozenset(subcommand[2]), *subcommand[3:6])
         self._containers = {name.split(b"|")[0] for name in self._specs if b"|" in name}
 
-    def has(self, name: bytes) -> bool:
-        """Whether the server itself has the command."""
+    def has_command(self, name: bytes) -> bool:
         return name in self._specs
 
-    def name(self, argv: Argv) -> bytes:
-        """The command's name in lower case; with the subcommand after `|` where there are any."""
+    def get_name(self, argv: Argv) -> bytes:
+        """Return the command's name in lower case, such as `get` or `script|load`."""
         name = argv[0].lower()
         if name in self._containers and len(argv) > 1 and name != b"command":
             return name + b"|" + argv[1].lower()
         return name
 
-    def refusal(self, argv: Argv) -> Error | None:
-        """Why the service would not run this over REST, if it would not."""
-        name = self.name(argv)
-        if name in _OFFERED and name in self._specs:
+    def find_error(self, argv: Argv) -> Error | None:
+        """Return the error of a command that the service does not run over REST, or None."""
+        name = self.get_name(argv)
+        if name in _AVAILABLE and name in self._specs:
             return None
         if argv[0].lower() in _NOT_OVER_REST:
             return not_over_rest(argv[0])
         return not_available(name.replace(b"|", b" "))
 
-    def writes(self, argv: Argv) -> bool:
-        name = self.name(argv)
-        return name in _RUNS_A_SCRIPT or b"write" in self._flags(name)
+    def is_write(self, argv: Argv) -> bool:
+        """Return whether the command may write. A script counts as a write."""
+        name = self.get_name(argv)
+        return name in _SCRIPTS or b"write" in self._get_flags(name)
 
-    def grows(self, argv: Argv) -> bool:
-        """Whether a full database refuses it. The service refuses every EVAL then."""
-        name = self.name(argv)
-        return name in _RUNS_A_SCRIPT or b"denyoom" in self._flags(name)
+    def is_denied_on_oom(self, argv: Argv) -> bool:
+        """Return whether a full database rejects the command. The service rejects every EVAL."""
+        name = self.get_name(argv)
+        return name in _SCRIPTS or b"denyoom" in self._get_flags(name)
 
-    def runs_a_script(self, argv: Argv) -> bool:
-        """Whether it runs a script that may write."""
-        return self.name(argv) in _RUNS_A_SCRIPT
+    def is_script(self, argv: Argv) -> bool:
+        """Return whether the command runs a script that may write."""
+        return self.get_name(argv) in _SCRIPTS
 
-    def blocks(self, argv: Argv) -> bool:
-        return b"blocking" in self._flags(self.name(argv))
+    def is_blocking(self, argv: Argv) -> bool:
+        return b"blocking" in self._get_flags(self.get_name(argv))
 
-    def open_to_readers(self, argv: Argv) -> bool:
-        """Whether the read-only token may run it."""
-        name = self.name(argv)
-        if name in _READ_ONLY_REFUSES:
+    def is_allowed_read_only(self, argv: Argv) -> bool:
+        """Return whether the read-only token is allowed to run the command."""
+        name = self.get_name(argv)
+        if name in _READ_ONLY_DENIED:
             return False
-        return name in _READ_ONLY_ALLOWS or b"readonly" in self._flags(name)
+        return name in _READ_ONLY_ALLOWED or b"readonly" in self._get_flags(name)
 
-    def keys(self, argv: Argv) -> Iterator[bytes]:
-        """The arguments that are keys, where their places are fixed."""
-        spec = self._specs.get(self.name(argv))
+    def find_keys(self, argv: Argv) -> Iterator[bytes]:
+        """Yield the arguments that are keys. Commands without fixed key positions yield nothing."""
+        spec = self._specs.get(self.get_name(argv))
         if spec is None or spec.first_key == 0:
             return
         last = spec.last_key if spec.last_key >= 0 else len(argv) + spec.last_key
-        for place in range(spec.first_key, min(last, len(argv) - 1) + 1, spec.step):
-            yield argv[place]
+        for position in range(spec.first_key, min(last, len(argv) - 1) + 1, spec.step):
+            yield argv[position]
 
-    def key_places(self) -> dict[bytes, tuple[int, int, int]]:
-        """Command name to first key, last key, step; first is 0 where keys have no fixed place."""
+    def list_key_positions(self) -> dict[bytes, tuple[int, int, int]]:
+        """Return first key, last key and step by command name.
+
+        The first key is 0 for commands without fixed key positions.
+        """
         return {
             name: (spec.first_key, spec.last_key, spec.step)
             for name, spec in self._specs.items()
             if b"|" not in name
         }
 
-    def _flags(self, name: bytes) -> frozenset[bytes]:
+    def _get_flags(self, name: bytes) -> frozenset[bytes]:
         spec = self._specs.get(name)
         return spec.flags if spec else frozenset()

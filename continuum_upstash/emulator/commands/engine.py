@@ -1,35 +1,36 @@
-"""Runs the commands of one request on Valkey and gives the replies that the service would give."""
+"""Runs the commands of one request on Valkey and returns the replies of the service."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from continuum_upstash.emulator.commands import differences, error_messages
-from continuum_upstash.emulator.commands.command_specs import Catalogue
-from continuum_upstash.emulator.commands.compare_and_set import Conditions
-from continuum_upstash.emulator.commands.info import Information, read_figures
-from continuum_upstash.emulator.commands.scan import Cursors
+from continuum_upstash.emulator.commands.command_specs import CommandSpecs
+from continuum_upstash.emulator.commands.compare_and_set import CompareAndSet
+from continuum_upstash.emulator.commands.info_rewriter import InfoRewriter, parse_info
+from continuum_upstash.emulator.commands.request import ParsedRequest, RequestRejected, RequestType
+from continuum_upstash.emulator.commands.scan_cursors import ScanCursors
 from continuum_upstash.emulator.commands.scripts import (
     Scripts,
-    in_the_services_words,
-    undone_on_failure,
+    roll_back_on_failure,
+    translate_script_error,
 )
-from continuum_upstash.emulator.commands.translation import Step, Talk, Translation, answer
-from continuum_upstash.emulator.http.requests import Form, Kind, Refused
-from continuum_upstash.emulator.redis.connection import Connection, Pool
-from continuum_upstash.emulator.redis.resp2 import Argv, Error, Reply, size
-from continuum_upstash.emulator.usage import Ledger
+from continuum_upstash.emulator.commands.translation import Dialogue, Step, Translation, reply_with
+from continuum_upstash.emulator.redis.resp2_wire import Argv, Error, Reply, measure_size
+from continuum_upstash.emulator.redis.upstream import UpstreamConnection, UpstreamPool
+from continuum_upstash.emulator.usage import UsageCounter
 
-_KEY_LIMIT: Final = 32 * 1024  # bytes; fixed on every plan
+_MAX_KEY_BYTES: Final = 32 * 1024  # the same on every pricing plan
 _MULTI: Final = (b"MULTI",)
 _EXEC: Final = (b"EXEC",)
 
-Veto: TypeAlias = Callable[[Argv], Error | None]
+# Returns the error that an active fault causes for a command, or None.
+FindFault: TypeAlias = Callable[[Argv], Error | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """In bytes. `request_size` holds for one command's arguments and for one reply."""
+class SizeLimits:
+    """In bytes. `request_size` limits the arguments of one command, and one reply."""
 
     request_size: int
     data_size: int
@@ -38,143 +39,161 @@ class Limits:
 class Engine:
     def __init__(
         self,
-        catalogue: Catalogue,
-        ledger: Ledger,
-        information: Information,
-        limits: Limits,
+        specs: CommandSpecs,
+        usage: UsageCounter,
+        info: InfoRewriter,
+        limits: SizeLimits,
     ) -> None:
-        self.catalogue = catalogue
+        self.specs = specs
         self.limits = limits
-        self._information = information
-        self._ledger = ledger
+        self._info = info
+        self._usage = usage
         self._translations: dict[bytes, Translation] = {
             **differences.TRANSLATIONS,
-            **Conditions(ledger, catalogue).translations,
-            **Cursors(ledger).translations,
-            **Scripts(catalogue).translations,
-            **information.translations,
+            **CompareAndSet(usage, specs).translations,
+            **ScanCursors(usage).translations,
+            **Scripts(specs).translations,
+            **info.translations,
         }
 
-    def writes(self, commands: Sequence[Argv]) -> bool:
-        return any(map(self.catalogue.writes, commands))
+    def has_write(self, commands: Sequence[Argv]) -> bool:
+        return any(map(self.specs.is_write, commands))
 
-    async def run(self, form: Form, pool: Pool, veto: Veto, *, read_only: bool) -> list[Reply]:
-        """Raises Refused where the service discards the request as a whole."""
-        refusals = [
-            self._refusal(argv, read_only=read_only) or veto(argv) for argv in form.commands
+    async def run(
+        self,
+        request: ParsedRequest,
+        pool: UpstreamPool,
+        find_fault: FindFault,
+        *,
+        read_only: bool,
+    ) -> list[Reply]:
+        """Return the replies, with the errors of single commands in place.
+
+        Raises:
+            RequestRejected: the service rejects the request as a whole.
+        """
+        errors = [
+            self._find_error(argv, read_only=read_only) or find_fault(argv)
+            for argv in request.commands
         ]
         async with pool.connection() as connection:
-            if form.kind is Kind.TRANSACTION:
-                for refusal in filter(None, refusals):
-                    raise Refused(refusal.decode(errors="replace"), refusal.http_status)
-                replies = await self._transaction(connection, form.commands)
+            if request.type is RequestType.TRANSACTION:
+                for error in filter(None, errors):
+                    raise RequestRejected(error.decode(errors="replace"), error.http_status)
+                replies = await self._run_transaction(connection, request.commands)
             else:
-                replies = await self._in_order(connection, form.commands, refusals)
-            return [await self._told(connection, reply) for reply in replies]
+                replies = await self._run_pipeline(connection, request.commands, errors)
+            return [await self._translate_reply(connection, reply) for reply in replies]
 
-    def _refusal(self, argv: Argv, *, read_only: bool) -> Error | None:
-        if refusal := self.catalogue.refusal(argv):
-            return refusal
-        if read_only and not self.catalogue.open_to_readers(argv):
+    def _find_error(self, argv: Argv, *, read_only: bool) -> Error | None:
+        """Return the error of a command that is rejected before it runs, or None."""
+        if error := self.specs.find_error(argv):
+            return error
+        if read_only and not self.specs.is_allowed_read_only(argv):
             return error_messages.no_permission(argv[0])
         length = sum(map(len, argv))
         if length > self.limits.request_size:
             return error_messages.request_too_large(self.limits.request_size, length)
-        if length > _KEY_LIMIT:
-            longest = max(map(len, self.catalogue.keys(argv)), default=0)
-            if longest > _KEY_LIMIT:
-                return error_messages.key_too_large(_KEY_LIMIT, longest)
+        if length > _MAX_KEY_BYTES:
+            longest = max(map(len, self.specs.find_keys(argv)), default=0)
+            if longest > _MAX_KEY_BYTES:
+                return error_messages.key_too_large(_MAX_KEY_BYTES, longest)
         return None
 
-    def _translate(self, argv: Argv) -> Step | Talk:
-        translation = self._translations.get(self.catalogue.name(argv))
+    def _translate(self, argv: Argv) -> Step | Dialogue:
+        translation = self._translations.get(self.specs.get_name(argv))
         return translation(argv) if translation else Step((argv,))
 
-    async def _in_order(
-        self, connection: Connection, commands: Sequence[Argv], refusals: Sequence[Error | None]
+    async def _run_pipeline(
+        self,
+        connection: UpstreamConnection,
+        commands: Sequence[Argv],
+        errors: Sequence[Error | None],
     ) -> list[Reply]:
-        """All steps between two talks go up in one write."""
-        plan = [
-            answer(refusal) if refusal else self._alone(argv)
-            for argv, refusal in zip(commands, refusals, strict=True)
+        """Run the commands in order. All steps between two dialogues share a round trip."""
+        translated = [
+            reply_with(error) if error else self._translate_standalone(argv)
+            for argv, error in zip(commands, errors, strict=True)
         ]
         replies: list[Reply] = []
         steps: list[Step] = []
-        for planned in plan:
-            if isinstance(planned, Step):
-                steps.append(planned)
+        for each in translated:
+            if isinstance(each, Step):
+                steps.append(each)
             else:
-                replies += await _in_one_write(connection, steps)
-                replies.append(await planned(connection))
+                replies += await _send_steps(connection, steps)
+                replies.append(await each(connection))
                 steps = []
-        return replies + await _in_one_write(connection, steps)
+        return replies + await _send_steps(connection, steps)
 
-    def _alone(self, argv: Argv) -> Step | Talk:
-        """The plan of a command outside a transaction."""
-        planned = self._translate(argv)
-        if isinstance(planned, Step) and self.catalogue.runs_a_script(argv):
-            return undone_on_failure(planned.sent[0], self._ledger)
-        return _unblocked(argv) if self.catalogue.blocks(argv) else planned
+    def _translate_standalone(self, argv: Argv) -> Step | Dialogue:
+        """Translate a command outside a transaction."""
+        translated = self._translate(argv)
+        if isinstance(translated, Step) and self.specs.is_script(argv):
+            return roll_back_on_failure(translated.commands[0], self._usage)
+        return _make_non_blocking(argv) if self.specs.is_blocking(argv) else translated
 
-    async def _transaction(self, connection: Connection, commands: Sequence[Argv]) -> list[Reply]:
-        steps = [_one_round_trip(self._translate(argv), argv) for argv in commands]
-        sent = [argv for step in steps for argv in step.sent]
+    async def _run_transaction(
+        self, connection: UpstreamConnection, commands: Sequence[Argv]
+    ) -> list[Reply]:
+        steps = [_require_step(self._translate(argv), argv) for argv in commands]
+        sent = [argv for step in steps for argv in step.commands]
         if not sent:
-            return [step.finish([]) for step in steps]
+            return [step.convert([]) for step in steps]
         _, *queued, results = await connection.send([_MULTI, *sent, _EXEC])
         for reply in queued:
             if isinstance(reply, Error):
-                told = await self._told(connection, reply)
-                raise Refused(told.decode(errors="replace"))
+                error = await self._translate_reply(connection, reply)
+                raise RequestRejected(error.decode(errors="replace"))
         if isinstance(results, Error):
-            raise Refused(results.decode(errors="replace"))
-        return _share_out(steps, results)
+            raise RequestRejected(results.decode(errors="replace"))
+        return _distribute(steps, results)
 
-    async def _told(self, connection: Connection, reply: Reply) -> Reply:
-        """The reply, with Valkey's own words turned into the service's."""
+    async def _translate_reply(self, connection: UpstreamConnection, reply: Reply) -> Reply:
+        """Return the reply with Valkey's error texts replaced by those of the service."""
         if isinstance(reply, Error):
             if reply.startswith(b"OOM "):
-                return await self._capacity_reached(connection)
-            return error_messages.WORDED_OTHERWISE.get(reply) or in_the_services_words(reply)
-        length = size(reply)
-        if length > self.limits.request_size:
-            return error_messages.reply_too_large(self.limits.request_size, length)
+                return await self._build_capacity_error(connection)
+            return error_messages.REWORDED.get(reply) or translate_script_error(reply)
+        size = measure_size(reply)
+        if size > self.limits.request_size:
+            return error_messages.reply_too_large(self.limits.request_size, size)
         return reply
 
-    async def _capacity_reached(self, connection: Connection) -> Error:
+    async def _build_capacity_error(self, connection: UpstreamConnection) -> Error:
         (memory,) = await connection.send([(b"INFO", b"memory")])
-        usage = self._information.data_size(read_figures(memory.decode()))
+        data_size = self._info.compute_data_size(parse_info(memory.decode()))
         return error_messages.capacity_reached(
-            self.limits.data_size, max(usage, self.limits.data_size)
+            self.limits.data_size, max(data_size, self.limits.data_size)
         )
 
 
-def _unblocked(argv: Argv) -> Step:
-    """A blocking command returns at once over REST, as it does inside a transaction."""
+def _make_non_blocking(argv: Argv) -> Step:
+    """Run a blocking command in MULTI, where it returns at once, as it does over REST."""
 
-    def only_result(replies: list[Reply]) -> Reply:
+    def take_result(replies: list[Reply]) -> Reply:
         _, queued, results = replies
         return queued if isinstance(queued, Error) else results[0]
 
-    return Step((_MULTI, argv, _EXEC), only_result)
+    return Step((_MULTI, argv, _EXEC), take_result)
 
 
-async def _in_one_write(connection: Connection, steps: list[Step]) -> list[Reply]:
-    replies = await connection.send([argv for step in steps for argv in step.sent])
-    return _share_out(steps, replies)
+async def _send_steps(connection: UpstreamConnection, steps: list[Step]) -> list[Reply]:
+    replies = await connection.send([argv for step in steps for argv in step.commands])
+    return _distribute(steps, replies)
 
 
-def _share_out(steps: list[Step], replies: list[Reply]) -> list[Reply]:
+def _distribute(steps: list[Step], replies: list[Reply]) -> list[Reply]:
     remaining = iter(replies)
-    return [step.finish([next(remaining) for _ in step.sent]) for step in steps]
+    return [step.convert([next(remaining) for _ in step.commands]) for step in steps]
 
 
-def _one_round_trip(planned: Step | Talk, argv: Argv) -> Step:
-    if isinstance(planned, Step):
-        return planned
+def _require_step(translated: Step | Dialogue, argv: Argv) -> Step:
+    if isinstance(translated, Step):
+        return translated
     if argv[0].lower() == b"scan":
         return Step((argv,))
-    raise Refused(
-        f"ERR the emulator cannot take {argv[0].decode().upper()} with this condition "
-        "inside /multi-exec: Valkey has no such command"
+    raise RequestRejected(
+        f"ERR the emulator does not support {argv[0].decode().upper()} with this condition "
+        "inside /multi-exec, because Valkey has no such command"
     )

@@ -1,8 +1,8 @@
-"""What the service says when it refuses: each text once, as documented or as seen there."""
+"""The error texts of the service, as documented or as observed there."""
 
 from typing import Final
 
-from continuum_upstash.emulator.redis.resp2 import Error
+from continuum_upstash.emulator.redis.resp2_wire import Error
 
 UNAUTHORIZED: Final = (
     "WRONGPASS invalid or missing auth token. See "
@@ -14,8 +14,8 @@ EMPTY_COMMAND: Final = "ERR empty command"
 NULL_ARGUMENT: Final = "ERR null args are not supported"
 READ_ONLY_UPGRADE: Final = Error(b"READONLY Writes are temporarily rejected due to server upgrade")
 
-# What Valkey says, and what the service says in its place.
-WORDED_OTHERWISE: Final = {
+# Error texts of Valkey that the service words differently.
+REWORDED: Final = {
     b"ERR value is not an integer or out of range": Error(
         b"ERR value is not an int or out of range"
     ),
@@ -23,17 +23,20 @@ WORDED_OTHERWISE: Final = {
 }
 
 
-class ReplyTooLarge(Error):
-    """Seen on the service: an oversized reply is an error body under HTTP 200."""
+class ReplySizeError(Error):
+    """A reply exceeds the request limit. As observed on the service: an error body, HTTP 200."""
 
     http_status = 200
 
 
-class RequestTooLarge(Error):
+class RequestSizeError(Error):
+    """The arguments of a command exceed the request limit."""
+
     http_status = 413
 
 
-def nested_argument(bracket: str) -> str:
+def unsupported_type(bracket: str) -> str:
+    """Return the error for an argument that is a JSON array or object."""
     return f'ERR unsupported arg type: "{bracket}": json.Delim'
 
 
@@ -65,7 +68,7 @@ def wrong_database(index: bytes) -> Error:
     return Error(b"ERR Only 0th database is supported! Selected DB: %b" % index)
 
 
-def _request_size(limit: int, actual: int) -> bytes:
+def _format_request_size(limit: int, actual: int) -> bytes:
     return (
         b"ERR max request size exceeded. Limit: %d bytes, Actual: %d bytes. See "
         b"https://upstash.com/docs/redis/troubleshooting/max_request_size_exceeded for details"
@@ -74,11 +77,11 @@ def _request_size(limit: int, actual: int) -> bytes:
 
 
 def request_too_large(limit: int, actual: int) -> Error:
-    return RequestTooLarge(_request_size(limit, actual))
+    return RequestSizeError(_format_request_size(limit, actual))
 
 
 def reply_too_large(limit: int, actual: int) -> Error:
-    return ReplyTooLarge(_request_size(limit, actual))
+    return ReplySizeError(_format_request_size(limit, actual))
 
 
 def key_too_large(limit: int, actual: int) -> Error:

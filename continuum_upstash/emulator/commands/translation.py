@@ -1,35 +1,39 @@
-"""How one command of the service is carried out on Valkey."""
+"""How one command of the service runs on Valkey: a step, or a dialogue of several round trips."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from continuum_upstash.emulator.redis.connection import Connection
-from continuum_upstash.emulator.redis.resp2 import Argv, Reply
+from continuum_upstash.emulator.redis.resp2_wire import Argv, Reply
+from continuum_upstash.emulator.redis.upstream import UpstreamConnection
 
 
-def _last(replies: list[Reply]) -> Reply:
+def _take_last(replies: list[Reply]) -> Reply:
     return replies[-1]
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Commands that go up in the same write as their neighbours, and what their replies mean."""
+    """Commands that need one round trip, which steps share.
 
-    sent: tuple[Argv, ...]
-    finish: Callable[[list[Reply]], Reply] = _last
+    `convert` makes the reply of the service from the replies of these commands.
+    """
 
-
-# A command that needs several round trips, and so a place of its own in a pipeline.
-Talk: TypeAlias = Callable[[Connection], Awaitable[Reply]]
-
-Translation: TypeAlias = Callable[[Argv], "Step | Talk"]
+    commands: tuple[Argv, ...]
+    convert: Callable[[list[Reply]], Reply] = _take_last
 
 
-def answer(reply: Reply) -> Step:
-    """The emulator knows the reply; nothing goes up."""
+# A command that needs several round trips. It cannot share them with other commands of a pipeline.
+Dialogue: TypeAlias = Callable[[UpstreamConnection], Awaitable[Reply]]
+
+Translation: TypeAlias = Callable[[Argv], "Step | Dialogue"]
+
+
+def reply_with(reply: Reply) -> Step:
+    """Return a step with a fixed reply; no command is sent to Valkey."""
     return Step((), lambda _: reply)
 
 
-def mapped(argv: Argv, change: Callable[[Reply], Reply]) -> Step:
-    return Step((argv,), lambda replies: change(replies[-1]))
+def convert_reply(argv: Argv, convert: Callable[[Reply], Reply]) -> Step:
+    """Return a step that sends one command and converts its reply."""
+    return Step((argv,), lambda replies: convert(replies[-1]))

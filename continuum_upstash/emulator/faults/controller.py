@@ -1,32 +1,36 @@
-"""Switches faults, and does for each what cannot be left to the next request."""
+"""Activates and removes faults, and applies those that act on ports or on the replica."""
 
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from continuum_upstash.emulator.faults.lagging_replica import Replica
+from continuum_upstash.emulator.faults.lagging_replica import LaggingReplica
 from continuum_upstash.emulator.faults.model import Fault, FaultKind, Faults, Side
-from continuum_upstash.emulator.listeners import Door
+from continuum_upstash.emulator.listeners import Listener
 
 
 @dataclass(frozen=True, slots=True)
-class Entrance:
-    """A public port, and how to cut the connections that came through it."""
+class PublicPort:
+    """A port for clients. `reset_all` resets the connections that it accepted."""
 
     side: Side
-    door: Door
+    listener: Listener
     reset_all: Callable[[], None]
 
 
-class Switchboard:
-    def __init__(self, faults: Faults, entrances: list[Entrance], replica: Replica) -> None:
+class FaultController:
+    def __init__(self, faults: Faults, ports: list[PublicPort], replica: LaggingReplica) -> None:
         self.faults = faults
         self._replica = replica
-        self._entrances = entrances
-        self._switching = asyncio.Lock()
+        self._ports = ports
+        self._lock = asyncio.Lock()
 
-    async def on(self, fault: Fault) -> int:
-        """Raises BadOption, UpstreamError or ValkeyUnavailable, and then nothing is switched."""
+    async def activate(self, fault: Fault) -> int:
+        """Return the number of the fault, which `deactivate` takes.
+
+        Raises:
+            InvalidOption, UpstreamError, ValkeyUnavailable: the fault is not active.
+        """
         number = self.faults.add(fault)
         try:
             await self._apply()
@@ -35,30 +39,30 @@ class Switchboard:
             raise
         return number
 
-    async def off(self, number: int) -> None:
+    async def deactivate(self, number: int) -> None:
         self.faults.remove(number)
         await self._apply()
 
-    async def start(self) -> None:
-        """Open the ports, but for those that a fault set beforehand keeps shut."""
-        await self._apply()
-
-    async def all_off(self) -> None:
+    async def deactivate_all(self) -> None:
         self.faults.clear()
         await self._apply()
 
-    async def _apply(self) -> None:
-        async with self._switching:
-            await self._bring_about()
+    async def start(self) -> None:
+        """Open the ports, except those that a `refuse` fault keeps closed."""
+        await self._apply()
 
-    async def _bring_about(self) -> None:
-        for entrance in self._entrances:
-            if self.faults.has(FaultKind.REFUSE, entrance.side):
-                entrance.door.refuse()
-                entrance.reset_all()
+    async def _apply(self) -> None:
+        async with self._lock:
+            await self._apply_locked()
+
+    async def _apply_locked(self) -> None:
+        for port in self._ports:
+            if self.faults.is_active(FaultKind.REFUSE, port.side):
+                port.listener.stop_listening()
+                port.reset_all()
             else:
-                await entrance.door.open()
-        if lag := self.faults.take(FaultKind.LAG, Side.REST):
-            await self._replica.fall_behind(lag.seconds)
+                await port.listener.open()
+        if lag := self.faults.consume(FaultKind.LAG, Side.REST):
+            await self._replica.start_lag(lag.seconds)
         else:
-            await self._replica.catch_up()
+            await self._replica.stop_lag()

@@ -1,4 +1,4 @@
-"""How the REST faults strike: in front of the request, in its commands, or in its reply."""
+"""Applies the faults of the REST side: before the request, to its commands, to its response."""
 
 import asyncio
 from typing import Final
@@ -7,87 +7,90 @@ from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from continuum_upstash.emulator.commands import error_messages
-from continuum_upstash.emulator.commands.command_specs import Catalogue
+from continuum_upstash.emulator.commands.command_specs import CommandSpecs
 from continuum_upstash.emulator.faults.model import Fault, FaultKind, Faults, Side
 from continuum_upstash.emulator.listeners import reset
-from continuum_upstash.emulator.redis.resp2 import Argv, Error
+from continuum_upstash.emulator.redis.resp2_wire import Argv, Error
 
-_MONTHLY_LIMIT: Final = 500_000  # commands, on the free plan
+_MONTHLY_LIMIT: Final = 500_000  # commands, on the free pricing plan
 
 
-async def before(faults: Faults, scope: Scope) -> ASGIApp | None:
-    """Wait for a slow network; return what answers in the service's place, if something does."""
-    if latency := faults.take(FaultKind.LATENCY, Side.REST):
+async def apply_before_request(faults: Faults, scope: Scope) -> ASGIApp | None:
+    """Wait for the latency; return the response that replaces the request, if there is one."""
+    if latency := faults.consume(FaultKind.LATENCY, Side.REST):
         await asyncio.sleep(latency.delay)
-    if faults.take(FaultKind.RESET, Side.REST):
+    if faults.consume(FaultKind.RESET, Side.REST):
         reset(scope["state"]["connection"].transport)
-        return _until_the_client_leaves
-    if faults.take(FaultKind.HANG, Side.REST):
-        return _until_the_client_leaves
-    if gateway := faults.take(FaultKind.HTTP, Side.REST):
-        return _gateway_page(gateway)
+        return _wait_for_disconnect
+    if faults.consume(FaultKind.HANG, Side.REST):
+        return _wait_for_disconnect
+    if gateway := faults.consume(FaultKind.HTTP, Side.REST):
+        return _build_gateway_page(gateway)
     return None
 
 
-def after(faults: Faults, response: Response) -> ASGIApp:
-    """The response as it comes through; a stream of events is left alone."""
+def apply_to_response(faults: Faults, response: Response) -> ASGIApp:
+    """Return the response, truncated or corrupted by a fault. Event streams are not changed."""
     if isinstance(response, StreamingResponse):
         return response
-    if faults.take(FaultKind.CLOSE, Side.REST):
-        return _CutShort(response)
-    if faults.take(FaultKind.GARBAGE, Side.REST):
+    if faults.consume(FaultKind.CLOSE, Side.REST):
+        return _TruncatedResponse(response)
+    if faults.consume(FaultKind.GARBAGE, Side.REST):
         garbage = b"\x00\xff" + bytes(response.body)[::-1]
         return Response(garbage, response.status_code, media_type=response.media_type)
     return response
 
 
-class Outage:
-    """The refusals of one request's commands. A fault strikes a request once, or not at all."""
+class CommandFaults:
+    """Finds the errors that faults cause for the commands of one request.
 
-    def __init__(self, faults: Faults, catalogue: Catalogue, data_size: int) -> None:
+    A fault with a limited number of requests counts a request once, whatever its commands.
+    """
+
+    def __init__(self, faults: Faults, specs: CommandSpecs, data_size: int) -> None:
         self._faults = faults
-        self._catalogue = catalogue
+        self._specs = specs
         self._data_size = data_size
-        self._struck: dict[FaultKind, bool] = {}
+        self._active: dict[FaultKind, bool] = {}
 
-    def refusal(self, argv: Argv) -> Error | None:
-        if self._strikes(FaultKind.QUOTA):
+    def find_error(self, argv: Argv) -> Error | None:
+        if self._is_active(FaultKind.QUOTA):
             return error_messages.quota_reached(_MONTHLY_LIMIT, _MONTHLY_LIMIT)
-        if self._catalogue.grows(argv) and self._strikes(FaultKind.CAPACITY):
+        if self._specs.is_denied_on_oom(argv) and self._is_active(FaultKind.CAPACITY):
             return error_messages.capacity_reached(self._data_size, self._data_size)
-        if self._catalogue.writes(argv) and self._strikes(FaultKind.READONLY):
+        if self._specs.is_write(argv) and self._is_active(FaultKind.READONLY):
             return error_messages.READ_ONLY_UPGRADE
         return None
 
-    def _strikes(self, kind: FaultKind) -> bool:
-        if kind not in self._struck:
-            self._struck[kind] = self._faults.take(kind, Side.REST) is not None
-        return self._struck[kind]
+    def _is_active(self, kind: FaultKind) -> bool:
+        if kind not in self._active:
+            self._active[kind] = self._faults.consume(kind, Side.REST) is not None
+        return self._active[kind]
 
 
-def _gateway_page(fault: Fault) -> Response:
+def _build_gateway_page(fault: Fault) -> Response:
     retry = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
     return HTMLResponse(f"<html><h1>{fault.status}</h1></html>", fault.status, retry)
 
 
-async def _until_the_client_leaves(_scope: Scope, receive: Receive, _send: Send) -> None:
+async def _wait_for_disconnect(_scope: Scope, receive: Receive, _send: Send) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
-class _CutShort:
-    """Half of the body, and then the end of the connection."""
+class _TruncatedResponse:
+    """Sends half of the body and closes the connection."""
 
     def __init__(self, response: Response) -> None:
         self._response = response
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def half(message: Message) -> None:
+        async def send_half(message: Message) -> None:
             if message["type"] == "http.response.body":
                 body = message["body"]
                 message = {**message, "body": body[: len(body) // 2], "more_body": True}
             await send(message)
 
-        await self._response(scope, receive, half)
+        await self._response(scope, receive, send_half)
         scope["state"]["connection"].transport.close()
-        await _until_the_client_leaves(scope, receive, send)
+        await _wait_for_disconnect(scope, receive, send)

@@ -1,71 +1,78 @@
-"""A read replica that is behind: real replication, through a proxy that holds it back."""
+"""A read replica with replication lag: replication goes through a proxy that delays it."""
 
 from contextlib import AsyncExitStack
 
+from continuum_upstash.emulator.emulator_options import InvalidOption
 from continuum_upstash.emulator.faults.model import Faults
-from continuum_upstash.emulator.faults.read_routing import Views
-from continuum_upstash.emulator.listeners import Door
-from continuum_upstash.emulator.options import BadOption
+from continuum_upstash.emulator.faults.read_routing import ReadRouter
+from continuum_upstash.emulator.listeners import Listener
 from continuum_upstash.emulator.redis import embedded_valkey
-from continuum_upstash.emulator.redis.connection import Address, Pool, UpstreamError
+from continuum_upstash.emulator.redis.upstream import Address, UpstreamError, UpstreamPool
 from continuum_upstash.emulator.tcp_proxy import TcpProxy
-from continuum_upstash.emulator.usage import Ledger
+from continuum_upstash.emulator.usage import UsageCounter
 
 _WAIT = (b"WAIT", b"1", b"10000")  # milliseconds
 
 
-class Replica:
-    def __init__(self, primary: Address, views: Views, ledger: Ledger, *, embedded: bool) -> None:
+class LaggingReplica:
+    def __init__(
+        self, primary: Address, router: ReadRouter, usage: UsageCounter, *, embedded: bool
+    ) -> None:
         self._primary = primary
-        self._views = views
-        self._ledger = ledger
+        self._router = router
+        self._usage = usage
         self._embedded = embedded
         self._running: AsyncExitStack | None = None
 
-    async def fall_behind(self, seconds: float) -> None:
-        """Start a replica that follows `seconds` late from now on.
+    async def start_lag(self, seconds: float) -> None:
+        """Start a replica that applies each write after `seconds`, and route reads to it.
 
-        Raises BadOption, UpstreamError, ValkeyUnavailable.
+        Raises:
+            InvalidOption: the server is not the embedded Valkey.
+            UpstreamError, ValkeyUnavailable: the replica does not start.
         """
         if not self._embedded:
-            raise BadOption("a lagging replica needs the embedded Valkey: leave out --redis-url")
+            raise InvalidOption(
+                "the fault lag needs the embedded Valkey: start the emulator without --redis-url"
+            )
         if self._running is not None:
             return
         async with AsyncExitStack() as cleanup:
-            proxy = TcpProxy(self._primary, Ledger(), Faults())
-            door = Door("127.0.0.1", 0, proxy.accept)
-            cleanup.callback(door.close)
+            proxy = TcpProxy(self._primary, UsageCounter(), Faults())
+            listener = Listener("127.0.0.1", 0, proxy.accept)
+            cleanup.callback(listener.close)
             cleanup.callback(proxy.reset_all)
-            await door.open()
+            await listener.open()
             password = self._primary.password
             server = await embedded_valkey.start(
-                password, password, evict=False, replica_of=f"127.0.0.1 {door.port}"
+                password, password, evict=False, replica_of=f"127.0.0.1 {listener.port}"
             )
             cleanup.callback(server.stop)
-            pool = Pool(server.address)
+            pool = UpstreamPool(server.address)
             cleanup.callback(pool.close)
-            await self._in_step()
+            await self._wait_until_synced()
             proxy.reply_delay = seconds
-            self._views.lag(pool, seconds)
+            self._router.set_replica(pool, seconds)
             self._running = cleanup.pop_all()
 
-    async def _in_step(self) -> None:
-        """Return when the replica has acknowledged a command sent now.
+    async def _wait_until_synced(self) -> None:
+        """Wait until the replica acknowledges a new command.
 
-        Before its first acknowledgement, up to a second after it has loaded the data, the primary
-        streams nothing to it.
+        The primary streams commands to a replica only after its first acknowledgement, which comes
+        up to a second after it has loaded the data.
         """
-        async with self._views.for_writing().pool.connection() as primary:
-            # The first WAIT ends when a replica is attached; a PUBLISH before would not reach it.
+        async with self._router.route_write().pool.connection() as primary:
+            # The first WAIT returns when a replica is connected; an earlier PUBLISH would be lost.
             *_, replicas = await primary.send(
                 [_WAIT, (b"PUBLISH", b"__emulator:replica", b""), _WAIT]
             )
-            self._ledger.forgive(3)
+            self._usage.subtract(3)
         if replicas != 1:
-            raise UpstreamError("the lagging replica did not get the data in time")
+            raise UpstreamError("the lagging replica did not receive the data within 10 s")
 
-    async def catch_up(self) -> None:
-        self._views.catch_up()
+    async def stop_lag(self) -> None:
+        """Stop the replica and route reads to the primary."""
+        self._router.remove_replica()
         if self._running is not None:
             running, self._running = self._running, None
             await running.aclose()

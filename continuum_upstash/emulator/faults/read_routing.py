@@ -1,73 +1,75 @@
-"""What a request gets to see: the primary, or a replica that is behind, and the sync token."""
+"""Routes each read to the primary or to a lagging replica, and counts the sync token."""
 
 import time
 from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
-from continuum_upstash.emulator.redis.connection import Pool
+from continuum_upstash.emulator.redis.upstream import UpstreamPool
 
 _DIGITS: Final = "0123456789abcdefghijklmnopqrstuv"
-_MARGIN: Final = 0.1  # seconds in which a replica surely applies what has reached it
+_MARGIN: Final = 0.1  # seconds within which a replica applies a write that it has received
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    pool: Pool
+class ReadTarget:
+    """Where a request runs, and the sync token of its response."""
+
+    pool: UpstreamPool
     token: str
-    replica: bool = False
+    is_replica: bool = False
 
 
-class Views:
-    """The counter behind `Upstash-Sync-Token` moves with every write.
+class ReadRouter:
+    """Increments the counter of `Upstash-Sync-Token` with each write.
 
-    While a replica lags, a read goes to it, unless the request carries the token of a write that
-    the replica has not applied yet.
+    While a replica lags, reads go to it. A read with the token of a write that the replica has not
+    applied yet goes to the primary.
     """
 
-    def __init__(self, primary: Pool) -> None:
+    def __init__(self, primary: UpstreamPool) -> None:
         self._primary = primary
         self._counter = 1
-        self._replica: Pool | None = None
+        self._replica: UpstreamPool | None = None
         self._delay = 0.0
         self._applied = 1
-        self._under_way: deque[tuple[float, int]] = deque()
+        self._unapplied: deque[tuple[float, int]] = deque()
 
-    def lag(self, replica: Pool, delay: float) -> None:
-        """Serve reads from a replica that is in step now and `delay` seconds behind later."""
+    def set_replica(self, replica: UpstreamPool, delay: float) -> None:
+        """Route reads to a replica that is synced now and applies later writes after `delay` s."""
         self._replica, self._delay = replica, delay
         self._applied = self._counter
-        self._under_way.clear()
+        self._unapplied.clear()
 
-    def catch_up(self) -> None:
+    def remove_replica(self) -> None:
         self._replica = None
 
     @property
     def token(self) -> str:
-        return base32(self._counter)
+        return encode_base32(self._counter)
 
-    def wrote(self) -> None:
+    def on_write(self) -> None:
         self._counter += 1
         if self._replica is not None:
             due = time.monotonic() + self._delay + _MARGIN
-            self._under_way.append((due, self._counter))
+            self._unapplied.append((due, self._counter))
 
-    def for_writing(self) -> View:
-        return View(self._primary, self.token)
+    def route_write(self) -> ReadTarget:
+        return ReadTarget(self._primary, self.token)
 
-    def for_reading(self, token: str) -> View:
-        if self._replica is None or read_base32(token) > self._applied_by_now():
-            return View(self._primary, self.token)
-        return View(self._replica, base32(self._applied), replica=True)
+    def route_read(self, token: str) -> ReadTarget:
+        if self._replica is None or decode_base32(token) > self._update_applied():
+            return ReadTarget(self._primary, self.token)
+        return ReadTarget(self._replica, encode_base32(self._applied), is_replica=True)
 
-    def _applied_by_now(self) -> int:
+    def _update_applied(self) -> int:
         now = time.monotonic()
-        while self._under_way and self._under_way[0][0] <= now:
-            self._applied = self._under_way.popleft()[1]
+        while self._unapplied and self._unapplied[0][0] <= now:
+            self._applied = self._unapplied.popleft()[1]
         return self._applied
 
 
-def base32(number: int) -> str:
+def encode_base32(number: int) -> str:
     digits = ""
     while number:
         number, digit = divmod(number, 32)
@@ -75,8 +77,8 @@ def base32(number: int) -> str:
     return digits or "0"
 
 
-def read_base32(text: str) -> int:
-    """0, the beginning, for an empty token or one that is not ours."""
+def decode_base32(text: str) -> int:
+    """Return the number of a sync token; 0 for an empty or foreign one."""
     try:
         return int(text, 32)
     except ValueError:

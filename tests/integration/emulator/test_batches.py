@@ -9,7 +9,7 @@ UNAVAILABLE = (
 DIGEST_OF_W = "aceee8f5de193e29"  # xxhsum -H3
 
 
-def test_a_pipeline_keeps_order_and_puts_errors_in_place(rest):
+def test_a_pipeline_returns_results_and_errors_in_order(rest):
     assert rest.pipeline(
         ["SET", "a", "1"], ["INCR", "a"], ["LPUSH", "a", "x"], ["NOPE"], ["GET", "a"], ["MULTI"]
     ) == [
@@ -33,19 +33,19 @@ def test_commands_that_need_several_round_trips_keep_their_place_in_a_pipeline(r
     ) == ["OK", None, "OK", ["0", ["k"]], 1, ["0", []]]
 
 
-def test_a_malformed_row_refuses_the_whole_pipeline(rest):
-    answer = rest.post("/pipeline", [["SET", "a", "1"], ["SET", "b", None]])
-    assert (answer.status_code, answer.json()) == (
+def test_an_invalid_command_rejects_the_whole_pipeline(rest):
+    response = rest.post("/pipeline", [["SET", "a", "1"], ["SET", "b", None]])
+    assert (response.status_code, response.json()) == (
         400,
         {"error": "ERR null args are not supported"},
     )
     assert rest.send("EXISTS", "a") == 0
 
 
-def test_a_transaction_gives_its_results_in_order_with_run_time_errors_in_place(rest):
-    answer = rest.post("/multi-exec", [["SET", "a", "x"], ["INCR", "a"], ["GET", "a"]])
-    assert answer.status_code == 200
-    assert answer.json() == [
+def test_a_transaction_returns_results_and_runtime_errors_in_order(rest):
+    response = rest.post("/multi-exec", [["SET", "a", "x"], ["INCR", "a"], ["GET", "a"]])
+    assert response.status_code == 200
+    assert response.json() == [
         {"result": "OK"},
         {"error": "ERR value is not an int or out of range"},
         {"result": "x"},
@@ -57,14 +57,14 @@ def test_a_queue_error_discards_the_transaction(rest):
         (["NOPE"], UNAVAILABLE),
         (["GET"], "ERR wrong number of arguments for 'get' command"),
     ]:
-        answer = rest.post("/multi-exec", [["SET", "a", "1"], wrong])
-        assert (answer.status_code, answer.json()) == (400, {"error": error})
+        response = rest.post("/multi-exec", [["SET", "a", "1"], wrong])
+        assert (response.status_code, response.json()) == (400, {"error": error})
     assert rest.send("EXISTS", "a") == 0
 
 
 def test_translated_commands_work_inside_a_transaction(rest):
     rest.send("HSET", "h", "f", "v")
-    answer = rest.post(
+    response = rest.post(
         "/multi-exec",
         [
             ["SELECT", 0],
@@ -76,7 +76,7 @@ def test_translated_commands_work_inside_a_transaction(rest):
             ["BLPOP", "q", 0],
         ],
     )
-    assert [item["result"] for item in answer.json()] == [
+    assert [item["result"] for item in response.json()] == [
         "OK",
         "OK",
         "OK",
@@ -87,31 +87,31 @@ def test_translated_commands_work_inside_a_transaction(rest):
     ]
 
 
-def test_a_condition_that_valkey_lacks_is_refused_inside_a_transaction(rest):
-    answer = rest.post("/multi-exec", [["SET", "k", "v"], ["SET", "k", "w", "IFNE", "v"]])
-    assert answer.status_code == 400
-    assert "the emulator cannot take SET" in answer.json()["error"]
+def test_a_condition_that_valkey_lacks_is_rejected_inside_a_transaction(rest):
+    response = rest.post("/multi-exec", [["SET", "k", "v"], ["SET", "k", "w", "IFNE", "v"]])
+    assert response.status_code == 400
+    assert "the emulator does not support SET" in response.json()["error"]
     assert rest.send("EXISTS", "k") == 0
 
 
-def test_a_hundred_transactions_at_once_do_not_mingle(emulator, rest):
+def test_a_hundred_concurrent_transactions_stay_separate(emulator, rest):
     def transfer(number: int) -> list[dict]:
         commands = [["INCR", "total"], ["SET", "last", number], ["GET", "last"], ["INCR", "total"]]
         headers = {"Authorization": f"Bearer {emulator.token}"}
         return httpx.post(f"{emulator.rest_url}/multi-exec", json=commands, headers=headers).json()
 
     with ThreadPoolExecutor(20) as pool:
-        answers = list(pool.map(transfer, range(100)))
+        responses = list(pool.map(transfer, range(100)))
 
     totals = []
-    for number, (first, _, last, second) in enumerate(answers):
+    for number, (first, _, last, second) in enumerate(responses):
         assert last == {"result": str(number)}
         assert second["result"] == first["result"] + 1
         totals += [first["result"], second["result"]]
     assert sorted(totals) == list(range(1, 201))
 
 
-def test_blocking_commands_return_at_once(rest):
+def test_blocking_commands_return_immediately(rest):
     assert rest.pipeline(
         ["BLPOP", "q", 0],
         ["XREAD", "BLOCK", 0, "STREAMS", "s", "$"],

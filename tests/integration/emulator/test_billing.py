@@ -25,7 +25,7 @@ import pytest
         (["CONFIG", "GET", "notify-keyspace-events"], 0),
     ],
 )  # fmt: skip
-def test_what_a_command_is_billed(emulator, rest, command, billed):
+def test_a_command_is_billed_as_on_the_service(emulator, rest, command, billed):
     rest.send("SET", "string", "v")
     with emulator.count() as spent:
         rest.send(*command)
@@ -33,13 +33,13 @@ def test_what_a_command_is_billed(emulator, rest, command, billed):
 
 
 @pytest.mark.parametrize("path", ["/pipeline", "/multi-exec"])
-def test_the_commands_of_a_batch_are_billed_one_by_one(emulator, rest, path):
+def test_each_command_of_a_batch_is_billed(emulator, rest, path):
     with emulator.count() as spent:
         rest.post(path, [["SET", "k", 1], ["INCR", "k"], ["PING"], ["GET", "k"]])
     assert (spent.billed, spent.requests) == (3, 1)
 
 
-def test_what_is_refused_before_it_runs_is_not_billed(emulator, rest):
+def test_a_command_that_is_rejected_before_it_runs_is_not_billed(emulator, rest):
     with emulator.count() as spent:
         rest.send("NOPE")
         rest.http.get("/get/k", headers={"Authorization": "Bearer wrong"})
@@ -55,14 +55,14 @@ def test_commands_over_tcp_are_billed_too(emulator, tcp):
     assert (spent.billed, spent.requests, spent.tcp_connections) == (3, 0, 0)
 
 
-def test_bytes_are_those_of_the_bodies(emulator, rest):
+def test_bytes_count_the_bodies_only(emulator, rest):
     with emulator.count() as spent:
         rest.http.post("/set/k", content=b"12345")
     assert (spent.bytes_received, spent.bytes_sent) == (5, len(b'{"result":"OK"}'))
 
 
-def test_a_reset_starts_from_zero(emulator, rest):
+def test_reset_deletes_all_data_and_counts(emulator, rest):
     rest.send("SET", "k", "v")
     emulator.reset()
-    assert emulator.counted() == type(emulator.counted())()
+    assert emulator.read_usage() == type(emulator.read_usage())()
     assert rest.send("EXISTS", "k") == 0

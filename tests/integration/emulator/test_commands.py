@@ -1,4 +1,4 @@
-"""Commands that the service has and Valkey lacks, or answers in another way."""
+"""Commands that Valkey lacks, or whose replies differ from those of the service."""
 
 import pytest
 
@@ -29,28 +29,28 @@ def unavailable(name: str) -> str:
         ("nope", "NOPE"),
     ],
 )
-def test_what_the_reference_does_not_list_is_not_available(rest, command, name):
-    answer = rest.post("/", command.split())
-    assert (answer.status_code, answer.json()) == (400, {"error": unavailable(name)})
+def test_a_command_that_the_reference_does_not_list_is_unavailable(rest, command, name):
+    response = rest.post("/", command.split())
+    assert (response.status_code, response.json()) == (400, {"error": unavailable(name)})
 
 
 @pytest.mark.parametrize(
     "name", ["AUTH", "MULTI", "EXEC", "WATCH", "HELLO", "SUBSCRIBE", "CLIENT", "MONITOR"]
 )
-def test_commands_about_a_connection_are_not_for_rest(rest, name):
+def test_connection_commands_are_rejected_over_rest(rest, name):
     assert rest.send(name, "x") == (
         f'ERR Command "{name}" is not allowed in REST or it has a special context path'
     )
 
 
-def test_connection_commands_that_mean_nothing_over_rest_are_harmless(rest):
+def test_connection_commands_without_effect_over_rest_succeed(rest):
     assert rest.send("SELECT", 0) == "OK"
     assert rest.send("SELECT", 1) == "ERR Only 0th database is supported! Selected DB: 1"
     assert rest.send("CLIENT", "SETINFO", "LIB-NAME", "x") == "OK"
     assert rest.send("COMMAND") == []
 
 
-def test_config_knows_keyspace_notifications_only(rest):
+def test_config_supports_only_keyspace_notifications(rest):
     assert rest.send("CONFIG", "SET", "notify-keyspace-events", "Ex") == "OK"
     name, flags = rest.send("CONFIG", "GET", "notify-keyspace-events")
     assert (name, set(flags)) == ("notify-keyspace-events", set("xE"))
@@ -60,7 +60,7 @@ def test_config_knows_keyspace_notifications_only(rest):
 
 
 @pytest.mark.parametrize(
-    ("condition", "done"),
+    ("condition", "is_met"),
     [
         (["IFEQ", "old"], True),
         (["IFEQ", "other"], False),
@@ -73,24 +73,24 @@ def test_config_knows_keyspace_notifications_only(rest):
     ],
 )
 class TestConditions:
-    def test_set(self, emulator, rest, condition, done):
+    def test_set_writes_only_if_the_condition_is_met(self, emulator, rest, condition, is_met):
         rest.send("SET", "k", "old")
         with emulator.count() as spent:
             result = rest.send("SET", "k", "new", *condition, "EX", 100)
-        assert result == ("OK" if done else None)
-        assert rest.send("GET", "k") == ("new" if done else "old")
-        assert (rest.send("TTL", "k") > 0) is done
+        assert result == ("OK" if is_met else None)
+        assert rest.send("GET", "k") == ("new" if is_met else "old")
+        assert (rest.send("TTL", "k") > 0) is is_met
         assert spent.billed == 1
 
-    def test_delex(self, emulator, rest, condition, done):
+    def test_delex_deletes_only_if_the_condition_is_met(self, emulator, rest, condition, is_met):
         rest.send("SET", "k", "old")
         with emulator.count() as spent:
-            assert rest.send("DELEX", "k", *condition) == int(done)
-        assert rest.send("EXISTS", "k") == int(not done)
+            assert rest.send("DELEX", "k", *condition) == int(is_met)
+        assert rest.send("EXISTS", "k") == int(not is_met)
         assert spent.billed == 1
 
 
-def test_a_missing_key_equals_nothing(rest):
+def test_a_missing_key_is_equal_to_no_value(rest):
     assert rest.pipeline(
         ["SET", "a", "v", "IFEQ", "x"],
         ["SET", "b", "v", "IFNE", "x"],
@@ -112,17 +112,17 @@ def test_a_missing_key_equals_nothing(rest):
         (["SET", "k", "v", "IFNE", "x", "EX"], "ERR syntax error"),
     ],
 )
-def test_conditions_that_are_not_well_formed_are_refused(rest, command, error):
+def test_invalid_conditions_are_rejected(rest, command, error):
     assert rest.send(*command) == error
 
 
-def test_a_condition_on_a_value_that_is_no_string_is_a_wrong_type(rest):
+def test_a_condition_on_a_value_that_is_not_a_string_is_a_wrongtype_error(rest):
     rest.send("LPUSH", "k", "x")
     for command in (["SET", "k", "v", "IFNE", "x"], ["DELEX", "k", "IFDEQ", "x"], ["DIGEST", "k"]):
         assert rest.send(*command).startswith("WRONGTYPE")
 
 
-def test_quirks_of_the_service(rest):
+def test_replies_that_differ_from_valkey(rest):
     assert rest.send("UNLINK") == 0
     rest.send("SET", "k", "v")
     assert rest.send("COPY", "k", "k") == 0
@@ -155,13 +155,13 @@ def test_approximate_trimming_is_exact(rest, limit):
         (["LIMIT", 0, "x"], "ERR value is not an int or out of range"),
     ],
 )
-def test_a_range_by_rank_may_be_limited(rest, options, members):
+def test_zrange_by_rank_accepts_limit(rest, options, members):
     rest.send("ZADD", "z", 1, "a", 2, "b", 3, "c", 4, "d")
     assert rest.send("ZRANGE", "z", 0, -1, *options) == members
 
 
 @pytest.mark.parametrize("section", ["", "all", "default"])
-def test_info_looks_like_the_services(rest, section):
+def test_info_has_the_fields_of_the_service(rest, section):
     rest.send("SET", "k", "v" * 10_000)
     text = rest.http.get(f"/info/{section}").json()["result"]
     info = dict(line.split(":", 1) for line in text.split("\r\n") if ":" in line)
@@ -174,7 +174,7 @@ def test_info_looks_like_the_services(rest, section):
     assert all(line.endswith("\r") for line in text.split("\n")[:-1])
 
 
-def test_an_info_section_is_alone_and_an_unknown_one_is_its_heading(rest):
+def test_info_returns_one_section_or_only_the_heading_of_an_unknown_one(rest):
     assert rest.send("INFO", "clients").splitlines()[0] == "# Clients"
     assert "# Memory" not in rest.send("INFO", "clients")
     assert rest.send("INFO", "modules") == "# Modules\r\n"

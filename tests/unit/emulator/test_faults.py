@@ -3,29 +3,29 @@ import pytest
 from continuum_upstash.emulator.faults.model import Fault, FaultKind, Faults, Side
 
 
-def test_a_fault_strikes_as_often_as_it_was_told():
+def test_a_fault_applies_to_the_given_number_of_requests():
     faults = Faults()
-    faults.add(Fault.read({"kind": "reset", "times": 2}))
-    struck = [faults.take(FaultKind.RESET, Side.REST) is not None for _ in range(4)]
-    assert struck == [True, True, False, False]
+    faults.add(Fault.parse({"kind": "reset", "times": 2}))
+    applied = [faults.consume(FaultKind.RESET, Side.REST) is not None for _ in range(4)]
+    assert applied == [True, True, False, False]
 
 
-def test_a_fault_of_both_sides_strikes_either():
+def test_a_fault_of_both_sides_applies_to_rest_and_tcp():
     faults = Faults()
-    faults.add(Fault.read({"kind": "hang", "side": "both"}))
-    assert faults.take(FaultKind.HANG, Side.REST)
-    assert faults.take(FaultKind.HANG, Side.TCP)
+    faults.add(Fault.parse({"kind": "hang", "side": "both"}))
+    assert faults.consume(FaultKind.HANG, Side.REST)
+    assert faults.consume(FaultKind.HANG, Side.TCP)
 
 
-def test_a_removed_fault_strikes_no_more():
+def test_a_removed_fault_no_longer_applies():
     faults = Faults()
-    number = faults.add(Fault.read({"kind": "quota"}))
+    number = faults.add(Fault.parse({"kind": "quota"}))
     faults.remove(number)
-    assert faults.take(FaultKind.QUOTA, Side.REST) is None
+    assert faults.consume(FaultKind.QUOTA, Side.REST) is None
 
 
 def test_jitter_stays_within_its_bounds_and_above_zero():
-    fault = Fault.read({"kind": "latency", "seconds": 0.1, "jitter": 0.2})
+    fault = Fault.parse({"kind": "latency", "seconds": 0.1, "jitter": 0.2})
     delays = [fault.delay for _ in range(200)]
     assert 0 <= min(delays) < max(delays) <= 0.3 + 1e-9
 
@@ -33,14 +33,14 @@ def test_jitter_stays_within_its_bounds_and_above_zero():
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        ({"kind": "flood"}, "no fault 'flood'; there is refuse"),
-        ({}, "no fault None"),
-        ({"kind": "latency", "second": 1}, "no option second"),
-        ({"kind": "quota", "side": "tcp"}, "REST side only"),
-        ({"kind": "refuse", "times": 1}, "no count of requests"),
+        ({"kind": "flood"}, "unknown fault 'flood'; known faults: refuse"),
+        ({}, "unknown fault None"),
+        ({"kind": "latency", "second": 1}, "unknown fault option second"),
+        ({"kind": "quota", "side": "tcp"}, "the REST side only"),
+        ({"kind": "refuse", "times": 1}, "does not accept `times`"),
         ({"kind": "latency", "seconds": "soon"}, "could not convert"),
     ],
 )
-def test_a_fault_that_makes_no_sense_is_refused(options, problem):
+def test_an_invalid_fault_is_rejected(options, problem):
     with pytest.raises(ValueError, match=problem):
-        Fault.read(options)
+        Fault.parse(options)

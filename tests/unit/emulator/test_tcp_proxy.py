@@ -1,9 +1,9 @@
 import asyncio
 
-from continuum_upstash.emulator.tcp_proxy import _Channel
+from continuum_upstash.emulator.tcp_proxy import _DelayedWriter
 
 
-async def test_writes_that_are_due_together_leave_in_their_order():
+async def test_writes_that_are_due_together_keep_their_order():
     done, written = asyncio.Event(), []
 
     def write(data: bytes) -> None:
@@ -11,10 +11,10 @@ async def test_writes_that_are_due_together_leave_in_their_order():
         if data == b"last":
             done.set()
 
-    channel = _Channel(write)
+    writer = _DelayedWriter(write)
     sent = [b"%d" % number for number in range(100)] + [b"last"]
-    for place, data in enumerate(sent):
-        channel.send(data, delay=0.02 if place == 0 else 0.0)
+    for position, data in enumerate(sent):
+        writer.send(data, delay=0.02 if position == 0 else 0.0)
     assert written == []
     await asyncio.wait_for(done.wait(), timeout=5)
     assert written == sent

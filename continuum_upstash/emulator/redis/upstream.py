@@ -1,4 +1,4 @@
-"""Connections to the Valkey behind the emulator."""
+"""Connections to the upstream server: the Valkey or Redis behind the emulator."""
 
 import asyncio
 import ssl
@@ -8,19 +8,19 @@ from dataclasses import dataclass, replace
 from typing import Self, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from continuum_upstash.emulator.options import BadOption
-from continuum_upstash.emulator.redis.resp2 import Argv, Error, Parser, Reply, pack
+from continuum_upstash.emulator.emulator_options import InvalidOption
+from continuum_upstash.emulator.redis.resp2_wire import Argv, Error, Parser, Reply, pack
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 
 
 class UpstreamError(ConnectionError):
-    """The Valkey behind the emulator cannot be reached, or refuses us."""
+    """The upstream server is unreachable, or it rejects the login or a command."""
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a Redis server listens: a Unix socket's `path`, or `host` and `port`."""
+    """The address of a Redis server: the `path` of a Unix socket, or `host` and `port`."""
 
     path: str = ""
     host: str = ""
@@ -31,14 +31,20 @@ class Address:
 
     @classmethod
     def from_url(cls, url: str) -> Self:
-        """Read `redis://`, `rediss://` or `unix://`. Raises BadOption."""
+        """
+        Raises:
+            InvalidOption: the URL does not start with redis://, rediss:// or unix://, or it names
+                a database other than 0.
+        """
         parts = urlsplit(url)
         if parts.scheme not in {"redis", "rediss", "unix"}:
-            raise BadOption(
+            raise InvalidOption(
                 f"a Redis URL starts with redis://, rediss:// or unix://, not {parts.scheme!r}"
             )
         if parts.scheme != "unix" and parts.path not in {"", "/", "/0"}:
-            raise BadOption(f"Upstash has database 0 only; end the URL in /0, not {parts.path}")
+            raise InvalidOption(
+                f"Upstash supports only database 0: the URL must end with /0, not {parts.path}"
+            )
         login = cls(username=unquote(parts.username or ""), password=unquote(parts.password or ""))
         if parts.scheme == "unix":
             return replace(login, path=parts.path)
@@ -60,19 +66,19 @@ class Address:
         return (await loop.create_connection(factory, self.host, self.port, ssl=context))[1]
 
 
-class Connection(asyncio.Protocol):
-    """One conversation at a time: the pool lends a connection to one request only."""
+class UpstreamConnection(asyncio.Protocol):
+    """A connection that sends one batch at a time, or receives the messages of one subscription."""
 
     def __init__(self) -> None:
         self._parser = Parser()
         self._transport: asyncio.Transport | None = None
         self._replies: list[Reply] = []
-        self._wanted = 0
+        self._expected = 0
         self._waiter: asyncio.Future[list[Reply]] | None = None
         self._pushes: asyncio.Queue[Reply | None] | None = None
 
     @property
-    def usable(self) -> bool:
+    def is_usable(self) -> bool:
         idle = self._waiter is None and self._pushes is None
         return idle and self._transport is not None and not self._transport.is_closing()
 
@@ -82,13 +88,13 @@ class Connection(asyncio.Protocol):
             return []
         if self._transport is None or self._transport.is_closing():
             raise UpstreamError("the connection to Valkey is closed")
-        self._wanted = len(commands)
+        self._expected = len(commands)
         self._waiter = asyncio.get_running_loop().create_future()
         self._transport.write(pack(commands))
         return await self._waiter
 
     async def listen(self, command: Argv) -> AsyncIterator[Reply]:
-        """Send SUBSCRIBE, PSUBSCRIBE or MONITOR; yield what arrives until the connection ends."""
+        """Send SUBSCRIBE, PSUBSCRIBE or MONITOR; yield its messages until the connection closes."""
         self._pushes = asyncio.Queue()
         assert self._transport is not None
         self._transport.write(pack([command]))
@@ -104,13 +110,13 @@ class Connection(asyncio.Protocol):
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        arrived = self._parser.feed(data)
+        parsed = self._parser.feed(data)
         if self._pushes is not None:
-            for push in arrived:
+            for push in parsed:
                 self._pushes.put_nowait(push)
             return
-        self._replies += arrived
-        if self._waiter is not None and len(self._replies) == self._wanted:
+        self._replies += parsed
+        if self._waiter is not None and len(self._replies) == self._expected:
             replies, self._replies = self._replies, []
             waiter, self._waiter = self._waiter, None
             if not waiter.cancelled():
@@ -123,53 +129,57 @@ class Connection(asyncio.Protocol):
             self._waiter.set_exception(UpstreamError(f"Valkey closed the connection: {exc}"))
 
 
-async def connect(address: Address) -> Connection:
-    """Open and log in. Raises UpstreamError."""
+async def connect(address: Address) -> UpstreamConnection:
+    """Open a connection and authenticate.
+
+    Raises:
+        UpstreamError: the server is unreachable, or it rejects the login.
+    """
     try:
-        connection = await address.open(Connection)
+        connection = await address.open(UpstreamConnection)
     except OSError as error:
-        raise UpstreamError(f"cannot reach Redis at {address}: {error}") from error
+        raise UpstreamError(f"cannot connect to Redis at {address}: {error}") from error
     if address.password:
         user = address.username or "default"
-        (answer,) = await connection.send([(b"AUTH", user.encode(), address.password.encode())])
-        if isinstance(answer, Error):
+        (reply,) = await connection.send([(b"AUTH", user.encode(), address.password.encode())])
+        if isinstance(reply, Error):
             connection.close()
-            raise UpstreamError(f"Redis at {address} refuses the login: {answer.decode()}")
+            raise UpstreamError(f"Redis at {address} rejects the login: {reply.decode()}")
     return connection
 
 
-class Pool:
-    """Connections lent to one request each, so that no two transactions can mingle."""
+class UpstreamPool:
+    """Gives each request a connection of its own, which keeps transactions apart."""
 
     def __init__(self, address: Address, size: int = 64) -> None:
         self._address = address
-        self._idle: list[Connection] = []
-        self._lent: set[Connection] = set()
-        self._room = asyncio.Semaphore(size)
+        self._idle: list[UpstreamConnection] = []
+        self._in_use: set[UpstreamConnection] = set()
+        self._slots = asyncio.Semaphore(size)
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
-        async with self._room:
-            connection = self._take() or await connect(self._address)
-            self._lent.add(connection)
+    async def connection(self) -> AsyncIterator[UpstreamConnection]:
+        async with self._slots:
+            connection = self._pop_idle() or await connect(self._address)
+            self._in_use.add(connection)
             try:
                 yield connection
             finally:
-                self._lent.discard(connection)
-                # A request cancelled in mid-conversation leaves replies behind: never lend it on.
-                if connection.usable:
+                self._in_use.discard(connection)
+                # After a cancelled request, replies are still to come: do not reuse the connection.
+                if connection.is_usable:
                     self._idle.append(connection)
                 else:
                     connection.close()
 
-    def _take(self) -> Connection | None:
+    def _pop_idle(self) -> UpstreamConnection | None:
         while self._idle:
             connection = self._idle.pop()
-            if connection.usable:
+            if connection.is_usable:
                 return connection
         return None
 
     def close(self) -> None:
-        for connection in (*self._idle, *self._lent):
+        for connection in (*self._idle, *self._in_use):
             connection.close()
         self._idle.clear()

@@ -1,7 +1,7 @@
 """RESP2, the protocol of Redis: commands to bytes, bytes to replies.
 
 A reply is `Status`, `bytes` (a bulk string), `int`, `None`, `Error`, a list of replies, or
-`NULL_ARRAY`. Status and bulk stay apart because the REST API encodes them differently.
+`NULL_ARRAY`. Status and bulk string are distinct because the REST API encodes them differently.
 Source: https://redis.io/docs/latest/develop/reference/protocol-spec/ (RESP2 part).
 """
 
@@ -16,19 +16,19 @@ class Status(bytes):
 
 
 class Error(bytes):
-    """An error reply: its text, and the HTTP status that a lone command's error travels with."""
+    """The text of an error reply. `http_status` applies if it is the only reply of a response."""
 
     http_status = 400
 
 
 class NullArray:
-    """`*-1`: as null as `$-1` in JSON, but a different reply on the wire."""
+    """`*-1`: null in JSON, like `$-1`, but a different reply in RESP2."""
 
 
 OK: Final = Status(b"OK")
 NULL_ARRAY: Final = NullArray()
 
-# Recursive, and mypy would want every reader of a nested reply to narrow each level.
+# The type is recursive: with an exact one, each use of a nested reply must narrow every level.
 Reply: TypeAlias = Any
 
 
@@ -52,7 +52,7 @@ def pack_reply(reply: Reply) -> bytes:  # noqa: PLR0911 - one line for each type
         case Status():
             return b"+%b\r\n" % reply
         case Error():
-            # A simple line cannot hold a line break; the text of a Lua traceback has some.
+            # An error is one line; the text of a Lua traceback contains line breaks.
             return b"-%b\r\n" % reply.replace(b"\r", b" ").replace(b"\n", b" ")
         case bytes():
             return b"$%d\r\n%b\r\n" % (len(reply), reply)
@@ -60,67 +60,67 @@ def pack_reply(reply: Reply) -> bytes:  # noqa: PLR0911 - one line for each type
             return b"*%d\r\n%b" % (len(reply), b"".join(map(pack_reply, reply)))
 
 
-def size(reply: Reply) -> int:
-    """The bytes of a reply's strings, as the service counts a reply against its limit."""
+def measure_size(reply: Reply) -> int:
+    """Return the bytes of all strings in a reply, which the service compares with its limit."""
     if isinstance(reply, bytes):
         return len(reply)
-    return sum(map(size, reply)) if isinstance(reply, list) else 0
+    return sum(map(measure_size, reply)) if isinstance(reply, list) else 0
 
 
 class _Incomplete:
-    """The bytes at hand end before the next token does."""
+    """The buffer ends inside a token."""
 
 
-class _Opened(list[Reply]):
-    """An array whose items are still to come."""
+class _IncompleteArray(list[Reply]):
+    """An array that still lacks items."""
 
-    wanted: int
+    length: int
 
 
 _INCOMPLETE: Final = _Incomplete()
 
 
 class Parser:
-    """Takes bytes as they come and gives each reply once it is whole.
+    """Accepts bytes in pieces and returns each reply when it is complete.
 
-    Arrays under construction are kept between feeds, so a reply that arrives in many pieces is
-    read once and not again with each piece.
+    Incomplete arrays are kept between calls of `feed`, so that a reply in many pieces is parsed
+    only once.
     """
 
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._at = 0
-        self._open: list[_Opened] = []
+        self._arrays: list[_IncompleteArray] = []
 
     def feed(self, data: bytes) -> list[Reply]:
         self._buffer += data
         replies = []
-        while (token := self._token()) is not _INCOMPLETE:
-            if isinstance(token, _Opened):
-                self._open.append(token)
-            elif (closed := self._close(token)) is not _INCOMPLETE:
-                replies.append(closed)
+        while (token := self._read_token()) is not _INCOMPLETE:
+            if isinstance(token, _IncompleteArray):
+                self._arrays.append(token)
+            elif (reply := self._add_to_array(token)) is not _INCOMPLETE:
+                replies.append(reply)
         del self._buffer[: self._at]
         self._at = 0
         return replies
 
-    def _close(self, value: Reply) -> Reply:
-        """Hand a finished value to the array it belongs to; return it when it belongs to none."""
-        while self._open:
-            array = self._open[-1]
+    def _add_to_array(self, value: Reply) -> Reply:
+        """Append the value to the innermost array. Return a complete reply, or _INCOMPLETE."""
+        while self._arrays:
+            array = self._arrays[-1]
             array.append(value)
-            if len(array) < array.wanted:
+            if len(array) < array.length:
                 return _INCOMPLETE
-            value = list(self._open.pop())
+            value = list(self._arrays.pop())
         return value
 
-    def _token(self) -> Reply:
+    def _read_token(self) -> Reply:
         end = self._buffer.find(b"\r\n", self._at)
         if end < 0:
             return _INCOMPLETE
         kind, line = self._buffer[self._at], bytes(self._buffer[self._at + 1 : end])
         if kind == 0x24:  # $
-            return self._bulk(int(line), end + 2)
+            return self._read_bulk_string(int(line), end + 2)
         self._at = end + 2
         match kind:
             case 0x2B:  # +
@@ -130,10 +130,10 @@ class Parser:
             case 0x2D:  # -
                 return Error(line)
             case 0x2A:  # *
-                return _array(int(line))
+                return _start_array(int(line))
         raise ValueError(f"not a RESP2 reply: {bytes([kind]) + line!r}")
 
-    def _bulk(self, length: int, start: int) -> Reply:
+    def _read_bulk_string(self, length: int, start: int) -> Reply:
         if length < 0:
             self._at = start
             return None
@@ -143,9 +143,9 @@ class Parser:
         return bytes(self._buffer[start : start + length])
 
 
-def _array(length: int) -> Reply:
+def _start_array(length: int) -> Reply:
     if length <= 0:
         return NULL_ARRAY if length < 0 else []
-    array = _Opened()
-    array.wanted = length
+    array = _IncompleteArray()
+    array.length = length
     return array

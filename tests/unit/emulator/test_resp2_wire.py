@@ -2,14 +2,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from continuum_upstash.emulator.redis.resp2 import (
+from continuum_upstash.emulator.redis.resp2_wire import (
     NULL_ARRAY,
     Error,
     Parser,
     Status,
+    measure_size,
     pack,
     pack_reply,
-    size,
 )
 
 _line = st.binary(max_size=20).filter(lambda text: b"\r" not in text and b"\n" not in text)
@@ -24,32 +24,34 @@ _scalar = st.one_of(
 _replies = st.recursive(_scalar, lambda inner: st.lists(inner, max_size=5), max_leaves=20)
 
 
-def _shape(reply):
-    """Equality of bytes ignores their kind, and the kind is half of what is tested."""
-    return [_shape(item) for item in reply] if isinstance(reply, list) else (type(reply), reply)
+def _with_types(reply):
+    """Return the reply with its types: Status, Error and bytes compare as equal."""
+    if isinstance(reply, list):
+        return [_with_types(item) for item in reply]
+    return type(reply), reply
 
 
 @given(st.lists(_replies, max_size=5), st.lists(st.integers(1, 50), min_size=1))
-def test_replies_survive_any_cut_of_the_stream(replies, cuts):
+def test_replies_are_parsed_from_pieces_of_any_size(replies, sizes):
     stream = b"".join(map(pack_reply, replies))
-    parser, parsed, turn = Parser(), [], 0
+    parser, parsed, number = Parser(), [], 0
     while stream:
-        length = cuts[turn % len(cuts)]
+        length = sizes[number % len(sizes)]
         parsed += parser.feed(stream[:length])
-        stream, turn = stream[length:], turn + 1
-    assert _shape(parsed) == _shape(replies)
+        stream, number = stream[length:], number + 1
+    assert _with_types(parsed) == _with_types(replies)
 
 
-def test_what_is_no_reply_is_refused():
+def test_bytes_that_are_not_resp2_raise_an_error():
     with pytest.raises(ValueError, match="not a RESP2 reply"):
         Parser().feed(b"HTTP/1.1 200 OK\r\n")
 
 
-def test_a_line_break_in_an_error_cannot_end_its_line():
+def test_a_line_break_in_an_error_becomes_a_space():
     assert pack_reply(Error(b"ERR a\r\n$3")) == b"-ERR a  $3\r\n"
 
 
-def test_commands_are_arrays_of_bulk_strings():
+def test_commands_are_packed_as_arrays_of_bulk_strings():
     assert pack([(b"GET", b"\r\n"), (b"PING",)]) == (
         b"*2\r\n$3\r\nGET\r\n$2\r\n\r\n\r\n*1\r\n$4\r\nPING\r\n"
     )
@@ -58,5 +60,5 @@ def test_commands_are_arrays_of_bulk_strings():
 @pytest.mark.parametrize(
     ("reply", "length"), [(b"abc", 3), (5, 0), (None, 0), ([b"a", [b"bc", 1], None], 3)]
 )
-def test_the_size_of_a_reply_is_that_of_its_strings(reply, length):
-    assert size(reply) == length
+def test_the_size_of_a_reply_is_the_size_of_its_strings(reply, length):
+    assert measure_size(reply) == length

@@ -1,10 +1,10 @@
-"""INFO as the service prints it, from the figures of the Valkey behind."""
+"""INFO in the service's form, with the figures of Valkey."""
 
 from collections import defaultdict
 from typing import Final
 
-from continuum_upstash.emulator.commands.translation import Step, mapped
-from continuum_upstash.emulator.redis.resp2 import Argv, Reply
+from continuum_upstash.emulator.commands.translation import Step, convert_reply
+from continuum_upstash.emulator.redis.resp2_wire import Argv, Reply
 
 _MEGABYTE: Final = 1024 * 1024
 VERSION: Final = "1.13.3"
@@ -58,57 +58,63 @@ primary_member:127.0.0.1
 {keyspace}"""
 
 
-class Information:
-    """`baseline` is what the empty server uses, in bytes, and no data of the client's."""
+class InfoRewriter:
+    """
+    Args:
+        baseline: bytes that the empty server uses; they do not count as data.
+        max_data_size: bytes.
+        evict: whether a full database evicts keys.
+    """
 
     def __init__(self, *, baseline: int, max_data_size: int, evict: bool) -> None:
         self._baseline = baseline
         self._max_data_size = max_data_size
         self._policy = "optimistic-volatile" if evict else "noeviction"
-        self.translations = {b"info": self._info}
+        self.translations = {b"info": self._translate_info}
 
-    def _info(self, argv: Argv) -> Step:
+    def _translate_info(self, argv: Argv) -> Step:
         section = argv[1].decode(errors="replace").lower() if len(argv) > 1 else "all"
 
-        def rewritten(reply: Reply) -> Reply:
-            return self._text(reply.decode(), section) if isinstance(reply, bytes) else reply
+        def rewrite(reply: Reply) -> Reply:
+            return self._format(reply.decode(), section) if isinstance(reply, bytes) else reply
 
-        return mapped((b"INFO",), rewritten)
+        return convert_reply((b"INFO",), rewrite)
 
-    def data_size(self, figures: dict[str, str]) -> int:
+    def compute_data_size(self, figures: dict[str, str]) -> int:
         return max(0, int(figures["used_memory"]) - self._baseline)
 
-    def _text(self, original: str, section: str) -> bytes:
-        figures = read_figures(original)
+    def _format(self, original: str, section: str) -> bytes:
+        figures = parse_info(original)
         database = figures.get("db0", "")
-        data_size = self.data_size(figures)
+        data_size = self.compute_data_size(figures)
         text = _SECTIONS.format_map(
             defaultdict(lambda: "0", figures)
             | {
                 "upstash_version": VERSION,
                 "redis_version_offered": REDIS_VERSION,
                 "max_data_size": self._max_data_size,
-                "max_data_size_in_mb": _megabytes(self._max_data_size),
-                "used_memory_in_mb": _megabytes(int(figures["used_memory"])),
+                "max_data_size_in_mb": _format_megabytes(self._max_data_size),
+                "used_memory_in_mb": _format_megabytes(int(figures["used_memory"])),
                 "policy": self._policy,
                 "keys": database.removeprefix("keys=").partition(",")[0] or "0",
                 "data_size": data_size,
-                "data_size_in_mb": _megabytes(data_size),
+                "data_size_in_mb": _format_megabytes(data_size),
                 "keyspace": f"db0:{','.join(database.split(',')[:3])}\n" if database else "",
             }
         )
         if section not in {"all", "default", "everything"}:
-            text = _only(text, section)
+            text = _select_section(text, section)
         return text.replace("\n", "\r\n").encode()
 
 
-def read_figures(info: str) -> dict[str, str]:
+def parse_info(info: str) -> dict[str, str]:
+    """Return the fields of a reply of INFO."""
     lines = (line.partition(":") for line in info.splitlines() if line and line[0] != "#")
     return {name: value for name, _, value in lines}
 
 
-def _only(text: str, section: str) -> str:
-    """The one section, or the bare heading of one that is not there."""
+def _select_section(text: str, section: str) -> str:
+    """Return one section. For an unknown section, return only its heading."""
     for block in text.split("\n\n"):
         heading, _, body = block.partition("\n")
         if heading.removeprefix("# ").lower() == section:
@@ -116,5 +122,5 @@ def _only(text: str, section: str) -> str:
     return f"# {section.capitalize()}\n"
 
 
-def _megabytes(size: int) -> str:
+def _format_megabytes(size: int) -> str:
     return f"{size / _MEGABYTE:.3f}MB"

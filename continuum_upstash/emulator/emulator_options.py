@@ -1,4 +1,4 @@
-"""What an emulator is started with, and the line that tells where it is."""
+"""The options of an emulator, and the line with its addresses that it prints when it is ready."""
 
 import secrets
 from dataclasses import dataclass, field
@@ -7,24 +7,30 @@ from typing import Self
 _MEGABYTE = 1024 * 1024
 
 
-class BadOption(ValueError):
-    """An option makes no sense; the message says what would."""
+class InvalidOption(ValueError):
+    """An option is invalid; the message says which values are valid."""
 
 
-def new_secret() -> str:
+def generate_secret() -> str:
     return secrets.token_urlsafe(24)
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
-    """Sizes in bytes. Port 0 is any free port. Without `redis_url` a Valkey is embedded."""
+class EmulatorOptions:
+    """
+    Attributes:
+        port, redis_port, control_port: 0: a free port.
+        redis_url: empty: start an embedded Valkey.
+        max_data_size, max_request_size: bytes.
+        keep_alive: seconds.
+    """
 
     host: str = "127.0.0.1"
     port: int = 8079
     redis_port: int = 0
     control_port: int = 0
-    token: str = field(default_factory=new_secret, repr=False)
-    read_only_token: str = field(default_factory=new_secret, repr=False)
+    token: str = field(default_factory=generate_secret, repr=False)
+    read_only_token: str = field(default_factory=generate_secret, repr=False)
     redis_url: str = field(default="", repr=False)
     max_data_size: int = 256 * _MEGABYTE
     max_request_size: int = 10 * _MEGABYTE
@@ -36,12 +42,14 @@ class Options:
     def __post_init__(self) -> None:
         for token in (self.token, self.read_only_token):
             if not token.isascii() or not token.isprintable() or " " in token or not token:
-                raise BadOption("a token is made of one or more ASCII characters and no space")
+                raise InvalidOption(
+                    "a token must consist of printable ASCII characters, without spaces"
+                )
 
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Where a running emulator is."""
+    """The URLs and tokens of a running emulator."""
 
     rest_url: str
     redis_url: str = field(repr=False)
@@ -49,8 +57,8 @@ class Addresses:
     token: str = field(repr=False)
     read_only_token: str = field(repr=False)
 
-    def line(self) -> str:
-        """One line for programs; read back by `parse`. No value holds a space."""
+    def format_line(self) -> str:
+        """Return the line that `parse` reads. No value contains a space."""
         return "upstash-emulator ready " + " ".join(
             f"{name}={getattr(self, name)}" for name in self.__slots__
         )

@@ -4,22 +4,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from continuum_upstash.emulator.http import requests
-from continuum_upstash.emulator.http.requests import Form, Kind, Refused
+from continuum_upstash.emulator.commands.request import ParsedRequest, RequestRejected, RequestType
+from continuum_upstash.emulator.http.request_parser import parse_query, parse_request, split_path
 
 _text = st.text(st.characters(exclude_categories=["Cs"]))
 
 
 @given(st.lists(_text, min_size=1))
-def test_json_strings_arrive_as_their_utf8_bytes(arguments):
+def test_json_strings_become_utf8_bytes(arguments):
     body = json.dumps(arguments).encode()
-    expected = Form(Kind.SINGLE, [[argument.encode() for argument in arguments]])
-    assert requests.read("POST", [], b"", body) == expected
+    expected = ParsedRequest(RequestType.SINGLE, [[argument.encode() for argument in arguments]])
+    assert parse_request("POST", [], b"", body) == expected
 
 
 @given(st.integers())
 def test_integers_of_any_size_keep_their_digits(number):
-    assert requests.read("POST", [], b"", b"[%d]" % number).commands == [[b"%d" % number]]
+    assert parse_request("POST", [], b"", b"[%d]" % number).commands == [[b"%d" % number]]
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_integers_of_any_size_keep_their_digits(number):
     ],
 )
 def test_a_path_is_split_before_it_is_decoded(path, segments):
-    assert requests.split_path(path) == segments
+    assert split_path(path) == segments
 
 
 @pytest.mark.parametrize(
@@ -47,15 +47,15 @@ def test_a_path_is_split_before_it_is_decoded(path, segments):
         (b"a%26b=c%3Dd", [b"a&b", b"c=d"]),
     ],
 )
-def test_query_parameters_are_arguments_in_their_order(query, words):
-    assert list(requests.arguments(query)) == words
+def test_query_parameters_become_arguments_in_order(query, words):
+    assert list(parse_query(query)) == words
 
 
-def test_the_body_of_a_get_is_not_read():
-    assert requests.read("GET", [b"get", b"k"], b"", b"x").commands == [[b"get", b"k"]]
+def test_the_body_of_a_get_request_is_ignored():
+    assert parse_request("GET", [b"get", b"k"], b"", b"x").commands == [[b"get", b"k"]]
 
 
 @pytest.mark.parametrize("body", [b"{}", b"1", b'"a"', b"null", b"true"])
-def test_only_arrays_are_commands(body):
-    with pytest.raises(Refused, match="expected JSON array"):
-        requests.read("POST", [], b"", body)
+def test_a_body_that_is_not_an_array_is_rejected(body):
+    with pytest.raises(RequestRejected, match="expected JSON array"):
+        parse_request("POST", [], b"", body)

@@ -1,0 +1,159 @@
+"""Builds, starts and stops an emulator."""
+
+import asyncio
+import os
+import signal
+import ssl
+import threading
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from urllib.parse import quote
+
+from continuum_upstash.emulator.commands.command_specs import CommandSpecs
+from continuum_upstash.emulator.commands.engine import Engine, SizeLimits
+from continuum_upstash.emulator.commands.info_rewriter import InfoRewriter, parse_info
+from continuum_upstash.emulator.emulator_options import (
+    Addresses,
+    EmulatorOptions,
+    InvalidOption,
+    generate_secret,
+)
+from continuum_upstash.emulator.faults.controller import FaultController, PublicPort
+from continuum_upstash.emulator.faults.lagging_replica import LaggingReplica
+from continuum_upstash.emulator.faults.model import Faults, Side
+from continuum_upstash.emulator.faults.read_routing import ReadRouter
+from continuum_upstash.emulator.http.app import RestApi
+from continuum_upstash.emulator.http.auth import RestTokens
+from continuum_upstash.emulator.http.control_api import ControlApi
+from continuum_upstash.emulator.listeners import HttpAcceptor, Listener
+from continuum_upstash.emulator.redis import embedded_valkey
+from continuum_upstash.emulator.redis.resp2_wire import Error
+from continuum_upstash.emulator.redis.upstream import Address, UpstreamError, UpstreamPool
+from continuum_upstash.emulator.tcp_proxy import TcpProxy
+from continuum_upstash.emulator.usage import UsageCounter
+
+
+@asynccontextmanager
+async def run_emulator(options: EmulatorOptions, faults: Faults) -> AsyncIterator[Addresses]:
+    """Run an emulator until the block ends.
+
+    Raises:
+        PortInUse, ValkeyUnavailable, UpstreamError, InvalidOption: it cannot start.
+    """
+    async with AsyncExitStack() as cleanup:
+        redis = await _start_redis(options, cleanup)
+        pool = UpstreamPool(redis)
+        cleanup.callback(pool.close)
+        usage = UsageCounter()
+        engine = await _build_engine(pool, usage, options)
+        router = ReadRouter(pool)
+        replica = LaggingReplica(redis, router, usage, embedded=not options.redis_url)
+        cleanup.push_async_callback(replica.stop_lag)
+        tokens = RestTokens(options.token, options.read_only_token)
+        tls = _load_tls(options)
+
+        api = RestApi(
+            engine=engine, router=router, redis=redis, tokens=tokens, usage=usage, faults=faults
+        )
+        rest = HttpAcceptor(api, usage, options.keep_alive)
+        rest_listener = Listener(options.host, options.port, rest.accept, tls)
+        proxy = TcpProxy(redis, usage, faults)
+        tcp_listener = Listener(options.host, options.redis_port, proxy.accept, tls)
+        ports = [
+            PublicPort(Side.REST, rest_listener, rest.reset_all),
+            PublicPort(Side.TCP, tcp_listener, proxy.reset_all),
+        ]
+        controller = FaultController(faults, ports, replica)
+        control = HttpAcceptor(
+            ControlApi(pool, tokens, usage, controller), None, options.keep_alive
+        )
+        control_listener = Listener(options.host, options.control_port, control.accept)
+        for listener, acceptor in (
+            (rest_listener, rest),
+            (tcp_listener, proxy),
+            (control_listener, control),
+        ):
+            cleanup.callback(acceptor.reset_all)
+            cleanup.callback(listener.close)
+        await control_listener.open()
+        await controller.start()
+        yield _build_addresses(options, redis, rest_listener, tcp_listener, control_listener)
+
+
+async def _start_redis(options: EmulatorOptions, cleanup: AsyncExitStack) -> Address:
+    if options.redis_url:
+        return Address.from_url(options.redis_url)
+    embedded = await embedded_valkey.start(
+        generate_secret(), options.read_only_token, evict=options.eviction
+    )
+    cleanup.callback(embedded.stop)
+    return embedded.address
+
+
+async def _build_engine(
+    pool: UpstreamPool, usage: UsageCounter, options: EmulatorOptions
+) -> Engine:
+    async with pool.connection() as connection:
+        commands, memory = await connection.send([(b"COMMAND",), (b"INFO", b"memory")])
+        if isinstance(commands, Error):
+            raise UpstreamError(f"the Redis server must permit COMMAND: {commands.decode()}")
+        baseline = int(parse_info(memory.decode())["used_memory"])
+        if not options.redis_url:
+            limit = b"%d" % (baseline + options.max_data_size)
+            await connection.send([(b"CONFIG", b"SET", b"maxmemory", limit)])
+        await usage.reset(connection)
+    info = InfoRewriter(
+        baseline=baseline, max_data_size=options.max_data_size, evict=options.eviction
+    )
+    limits = SizeLimits(options.max_request_size, options.max_data_size)
+    return Engine(CommandSpecs(commands), usage, info, limits)
+
+
+def _load_tls(options: EmulatorOptions) -> ssl.SSLContext | None:
+    if not options.ssl_certfile:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(options.ssl_certfile, options.ssl_keyfile or None)
+    except OSError as error:  # includes ssl.SSLError
+        files = " and ".join(filter(None, (options.ssl_certfile, options.ssl_keyfile)))
+        raise InvalidOption(f"cannot load the certificate from {files}: {error}") from error
+    return context
+
+
+def _build_addresses(
+    options: EmulatorOptions, redis: Address, rest: Listener, tcp: Listener, control: Listener
+) -> Addresses:
+    host = f"[{options.host}]" if ":" in options.host else options.host
+    secure = "s" if options.ssl_certfile else ""
+    login = f"{redis.username or 'default'}:{quote(redis.password, safe='')}@"
+    return Addresses(
+        rest_url=f"http{secure}://{host}:{rest.port}",
+        token=options.token,
+        read_only_token=options.read_only_token,
+        redis_url=f"redis{secure}://{login if redis.password else ''}{host}:{tcp.port}",
+        control_url=f"http://{host}:{control.port}",
+    )
+
+
+async def serve(options: EmulatorOptions, faults: Faults, *, until_stdin_closes: bool) -> None:
+    """Run the emulator until SIGTERM, SIGINT or, if requested, the end of standard input."""
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # loop.add_signal_handler is not available on Windows.
+        signal.signal(number, lambda *_: loop.call_soon_threadsafe(stopped.set))
+    if until_stdin_closes:
+        watch = threading.Thread(target=_watch_stdin, args=(loop, stopped), daemon=True)
+        watch.start()
+    async with run_emulator(options, faults) as addresses:
+        print(addresses.format_line(), flush=True)  # noqa: T201 - read by the parent process
+        await stopped.wait()
+
+
+def _watch_stdin(loop: asyncio.AbstractEventLoop, stopped: asyncio.Event) -> None:
+    # os.read, because a thread that waits in sys.stdin aborts the interpreter's shutdown.
+    while os.read(0, 1024):
+        pass
+    with suppress(RuntimeError):  # the loop has already stopped
+        loop.call_soon_threadsafe(stopped.set)
