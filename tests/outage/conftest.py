@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import trustme
 
-from tests.outage.load import Crowd
-from tests.outage.site import Site
+from tests.outage.load import Load
+from tests.outage.servers import Servers
 
 
 @pytest.fixture
@@ -22,38 +22,38 @@ def cleanup() -> Iterator[ExitStack]:
 
 
 @pytest.fixture
-def open_site(tmp_path: Path, cleanup: ExitStack) -> Callable[..., Site]:
-    def open_site(**settings: Any) -> Site:
-        site = Site(tmp_path, **settings)
-        cleanup.callback(site.stop)
-        return site
+def start_servers(tmp_path: Path, cleanup: ExitStack) -> Callable[..., Servers]:
+    def start(**settings: Any) -> Servers:
+        servers = Servers(tmp_path, **settings)
+        cleanup.callback(servers.stop)
+        return servers
 
-    return open_site
+    return start
 
 
 @pytest.fixture
-def gather(tmp_path: Path, cleanup: ExitStack) -> Callable[..., Crowd]:
-    def gather(clients: Any, **settings: Any) -> Crowd:
-        crowd = Crowd(clients, tmp_path, **settings)
-        cleanup.callback(crowd.stop)
-        return crowd
+def start_load(tmp_path: Path, cleanup: ExitStack) -> Callable[..., Load]:
+    def start(clients: Any, **settings: Any) -> Load:
+        load = Load(clients, tmp_path, **settings)
+        cleanup.callback(load.stop)
+        return load
 
-    return gather
+    return start
 
 
 class Network:
-    """Clients and servers in networks of their own, with a router between them.
+    """Clients and servers in separate network namespaces, with a router between them.
 
     Attributes:
-        servers, clients: what a command is prefixed with to run there.
+        servers, clients: a command that runs another one there.
         host: the servers' address.
     """
 
     host = "10.213.2.2"
 
     def __init__(self) -> None:
-        mine = f"outage-{os.getpid()}"  # tests may run side by side
-        self._all = [f"{mine}-{name}" for name in ("clients", "router", "servers")]
+        prefix = f"outage-{os.getpid()}"  # several test runs may be active
+        self._all = [f"{prefix}-{name}" for name in ("clients", "router", "servers")]
         self._clients, self._router, self._servers = self._all
         self.servers = ("ip", "netns", "exec", self._servers)
         self.clients = ("ip", "netns", "exec", self._clients)
@@ -75,7 +75,7 @@ class Network:
         _ip(f"netns exec {self._router} sysctl -q -w net.ipv4.ip_forward=1")
 
     def drop(self, *, only_replies: bool = False) -> None:
-        """Let packets vanish without a word."""
+        """Drop packets without an ICMP message."""
         _ip(f"-n {self._router} route add blackhole 10.213.1.2/32")
         if not only_replies:
             _ip(f"-n {self._router} route add blackhole 10.213.2.2/32")
@@ -109,7 +109,7 @@ def network() -> Iterator[Network]:
 
 @pytest.fixture
 def make_certificate(tmp_path: Path) -> Callable[..., tuple[Path, Path, Path]]:
-    """Return a function that makes a certificate of an authority of its own: (chain, key, CA)."""
+    """Return a function that makes a CA and a certificate: (chain, key, CA)."""
 
     def make(name: str, host: str = "127.0.0.1") -> tuple[Path, Path, Path]:
         authority = trustme.CA()

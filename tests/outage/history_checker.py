@@ -1,7 +1,7 @@
-"""What was done to a cache, by whom and when, and whether a read was older than it may be.
+"""A history of cache operations, and the reads in it that returned a stale value.
 
-What is promised: once a process has written or deleted a key, none of its later reads returns a
-value that had been written before. Nothing is promised about a miss: a cache may forget.
+The guarantee: after a process has written or deleted a key, none of its later reads returns a
+value that was written before. A miss is always allowed, because a cache may evict.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ class Operation(NamedTuple):
     """A write of a value, a delete (a write of None), or a read that found a value.
 
     Attributes:
-        process: who did it.
+        process: the number of the process.
         kind: ``write`` or ``read``.
         began, ended: seconds of a clock that all processes share.
     """
@@ -30,24 +30,24 @@ class Operation(NamedTuple):
     ended: float
 
 
-def stale_reads(history: Iterable[Operation]) -> list[tuple[Operation, Operation]]:
-    """Return each read that is too old, with the write of its own process that it missed.
+def find_stale_reads(history: Iterable[Operation]) -> list[tuple[Operation, Operation]]:
+    """Return each stale read, with the write of its own process that it missed.
 
     Every value is written once.
 
     Raises:
-        AssertionError: a read returned what nobody ever wrote to its key.
+        AssertionError: a read returned a value that was never written to its key.
     """
     history = list(history)
     writes = {(each.key, each.value): each for each in history if each.kind == "write"}
-    own = _own_writes(history)
+    own = _group_writes(history)
     stale = []
     for read in history:
         if read.kind != "read":
             continue
-        assert (read.key, read.value) in writes, f"nobody wrote what was read: {read}"
+        assert (read.key, read.value) in writes, f"never written: {read}"
         seen = writes[read.key, read.value]
-        newest = own[read.process, read.key].newest_before(read.began)
+        newest = own[read.process, read.key].find_newest_before(read.began)
         if newest is not None and seen.ended < newest.began:
             stale.append((read, newest))
     return stale
@@ -65,19 +65,19 @@ class _Writes:
         self.ends.append(write.ended)
         self.latest_begun.append(max(latest, write, key=lambda each: each.began))
 
-    def newest_before(self, time: float) -> Operation | None:
-        """Return the write that began last among those that ended before."""
-        place = bisect_left(self.ends, time)
-        return self.latest_begun[place - 1] if place else None
+    def find_newest_before(self, time: float) -> Operation | None:
+        """Return the write that began last among those that ended before `time`."""
+        position = bisect_left(self.ends, time)
+        return self.latest_begun[position - 1] if position else None
 
 
-def _own_writes(history: list[Operation]) -> defaultdict[tuple[int, str], _Writes]:
+def _group_writes(history: list[Operation]) -> defaultdict[tuple[int, str], _Writes]:
     own: defaultdict[tuple[int, str], _Writes] = defaultdict(_Writes)
-    for write in _by_end(history):
+    for write in _sort_writes_by_end(history):
         own[write.process, write.key].add(write)
     return own
 
 
-def _by_end(history: list[Operation]) -> Iterator[Operation]:
+def _sort_writes_by_end(history: list[Operation]) -> Iterator[Operation]:
     finished = (each for each in history if each.kind == "write" and each.ended < inf)
     yield from sorted(finished, key=lambda each: each.ended)

@@ -1,4 +1,4 @@
-"""The processes of a site, seen from a test."""
+"""Processes that load a database with cache calls, as a test controls them."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.outage.history_checker import Operation, stale_reads
-from tests.outage.site import wait_until
+from tests.outage.history_checker import Operation, find_stale_reads
+from tests.outage.servers import wait_until
 
 INTERVAL = 1.0  # HEALTH_CHECK_INTERVAL
 OPTIONS = {"connect_timeout": 0.5, "read_timeout": 0.5, "health_check_interval": INTERVAL}
 
 
-class Worker:
-    """One process.
+class WorkerProcess:
+    """One process; its program is worker.py.
 
     Attributes:
-        state: of its breaker.
-        calls: how many its threads have made.
+        state: of its circuit breaker.
+        calls: the number of calls that it has made.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class Worker:
         api: str,
         client: Mapping[str, Any],
         result: Path,
-        within: Sequence[str],
+        command_prefix: Sequence[str],
     ) -> None:
         self.state, self.calls = "starting", 0
         self.result = result
@@ -43,7 +43,13 @@ class Worker:
         }
         with result.with_suffix(".log").open("w") as log:
             self._process = subprocess.Popen(
-                [*within, sys.executable, "-m", "tests.outage.worker", json.dumps(settings)],
+                [
+                    *command_prefix,
+                    sys.executable,
+                    "-m",
+                    "tests.outage.worker",
+                    json.dumps(settings),
+                ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -55,8 +61,8 @@ class Worker:
     def _listen(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            told = json.loads(line)
-            self.state, self.calls = told["state"], told["calls"]
+            progress = json.loads(line)
+            self.state, self.calls = progress["state"], progress["calls"]
 
     def stop(self) -> None:
         assert self._process.stdin is not None
@@ -67,23 +73,23 @@ class Worker:
         self._process.stdout.close()
 
 
-class Crowd:
-    """All processes.
+class Load:
+    """All worker processes.
 
     Args:
-        clients: a api and a client's arguments for each.
-        directory: where they leave their accounts.
-        within: what a command is prefixed with to run in their network.
+        clients: the API (``sync`` or ``async``) and the client's arguments of each worker.
+        directory: for the workers' results.
+        command_prefix: a command that runs another one in the clients' network.
     """
 
     def __init__(
         self,
         clients: Iterable[tuple[str, Mapping[str, Any]]],
         directory: Path,
-        within: Sequence[str] = (),
+        command_prefix: Sequence[str] = (),
     ) -> None:
         self.workers = [
-            Worker(number, api, client, directory / f"worker{number}.pickle", within)
+            WorkerProcess(number, api, client, directory / f"worker{number}.pickle", command_prefix)
             for number, (api, client) in enumerate(clients)
         ]
         self._results: list[dict[str, Any]] = []
@@ -91,10 +97,10 @@ class Crowd:
     def wait_for_state(self, *states: str) -> None:
         wait_until(lambda: all(worker.state in states for worker in self.workers))
 
-    def work_on(self, calls: int) -> None:
-        """Wait until so many more calls have been made."""
-        wanted = self._calls() + calls
-        wait_until(lambda: self._calls() >= wanted, seconds=600)
+    def wait_for_calls(self, calls: int) -> None:
+        """Wait until so many further calls have been made."""
+        target = self._count_calls() + calls
+        wait_until(lambda: self._count_calls() >= target, seconds=600)
 
     def stop(self) -> None:
         while self.workers:
@@ -102,35 +108,35 @@ class Crowd:
             worker.stop()
             self._results += json.loads(worker.result.read_text(encoding="utf-8"))
 
-    def report(self) -> Report:
+    def get_report(self) -> Report:
         return Report(self._results)
 
-    def _calls(self) -> int:
+    def _count_calls(self) -> int:
         return sum(worker.calls for worker in self.workers)
 
 
 class Report:
-    """What came of it.
+    """The results of all workers.
 
     Attributes:
-        calls: how many.
+        calls: the number of calls.
         failures: the errors that calls raised.
-        stale: reads that were too old.
-        pages: seconds of the pages that were made while the database was given up, sorted.
+        stale: stale reads, each with the write that it missed.
+        pages: sorted seconds of the pages that were served while the breaker was open.
     """
 
     def __init__(self, results: Sequence[Mapping[str, Any]]) -> None:
         self.calls = sum(result["calls"] for result in results)
         self.failures = [failure for result in results for failure in result["failures"]]
         self.operations = [Operation(*each) for result in results for each in result["history"]]
-        self.stale = stale_reads(self.operations)
+        self.stale = find_stale_reads(self.operations)
         self.pages = sorted(
             seconds for result in results for seconds, opened in result["pages"] if opened
         )
 
     @property
     def p99(self) -> float:
-        """Seconds within which 99 of 100 of those pages were made."""
+        """The 99th percentile of `pages`, in seconds."""
         return self.pages[len(self.pages) * 99 // 100]
 
     def __str__(self) -> str:

@@ -1,7 +1,7 @@
-"""A write that was given up does not arrive when the network comes back.
+"""An abandoned write does not arrive after the network is restored.
 
-The system sends again, for minutes, whatever a closed socket has not got acknowledged. Linux tells
-in /proc/net/tcp whether a socket is about to: its state is 04, FIN-WAIT-1.
+The operating system retransmits the unacknowledged data of a closed socket for minutes. On Linux,
+/proc/net/tcp shows such a socket with the state 04, FIN-WAIT-1.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ CLIENT = """
 
     settings = json.loads(sys.argv[1]) | {"read_timeout": 0.3, "connect_timeout": 0.3}
 
-    def have_the_network_cut():
+    def wait_for_network_cut():
         print("connected", flush=True)
         sys.stdin.readline()
 
@@ -31,7 +31,7 @@ CLIENT = """
     async def main():
         async with AsyncUpstashCache(**settings) as cache:
             await cache.incr("n")
-            have_the_network_cut()
+            wait_for_network_cut()
             await cache.incr("n")
             await asyncio.sleep(0)
             report()
@@ -41,7 +41,7 @@ CLIENT = """
     else:
         with UpstashCache(**settings) as cache:
             cache.incr("n")
-            have_the_network_cut()
+            wait_for_network_cut()
             cache.incr("n")
             report()
 """
@@ -51,14 +51,14 @@ FIN_WAIT_1 = "04"
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
 @pytest.mark.parametrize("transport", ["rest", "tcp"])
 @pytest.mark.parametrize("api", ["sync", "async"])
-def test_a_write_that_was_given_up_is_not_sent_again(
-    api, transport, tls, network, open_site, make_certificate
+def test_an_abandoned_write_is_not_sent_again(
+    api, transport, tls, network, start_servers, make_certificate
 ):
     *certificate, ca = make_certificate("right", network.host)
-    site = open_site(
-        within=network.servers, host=network.host, certificate=certificate if tls else None
+    servers = start_servers(
+        command_prefix=network.servers, host=network.host, certificate=certificate if tls else None
     )
-    settings = getattr(site, transport) | ({"ca_file": str(ca)} if tls else {})
+    settings = getattr(servers, transport) | ({"ca_file": str(ca)} if tls else {})
     command = [sys.executable, "-c", textwrap.dedent(CLIENT), json.dumps(settings), api]
     with subprocess.Popen(
         [*network.clients, *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

@@ -1,9 +1,9 @@
-"""A process of a site: threads, or tasks, that make pages out of cache calls and keep account.
+"""A worker process: threads or tasks that serve pages made of cache calls, and record them.
 
     python -m tests.outage.worker '{"number": 1, "api": "sync", "result": …, "client": {…}}'
 
-It prints its state and count of calls as they change, and ends with its standard input; then its
-results are in the file `result`.
+It prints its state and the number of its calls as they change. When its standard input is closed,
+it writes its results to the file `result` and ends.
 """
 
 from __future__ import annotations
@@ -23,21 +23,22 @@ from continuum_upstash import AsyncUpstashCache, UpstashCache
 from tests.outage.history_checker import Operation
 
 WORKERS = 8
-CALLS_OF_A_PAGE = 10
+CALLS_PER_PAGE = 10
 PAUSE = 0.02
 SHARED_KEYS = [f"shared:{number}" for number in range(40)]
 
-Notes = list[tuple[str, str, str | None]]
-Step = tuple[str, tuple[Any, ...], Callable[[Any], Notes]]
+Records = list[tuple[str, str, str | None]]
+Step = tuple[str, tuple[Any, ...], Callable[[Any], Records]]
 
 
-class Account:
-    """What one thread or task did.
+class Recorder:
+    """The cache calls of one thread or task.
 
     Attributes:
-        calls: how many cache calls.
+        history: the operations, for the history checker.
+        calls: the number of cache calls.
         failures: the errors of those that raised one.
-        pages: seconds that each page took, and whether the database was given up meanwhile.
+        pages: the seconds of each page, and whether the breaker was open all the time.
     """
 
     def __init__(self, process: int, number: int) -> None:
@@ -50,16 +51,16 @@ class Account:
         self._values = (f"{process}-{number}-{turn}" for turn in count())
         self._keys = [*SHARED_KEYS, *(f"own:{process}:{each}" for each in range(20))]
 
-    def page(self) -> Iterator[Step]:
-        """Yield calls: a method, its arguments, and what to note of its result."""
-        for _ in range(CALLS_OF_A_PAGE):
+    def draw_page(self) -> Iterator[Step]:
+        """Yield calls: a method, its arguments, and a function that records its result."""
+        for _ in range(CALLS_PER_PAGE):
             step = self._random.choices(
                 [_get, _get_many, _set, _set_many, _delete, _add, _incr],
                 [8, 3, 3, 1, 1, 1, 1],
             )[0]
             yield step(self._random.sample(self._keys, 2), self._values)
 
-    def result(self) -> dict[str, Any]:
+    def get_result(self) -> dict[str, Any]:
         return {
             "history": self.history,
             "calls": self.calls,
@@ -67,11 +68,11 @@ class Account:
             "pages": self.pages,
         }
 
-    def note(self, notes: Notes, began: float) -> None:
+    def record(self, records: Records, began: float) -> None:
         ended = time.monotonic()
         self.history += [
             Operation(self._process, kind, key, value, began, ended)
-            for kind, key, value in notes
+            for kind, key, value in records
             if kind == "write" or value is not None
         ]
 
@@ -109,67 +110,67 @@ def _incr(keys: list[str], values: Iterator[str]) -> Step:
     return "incr", (f"counter:{keys[0]}",), lambda _: []
 
 
-def work(cache: UpstashCache, account: Account, stopped: threading.Event) -> None:
+def work(cache: UpstashCache, recorder: Recorder, stopped: threading.Event) -> None:
     while not stopped.is_set():
         opened, started = cache.status.state == "open", time.monotonic()
-        for method, arguments, notes in account.page():
+        for method, arguments, records in recorder.draw_page():
             began = time.monotonic()
             try:
-                account.note(notes(getattr(cache, method)(*arguments)), began)
+                recorder.record(records(getattr(cache, method)(*arguments)), began)
             except Exception as error:
-                account.failures.append(repr(error))
-            account.calls += 1
-        account.pages.append((time.monotonic() - started, opened and cache.status.state == "open"))
+                recorder.failures.append(repr(error))
+            recorder.calls += 1
+        recorder.pages.append((time.monotonic() - started, opened and cache.status.state == "open"))
         time.sleep(PAUSE)
 
 
-async def awork(cache: AsyncUpstashCache, account: Account, stopped: threading.Event) -> None:
+async def awork(cache: AsyncUpstashCache, recorder: Recorder, stopped: threading.Event) -> None:
     while not stopped.is_set():
         opened, started = cache.status.state == "open", time.monotonic()
-        for method, arguments, notes in account.page():
+        for method, arguments, records in recorder.draw_page():
             began = time.monotonic()
             try:
-                account.note(notes(await getattr(cache, method)(*arguments)), began)
+                recorder.record(records(await getattr(cache, method)(*arguments)), began)
             except Exception as error:
-                account.failures.append(repr(error))
-            account.calls += 1
-        account.pages.append((time.monotonic() - started, opened and cache.status.state == "open"))
+                recorder.failures.append(repr(error))
+            recorder.calls += 1
+        recorder.pages.append((time.monotonic() - started, opened and cache.status.state == "open"))
         await asyncio.sleep(PAUSE)
 
 
 async def _tasks(
-    cache: AsyncUpstashCache, accounts: list[Account], stopped: threading.Event
+    cache: AsyncUpstashCache, recorders: list[Recorder], stopped: threading.Event
 ) -> None:
     async with cache:
-        await asyncio.gather(*(awork(cache, account, stopped) for account in accounts))
+        await asyncio.gather(*(awork(cache, recorder, stopped) for recorder in recorders))
 
 
 def main() -> None:
     settings = json.loads(sys.argv[1])
     client = settings["client"]
-    accounts = [Account(settings["number"], number) for number in range(WORKERS)]
+    recorders = [Recorder(settings["number"], number) for number in range(WORKERS)]
     stopped = threading.Event()
     cache: UpstashCache | AsyncUpstashCache
     if settings["api"] == "sync":
         cache = UpstashCache(**client)
         threads = [
-            threading.Thread(target=work, args=(cache, account, stopped)) for account in accounts
+            threading.Thread(target=work, args=(cache, recorder, stopped)) for recorder in recorders
         ]
     else:
         cache = AsyncUpstashCache(**client)
-        threads = [threading.Thread(target=lambda: asyncio.run(_tasks(cache, accounts, stopped)))]
-    ending = threading.Thread(target=lambda: (sys.stdin.read(), stopped.set()))
-    for thread in (*threads, ending):
+        threads = [threading.Thread(target=lambda: asyncio.run(_tasks(cache, recorders, stopped)))]
+    stopper = threading.Thread(target=lambda: (sys.stdin.read(), stopped.set()))
+    for thread in (*threads, stopper):
         thread.start()
     while not stopped.wait(0.02):
-        calls = sum(account.calls for account in accounts)
+        calls = sum(recorder.calls for recorder in recorders)
         sys.stdout.write(json.dumps({"state": cache.status.state, "calls": calls}) + "\n")
         sys.stdout.flush()
     for thread in threads:
         thread.join()
     if isinstance(cache, UpstashCache):
         cache.close()
-    results = [account.result() for account in accounts]
+    results = [recorder.get_result() for recorder in recorders]
     Path(settings["result"]).write_text(json.dumps(results), encoding="utf-8")
 
 

