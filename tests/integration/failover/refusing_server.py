@@ -1,4 +1,4 @@
-"""A Redis server that lets everybody in and then answers every command with one error."""
+"""A Redis server that accepts every login and returns one error for every command."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import threading
 
 import hiredis
 
-_GREETINGS = frozenset({b"AUTH", b"CLIENT", b"HELLO", b"SELECT"})
+_HANDSHAKE = frozenset({b"AUTH", b"CLIENT", b"HELLO", b"SELECT"})
 
 
 class RefusingServer:
     """
     Attributes:
-        error: what it answers, such as ``ERR max requests limit exceeded``; None: what a healthy
-            server without data would answer to PING, UNLINK and GET.
+        error: the error that it returns, such as ``ERR max requests limit exceeded``; None: it
+            replies to PING, UNLINK and GET as a healthy server without data.
     """
 
     def __init__(self, error: str) -> None:
@@ -27,7 +27,7 @@ class RefusingServer:
                 while data := self.request.recv(65536):
                     reader.feed(data)
                     while command := reader.gets():
-                        self.request.sendall(server.reply(command[0].upper()))
+                        self.request.sendall(server.make_reply(command[0].upper()))
 
         self._tcp = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
         self._tcp.daemon_threads = True
@@ -35,8 +35,8 @@ class RefusingServer:
         self._thread = threading.Thread(target=self._tcp.serve_forever, args=(0.01,))
         self._thread.start()
 
-    def reply(self, name: bytes) -> bytes:
-        if name in _GREETINGS:
+    def make_reply(self, name: bytes) -> bytes:
+        if name in _HANDSHAKE:
             return b"+OK\r\n"
         if self.error is not None:
             return f"-{self.error}\r\n".encode()

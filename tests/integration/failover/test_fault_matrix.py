@@ -1,8 +1,8 @@
-"""Every fault, over REST and TCP, sync and async, for each of the operations that pages make.
+"""Every fault, over REST and TCP, sync and async, for each operation of the cache.
 
-An outage is answered for, a refusal of one command is raised, and whatever happens no value from
-before comes back, no secret is said, and no thread or socket is left. That a call is answered
-within its deadline shows in that the tests end: the faults themselves last until switched off.
+In an outage the local store serves the calls; a refusal of a single command is raised. In no case
+is a stale value returned, a secret logged, or a thread or socket left open. The faults last until
+they are switched off, so the tests end only if every call ends by its deadline.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from tests.integration.redis.valkey_server import eventually
 DEADLINES = {"CONNECT_TIMEOUT": 0.3, "READ_TIMEOUT": 0.3, "HEALTH_CHECK_INTERVAL": 0.3}
 
 
-def everything(cache):
-    """What the seven operations answer in an outage, while the database holds a value of each."""
+def run_all_operations(cache):
+    """Return the results of the seven operations in an outage; the database has a value of each."""
     with pytest.raises(ValueError, match="not found"):
         cache.incr("incr")
     return {
@@ -63,7 +63,7 @@ OPERATIONS = {
     "delete": lambda cache: cache.delete("delete"),
     "add": lambda cache: cache.add("add", "new"),
 }
-FIRST_ANSWERS = {
+FIRST_RESULTS = {
     "get": None,
     "set": None,
     "get_many": {},
@@ -94,7 +94,7 @@ OUTAGES = [
 
 @pytest.fixture
 def open_cache(make_cache, api, request):
-    """Make a cache in the test's api, with short deadlines; at another URL if one is given."""
+    """Return a function that makes a sync or async cache with short deadlines."""
 
     def make(transport, url=None, **options):
         options = DEADLINES | options
@@ -108,83 +108,81 @@ def open_cache(make_cache, api, request):
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_left(request):
-    """Compare threads and sockets before and after, with the emulator up all the time."""
+def check_resources(request):
+    """Compare threads and sockets before and after; the emulator runs all the time."""
     request.getfixturevalue("emulator")
     registry.reset()
     threads, sockets = set(threading.enumerate()), count_sockets()
     yield
     registry.reset()
     gc.collect()
-    # A server of the test's own notices only now that its clients have left.
+    # A server that the test has started notices only now that its clients are gone.
     eventually(lambda: set(threading.enumerate()) <= threads)
     eventually(lambda: count_sockets() <= sockets)
 
 
 def count_sockets():
     links = []
-    for number in Path("/proc/self/fd").glob("*"):  # nothing, where there is no such directory
+    for number in Path("/proc/self/fd").glob("*"):  # empty on systems without /proc
         with suppress(FileNotFoundError):  # the directory's own
             links.append(str(number.readlink()))
     return sum(link.startswith("socket:") for link in links)
 
 
 def recover(cache):
-    """Wait until a call finds the database well, as the calls of a site's visitors would."""
+    """Make calls until one closes the breaker, as the requests of a site would."""
     cache.cache.database.failover.breaker.allow_probe_now()
 
-    def closed():
-        with suppress(Unavailable):  # without fallback a probe that is too slow raises
+    def is_closed():
+        with suppress(Unavailable):  # without fallback, a probe that fails raises
             cache.get("nothing")
         return cache.cache.status.state == "closed"
 
-    eventually(closed)
+    eventually(is_closed)
 
 
 @contextmanager
-def struck(emulator, side, fault, options):
+def start_fault(emulator, side, fault, options):
     with emulator.fault(fault.split()[0], side=side, **options):
         yield
 
 
-def secrets(emulator):
+def list_secrets(emulator):
     return {emulator.token, emulator.redis_url.split(":")[2].split("@")[0]}
 
 
 @pytest.mark.parametrize(("side", "fault", "options"), OUTAGES, ids=str)
-def test_an_outage_is_answered_for_and_leaves_nothing_stale(
+def test_an_outage_is_served_locally_and_leaves_no_stale_values(
     side, fault, options, api, open_cache, emulator, caplog
 ):
     cache = open_cache(side)
     for key, value in BEFORE.items():
         cache.set(key, value)
-    with struck(emulator, side, fault, options):
-        assert everything(cache) == OUTAGE
+    with start_fault(emulator, side, fault, options):
+        assert run_all_operations(cache) == OUTAGE
         status = cache.cache.status
         assert (status.state, status.backend) == ("open", "local")
         with emulator.count() as spent:
-            assert everything(cache)["get"] == "default"
+            assert run_all_operations(cache)["get"] == "default"
             with pytest.raises(Unavailable, match="circuit breaker open"):
                 cache.flush_all()
         assert spent.requests == 0
     recover(cache)
     written = ["set", "set_many", "delete", "add", "incr"]
-    assert cache.get_many(written) == {}, "neither what was before, nor a copy of this process"
+    assert cache.get_many(written) == {}, "neither the old values nor local copies"
     assert cache.get_many(["get", "get_many"]) == {"get": "old", "get_many": "old"}
-    assert not [secret for secret in secrets(emulator) if secret in caplog.text]
+    assert not [secret for secret in list_secrets(emulator) if secret in caplog.text]
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 @pytest.mark.parametrize("side", ["rest", "tcp"])
 @pytest.mark.parametrize("fault", ["reset", "hang", "close"])
-def test_each_operation_may_be_the_first_to_meet_it(
-    operation, side, fault, api, open_cache, emulator
-):
+def test_each_operation_may_be_the_first_to_fail(operation, side, fault, api, open_cache, emulator):
     cache = open_cache(side)
     for key, value in BEFORE.items():
         cache.set(key, value)
-    with struck(emulator, side, fault, {}):
-        expected = FIRST_ANSWERS[operation]
+    with start_fault(emulator, side, fault, {}):
+        expected = FIRST_RESULTS[operation]
         if expected is ValueError:
             with pytest.raises(ValueError, match="not found"):
                 OPERATIONS[operation](cache)
@@ -198,12 +196,12 @@ def test_each_operation_may_be_the_first_to_meet_it(
 
 @pytest.mark.parametrize("side", ["rest", "tcp"])
 @pytest.mark.parametrize("fault", ["refuse", "hang"])
-def test_without_fallback_unavailable_is_raised_at_once_when_open(
+def test_without_fallback_an_open_breaker_raises_unavailable_at_once(
     side, fault, api, open_cache, emulator
 ):
     cache = open_cache(side, FALLBACK=False)
     cache.set("k", "old")
-    with struck(emulator, side, fault, {}):
+    with start_fault(emulator, side, fault, {}):
         for _ in range(3):
             with pytest.raises(Unavailable):
                 cache.set("k", "new")
@@ -223,14 +221,14 @@ def test_without_fallback_unavailable_is_raised_at_once_when_open(
         ("readonly", ReadOnlyReplica, ["set", "set_many", "add", "incr", "delete"]),
     ],
 )
-def test_what_is_no_outage_is_raised_and_never_masked(
+def test_errors_that_are_no_outage_are_raised_and_never_hidden(
     fault, error, refused, api, open_cache, emulator
 ):
     cache = open_cache("rest")
     for key, value in BEFORE.items():
         cache.set(key, value)
     cache.delete("add")
-    with struck(emulator, "rest", fault, {}):
+    with start_fault(emulator, "rest", fault, {}):
         for name, operation in OPERATIONS.items():
             if name in refused:
                 with pytest.raises(error):
@@ -251,7 +249,7 @@ def test_what_is_no_outage_is_raised_and_never_masked(
         ("NOPERM User default has no permissions to run it", NotPermitted, False),
     ],
 )
-def test_over_tcp_a_refusal_is_told_apart_as_well(text, kind, opens, api, open_cache):
+def test_over_tcp_refusals_are_distinguished_too(text, kind, opens, api, open_cache):
     server = RefusingServer(text)
     try:
         cache = open_cache("tcp", server.url)
@@ -269,7 +267,7 @@ def test_over_tcp_a_refusal_is_told_apart_as_well(text, kind, opens, api, open_c
 
 
 @pytest.mark.parametrize("side", ["rest", "tcp"])
-def test_a_revoked_token_is_answered_for_and_told(side, api, open_cache, emulator, caplog):
+def test_a_revoked_token_is_served_locally_and_logged(side, api, open_cache, emulator, caplog):
     wrong = "wr0ng-s3cret"
     if side == "rest":
         cache = open_cache("rest", TOKEN=wrong)
@@ -285,7 +283,7 @@ def test_a_revoked_token_is_answered_for_and_told(side, api, open_cache, emulato
 
 def test_a_slow_database_is_no_outage(api, open_cache, emulator):
     cache = open_cache("rest", READ_TIMEOUT=5.0)
-    with struck(emulator, "rest", "latency", {"seconds": 0.05}):
+    with start_fault(emulator, "rest", "latency", {"seconds": 0.05}):
         cache.set("k", "v")
         assert cache.get("k") == "v"
     assert cache.cache.status.local_replies == 0

@@ -1,4 +1,4 @@
-"""A forked child starts with a breaker, a journal and a local store of its own."""
+"""A forked child starts with a breaker, dirty keys and a local store of its own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 import textwrap
 
 
-def test_a_forked_child_finds_out_for_itself(emulator):
+def test_a_forked_child_has_a_state_of_its_own(emulator):
     script = f"""
         import os
         from continuum_upstash import UpstashCache
