@@ -4,10 +4,7 @@ import asyncio
 from itertools import count
 
 import pytest
-from django.core import signals
-from django.db import close_old_connections
 
-from continuum_upstash.backend import CacheBackend
 from continuum_upstash.transports import registry
 
 _numbers = count()
@@ -47,6 +44,9 @@ def new_process_state(monkeypatch):
 @pytest.fixture
 def request_signals():
     """Django's signals of a request, which leave its database alone."""
+    from django.core import signals  # noqa: PLC0415 tests below floor 4 run without Django
+    from django.db import close_old_connections  # noqa: PLC0415 as above
+
     signals.request_started.disconnect(close_old_connections)
     signals.request_finished.disconnect(close_old_connections)
     yield signals
@@ -57,6 +57,7 @@ def request_signals():
 @pytest.fixture
 def make_cache(request):
     """Return a function that makes a backend on a transport: rest, tcp or local."""
+    from continuum_upstash.backend import CacheBackend  # noqa: PLC0415 as above
 
     def make(transport, /, **params):
         options = params.pop("OPTIONS", {})
