@@ -27,7 +27,7 @@ from continuum_upstash.plans.keyvalue import KeyValuePlans
 from continuum_upstash.plans.runner import AsyncRunner, Runner, arun, run
 from continuum_upstash.protocol import Replies
 from continuum_upstash.transports.factory import achain, chain
-from continuum_upstash.transports.failover.policy import FailoverPolicy
+from continuum_upstash.transports.failover.failover_policy import FailoverPolicy
 from continuum_upstash.transports.failover.transport import (
     AsyncFailoverTransport,
     FailoverTransport,

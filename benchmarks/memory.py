@@ -14,7 +14,7 @@ from time import process_time
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.plans import info
 from continuum_upstash.plans.effects import Batch
-from continuum_upstash.transports.failover.policy import FailoverPolicy
+from continuum_upstash.transports.failover.failover_policy import FailoverPolicy
 from continuum_upstash.transports.local.transport import LocalTransport
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from django.dispatch import Signal
 
 from continuum_upstash.observe import Record, StateChange
-from continuum_upstash.transports.failover.breaker import CALLING_STATES
+from continuum_upstash.transports.failover.circuit_breaker import CALLING_STATES
 
 backend_changed = Signal()
 """Somebody else answers from now on: the local store, or the database again."""

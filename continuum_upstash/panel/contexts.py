@@ -22,7 +22,7 @@ from continuum_upstash.panel.formatting import Text
 from continuum_upstash.panel.key_sample import PAGES, Sampler
 from continuum_upstash.panel.ratelimit_counts import limits
 from continuum_upstash.panel.session_summary import sessions
-from continuum_upstash.transports.failover.breaker import CALLING_STATES
+from continuum_upstash.transports.failover.circuit_breaker import CALLING_STATES
 
 _ICONS: Final = {"ok": "✓", "degraded": "!", "down": "✕"}
 

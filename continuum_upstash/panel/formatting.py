@@ -15,7 +15,7 @@ from django.utils.timezone import get_current_timezone
 from django.utils.translation import gettext_lazy as _
 
 from continuum_upstash.health.report import Report
-from continuum_upstash.transports.failover.breaker import CALLING_STATES
+from continuum_upstash.transports.failover.circuit_breaker import CALLING_STATES
 
 if TYPE_CHECKING:  # what its stubs call a translation that waits for its reader
     from django.utils.functional import _StrPromise

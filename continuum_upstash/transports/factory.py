@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.transports.base import AsyncTransport, Transport
-from continuum_upstash.transports.failover.policy import FailoverPolicy
+from continuum_upstash.transports.failover.failover_policy import FailoverPolicy
 from continuum_upstash.transports.failover.transport import (
     AsyncFailoverTransport,
     FailoverTransport,

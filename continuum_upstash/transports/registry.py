@@ -21,7 +21,7 @@ from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Replies
 from continuum_upstash.transports.base import AsyncTransport, Transport
 from continuum_upstash.transports.factory import achain, chain
-from continuum_upstash.transports.failover.policy import FailoverPolicy
+from continuum_upstash.transports.failover.failover_policy import FailoverPolicy
 from continuum_upstash.transports.local.transport import LocalTransport
 from continuum_upstash.transports.singleflight import AsyncFlights, Flights
 

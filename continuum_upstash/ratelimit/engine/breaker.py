@@ -15,7 +15,7 @@ from typing import TypeVar
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import ReplyError, Unavailable
 from continuum_upstash.plans.effects import Plan
-from continuum_upstash.transports.failover.breaker import CircuitBreaker
+from continuum_upstash.transports.failover.circuit_breaker import CircuitBreaker
 from continuum_upstash.transports.network_errors import out_of_time
 
 R = TypeVar("R")

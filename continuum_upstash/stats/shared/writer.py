@@ -46,7 +46,7 @@ from continuum_upstash.stats.shared.schema import (
     to_utc,
 )
 from continuum_upstash.stats.totals import Totals, add_up
-from continuum_upstash.transports.failover.breaker import CALLING_STATES
+from continuum_upstash.transports.failover.circuit_breaker import CALLING_STATES
 from continuum_upstash.transports.registry import Database, get_process_state, list_databases
 
 HITS: Final = "stats:cache_hits"

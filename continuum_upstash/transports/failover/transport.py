@@ -1,7 +1,7 @@
 """The transports of a database with failover to its local store.
 
 While the breaker is closed and no key is dirty, they cost two attribute reads. What happens
-otherwise is in policy.py.
+otherwise is in failover_policy.py.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from continuum_upstash.plans.effects import Batch
 from continuum_upstash.plans.runner import AsyncRunner, Runner, arun, run
 from continuum_upstash.protocol import Replies
 from continuum_upstash.transports.base import AsyncTransport, Transport
-from continuum_upstash.transports.failover.policy import GLOBAL_REFUSALS, FailoverPolicy
+from continuum_upstash.transports.failover.failover_policy import GLOBAL_REFUSALS, FailoverPolicy
 
 
 class FailoverTransport:

@@ -18,15 +18,15 @@ from continuum_upstash.errors import NotSerializable, ReplyError
 from continuum_upstash.protocol import Argument, Command, Reply, Script, ScriptHash
 from continuum_upstash.transports.local import (
     expiry,
+    generic,
     hashes,
-    keys,
     server,
     sets,
     sorted_sets,
     strings,
 )
-from continuum_upstash.transports.local.arguments import arity_error, parse_int
 from continuum_upstash.transports.local.keyspace import Keyspace
+from continuum_upstash.transports.local.parsing import arity_error, parse_int
 
 Function = Callable[..., Reply]
 ParsedCommand = tuple[Function, list[Any]]
@@ -106,11 +106,11 @@ def run_script(space: Keyspace, script: Any, count: bytes, *arguments: bytes) ->
 
 
 COMMANDS: Final[Mapping[str, Function]] = {
-    "DEL": keys.delete,
+    "DEL": generic.delete,
     "DELEX": strings.delex,
     "EVAL": run_script,
     "EVALSHA": run_script,
-    "EXISTS": keys.exists,
+    "EXISTS": generic.exists,
     "EXPIRE": expiry.make_expire("expire", b"EX"),
     "EXPIRETIME": expiry.expiretime,
     "FLUSHDB": server.flushdb,
@@ -132,17 +132,17 @@ COMMANDS: Final[Mapping[str, Function]] = {
     "PEXPIRETIME": expiry.pexpiretime,
     "PING": server.ping,
     "PTTL": expiry.pttl,
-    "RENAME": keys.rename,
-    "RENAMENX": keys.renamenx,
+    "RENAME": generic.rename,
+    "RENAMENX": generic.renamenx,
     "SADD": sets.sadd,
-    "SCAN": keys.scan,
+    "SCAN": generic.scan,
     "SET": strings.set_,
     "SMEMBERS": sets.smembers,
     "STRLEN": strings.strlen,
     "TIME": server.time_,
     "TTL": expiry.ttl,
-    "TYPE": keys.type_,
-    "UNLINK": keys.delete,
+    "TYPE": generic.type_,
+    "UNLINK": generic.delete,
     "ZADD": sorted_sets.zadd,
     "ZRANGE": sorted_sets.zrange,
     "ZREM": sorted_sets.zrem,

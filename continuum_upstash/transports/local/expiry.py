@@ -7,8 +7,8 @@ from typing import Final
 
 from continuum_upstash.errors import ReplyError
 from continuum_upstash.protocol import Reply
-from continuum_upstash.transports.local.arguments import INT64_MAX, INT64_MIN, UNITS, parse_int
 from continuum_upstash.transports.local.keyspace import Keyspace
+from continuum_upstash.transports.local.parsing import INT64_MAX, INT64_MIN, UNITS, parse_int
 
 _NO_KEY: Final = -2
 _NO_EXPIRY: Final = -1

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from continuum_upstash.protocol import Reply
-from continuum_upstash.transports.local.arguments import split_pairs
 from continuum_upstash.transports.local.keyspace import MEMBER_BYTES, Keyspace
+from continuum_upstash.transports.local.parsing import split_pairs
 
 
 def hset(space: Keyspace, key: bytes, field: bytes, value: bytes, *more: bytes) -> Reply:

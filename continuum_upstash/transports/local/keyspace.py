@@ -28,7 +28,7 @@ MEMBER_BYTES: Final = 200
 _EXPIRED_PER_WRITE: Final = 16
 
 
-class Entry:
+class KeyEntry:
     """A key's value and its expiry in ms since the epoch, or None."""
 
     __slots__ = ("expires_at", "size", "slot", "value")
@@ -72,7 +72,7 @@ class Keyspace:
 
     def clear(self) -> None:
         self.used_bytes = 0
-        self._entries: OrderedDict[bytes, Entry] = OrderedDict()
+        self._entries: OrderedDict[bytes, KeyEntry] = OrderedDict()
         self._slots: list[bytes | None] = []
         self._free: list[int] = []
         self._expiry_heap: list[tuple[int, int]] = []
@@ -85,7 +85,7 @@ class Keyspace:
         """Return how many keys have an expiry."""
         return sum(entry.expires_at is not None for entry in self._entries.values())
 
-    def peek(self, key: bytes) -> Entry | None:
+    def peek(self, key: bytes) -> KeyEntry | None:
         """Return a key's entry, or None. This does not count as a use of the key."""
         entry = self._entries.get(key)
         if entry is not None and entry.expires_at is not None and entry.expires_at < self.now:
@@ -93,7 +93,7 @@ class Keyspace:
             return None
         return entry
 
-    def read(self, key: bytes) -> Entry | None:
+    def read(self, key: bytes) -> KeyEntry | None:
         """Return a key's entry, or None, and mark the key as the most recently used one."""
         entry = self._entries.get(key)
         if entry is None or (entry.expires_at is not None and self.peek(key) is None):
@@ -170,7 +170,7 @@ class Keyspace:
         self._check_size(size)
         return size
 
-    def set_expiry(self, entry: Entry, expires_at: int | None) -> None:
+    def set_expiry(self, entry: KeyEntry, expires_at: int | None) -> None:
         entry.expires_at = expires_at
         if expires_at is not None:
             self._schedule_expiry(expires_at, entry.slot)
@@ -212,7 +212,7 @@ class Keyspace:
                 self._slots.append(key)
             else:
                 self._slots[slot] = key
-            entry = self._entries[key] = Entry(value, expires_at, 0, slot)
+            entry = self._entries[key] = KeyEntry(value, expires_at, 0, slot)
         else:
             entry.value = value
             entry.expires_at = expires_at
@@ -222,7 +222,7 @@ class Keyspace:
             self._schedule_expiry(expires_at, entry.slot)
         self._evict()
 
-    def _add_size(self, entry: Entry, growth: int) -> None:
+    def _add_size(self, entry: KeyEntry, growth: int) -> None:
         entry.size += growth
         self.used_bytes += growth
 

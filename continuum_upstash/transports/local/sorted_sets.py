@@ -10,8 +10,8 @@ from typing import Final, NamedTuple
 
 from continuum_upstash.errors import ReplyError
 from continuum_upstash.protocol import Reply
-from continuum_upstash.transports.local.arguments import parse_int, syntax_error
 from continuum_upstash.transports.local.keyspace import MEMBER_BYTES, Keyspace
+from continuum_upstash.transports.local.parsing import parse_int, syntax_error
 
 _ADD_OPTIONS: Final = frozenset({b"NX", b"XX", b"GT", b"LT", b"CH", b"INCR"})
 

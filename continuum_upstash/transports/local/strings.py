@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from continuum_upstash.errors import ReplyError
 from continuum_upstash.protocol import Reply
-from continuum_upstash.transports.local.arguments import (
+from continuum_upstash.transports.local.keyspace import Keyspace
+from continuum_upstash.transports.local.parsing import (
     GETEX_OPTIONS,
     INT64_MAX,
     INT64_MIN,
@@ -15,7 +16,6 @@ from continuum_upstash.transports.local.arguments import (
     split_pairs,
     syntax_error,
 )
-from continuum_upstash.transports.local.keyspace import Keyspace
 
 
 def get(space: Keyspace, key: bytes) -> Reply:

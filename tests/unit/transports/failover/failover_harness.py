@@ -8,7 +8,7 @@ from continuum_upstash.config.credentials import Secret
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import ConnectionFailed
 from continuum_upstash.plans.effects import Batch
-from continuum_upstash.transports.failover.policy import FailoverPolicy
+from continuum_upstash.transports.failover.failover_policy import FailoverPolicy
 from continuum_upstash.transports.failover.transport import (
     AsyncFailoverTransport,
     FailoverTransport,

@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from continuum_upstash.errors import DeadlineExceeded
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.transports.failover.dirty_keys import DirtyKeys
-from continuum_upstash.transports.failover.policy import FailoverPolicy
+from continuum_upstash.transports.failover.failover_policy import FailoverPolicy
 from continuum_upstash.transports.local.transport import LocalTransport
 from tests.unit.transports.failover.failover_harness import CONFIG, Clock, refused
 from tests.unit.transports.local.local_store import Store

@@ -13,7 +13,7 @@ import pytest
 
 from continuum_upstash.errors import DeadlineExceeded
 from continuum_upstash.plans.effects import Batch
-from continuum_upstash.transports.failover.policy import FailoverPolicy
+from continuum_upstash.transports.failover.failover_policy import FailoverPolicy
 from continuum_upstash.transports.failover.transport import FailoverTransport
 from continuum_upstash.transports.local.transport import LocalTransport
 from tests.outage.history_checker import Operation, find_stale_reads

@@ -8,7 +8,7 @@ import pytest
 
 from continuum_upstash.errors import ConnectionFailed, DeadlineExceeded, ReplyError, Unavailable
 from continuum_upstash.plans.effects import Batch
-from continuum_upstash.transports.failover.policy import FailoverPolicy
+from continuum_upstash.transports.failover.failover_policy import FailoverPolicy
 from continuum_upstash.transports.failover.transport import FailoverTransport
 from continuum_upstash.transports.local.transport import LocalTransport
 from continuum_upstash.transports.wrappers.deadline import (

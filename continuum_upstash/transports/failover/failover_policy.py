@@ -37,7 +37,7 @@ from continuum_upstash.observe import BackendStatus, StateChange, logger, notify
 from continuum_upstash.plans.command_table import ReplyKind, get_spec, list_written_keys
 from continuum_upstash.plans.effects import Batch, Plan
 from continuum_upstash.protocol import Command, Replies, Reply
-from continuum_upstash.transports.failover.breaker import (
+from continuum_upstash.transports.failover.circuit_breaker import (
     CALLING_STATES,
     CircuitBreaker,
     Permit,

@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from continuum_upstash.transports.failover.breaker import (
+from continuum_upstash.transports.failover.circuit_breaker import (
     FAILURE_THRESHOLD,
     REFUSED_OPEN_SECONDS,
     CircuitBreaker,

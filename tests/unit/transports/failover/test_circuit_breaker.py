@@ -1,4 +1,4 @@
-"""The circuit breaker, state by state; test_breaker_model.py runs random histories of it."""
+"""The circuit breaker, state by state; test_circuit_breaker_model.py runs random histories."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from math import inf
 
 import pytest
 
-from continuum_upstash.transports.failover.breaker import (
+from continuum_upstash.transports.failover.circuit_breaker import (
     MAX_RETRY_AFTER,
     REFUSED_OPEN_SECONDS,
     TRANSITIONS,

@@ -1,4 +1,4 @@
-"""Commands about keys of any type."""
+"""Commands for keys of any type, Redis' group "generic"."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Final
 
 from continuum_upstash.errors import ReplyError
 from continuum_upstash.protocol import Reply
-from continuum_upstash.transports.local.arguments import parse_int, syntax_error
 from continuum_upstash.transports.local.glob import compile_glob
 from continuum_upstash.transports.local.keyspace import Keyspace
+from continuum_upstash.transports.local.parsing import parse_int, syntax_error
 from continuum_upstash.transports.local.sorted_sets import SortedSet
 
 _TYPES: Final = {bytes: b"string", set: b"set", dict: b"hash", SortedSet: b"zset"}
