@@ -26,14 +26,14 @@ from continuum_upstash.plans.effects import Batch
 from continuum_upstash.plans.keyvalue import KeyValuePlans
 from continuum_upstash.plans.runner import AsyncRunner, Runner, arun, run
 from continuum_upstash.protocol import Replies
-from continuum_upstash.transports.factory import achain, chain
+from continuum_upstash.transports.factory import build_async_transport, build_transport
 from continuum_upstash.transports.failover.failover_policy import FailoverPolicy
 from continuum_upstash.transports.failover.transport import (
     AsyncFailoverTransport,
     FailoverTransport,
 )
 from continuum_upstash.transports.local.transport import LocalTransport
-from continuum_upstash.transports.singleflight import AsyncFlights, Flights
+from continuum_upstash.transports.singleflight import AsyncSingleFlightGroup, SingleFlightGroup
 
 ROUNDS, GETS = 15, 300
 QUICK_ROUNDS, QUICK_CALLS = 100, 2_000  # short: other processes do not disturb the best one
@@ -110,8 +110,8 @@ async def measure_async_failover() -> float:
 
 
 def measure_get(config: Config) -> float:
-    transport = chain(config, FailoverPolicy(config, LocalTransport(config)), None)
-    runner = Runner(transport.send, CODEC.encode, Flights().once)
+    transport = build_transport(config, FailoverPolicy(config, LocalTransport(config)), None)
+    runner = Runner(transport.send, CODEC.encode, SingleFlightGroup().run)
     seconds = []
     for _ in range(ROUNDS):
         started = process_time()
@@ -123,8 +123,10 @@ def measure_get(config: Config) -> float:
 
 
 async def measure_async_get(config: Config) -> float:
-    transport = achain(config, FailoverPolicy(config, LocalTransport(config)), None)
-    runner = AsyncRunner(transport.asend, CODEC.encode, AsyncFlights().once)
+    transport = build_async_transport(config, FailoverPolicy(config, LocalTransport(config)), None)
+    runner = AsyncRunner(
+        transport.asend, CODEC.encode, AsyncSingleFlightGroup(asyncio.get_running_loop()).run
+    )
     seconds = []
     for _ in range(ROUNDS):
         started = process_time()

@@ -67,11 +67,11 @@ class UpstashBaseCache(BaseCache):
         self._reverse = import_string(reverse) if isinstance(reverse, str) else reverse
         self._database = get_database(config, _make_pool)
         self._keyvalue = KeyValuePlans(codec, alias=alias, max_value_bytes=config.max_value_bytes)
-        self._runner = Runner(self._database.send, codec.encode, self._database.once)
+        self._runner = Runner(self._database.send, codec.encode, self._database.run_single_flight)
         self._async_runner = AsyncRunner(
             self._database.asend,
             codec.encode,
-            self._database.aonce,
+            self._database.arun_single_flight,
             offload_on=(SynchronousOnlyOperation,),
             offload=run_in_django_thread,
         )

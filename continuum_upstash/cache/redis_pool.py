@@ -17,7 +17,7 @@ from redis.sentinel import SentinelManagedSSLConnection
 from continuum_upstash.config.hashable import from_hashable
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import ConfigurationError
-from continuum_upstash.transports.redis.options import make_pool, pool_options
+from continuum_upstash.transports.redis.options import make_pool, make_pool_options
 
 _SOCKET_OPTIONS = {
     "SOCKET_CONNECT_TIMEOUT": "socket_connect_timeout",
@@ -47,7 +47,7 @@ def make_django_pool(config: Config) -> ConnectionPool:
 def _merge_options(config: Config) -> dict[str, Any]:
     """Return the alias's options over our defaults."""
     own: dict[str, Any] = from_hashable(config.redis_options) or {}
-    defaults = pool_options(config)
+    defaults = make_pool_options(config)
     if "SENTINELS" in own and "connection_class" in defaults:
         defaults["connection_class"] = SentinelManagedSSLConnection
     for option, name in _SOCKET_OPTIONS.items():

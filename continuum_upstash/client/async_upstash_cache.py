@@ -34,7 +34,7 @@ class AsyncUpstashCache(ConfiguredClient):
 
     def _attach(self, database: Database, codec: Codec) -> None:
         super()._attach(database, codec)
-        self._runner = AsyncRunner(database.asend, codec.encode, database.aonce)
+        self._runner = AsyncRunner(database.asend, codec.encode, database.arun_single_flight)
 
     async def arun(self, plan: Plan[R]) -> R:
         """Run a plan on this client's database; return its result.

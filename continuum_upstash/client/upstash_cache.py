@@ -34,7 +34,7 @@ class UpstashCache(ConfiguredClient):
 
     def _attach(self, database: Database, codec: Codec) -> None:
         super()._attach(database, codec)
-        self._runner = Runner(database.send, codec.encode, database.once)
+        self._runner = Runner(database.send, codec.encode, database.run_single_flight)
 
     def run(self, plan: Plan[R]) -> R:
         """Run a plan on this client's database; return its result.

@@ -37,13 +37,13 @@ def read_cookie(request: HttpRequest) -> None:
         token: str = signing.loads(cookie, salt=_SALT, max_age=MAX_AGE)
     except signing.BadSignature:
         return
-    sync_token.current().learn(url, token.encode())
+    sync_token.get_tokens().update(url, token.encode())
 
 
 def set_cookie(response: HttpResponse) -> None:
     """Store the sync token of this request's last write for the visitor's next request."""
     url = SessionRunner().config.rest_url
-    token = sync_token.current().get(url) if url else None
+    token = sync_token.get_tokens().get(url) if url else None
     if token is None:
         return
     response.set_cookie(

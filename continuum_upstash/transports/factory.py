@@ -1,14 +1,14 @@
-"""Which transports a mode needs, and in which order they wrap each other.
+"""Builds the transports of a configuration: which ones its mode needs, and what wraps what.
 
-    Failover( Metered( Deadline( REST or TCP )), Metered( Local ))   sync
-    … AsyncMetered( AsyncDeadline( Coalescing( REST ))) …            async; TCP needs no Coalescing
-    Metered( Local )                                                 mode local
+    Failover( Instrumented( Deadline( REST or TCP )), Instrumented( Local ))        sync
+    Failover( Instrumented( Deadline( Coalescing( REST ) or TCP )), … )             async
+    Instrumented( Local )                                                           mode local
 
-Metering stands inside of the failover, so that each record names who really answered, and a call
-that failed over is two records: the attempt and the answer.
+Instrumentation is inside the failover: each record names the backend that replied, and a call that
+failed over is two records, the attempt and the local reply.
 
 The modules of a mode are imported when it is first used: a REST client needs neither redis-py
-nor hiredis' packer, a TCP client no HTTP.
+nor hiredis' packer, a TCP client no HTTP, a sync client no asyncio.
 """
 
 from __future__ import annotations
@@ -24,53 +24,58 @@ from continuum_upstash.transports.failover.transport import (
     FailoverTransport,
 )
 from continuum_upstash.transports.wrappers.deadline import AsyncDeadlineTransport, DeadlineTransport
-from continuum_upstash.transports.wrappers.instrumented import AsyncMetered, Metered
+from continuum_upstash.transports.wrappers.instrumented import (
+    AsyncInstrumentedTransport,
+    InstrumentedTransport,
+)
 
-if TYPE_CHECKING:  # redis-py takes 50 ms to import: only the TCP mode pays for it
+if TYPE_CHECKING:  # redis-py takes 50 ms to import: only the TCP mode needs it
     from redis import ConnectionPool
 
     PoolFactory: TypeAlias = Callable[[Config], ConnectionPool]
 
 
-def chain(config: Config, policy: FailoverPolicy, pool_factory: PoolFactory | None) -> Transport:
+def build_transport(
+    config: Config, failover: FailoverPolicy, pool_factory: PoolFactory | None
+) -> Transport:
     """Return the sync transport of a configuration."""
     if config.mode == "local":
-        return Metered(policy.local, config.alias)
-    primary = DeadlineTransport(_primary(config, pool_factory), config)
-    return FailoverTransport(Metered(primary, config.alias), policy)
+        return InstrumentedTransport(failover.local, config.alias)
+    primary = DeadlineTransport(_build_primary(config, pool_factory), config)
+    return FailoverTransport(InstrumentedTransport(primary, config.alias), failover)
 
 
-def _primary(config: Config, pool_factory: PoolFactory | None) -> Transport:
+def _build_primary(config: Config, pool_factory: PoolFactory | None) -> Transport:
     if config.mode == "rest":
-        from continuum_upstash.transports.rest.transport import Rest  # noqa: PLC0415 by mode
+        from continuum_upstash.transports.rest.transport import RestTransport  # noqa: PLC0415 by mode
 
-        return Rest(config)
-    from continuum_upstash.transports.redis.transport import Redis, plain_pool  # noqa: PLC0415 by mode
+        return RestTransport(config)
+    from continuum_upstash.transports.redis import transport  # noqa: PLC0415 by mode
 
-    return Redis(config, (pool_factory or plain_pool)(config))
+    return transport.RedisTransport(config, (pool_factory or transport.make_plain_pool)(config))
 
 
-def achain(
-    config: Config, policy: FailoverPolicy, pool_factory: PoolFactory | None
+def build_async_transport(
+    config: Config, failover: FailoverPolicy, pool_factory: PoolFactory | None
 ) -> AsyncTransport:
-    """Return the async transport of a configuration for the running loop."""
+    """Return the async transport of a configuration for the running event loop."""
     if config.mode == "local":
-        return AsyncMetered(policy.local, config.alias)
-    primary = AsyncDeadlineTransport(_aprimary(config, pool_factory), config)
-    return AsyncFailoverTransport(AsyncMetered(primary, config.alias), policy)
+        return AsyncInstrumentedTransport(failover.local, config.alias)
+    primary = AsyncDeadlineTransport(_build_async_primary(config, pool_factory), config)
+    return AsyncFailoverTransport(AsyncInstrumentedTransport(primary, config.alias), failover)
 
 
-def _aprimary(config: Config, pool_factory: PoolFactory | None) -> AsyncTransport:
+def _build_async_primary(config: Config, pool_factory: PoolFactory | None) -> AsyncTransport:
     if config.mode == "redis":
-        from continuum_upstash.transports.redis.async_transport import AsyncRedis  # noqa: PLC0415 by mode
-        from continuum_upstash.transports.redis.transport import plain_pool  # noqa: PLC0415 by mode
+        from continuum_upstash.transports.redis import async_transport, transport  # noqa: PLC0415 by mode
 
-        # Its one connection writes what a tick brings in one go: nothing to coalesce.
-        return AsyncRedis(config, (pool_factory or plain_pool)(config))
-    from continuum_upstash.transports.rest.transport import AsyncRest  # noqa: PLC0415 by mode
+        # Its one connection writes the commands of a tick together: there is nothing to coalesce.
+        pool = (pool_factory or transport.make_plain_pool)(config)
+        return async_transport.AsyncRedisTransport(config, pool)
+    from continuum_upstash.transports.rest.transport import AsyncRestTransport  # noqa: PLC0415 by mode
 
     if not config.coalesce:
-        return AsyncRest(config)
-    from continuum_upstash.transports.wrappers.coalesce import Coalescing  # noqa: PLC0415 needs asyncio
+        return AsyncRestTransport(config)
+    from continuum_upstash.transports.wrappers.coalesce import CoalescingTransport  # noqa: PLC0415 asyncio
 
-    return Coalescing(AsyncRest(config), config.alias)
+    return CoalescingTransport(AsyncRestTransport(config), config.alias)

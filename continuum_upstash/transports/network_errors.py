@@ -1,4 +1,4 @@
-"""What failed between us and the database, in the words of our errors, for both colours."""
+"""The errors of a connection to the server: why it failed, and what to change."""
 
 from __future__ import annotations
 
@@ -7,8 +7,14 @@ import os
 from continuum_upstash.errors import ConnectionFailed, DeadlineExceeded
 
 
-def cannot_connect(label: str, error: OSError, seconds: float) -> ConnectionFailed:
-    """Name what kept a connection from being made; nothing has been sent then."""
+def connect_failed(label: str, error: OSError, seconds: float) -> ConnectionFailed:
+    """Return the error for a connection that could not be opened; nothing was sent.
+
+    Args:
+        label: names the database.
+        error: what the socket or OpenSSL raised.
+        seconds: the timeout that applied.
+    """
     untrusted: str | None = getattr(error, "verify_message", None)
     if untrusted is not None:
         reason = (
@@ -16,46 +22,47 @@ def cannot_connect(label: str, error: OSError, seconds: float) -> ConnectionFail
             "Check the URL's host, or set CA_FILE to a private authority's certificate"
         )
     elif isinstance(error, TimeoutError):
-        reason = f"no connection within CONNECT_TIMEOUT ({seconds:g} s)"
+        reason = f"no connection within CONNECT_TIMEOUT ({seconds:.4g} s)"
     else:
-        reason = _reason(error)
+        reason = _describe(error)
     return ConnectionFailed(f"{label}: cannot connect: {reason}.", unsent=True)
 
 
-def broken(label: str, error: OSError | None, *, unsent: bool = False) -> ConnectionFailed:
-    """Name how a connection ended before the answer was complete."""
-    how = "was closed" if error is None else f"broke ({_reason(error)})"
+def connection_lost(label: str, error: OSError | None, *, unsent: bool = False) -> ConnectionFailed:
+    """Return the error for a connection that ended before the reply was complete."""
+    how = "was closed" if error is None else f"broke ({_describe(error)})"
     return ConnectionFailed(f"{label}: the connection {how} before the reply.", unsent=unsent)
 
 
-def too_late(label: str, seconds: float) -> DeadlineExceeded:
+def read_timed_out(label: str, seconds: float) -> DeadlineExceeded:
     return DeadlineExceeded(
         f"{label}: no complete reply within READ_TIMEOUT ({seconds:g} s). "
         "Raise it if the database is far away or the values are large."
     )
 
 
-def overdue(label: str, seconds: float) -> DeadlineExceeded:
+def deadline_exceeded(label: str, seconds: float) -> DeadlineExceeded:
     return DeadlineExceeded(
         f"{label}: no reply within this batch's deadline ({seconds:g} s).", is_outage=False
     )
 
 
-def all_busy(label: str, size: int, seconds: float) -> DeadlineExceeded:
+def pool_exhausted(label: str, size: int, seconds: float) -> DeadlineExceeded:
     return DeadlineExceeded(
-        f"{label}: all {size} connections were busy for {seconds:g} s. Raise POOL_SIZE.",
+        f"{label}: connection pool exhausted: all {size} connections were busy for {seconds:g} s. "
+        "Raise POOL_SIZE.",
         is_outage=False,
     )
 
 
-def out_of_time(error: Exception) -> bool:
-    """Return whether a time-out was what failed, be it of the answer or of a new connection."""
+def is_timeout(error: Exception) -> bool:
+    """Return whether the cause is a timeout, of the reply or of a new connection."""
     return isinstance(error, DeadlineExceeded) or isinstance(error.__cause__, TimeoutError)
 
 
-def _reason(error: OSError) -> str:
-    """Return what the system or OpenSSL calls the error, without the addresses in its text."""
-    if type(error).__module__ == "ssl":  # whose numbers are OpenSSL's; some platforms lack it
+def _describe(error: OSError) -> str:
+    """Return the text of the system or OpenSSL, without the addresses in the error's own text."""
+    if type(error).__module__ == "ssl":  # its error numbers are OpenSSL's; some platforms lack it
         return str(getattr(error, "reason", None) or error.strerror)
     if error.errno is not None and error.errno > 0:
         return os.strerror(error.errno)

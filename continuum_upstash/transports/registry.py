@@ -8,7 +8,6 @@ would read its parent's replies, and a thread of the parent may have held one of
 
 from __future__ import annotations
 
-import asyncio
 import os
 import threading
 from collections.abc import Awaitable, Callable
@@ -20,12 +19,14 @@ from continuum_upstash.observe import BackendStatus
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Replies
 from continuum_upstash.transports.base import AsyncTransport, Transport
-from continuum_upstash.transports.factory import achain, chain
+from continuum_upstash.transports.factory import build_async_transport, build_transport
 from continuum_upstash.transports.failover.failover_policy import FailoverPolicy
 from continuum_upstash.transports.local.transport import LocalTransport
-from continuum_upstash.transports.singleflight import AsyncFlights, Flights
+from continuum_upstash.transports.singleflight import AsyncSingleFlightGroup, SingleFlightGroup
 
 if TYPE_CHECKING:
+    import asyncio
+
     from continuum_upstash.transports.factory import PoolFactory
 
 R = TypeVar("R")
@@ -65,18 +66,18 @@ class Extras:
 class _LoopState:
     """What belongs to one event loop."""
 
-    __slots__ = ("flights", "transport")
+    __slots__ = ("single_flights", "transport")
 
-    def __init__(self, transport: AsyncTransport) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, transport: AsyncTransport) -> None:
         self.transport = transport
-        self.flights = AsyncFlights()
+        self.single_flights = AsyncSingleFlightGroup(loop)
 
 
 class Database:
     """One Redis database as one configuration reaches it, shared by its backends and clients.
 
-    `send`, `asend`, `once` and `aonce` are what drivers are made of; they stay valid after a
-    fork, when a loop is closed, and after `reconnect`.
+    Runners are made of its methods `send`, `asend`, `run_single_flight` and
+    `arun_single_flight`: they stay valid after a fork, a closed event loop, and `reconnect`.
 
     Attributes:
         config: what it was made from.
@@ -96,28 +97,30 @@ class Database:
         self._loops: dict[asyncio.AbstractEventLoop, _LoopState] = {}
         self.failover = FailoverPolicy(self.config, _local_store(self.config))
         self.extras = Extras()
-        self._flights = Flights()
+        self._single_flights = SingleFlightGroup()
 
     def send(self, batch: Batch) -> Replies:
         return (self._transport or self._open()).send(batch)
 
     async def asend(self, batch: Batch) -> Replies:
-        return await self._loop_state().transport.asend(batch)
+        return await self._get_loop_state().transport.asend(batch)
 
-    def once(self, key: str, run: Callable[[], R]) -> R:
-        return self._flights.once(key, run)
+    def run_single_flight(self, key: str, function: Callable[[], R]) -> R:
+        """Return the function's result; concurrent calls with one key share one run."""
+        return self._single_flights.run(key, function)
 
-    async def aonce(self, key: str, run: Callable[[], Awaitable[R]]) -> R:
-        return await self._loop_state().flights.once(key, run)
+    async def arun_single_flight(self, key: str, function: Callable[[], Awaitable[R]]) -> R:
+        """The async counterpart of `run_single_flight`, for one event loop."""
+        return await self._get_loop_state().single_flights.run(key, function)
 
     @property
     def current_backend(self) -> str:
-        """Who answers now: ``upstash-rest``, ``upstash-redis`` or ``local``."""
+        """Where replies come from now: ``upstash-rest``, ``upstash-redis`` or ``local``."""
         return self.failover.backend
 
     @property
     def status(self) -> BackendStatus:
-        """How it is doing, as this process sees it."""
+        """The state of its circuit breaker and its local fallback in this process."""
         return self.failover.status
 
     def close(self) -> None:
@@ -129,6 +132,8 @@ class Database:
 
     async def aclose(self) -> None:
         """Close the connections of the running loop; the next batch opens new ones."""
+        import asyncio  # noqa: PLC0415 sync clients start faster without it
+
         state = self._loops.pop(asyncio.get_running_loop(), None)
         if state is not None:
             await state.transport.aclose()
@@ -136,19 +141,21 @@ class Database:
     def _open(self) -> Transport:
         with self._opening:
             if self._transport is None:
-                self._transport = chain(self.config, self.failover, self._pool_factory)
+                self._transport = build_transport(self.config, self.failover, self._pool_factory)
             return self._transport
 
-    def _loop_state(self) -> _LoopState:
+    def _get_loop_state(self) -> _LoopState:
+        import asyncio  # noqa: PLC0415 as above
+
         loop = asyncio.get_running_loop()
         state = self._loops.get(loop)
         if state is None:
             with self._opening:
-                # async_to_sync makes a loop for each call: what a closed one left must not pile up.
+                # async_to_sync makes a loop for each call: drop the state of closed ones.
                 for closed in [other for other in tuple(self._loops) if other.is_closed()]:
-                    self._loops.pop(closed, None)  # its owner may be closing it
-                transport = achain(self.config, self.failover, self._pool_factory)
-                state = self._loops[loop] = _LoopState(transport)
+                    self._loops.pop(closed, None)  # aclose() may be removing it, too
+                transport = build_async_transport(self.config, self.failover, self._pool_factory)
+                state = self._loops[loop] = _LoopState(loop, transport)
         return state
 
 

@@ -1,116 +1,123 @@
-"""One run among concurrent callers: the first caller of a key works, the others take its result.
+"""Singleflight: of concurrent calls with one key, one runs and the others take its result.
 
-A caller that is itself inside such a run never waits for another one, so that two runs cannot
-wait for each other. When a run fails, its error is the first caller's alone: each of the others
-then runs by itself, all at once, since what fails slowly must not fail in a row. When a run is
-cancelled, one of the others becomes the next to work.
+A call that is itself nested in such a run does not wait for another one, so that two runs cannot
+wait for each other. When a run fails, only its own caller gets the error. Each waiting caller then
+runs by itself, all of them at once: what fails slowly must not fail one after the other. When a run
+is cancelled, one of the waiting callers runs next.
 """
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+if TYPE_CHECKING:
+    import asyncio
 
 R = TypeVar("R")
 
-# Seconds. A run may have begun threads that wait for its key, which nobody can know here.
-LONGEST_WAIT: Final = 30.0
+# A run may have started threads that wait for its own key; that cannot be detected here.
+MAX_WAIT_SECONDS: Final = 30.0
 
 _FAILED: Final = object()
 
-_inside: ContextVar[bool] = ContextVar("continuum_upstash_inside_run", default=False)
+_is_nested: ContextVar[bool] = ContextVar("continuum_upstash_singleflight", default=False)
 
 
-class _Flight:
+class _InFlightCall:
     """
     Attributes:
-        result: the run's, or that it failed; nothing while it goes on or when it was cancelled.
+        done: set at the end of the run, however it ended.
+        finished: whether there is a result; False while it runs, and when it was cancelled.
+        result: the run's result, or _FAILED.
     """
 
-    __slots__ = ("done", "landed", "result")
+    __slots__ = ("done", "finished", "result")
 
     def __init__(self) -> None:
         self.done = threading.Event()
-        self.landed = False
+        self.finished = False
         self.result: Any = None
 
-    def land(self, result: object) -> None:
-        self.result, self.landed = result, True
+    def set_result(self, result: object) -> None:
+        self.result, self.finished = result, True
 
 
-class Flights:
-    """The runs under way in this process."""
+class SingleFlightGroup:
+    """The runs of the threads of one process."""
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()  # a signal handler may use the cache, too
-        self._under_way: dict[str, _Flight] = {}
+        self._lock = threading.RLock()  # re-entrant: a signal handler may use the cache
+        self._in_flight: dict[str, _InFlightCall] = {}
 
-    def once(self, key: str, run: Callable[[], R]) -> R:
-        """Return what `run` returns, here or in the thread that was first."""
+    def run(self, key: str, function: Callable[[], R]) -> R:
+        """Return the result of `function`, run here or by the first thread with this key."""
         while True:
             with self._lock:
-                mine = _Flight()
-                flight = self._under_way.setdefault(key, mine)
-            if flight is mine:
-                return self._lead(key, mine, run)
-            if _inside.get() or not flight.done.wait(LONGEST_WAIT) or flight.result is _FAILED:
-                return run()
-            if flight.landed:
-                result: R = flight.result
+                own = _InFlightCall()
+                call = self._in_flight.setdefault(key, own)
+            if call is own:
+                return self._run_as_leader(key, own, function)
+            if _is_nested.get() or not call.done.wait(MAX_WAIT_SECONDS) or call.result is _FAILED:
+                return function()
+            if call.finished:
+                result: R = call.result
                 return result
 
-    def _lead(self, key: str, flight: _Flight, run: Callable[[], R]) -> R:
-        token = _inside.set(True)
+    def _run_as_leader(self, key: str, call: _InFlightCall, function: Callable[[], R]) -> R:
+        token = _is_nested.set(True)
         try:
-            result = run()
+            result = function()
         except Exception:
-            flight.land(_FAILED)
+            call.set_result(_FAILED)
             raise
         else:
-            flight.land(result)
+            call.set_result(result)
             return result
         finally:
-            _inside.reset(token)
+            _is_nested.reset(token)
             with self._lock:
-                del self._under_way[key]
-            flight.done.set()
+                del self._in_flight[key]
+            call.done.set()
 
 
-class AsyncFlights:
-    """The runs under way in one event loop."""
+class AsyncSingleFlightGroup:
+    """The runs of the tasks of one event loop."""
 
-    def __init__(self) -> None:
-        self._under_way: dict[str, asyncio.Future[Any]] = {}
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._in_flight: dict[str, asyncio.Future[Any]] = {}
 
-    async def once(self, key: str, run: Callable[[], Awaitable[R]]) -> R:
-        """Return what `run` returns, here or in the task that was first."""
-        while (other := self._under_way.get(key)) is not None:
-            if _inside.get():
-                return await run()
-            # Waiting, not awaiting: a follower that is cancelled must not cancel the leader.
-            await asyncio.wait((other,), timeout=LONGEST_WAIT)
+    async def run(self, key: str, function: Callable[[], Awaitable[R]]) -> R:
+        """Return the result of `function`, run here or by the first task with this key."""
+        import asyncio  # noqa: PLC0415 sync clients start faster without it
+
+        while (other := self._in_flight.get(key)) is not None:
+            if _is_nested.get():
+                return await function()
+            # Not awaited itself: the cancellation of a waiting caller must not cancel the run.
+            await asyncio.wait((other,), timeout=MAX_WAIT_SECONDS)
             if not other.done() or (not other.cancelled() and other.result() is _FAILED):
-                return await run()
+                return await function()
             if not other.cancelled():
                 result: R = other.result()
                 return result
-        return await self._lead(key, run)
+        return await self._run_as_leader(key, function)
 
-    async def _lead(self, key: str, run: Callable[[], Awaitable[R]]) -> R:
-        flight = self._under_way[key] = asyncio.get_running_loop().create_future()
-        token = _inside.set(True)
+    async def _run_as_leader(self, key: str, function: Callable[[], Awaitable[R]]) -> R:
+        call = self._in_flight[key] = self._loop.create_future()
+        token = _is_nested.set(True)
         try:
-            result = await run()
+            result = await function()
         except Exception:
-            flight.set_result(_FAILED)
+            call.set_result(_FAILED)
             raise
         else:
-            flight.set_result(result)
+            call.set_result(result)
             return result
         finally:
-            _inside.reset(token)
-            del self._under_way[key]
-            flight.cancel()  # does nothing to a flight that landed
+            _is_nested.reset(token)
+            del self._in_flight[key]
+            call.cancel()  # does nothing if there is a result

@@ -1,52 +1,122 @@
-"""The socket layer of both transports: verified TLS, and a close that drops unsent data."""
+"""The socket layer that REST and TCP share: TLS, addresses, and what happens on close."""
 
 from __future__ import annotations
 
+import select
 import socket
 import ssl
 import struct
 import sys
-from contextlib import suppress
-from functools import cache
-from typing import Final
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import cache, partial
+from typing import Any, Final
 
 from continuum_upstash.errors import ConfigurationError
 
-# A write of up to this size is one TLS record: it leaves as a whole or not at all.
+# A write of up to this many bytes is one TLS record: it is sent as a whole or not at all.
 RECORD_BYTES: Final = 16 * 1024
+
+_NO_LINGER: Final = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 
 
 @cache
-def tls_context(ca_file: str | None) -> ssl.SSLContext:
-    """Return the one context for `ca_file`; reading a trust store takes some 17 ms.
+def get_https_context(ca_file: str | None) -> ssl.SSLContext:
+    """Return the TLS context for HTTP/1.1; there is one per `ca_file`.
 
     Args:
-        ca_file: PEM file that is trusted instead of the system's store.
+        ca_file: a PEM file that is trusted instead of the system's certificates.
 
     Raises:
-        ConfigurationError: the file is missing or holds no certificate.
+        ConfigurationError: the file is missing or contains no certificate.
     """
-    try:
-        context = ssl.create_default_context(cafile=ca_file)
-    except OSError as error:
-        raise ConfigurationError(
-            f"CA_FILE '{ca_file}' cannot be used ({error.strerror or error}): "
-            "name a PEM file with certificates."
-        ) from error
+    context = load_tls_context(cafile=ca_file)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
     return context
 
 
-_AT_ONCE: Final = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
+def load_tls_context(
+    *,
+    cafile: str | None = None,
+    capath: str | None = None,
+    cadata: str | bytes | None = None,
+    client_certificate: tuple[str | None, str | None, str | None] = (None, None, None),
+) -> ssl.SSLContext:
+    """Return a TLS context that verifies certificates and host names.
+
+    Reading the system's certificates takes some 17 ms: keep the result.
+
+    Args:
+        cafile: file of certificates to trust instead of the system's.
+        capath: directory of such files.
+        cadata: such certificates themselves.
+        client_certificate: certificate file, key file and the key's password.
+
+    Raises:
+        ConfigurationError: a file is missing or cannot be used.
+    """
+    certificate, key, password = client_certificate
+    try:
+        context = ssl.create_default_context(cafile=cafile, capath=capath, cadata=cadata)
+        if certificate is not None:
+            context.load_cert_chain(certificate, key, password)
+    except OSError as error:
+        files = ", ".join(file for file in (cafile, capath, certificate, key) if file)
+        raise ConfigurationError(
+            f"TLS files cannot be used ({files}): {error.strerror or error}. "
+            "CA_FILE, ssl_certfile and ssl_keyfile must name PEM files."
+        ) from error
+    return context
 
 
-def abandon(sock: socket.socket | None) -> None:
-    """Have the system forget what the server has not acknowledged when the socket is closed.
+def connect_attempts(
+    addresses: Sequence[tuple[Any, ...]], remaining: Callable[[], float]
+) -> Iterator[AbstractContextManager[tuple[socket.socket, Any, float]]]:
+    """Yield a context for each address of a host: a new socket, the address, and a timeout.
 
-    It would go on sending that for minutes, and a write that its caller gave up, and has perhaps
-    written anew, would still arrive (tcp(7), tcp_orphan_retries).
+    The body connects the socket. If that fails, the socket is closed; the error is raised for the
+    last address only.
+
+    Args:
+        addresses: the result of `getaddrinfo`.
+        remaining: returns the seconds that are left; only the last address may use all of them.
+    """
+    for others in reversed(range(len(addresses))):
+        family, kind, protocol, _, address = addresses[-1 - others]
+        yield _connect_attempt(socket.socket(family, kind, protocol), address, remaining, others)
+
+
+@contextmanager
+def _connect_attempt(
+    sock: socket.socket, address: Any, remaining: Callable[[], float], others: int
+) -> Iterator[tuple[socket.socket, Any, float]]:
+    try:
+        yield sock, address, remaining() / 2 if others else remaining()
+    except BaseException as error:
+        sock.close()
+        if not (others and isinstance(error, OSError)):
+            raise
+
+
+def make_readable_check(fileno: int) -> Callable[[], object]:
+    """Return a function whose result is true if a socket can be read from; it does not wait.
+
+    An idle connection that can be read from was closed by the server, or is out of step.
+    """
+    if hasattr(select, "poll"):
+        poll = select.poll()
+        poll.register(fileno, select.POLLIN)
+        return partial(poll.poll, 0)
+    return lambda: select.select([fileno], [], [], 0)[0]  # Windows
+
+
+def reset_on_close(sock: socket.socket | None) -> None:
+    """Discard unacknowledged data when the socket is closed.
+
+    Otherwise the system would go on sending it for minutes, and a write that its caller gave up
+    and has perhaps repeated would still arrive (tcp(7), tcp_orphan_retries).
     """
     if sock is not None:
         with suppress(OSError):  # it is closed already
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)

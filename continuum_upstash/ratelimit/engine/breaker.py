@@ -16,7 +16,7 @@ from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import ReplyError, Unavailable
 from continuum_upstash.plans.effects import Plan
 from continuum_upstash.transports.failover.circuit_breaker import CircuitBreaker
-from continuum_upstash.transports.network_errors import out_of_time
+from continuum_upstash.transports.network_errors import is_timeout
 
 R = TypeVar("R")
 
@@ -54,7 +54,7 @@ class Patience:
         try:
             result = yield from plan
         except (Unavailable, ReplyError) as error:
-            if not out_of_time(error):
+            if not is_timeout(error):
                 breaker.record_success(generation)  # the database's own breaker judges the rest
             elif began >= self._failed_at:  # what one pause made fail together has failed once
                 self._failed_at = self._clock()

@@ -45,7 +45,7 @@ from continuum_upstash.transports.failover.circuit_breaker import (
 )
 from continuum_upstash.transports.failover.dirty_keys import DirtyKeys
 from continuum_upstash.transports.local.transport import LocalTransport
-from continuum_upstash.transports.wrappers.instrumented import Metered
+from continuum_upstash.transports.wrappers.instrumented import InstrumentedTransport
 
 # The server refuses all commands until someone changes the token or the quota.
 GLOBAL_REFUSALS: Final = (AuthenticationFailed, QuotaExceeded)
@@ -82,7 +82,7 @@ class FailoverPolicy:
         self._config = config
         self._fallback = config.fallback
         self.local = local
-        self._metered = Metered(local, config.alias)
+        self._metered = InstrumentedTransport(local, config.alias)
         self._clock = clock
         self._lock = threading.RLock()  # reentrant, as the breaker's
         self._local_replies = 0

@@ -1,4 +1,4 @@
-"""One async connection that many tasks share: messages go out, replies come back in that order."""
+"""One async connection that many tasks share: replies arrive in the order of the requests."""
 
 from __future__ import annotations
 
@@ -11,38 +11,38 @@ from typing import Any, Final, cast
 from hiredis import ProtocolError
 
 from continuum_upstash.errors import ConnectionFailed
-from continuum_upstash.transports.network_errors import broken, too_late
-from continuum_upstash.transports.redis.errors import garbled, silent
-from continuum_upstash.transports.redis.resp2 import INCOMPLETE, Replying, never
-from continuum_upstash.transports.sockets import abandon
+from continuum_upstash.transports import network_errors
+from continuum_upstash.transports.redis.errors import protocol_error, stale_connection
+from continuum_upstash.transports.redis.resp2 import INCOMPLETE, ReplyReader
+from continuum_upstash.transports.sockets import reset_on_close
 
 _READ_SIZE: Final = 65536
 
 
-class _Question:
-    """A message, and the future of who waits for its replies."""
+class _PendingRequest:
+    """A message, and the future that its caller awaits."""
 
-    __slots__ = ("answer", "count", "deadline", "message", "replies")
+    __slots__ = ("count", "deadline", "message", "replies", "result")
 
     def __init__(
-        self, message: bytes, count: int, deadline: float, answer: asyncio.Future[list[Any]]
+        self, message: bytes, count: int, deadline: float, result: asyncio.Future[list[Any]]
     ) -> None:
         self.message = message
         self.count = count
         self.deadline = deadline
-        self.answer = answer
+        self.result = result
         self.replies: list[Any] = []
 
 
-class AsyncLink(asyncio.BufferedProtocol):
-    """A connection of the running loop, until it is lost.
+class AsyncRedisConnection(asyncio.BufferedProtocol):
+    """A connection of the running event loop.
 
-    Times are seconds of the loop's clock. All questions of a link have the same time-out, so the
-    oldest one's deadline is the next, and one alarm serves them all.
+    Times are seconds of the loop's clock. All requests of a connection have the same timeout, so
+    the oldest one has the earliest deadline, and one timer is enough.
 
     Attributes:
-        heard_at: the last sign of life.
-        gone: done when the socket is closed.
+        last_reply_at: when bytes were last received.
+        closed: done when the socket is closed.
     """
 
     def __init__(self, label: str, timeout: float) -> None:
@@ -50,149 +50,161 @@ class AsyncLink(asyncio.BufferedProtocol):
         self._label = label
         self._timeout = timeout
         self._transport: asyncio.Transport | None = None
-        self._replying = Replying()
+        self._reader = ReplyReader()
         self._buffer = memoryview(bytearray(_READ_SIZE))
-        self._held: deque[_Question] = deque()  # no byte of them has gone out
-        self._asked: deque[_Question] = deque()
-        self._alarm: asyncio.TimerHandle | None = None
-        self._sign_by = inf
-        self._may_leave: Callable[[], bool] = never
-        self._paused = False
-        self._end: ConnectionFailed | None = None
-        self.heard_at = self._loop.time()
-        self.gone = self._loop.create_future()
+        self._unsent: deque[_PendingRequest] = deque()  # no byte of them was written
+        self._in_flight: deque[_PendingRequest] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+        self._liveness_deadline = inf
+        self._may_give_up: Callable[[], bool] = lambda: False
+        self._is_paused = False
+        self._close_reason: ConnectionFailed | None = None
+        self.last_reply_at = self._loop.time()
+        self.closed = self._loop.create_future()
 
     @property
-    def usable(self) -> bool:
-        return self._open and not self._replying.outdated
+    def is_usable(self) -> bool:
+        return self._is_open and not self._reader.saw_readonly
 
     @property
-    def _open(self) -> bool:
-        # asyncio knows of an end before it tells: connection_lost comes one turn later.
+    def _is_open(self) -> bool:
+        # asyncio calls connection_lost one tick after the end of the connection.
         return self._transport is not None and not self._transport.is_closing()
 
-    def ask(
-        self, message: bytes, count: int, deadline: float, may_leave: Callable[[], bool] = never
+    def send(
+        self,
+        message: bytes,
+        count: int,
+        deadline: float,
+        may_give_up: Callable[[], bool] = lambda: False,
     ) -> asyncio.Future[list[Any]]:
         """Return the future of the `count` replies to a message; it may be cancelled.
 
         Args:
             message: whole commands.
             count: how many replies they have.
-            deadline: when the replies must be complete, or the link is lost.
-            may_leave: asked when half of the time is up without a byte, on a link that was
-                idle: whether to give it up for dead.
+            deadline: when the replies must be complete; if they are not, the connection is closed.
+            may_give_up: called if half of the time has passed without a byte, on a connection that
+                was idle: returns whether to treat the connection as stale.
+
+        Raises:
+            ConnectionFailed: the connection is closed; nothing was sent.
         """
-        if not self._open:
-            raise ConnectionFailed(str(self._end or broken(self._label, None)), unsent=True)
-        question = _Question(message, count, deadline, self._loop.create_future())
-        if self._asked or self._held:
-            # Others wait, too: what is asked in one turn of the loop goes out as one write.
-            if not self._held and not self._paused:
+        if not self._is_open:
+            reason = self._close_reason or network_errors.connection_lost(self._label, None)
+            raise ConnectionFailed(str(reason), unsent=True)
+        request = _PendingRequest(message, count, deadline, self._loop.create_future())
+        if self._in_flight or self._unsent:
+            # Other tasks wait, too: the messages of one tick are sent with one write.
+            if not self._unsent and not self._is_paused:
                 self._loop.call_soon(self._flush)
-            self._held.append(question)
+            self._unsent.append(request)
         else:
-            self._sign_by = (self._loop.time() + deadline) / 2
-            self._may_leave = may_leave
-            self._held.append(question)
+            self._liveness_deadline = (self._loop.time() + deadline) / 2
+            self._may_give_up = may_give_up
+            self._unsent.append(request)
             self._flush()
-        self._watch(min(deadline, self._sign_by))
-        return question.answer
+        self._schedule(min(deadline, self._liveness_deadline))
+        return request.result
 
     def _flush(self) -> None:
-        if self._paused or self._transport is None:
+        if self._is_paused or self._transport is None:
             return
-        wanted = [question for question in self._held if not question.answer.done()]
-        self._held.clear()
-        if not wanted:
+        requests = [request for request in self._unsent if not request.result.done()]
+        self._unsent.clear()
+        if not requests:
             return
-        self._asked.extend(wanted)
-        # Not writelines: before Python 3.13.2 it did not say when the buffers are full.
-        self._transport.write(b"".join([question.message for question in wanted]))
+        self._in_flight.extend(requests)
+        # Not writelines: before Python 3.13.2 it did not pause writing when the buffers were full.
+        self._transport.write(b"".join([request.message for request in requests]))
 
-    def _watch(self, due: float) -> None:
-        if self._alarm is not None:
-            if self._alarm.when() <= due:
+    def _schedule(self, due: float) -> None:
+        if self._timer is not None:
+            if self._timer.when() <= due:
                 return
-            self._alarm.cancel()
-        self._alarm = self._loop.call_at(due, self._check)
+            self._timer.cancel()
+        self._timer = self._loop.call_at(due, self._on_timer)
 
-    def _check(self) -> None:
-        self._alarm = None
-        oldest = next(iter(self._asked or self._held), None)
+    def _on_timer(self) -> None:
+        self._timer = None
+        oldest = next(iter(self._in_flight or self._unsent), None)
         if oldest is None:
             return
         now = self._loop.time()
         if now >= oldest.deadline:
-            if not oldest.answer.done():
-                oldest.answer.set_exception(too_late(self._label, self._timeout))
-            # Its replies may come yet, and would be taken for the next one's.
-            self.lose(broken(self._label, None))
-        elif now < self._sign_by:
-            self._watch(min(oldest.deadline, self._sign_by))
-        elif self._sending or not self._may_leave():
-            self._sign_by = inf
-            self._watch(oldest.deadline)
+            if not oldest.result.done():
+                oldest.result.set_exception(
+                    network_errors.read_timed_out(self._label, self._timeout)
+                )
+            # Its replies may still arrive, and would be taken for those of the next request.
+            self.close(network_errors.connection_lost(self._label, None))
+        elif now < self._liveness_deadline:
+            self._schedule(min(oldest.deadline, self._liveness_deadline))
+        elif self._is_writing or not self._may_give_up():
+            self._liveness_deadline = inf
+            self._schedule(oldest.deadline)
         else:
-            self.lose(silent(self._label))
+            self.close(stale_connection(self._label))
 
     @property
-    def _sending(self) -> bool:
+    def _is_writing(self) -> bool:
         return self._transport is not None and self._transport.get_write_buffer_size() > 0
 
-    def lose(self, reason: ConnectionFailed) -> None:
-        """Close the connection; those who wait are told the reason, and whether they were sent."""
-        self._end = self._end or reason
-        if self._asked and self._transport is not None:
-            abandon(self._transport.get_extra_info("socket"))
-        for questions, unsent in ((self._asked, False), (self._held, True)):
-            for question in questions:
-                if not question.answer.done():
-                    question.answer.set_exception(ConnectionFailed(str(reason), unsent=unsent))
-            questions.clear()
-        if self._alarm is not None:
-            self._alarm.cancel()
+    def close(self, reason: ConnectionFailed) -> None:
+        """Close the connection; each pending request fails with `reason`, sent or unsent."""
+        self._close_reason = self._close_reason or reason
+        if self._in_flight and self._transport is not None:
+            reset_on_close(self._transport.get_extra_info("socket"))
+        for requests, unsent in ((self._in_flight, False), (self._unsent, True)):
+            for request in requests:
+                if not request.result.done():
+                    request.result.set_exception(ConnectionFailed(str(reason), unsent=unsent))
+            requests.clear()
+        if self._timer is not None:
+            self._timer.cancel()
         if self._transport is not None:
             self._transport.abort()
 
-    # What asyncio calls
+    # Called by asyncio
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
 
     def pause_writing(self) -> None:
-        self._paused = True
+        self._is_paused = True
 
     def resume_writing(self) -> None:
-        self._paused = False
+        self._is_paused = False
         self._flush()
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 asyncio's signature
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        self.heard_at = self._loop.time()
-        self._sign_by = inf
+        self.last_reply_at = self._loop.time()
+        self._liveness_deadline = inf
         try:
-            self._replying.feed(self._buffer, 0, nbytes)
-            while (reply := self._replying.next()) is not INCOMPLETE:
-                self._take(reply)
+            self._reader.feed(self._buffer, 0, nbytes)
+            while (reply := self._reader.next()) is not INCOMPLETE:
+                self._deliver(reply)
         except ProtocolError:
-            self.lose(garbled(self._label))
-        if self._replying.outdated and not (self._asked or self._held):
-            self.lose(broken(self._label, None))
+            self.close(protocol_error(self._label))
+        if self._reader.saw_readonly and not (self._in_flight or self._unsent):
+            self.close(network_errors.connection_lost(self._label, None))
 
-    def _take(self, reply: Any) -> None:
-        if not self._asked:
-            raise ProtocolError("a reply to nothing")
-        question = self._asked[0]
-        question.replies.append(reply)
-        if len(question.replies) == question.count:
-            self._asked.popleft()
-            if not question.answer.done():
-                question.answer.set_result(question.replies)
+    def _deliver(self, reply: Any) -> None:
+        if not self._in_flight:
+            raise ProtocolError("a reply without a request")
+        request = self._in_flight[0]
+        request.replies.append(reply)
+        if len(request.replies) == request.count:
+            self._in_flight.popleft()
+            if not request.result.done():
+                request.result.set_result(request.replies)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.lose(broken(self._label, exc if isinstance(exc, OSError) else None))
-        if not self.gone.done():
-            self.gone.set_result(None)
+        self.close(
+            network_errors.connection_lost(self._label, exc if isinstance(exc, OSError) else None)
+        )
+        if not self.closed.done():
+            self.closed.set_result(None)

@@ -15,21 +15,25 @@ from continuum_upstash.errors import ConnectionFailed, ReplyError, Unavailable
 from continuum_upstash.plans.command_table import is_retryable
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Command, Replies
-from continuum_upstash.transports.network_errors import broken
+from continuum_upstash.transports.network_errors import connection_lost
 from continuum_upstash.transports.redis import resp2
-from continuum_upstash.transports.redis.async_connection import AsyncLink
-from continuum_upstash.transports.redis.connector import Endpoint
-from continuum_upstash.transports.redis.errors import handshake_refused, not_connected, silent
-from continuum_upstash.transports.redis.options import (
-    connect_timeout,
-    health_check_interval,
-    read_timeout,
+from continuum_upstash.transports.redis.async_connection import AsyncRedisConnection
+from continuum_upstash.transports.redis.connector import Connector
+from continuum_upstash.transports.redis.errors import (
+    connect_error,
+    handshake_error,
+    stale_connection,
 )
-from continuum_upstash.transports.redis.transport import plain_pool
+from continuum_upstash.transports.redis.options import (
+    get_connect_timeout,
+    get_health_check_interval,
+    get_read_timeout,
+)
+from continuum_upstash.transports.redis.transport import make_plain_pool
 
 
-class AsyncRedis:
-    """Sends batches over one connection of the loop in which it was first used."""
+class AsyncRedisTransport:
+    """Sends batches over one connection of the event loop in which it is first used."""
 
     name = "upstash-redis"
 
@@ -37,118 +41,125 @@ class AsyncRedis:
         """
         Args:
             config: the database.
-            pool: says how to connect, by its options; none of its connections is used.
+            pool: its options say how to connect; none of its connections is used.
         """
-        pool = pool or plain_pool(config)
+        pool = pool or make_plain_pool(config)
         self._label = config.label
         self._key_locking = config.is_upstash
-        self._timeout = read_timeout(config, pool)
-        self._doubt_after = health_check_interval(pool)
-        self._connect_timeout = connect_timeout(config, pool)
-        self._endpoint = Endpoint(pool, self._connect_timeout)
-        self._link: AsyncLink | None = None
-        self._renewal: asyncio.Task[AsyncLink] | None = None
-        self._life: AsyncGenerator[None, None] | None = None
+        self._read_timeout = get_read_timeout(config, pool)
+        self._health_check_interval = get_health_check_interval(pool)
+        self._connect_timeout = get_connect_timeout(config, pool)
+        self._connector = Connector(pool, self._connect_timeout)
+        self._connection: AsyncRedisConnection | None = None
+        self._reconnect_task: asyncio.Task[AsyncRedisConnection] | None = None
+        self._lifetime: AsyncGenerator[None, None] | None = None
 
     async def asend(self, batch: Batch) -> Replies:
         message = resp2.pack(batch, key_locking=self._key_locking)
-        count = resp2.reply_count(batch)
-        repeatable = partial(is_retryable, batch)  # asked in trouble only: it reads the batch
+        count = resp2.count_replies(batch)
+        retryable = partial(is_retryable, batch)  # only called after a failure: it costs CPU
         now = asyncio.get_running_loop().time()
-        deadline = now + self._timeout
-        link = self._trusted(now, repeatable)
-        # The connection may have gone dead without a word. A batch that is safe to repeat finds
-        # out by itself, within half of its time; ahead of any other goes a PING: see _renew.
+        deadline = now + self._read_timeout
+        connection = self._get_healthy(now, retryable)
+        # The connection may have been dropped without notice. A retryable batch detects that
+        # within half of its time; a PING precedes any other batch: see _check_or_reconnect.
         try:
-            link = link or await self._renewed(deadline)
-            replies = await link.ask(message, count, deadline, repeatable)
+            connection = connection or await self._reconnect(deadline)
+            replies = await connection.send(message, count, deadline, retryable)
         except ConnectionFailed as error:
-            if link is None or not (error.unsent or repeatable()):
+            if connection is None or not (error.unsent or retryable()):
                 raise
-            link = self._trusted(now, repeatable) or await self._renewed(deadline)
-            replies = await link.ask(message, count, deadline)
-        return resp2.settle(replies, batch, self._label)
+            connection = self._get_healthy(now, retryable) or await self._reconnect(deadline)
+            replies = await connection.send(message, count, deadline)
+        return resp2.check_replies(replies, batch, self._label)
 
-    def _trusted(self, now: float, repeatable: Callable[[], bool]) -> AsyncLink | None:
-        link = self._link
-        if self._renewal is not None or link is None or not link.usable:
+    def _get_healthy(
+        self, now: float, retryable: Callable[[], bool]
+    ) -> AsyncRedisConnection | None:
+        connection = self._connection
+        if self._reconnect_task is not None or connection is None or not connection.is_usable:
             return None
-        return link if now - link.heard_at < self._doubt_after or repeatable() else None
+        is_fresh = now - connection.last_reply_at < self._health_check_interval
+        return connection if is_fresh or retryable() else None
 
-    async def _renewed(self, deadline: float) -> AsyncLink:
-        """Wait for the one attempt that all tasks share; who is cancelled does not end it."""
-        if self._renewal is None:
+    async def _reconnect(self, deadline: float) -> AsyncRedisConnection:
+        """Await the shared reconnect task; cancelling one waiting task does not cancel it."""
+        if self._reconnect_task is None:
             # An empty context: a connection outlives the request that happens to open it.
-            self._renewal = asyncio.get_running_loop().create_task(self._renew(), context=Context())
-            self._renewal.add_done_callback(self._keep)
+            self._reconnect_task = asyncio.get_running_loop().create_task(
+                self._check_or_reconnect(), context=Context()
+            )
+            self._reconnect_task.add_done_callback(self._on_reconnected)
         try:
             async with asyncio.timeout_at(deadline):
-                return await asyncio.shield(self._renewal)
+                return await asyncio.shield(self._reconnect_task)
         except TimeoutError as error:
-            raise not_connected(error, self._label, self._timeout) from error
+            raise connect_error(error, self._label, self._read_timeout) from error
 
-    def _keep(self, renewal: asyncio.Task[AsyncLink]) -> None:
-        self._renewal = None
-        if not renewal.cancelled() and renewal.exception() is None:
-            self._link = renewal.result()
+    def _on_reconnected(self, task: asyncio.Task[AsyncRedisConnection]) -> None:
+        self._reconnect_task = None
+        if not task.cancelled() and task.exception() is None:
+            self._connection = task.result()
 
-    async def _renew(self) -> AsyncLink:
-        """Return the link if it answers after a long silence, or else a new one."""
-        link = self._link
-        if link is not None and link.usable:
+    async def _check_or_reconnect(self) -> AsyncRedisConnection:
+        """Return the connection if it replies to a PING, else a new one."""
+        connection = self._connection
+        if connection is not None and connection.is_usable:
             try:
-                async with asyncio.timeout(self._timeout / 2):
-                    await self._tell(link, [("PING",)])
+                async with asyncio.timeout(self._read_timeout / 2):
+                    await self._send_checked(connection, [("PING",)])
             except (TimeoutError, Unavailable):
-                link.lose(silent(self._label))
+                connection.close(stale_connection(self._label))
             else:
-                return link
+                return connection
         return await self._open()
 
-    async def _open(self) -> AsyncLink:
-        if self._life is None:
-            self._life = self._until_the_loop_ends()
-            await anext(self._life)
-        link = AsyncLink(self._label, self._timeout)
-        greeted = False
+    async def _open(self) -> AsyncRedisConnection:
+        if self._lifetime is None:
+            self._lifetime = self._close_with_loop()
+            await anext(self._lifetime)
+        connection = AsyncRedisConnection(self._label, self._read_timeout)
+        authenticated = False
         try:
-            await self._endpoint.connect(lambda: link)
-            await self._tell(link, await self._endpoint.greeting())
-            greeted = True
+            await self._connector.connect(lambda: connection)
+            await self._send_checked(connection, await self._connector.list_handshake_commands())
+            authenticated = True
         except (OSError, RedisError) as error:
-            raise not_connected(error, self._label, self._connect_timeout) from error
+            raise connect_error(error, self._label, self._connect_timeout) from error
         finally:
-            if not greeted:
-                link.lose(broken(self._label, None))
-        return link
+            if not authenticated:
+                connection.close(connection_lost(self._label, None))
+        return connection
 
-    async def _tell(self, link: AsyncLink, commands: list[Command]) -> None:
-        """Send commands that only have to succeed."""
+    async def _send_checked(
+        self, connection: AsyncRedisConnection, commands: list[Command]
+    ) -> None:
+        """Send commands whose replies only must not be errors."""
         if not commands:
             return
         batch = Batch(commands)
         message = resp2.pack(batch, key_locking=False)
-        deadline = asyncio.get_running_loop().time() + self._timeout
-        for reply in await link.ask(message, len(commands), deadline):
+        deadline = asyncio.get_running_loop().time() + self._read_timeout
+        for reply in await connection.send(message, len(commands), deadline):
             if isinstance(reply, ReplyError):
-                raise handshake_refused(reply, self._label)
+                raise handshake_error(reply, self._label)
 
-    async def _until_the_loop_ends(self) -> AsyncGenerator[None, None]:
-        """Close the connection when the loop does: asyncio ends its generators, and only them."""
+    async def _close_with_loop(self) -> AsyncGenerator[None, None]:
+        """Close the connection before its loop: asyncio then ends the generators that it runs."""
         try:
             yield
         finally:
-            await self._hang_up()
+            await self._disconnect()
 
-    async def _hang_up(self) -> None:
-        self._life = None
-        if self._renewal is not None:  # not cancelled: those who wait for it would be, too
-            await asyncio.wait((self._renewal,))
-        link, self._link = self._link, None
-        if link is not None:
-            link.lose(broken(self._label, None))
-            await link.gone
+    async def _disconnect(self) -> None:
+        self._lifetime = None
+        if self._reconnect_task is not None:  # not cancelled: that would cancel the waiting tasks
+            await asyncio.wait((self._reconnect_task,))
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close(connection_lost(self._label, None))
+            await connection.closed
 
     async def aclose(self) -> None:
-        if self._life is not None:
-            await self._life.aclose()
+        if self._lifetime is not None:
+            await self._lifetime.aclose()

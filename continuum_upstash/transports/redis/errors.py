@@ -1,4 +1,4 @@
-"""How redis-py's errors become ours, and what goes wrong on a Redis connection alone."""
+"""The errors of a Redis connection: redis-py's translated to ours, and those of RESP."""
 
 from __future__ import annotations
 
@@ -7,40 +7,49 @@ from typing import Final
 import redis.exceptions
 
 from continuum_upstash.errors import ConnectionFailed, ContinuumError, ReplyError, from_reply
-from continuum_upstash.transports.network_errors import cannot_connect
-from continuum_upstash.transports.redis.resp2 import refusal
+from continuum_upstash.transports.network_errors import connect_failed
+from continuum_upstash.transports.redis.resp2 import find_fatal_error
 
-# First match decides. These are the server's answers to the handshake, and redis-py has cut
-# their codes off; whatever else it raises is about the connection.
-_ANSWERS: Final = (
+# The first match decides. These are the server's replies to the handshake, without the error code,
+# which redis-py removes; its other errors are about the connection.
+_HANDSHAKE_CODES: Final = (
     (redis.exceptions.NoPermissionError, "NOPERM"),
     (redis.exceptions.AuthenticationError, "WRONGPASS"),
     (redis.exceptions.ResponseError, "ERR"),
 )
 
 
-def handshake_refused(error: ReplyError, label: str) -> ContinuumError:
-    return refusal(error, label) or type(error)(f"{error} ({label})")
+def handshake_error(error: ReplyError, label: str) -> ContinuumError:
+    """Return what to raise when the server rejected a command of the handshake."""
+    return find_fatal_error(error, label) or type(error)(f"{error} ({label})")
 
 
-def not_connected(error: Exception, label: str, seconds: float) -> ContinuumError:
-    """Return what to raise when redis-py or a socket could not connect; nothing was sent."""
-    for kind, code in _ANSWERS:
+def connect_error(error: Exception, label: str, seconds: float) -> ContinuumError:
+    """Return what to raise when redis-py or a socket could not connect; nothing was sent.
+
+    Args:
+        error: redis-py's or the socket's.
+        label: names the database.
+        seconds: the timeout that applied.
+    """
+    for kind, code in _HANDSHAKE_CODES:
         if isinstance(error, kind):
-            return handshake_refused(from_reply(f"{code} {error}"), label)
+            return handshake_error(from_reply(f"{code} {error}"), label)
     # redis-py raises its own error while it handles the socket's, which says more.
     cause = error if isinstance(error, OSError) else error.__context__
     if isinstance(cause, OSError):
-        return cannot_connect(label, cause, seconds)
+        return connect_failed(label, cause, seconds)
     return ConnectionFailed(f"{label}: cannot connect: {error}", unsent=True)
 
 
-def garbled(label: str) -> ConnectionFailed:
+def protocol_error(label: str) -> ConnectionFailed:
     return ConnectionFailed(
-        f"{label}: what came back is not an answer of a Redis server to what was asked. "
+        f"{label}: protocol error: this is not what a Redis server replies to the commands sent. "
         "Check the URL's host and port."
     )
 
 
-def silent(label: str) -> ConnectionFailed:
-    return ConnectionFailed(f"{label}: the connection had gone dead without a word.")
+def stale_connection(label: str) -> ConnectionFailed:
+    return ConnectionFailed(
+        f"{label}: the idle connection was dropped by the server or the network."
+    )

@@ -1,4 +1,4 @@
-"""The options that redis-py's connections are made with, and the TLS context that they share."""
+"""The options of redis-py's connections, and their TLS context."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from redis.exceptions import RedisError
 
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import ConfigurationError
+from continuum_upstash.transports.sockets import load_tls_context
 
-# Seconds. The shortest idle time after which users saw their connections vanish was some 30 s.
+# Seconds. Users have reported connections that were dropped after 30 s without traffic.
 HEALTH_CHECK_INTERVAL: Final = 25.0
 
 
-def pool_options(config: Config) -> dict[str, Any]:
-    """Return what a pool is made with where the user's own options do not say otherwise.
+def make_pool_options(config: Config) -> dict[str, Any]:
+    """Return the defaults of a pool's options; the user's own replace them.
 
-    A new connection sends AUTH and nothing more: RESP2 needs no HELLO, and whether Upstash
-    bills CLIENT SETINFO is not documented.
+    A new connection sends only AUTH: RESP2 needs no HELLO, and whether Upstash bills
+    CLIENT SETINFO is not documented.
     """
     options: dict[str, Any] = {
         "protocol": 2,
@@ -43,64 +44,66 @@ def pool_options(config: Config) -> dict[str, Any]:
 
 
 def make_pool(config: Config, factory: Callable[[str], ConnectionPool]) -> ConnectionPool:
-    """Return what a factory makes of the URL, once it is sure that connections can be made.
+    """Return the factory's pool for the configured URL, after checking its options.
 
     Raises:
-        ConfigurationError: the URL cannot be parsed, or an option is wrong.
+        ConfigurationError: the URL cannot be parsed, or an option is invalid.
     """
     assert config.redis_url is not None
     url = config.redis_url.reveal()
     try:
         parse_url(url)  # type: ignore[no-untyped-call]  # redis-py's gap
-    except ValueError:  # whose text may quote a part of the password
+    except ValueError:  # its text may contain a part of the password
         raise ConfigurationError(
             f"{config.label}: the Redis URL cannot be parsed. Percent-encode the special "
             "characters of its password, and check the values after the question mark."
         ) from None
     try:
         pool = factory(url)
-        # What is wrong with the options shows here, and not only at the first command.
-        sample = pool.connection_class(**pool.connection_kwargs)
-        if isinstance(sample, SSLConnection):
-            tls_context(sample)
+        # Invalid options raise here, and not only at the first command.
+        template = pool.connection_class(**pool.connection_kwargs)
+        if isinstance(template, SSLConnection):
+            get_tls_context(template)
     except (ImportError, OSError, RedisError, TypeError, ValueError) as error:
-        raise ConfigurationError(f"{config.label}: its connection options: {error}") from error
+        raise ConfigurationError(f"{config.label}: invalid connection options: {error}") from error
     if int(pool.connection_kwargs.get("protocol") or 2) != 2:
-        raise ConfigurationError(f"{config.label}: only protocol 2 is spoken: remove 'protocol'.")
+        raise ConfigurationError(
+            f"{config.label}: only RESP2 is supported. Remove the option 'protocol'."
+        )
     return pool
 
 
-def connect_timeout(config: Config, pool: ConnectionPool) -> float:
-    """Return the seconds for a connection to one address."""
+def get_connect_timeout(config: Config, pool: ConnectionPool) -> float:
+    """Return the timeout in seconds of connecting to one address."""
     return float(pool.connection_kwargs.get("socket_connect_timeout") or config.connect_timeout)
 
 
-def read_timeout(config: Config, pool: ConnectionPool) -> float:
-    """Return the seconds for a whole batch; a pool without a limit does not lift ours."""
+def get_read_timeout(config: Config, pool: ConnectionPool) -> float:
+    """Return the timeout in seconds of a whole batch; a pool without one does not remove ours."""
     return float(pool.connection_kwargs.get("socket_timeout") or config.read_timeout)
 
 
-def health_check_interval(pool: ConnectionPool) -> float:
-    """Return the seconds of silence after which a connection is doubted."""
+def get_health_check_interval(pool: ConnectionPool) -> float:
+    """Return after how many idle seconds a connection is checked before it is used."""
     seconds = pool.connection_kwargs.get("health_check_interval", HEALTH_CHECK_INTERVAL)
     return float(seconds or float("inf"))
 
 
 class SharedTLSConnection(SSLConnection):
-    """redis-py makes a TLS context for every connection: 17 ms of CPU. These share one."""
+    """Connections that share a TLS context; redis-py makes one per connection (17 ms of CPU)."""
 
     def _wrap_socket_with_ssl(self, sock: socket.socket) -> ssl.SSLSocket:
         if self.ssl_validate_ocsp or self.ssl_validate_ocsp_stapled:
             return cast("ssl.SSLSocket", super()._wrap_socket_with_ssl(sock))  # type: ignore[no-untyped-call]  # redis-py's gap
-        return tls_context(self).wrap_socket(sock, server_hostname=self.host)
+        return get_tls_context(self).wrap_socket(sock, server_hostname=self.host)
 
 
-def tls_context(connection: SSLConnection) -> ssl.SSLContext:
-    """Return the context that the ssl_* options of a connection ask for.
+def get_tls_context(connection: SSLConnection) -> ssl.SSLContext:
+    """Return the TLS context for the ssl_* options of a connection.
 
-    Certificate and host name are checked unless they say otherwise. Files are read once.
+    By default certificate and host name are verified. Files are read once.
     """
-    return _context(
+    return _make_context(
         connection.cert_reqs,
         connection.check_hostname,
         (connection.ca_certs, connection.ca_path, connection.ca_data),
@@ -113,17 +116,20 @@ def tls_context(connection: SSLConnection) -> ssl.SSLContext:
 
 
 @lru_cache(maxsize=32)
-def _context(  # noqa: PLR0917 they are the key of the cache
+def _make_context(  # noqa: PLR0917 they are the key of the cache
     requirement: ssl.VerifyMode,
     check_hostname: bool,
     authorities: tuple[str | None, str | None, str | bytes | None],
-    own: tuple[str | None, str | None, str | None],
+    client_certificate: tuple[str | None, str | None, str | None],
     minimum: ssl.TLSVersion | None,
     ciphers: str | None,
     included: tuple[ssl.VerifyFlags, ...],
     excluded: tuple[ssl.VerifyFlags, ...],
 ) -> ssl.SSLContext:
-    context = _context_of_files(*authorities, *own)
+    cafile, capath, cadata = authorities
+    context = load_tls_context(
+        cafile=cafile, capath=capath, cadata=cadata, client_certificate=client_certificate
+    )
     context.check_hostname = check_hostname
     context.verify_mode = requirement
     if minimum is not None:
@@ -134,25 +140,4 @@ def _context(  # noqa: PLR0917 they are the key of the cache
         context.verify_flags |= flag
     for flag in excluded:
         context.verify_flags &= ~flag
-    return context
-
-
-def _context_of_files(  # noqa: PLR0917 as above
-    cafile: str | None,
-    capath: str | None,
-    cadata: str | bytes | None,
-    certificate: str | None,
-    key: str | None,
-    password: str | None,
-) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=cafile, capath=capath, cadata=cadata)
-        if certificate is not None:
-            context.load_cert_chain(certificate, key, password)
-    except OSError as error:
-        files = ", ".join(file for file in (cafile, capath, certificate, key) if file)
-        raise ConfigurationError(
-            f"TLS cannot use the files it is given ({files}): {error.strerror or error}. CA_FILE, "
-            "ssl_certfile and ssl_keyfile name PEM files."
-        ) from error
     return context

@@ -1,6 +1,6 @@
-"""RESP2, both ways: a batch as the bytes of one write, and replies out of what was read.
+"""RESP2 without any I/O: encodes a batch, and decodes the replies as they arrive.
 
-No I/O and no clock here. The sync and the async connection share every decision of this file.
+The sync and the async connection share all of this: what to send, and what the replies mean.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from continuum_upstash.errors import (
     AuthenticationFailed,
     ConnectionFailed,
     ContinuumError,
-    NotSerializable,
     QuotaExceeded,
     ReadOnlyReplica,
     ReplyError,
@@ -22,42 +21,40 @@ from continuum_upstash.errors import (
 )
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Argument, Command, Replies, Script, ScriptHash
+from continuum_upstash.transports.base import lone_surrogate_error
 
 PING: Final = b"*1\r\n$4\r\nPING\r\n"
 INCOMPLETE: Final = object()
 
-# hiredis' own annotations are narrower than what it takes.
+# hiredis accepts more than its annotations say.
 _pack_command: Final[Callable[[tuple[object, ...]], bytes]] = cast("Any", hiredis.pack_command)
 
-_PACKED: Final = frozenset({str, int, bytes})  # what it takes as it is
+_PACKABLE: Final = frozenset({str, int, bytes})  # what hiredis accepts
 
 _MULTI: Final = b"*1\r\n$5\r\nMULTI\r\n"
 _EXEC: Final = b"*1\r\n$4\r\nEXEC\r\n"
 
-# The server refuses to work at all for now: it ran nothing, and another time or place may serve.
+# The server runs no command at all for now; another attempt or another server may succeed.
 _NOT_SERVING: Final = ("LOADING ", "MASTERDOWN ", "CLUSTERDOWN ", "ERR max number of clients")
 
 
 def pack(batch: Batch, *, key_locking: bool) -> bytes:
-    """Return the bytes of a batch; a transaction has MULTI and EXEC around it.
+    """Return the bytes of a batch; a transaction is enclosed in MULTI and EXEC.
 
     Args:
         batch: the commands.
-        key_locking: whether the server wants Upstash's flag in front of scripts.
+        key_locking: whether the server supports Upstash's flag for scripts.
 
     Raises:
         NotSerializable: text that has no UTF-8 form.
-        TypeError: an argument that is neither text, a number nor bytes.
+        TypeError: an argument that is not text, a number or bytes.
     """
     try:
         if len(batch.commands) == 1 and not batch.atomic:
             return _pack(batch.commands[0], key_locking)
         packed = [_pack(command, key_locking) for command in batch.commands]
     except UnicodeEncodeError:
-        raise NotSerializable(
-            "A key or an option holds a lone surrogate (U+D800 to U+DFFF), which has no UTF-8 "
-            "form. Clean the text that the key is made from."
-        ) from None
+        raise lone_surrogate_error() from None
     if batch.atomic:
         packed = [_MULTI, *packed, _EXEC]
     return b"".join(packed)
@@ -67,78 +64,78 @@ def _pack(command: Command, key_locking: bool) -> bytes:
     try:
         return _pack_command(command)
     except TypeError:
-        # Scripts, and ints that are not exactly int, such as the members of an IntEnum.
+        # Scripts, and subclasses of int (members of an IntEnum, for example).
         return _pack_command(
             tuple(
-                [each if type(each) in _PACKED else _plain(each, key_locking) for each in command]
+                [
+                    each if type(each) in _PACKABLE else _to_packable(each, key_locking)
+                    for each in command
+                ]
             )
         )
 
 
-def _plain(argument: Argument, key_locking: bool) -> str | int | bytes:
+def _to_packable(argument: Argument, key_locking: bool) -> str | int | bytes:
     if isinstance(argument, (Script, ScriptHash)):
         return argument.source(key_locking=key_locking)
     return int(argument) if isinstance(argument, int) else argument
 
 
-def never() -> bool:
-    return False
-
-
-def reply_count(batch: Batch) -> int:
+def count_replies(batch: Batch) -> int:
     """Return how many replies the server sends: MULTI and EXEC have one each."""
     return len(batch.commands) + 2 * batch.atomic
 
 
-class Replying:
-    """Replies as they arrive in pieces.
+class ReplyReader:
+    """Decodes replies that arrive in pieces.
 
     Attributes:
-        outdated: a write met a read-only replica; a new connection may find the primary.
+        saw_readonly: a write was sent to a read-only replica; a new connection may be to the
+            primary.
     """
 
     def __init__(self) -> None:
-        reader: Any = hiredis.Reader(replyError=self._error, notEnoughData=INCOMPLETE)
+        reader: Any = hiredis.Reader(replyError=self._make_error, notEnoughData=INCOMPLETE)
         self.feed = reader.feed
         self.next = reader.gets
         self.has_more = reader.has_data
-        self.outdated = False
+        self.saw_readonly = False
 
-    def _error(self, text: str) -> ReplyError:
+    def _make_error(self, text: str) -> ReplyError:
         error = from_reply(text)
-        self.outdated |= isinstance(error, ReadOnlyReplica)
+        self.saw_readonly |= isinstance(error, ReadOnlyReplica)
         return error
 
 
-def settle(replies: list[Any], batch: Batch, label: str) -> Replies:
-    """Return one reply per command; raise what turned the whole batch away.
+def check_replies(replies: list[Any], batch: Batch, label: str) -> Replies:
+    """Return one reply per command, or raise the error that applies to the whole batch.
 
     Raises:
-        Refused: the password or the plan's quota, for every command alike.
-        ConnectionFailed: the server is starting or full; nothing ran.
-        ReplyError: the transaction was discarded; the error is the command's that spoiled it.
+        Refused: the password or the quota, for every command alike.
+        ConnectionFailed: the server is starting or has too many clients; no command ran.
+        ReplyError: the transaction was discarded; this is the error of the command that caused it.
     """
     if batch.atomic:
-        return _unwrap(replies, label)
+        return _unwrap_transaction(replies, label)
     if isinstance(replies[0], ReplyError) and all(isinstance(each, ReplyError) for each in replies):
-        error = refusal(replies[0], label)
+        error = find_fatal_error(replies[0], label)
         if error is not None:
             raise error
     return replies
 
 
-def _unwrap(replies: list[Any], label: str) -> Replies:
+def _unwrap_transaction(replies: list[Any], label: str) -> Replies:
     if isinstance(replies[-1], list):
         return replies[-1]
-    spoiler = next(each for each in replies if isinstance(each, ReplyError))
-    raise refusal(spoiler, label) or spoiler
+    first_error = next(each for each in replies if isinstance(each, ReplyError))
+    raise find_fatal_error(first_error, label) or first_error
 
 
-def refusal(error: ReplyError, label: str) -> ContinuumError | None:
-    """Return what to raise if `error` means that the server serves nothing, or None."""
+def find_fatal_error(error: ReplyError, label: str) -> ContinuumError | None:
+    """Return what to raise if `error` means that the server runs no command, else None."""
     text = str(error)
     if isinstance(error, AuthenticationFailed | QuotaExceeded):
         return type(error)(f"{text} ({label})")
     if text.startswith(_NOT_SERVING):
-        return ConnectionFailed(f"{label}: the server does not serve yet: {text}", unsent=True)
+        return ConnectionFailed(f"{label}: the server is not ready: {text}", unsent=True)
     return None

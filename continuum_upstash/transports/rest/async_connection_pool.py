@@ -1,7 +1,7 @@
-"""Connections of one event loop that carry one request at a time, and the pool that keeps them.
+"""HTTP over asyncio: connections that carry one request at a time, and the pool of an event loop.
 
-A deadline is a time of the loop's clock. Each connection has one timer, which is set again only
-when it rings: a timer per request would cost more than the request's head.
+Deadlines are times of the loop's clock. Each connection has one timer, which is only set again when
+it fires: a timer per request would cost more CPU than encoding the request.
 """
 
 from __future__ import annotations
@@ -16,65 +16,73 @@ from continuum_upstash.errors import ConnectionFailed, ContinuumError
 from continuum_upstash.plans.command_table import is_retryable
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.transports import network_errors
-from continuum_upstash.transports.rest.connection_pool import MAX_IDLE_SECONDS, readable
-from continuum_upstash.transports.rest.http11 import Answer, AnswerReader, Endpoint
+from continuum_upstash.transports.base import Deadline
+from continuum_upstash.transports.rest.http11 import HttpResponse, RequestEncoder, ResponseParser
+from continuum_upstash.transports.rest.http_client import MAX_IDLE_SECONDS
 from continuum_upstash.transports.rest.requests import Request
-from continuum_upstash.transports.sockets import abandon, tls_context
+from continuum_upstash.transports.sockets import (
+    connect_attempts,
+    get_https_context,
+    make_readable_check,
+    reset_on_close,
+)
 
 
-class Connection(asyncio.Protocol):
-    """One connection to an endpoint.
+class AsyncHttpConnection(asyncio.Protocol):
+    """One connection to the server.
 
     Attributes:
         reusable: whether it may carry another request; False while it carries one.
-        lost: done when the transport is gone.
+        closed: done when the socket is closed.
     """
 
-    def __init__(self, endpoint: Endpoint, loop: asyncio.AbstractEventLoop, fileno: int) -> None:
+    def __init__(
+        self, encoder: RequestEncoder, loop: asyncio.AbstractEventLoop, fileno: int
+    ) -> None:
         self.reusable = False
-        self.lost = loop.create_future()
-        self._label = endpoint.label
+        self.closed = loop.create_future()
+        self._label = encoder.label
         self._loop = loop
-        self._reader = AnswerReader(endpoint.label)
-        self._pending: asyncio.Future[Answer] | None = None
+        self._parser = ResponseParser(encoder.label)
+        self._pending: asyncio.Future[HttpResponse] | None = None
         self._deadline = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._used_at = 0.0
-        self._is_readable = readable(fileno)
+        self._is_readable = make_readable_check(fileno)
 
     def is_alive(self) -> bool:
-        """Return whether the server has left it open: an idle one has nothing to say."""
+        """Return whether an idle connection can carry a request: it was used lately and is open."""
         if not self.reusable or self._transport.is_closing():
             return False
         idle = self._loop.time() - self._used_at
         return idle < MAX_IDLE_SECONDS and not self._is_readable()
 
-    async def exchange(self, data: bytes, deadline: float) -> Answer:
-        """Send a request and return its answer; when cancelled, the connection is given up.
+    async def exchange(self, data: bytes, deadline: Deadline) -> HttpResponse:
+        """Send a request and return its response; if cancelled, the connection is not reusable.
 
         Raises:
             TimeoutError: the deadline passed.
-            ConnectionFailed: the connection broke, or what came is not HTTP.
+            ConnectionFailed: the connection was lost, or the response is not HTTP.
         """
         self.reusable = False
-        self._deadline = deadline
-        if self._timer is None or self._timer.when() > deadline:
+        self._deadline = deadline.at
+        if self._timer is None or self._timer.when() > deadline.at:
             self._set_timer()
         self._pending = self._loop.create_future()
         self._transport.write(data)
         try:
-            answer = await self._pending
+            response = await self._pending
         finally:
             self._pending = None
         self._used_at = self._loop.time()
-        # An answer that comes before the request has left is a refusal to read the rest.
+        # A response before the whole request was sent means that the server rejects the rest.
         unwritten = self._transport.get_write_buffer_size()
-        self.reusable = answer.reusable and not unwritten and not self._transport.is_closing()
-        return answer
+        self.reusable = response.reusable and not unwritten and not self._transport.is_closing()
+        return response
 
     def abort(self) -> None:
         if not self.reusable:
-            abandon(self._transport.get_extra_info("socket"))
+            reset_on_close(self._transport.get_extra_info("socket"))
         self.reusable = False
         if self._timer is not None:
             self._timer.cancel()
@@ -87,20 +95,20 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         pending = self._pending
         if pending is None or pending.done():
-            self.abort()  # nobody has asked for anything
+            self.abort()  # a response without a request
             return
         try:
-            answer = self._reader.feed(data)
+            response = self._parser.feed(data)
         except ContinuumError as error:
             pending.set_exception(error)
         else:
-            if answer is not None:
-                pending.set_result(answer)
+            if response is not None:
+                pending.set_result(response)
 
     def eof_received(self) -> bool:
-        answer = self._reader.end()
-        if answer is not None and self._pending is not None and not self._pending.done():
-            self._pending.set_result(answer)
+        response = self._parser.feed_eof()
+        if response is not None and self._pending is not None and not self._pending.done():
+            self._pending.set_result(response)
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -109,16 +117,16 @@ class Connection(asyncio.Protocol):
             self._timer.cancel()
         if self._pending is not None and not self._pending.done():
             error = exc if isinstance(exc, OSError) else None
-            self._pending.set_exception(network_errors.broken(self._label, error))
-        if not self.lost.done():
-            self.lost.set_result(None)
+            self._pending.set_exception(network_errors.connection_lost(self._label, error))
+        if not self.closed.done():
+            self.closed.set_result(None)
 
     def _set_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.call_at(self._deadline, self._ring)
+        self._timer = self._loop.call_at(self._deadline, self._on_timeout)
 
-    def _ring(self) -> None:
+    def _on_timeout(self) -> None:
         self._timer = None
         if self._pending is None or self._pending.done():
             return
@@ -128,72 +136,68 @@ class Connection(asyncio.Protocol):
             self._pending.set_exception(TimeoutError())
 
 
-async def connect(endpoint: Endpoint, ca_file: str | None, seconds: float) -> Connection:
-    """Open a connection within `seconds`, name resolution included.
+async def connect(
+    encoder: RequestEncoder, ca_file: str | None, seconds: float
+) -> AsyncHttpConnection:
+    """Open a connection within `seconds`, including name resolution.
 
     Raises:
-        ConnectionFailed: it was refused, not in time, or not trusted; `unsent` is True.
+        ConnectionFailed: it was refused, not open in time, or not trusted; `unsent` is True.
     """
     loop = asyncio.get_running_loop()
-    context = tls_context(ca_file) if endpoint.secure else None
+    context = get_https_context(ca_file) if encoder.secure else None
     try:
         async with asyncio.timeout(seconds):
-            sock = await _connected(endpoint.host, endpoint.port, loop.time() + seconds)
+            sock = await _open_socket(encoder.host, encoder.port, Deadline(seconds))
             _, connection = await loop.create_connection(
-                lambda: Connection(endpoint, loop, sock.fileno()),
+                lambda: AsyncHttpConnection(encoder, loop, sock.fileno()),
                 sock=sock,
                 ssl=context,
-                server_hostname=endpoint.host if context else None,
+                server_hostname=encoder.host if context else None,
             )
     except OSError as error:
-        raise network_errors.cannot_connect(endpoint.label, error, seconds) from error
+        raise network_errors.connect_failed(encoder.label, error, seconds) from error
     return connection
 
 
-async def _connected(host: str, port: int, deadline: float) -> socket.socket:
-    """Try the addresses of a host in turn, none for so long that the next one gets no time."""
+async def _open_socket(host: str, port: int, deadline: Deadline) -> socket.socket:
     loop = asyncio.get_running_loop()
     addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    for following in reversed(range(len(addresses))):
-        family, kind, protocol, _, address = addresses[-1 - following]
-        sock = socket.socket(family, kind, protocol)
-        try:
+    for attempt in connect_attempts(addresses, deadline.remaining):
+        with attempt as (sock, address, timeout):
             sock.setblocking(False)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            left = deadline - loop.time()
-            async with asyncio.timeout(left / 2 if following else left):
+            async with asyncio.timeout(timeout):
                 await loop.sock_connect(sock, address)
-        except BaseException as error:
-            sock.close()
-            if not (following and isinstance(error, OSError)):
-                raise
-        else:
             return sock
     raise OSError(f"{host} has no address")
 
 
-class Pool:
+class AsyncHttpConnectionPool:
     """At most `size` connections; the last one used is the first one to be used again.
 
-    A place is taken for each exchange and given back with its connection, if that is still good.
+    Each exchange acquires a connection, or the right to open one, and releases it. Tasks that wait
+    for one get it in the order of their arrival.
     """
 
     def __init__(self, size: int) -> None:
-        self._free_places = size
-        self._idle: list[Connection] = []
-        self._waiting: deque[asyncio.Future[None]] = deque()
-        self._closed = False
+        self._available = size
+        self._idle: list[AsyncHttpConnection] = []
+        self._waiters: deque[asyncio.Future[None]] = deque()
+        self._is_closed = False
 
-    async def take(self, deadline: float) -> Connection | None:
-        """Take a place: with a kept connection, or None where a new one has to be opened.
+    async def acquire(self, deadline: Deadline) -> AsyncHttpConnection | None:
+        """Return an idle connection, or None: then the caller may open one.
+
+        Waiting extends the deadline: it is not the server's time.
 
         Raises:
-            TimeoutError: none became free until the deadline.
+            TimeoutError: none became available until the deadline.
         """
-        if self._free_places:
-            self._free_places -= 1
+        if self._available:
+            self._available -= 1
         else:
-            await self._turn(deadline)
+            await self._wait(deadline)
         while self._idle:
             connection = self._idle.pop()
             if connection.is_alive():
@@ -201,78 +205,82 @@ class Pool:
             connection.abort()
         return None
 
-    def give(self, connection: Connection | None) -> None:
+    def release(self, connection: AsyncHttpConnection | None) -> None:
         if connection is not None:
-            if connection.reusable and not self._closed:
+            if connection.reusable and not self._is_closed:
                 self._idle.append(connection)
             else:
                 connection.abort()
-        while self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
                 return
-        self._free_places += 1
+        self._available += 1
 
     async def aclose(self) -> None:
-        """Close the idle connections, and each of the others when it comes back."""
-        self._closed = True
+        """Close the idle connections now, and each of the others when it is released."""
+        self._is_closed = True
         idle, self._idle = self._idle, []
         for connection in idle:
             connection.abort()
         if idle:
-            await asyncio.wait([connection.lost for connection in idle], timeout=1.0)
+            await asyncio.wait([connection.closed for connection in idle], timeout=1.0)
 
-    async def _turn(self, deadline: float) -> None:
-        """Wait in line for a place."""
-        turn = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
+    async def _wait(self, deadline: Deadline) -> None:
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        waiter = loop.create_future()
+        self._waiters.append(waiter)
         try:
-            async with asyncio.timeout_at(deadline):
-                await turn
+            async with asyncio.timeout_at(deadline.at):
+                await waiter
         except BaseException:
-            if turn.done() and not turn.cancelled():
-                self.give(None)  # the place came too late: it is the next one's
+            if waiter.done() and not waiter.cancelled():
+                self.release(None)  # the right was granted too late: pass it on
             raise
+        deadline.extend(loop.time() - started)
 
 
-class AsyncSockets:
-    """Sends requests over a pool of kept connections of one event loop."""
+class AsyncSocketHttpClient:
+    """Exchanges requests over a pool of kept connections of one event loop.
 
-    def __init__(self, config: Config, endpoint: Endpoint) -> None:
+    AsyncDeadlineTransport applies a batch's own deadline: it ends the wait, not the exchange.
+    """
+
+    def __init__(self, config: Config, encoder: RequestEncoder) -> None:
         self._config = config
-        self._endpoint = endpoint
-        self._pool = Pool(config.pool_size)
+        self._encoder = encoder
+        self._pool = AsyncHttpConnectionPool(config.pool_size)
 
-    async def exchange(self, request: Request, sync_token: bytes | None, batch: Batch) -> Answer:
-        data = self._endpoint.render(request, sync_token)
+    async def exchange(
+        self, request: Request, sync_token: bytes | None, batch: Batch
+    ) -> HttpResponse:
+        config, label = self._config, self._encoder.label
+        data = self._encoder.encode(request, sync_token)
         clock = asyncio.get_running_loop().time
-        seconds = self._config.read_timeout
-        deadline = clock() + seconds
+        deadline = Deadline(config.read_timeout, clock=clock)
         try:
-            connection = await self._pool.take(deadline)
+            connection = await self._pool.acquire(deadline)
         except TimeoutError:
-            label = self._endpoint.label
-            raise network_errors.all_busy(label, self._config.pool_size, seconds) from None
-        deadline = clock() + seconds  # what we waited for here is not the server's time
+            raise network_errors.pool_exhausted(label, config.pool_size, deadline.seconds) from None
         try:
             if connection is not None:
                 try:
                     return await connection.exchange(data, deadline)
                 except ConnectionFailed:
-                    # The server closes what is idle for long, perhaps just now.
+                    # The server may close an idle connection just when a request is sent.
                     if not is_retryable(batch):
                         raise
                     connection.abort()
             started = clock()
-            connection = await connect(
-                self._endpoint, self._config.ca_file, self._config.connect_timeout
-            )
-            return await connection.exchange(data, deadline + clock() - started)
+            connection = await connect(self._encoder, config.ca_file, config.connect_timeout)
+            deadline.extend(clock() - started)
+            return await connection.exchange(data, deadline)
         except TimeoutError:
-            raise network_errors.too_late(self._endpoint.label, seconds) from None
+            raise deadline.timeout_error(label) from None
         finally:
-            self._pool.give(connection)
+            self._pool.release(connection)
 
     async def aclose(self) -> None:
         await self._pool.aclose()

@@ -1,17 +1,15 @@
-"""Blocking sockets that carry one request at a time, and the pool that keeps them.
+"""HTTP over blocking sockets: connections that carry one request at a time, and their pool.
 
-A deadline is a time of the monotonic clock and covers everything until the last byte: a server
-that dribbles does not extend it. Nothing says goodbye on the wire, so a forked child may drop
-what it inherited without harm to its parent's TLS sessions.
+A deadline covers the exchange up to the last byte: slow partial responses do not extend it.
+Closing sends no TLS close_notify, so that a forked child can drop the connections that it inherited
+without ending its parent's TLS sessions.
 """
 
 from __future__ import annotations
 
-import select
 import socket
 import threading
 from collections import deque
-from collections.abc import Callable
 from time import monotonic
 from typing import Final
 
@@ -20,194 +18,178 @@ from continuum_upstash.errors import ConnectionFailed
 from continuum_upstash.plans.command_table import is_retryable
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.transports import network_errors
-from continuum_upstash.transports.rest.http11 import Answer, AnswerReader, Endpoint
+from continuum_upstash.transports.base import Deadline
+from continuum_upstash.transports.rest.http11 import HttpResponse, RequestEncoder, ResponseParser
+from continuum_upstash.transports.rest.http_client import MAX_IDLE_SECONDS
 from continuum_upstash.transports.rest.requests import Request
-from continuum_upstash.transports.sockets import RECORD_BYTES, abandon, tls_context
+from continuum_upstash.transports.sockets import (
+    RECORD_BYTES,
+    connect_attempts,
+    get_https_context,
+    make_readable_check,
+    reset_on_close,
+)
 
 RECEIVE_BYTES: Final = 64 * 1024
 
-# A connection that was idle for longer may have been dropped without a word on its way.
-MAX_IDLE_SECONDS: Final = 55.0
 
-
-class Connection:
-    """One connection to an endpoint.
+class HttpConnection:
+    """One connection to the server.
 
     Attributes:
         reusable: whether it may carry another request; False while it carries one.
     """
 
-    def __init__(self, sock: socket.socket, endpoint: Endpoint) -> None:
+    def __init__(self, sock: socket.socket, encoder: RequestEncoder) -> None:
         self.reusable = False
         self._sock = sock
-        self._label = endpoint.label
-        self._reader = AnswerReader(endpoint.label)
-        self._whole_write = RECORD_BYTES if endpoint.secure else None
-        self._is_readable = readable(sock.fileno())
+        self._label = encoder.label
+        self._parser = ResponseParser(encoder.label)
+        self._atomic_write = RECORD_BYTES if encoder.secure else None
+        self._is_readable = make_readable_check(sock.fileno())
         self._used_at = 0.0
 
     def is_alive(self) -> bool:
-        """Return whether the server has left it open: an idle one has nothing to say."""
+        """Return whether an idle connection can carry a request: it was used lately and is open."""
         return monotonic() - self._used_at < MAX_IDLE_SECONDS and not self._is_readable()
 
-    def exchange(self, data: bytes, deadline: float) -> Answer:
-        """Send a request and return its answer.
+    def exchange(self, data: bytes, deadline: Deadline) -> HttpResponse:
+        """Send a request and return its response.
 
         Raises:
             TimeoutError: the deadline passed.
-            ConnectionFailed: the connection broke, or what came is not HTTP.
+            ConnectionFailed: the connection was lost, or the response is not HTTP.
         """
         self.reusable = False
-        written = self._write(data, deadline)
-        answer = self._read(deadline)
+        is_written = self._write(data, deadline)
+        response = self._read(deadline)
         self._used_at = monotonic()
-        self.reusable = written and answer.reusable
-        return answer
+        self.reusable = is_written and response.reusable
+        return response
 
     def close(self) -> None:
         if not self.reusable:
-            abandon(self._sock)
+            reset_on_close(self._sock)
         self._sock.close()
 
     def __del__(self) -> None:
-        self._sock.close()  # a child that was forked drops it like this
+        self._sock.close()  # a forked child drops the connections of its parent like this
 
-    def _write(self, data: bytes, deadline: float) -> bool:
-        """Return whether all was written.
+    def _write(self, data: bytes, deadline: Deadline) -> bool:
+        """Return whether all of it was written.
 
-        A server that refuses a large request answers and closes before it has read the rest:
-        its answer is worth reading then.
+        A server that rejects a large request responds and closes before it has read the rest:
+        that response still can be read.
         """
         sent = 0
         try:
-            self._sock.settimeout(_left(deadline))
+            self._sock.settimeout(deadline.remaining())
             sent = self._sock.send(data)
             while sent < len(data):
-                self._sock.settimeout(_left(deadline))
+                self._sock.settimeout(deadline.remaining())
                 sent += self._sock.send(memoryview(data)[sent:])
         except TimeoutError:
             raise
         except OSError as error:
-            if sent == 0 and (self._whole_write is None or len(data) <= self._whole_write):
-                raise network_errors.broken(self._label, error, unsent=True) from error
+            if sent == 0 and (self._atomic_write is None or len(data) <= self._atomic_write):
+                raise network_errors.connection_lost(self._label, error, unsent=True) from error
             return False
         return True
 
-    def _read(self, deadline: float) -> Answer:
-        receive, feed = self._sock.recv, self._reader.feed
+    def _read(self, deadline: Deadline) -> HttpResponse:
+        receive, feed = self._sock.recv, self._parser.feed
         while True:
-            self._sock.settimeout(_left(deadline))
+            self._sock.settimeout(deadline.remaining())
             try:
                 data = receive(RECEIVE_BYTES)
             except TimeoutError:
                 raise
             except OSError as error:
-                raise network_errors.broken(self._label, error) from error
-            answer = feed(data) if data else self._reader.end()
-            if answer is not None:
-                return answer
+                raise network_errors.connection_lost(self._label, error) from error
+            response = feed(data) if data else self._parser.feed_eof()
+            if response is not None:
+                return response
             if not data:
-                raise network_errors.broken(self._label, None)
+                raise network_errors.connection_lost(self._label, None)
 
 
-def _left(deadline: float) -> float:
-    """Return the seconds until `deadline`, which a socket takes as its timeout."""
-    left = deadline - monotonic()
-    if left <= 0:
-        raise TimeoutError
-    return left
-
-
-def readable(fileno: int) -> Callable[[], bool]:
-    """Return a function that tells, without waiting, whether a socket has something to read."""
-    if hasattr(select, "poll"):
-        poll = select.poll()
-        poll.register(fileno, select.POLLIN)
-        return lambda: bool(poll.poll(0))
-    return lambda: bool(select.select([fileno], [], [], 0)[0])  # Windows
-
-
-def connect(endpoint: Endpoint, ca_file: str | None, seconds: float) -> Connection:
-    """Open a connection within `seconds`, name resolution excepted: the system bounds that.
+def connect(encoder: RequestEncoder, ca_file: str | None, seconds: float) -> HttpConnection:
+    """Open a connection within `seconds`; the system limits how long name resolution takes.
 
     Raises:
-        ConnectionFailed: it was refused, not in time, or not trusted; `unsent` is True.
+        ConnectionFailed: it was refused, not open in time, or not trusted; `unsent` is True.
     """
-    context = tls_context(ca_file) if endpoint.secure else None
-    deadline = monotonic() + seconds
+    context = get_https_context(ca_file) if encoder.secure else None
+    deadline = Deadline(seconds)
     try:
-        sock = _connected(endpoint.host, endpoint.port, deadline)
+        sock = _open_socket(encoder.host, encoder.port, deadline)
         try:
             if context is not None:
-                sock.settimeout(_left(deadline))
-                sock = context.wrap_socket(sock, server_hostname=endpoint.host)
+                sock.settimeout(deadline.remaining())
+                sock = context.wrap_socket(sock, server_hostname=encoder.host)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         except BaseException:
             sock.close()
             raise
     except OSError as error:
-        raise network_errors.cannot_connect(endpoint.label, error, seconds) from error
-    return Connection(sock, endpoint)
+        raise network_errors.connect_failed(encoder.label, error, seconds) from error
+    return HttpConnection(sock, encoder)
 
 
-def _connected(host: str, port: int, deadline: float) -> socket.socket:
-    """Try the addresses of a host in turn, none for so long that the next one gets no time."""
+def _open_socket(host: str, port: int, deadline: Deadline) -> socket.socket:
     addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    for following in reversed(range(len(addresses))):
-        family, kind, protocol, _, address = addresses[-1 - following]
-        sock = socket.socket(family, kind, protocol)
-        try:
-            sock.settimeout(_left(deadline) / 2 if following else _left(deadline))
+    for attempt in connect_attempts(addresses, deadline.remaining):
+        with attempt as (sock, address, timeout):
+            sock.settimeout(timeout)
             sock.connect(address)
-        except BaseException as error:
-            sock.close()
-            if not (following and isinstance(error, OSError)):
-                raise
-        else:
             return sock
     raise OSError(f"{host} has no address")
 
 
-class Pool:
+class HttpConnectionPool:
     """At most `size` connections; the last one used is the first one to be used again.
 
-    A place is taken for each exchange and given back with its connection, if that is still good.
-    Who waits for one is served in turn: otherwise a busy thread could keep the others waiting.
+    Each exchange acquires a connection, or the right to open one, and releases it. Threads that
+    wait for one get it in the order of their arrival: otherwise a busy thread could keep the
+    others waiting.
     """
 
     def __init__(self, size: int) -> None:
-        self._free_places = size
-        self._idle: list[Connection] = []
-        self._waiting: deque[threading.Lock] = deque()
+        self._available = size
+        self._idle: list[HttpConnection] = []
+        self._waiters: deque[threading.Lock] = deque()
         # Re-entrant: a signal handler that uses the cache may interrupt its own thread in here.
         self._lock = threading.RLock()
 
-    def take(self, deadline: float) -> Connection | None:
-        """Take a place: with a kept connection, or None where a new one has to be opened.
+    def acquire(self, deadline: Deadline) -> HttpConnection | None:
+        """Return an idle connection, or None: then the caller may open one.
+
+        Waiting extends the deadline: it is not the server's time.
 
         Raises:
-            TimeoutError: none became free until the deadline.
+            TimeoutError: none became available until the deadline.
         """
         with self._lock:
-            if self._free_places:
-                self._free_places -= 1
-                return self._kept()
-            turn = threading.Lock()
-            turn.acquire()
-            self._waiting.append(turn)
-        in_time = False
+            if self._available:
+                self._available -= 1
+                return self._pop_idle()
+            waiter = threading.Lock()
+            waiter.acquire()
+            self._waiters.append(waiter)
+        started, in_time = monotonic(), False
         try:
-            in_time = turn.acquire(timeout=max(0.0, deadline - monotonic()))
+            in_time = waiter.acquire(timeout=max(0.0, deadline.at - started))
         finally:
             if not in_time:
-                self._leave(turn)
+                self._cancel_wait(waiter)
         if not in_time:
             raise TimeoutError
+        deadline.extend(monotonic() - started)
         with self._lock:
-            return self._kept()
+            return self._pop_idle()
 
-    def give(self, connection: Connection | None) -> None:
+    def release(self, connection: HttpConnection | None) -> None:
         if connection is not None and not connection.reusable:
             connection.close()
             connection = None
@@ -215,28 +197,28 @@ class Pool:
             if connection is not None:
                 self._idle.append(connection)
             try:
-                turn = self._waiting.popleft()
+                waiter = self._waiters.popleft()
             except IndexError:
-                self._free_places += 1
+                self._available += 1
             else:
-                turn.release()
+                waiter.release()
 
     def close(self) -> None:
-        """Close the idle connections; one that carries a request is left to end it."""
+        """Close the idle connections; one that carries a request finishes it first."""
         with self._lock:
             idle, self._idle = self._idle, []
         for connection in idle:
             connection.close()
 
-    def _leave(self, turn: threading.Lock) -> None:
+    def _cancel_wait(self, waiter: threading.Lock) -> None:
         with self._lock:
-            waited_in_vain = turn in self._waiting
-            if waited_in_vain:
-                self._waiting.remove(turn)
-        if not waited_in_vain:
-            self.give(None)  # the place came too late: it is the next one's
+            is_waiting = waiter in self._waiters
+            if is_waiting:
+                self._waiters.remove(waiter)
+        if not is_waiting:
+            self.release(None)  # the right was granted too late: pass it on
 
-    def _kept(self) -> Connection | None:
+    def _pop_idle(self) -> HttpConnection | None:
         while True:
             try:
                 connection = self._idle.pop()
@@ -247,44 +229,40 @@ class Pool:
             connection.close()
 
 
-class Sockets:
-    """Sends requests over a pool of kept connections; any number of threads may use it."""
+class SocketHttpClient:
+    """Exchanges requests over a pool of kept connections; any number of threads may use it."""
 
-    def __init__(self, config: Config, endpoint: Endpoint) -> None:
+    def __init__(self, config: Config, encoder: RequestEncoder) -> None:
         self._config = config
-        self._endpoint = endpoint
-        self._pool = Pool(config.pool_size)
+        self._encoder = encoder
+        self._pool = HttpConnectionPool(config.pool_size)
 
-    def exchange(self, request: Request, sync_token: bytes | None, batch: Batch) -> Answer:
-        data = self._endpoint.render(request, sync_token)
-        seconds = batch.effective_timeout(self._config.read_timeout)
-        deadline = monotonic() + seconds
+    def exchange(self, request: Request, sync_token: bytes | None, batch: Batch) -> HttpResponse:
+        config, label = self._config, self._encoder.label
+        data = self._encoder.encode(request, sync_token)
+        deadline = Deadline(config.read_timeout, batch.deadline_s)
         try:
-            connection = self._pool.take(deadline)
+            connection = self._pool.acquire(deadline)
         except TimeoutError:
-            label = self._endpoint.label
-            raise network_errors.all_busy(label, self._config.pool_size, seconds) from None
-        if batch.deadline_s is None:  # what we waited for here is not the server's time
-            deadline = monotonic() + seconds
+            raise network_errors.pool_exhausted(label, config.pool_size, deadline.seconds) from None
         try:
             if connection is not None:
                 try:
                     return connection.exchange(data, deadline)
                 except ConnectionFailed as error:
-                    # The server closes what is idle for long, perhaps just now.
+                    # The server may close an idle connection just when a request is sent.
                     if not (error.unsent or is_retryable(batch)):
                         raise
                     connection.close()
             started = monotonic()
-            patience = batch.effective_timeout(self._config.connect_timeout)
-            connection = connect(self._endpoint, self._config.ca_file, patience)
-            if batch.deadline_s is None:  # else it covers the connection, too
-                deadline += monotonic() - started
+            timeout = deadline.limit(config.connect_timeout)
+            connection = connect(self._encoder, config.ca_file, timeout)
+            deadline.extend(monotonic() - started)
             return connection.exchange(data, deadline)
         except TimeoutError:
-            raise network_errors.too_late(self._endpoint.label, seconds) from None
+            raise deadline.timeout_error(label) from None
         finally:
-            self._pool.give(connection)
+            self._pool.release(connection)
 
     def close(self) -> None:
         self._pool.close()

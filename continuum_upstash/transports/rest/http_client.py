@@ -1,76 +1,79 @@
-"""What carries requests: our own wire, or httpx where that cannot reach the database.
+"""The HTTP clients of the REST transport: over our own sockets, or httpx where those cannot work.
 
-Our wire speaks to the host itself. Behind an HTTP proxy, and where Python has no sockets, as in
-a browser or on some edge platforms, httpx takes its place.
+The socket clients connect to the host directly. httpx replaces them behind an HTTP proxy, and
+where Python has no sockets (in a browser, or on some edge platforms).
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from typing import Protocol
+from typing import Final, Protocol
 
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.plans.effects import Batch
-from continuum_upstash.transports.rest.http11 import Answer, Endpoint
+from continuum_upstash.transports.rest.http11 import HttpResponse, RequestEncoder
 from continuum_upstash.transports.rest.requests import Request
 
+# An idle connection older than this may have been dropped on its way without notice.
+MAX_IDLE_SECONDS: Final = 55.0
 
-class Sender(Protocol):
-    """Safe for any number of threads."""
 
-    def exchange(self, request: Request, sync_token: bytes | None, batch: Batch) -> Answer:
-        """Send `request`, which carries `batch`, and return its answer.
+class HttpClient(Protocol):
+    """Exchanges requests for responses; any number of threads may use it."""
+
+    def exchange(self, request: Request, sync_token: bytes | None, batch: Batch) -> HttpResponse:
+        """Send the request for a batch and return its response.
 
         Raises:
-            ConnectionFailed: there was no connection, or it broke.
-            DeadlineExceeded: the answer was not complete in time.
-            RequestTooLarge: the answer exceeds what one may be.
+            ConnectionFailed: no connection could be opened, or it was lost.
+            DeadlineExceeded: the response was not complete in time.
+            RequestTooLarge: the response exceeds MAX_RESPONSE_BYTES.
         """
         ...
 
     def close(self) -> None: ...
 
 
-class AsyncSender(Protocol):
-    """The twin of `Sender` for the tasks of one event loop."""
+class AsyncHttpClient(Protocol):
+    """The async counterpart of HttpClient; it belongs to one event loop."""
 
     async def exchange(
         self, request: Request, sync_token: bytes | None, batch: Batch
-    ) -> Answer: ...
+    ) -> HttpResponse: ...
 
     async def aclose(self) -> None: ...
 
 
-def sender_for(config: Config, endpoint: Endpoint) -> Sender:
-    if reachable_by_sockets(endpoint):
-        from continuum_upstash.transports.rest.connection_pool import Sockets  # noqa: PLC0415 as below
+def make_http_client(config: Config, encoder: RequestEncoder) -> HttpClient:
+    if can_use_sockets(encoder):
+        from continuum_upstash.transports.rest import connection_pool  # noqa: PLC0415 as below
 
-        return Sockets(config, endpoint)
-    from continuum_upstash.transports.rest.httpx_client import Proxied  # noqa: PLC0415 httpx costs 50 ms
+        return connection_pool.SocketHttpClient(config, encoder)
+    from continuum_upstash.transports.rest import httpx_client  # noqa: PLC0415 httpx takes 50 ms
 
-    return Proxied(config, endpoint)
-
-
-def async_sender_for(config: Config, endpoint: Endpoint) -> AsyncSender:
-    if reachable_by_sockets(endpoint):
-        from continuum_upstash.transports.rest.async_connection_pool import AsyncSockets  # noqa: PLC0415 as above
-
-        return AsyncSockets(config, endpoint)
-    from continuum_upstash.transports.rest.httpx_client import AsyncProxied  # noqa: PLC0415 as above
-
-    return AsyncProxied(config, endpoint)
+    return httpx_client.HttpxClient(config, encoder)
 
 
-def reachable_by_sockets(endpoint: Endpoint) -> bool:
-    """Return whether this platform has sockets and names no proxy for the endpoint's host."""
+def make_async_http_client(config: Config, encoder: RequestEncoder) -> AsyncHttpClient:
+    if can_use_sockets(encoder):
+        from continuum_upstash.transports.rest import async_connection_pool  # noqa: PLC0415 asyncio
+
+        return async_connection_pool.AsyncSocketHttpClient(config, encoder)
+    from continuum_upstash.transports.rest import httpx_client  # noqa: PLC0415 as above
+
+    return httpx_client.AsyncHttpxClient(config, encoder)
+
+
+def can_use_sockets(encoder: RequestEncoder) -> bool:
+    """Return whether this platform has sockets and names no proxy for the encoder's host."""
     if sys.platform in {"emscripten", "wasi"}:
         return False
     names_proxies = any(name.lower().endswith("_proxy") for name in os.environ)
     if not names_proxies and sys.platform not in {"darwin", "win32"}:
-        return True  # without urllib, which would double the time that our import takes
-    from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415 as the line before says
+        return True  # without urllib.request, which would double the time of our import
+    from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415 see above
 
-    scheme = "https" if endpoint.secure else "http"
+    scheme = "https" if encoder.secure else "http"
     proxies = getproxies()
-    return not (proxies.get(scheme) or proxies.get("all")) or bool(proxy_bypass(endpoint.host))
+    return not (proxies.get(scheme) or proxies.get("all")) or bool(proxy_bypass(encoder.host))

@@ -1,132 +1,146 @@
-"""Requests by way of httpx, which knows proxies and platforms that our own wire does not."""
+"""The HTTP clients over httpx, for proxies and platforms that our own sockets do not support."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from time import monotonic
-from typing import Any, Final
+from typing import Any
 
 import httpx
 
 from continuum_upstash.config.resolve import Config
-from continuum_upstash.errors import ConnectionFailed, RequestTooLarge
+from continuum_upstash.errors import ConnectionFailed
 from continuum_upstash.plans.command_table import is_retryable
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.transports import network_errors
-from continuum_upstash.transports.rest.http11 import MAX_ANSWER_BYTES, Answer, Endpoint
+from continuum_upstash.transports.base import Deadline
+from continuum_upstash.transports.rest.http11 import (
+    HttpResponse,
+    RequestEncoder,
+    check_response_size,
+)
+from continuum_upstash.transports.rest.http_client import MAX_IDLE_SECONDS
 from continuum_upstash.transports.rest.requests import Request
 
-_KEEP_SECONDS: Final = 55.0
 
-
-class Proxied:
+class HttpxClient:
     """Sends requests through an `httpx.Client`.
 
-    The deadline is checked whenever a part of the body arrives; each wait by itself is bounded.
+    httpx limits each wait by itself; the deadline is checked whenever a part of the body arrives.
     """
 
-    def __init__(self, config: Config, endpoint: Endpoint) -> None:
+    def __init__(self, config: Config, encoder: RequestEncoder) -> None:
         self._config = config
-        self._endpoint = endpoint
-        self._client = httpx.Client(**_settings(config, endpoint))
+        self._encoder = encoder
+        self._client = httpx.Client(**_make_client_settings(config, encoder))
 
-    def exchange(self, request: Request, sync_token: bytes | None, batch: Batch) -> Answer:
-        seconds = batch.effective_timeout(self._config.connect_timeout + self._config.read_timeout)
-        deadline = monotonic() + seconds
-        timeout = httpx.USE_CLIENT_DEFAULT if batch.deadline_s is None else batch.deadline_s
+    def exchange(self, request: Request, sync_token: bytes | None, batch: Batch) -> HttpResponse:
+        deadline = _make_deadline(self._config, batch.deadline_s)
         try:
-            return self._exchange(request, sync_token, timeout, deadline)
+            return self._exchange(request, sync_token, batch, deadline)
         except ConnectionFailed as error:
-            if not _may_repeat(error, batch):
+            if not _can_retry(error, batch):
                 raise
-        return self._exchange(request, sync_token, timeout, deadline)
+        return self._exchange(request, sync_token, batch, deadline)
 
     def _exchange(
-        self, request: Request, sync_token: bytes | None, timeout: Any, deadline: float
-    ) -> Answer:
-        with (
-            _our_errors(self._config),
-            self._client.stream(
-                "POST", **_request(self._endpoint, request, sync_token), timeout=timeout
-            ) as response,
-        ):
-            parts = _Parts(self._config.label)
-            for part in response.iter_raw():
-                parts.add(part)
-                if monotonic() > deadline:
-                    raise TimeoutError
-            return parts.answer(response)
+        self, request: Request, sync_token: bytes | None, batch: Batch, deadline: Deadline
+    ) -> HttpResponse:
+        arguments = _make_request_arguments(self._encoder, request, sync_token)
+        with _translate_errors(self._config, deadline):
+            if batch.deadline_s is not None:
+                arguments["timeout"] = deadline.remaining()
+            with self._client.stream("POST", **arguments) as response:
+                body = _Body(self._config.label)
+                for part in response.iter_raw():
+                    body.add(part)
+                    deadline.remaining()
+                return body.complete(response)
 
     def close(self) -> None:
         self._client.close()
 
 
-class AsyncProxied:
-    """The twin over an `httpx.AsyncClient`, with a deadline for the whole exchange."""
+class AsyncHttpxClient:
+    """The async counterpart of HttpxClient, with one deadline for the whole exchange."""
 
-    def __init__(self, config: Config, endpoint: Endpoint) -> None:
+    def __init__(self, config: Config, encoder: RequestEncoder) -> None:
         self._config = config
-        self._endpoint = endpoint
-        self._client = httpx.AsyncClient(**_settings(config, endpoint))
+        self._encoder = encoder
+        self._client = httpx.AsyncClient(**_make_client_settings(config, encoder))
 
-    async def exchange(self, request: Request, sync_token: bytes | None, batch: Batch) -> Answer:
-        with _our_errors(self._config):
-            async with asyncio.timeout(self._config.connect_timeout + self._config.read_timeout):
+    async def exchange(
+        self, request: Request, sync_token: bytes | None, batch: Batch
+    ) -> HttpResponse:
+        deadline = _make_deadline(self._config)
+        with _translate_errors(self._config, deadline):
+            async with asyncio.timeout(deadline.remaining()):
                 try:
-                    return await self._exchange(request, sync_token)
+                    return await self._exchange(request, sync_token, deadline)
                 except ConnectionFailed as error:
-                    if not _may_repeat(error, batch):
+                    if not _can_retry(error, batch):
                         raise
-                return await self._exchange(request, sync_token)
+                return await self._exchange(request, sync_token, deadline)
 
-    async def _exchange(self, request: Request, sync_token: bytes | None) -> Answer:
-        sent = _request(self._endpoint, request, sync_token)
-        with _our_errors(self._config):
-            async with self._client.stream("POST", **sent) as response:
-                parts = _Parts(self._config.label)
+    async def _exchange(
+        self, request: Request, sync_token: bytes | None, deadline: Deadline
+    ) -> HttpResponse:
+        arguments = _make_request_arguments(self._encoder, request, sync_token)
+        with _translate_errors(self._config, deadline):
+            async with self._client.stream("POST", **arguments) as response:
+                body = _Body(self._config.label)
                 async for part in response.aiter_raw():
-                    parts.add(part)
-                return parts.answer(response)
+                    body.add(part)
+                return body.complete(response)
 
     async def aclose(self) -> None:
         await self._client.aclose()
 
 
-def _may_repeat(error: ConnectionFailed, batch: Batch) -> bool:
-    """Return whether it may have been a kept connection that the proxy was just closing.
+def _make_deadline(config: Config, own: float | None = None) -> Deadline:
+    deadline = Deadline(config.read_timeout, own)
+    deadline.extend(config.connect_timeout)  # httpx opens its connections within the exchange
+    return deadline
 
-    httpx does not tell; a proxy that cannot be connected to is not asked twice.
+
+def _can_retry(error: ConnectionFailed, batch: Batch) -> bool:
+    """Return whether the error may come from a kept connection that the proxy has just closed.
+
+    httpx does not say. A proxy that cannot be connected to is not tried again.
     """
     return not error.unsent and is_retryable(batch)
 
 
-def _settings(config: Config, endpoint: Endpoint) -> dict[str, Any]:
+def _make_client_settings(config: Config, encoder: RequestEncoder) -> dict[str, Any]:
     settings: dict[str, Any] = {
         "headers": {"Accept-Encoding": "identity"},
         "timeout": httpx.Timeout(config.read_timeout, connect=config.connect_timeout),
         "limits": httpx.Limits(
             max_connections=config.pool_size,
             max_keepalive_connections=config.pool_size,
-            keepalive_expiry=_KEEP_SECONDS,
+            keepalive_expiry=MAX_IDLE_SECONDS,
         ),
     }
-    if endpoint.secure:
-        from continuum_upstash.transports.sockets import tls_context  # noqa: PLC0415 may lack ssl
+    if encoder.secure:
+        from continuum_upstash.transports.sockets import get_https_context  # noqa: PLC0415 may lack ssl
 
-        settings["verify"] = tls_context(config.ca_file)
+        settings["verify"] = get_https_context(config.ca_file)
     return settings
 
 
-def _request(endpoint: Endpoint, request: Request, sync_token: bytes | None) -> dict[str, Any]:
-    headers = endpoint.headers(request.form)
+def _make_request_arguments(
+    encoder: RequestEncoder, request: Request, sync_token: bytes | None
+) -> dict[str, Any]:
+    headers = encoder.headers(request.kind)
     if sync_token is not None:
         headers.append(("Upstash-Sync-Token", sync_token.decode("latin-1")))
-    return {"url": endpoint.url + request.target, "headers": headers, "content": request.body}
+    return {"url": encoder.url + request.target, "headers": headers, "content": request.body}
 
 
-class _Parts:
+class _Body:
+    """Collects the parts of a response's body, up to MAX_RESPONSE_BYTES."""
+
     def __init__(self, label: str) -> None:
         self._label = label
         self._parts: list[bytes] = []
@@ -135,32 +149,29 @@ class _Parts:
     def add(self, part: bytes) -> None:
         self._parts.append(part)
         self._size += len(part)
-        if self._size > MAX_ANSWER_BYTES:
-            raise RequestTooLarge(
-                f"{self._label}: a reply exceeds {MAX_ANSWER_BYTES >> 20} MB. Ask for less at once."
-            )
+        check_response_size(self._size, self._label)
 
-    def answer(self, response: httpx.Response) -> Answer:
+    def complete(self, response: httpx.Response) -> HttpResponse:
         headers = {name.lower(): value for name, value in response.headers.raw}
-        return Answer(response.status_code, headers, b"".join(self._parts), reusable=True)
+        return HttpResponse(response.status_code, headers, b"".join(self._parts), reusable=True)
 
 
 @contextmanager
-def _our_errors(config: Config) -> Iterator[None]:
+def _translate_errors(config: Config, deadline: Deadline) -> Iterator[None]:
     try:
         yield
     except httpx.PoolTimeout as error:
-        raise network_errors.all_busy(
+        raise network_errors.pool_exhausted(
             config.label, config.pool_size, config.read_timeout
         ) from error
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
         raise ConnectionFailed(
-            f"{config.label}: cannot connect by way of httpx ({type(error).__name__}). "
-            "Check the proxy that HTTPS_PROXY, HTTP_PROXY or ALL_PROXY names, and NO_PROXY.",
+            f"{config.label}: cannot connect through httpx ({type(error).__name__}). "
+            "Check the proxy in HTTPS_PROXY, HTTP_PROXY or ALL_PROXY, and NO_PROXY.",
             unsent=True,
         ) from error
     except (httpx.TimeoutException, TimeoutError) as error:
-        raise network_errors.too_late(config.label, config.read_timeout) from error
+        raise deadline.timeout_error(config.label) from error
     except httpx.TransportError as error:
         raise ConnectionFailed(
             f"{config.label}: the connection broke before the reply ({type(error).__name__})."

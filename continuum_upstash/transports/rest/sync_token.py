@@ -1,8 +1,9 @@
 """Read your own writes: the sync tokens of the current request.
 
-A reply's ``Upstash-Sync-Token`` names the newest write it knows of; sent back, it makes a replica
-catch up before it answers (upstash.com/docs/redis/howto/readyourwrites). The tokens belong to one
-request's context, and tasks that it starts share them.
+The header ``Upstash-Sync-Token`` of a response identifies the newest write that it reflects. Sent
+with a later request, it makes a read replica wait until it has that write
+(https://upstash.com/docs/redis/howto/readyourwrites). The tokens belong to a context
+(contextvars), so to one request of the site and the tasks that it starts.
 """
 
 from __future__ import annotations
@@ -17,51 +18,49 @@ from typing import Final
 HEADER: Final = b"upstash-sync-token"
 
 _MAX_LENGTH: Final = 1024
-_COUNTER: Final = re.compile(rb"[0-9a-v]+").fullmatch
-_lock = threading.RLock()  # re-entrant as the breaker's
+_is_counter: Final = re.compile(rb"[0-9a-v]+").fullmatch
 
 
-class Tokens:
-    """The newest token of each database, by its REST URL."""
+class SyncTokens:
+    """The newest token of each database, by its REST URL; threads may share it."""
 
-    __slots__ = ("_newest",)
+    __slots__ = ("_lock", "_newest", "get")
 
     def __init__(self) -> None:
+        self._lock = threading.RLock()  # re-entrant: a signal handler may use the cache
         self._newest: dict[str, bytes] = {}
+        self.get = self._newest.get
 
-    def get(self, database: str) -> bytes | None:
-        return self._newest.get(database)
-
-    def learn(self, database: str, token: bytes | None) -> None:
-        """Take note of a reply's token; replies that arrive out of order never turn it back."""
+    def update(self, database: str, token: bytes | None) -> None:
+        """Keep a response's token unless a newer one is known: responses may be out of order."""
         if not token or len(token) > _MAX_LENGTH or token == self._newest.get(database):
             return
-        with _lock:
+        with self._lock:
             known = self._newest.get(database)
             if known is None or not _is_older(token, known):
                 self._newest[database] = token
 
-    def merge(self, other: Tokens) -> None:
-        """Learn what `other` knows."""
+    def merge(self, other: SyncTokens) -> None:
+        """Update every database's token from `other`."""
         for database, token in tuple(other._newest.items()):
-            self.learn(database, token)
+            self.update(database, token)
 
 
-_current: ContextVar[Tokens] = ContextVar("continuum_upstash_sync_tokens")
+_current: ContextVar[SyncTokens] = ContextVar("continuum_upstash_sync_tokens")
 
 
-def current() -> Tokens:
-    """Return the tokens of this context, for a request on behalf of it."""
+def get_tokens() -> SyncTokens:
+    """Return the tokens of this context."""
     tokens = _current.get(None)
     if tokens is None:
-        tokens = Tokens()
+        tokens = SyncTokens()
         _current.set(tokens)
     return tokens
 
 
 @contextmanager
-def using(tokens: Tokens) -> Iterator[Tokens]:
-    """Let requests inside use `tokens`, as one request on behalf of several contexts does."""
+def override(tokens: SyncTokens) -> Iterator[SyncTokens]:
+    """Use `tokens` inside the block; a request on behalf of several contexts needs this."""
     reset = _current.set(tokens)
     try:
         yield tokens
@@ -70,7 +69,7 @@ def using(tokens: Tokens) -> Iterator[Tokens]:
 
 
 def _is_older(token: bytes, known: bytes) -> bool:
-    """Compare two counters in base 32; of tokens in another form the last one counts."""
-    if _COUNTER(token) is None or _COUNTER(known) is None:
+    """Compare two base-32 counters; of tokens in another form the last one wins."""
+    if not _is_counter(token) or not _is_counter(known):
         return False
     return (len(token), token) < (len(known), known)

@@ -8,68 +8,73 @@ from continuum_upstash.config.resolve import Config
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Replies
 from continuum_upstash.transports.rest import sync_token
-from continuum_upstash.transports.rest.http11 import Endpoint
-from continuum_upstash.transports.rest.http_client import AsyncSender, async_sender_for, sender_for
-from continuum_upstash.transports.rest.requests import request_for
-from continuum_upstash.transports.rest.responses import replies
+from continuum_upstash.transports.rest.http11 import RequestEncoder
+from continuum_upstash.transports.rest.http_client import (
+    AsyncHttpClient,
+    make_async_http_client,
+    make_http_client,
+)
+from continuum_upstash.transports.rest.requests import encode_request
+from continuum_upstash.transports.rest.responses import decode_replies
 
 
-class Rest:
-    """Sends each batch as one HTTP request; one object serves all threads of a process.
+class RestTransport:
+    """Sends each batch as one HTTP request; any number of threads may use it.
 
-    A batch is sent a second time only when the kept connection proved closed before it was
-    written, or when running it twice is running it once (`plans/command_table.py`).
+    A batch is sent a second time only if the server closed a kept connection before the request
+    was written, or if running the batch twice has the same result
+    (`plans.command_table.is_retryable`).
     """
 
     name = "upstash-rest"
 
     def __init__(self, config: Config) -> None:
-        self._endpoint = Endpoint(config)
-        self._sender = sender_for(config, self._endpoint)
+        self._encoder = RequestEncoder(config)
+        self._client = make_http_client(config, self._encoder)
 
     def send(self, batch: Batch) -> Replies:
-        request = request_for(batch)
-        tokens = sync_token.current()
-        database = self._endpoint.url
-        answer = self._sender.exchange(request, tokens.get(database), batch)
-        tokens.learn(database, answer.headers.get(sync_token.HEADER))
-        return replies(answer, request, batch.commands, self._endpoint.label)
+        request = encode_request(batch)
+        tokens = sync_token.get_tokens()
+        url = self._encoder.url
+        response = self._client.exchange(request, tokens.get(url), batch)
+        tokens.update(url, response.headers.get(sync_token.HEADER))
+        return decode_replies(response, request, batch.commands, self._encoder.label)
 
     def close(self) -> None:
-        self._sender.close()
+        self._client.close()
 
 
-class AsyncRest:
-    """The twin of `Rest` for the tasks of one event loop."""
+class AsyncRestTransport:
+    """The async counterpart of RestTransport; it belongs to one event loop."""
 
     name = "upstash-rest"
 
     def __init__(self, config: Config) -> None:
-        self._endpoint = Endpoint(config)
-        self._sender = async_sender_for(config, self._endpoint)
-        self._guard: AsyncGenerator[None, None] | None = None
+        self._encoder = RequestEncoder(config)
+        self._client = make_async_http_client(config, self._encoder)
+        self._lifetime: AsyncGenerator[None, None] | None = None
 
     async def asend(self, batch: Batch) -> Replies:
-        if self._guard is None:
-            self._guard = _until_shutdown(self._sender)
-            await anext(self._guard)
-        request = request_for(batch)
-        tokens = sync_token.current()
-        database = self._endpoint.url
-        answer = await self._sender.exchange(request, tokens.get(database), batch)
-        tokens.learn(database, answer.headers.get(sync_token.HEADER))
-        return replies(answer, request, batch.commands, self._endpoint.label)
+        if self._lifetime is None:
+            self._lifetime = _close_with_loop(self._client)
+            await anext(self._lifetime)
+        request = encode_request(batch)
+        tokens = sync_token.get_tokens()
+        url = self._encoder.url
+        response = await self._client.exchange(request, tokens.get(url), batch)
+        tokens.update(url, response.headers.get(sync_token.HEADER))
+        return decode_replies(response, request, batch.commands, self._encoder.label)
 
     async def aclose(self) -> None:
-        await self._sender.aclose()
+        await self._client.aclose()
 
 
-async def _until_shutdown(sender: AsyncSender) -> AsyncGenerator[None, None]:
-    """Close the connections with their loop: before that, asyncio ends the generators under way.
+async def _close_with_loop(client: AsyncHttpClient) -> AsyncGenerator[None, None]:
+    """Close the connections before their loop: asyncio then ends the generators that it runs.
 
-    Otherwise ``asyncio.run``, and with it ``async_to_sync``, would leave sockets behind.
+    Otherwise ``asyncio.run``, and with it ``async_to_sync``, would leave open sockets behind.
     """
     try:
         yield
     finally:
-        await sender.aclose()
+        await client.aclose()

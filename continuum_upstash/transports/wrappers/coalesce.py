@@ -1,8 +1,8 @@
-"""Async commands of one event-loop tick travel as one request.
+"""An async transport that sends the commands of one event-loop tick as one request.
 
-Concurrent tasks that each await one command would cost a request each. Collected until the loop
-comes round they cost one, and no time: a tick is microseconds, a round trip a thousand times
-more. Transactions are never merged, nor are databases: each has a coalescer of its own.
+Concurrent tasks that each await one command would otherwise send a request each. Collecting them
+until the next tick delays a command by microseconds; a round trip takes a thousand times longer.
+Transactions are never merged, nor are databases: each has its own transport.
 """
 
 from __future__ import annotations
@@ -22,104 +22,103 @@ MAX_COMMANDS: Final = 128
 MAX_BYTES: Final = 512 * 1024
 
 
-class _Waiting:
-    """A caller's batch, the future that it awaits, and its context's sync tokens."""
+class _PendingBatch:
+    """A caller's batch, the future that the caller awaits, and its context's sync tokens."""
 
     __slots__ = ("batch", "replies", "tokens")
 
     def __init__(self, batch: Batch, replies: asyncio.Future[Replies]) -> None:
         self.batch = batch
         self.replies = replies
-        self.tokens = sync_token.current()
+        self.tokens = sync_token.get_tokens()
 
     def fail(self, error: Exception) -> None:
         if not self.replies.done():
             self.replies.set_exception(error)
 
 
-class Coalescing:
-    """Merges the batches of a tick, up to 128 commands or 512 KB, in front of a transport."""
+class CoalescingTransport:
+    """Merges the batches of a tick, up to 128 commands or 512 KB, for another transport."""
 
     def __init__(self, transport: AsyncTransport, alias: str = "client") -> None:
         self._transport = transport
         self._alias = alias
-        self._waiting: list[_Waiting] = []
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._pending: list[_PendingBatch] = []
+        self._tasks: set[asyncio.Task[None]] = set()
         self.name = transport.name
 
     async def asend(self, batch: Batch) -> Replies:
         if batch.atomic:
             return await self._transport.asend(batch)
         loop = asyncio.get_running_loop()
-        if not self._waiting:
+        if not self._pending:
             loop.call_soon(self._flush)
-        waiting = _Waiting(batch, loop.create_future())
-        self._waiting.append(waiting)
-        return await waiting.replies
+        pending = _PendingBatch(batch, loop.create_future())
+        self._pending.append(pending)
+        return await pending.replies
 
     async def aclose(self) -> None:
         await self._transport.aclose()
 
     def _flush(self) -> None:
-        collected, self._waiting = self._waiting, []
-        # A caller that was cancelled meanwhile wants nothing sent.
-        wanted = [waiting for waiting in collected if not waiting.replies.done()]
-        for group in _groups(wanted):
+        collected, self._pending = self._pending, []
+        # The batch of a caller that has been cancelled meanwhile is not sent.
+        for group in _make_groups([each for each in collected if not each.replies.done()]):
             self._start(group)
 
-    def _start(self, group: Sequence[_Waiting]) -> None:
+    def _start(self, group: Sequence[_PendingBatch]) -> None:
         task = asyncio.ensure_future(self._deliver(group))
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
-    async def _deliver(self, group: Sequence[_Waiting]) -> None:
+    async def _deliver(self, group: Sequence[_PendingBatch]) -> None:
         try:
             replies = await self._send(group)
         except asyncio.CancelledError:
-            for waiting in group:
-                waiting.replies.cancel()
+            for pending in group:
+                pending.replies.cancel()
             raise
         except NotSerializable as error:
-            # Nothing was sent, and it is one caller's fault: the others must not pay for it.
+            # Nothing was sent, and only one caller's command is wrong: send the others again.
             if len(group) == 1:
                 group[0].fail(error)
             else:
-                for waiting in group:
-                    self._start([waiting])
+                for pending in group:
+                    self._start([pending])
             return
         except Exception as error:  # noqa: BLE001 it is raised where the replies are awaited
-            for waiting in group:
-                waiting.fail(error)
+            for pending in group:
+                pending.fail(error)
             return
         start = 0
-        for waiting in group:
-            end = start + len(waiting.batch.commands)
-            if not waiting.replies.done():
-                waiting.replies.set_result(replies[start:end])
+        for pending in group:
+            end = start + len(pending.batch.commands)
+            if not pending.replies.done():
+                pending.replies.set_result(replies[start:end])
             start = end
 
-    async def _send(self, group: Sequence[_Waiting]) -> Replies:
+    async def _send(self, group: Sequence[_PendingBatch]) -> Replies:
         if len(group) == 1:
-            with sync_token.using(group[0].tokens):
+            with sync_token.override(group[0].tokens):
                 return await self._transport.asend(group[0].batch)
-        # The replica must know what any of the callers wrote, and each learns the outcome.
-        with sync_token.using(sync_token.Tokens()) as tokens:
-            for waiting in group:
-                tokens.merge(waiting.tokens)
-            commands = [command for waiting in group for command in waiting.batch.commands]
+        # The request needs the newest token of all callers, and all of them get the new one.
+        with sync_token.override(sync_token.SyncTokens()) as tokens:
+            for pending in group:
+                tokens.merge(pending.tokens)
+            commands = [command for pending in group for command in pending.batch.commands]
             replies = await self._transport.asend(Batch(commands))
             notify(Coalesced(self._alias, self.name, len(group) - 1))
-            for waiting in group:
-                waiting.tokens.merge(tokens)
+            for pending in group:
+                pending.tokens.merge(tokens)
         return replies
 
 
-def _groups(waiting: Sequence[_Waiting]) -> Iterator[list[_Waiting]]:
-    group: list[_Waiting] = []
+def _make_groups(pending: Sequence[_PendingBatch]) -> Iterator[list[_PendingBatch]]:
+    group: list[_PendingBatch] = []
     commands = size = 0
-    for each in waiting:
+    for each in pending:
         more = len(each.batch.commands)
-        more_bytes = sum(map(_size, each.batch.commands))
+        more_bytes = sum(map(_estimate_bytes, each.batch.commands))
         if group and (commands + more > MAX_COMMANDS or size + more_bytes > MAX_BYTES):
             yield group
             group, commands, size = [], 0, 0
@@ -130,6 +129,5 @@ def _groups(waiting: Sequence[_Waiting]) -> Iterator[list[_Waiting]]:
         yield group
 
 
-def _size(command: Command) -> int:
-    """Return about how many bytes a command takes."""
+def _estimate_bytes(command: Command) -> int:
     return sum(len(part) if isinstance(part, (bytes, str)) else 20 for part in command)

@@ -1,4 +1,4 @@
-"""Transports that tell observers about each batch, and do nothing when nobody observes."""
+"""Transports that notify the observers of each batch; without observers they cost nothing."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from continuum_upstash.protocol import Replies
 from continuum_upstash.transports.base import AsyncTransport, Transport
 
 
-class Metered:
-    """A sync transport whose batches are observed."""
+class InstrumentedTransport:
+    """A sync transport with observers."""
 
     def __init__(self, transport: Transport, alias: str) -> None:
         self._transport = transport
@@ -21,21 +21,21 @@ class Metered:
     def send(self, batch: Batch) -> Replies:
         if not has_observers():
             return self._transport.send(batch)
-        watch = _Watch(self._alias, self.name, batch)
+        timer = _Timer(self._alias, self.name, batch)
         try:
             replies = self._transport.send(batch)
         except Exception as error:
-            watch.tell([], error)
+            timer.report([], error)
             raise
-        watch.tell(replies)
+        timer.report(replies)
         return replies
 
     def close(self) -> None:
         self._transport.close()
 
 
-class AsyncMetered:
-    """The async twin; a cancelled batch is told to nobody, for nobody knows how it ended."""
+class AsyncInstrumentedTransport:
+    """The async counterpart; a cancelled batch is not recorded, since its outcome is unknown."""
 
     def __init__(self, transport: AsyncTransport, alias: str) -> None:
         self._transport = transport
@@ -45,27 +45,29 @@ class AsyncMetered:
     async def asend(self, batch: Batch) -> Replies:
         if not has_observers():
             return await self._transport.asend(batch)
-        watch = _Watch(self._alias, self.name, batch)
+        timer = _Timer(self._alias, self.name, batch)
         try:
             replies = await self._transport.asend(batch)
         except Exception as error:
-            watch.tell([], error)
+            timer.report([], error)
             raise
-        watch.tell(replies)
+        timer.report(replies)
         return replies
 
     async def aclose(self) -> None:
         await self._transport.aclose()
 
 
-class _Watch:
+class _Timer:
+    """Measures one batch, and notifies the observers of its outcome."""
+
     __slots__ = ("_alias", "_backend", "_batch", "_started")
 
     def __init__(self, alias: str, backend: str, batch: Batch) -> None:
         self._alias, self._backend, self._batch = alias, backend, batch
         self._started = perf_counter()
 
-    def tell(self, replies: Replies, error: Exception | None = None) -> None:
+    def report(self, replies: Replies, error: Exception | None = None) -> None:
         seconds = perf_counter() - self._started
         commands = self._batch.commands
         notify(CommandDetails(self._alias, self._backend, commands, replies, seconds, error))

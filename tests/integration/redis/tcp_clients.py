@@ -16,8 +16,8 @@ from continuum_upstash.config.credentials import Secret
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Command, Replies
-from continuum_upstash.transports.redis.async_transport import AsyncRedis
-from continuum_upstash.transports.redis.transport import Redis, plain_pool
+from continuum_upstash.transports.redis.async_transport import AsyncRedisTransport
+from continuum_upstash.transports.redis.transport import RedisTransport, make_plain_pool
 from tests.integration.redis.tcp_proxy import Proxy
 from tests.integration.redis.valkey_server import Valkey
 
@@ -44,7 +44,7 @@ class SyncClient:
     most_connections = 10
 
     def __init__(self, config: Config, pool: ConnectionPool) -> None:
-        self.transport = Redis(config, pool)
+        self.transport = RedisTransport(config, pool)
         self.hang_up = self.close = self.transport.close
 
     def send(self, *commands: Command, atomic: bool = False) -> Replies:
@@ -65,7 +65,7 @@ class AsyncClient:
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
-        self.transport = AsyncRedis(config, pool)
+        self.transport = AsyncRedisTransport(config, pool)
 
     def _run(self) -> None:
         with asyncio.Runner(loop_factory=lambda: self.loop) as runner:
@@ -106,7 +106,7 @@ def tcp(request: pytest.FixtureRequest) -> Iterator[Callable[..., Client]]:
         def make(
             url: str,
             *,
-            make_pool: Callable[[Config], ConnectionPool] = plain_pool,
+            make_pool: Callable[[Config], ConnectionPool] = make_plain_pool,
             **settings: Any,
         ) -> Client:
             config = config_for(url, **settings)

@@ -16,8 +16,8 @@ from asgiref.sync import async_to_sync
 from continuum_upstash.errors import ConnectionFailed, DeadlineExceeded
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Script
-from continuum_upstash.transports.redis.async_transport import AsyncRedis
-from continuum_upstash.transports.redis.transport import Redis, plain_pool
+from continuum_upstash.transports.redis.async_transport import AsyncRedisTransport
+from continuum_upstash.transports.redis.transport import RedisTransport, make_plain_pool
 from tests.integration.redis.tcp_clients import config_for
 from tests.integration.redis.valkey_server import eventually
 
@@ -41,8 +41,8 @@ def test_a_hundred_batches_at_once_use_no_more_connections_than_the_pool_has(val
 
 def test_who_waits_for_a_connection_in_vain_is_told_to_raise_the_pool_size(valkey, monkeypatch):
     config = config_for(valkey.url, pool_size=1, read_timeout=0.2)
-    pool = plain_pool(config)
-    redis = Redis(config, pool)
+    pool = make_plain_pool(config)
+    redis = RedisTransport(config, pool)
     entered, leave, connect = threading.Event(), threading.Event(), pool.get_connection
 
     def connect_slowly():
@@ -65,7 +65,7 @@ def test_who_waits_for_a_connection_in_vain_is_told_to_raise_the_pool_size(valke
 
 def sync(url, **settings):
     config = config_for(url, **settings)
-    return Redis(config, plain_pool(config))
+    return RedisTransport(config, make_plain_pool(config))
 
 
 def test_closing_ends_the_connections_and_the_next_batch_opens_new_ones(valkey, tcp):
@@ -85,11 +85,11 @@ def test_a_forgotten_transport_leaves_no_connection_behind(valkey):
 FORKING = """
 import os, sys
 from continuum_upstash.plans.effects import Batch
-from continuum_upstash.transports.redis.transport import Redis, plain_pool
+from continuum_upstash.transports.redis.transport import RedisTransport, make_plain_pool
 from tests.integration.redis.tcp_clients import config_for
 
 config = config_for(sys.argv[1])
-redis = Redis(config, plain_pool(config))
+redis = RedisTransport(config, make_plain_pool(config))
 me = lambda: redis.send(Batch([("CLIENT", "ID")]))[0]
 before = me()
 if child := os.fork():
@@ -108,7 +108,7 @@ def test_a_forked_child_has_connections_of_its_own(valkey):
 
 
 async def test_replies_find_their_callers_among_a_thousand(valkey):
-    redis = AsyncRedis(config_for(valkey.url))
+    redis = AsyncRedisTransport(config_for(valkey.url))
     await redis.asend(Batch([("SET", f"k{n}", b"%d" % n) for n in range(1000)]))
     batches = [Batch([("GET", f"k{n}")], atomic=n % 7 == 0) for n in range(1000)]
     replies = await asyncio.gather(*[redis.asend(batch) for batch in batches])
@@ -118,7 +118,7 @@ async def test_replies_find_their_callers_among_a_thousand(valkey):
 
 
 async def test_those_who_are_cancelled_do_not_harm_the_others(valkey):
-    redis = AsyncRedis(config_for(valkey.url))
+    redis = AsyncRedisTransport(config_for(valkey.url))
     rng = random.Random(3)
     kept = []
     for n in range(2000):
@@ -136,7 +136,7 @@ async def test_those_who_are_cancelled_do_not_harm_the_others(valkey):
 
 
 async def test_who_is_cancelled_while_connecting_does_not_harm_the_others(valkey, proxy):
-    redis = AsyncRedis(config_for(proxy.url))
+    redis = AsyncRedisTransport(config_for(proxy.url))
     first = asyncio.create_task(redis.asend(Batch([GET])))
     second = asyncio.create_task(redis.asend(Batch([GET])))
     await asyncio.sleep(0)
@@ -147,7 +147,7 @@ async def test_who_is_cancelled_while_connecting_does_not_harm_the_others(valkey
 
 
 async def test_a_transaction_stays_together_among_others(valkey):
-    redis = AsyncRedis(config_for(valkey.url))
+    redis = AsyncRedisTransport(config_for(valkey.url))
     transfer = Batch([("INCR", "a"), ("DECR", "b")], atomic=True)
     look = Batch([("MGET", "a", "b")])
     results = await asyncio.gather(*[redis.asend(transfer if n % 2 else look) for n in range(400)])
@@ -160,7 +160,7 @@ def test_two_loops_at_once_have_a_connection_each(valkey):
     met = threading.Barrier(2)
 
     async def use():
-        redis = AsyncRedis(config_for(valkey.url))
+        redis = AsyncRedisTransport(config_for(valkey.url))
         ((identity,),) = [await redis.asend(Batch([("CLIENT", "ID")]))]
         await asyncio.to_thread(met.wait)
         return identity
@@ -180,7 +180,7 @@ def test_a_loop_that_ends_takes_its_connection_with_it(valkey):
     """Nobody closes anything here, as in a sync view that calls async code."""
 
     async def use():
-        return await AsyncRedis(config_for(valkey.url)).asend(Batch([GET]))
+        return await AsyncRedisTransport(config_for(valkey.url)).asend(Batch([GET]))
 
     for _ in range(20):
         assert async_to_sync(use)() == [None]
@@ -198,7 +198,7 @@ def test_a_loop_may_end_in_the_middle_of_connecting(serve):
     server = serve(never_answers)
 
     async def use():
-        redis = AsyncRedis(config_for(f"redis://:secret@127.0.0.1:{server.port}"))
+        redis = AsyncRedisTransport(config_for(f"redis://:secret@127.0.0.1:{server.port}"))
         task = asyncio.create_task(redis.asend(Batch([GET])))
         await asyncio.to_thread(came.wait)
         task.cancel()
@@ -209,7 +209,7 @@ def test_a_loop_may_end_in_the_middle_of_connecting(serve):
 
 
 async def test_closing_wakes_those_who_wait(valkey, proxy):
-    redis = AsyncRedis(config_for(proxy.url))
+    redis = AsyncRedisTransport(config_for(proxy.url))
     await redis.asend(Batch([GET]))
     proxy.black_out()
     waiting = asyncio.create_task(redis.asend(Batch([("INCR", "n")])))
@@ -220,7 +220,7 @@ async def test_closing_wakes_those_who_wait(valkey, proxy):
 
 
 async def test_closing_while_others_wait_for_the_connection_does_not_cancel_them(valkey, proxy):
-    redis = AsyncRedis(config_for(proxy.url))
+    redis = AsyncRedisTransport(config_for(proxy.url))
     waiting = [asyncio.create_task(redis.asend(Batch([("INCR", "n")]))) for _ in range(3)]
     await asyncio.sleep(0)
     await redis.aclose()
@@ -230,6 +230,6 @@ async def test_closing_while_others_wait_for_the_connection_does_not_cancel_them
 
 
 async def test_an_async_transport_that_is_forgotten_leaves_no_connection_behind(valkey):
-    await AsyncRedis(config_for(valkey.url)).asend(Batch([GET]))
+    await AsyncRedisTransport(config_for(valkey.url)).asend(Batch([GET]))
     gc.collect()
     await asyncio.to_thread(eventually, lambda: valkey.connections() == 0)

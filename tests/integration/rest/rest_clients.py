@@ -9,7 +9,7 @@ from continuum_upstash.config.credentials import Secret
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Command, Replies
-from continuum_upstash.transports.rest.transport import AsyncRest, Rest
+from continuum_upstash.transports.rest.transport import AsyncRestTransport, RestTransport
 
 
 class Client(Protocol):
@@ -24,7 +24,7 @@ def config(url: str, **settings: Any) -> Config:
 
 class SyncClient:
     def __init__(self, url: str, **settings: Any) -> None:
-        self.rest = Rest(config(url, **settings))
+        self.rest = RestTransport(config(url, **settings))
 
     def send(self, *commands: Command) -> Replies:
         return self.rest.send(Batch(commands))
@@ -37,7 +37,7 @@ class AsyncClient:
     """Drives the async transport from a test that is not async itself."""
 
     def __init__(self, url: str, **settings: Any) -> None:
-        self.rest = AsyncRest(config(url, **settings))
+        self.rest = AsyncRestTransport(config(url, **settings))
         self._runner = asyncio.Runner()
 
     def send(self, *commands: Command) -> Replies:

@@ -18,7 +18,7 @@ from asgiref.sync import async_to_sync
 
 from continuum_upstash.errors import Unavailable
 from continuum_upstash.plans.effects import Batch
-from continuum_upstash.transports.rest.transport import AsyncRest, Rest
+from continuum_upstash.transports.rest.transport import AsyncRestTransport, RestTransport
 from tests.integration.rest.rest_clients import config
 from tests.integration.rest.scripted_server import OK, Server, answer, answer_ok
 from tests.integration.rest.test_tls import tls
@@ -28,7 +28,7 @@ INCR = Batch([("INCR", "n")])
 
 
 def echo(peer):
-    """Answer with the request itself, so that a reply in the wrong place would show."""
+    """Respond with the request itself, so that a reply in the wrong place would show."""
     while (body := peer.request()) is not None:
         peer.send(answer(b"$%d\r\n%b\r\n" % (len(body), body)))
 
@@ -44,7 +44,7 @@ def reply(number: int) -> list:
 def test_a_hundred_threads_open_at_most_pool_size_connections(serve):
     server = serve(echo)
     with (
-        closing(Rest(config(server.url(), pool_size=4))) as rest,
+        closing(RestTransport(config(server.url(), pool_size=4))) as rest,
         ThreadPoolExecutor(100) as threads,
     ):
         start = threading.Barrier(100)
@@ -61,7 +61,7 @@ def test_a_hundred_threads_open_at_most_pool_size_connections(serve):
 
 async def test_a_hundred_tasks_open_at_most_pool_size_connections(serve):
     server = serve(echo)
-    rest = AsyncRest(config(server.url(), pool_size=4))
+    rest = AsyncRestTransport(config(server.url(), pool_size=4))
     for _ in range(3):
         got = await asyncio.gather(*[rest.asend(batch(number)) for number in range(100)])
         assert got == [reply(number) for number in range(100)]
@@ -80,7 +80,7 @@ async def test_a_cancelled_task_takes_only_its_own_connection_with_it(serve):
             peer.send(answer())
 
     server = serve(behave)
-    rest = AsyncRest(config(server.url(), pool_size=2))
+    rest = AsyncRestTransport(config(server.url(), pool_size=2))
     slow = asyncio.create_task(rest.asend(Batch([("GET", "slow")])))
     await asyncio.to_thread(server.arrived.acquire)
     slow.cancel()
@@ -105,7 +105,7 @@ def echoing(request, serve, tmp_path):
 
 async def test_a_storm_of_cancellations_loses_no_place_in_the_pool(echoing):
     server, settings = echoing
-    rest = AsyncRest(config(server.url("localhost"), pool_size=3, **settings))
+    rest = AsyncRestTransport(config(server.url("localhost"), pool_size=3, **settings))
     chance = random.Random(7)
     for _ in range(10):
         tasks = [asyncio.create_task(rest.asend(batch(number))) for number in range(60)]
@@ -119,7 +119,7 @@ async def test_a_storm_of_cancellations_loses_no_place_in_the_pool(echoing):
             assert result == reply(number) or (
                 number in doomed and isinstance(result, asyncio.CancelledError)
             )
-    assert rest._sender._pool._free_places == 3
+    assert rest._client._pool._available == 3
     await rest.aclose()
     server.wait_until_all_have_gone()
 
@@ -131,7 +131,7 @@ async def test_tasks_that_fail_leave_the_others_and_the_pool_in_order(serve):
                 return
             peer.send(answer())
 
-    rest = AsyncRest(config(serve(moody).url(), pool_size=3))
+    rest = AsyncRestTransport(config(serve(moody).url(), pool_size=3))
     bad = Batch([("INCR", "bad")])
     got = await asyncio.gather(
         *[rest.asend(bad if number % 3 else GET) for number in range(60)], return_exceptions=True
@@ -144,7 +144,7 @@ def test_loops_that_come_and_go_leave_nothing_behind(serve):
     server = serve()
 
     async def view():
-        rest = AsyncRest(config(server.url()))
+        rest = AsyncRestTransport(config(server.url()))
         return await asyncio.gather(*[rest.asend(GET) for _ in range(3)])
 
     for _ in range(20):
@@ -163,11 +163,11 @@ def test_a_loop_that_closes_with_requests_under_way_makes_no_noise(serve):
         """
         import asyncio, gc, sys
         from continuum_upstash.plans.effects import Batch
-        from continuum_upstash.transports.rest.transport import AsyncRest
+        from continuum_upstash.transports.rest.transport import AsyncRestTransport
         from tests.integration.rest.rest_clients import config
 
         async def main():
-            rest = AsyncRest(config(sys.argv[1]))
+            rest = AsyncRestTransport(config(sys.argv[1]))
             await rest.asend(Batch([("GET", "k")]))
             tasks = [asyncio.create_task(rest.asend(Batch([("GET", "k")]))) for _ in range(5)]
             await tasks[0]
@@ -193,19 +193,19 @@ def test_a_forked_child_drops_what_it_inherited_without_harm_to_its_parent(serve
         """
         import gc, os, sys
         from continuum_upstash.plans.effects import Batch
-        from continuum_upstash.transports.rest.transport import Rest
+        from continuum_upstash.transports.rest.transport import RestTransport
         from tests.integration.rest.rest_clients import config
 
         settings = config(sys.argv[1], ca_file=sys.argv[2])
         get = Batch([("GET", "k")])
-        rest = Rest(settings)
+        rest = RestTransport(settings)
         assert rest.send(get) == [b"OK"]
         for _ in range(3):
             child = os.fork()
             if not child:
                 del rest  # as the registry does
                 gc.collect()
-                own = Rest(settings)
+                own = RestTransport(settings)
                 assert own.send(get) == [b"OK"]
                 own.close()
                 sys.exit(0)
@@ -224,7 +224,7 @@ def test_a_forked_child_drops_what_it_inherited_without_harm_to_its_parent(serve
 
 def test_a_client_that_is_forgotten_closes_its_connections(serve):
     server: Server = serve()
-    rest = Rest(config(server.url()))
+    rest = RestTransport(config(server.url()))
     rest.send(GET)
     del rest
     server.wait_until_all_have_gone()
@@ -238,7 +238,7 @@ def test_threads_that_meet_failures_leave_the_pool_in_order(serve):
             peer.send(answer(OK))
 
     with (
-        closing(Rest(config(serve(moody).url(), pool_size=3))) as rest,
+        closing(RestTransport(config(serve(moody).url(), pool_size=3))) as rest,
         ThreadPoolExecutor(20) as threads,
     ):
 
@@ -250,4 +250,4 @@ def test_threads_that_meet_failures_leave_the_pool_in_order(serve):
 
         got = list(threads.map(work, range(60)))
         assert got == ["failed" if number % 3 else [b"OK"] for number in range(60)]
-        assert rest._sender._pool._free_places == 3
+        assert rest._client._pool._available == 3

@@ -19,7 +19,7 @@ from continuum_upstash.errors import (
 )
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Script
-from continuum_upstash.transports.rest.transport import Rest
+from continuum_upstash.transports.rest.transport import RestTransport
 from tests.integration.rest.rest_clients import config
 
 pytestmark = pytest.mark.usefixtures("fresh")
@@ -177,7 +177,7 @@ def test_a_script_gets_its_binary_argument_whole(db):
 def test_a_wrong_token_is_refused(rest, upstash_emulator):
     client = rest(upstash_emulator.rest_url, token=Secret("wrong"))
     for commands in ([("PING",)], [("PING",), ("PING",)], [("SET", "k", BINARY)]):
-        with pytest.raises(AuthenticationFailed, match="Copy the token"):
+        with pytest.raises(AuthenticationFailed, match="copy it again"):
             client.send(*commands)
 
 
@@ -232,7 +232,7 @@ class TestTransactions:
     @pytest.fixture
     def transact(self, upstash_emulator):
         url, token = upstash_emulator.rest_url, Secret(upstash_emulator.token)
-        transport = Rest(config(url, token=token))
+        transport = RestTransport(config(url, token=token))
         with closing(transport):
             yield lambda *commands: transport.send(Batch(commands, atomic=True))
 

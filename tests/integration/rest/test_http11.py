@@ -177,7 +177,7 @@ def test_a_redirect_is_not_followed(serve, rest):
         peer.request()
         peer.send(answer(b"", f"Location: {other.url()}/", status="307 Temporary Redirect"))
 
-    with pytest.raises(Unavailable, match=r"HTTP 307 points to 127\.0\.0\.1"):
+    with pytest.raises(Unavailable, match=r"HTTP 307 redirects to 127\.0\.0\.1"):
         rest(serve(behave).url()).send(GET)
     assert other.accepted == 0
 

@@ -11,7 +11,7 @@ import pytest
 
 from continuum_upstash.errors import DeadlineExceeded
 from continuum_upstash.plans.effects import Batch
-from continuum_upstash.transports.rest.transport import AsyncRest, Rest
+from continuum_upstash.transports.rest.transport import AsyncRestTransport, RestTransport
 from tests.integration.rest.rest_clients import config
 from tests.integration.rest.scripted_server import answer
 
@@ -20,7 +20,7 @@ INCR = Batch([("INCR", "n")])
 
 
 def holding(release: threading.Event):
-    """Answer only once the test allows it."""
+    """Respond only once the test allows it."""
 
     def behave(peer):
         while peer.request() is not None:
@@ -33,12 +33,12 @@ def holding(release: threading.Event):
 def test_a_thread_that_finds_all_connections_busy_waits_until_its_deadline(serve):
     release = threading.Event()
     server = serve(holding(release))
-    patient = Rest(config(server.url(), pool_size=1))
+    patient = RestTransport(config(server.url(), pool_size=1))
     with ThreadPoolExecutor(1) as threads:
         first = threads.submit(patient.send, GET)
         server.arrived.acquire()
-        hurried = Rest(config(server.url(), pool_size=1, read_timeout=0.1))
-        hurried._sender._pool = patient._sender._pool
+        hurried = RestTransport(config(server.url(), pool_size=1, read_timeout=0.1))
+        hurried._client._pool = patient._client._pool
         with pytest.raises(DeadlineExceeded, match=r"all 1 connections were busy.*POOL_SIZE"):
             hurried.send(GET)
         release.set()
@@ -50,11 +50,11 @@ def test_a_thread_that_finds_all_connections_busy_waits_until_its_deadline(serve
 async def test_a_task_that_finds_all_connections_busy_waits_until_its_deadline(serve):
     release = threading.Event()
     server = serve(holding(release))
-    patient = AsyncRest(config(server.url(), pool_size=1))
+    patient = AsyncRestTransport(config(server.url(), pool_size=1))
     first = asyncio.create_task(patient.asend(GET))
     await asyncio.to_thread(server.arrived.acquire)
-    hurried = AsyncRest(config(server.url(), pool_size=1, read_timeout=0.1))
-    hurried._sender._pool = patient._sender._pool
+    hurried = AsyncRestTransport(config(server.url(), pool_size=1, read_timeout=0.1))
+    hurried._client._pool = patient._client._pool
     with pytest.raises(DeadlineExceeded, match="all 1 connections were busy"):
         await hurried.asend(GET)
     release.set()
@@ -63,7 +63,7 @@ async def test_a_task_that_finds_all_connections_busy_waits_until_its_deadline(s
 
 
 def late_twice(hold, late):
-    """Answer the first request once the test allows it, and the second one so much later."""
+    """Respond to the first request once the test allows it, and the second one so much later."""
 
     def behave(peer):
         peer.request()
@@ -79,7 +79,7 @@ def late_twice(hold, late):
 def test_a_thread_s_wait_for_a_connection_is_not_taken_from_the_server_s_time(serve):
     hold = threading.Event()
     server = serve(late_twice(hold, threading.Event()))
-    rest = Rest(config(server.url(), pool_size=1, read_timeout=2.0))
+    rest = RestTransport(config(server.url(), pool_size=1, read_timeout=2.0))
     with closing(rest), ThreadPoolExecutor(2) as threads:
         first = threads.submit(rest.send, GET)
         server.arrived.acquire()
@@ -91,7 +91,7 @@ def test_a_thread_s_wait_for_a_connection_is_not_taken_from_the_server_s_time(se
 async def test_a_task_s_wait_for_a_connection_is_not_taken_from_the_server_s_time(serve):
     hold = threading.Event()
     server = serve(late_twice(hold, threading.Event()))
-    rest = AsyncRest(config(server.url(), pool_size=1, read_timeout=2.0))
+    rest = AsyncRestTransport(config(server.url(), pool_size=1, read_timeout=2.0))
     first = asyncio.create_task(rest.asend(GET))
     await asyncio.to_thread(server.arrived.acquire)
     second = asyncio.create_task(rest.asend(INCR))

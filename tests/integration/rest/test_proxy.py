@@ -20,9 +20,9 @@ from continuum_upstash.errors import (
     RequestTooLarge,
     Unavailable,
 )
-from continuum_upstash.transports.rest import httpx_client
-from continuum_upstash.transports.rest.http11 import Endpoint
-from continuum_upstash.transports.rest.http_client import reachable_by_sockets
+from continuum_upstash.transports.rest import http11
+from continuum_upstash.transports.rest.http11 import RequestEncoder
+from continuum_upstash.transports.rest.http_client import can_use_sockets
 from tests.integration.rest.rest_clients import config
 from tests.integration.rest.scripted_server import OK, answer
 from tests.integration.rest.test_tls import tls
@@ -115,7 +115,7 @@ def test_a_proxy_that_is_away_is_named_as_a_likely_cause(serve, rest, monkeypatc
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     monkeypatch.setenv("HTTP_PROXY", f"http://user:proxy-password@127.0.0.1:{port}")
-    with pytest.raises(ConnectionFailed, match="Check the proxy that HTTPS_PROXY") as caught:
+    with pytest.raises(ConnectionFailed, match="Check the proxy in HTTPS_PROXY") as caught:
         rest(serve().url()).send(INCR)
     assert caught.value.unsent
     assert "proxy-password" not in str(caught.value)
@@ -166,7 +166,7 @@ def test_errors_are_ours_behind_a_proxy_too(serve, rest):
 
 @pytest.mark.usefixtures("by_httpx")
 def test_an_answer_that_is_too_large_is_cut_off_behind_a_proxy(serve, rest, monkeypatch):
-    monkeypatch.setattr(httpx_client, "MAX_ANSWER_BYTES", 1000)
+    monkeypatch.setattr(http11, "MAX_RESPONSE_BYTES", 1000)
     with pytest.raises(RequestTooLarge):
         rest(serve(lambda peer: peer.request() and peer.send(answer(b"+" * 2000))).url()).send(GET)
 
@@ -189,12 +189,12 @@ def test_an_answer_that_is_too_large_is_cut_off_behind_a_proxy(serve, rest, monk
 def test_the_environment_decides_by_scheme_and_host(variables, url, reachable, monkeypatch):
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert reachable_by_sockets(Endpoint(config(url))) is reachable
+    assert can_use_sockets(RequestEncoder(config(url))) is reachable
 
 
 def test_a_platform_without_sockets_uses_httpx(monkeypatch):
     monkeypatch.setattr(sys, "platform", "emscripten")
-    assert not reachable_by_sockets(Endpoint(config("https://db.upstash.io")))
+    assert not can_use_sockets(RequestEncoder(config("https://db.upstash.io")))
 
 
 def test_without_a_proxy_nothing_of_httpx_or_urllib_request_is_imported():
@@ -204,9 +204,9 @@ def test_without_a_proxy_nothing_of_httpx_or_urllib_request_is_imported():
             "-c",
             dedent("""
                 import sys
-                from continuum_upstash.transports.rest.transport import Rest
+                from continuum_upstash.transports.rest.transport import RestTransport
                 from tests.integration.rest.rest_clients import config
-                Rest(config("https://db.upstash.io"))
+                RestTransport(config("https://db.upstash.io"))
                 print(sorted({"httpx", "urllib.request", "http.client"} & sys.modules.keys()))
             """),
         ],

@@ -52,7 +52,7 @@ def test_a_write_that_the_system_refuses_is_repeated_whatever_it_is(serve, monke
     with closing(SyncClient(server.url())) as client:
         client.send(("PING",))
         assert gone.wait(10)
-        monkeypatch.setattr(connection_pool.Connection, "is_alive", lambda _: True)
+        monkeypatch.setattr(connection_pool.HttpConnection, "is_alive", lambda _: True)
         assert client.send(INCR) == [b"OK"]
     assert server.requests == [b'["PING"]', b'["INCR","n"]']
 
@@ -67,7 +67,7 @@ def test_a_connection_that_was_idle_for_long_is_not_trusted(serve, rest, monkeyp
 
 
 def hang_up_on_the_second(peer):
-    """Answer one request, read another, and close: nobody can tell whether that one has run."""
+    """Respond to one request, read another, and close: nobody can tell whether that one has run."""
     peer.request()
     peer.send(answer())
     peer.request()

@@ -14,7 +14,7 @@ from continuum_upstash.config.credentials import Secret
 from continuum_upstash.config.hashable import to_hashable
 from continuum_upstash.config.resolve import Config, resolve
 from continuum_upstash.errors import ConfigurationError
-from continuum_upstash.transports.redis.transport import plain_pool
+from continuum_upstash.transports.redis.transport import make_plain_pool
 
 URL = "redis://:secret@localhost:6390/1"
 
@@ -42,7 +42,7 @@ class OwnFactory(ConnectionFactory):
 HERE = __name__
 
 
-@pytest.mark.parametrize("make", [plain_pool, make_django_pool])
+@pytest.mark.parametrize("make", [make_plain_pool, make_django_pool])
 def test_without_options_a_pool_follows_the_configuration(make):
     pool = make(config(settings={"pool_size": 7, "connect_timeout": 3.0, "read_timeout": 4.0}))
     kwargs = pool.connection_kwargs

@@ -7,15 +7,15 @@ import pytest
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.ratelimit.engine.ephemeral_cache import Denials
 from continuum_upstash.transports import registry
-from continuum_upstash.transports.rest import sync_token
-from continuum_upstash.transports.rest.connection_pool import Pool
-from continuum_upstash.transports.singleflight import Flights
+from continuum_upstash.transports.rest.connection_pool import HttpConnectionPool
+from continuum_upstash.transports.rest.sync_token import SyncTokens
+from continuum_upstash.transports.singleflight import SingleFlightGroup
 
 LOCKS = {
-    "pool": lambda: Pool(1)._lock,
-    "flights": lambda: Flights()._lock,
+    "pool": lambda: HttpConnectionPool(1)._lock,
+    "single flights": lambda: SingleFlightGroup()._lock,
     "denials": lambda: Denials()._lock,
-    "sync tokens": lambda: sync_token._lock,
+    "sync tokens": lambda: SyncTokens()._lock,
     "databases": lambda: registry._process.lock,
     "opening": lambda: registry.Database(Config())._opening,
 }

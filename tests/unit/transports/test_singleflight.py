@@ -7,11 +7,11 @@ from contextvars import Context
 
 import pytest
 
-from continuum_upstash.transports.singleflight import AsyncFlights, Flights
+from continuum_upstash.transports.singleflight import AsyncSingleFlightGroup, SingleFlightGroup
 
 
 def test_concurrent_threads_share_one_run():
-    flights, release, runs = Flights(), threading.Event(), []
+    group, release, runs = SingleFlightGroup(), threading.Event(), []
 
     def work():
         runs.append(1)
@@ -19,7 +19,7 @@ def test_concurrent_threads_share_one_run():
         return object()
 
     with ThreadPoolExecutor(8) as pool:
-        futures = [pool.submit(flights.once, "key", work) for _ in range(8)]
+        futures = [pool.submit(group.run, "key", work) for _ in range(8)]
         while pool._work_queue.qsize():
             pass
         release.set()
@@ -28,14 +28,14 @@ def test_concurrent_threads_share_one_run():
 
 
 def test_another_key_runs_by_itself_and_a_later_call_runs_anew():
-    flights = Flights()
-    assert flights.once("a", lambda: flights.once("b", lambda: 1)) == 1
-    assert flights.once("a", lambda: 2) == 2
+    group = SingleFlightGroup()
+    assert group.run("a", lambda: group.run("b", lambda: 1)) == 1
+    assert group.run("a", lambda: 2) == 2
 
 
 def test_a_run_inside_a_run_of_the_same_key_does_not_wait_for_itself():
-    flights = Flights()
-    assert flights.once("a", lambda: flights.once("a", lambda: 1) + 1) == 2
+    group = SingleFlightGroup()
+    assert group.run("a", lambda: group.run("a", lambda: 1) + 1) == 2
 
 
 def failing(entered, release):
@@ -48,39 +48,39 @@ def failing(entered, release):
 
 
 def test_when_the_leader_fails_the_followers_run_at_once_and_not_in_a_row():
-    flights, entered, release = Flights(), threading.Event(), threading.Event()
+    group, entered, release = SingleFlightGroup(), threading.Event(), threading.Event()
     together = threading.Barrier(4, timeout=10)
     with ThreadPoolExecutor(5) as pool:
-        leader = pool.submit(flights.once, "key", failing(entered, release))
+        leader = pool.submit(group.run, "key", failing(entered, release))
         entered.wait(10)
-        followers = [pool.submit(flights.once, "key", together.wait) for _ in range(4)]
+        followers = [pool.submit(group.run, "key", together.wait) for _ in range(4)]
         release.set()
         with pytest.raises(KeyError):
             leader.result()
         assert {follower.result() for follower in followers} == {0, 1, 2, 3}
-    assert not flights._under_way
+    assert not group._in_flight
 
 
 def test_runs_whose_threads_wait_for_each_other_go_on_by_themselves(monkeypatch):
-    monkeypatch.setattr("continuum_upstash.transports.singleflight.LONGEST_WAIT", 0.05)
-    flights, both = Flights(), threading.Barrier(2, timeout=10)
+    monkeypatch.setattr("continuum_upstash.transports.singleflight.MAX_WAIT_SECONDS", 0.05)
+    group, both = SingleFlightGroup(), threading.Barrier(2, timeout=10)
 
     def run(other):
         both.wait()
         with ThreadPoolExecutor(1) as pool:
-            return pool.submit(flights.once, other, lambda: f"{other} again").result()
+            return pool.submit(group.run, other, lambda: f"{other} again").result()
 
     with ThreadPoolExecutor(2) as pool:
         ends = [
-            pool.submit(flights.once, *pair)
+            pool.submit(group.run, *pair)
             for pair in (("a", lambda: run("b")), ("b", lambda: run("a")))
         ]
         assert all(end.result().endswith("again") for end in ends)
 
 
 async def test_tasks_whose_runs_wait_for_each_other_go_on_by_themselves(monkeypatch):
-    monkeypatch.setattr("continuum_upstash.transports.singleflight.LONGEST_WAIT", 0.05)
-    flights, both = AsyncFlights(), asyncio.Barrier(2)
+    monkeypatch.setattr("continuum_upstash.transports.singleflight.MAX_WAIT_SECONDS", 0.05)
+    group, both = AsyncSingleFlightGroup(asyncio.get_running_loop()), asyncio.Barrier(2)
 
     async def again(name):
         return f"{name} again"
@@ -88,28 +88,28 @@ async def test_tasks_whose_runs_wait_for_each_other_go_on_by_themselves(monkeypa
     async def run(other):
         await both.wait()
         # In a context of its own, as a task of a thread or of a library's would be.
-        return await Context().run(asyncio.create_task, flights.once(other, lambda: again(other)))
+        return await Context().run(asyncio.create_task, group.run(other, lambda: again(other)))
 
     results = await asyncio.gather(
-        flights.once("a", lambda: run("b")), flights.once("b", lambda: run("a"))
+        group.run("a", lambda: run("b")), group.run("b", lambda: run("a"))
     )
     assert all(result.endswith("again") for result in results)
 
 
 async def test_concurrent_tasks_share_one_run():
-    flights, runs = AsyncFlights(), []
+    group, runs = AsyncSingleFlightGroup(asyncio.get_running_loop()), []
 
     async def work():
         runs.append(1)
         await asyncio.sleep(0)
         return "made"
 
-    assert await asyncio.gather(*(flights.once("k", work) for _ in range(9))) == ["made"] * 9
+    assert await asyncio.gather(*(group.run("k", work) for _ in range(9))) == ["made"] * 9
     assert len(runs) == 1
 
 
 async def test_a_cancelled_leader_leaves_the_run_to_a_follower():
-    flights, started = AsyncFlights(), asyncio.Event()
+    group, started = AsyncSingleFlightGroup(asyncio.get_running_loop()), asyncio.Event()
 
     async def never():
         started.set()
@@ -118,26 +118,26 @@ async def test_a_cancelled_leader_leaves_the_run_to_a_follower():
     async def quick():
         return "mine"
 
-    leader = asyncio.create_task(flights.once("k", never))
+    leader = asyncio.create_task(group.run("k", never))
     await started.wait()
-    follower = asyncio.create_task(flights.once("k", quick))
+    follower = asyncio.create_task(group.run("k", quick))
     await asyncio.sleep(0)
     leader.cancel()
     assert await follower == "mine"
     assert leader.cancelled()
-    assert not flights._under_way
+    assert not group._in_flight
 
 
 async def test_a_cancelled_follower_leaves_the_leader_alone():
-    flights, release = AsyncFlights(), asyncio.Event()
+    group, release = AsyncSingleFlightGroup(asyncio.get_running_loop()), asyncio.Event()
 
     async def work():
         await release.wait()
         return "made"
 
-    leader = asyncio.create_task(flights.once("k", work))
+    leader = asyncio.create_task(group.run("k", work))
     await asyncio.sleep(0)
-    follower = asyncio.create_task(flights.once("k", work))
+    follower = asyncio.create_task(group.run("k", work))
     await asyncio.sleep(0)
     follower.cancel()
     release.set()
@@ -145,28 +145,29 @@ async def test_a_cancelled_follower_leaves_the_leader_alone():
 
 
 async def test_the_leaders_error_is_its_own():
-    flights = AsyncFlights()
+    group = AsyncSingleFlightGroup(asyncio.get_running_loop())
 
     async def fails():
         await asyncio.sleep(0)
         raise KeyError
 
     results = await asyncio.gather(
-        *(flights.once("k", fails) for _ in range(3)), return_exceptions=True
+        *(group.run("k", fails) for _ in range(3)), return_exceptions=True
     )
     assert [type(result) for result in results] == [KeyError] * 3
 
 
 async def test_when_the_leading_task_fails_the_followers_run_at_once():
-    flights, together, release = AsyncFlights(), asyncio.Barrier(4), asyncio.Event()
+    group = AsyncSingleFlightGroup(asyncio.get_running_loop())
+    together, release = asyncio.Barrier(4), asyncio.Event()
 
     async def fails():
         await release.wait()
         raise KeyError
 
-    leader = asyncio.create_task(flights.once("k", fails))
+    leader = asyncio.create_task(group.run("k", fails))
     await asyncio.sleep(0)
-    followers = [asyncio.create_task(flights.once("k", together.wait)) for _ in range(4)]
+    followers = [asyncio.create_task(group.run("k", together.wait)) for _ in range(4)]
     await asyncio.sleep(0)
     release.set()
     with pytest.raises(KeyError):

@@ -19,7 +19,13 @@ from continuum_upstash.errors import (
 )
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Script
-from continuum_upstash.transports.redis.resp2 import INCOMPLETE, Replying, pack, reply_count, settle
+from continuum_upstash.transports.redis.resp2 import (
+    INCOMPLETE,
+    ReplyReader,
+    check_replies,
+    count_replies,
+    pack,
+)
 
 LABEL = "cache 'x'"
 GET = ("GET", "k")
@@ -53,7 +59,7 @@ def test_a_server_reads_what_the_batch_holds(commands, atomic):
         expected = [[b"MULTI"], *expected, [b"EXEC"]]
     batch = Batch(commands, atomic=atomic)
     assert parsed(pack(batch, key_locking=False)) == expected
-    assert reply_count(batch) == len(expected)
+    assert count_replies(batch) == len(expected)
 
 
 @pytest.mark.parametrize(
@@ -100,32 +106,32 @@ def test_what_is_no_argument_is_refused(argument):
 def test_replies_are_the_same_however_they_are_cut(data):
     stream = b"+OK\r\n:-1\r\n$-1\r\n$3\r\n\r\n\xff\r\n*2\r\n$0\r\n\r\n*-1\r\n*0\r\n"
     cuts = [0, *data.draw(st.lists(st.integers(0, len(stream)))), len(stream)]
-    replying, replies = Replying(), []
+    reader, replies = ReplyReader(), []
     for start, end in zip(sorted(cuts), sorted(cuts)[1:], strict=False):
-        replying.feed(stream[start:end])
-        replies += iter(replying.next, INCOMPLETE)
+        reader.feed(stream[start:end])
+        replies += iter(reader.next, INCOMPLETE)
     assert replies == [b"OK", -1, None, b"\r\n\xff", [b"", None], []]
-    assert not replying.has_more()
+    assert not reader.has_more()
 
 
 def test_errors_are_replies_at_any_depth():
-    replying = Replying()
-    replying.feed(b"-WRONGTYPE no\r\n*1\r\n-ERR \xff\r\n")
-    first, (second,) = replying.next(), replying.next()
+    reader = ReplyReader()
+    reader.feed(b"-WRONGTYPE no\r\n*1\r\n-ERR \xff\r\n")
+    first, (second,) = reader.next(), reader.next()
     assert (first.code, second.code) == ("WRONGTYPE", "ERR")
-    assert not replying.outdated
+    assert not reader.saw_readonly
 
 
-def test_a_read_only_replica_makes_the_connection_outdated():
-    replying = Replying()
-    replying.feed(b"-READONLY You can't write against a read only replica.\r\n")
-    replying.next()
-    assert replying.outdated
+def test_a_read_only_replica_is_noted_for_the_connection():
+    reader = ReplyReader()
+    reader.feed(b"-READONLY You can't write against a read only replica.\r\n")
+    reader.next()
+    assert reader.saw_readonly
 
 
 def settled(*replies, atomic=False):
     count = len(replies) - 2 * atomic
-    return settle(list(replies), Batch([GET] * count, atomic=atomic), LABEL)
+    return check_replies(list(replies), Batch([GET] * count, atomic=atomic), LABEL)
 
 
 WRONG_TYPE = from_reply("WRONGTYPE no")

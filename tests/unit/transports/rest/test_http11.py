@@ -12,7 +12,7 @@ from continuum_upstash.config.credentials import Secret
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import ConfigurationError, ConnectionFailed, RequestTooLarge
 from continuum_upstash.transports.rest import http11
-from continuum_upstash.transports.rest.http11 import Answer, AnswerReader, Endpoint
+from continuum_upstash.transports.rest.http11 import HttpResponse, RequestEncoder, ResponseParser
 from continuum_upstash.transports.rest.requests import Request
 
 SIZED = b"HTTP/1.1 200 OK\r\nContent-Type: text/x\r\nContent-Length: 5\r\n\r\nhello"
@@ -26,8 +26,8 @@ OLD = SIZED.replace(b"HTTP/1.1", b"HTTP/1.0")
 OLD_KEPT = OLD.replace(b"\r\n\r\n", b"\r\nConnection: keep-alive\r\n\r\n")
 
 
-def read(*parts: bytes) -> list[Answer | None]:
-    reader = AnswerReader("cache 'x'")
+def read(*parts: bytes) -> list[HttpResponse | None]:
+    reader = ResponseParser("cache 'x'")
     return [reader.feed(part) for part in parts]
 
 
@@ -61,7 +61,7 @@ def test_an_answer_that_dribbles_in_is_the_same(stream):
 
 @given(bodies=st.lists(st.binary(max_size=50), min_size=1, max_size=5), chunked=st.booleans())
 def test_answers_follow_each_other_on_one_connection(bodies, chunked):
-    reader = AnswerReader("cache 'x'")
+    reader = ResponseParser("cache 'x'")
     for number, body in enumerate(bodies):
         if chunked:
             parts = b"".join(b"1\r\n%c\r\n" % byte for byte in body)
@@ -75,24 +75,24 @@ def test_answers_follow_each_other_on_one_connection(bodies, chunked):
 
 def test_an_answer_without_body_is_complete():
     (answer,) = read(b"HTTP/1.1 204 No Content\r\n\r\n")
-    assert answer == Answer(204, {}, b"", reusable=True)
+    assert answer == HttpResponse(204, {}, b"", reusable=True)
 
 
 @pytest.mark.parametrize("version", [b"1.0", b"1.1"])
 def test_an_answer_without_a_length_ends_with_the_connection(version):
-    reader = AnswerReader("cache 'x'")
+    reader = ResponseParser("cache 'x'")
     assert reader.feed(b"HTTP/%b 200 OK\r\nContent-Type: t\r\n\r\nhel" % version) is None
     assert reader.feed(b"lo") is None
-    answer = reader.end()
+    answer = reader.feed_eof()
     assert answer is not None
     assert (answer.body, answer.reusable) == (b"hello", False)
 
 
 @pytest.mark.parametrize("stream", [b"", SIZED[:10], SIZED[:-1], CHUNKED[:-3]])
 def test_the_end_of_the_connection_completes_nothing_else(stream):
-    reader = AnswerReader("cache 'x'")
+    reader = ResponseParser("cache 'x'")
     reader.feed(stream)
-    assert reader.end() is None
+    assert reader.feed_eof() is None
 
 
 @pytest.mark.parametrize("surplus", [b"X", SIZED, b"HTTP/1.1 200", b"\x00"])
@@ -119,7 +119,7 @@ def test_a_connection_with_surplus_bytes_is_not_reused_and_the_answer_stays_itse
     ],
 )
 def test_what_is_not_http_fails_and_says_so(stream):
-    with pytest.raises(ConnectionFailed, match=r"cache 'x': the answer is not HTTP/1\.1"):
+    with pytest.raises(ConnectionFailed, match=r"cache 'x': the response is not HTTP/1\.1"):
         read(stream)
 
 
@@ -131,20 +131,20 @@ def test_no_bytes_raise_anything_but_our_error(stream):
 
 def test_endless_headers_are_cut_off():
     header = b"X: " + b"y" * 1000 + b"\r\n"
-    with pytest.raises(ConnectionFailed, match="headers never end"):
+    with pytest.raises(ConnectionFailed, match="headers exceed 64 KB"):
         read(b"HTTP/1.1 200 OK\r\n", *[header] * 100)
 
 
 @pytest.mark.parametrize("framing", [b"Content-Length: 100000", b"Transfer-Encoding: chunked"])
 def test_an_answer_that_is_too_large_is_cut_off(framing, monkeypatch):
-    monkeypatch.setattr(http11, "MAX_ANSWER_BYTES", 1000)
+    monkeypatch.setattr(http11, "MAX_RESPONSE_BYTES", 1000)
     chunk = b"64\r\n" + b"x" * 100 + b"\r\n"
     with pytest.raises(RequestTooLarge):
         read(b"HTTP/1.1 200 OK\r\n" + framing + b"\r\n\r\n", *[chunk] * 11)
 
 
-def endpoint(url: str = "https://db.example", token="secret", **settings) -> Endpoint:
-    return Endpoint(Config(mode="rest", rest_url=url, token=Secret(token), **settings))
+def endpoint(url: str = "https://db.example", token="secret", **settings) -> RequestEncoder:
+    return RequestEncoder(Config(mode="rest", rest_url=url, token=Secret(token), **settings))
 
 
 @pytest.mark.parametrize(
@@ -160,11 +160,11 @@ def endpoint(url: str = "https://db.example", token="secret", **settings) -> End
 def test_an_endpoint_knows_where_to_connect(url, host, port, secure, header):
     found = endpoint(url)
     assert (found.host, found.port, found.secure) == (host, port, secure)
-    assert b"\r\nHost: %b\r\n" % header in found.render(Request("command", "/", b"[]"), None)
+    assert b"\r\nHost: %b\r\n" % header in found.encode(Request("command", "/", b"[]"), None)
 
 
 def test_a_request_is_one_piece():
-    head, _, body = endpoint().render(Request("command", "/", b"[1]"), b"5f").partition(b"\r\n\r\n")
+    head, _, body = endpoint().encode(Request("command", "/", b"[1]"), b"5f").partition(b"\r\n\r\n")
     line, *headers = head.decode().split("\r\n")
     assert line == "POST / HTTP/1.1"
     assert body == b"[1]"
@@ -181,14 +181,14 @@ def test_a_request_is_one_piece():
     ],
 )
 def test_each_form_asks_for_the_replies_it_can_read(form, has, lacks):
-    rendered = endpoint().render(Request(form, "/x", b""), None)
+    rendered = endpoint().encode(Request(form, "/x", b""), None)
     assert has in rendered
     assert lacks not in rendered
     assert b"Upstash-Sync-Token" not in rendered
 
 
 def test_the_path_of_the_url_precedes_every_target():
-    rendered = endpoint("https://proxy.example/redis").render(
+    rendered = endpoint("https://proxy.example/redis").encode(
         Request("batch", "/pipeline", b""), None
     )
     assert rendered.startswith(b"POST /redis/pipeline HTTP/1.1\r\n")
@@ -198,14 +198,14 @@ def test_a_rotating_token_is_asked_for_each_time():
     tokens = iter(["first", "second"])
     found = endpoint(token=lambda: next(tokens))
     request = Request("command", "/", b"")
-    assert b"Bearer first\r\n" in found.render(request, None)
-    assert b"Bearer second\r\n" in found.render(request, None)
+    assert b"Bearer first\r\n" in found.encode(request, None)
+    assert b"Bearer second\r\n" in found.encode(request, None)
 
 
 @pytest.mark.parametrize("token", ["a\r\nX: y", "ключ", "a\x00"])
 def test_a_token_that_is_no_header_value_is_refused_without_being_shown(token):
     with pytest.raises(ConfigurationError) as caught:
-        endpoint(token=lambda: token).render(Request("command", "/", b""), None)
+        endpoint(token=lambda: token).encode(Request("command", "/", b""), None)
     assert token not in str(caught.value)
 
 
@@ -218,8 +218,8 @@ def test_a_host_that_is_none_is_a_configuration_error(url):
 def test_telemetry_is_sent_only_when_wanted(monkeypatch):
     monkeypatch.setenv("VERCEL", "1")
     request = Request("command", "/", b"")
-    assert b"Telemetry" not in endpoint().render(request, None)
-    rendered = endpoint(telemetry=True).render(request, None)
+    assert b"Telemetry" not in endpoint().encode(request, None)
+    rendered = endpoint(telemetry=True).encode(request, None)
     assert b"Upstash-Telemetry-Sdk: continuum-upstash@v" in rendered
     assert b"Upstash-Telemetry-Runtime: python@v3" in rendered
     assert b"Upstash-Telemetry-Platform: vercel" in rendered

@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from continuum_upstash.errors import NotSerializable, ReplyError
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Script
-from continuum_upstash.transports.rest.requests import Request, request_for
+from continuum_upstash.transports.rest.requests import Request, encode_request
 
 BINARY = b"\x80\x01\xff"
 LARGE = b"x" * 10_000
 
 
 def one(*command) -> Request:
-    return request_for(Batch([command]))
+    return encode_request(Batch([command]))
 
 
 def words(request: Request) -> list:
@@ -29,7 +29,7 @@ def words(request: Request) -> list:
 
 def test_a_command_of_text_is_a_json_array():
     request = one("GET", ':1:clé\n"x"')
-    assert (request.form, request.target) == ("command", "/")
+    assert (request.kind, request.target) == ("command", "/")
     assert words(request) == ["GET", ':1:clé\n"x"']
 
 
@@ -57,7 +57,7 @@ def test_a_short_value_that_is_text_travels_as_text(value):
 )
 def test_a_binary_or_large_value_is_the_body(command, target, value):
     request = one(*command, value)
-    assert request.form == "value"
+    assert request.kind == "value"
     assert request.target.startswith(target)
     assert request.body == value
 
@@ -90,34 +90,34 @@ def test_the_options_of_set_follow_the_value_in_pairs_whose_order_does_not_matte
 )
 def test_options_that_no_query_can_carry_go_with_an_armoured_value(options):
     request = one("SET", "k", BINARY, *options)
-    assert request.form == "command"
+    assert request.kind == "command"
     assert words(request)[2] == "~gAH/"
     assert words(request)[3:] == [str(option) for option in options]
 
 
 def test_a_large_text_with_a_lone_flag_stays_json_since_the_old_value_would_come_back():
-    assert one("SET", "k", LARGE, "XX").form == "command"
-    assert one("SET", "k", LARGE, "PX", 5).form == "value"
+    assert one("SET", "k", LARGE, "XX").kind == "command"
+    assert one("SET", "k", LARGE, "PX", 5).kind == "value"
 
 
 @pytest.mark.parametrize("key", ["", ".", "..", "a/../b", "a//b", "/a", "a/", "k" * 9000])
 def test_a_key_that_a_path_might_not_carry_goes_with_an_armoured_value(key):
     request = one("SET", key, BINARY)
-    assert request.form == "command"
+    assert request.kind == "command"
     assert words(request) == ["SET", key, "~gAH/"]
 
 
 def test_two_binary_values_in_one_command_are_armoured():
     request = one("MSET", "a", BINARY, "b", BINARY)
-    assert request.form == "command"
+    assert request.kind == "command"
     assert words(request) == ["MSET", "a", "~gAH/", "b", "~gAH/"]
 
 
 @pytest.mark.parametrize(("atomic", "target"), [(False, "/pipeline"), (True, "/multi-exec")])
 def test_several_commands_are_one_array_of_arrays(atomic, target):
     commands = [("SET", "k", BINARY), ("SET", "k", b"text"), ("GET", "k")]
-    request = request_for(Batch(commands, atomic=atomic))
-    assert (request.form, request.target) == ("batch", target)
+    request = encode_request(Batch(commands, atomic=atomic))
+    assert (request.kind, request.target) == ("batch", target)
     assert words(request) == [["SET", "k", "~gAH/"], ["SET", "k", "text"], ["GET", "k"]]
 
 
@@ -133,7 +133,7 @@ def test_a_lone_surrogate_is_refused_by_name_and_never_replaced(command):
     with pytest.raises(NotSerializable, match="lone surrogate"):
         one(*command)
     with pytest.raises(NotSerializable, match="lone surrogate"):
-        request_for(Batch([command, ("PING",)]))
+        encode_request(Batch([command, ("PING",)]))
 
 
 WRONGTYPE = ReplyError("WRONGTYPE Operation against a key holding the wrong kind of value")
@@ -156,19 +156,19 @@ OTHER = ReplyError("ERR syntax error")
     ],
 )
 def test_the_reply_to_a_flag_in_company_is_restored_to_the_plain_one(flag, reply, restored):
-    restore = one("SET", "k", BINARY, flag).restore
+    restore = one("SET", "k", BINARY, flag).convert_reply
     assert restore is not None
     assert restore(reply) == restored
 
 
 @pytest.mark.parametrize("options", [(), ("PX", 5), ("XX", "KEEPTTL"), ("NX", "GET")])
 def test_other_replies_need_no_restoring(options):
-    assert one("SET", "k", BINARY, *options).restore is None
+    assert one("SET", "k", BINARY, *options).convert_reply is None
 
 
 def arrived(request: Request) -> list[bytes]:
     """What a server that takes the documentation at its word makes of a request."""
-    if request.form == "command":
+    if request.kind == "command":
         return [word.encode() for word in json.loads(request.body)]
     path, _, query = request.target.partition("?")
     arguments = [unquote_to_bytes(part) for part in path.split("/")[1:]] + [request.body]

@@ -20,9 +20,9 @@ from continuum_upstash.errors import (
     Unavailable,
 )
 from continuum_upstash.plans.effects import Batch
-from continuum_upstash.transports.rest.http11 import Answer
-from continuum_upstash.transports.rest.requests import request_for
-from continuum_upstash.transports.rest.responses import replies
+from continuum_upstash.transports.rest.http11 import HttpResponse
+from continuum_upstash.transports.rest.requests import encode_request
+from continuum_upstash.transports.rest.responses import decode_replies
 
 LABEL = "cache 'x' (rest, db.example)"
 GET = ("GET", "k")
@@ -31,8 +31,8 @@ GET = ("GET", "k")
 def read(body: bytes, *commands, status: int = 200, atomic: bool = False, **headers: str):
     batch = Batch(commands or [GET], atomic=atomic)
     named = {name.replace("_", "-").encode(): value.encode() for name, value in headers.items()}
-    answer = Answer(status, named, body, reusable=True)
-    return replies(answer, request_for(batch), batch.commands, LABEL)
+    response = HttpResponse(status, named, body, reusable=True)
+    return decode_replies(response, encode_request(batch), batch.commands, LABEL)
 
 
 def read_many(*entries, commands=None):
@@ -200,7 +200,7 @@ def test_a_server_in_trouble_is_unavailable_and_its_page_is_not_shown(status, co
 
 
 def test_a_redirect_is_an_error_that_names_the_other_host():
-    with pytest.raises(Unavailable, match=r"HTTP 301 points to other\.example"):
+    with pytest.raises(Unavailable, match=r"HTTP 301 redirects to other\.example"):
         read(b"", status=301, location="https://user:secret@other.example/path?token=secret")
 
 

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from continuum_upstash.transports.rest import sync_token
-from continuum_upstash.transports.rest.sync_token import Tokens
+from continuum_upstash.transports.rest.sync_token import SyncTokens
 
 DB = "https://db.example"
 
@@ -26,45 +26,45 @@ DB = "https://db.example"
     ],
 )
 def test_a_base_32_counter_never_turns_back(tokens, newest):
-    known = Tokens()
+    known = SyncTokens()
     for token in tokens:
-        known.learn(DB, token)
+        known.update(DB, token)
     assert known.get(DB) == newest
 
 
 @pytest.mark.parametrize("tokens", [[b"5", b"abc=="], [b"abc==", b"5"], [b"zz", b"yy"]])
 def test_of_tokens_in_an_unknown_form_the_last_one_counts(tokens):
-    known = Tokens()
+    known = SyncTokens()
     for token in tokens:
-        known.learn(DB, token)
+        known.update(DB, token)
     assert known.get(DB) == tokens[-1]
 
 
 def test_a_token_that_no_header_should_be_is_ignored():
-    known = Tokens()
-    known.learn(DB, b"7" * 2000)
+    known = SyncTokens()
+    known.update(DB, b"7" * 2000)
     assert known.get(DB) is None
 
 
 def test_databases_have_tokens_of_their_own():
-    known = Tokens()
-    known.learn(DB, b"5")
+    known = SyncTokens()
+    known.update(DB, b"5")
     assert known.get("https://other.example") is None
 
 
 def test_merging_keeps_the_newest_of_each_database():
-    ours, theirs = Tokens(), Tokens()
-    ours.learn(DB, b"5")
-    ours.learn("a", b"9")
-    theirs.learn(DB, b"4")
-    theirs.learn("b", b"1")
+    ours, theirs = SyncTokens(), SyncTokens()
+    ours.update(DB, b"5")
+    ours.update("a", b"9")
+    theirs.update(DB, b"4")
+    theirs.update("b", b"1")
     ours.merge(theirs)
     assert [ours.get(name) for name in (DB, "a", "b")] == [b"5", b"9", b"1"]
 
 
 def test_a_context_has_one_set_of_tokens_and_contexts_do_not_share():
     def twice():
-        return sync_token.current() is sync_token.current(), sync_token.current()
+        return sync_token.get_tokens() is sync_token.get_tokens(), sync_token.get_tokens()
 
     same, first = contextvars.Context().run(twice)
     _, second = contextvars.Context().run(twice)
@@ -73,31 +73,31 @@ def test_a_context_has_one_set_of_tokens_and_contexts_do_not_share():
 
 
 async def test_tasks_share_the_tokens_of_the_request_that_started_them():
-    mine = sync_token.current()
+    mine = sync_token.get_tokens()
 
     async def subtask():
-        sync_token.current().learn(DB, b"7")
+        sync_token.get_tokens().update(DB, b"7")
 
     await asyncio.gather(subtask(), subtask())
     assert mine.get(DB) == b"7"
 
 
 def test_a_request_for_several_contexts_uses_their_joined_tokens_and_leaves_no_trace():
-    joined = Tokens()
-    before = sync_token.current()
-    with sync_token.using(joined):
-        assert sync_token.current() is joined
-    assert sync_token.current() is before
+    joined = SyncTokens()
+    before = sync_token.get_tokens()
+    with sync_token.override(joined):
+        assert sync_token.get_tokens() is joined
+    assert sync_token.get_tokens() is before
 
 
 def test_threads_that_share_tokens_never_turn_them_back():
-    known = Tokens()
+    known = SyncTokens()
     newest = b"vvvv"
 
     def learn(start):
         for number in range(start, 4000, 4):
-            known.learn(DB, b"%04d" % number)
-        known.learn(DB, newest)
+            known.update(DB, b"%04d" % number)
+        known.update(DB, newest)
 
     threads = [threading.Thread(target=learn, args=(start,)) for start in range(4)]
     for thread in threads:

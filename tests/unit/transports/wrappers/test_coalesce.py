@@ -7,7 +7,7 @@ import pytest
 from continuum_upstash.errors import ConnectionFailed, NotSerializable
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.transports.rest import sync_token
-from continuum_upstash.transports.wrappers.coalesce import MAX_BYTES, Coalescing
+from continuum_upstash.transports.wrappers.coalesce import MAX_BYTES, CoalescingTransport
 
 
 class Echo:
@@ -27,7 +27,7 @@ class Echo:
         await asyncio.sleep(0)
         if self.fails is not None:
             raise self.fails
-        sync_token.current().learn("db", b"5")
+        sync_token.get_tokens().update("db", b"5")
         return [command[1] for command in batch.commands]
 
     async def aclose(self):
@@ -40,7 +40,7 @@ def get(key):
 
 async def test_the_commands_of_a_tick_travel_together_in_order():
     echo = Echo()
-    coalescing = Coalescing(echo)
+    coalescing = CoalescingTransport(echo)
     batches = [get("a"), Batch([("GET", "b"), ("GET", "c")]), get("d")]
     replies = await asyncio.gather(*map(coalescing.asend, batches))
     assert replies == [["a"], ["b", "c"], ["d"]]
@@ -50,13 +50,13 @@ async def test_the_commands_of_a_tick_travel_together_in_order():
 async def test_a_lone_batch_goes_as_itself():
     echo = Echo()
     lone = get("a")
-    assert await Coalescing(echo).asend(lone) == ["a"]
+    assert await CoalescingTransport(echo).asend(lone) == ["a"]
     assert echo.batches == [lone]
 
 
 async def test_transactions_are_never_merged():
     echo = Echo()
-    coalescing = Coalescing(echo)
+    coalescing = CoalescingTransport(echo)
     atomic = Batch([("GET", "a")], atomic=True)
     await asyncio.gather(coalescing.asend(atomic), coalescing.asend(get("b")))
     assert sorted(len(batch.commands) for batch in echo.batches) == [1, 1]
@@ -73,7 +73,7 @@ async def test_transactions_are_never_merged():
 )
 async def test_a_request_stays_within_its_bounds(batches, sizes):
     echo = Echo()
-    coalescing = Coalescing(echo)
+    coalescing = CoalescingTransport(echo)
     await asyncio.gather(*map(coalescing.asend, batches))
     assert [len(batch.commands) for batch in echo.batches] == sizes
 
@@ -81,7 +81,7 @@ async def test_a_request_stays_within_its_bounds(batches, sizes):
 async def test_a_failure_reaches_every_caller():
     echo = Echo()
     echo.fails = ConnectionFailed("gone")
-    coalescing = Coalescing(echo)
+    coalescing = CoalescingTransport(echo)
     results = await asyncio.gather(
         *(coalescing.asend(get(str(n))) for n in range(3)), return_exceptions=True
     )
@@ -95,7 +95,7 @@ async def test_one_callers_bad_key_is_its_own_fault():
                 raise NotSerializable("a key holds a lone surrogate")
             return await super().asend(batch)
 
-    coalescing = Coalescing(Strict())
+    coalescing = CoalescingTransport(Strict())
     results = await asyncio.gather(
         *(coalescing.asend(get(key)) for key in ("a", "bad", "b")), return_exceptions=True
     )
@@ -105,7 +105,7 @@ async def test_one_callers_bad_key_is_its_own_fault():
 
 async def test_a_cancelled_caller_is_not_sent_and_harms_nobody():
     echo = Echo()
-    coalescing = Coalescing(echo)
+    coalescing = CoalescingTransport(echo)
     tasks = [asyncio.create_task(coalescing.asend(get(key))) for key in "abc"]
     tasks[1].cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
@@ -116,16 +116,16 @@ async def test_a_cancelled_caller_is_not_sent_and_harms_nobody():
     tasks[0].cancel()
     echo.hold.set()
     assert await tasks[1] == ["e"]
-    assert not coalescing._under_way
+    assert not coalescing._tasks
 
 
 async def test_callers_share_what_a_merged_request_teaches_about_replicas():
     echo = Echo()
-    coalescing = Coalescing(echo)
+    coalescing = CoalescingTransport(echo)
     seen = []
 
     async def request(key):
-        with sync_token.using(sync_token.Tokens()) as tokens:
+        with sync_token.override(sync_token.SyncTokens()) as tokens:
             await coalescing.asend(get(key))
             seen.append(tokens.get("db"))
 
@@ -136,5 +136,5 @@ async def test_callers_share_what_a_merged_request_teaches_about_replicas():
 
 async def test_closing_closes_what_is_behind():
     echo = Echo()
-    await Coalescing(echo).aclose()
+    await CoalescingTransport(echo).aclose()
     assert echo.batches == ["closed"]
