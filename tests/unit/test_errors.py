@@ -6,6 +6,6 @@ from continuum_upstash.errors import from_reply
 
 
 @pytest.mark.parametrize("end", ["", "."])
-def test_a_hint_is_a_sentence_of_its_own(end):
+def test_a_hint_is_a_separate_sentence(end):
     text = f"ERR max requests limit exceeded. See https://upstash.com/… for details{end}"
     assert "for details. Every command fails" in str(from_reply(text))

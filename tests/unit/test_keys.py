@@ -61,7 +61,7 @@ def bare(key, _prefix, _version):
 @given(prefixes, versions, any_text)
 @settings(deadline=None)
 @pytest.mark.parametrize("key_func", [django_default, version_last, without_version])
-def test_every_key_of_the_alias_is_its_own(key_func, prefix, version, key):
+def test_every_key_of_the_alias_matches(key_func, prefix, version, key):
     assert make_alias_pattern(key_func, prefix).matches(key_func(key, prefix, version))
 
 
@@ -86,12 +86,12 @@ def test_a_key_function_may_change_keys_if_it_keeps_the_prefix(key_func, key):
         "APP:1:key",
     ],
 )
-def test_a_key_of_anyone_else_is_not(name):
+def test_a_key_of_another_alias_does_not_match(name):
     assert not make_alias_pattern(django_default, "app").matches(name)
 
 
 @pytest.mark.parametrize("name", ["axc:1:key", "a.c:1:key", "ac:1:key"])
-def test_a_prefix_with_glob_or_regex_characters_means_itself(name):
+def test_glob_and_regex_characters_in_a_prefix_are_literal(name):
     assert not make_alias_pattern(django_default, "a?c").matches(name)
     assert not make_alias_pattern(django_default, "a*c").matches(name)
     assert not make_alias_pattern(django_default, "a[.x]c").matches(name)
@@ -107,12 +107,12 @@ def test_a_prefix_with_glob_or_regex_characters_means_itself(name):
         (without_version, "app", "app/*"),
     ],
 )
-def test_the_scan_pattern_has_only_the_changing_parts_open(key_func, prefix, pattern):
+def test_only_the_variable_parts_of_the_scan_pattern_are_wildcards(key_func, prefix, pattern):
     assert make_alias_pattern(key_func, prefix).pattern == pattern
 
 
 @pytest.mark.parametrize("key_func", [hashed, hashed_when_long, hashed_version])
-def test_a_key_function_that_hides_keys_is_refused_with_the_ways_out(key_func):
+def test_a_key_function_that_hashes_keys_is_rejected_with_the_alternatives(key_func):
     with pytest.raises(
         ConfigurationError,
         match=rf"function {key_func.__name__} does not keep the key.*\"flushdb\".*flush_all\(\)",
@@ -120,7 +120,7 @@ def test_a_key_function_that_hides_keys_is_refused_with_the_ways_out(key_func):
         make_alias_pattern(key_func, "app")
 
 
-def test_a_key_function_that_adds_nothing_is_refused():
+def test_a_key_function_that_adds_nothing_is_rejected():
     with pytest.raises(ConfigurationError, match=r"adds nothing.*KEY_PREFIX"):
         make_alias_pattern(bare, "app")
 
@@ -128,7 +128,7 @@ def test_a_key_function_that_adds_nothing_is_refused():
 @given(prefixes, versions, any_text)
 @settings(deadline=None)
 @pytest.mark.parametrize("key_func", [django_default, version_last, without_version])
-def test_the_users_key_is_found_in_the_full_key(key_func, prefix, version, key):
+def test_the_users_key_is_extracted_from_the_full_key(key_func, prefix, version, key):
     wanted = make_scoped_pattern(key_func, prefix, version, "*")
     name = key_func(key, prefix, version)
     assert wanted.matches(name)
@@ -149,32 +149,32 @@ def test_only_the_users_part_of_a_pattern_is_a_glob(prefix, version, glob, patte
 
 
 @pytest.mark.parametrize("name", ["app:2:key", "ap:1:key", "app:1", ""])
-def test_a_pattern_is_for_one_version_of_one_alias(name):
+def test_a_pattern_matches_one_version_of_one_alias(name):
     assert not make_scoped_pattern(django_default, "app", 1, "*").matches(name)
 
 
-def test_head_and_tail_may_not_overlap():
+def test_prefix_and_suffix_do_not_overlap():
     wanted = make_scoped_pattern(lambda key, *_: f"::{key}::", "", 1, "*")
     assert not wanted.matches(":::")
     assert wanted.matches("::::")
 
 
-def test_a_reverse_function_gives_the_users_key():
+def test_a_reverse_function_returns_the_users_key():
     wanted = make_scoped_pattern(quoted, "app", 1, "*", lambda name: name.split("-")[-1].upper())
     assert wanted.key("app-1-x") == "X"
 
 
-def test_no_pattern_finds_hidden_keys():
+def test_a_pattern_for_hashed_keys_is_rejected():
     with pytest.raises(ConfigurationError, match="no pattern can match it"):
         make_scoped_pattern(hashed, "app", 1, "*")
 
 
-def test_escaping_leaves_text_that_is_no_glob_alone():
+def test_escaping_does_not_change_text_without_glob_characters():
     assert escape_glob("app:1:key^-") == "app:1:key^-"
     assert escape_glob("a*b?[c]\\") == "a\\*b\\?\\[c\\]\\\\"
 
 
-def test_the_documented_families_have_their_seconds():
+def test_the_documented_families_have_their_ttls():
     assert DEFAULT_TTL_BY_PREFIX == {
         "session:": 3600,
         "query:": 300,

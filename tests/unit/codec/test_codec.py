@@ -1,4 +1,4 @@
-"""The stored form of each kind of value, byte by byte."""
+"""The stored format of each kind of value, byte by byte."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from continuum_upstash.codec.codec import Codec, to_text
 from continuum_upstash.errors import ConfigurationError
 
 
-def test_the_import_brings_in_neither_django_nor_zstd():
+def test_the_import_loads_neither_django_nor_zstd():
     modules = "import sys, continuum_upstash.codec; print(*sys.modules)"
     out = subprocess.run(
         [sys.executable, "-c", modules], capture_output=True, text=True, check=True
@@ -27,7 +27,7 @@ def test_the_import_brings_in_neither_django_nor_zstd():
     assert not {"django", "zstandard", "compression.zstd"} & set(out)
 
 
-# What stands here is stored in databases: a change to it makes values unreadable.
+# These bytes are stored in databases: changing them makes values unreadable.
 STORED = [
     (0, b"0"),
     (-17, b"-17"),
@@ -69,7 +69,7 @@ STORED = [
 
 
 @pytest.mark.parametrize(("value", "stored"), STORED, ids=lambda each: repr(each)[:40])
-def test_a_value_is_stored_as_documented_and_comes_back(value, stored):
+def test_the_documented_format_of_a_value(value, stored):
     codec = Codec()
     assert codec.encode(value) == stored
     back = codec.decode(stored)
@@ -78,7 +78,7 @@ def test_a_value_is_stored_as_documented_and_comes_back(value, stored):
 
 @pytest.mark.parametrize("digits", [639, 641, 5_000])
 @pytest.mark.parametrize("sign", [1, -1])
-def test_an_int_of_any_length_comes_back(digits, sign):
+def test_an_int_of_any_length_round_trips(digits, sign):
     value = sign * (10**digits - 1)
     data = Codec().encode(value)
     assert data.lstrip(b"-").isdigit() == (digits < 640)
@@ -106,7 +106,7 @@ ASCII_LIKE = [
     ],
     ids=lambda each: repr(each)[:24],
 )
-def test_what_would_pass_for_the_text_of_another_client_is_stored_differently(value, head):
+def test_msgpack_that_is_valid_utf8_is_stored_differently(value, head):
     shortest = Packer(default=lambda number: msgpack.ExtType(15, str(number).encode()))
     assert shortest.pack(value).decode()  # it is valid UTF-8
     stored = Codec().encode(value)
@@ -157,7 +157,7 @@ def test_what_would_pass_for_the_text_of_another_client_is_stored_differently(va
     ],
     ids=repr,
 )
-def test_what_other_clients_store_is_read_as_they_meant_it(data, value):
+def test_values_of_other_clients(data, value):
     back = Codec().decode(data)
     assert (type(back), repr(back)) == (type(value), repr(value))
 
@@ -175,7 +175,7 @@ def test_stored_text_as_text_is_unchanged():
     assert to_text(b"\xc0") == "~wA=="
 
 
-def test_compression_is_from_its_threshold_on():
+def test_compression_starts_at_its_threshold():
     codec = Codec(compress_min_bytes=1000)
     assert codec.encode("x" * 990)[:1] == b"\xda"
     data = codec.encode("x" * 1000)
@@ -184,7 +184,7 @@ def test_compression_is_from_its_threshold_on():
     assert Codec().decode(data) == "x" * 1000
 
 
-def test_compression_holds_a_signed_pickle_too():
+def test_a_signed_pickle_is_compressed():
     codec = Codec(pickle_keys=(b"a key",), compress_min_bytes=100)
     data = codec.encode(bytearray(1000))
     assert data[:1] == b"\x01"

@@ -1,4 +1,4 @@
-"""Types handed in from above: extensions and proxies."""
+"""Additional types: extensions and lazy types."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Meters(float):
 METERS = ExtType(40, Meters, lambda meters: str(float(meters)).encode(), Meters)
 
 
-def test_a_type_handed_in_is_stored_and_comes_back():
+def test_an_additional_type_round_trips():
     codec = Codec(ext=(METERS,))
     back = codec.decode(codec.encode({Meters(5): (Meters(6),)}))
     assert back == {5.0: (6.0,)}
@@ -27,7 +27,7 @@ def test_a_type_handed_in_is_stored_and_comes_back():
 @pytest.mark.parametrize(
     "error", [ValueError, TypeError, OverflowError, KeyError, FileNotFoundError]
 )
-def test_what_the_reader_of_a_type_raises_makes_a_value_undecodable(error):
+def test_an_error_in_the_read_function_of_a_type_makes_a_value_undecodable(error):
     def read(_payload):
         raise error
 
@@ -36,7 +36,7 @@ def test_what_the_reader_of_a_type_raises_makes_a_value_undecodable(error):
 
 
 @pytest.mark.parametrize("serializer", ["msgpack", "json"])
-def test_a_proxy_is_stored_as_what_it_stands_for(serializer):
+def test_a_lazy_object_is_stored_as_its_value(serializer):
     class Later:
         pass
 
@@ -45,7 +45,7 @@ def test_a_proxy_is_stored_as_what_it_stands_for(serializer):
     assert codec.decode(codec.encode(Later())) == "now"
 
 
-def test_a_proxy_may_stand_for_a_type_that_msgpack_lacks_or_for_another_proxy():
+def test_the_value_of_a_lazy_object_may_be_an_extension_or_lazy():
     class Later:
         def __init__(self, result):
             self.result = result
@@ -54,7 +54,7 @@ def test_a_proxy_may_stand_for_a_type_that_msgpack_lacks_or_for_another_proxy():
     assert codec.decode(codec.encode(Later(Later((1, Later(2)))))) == (1, 2)
 
 
-def test_a_proxy_that_is_not_for_storing_is_refused():
+def test_a_lazy_object_without_a_value_is_rejected():
     class Never:
         pass
 

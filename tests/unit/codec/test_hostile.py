@@ -1,4 +1,4 @@
-"""Bytes that nobody trustworthy wrote: they are a value or DecodeError, at a bounded price."""
+"""Untrusted bytes are a value or a DecodeError, with limited memory and time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from continuum_upstash.codec.zstd import compress
 
 codec = Codec(pickle_keys=(b"some key",), compress_min_bytes=64)
 
-MARK = {"tuple": b"\xc7\x00\x01", "set": b"\xc7\x00\x02", "frozenset": b"\xc7\x00\x03"}
+TAG = {"tuple": b"\xc7\x00\x01", "set": b"\xc7\x00\x02", "frozenset": b"\xc7\x00\x03"}
 
 
 def ext(code, payload):
@@ -40,7 +40,7 @@ def holds_only_values(value):
 leads = st.sampled_from([bytes([lead]) for lead in b'\x01\x02\x03~{["tfn-019\x80\x91\xc7\xd9\xdd'])
 packed = st.recursive(
     st.sampled_from(
-        [*MARK.values(), b"\xc8\0\0\x01", b"\x01", b"\xc0", b"\xa1a", b"\x93", b"\x82", b"\x80"]
+        [*TAG.values(), b"\xc8\0\0\x01", b"\x01", b"\xc0", b"\xa1a", b"\x93", b"\x82", b"\x80"]
     )
     | st.builds(ext, st.integers(0, 40), st.binary(max_size=40))
     | st.builds(ext, st.integers(10, 16), st.from_regex(r"[-0-9T:+. ZaN/]{0,30}").map(str.encode)),
@@ -70,18 +70,18 @@ def test_any_bytes_are_a_value_or_undecodable(data):
     assert holds_only_values(value)
 
 
-@pytest.mark.parametrize("kind", MARK)
+@pytest.mark.parametrize("kind", TAG)
 @pytest.mark.parametrize(
     "around",
     [
-        lambda mark: mark,
-        lambda mark: b"\x92\x01" + mark,
-        lambda mark: b"\x93" + mark + mark + b"\x01",
-        lambda mark: b"\x81" + mark + b"\x01",
-        lambda mark: b"\x81\xa1a" + mark,
-        lambda mark: b"\x92" + mark + b"\x92\x01" + mark,
-        lambda mark: b"\x92\x91" + mark + b"\x92\xd4" + mark[-1:] + b"\0\x01",
-        lambda mark: b"\x91\xc8\0\0" + mark[-1:],  # a mark, but not in the form that is written
+        lambda tag: tag,
+        lambda tag: b"\x92\x01" + tag,
+        lambda tag: b"\x93" + tag + tag + b"\x01",
+        lambda tag: b"\x81" + tag + b"\x01",
+        lambda tag: b"\x81\xa1a" + tag,
+        lambda tag: b"\x92" + tag + b"\x92\x01" + tag,
+        lambda tag: b"\x92\x91" + tag + b"\x92\xd4" + tag[-1:] + b"\0\x01",
+        lambda tag: b"\x91\xc8\0\0" + tag[-1:],  # a tag, but not as it is encoded
     ],
     ids=[
         "bare",
@@ -96,7 +96,7 @@ def test_any_bytes_are_a_value_or_undecodable(data):
 )
 def test_a_container_tag_outside_an_array_is_undecodable(kind, around):
     with pytest.raises(DecodeError):
-        codec.decode(around(MARK[kind]))
+        codec.decode(around(TAG[kind]))
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_a_container_tag_outside_an_array_is_undecodable(kind, around):
         b"\xdd\xff\xff\xff\xff",
         b"\x92\x01",
         b"\xc0\xc0",
-        b"\x92" + MARK["set"] + b"\x90",
+        b"\x92" + TAG["set"] + b"\x90",
         b"\x81\x90\x01",
         ext(99, b"x"),
         *(ext(code, b"\xff") for code in (11, 12, 13, 15, 16)),
@@ -133,7 +133,7 @@ def test_a_container_tag_outside_an_array_is_undecodable(kind, around):
         b"[" * 200_000,
         b'{"a":' * 200_000,
         b"\x91" * 200_000,
-        b"\x92" + MARK["tuple"] + b"\x91" * 200_000,
+        b"\x92" + TAG["tuple"] + b"\x91" * 200_000,
     ],
     ids=lambda data: repr(data[:24]),
 )
@@ -178,7 +178,7 @@ def test_a_frame_over_the_limit_is_not_decompressed():
     assert peak_bytes(data, limit=1_999_999) < 500_000
 
 
-def test_array_headers_that_claim_more_than_there_is_take_little_memory():
+def test_array_headers_that_claim_too_many_items_take_little_memory():
     million = b"\xdd\x00\x10\x00\x00"
     assert peak_bytes(million * 1000 + bytes(0x100000)) < 100_000_000
 
@@ -189,7 +189,7 @@ def test_array_headers_that_claim_more_than_there_is_take_little_memory():
         b"\x80",
         b"\x90",
         b"\x81\x01\x90",
-        b"\x92" + MARK["set"] + b"\x01",
+        b"\x92" + TAG["set"] + b"\x01",
         b"\xd4\x0e\x00",
         b"\xc7\x00\x0a",
     ],
@@ -201,7 +201,7 @@ def test_objects_are_counted(monkeypatch, unit):
         codec.decode(frame(b"\xdc\x03\xe9" + unit * 1001))
 
 
-def test_a_small_frame_of_millions_of_dicts_is_not_read_to_its_end():
+def test_a_small_frame_of_millions_of_dicts_is_not_decoded_completely():
     data = frame(b"\xdd\x00\x40\x00\x00" + b"\x80" * 0x400000)
     assert len(data) < 5000
     with pytest.raises(DecodeError, match="TooManyObjects"):
@@ -209,7 +209,7 @@ def test_a_small_frame_of_millions_of_dicts_is_not_read_to_its_end():
 
 
 @pytest.mark.parametrize("unit", [b"[],", b"{},"])
-def test_millions_of_objects_of_json_are_not_read_at_all(unit):
+def test_json_with_millions_of_objects_is_not_decoded(unit):
     data = frame(b"[" + unit * 0x400000 + b"0]")
     assert len(data) < 5000
     assert peak_bytes(data) < 60_000_000

@@ -33,14 +33,14 @@ class Name(str):
         (None, b"null"),
         ("", b'""'),
         ("abc", b'"abc"'),
-        ("123", b'"123"'),  # JS would read a bare 123 as a number
+        ("123", b'"123"'),  # JS would decode 123 without quotes as a number
         ("true", b'"true"'),
         ("é", '"é"'.encode()),
         ({"a": [1, "é", None]}, '{"a":[1,"é",null]}'.encode()),
     ],
     ids=repr,
 )
-def test_json_is_written_compactly_for_any_client(value, stored):
+def test_json_is_compact(value, stored):
     assert json_codec.encode(value) == stored
     for codec in (json_codec, Codec()):
         back = codec.decode(stored)
@@ -72,12 +72,12 @@ def test_json_is_written_compactly_for_any_client(value, stored):
     ],
     ids=repr,
 )
-def test_what_json_would_lose_or_change_is_refused(value):
+def test_a_value_that_json_would_change_is_rejected(value):
     with pytest.raises(NotSerializable, match=r"JSON exactly.*\"SERIALIZER\"\] = \"msgpack\""):
         json_codec.encode(value)
 
 
-def test_a_proxy_for_what_json_has_no_form_for_is_refused():
+def test_a_lazy_object_whose_value_json_lacks_is_rejected():
     class Later:
         pass
 
@@ -86,7 +86,7 @@ def test_a_proxy_for_what_json_has_no_form_for_is_refused():
         codec.encode([Later()])
 
 
-def test_cycles_and_bottomless_depth_are_refused():
+def test_cycles_and_deep_nesting_are_rejected():
     cycle = {}
     cycle["self"] = cycle
     deep = []
@@ -95,18 +95,18 @@ def test_cycles_and_bottomless_depth_are_refused():
     for value in (cycle, deep):
         with pytest.raises(NotSerializable):
             json_codec.encode(value)
-    while deep:  # or taking it apart would recurse
+    while deep:  # freeing it at once would recurse
         deep = deep.pop()
 
 
-def test_more_objects_than_a_reader_would_read_are_refused(monkeypatch):
+def test_more_objects_than_a_decoder_accepts_are_rejected(monkeypatch):
     monkeypatch.setattr("continuum_upstash.codec.json.MAX_OBJECTS", 100)
     assert json_codec.decode(json_codec.encode([{}] * 99)) == [{}] * 99
     with pytest.raises(NotSerializable, match="more than 100 lists and dicts"):
         json_codec.encode([{}] * 100)
 
 
-def test_compression_applies_to_json_when_asked_for():
+def test_json_is_compressed_if_configured():
     codec = Codec(serializer="json", compress_min_bytes=100)
     data = codec.encode(["x"] * 100)
     assert data[:1] == b"\x01"
@@ -140,7 +140,7 @@ def test_compression_applies_to_json_when_asked_for():
         ('"\\"quoted\\" word"', b'"quoted" word', '"quoted" word'),
     ],
 )
-def test_a_value_that_javascript_set_is_read_as_set(javascript, stored, value):
+def test_a_value_that_javascript_stored(javascript, stored, value):
     back = Codec().decode(stored)
     assert (type(back), back) == (type(value), value)
 
@@ -157,7 +157,7 @@ json_values = st.recursive(
 
 @given(json_values)
 @settings(deadline=None)
-def test_what_json_holds_comes_back_exactly(value):
+def test_every_value_that_json_can_represent_round_trips(value):
     data = json_codec.encode(value)
     assert repr(json_codec.decode(data)) == repr(value)
     assert repr(Codec().decode(data)) == repr(value)

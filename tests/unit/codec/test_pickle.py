@@ -1,4 +1,4 @@
-"""What msgpack cannot hold: a signed pickle, or a refusal."""
+"""Values that msgpack cannot encode: a signed pickle, or an error."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Money:
     ],
     ids=repr,
 )
-def test_what_msgpack_would_lose_or_change_becomes_a_signed_pickle(value):
+def test_a_value_that_msgpack_would_change_becomes_a_signed_pickle(value):
     codec = Codec(pickle_keys=(KEY,))
     data = codec.encode(value)
     back = codec.decode(data)
@@ -71,14 +71,14 @@ class Elsewhere(tzinfo):
         return timedelta(hours=9)
 
 
-def test_a_tzinfo_of_another_library_comes_back_by_pickle():
+def test_a_tzinfo_of_another_library_is_pickled():
     codec = Codec(pickle_keys=(KEY,))
     moment = datetime(2026, 1, 2, tzinfo=Elsewhere())
     back = codec.decode(codec.encode([moment]))[0]
     assert (back, type(back.tzinfo)) == (moment, Elsewhere)
 
 
-def test_a_cycle_is_kept_by_pickle():
+def test_a_cycle_is_pickled():
     codec = Codec(pickle_keys=(KEY,))
     cycle = []
     cycle.append(cycle)
@@ -87,7 +87,7 @@ def test_a_cycle_is_kept_by_pickle():
 
 
 @pytest.mark.parametrize("wrap", [lambda v: [v], lambda v: (v,), lambda v: {"k": v}])
-def test_the_greatest_depth_that_is_written_can_be_read(wrap):
+def test_the_greatest_depth_that_is_encoded_can_be_decoded(wrap):
     value = None
     for _ in range(1024):
         value = wrap(value)
@@ -97,13 +97,13 @@ def test_the_greatest_depth_that_is_written_can_be_read(wrap):
         Codec().encode(wrap(value))
 
 
-def test_bottomless_depth_is_refused_even_with_pickle():
+def test_deep_nesting_is_rejected_even_with_pickle():
     value = None
     for _ in range(100_000):
         value = [value]
     with pytest.raises(NotSerializable):
         Codec(pickle_keys=(KEY,)).encode(value)
-    while value:  # or taking it apart would recurse
+    while value:  # freeing it at once would recurse
         value = value.pop()
 
 
@@ -113,7 +113,7 @@ def test_without_keys_no_pickle_is_written(value):
         Codec().encode(value)
 
 
-def test_the_refusal_names_the_type_and_says_what_to_do():
+def test_the_error_names_the_type_and_what_to_do():
     with pytest.raises(
         NotSerializable, match=r"A dict cannot be stored.*a .*\.Money.*\"PICKLE\"\] = \"signed\""
     ):
@@ -124,12 +124,12 @@ def test_the_refusal_names_the_type_and_says_what_to_do():
     "value",
     [lambda: 1, Lock(), (n for n in "ab"), memoryview(b"x"), {(memoryview(b"x"),): 1}],
 )
-def test_what_cannot_be_pickled_is_refused(value):
+def test_a_value_that_cannot_be_pickled_is_rejected(value):
     with pytest.raises(NotSerializable, match="cannot be stored"):
         Codec(pickle_keys=(KEY,)).encode([value])
 
 
-def test_an_error_of_the_values_own_code_passes_through():
+def test_an_error_in_the_values_own_code_is_raised():
     class DatabaseIsElsewhere(Exception):
         pass
 
@@ -153,11 +153,11 @@ class TestSignature:
             self.codec.decode(bytes(data))
 
     @pytest.mark.parametrize("length", range(1, 40, 6))
-    def test_a_cut_value_is_undecodable(self, length):
+    def test_a_truncated_value_is_undecodable(self, length):
         with pytest.raises(DecodeError, match="BadSignature"):
             self.codec.decode(self.data[:length])
 
-    def test_the_key_is_derived_for_this_purpose_alone(self):
+    def test_the_key_is_derived_for_this_purpose_only(self):
         key = hmac.digest(KEY, b"continuum_upstash.pickle", "sha256")
         payload = pickle.dumps(Money(5), 5)
         assert self.data == b"\x02" + hmac.digest(key, payload, "sha256") + payload
@@ -172,7 +172,7 @@ class TestSignature:
         with pytest.raises(DecodeError):
             Codec(pickle_keys=(b"the new key",)).decode(self.data)
 
-    def test_without_keys_it_is_not_even_looked_at(self):
+    def test_without_keys_it_is_not_loaded(self):
         with pytest.raises(DecodeError):
             Codec().decode(self.data)
 
@@ -180,17 +180,17 @@ class TestSignature:
         with pytest.raises(DecodeError):
             Codec().decode(to_text(self.data).encode())
 
-    def test_an_empty_key_is_refused(self):
+    def test_an_empty_key_is_rejected(self):
         with pytest.raises(ConfigurationError, match="SECRET_KEY"):
             Codec(pickle_keys=(KEY, b""))
 
-    def test_an_object_whose_class_is_gone_is_undecodable(self, monkeypatch):
+    def test_an_object_whose_class_was_removed_is_undecodable(self, monkeypatch):
         monkeypatch.delattr(sys.modules[__name__], "Money")
         with pytest.raises(DecodeError):
             self.codec.decode(self.data)
 
 
-def test_more_objects_than_a_reader_would_read_become_a_pickle_which_is_trusted(monkeypatch):
+def test_more_objects_than_a_decoder_accepts_become_a_pickle_which_is_trusted(monkeypatch):
     monkeypatch.setattr("continuum_upstash.codec.msgpack.MAX_OBJECTS", 100)
     codec = Codec(pickle_keys=(KEY,))
     for unit in ([], {}, (), 2**70, UUID(int=5), {1: ()}):

@@ -1,4 +1,4 @@
-"""Whatever is stored comes back: the same value, the same types."""
+"""Every stored value is decoded to the same value and the same types."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ full = Codec(pickle_keys=(b"some key",), compress_min_bytes=64)
 
 
 def exact(value):
-    """Tell apart what == does not: True and 1, 0.0 and -0.0, fold, time zones, NaNs, order."""
+    """Distinguish what == does not: True and 1, 0.0 and -0.0, fold, time zones, NaNs, order."""
     kind = type(value).__qualname__
     if isinstance(value, dict):
         return kind, [(exact(key), exact(item)) for key, item in value.items()]
@@ -69,7 +69,7 @@ values = st.recursive(
 
 @given(values)
 @settings(deadline=None, max_examples=300)
-def test_every_value_comes_back_with_its_types(value):
+def test_every_value_round_trips_with_its_types(value):
     for codec in (plain, full):
         data = codec.encode(value)
         assert exact(codec.decode(data)) == exact(value)
@@ -78,7 +78,7 @@ def test_every_value_comes_back_with_its_types(value):
 
 @given(values)
 @settings(deadline=None)
-def test_no_stored_msgpack_can_be_taken_for_text(value):
+def test_stored_msgpack_is_never_valid_utf8(value):
     data = plain.encode(value)
     if data[0] >= 0x80:
         with pytest.raises(UnicodeDecodeError):
@@ -93,11 +93,11 @@ def test_text_in_any_script_stays_text(text):
 
 @given(st.integers(120, 40_000), st.sampled_from(["x", b"x", "é", [7], (7,), ["x"]]))
 @settings(deadline=None, max_examples=60)
-def test_values_of_any_length_come_back(length, unit):
+def test_values_of_any_length_round_trip(length, unit):
     assert plain.decode(plain.encode(unit * length)) == unit * length
 
 
 @given(st.integers())
 @settings(deadline=None)
-def test_an_int_is_its_digits(number):
+def test_an_int_is_stored_as_its_digits(number):
     assert plain.encode(number) == str(number).encode()

@@ -32,14 +32,14 @@ def test_the_limit_is_exact():
         decompress(frame, 4999)
 
 
-def test_a_frame_that_hides_its_size_is_refused():
+def test_a_frame_without_its_size_is_rejected():
     frame = zstandard.ZstdCompressor(write_content_size=False).compress(b"x" * 5000)
     with pytest.raises(ValueError, match="without its size"):
         decompress(frame, 10_000)
 
 
 @pytest.mark.parametrize("claimed", [0, 4999, 5001, 2**32 - 1])
-def test_a_frame_that_lies_about_its_size_is_refused(claimed):
+def test_a_frame_with_a_wrong_size_is_rejected(claimed):
     frame = compress(b"x" * 5000)
     true_size = (5000 - 256).to_bytes(2, "little")  # RFC 8878, 3.1.1.1.4: two bytes hold size - 256
     assert frame[5:7] == true_size
@@ -59,7 +59,7 @@ def test_damage_is_a_value_error(damage):
         decompress(damage(compress(b"x" * 5000)), 10_000)
 
 
-def test_threads_have_contexts_of_their_own():
+def test_each_thread_has_its_own_contexts():
     blocks = [os.urandom(50) * 400 for _ in range(8)]
     with ThreadPoolExecutor(8) as threads:
         for _ in range(20):

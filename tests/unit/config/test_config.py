@@ -107,14 +107,14 @@ def test_arguments_come_before_options_before_environment(options, environ, loca
         ({}, {"CONTINUUM_CACHE_FALLBACK": "perhaps"}, "", "Set it to true or false"),
     ],
 )
-def test_what_is_wrong_is_named_with_its_fix(options, environ, location, message):
+def test_an_invalid_configuration_is_reported_with_its_fix(options, environ, location, message):
     with pytest.raises(ConfigurationError, match=re.escape(message)) as caught:
         resolve(options, environ, alias="mine", location=location)
     assert str(caught.value).startswith("Cache 'mine': ")
     assert "s3cret" not in str(caught.value)
 
 
-def test_the_environment_sets_the_rest_and_options_win_over_it():
+def test_options_take_precedence_over_the_environment():
     environ = {
         "CONTINUUM_CACHE_FALLBACK": "off",
         "UPSTASH_POOL_SIZE": "3",
@@ -145,7 +145,7 @@ def test_what_to_set_has_the_prefix(options, environ, location):
         resolve({"ENV_PREFIX": "S_", **options}, environ, location=location)
 
 
-def test_a_local_mode_that_nobody_chose_is_known_as_such():
+def test_a_local_mode_without_credentials_is_unconfigured():
     assert resolve({}, {}).unconfigured
     assert not resolve({}, REST_ENV).unconfigured
     for chosen in (
@@ -165,7 +165,7 @@ def test_equal_configurations_share_and_others_do_not():
     assert from_hashable(one.redis_options) == options
 
 
-def test_no_secret_shows_itself():
+def test_secrets_are_hidden_in_repr():
     config = resolve({}, REST_ENV)
     tcp = resolve({}, {"REDIS_URL": TCP})
     shown = f"{config} {config!r} {config.token} {tcp} {tcp.redis_url!s} {tcp.label} {config.label}"
@@ -174,13 +174,13 @@ def test_no_secret_shows_itself():
     assert "db.upstash.io" in shown
 
 
-def test_a_token_may_be_asked_for_each_time():
+def test_a_callable_token_is_called_each_time():
     tokens = iter(["first", "second"])
     config = resolve({"TOKEN": lambda: next(tokens)}, {}, location=REST)
     assert [config.token.reveal(), config.token.reveal()] == ["first", "second"]
 
 
-def test_sources_say_where_each_credential_came_from():
+def test_sources_name_the_origin_of_each_credential():
     assert resolve({"TOKEN": "x"}, {}, location=REST).sources == (
         ("rest_url", "LOCATION"),
         ("token", "OPTIONS"),
@@ -199,7 +199,7 @@ def test_sources_say_where_each_credential_came_from():
         ({"MODE": "auto"}, {}, None),
     ],
 )
-def test_sources_say_who_chose_the_mode(options, environ, source):
+def test_sources_name_the_origin_of_the_mode(options, environ, source):
     found = resolve(options, environ, location=TCP).sources
     assert dict(found) == {"redis_url": "LOCATION"} | ({"mode": source} if source else {})
 
@@ -217,7 +217,7 @@ def test_sources_say_who_chose_the_mode(options, environ, source):
         ("db.upstash.io", False),
     ],
 )
-def test_plain_text_may_travel_only_to_private_hosts(host, private):
+def test_unencrypted_traffic_is_acceptable_to_private_hosts_only(host, private):
     assert is_private(host) is private
 
 
@@ -233,18 +233,18 @@ def test_plain_text_may_travel_only_to_private_hosts(host, private):
         ("redis://127.0.0.1:6380/0", "127.0.0.1:6380"),
     ],
 )
-def test_messages_show_the_port_where_it_tells_something(url, address):
+def test_messages_include_a_port_that_is_not_the_default(url, address):
     config = resolve({"TOKEN": "x"} if url.startswith("http") else {}, {}, location=url)
     assert (config.address, f", {address})" in config.label) == (address, True)
 
 
-def test_upstash_is_told_by_its_host_over_tcp():
+def test_upstash_is_recognized_by_its_host_over_tcp():
     assert resolve({}, {"REDIS_URL": TCP}).is_upstash
     assert not resolve({}, {"REDIS_URL": "redis://127.0.0.1"}).is_upstash
     assert resolve({}, REST_ENV).is_upstash
 
 
-def test_freeze_and_thaw_are_inverse_for_nested_options():
+def test_nested_options_survive_the_conversion_to_a_hashable_value():
     options = {"a": [1, {"b": [2, 3]}], "c": {"d": None}}
     assert from_hashable(to_hashable(options)) == options
     assert hash(to_hashable(options)) == hash(to_hashable(pickle.loads(pickle.dumps(options))))
@@ -267,7 +267,7 @@ def test_freeze_and_thaw_are_inverse_for_nested_options():
         ("unix:///run/redis.sock", "unix:///run/redis.sock?db=1", False),
     ],
 )
-def test_one_database_is_known_however_it_is_written(one, other, same):
+def test_a_database_is_identified_however_its_url_is_written(one, other, same):
     def place(location):
         options = {"TOKEN": "secret"} if location.startswith("http") else {}
         return resolve(options, {}, alias="a", location=location).server_identity

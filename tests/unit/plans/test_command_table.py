@@ -1,4 +1,4 @@
-"""The command table: every command has a row, and what follows from the rows."""
+"""Every command has a row in the command table, and the functions that read it."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ SET: Command = ("SET", "k", b"v")
         ("GETEX", "k", "EX", 60),
     ],
 )
-def test_reads_and_absolute_writes_may_be_repeated(command):
+def test_reads_and_idempotent_writes_are_retryable(command):
     assert is_retryable(Batch([command]))
 
 
@@ -150,7 +150,7 @@ def test_reads_and_absolute_writes_may_be_repeated(command):
         ("NOSUCHCOMMAND",),
     ],
 )
-def test_whatever_depends_on_what_is_there_is_sent_once(command):
+def test_a_command_that_depends_on_the_data_is_not_retryable(command):
     assert not is_retryable(Batch([command]))
 
 
@@ -165,6 +165,6 @@ def test_whatever_depends_on_what_is_there_is_sent_once(command):
         ([SET, ("INCR", "n")], False),
     ],
 )
-def test_a_read_before_a_write_would_read_the_first_runs_write(commands, safe):
+def test_a_read_before_a_write_makes_a_batch_not_retryable(commands, safe):
     assert is_retryable(Batch(commands)) is safe
     assert is_retryable(Batch(commands, atomic=True)) is safe

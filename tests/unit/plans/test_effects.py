@@ -23,7 +23,7 @@ from continuum_upstash.plans.runner import AsyncRunner, Runner, arun, run
 
 
 class Recorder:
-    """A transport that answers each command with its name."""
+    """A transport whose reply to each command is its name."""
 
     def __init__(self, *, encode=repr, offload_on=()):
         self.sent = []
@@ -56,7 +56,7 @@ class Recorder:
 
 
 def both(make_plan, **options):
-    """Run a plan sync and async; the answers must be equal."""
+    """Run a plan sync and async; the results must be equal."""
     sync = run(make_plan(), Recorder(**options).runner)
     assert asyncio.run(arun(make_plan(), Recorder(**options).async_runner)) == sync
     return sync
@@ -87,7 +87,7 @@ def test_a_plan_can_catch_what_an_effect_raises():
     assert both(plan) == "no connection"
 
 
-def test_call_raises_the_error_in_the_replies_place_and_calls_the_first_of_them():
+def test_call_raises_an_error_reply_and_call_many_the_first_one():
     def plan():
         for attempt in (call("FAIL"), call_many([("A",), ("FAIL",)])):
             try:
@@ -101,7 +101,7 @@ def test_call_raises_the_error_in_the_replies_place_and_calls_the_first_of_them(
     assert codes == ["ERR"] * 4
 
 
-def test_an_async_factory_is_awaited_and_a_sync_run_says_that_it_cannot():
+def test_an_async_factory_is_awaited_and_is_an_error_in_a_sync_run():
     async def factory():
         return "made"
 

@@ -89,29 +89,29 @@ def discarded():
         (lambda: plans.set_many({"a": 1}, 0), [[1]], [], [[("UNLINK", "a")]]),
     ],
 )
-def test_an_operation_sends_just_these_commands(plan, replies, result, commands):
+def test_the_commands_and_the_result_of_an_operation(plan, replies, result, commands):
     assert drive(plan(), *replies) == (result, commands)
 
 
-def test_get_or_set_of_a_present_value_costs_one_command():
+def test_get_or_set_of_an_existing_value_takes_one_command():
     result, sent = drive(plans.get_or_set("k", lambda: 1 / 0, None), [HELLO])
     assert (result, sent) == ("hello", [[("GET", "k")]])
 
 
-def test_get_or_set_of_a_missing_value_costs_two():
+def test_get_or_set_of_a_missing_value_takes_two_commands():
     result, sent = drive(plans.get_or_set("k", lambda: "hello", 50), [None], [b"OK"])
     assert result == "hello"
     assert sent == [[("GET", "k")], [("SET", "k", HELLO, "PX", 50, "NX")]]
 
 
-def test_get_or_set_that_loses_the_race_returns_the_winners_value():
+def test_get_or_set_returns_the_value_that_another_client_set_first():
     winners = codec.encode("theirs")
     result, sent = drive(plans.get_or_set("k", "mine", None), [None], [None], [winners])
     assert result == "theirs"
     assert [command[0] for (command,) in sent] == ["GET", "SET", "GET"]
 
 
-def test_get_or_set_without_a_lifetime_stores_nothing():
+def test_get_or_set_with_an_expired_ttl_stores_nothing():
     assert drive(plans.get_or_set("k", 5, 0), [None]) == (5, [[("GET", "k")]])
 
 
@@ -124,7 +124,7 @@ def test_a_value_that_cannot_be_decoded_is_a_miss_and_is_replaced(discarded):
     assert "zstd" not in "".join(discarded)
 
 
-def test_values_over_the_limit_are_not_sent_and_leave_no_older_value(discarded):
+def test_a_value_over_the_limit_is_not_sent_and_deletes_the_old_value(discarded):
     small = KeyValuePlans(codec, alias="test", max_value_bytes=10)
     assert drive(small.set("k", "x" * 20, None), [1]) == (False, [[("DEL", "k")]])
     assert drive(small.set("k", "x" * 20, None, "NX")) == (False, [])
@@ -135,7 +135,7 @@ def test_values_over_the_limit_are_not_sent_and_leave_no_older_value(discarded):
     assert len(discarded) == 3
 
 
-def test_get_many_halves_a_reply_over_the_request_limit():
+def test_get_many_splits_when_the_reply_exceeds_the_request_limit():
     result, sent = drive(
         plans.get_many(["a", "b", "c"]), [TOO_LARGE], [[b"1"]], [TOO_LARGE], [[b"2"]], [[b"3"]]
     )
@@ -148,12 +148,12 @@ def test_get_many_halves_a_reply_over_the_request_limit():
     ]
 
 
-def test_get_many_of_one_value_over_the_limit_says_so():
+def test_get_many_of_one_value_over_the_limit_raises():
     with pytest.raises(RequestTooLarge):
         drive(plans.get_many(["a"]), [TOO_LARGE])
 
 
-def test_set_many_names_what_the_server_refused_for_its_size():
+def test_set_many_returns_the_keys_that_the_server_rejected_for_their_size():
     result, _ = drive(plans.set_many({"a": 1, "b": 2}, 5), [b"OK", TOO_LARGE])
     assert result == ["b"]
 
@@ -182,7 +182,7 @@ def test_an_error_of_the_server_is_raised(plan):
         ("ERR increment or decrement would overflow", OverflowError),
     ],
 )
-def test_incr_of_what_is_no_integer_of_64_bits_raises_what_python_would(text, error):
+def test_incr_of_a_value_that_is_not_a_64_bit_integer_raises_like_python(text, error):
     with pytest.raises(error):
         drive(plans.incr("k", 1), [from_reply(text)])
     with pytest.raises(OverflowError):

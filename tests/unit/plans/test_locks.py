@@ -9,7 +9,7 @@ from continuum_upstash.plans.runner import Runner, run
 
 
 class Server:
-    """Answers each command with the next reply; time passes only when a plan sleeps."""
+    """Returns the next reply for each command; time passes only while a plan sleeps."""
 
     def __init__(self, *replies):
         self.replies, self.sent, self.batches, self.now = list(replies), [], [], 0.0
@@ -36,7 +36,7 @@ class Server:
 
 
 @pytest.mark.parametrize("native", [True, False])
-def test_taking_and_giving_back_costs_a_command_each(native):
+def test_acquire_and_release_take_one_command_each(native):
     server = Server(b"OK", 1)
     with server.lock(lease=1.5, native=native) as lock:
         token = server.sent[0][2]
@@ -47,7 +47,7 @@ def test_taking_and_giving_back_costs_a_command_each(native):
     assert all(batch.needs_server for batch in server.batches)
 
 
-def test_two_takers_never_have_one_token():
+def test_each_acquire_uses_a_new_token():
     tokens = set()
     for _ in range(20):
         server = Server(b"OK")
@@ -56,7 +56,7 @@ def test_two_takers_never_have_one_token():
     assert len(tokens) == 20
 
 
-def test_waiting_tries_again_with_growing_pauses_until_the_time_is_up():
+def test_acquire_retries_with_growing_delays_until_the_timeout():
     server = Server(*[None] * 50)
     assert server.lock(wait=10, sleep=0.1).acquire() is False
     assert 8 < server.now <= 10
@@ -65,19 +65,19 @@ def test_waiting_tries_again_with_growing_pauses_until_the_time_is_up():
     assert server.lock(sleep=0.1).acquire() is True
 
 
-def test_not_blocking_tries_once():
+def test_nonblocking_acquire_makes_one_attempt():
     server = Server(None)
     assert server.lock().acquire(blocking=False) is False
     assert server.now == 0
 
 
-def test_with_says_when_the_lock_was_not_free():
+def test_with_raises_if_the_lock_was_not_acquired():
     with pytest.raises(LockNotAcquired, match=r"within 0\.5 s"), Server(*[None] * 9).lock(wait=0.5):
         pytest.fail("the body must not run")
 
 
 @pytest.mark.parametrize("native", [True, False])
-def test_a_lost_lease_is_said(native):
+def test_an_expired_lease_raises_lock_lost(native):
     lock = Server(b"OK", 0).lock(native=native)
     lock.acquire()
     with pytest.raises(LockLost, match="expired before it was released"):
@@ -86,7 +86,7 @@ def test_a_lost_lease_is_said(native):
         lock.release()
 
 
-def test_extending_starts_the_lease_anew():
+def test_extend_restarts_the_lease():
     server = Server(b"OK", 1, b"OK", None)
     lock = server.lock(lease=2)
     lock.acquire()
@@ -101,7 +101,7 @@ def test_extending_starts_the_lease_anew():
     assert (command, name, rest) == ("SET", "lock:a", ["IFEQ", value, "PX", 2000])
 
 
-def test_a_lock_knows_whether_it_is_held():
+def test_locked_and_owned():
     server = Server(1, b"OK", b"somebody's")
     lock = server.lock()
     assert lock.locked() is True
@@ -110,13 +110,13 @@ def test_a_lock_knows_whether_it_is_held():
     assert lock.owned() is False
 
 
-def test_senseless_times_are_refused():
+def test_invalid_times_are_rejected():
     for options in ({"lease": 0}, {"sleep": 0}, {"lease": -1}):
         with pytest.raises(ValueError, match="seconds above 0"):
             Server().lock(**options)
 
 
-def test_the_locks_plans_run_in_any_runner():
+def test_the_plans_of_a_lock_run_on_any_runner():
     server = Server()
     sent = []
 

@@ -12,7 +12,7 @@ def wanted(name):
     return name.startswith("a:")
 
 
-def test_deleting_by_pattern_takes_as_many_round_trips_as_pages_and_one():
+def test_deleting_by_pattern_takes_one_round_trip_per_page_and_one():
     deleted, sent = drive(
         scans.delete_keys("a:*", wanted),
         [[b"77", [b"a:1", b"b:2"]]],
@@ -29,11 +29,11 @@ def test_deleting_by_pattern_takes_as_many_round_trips_as_pages_and_one():
     ]
 
 
-def test_deleting_what_is_not_there_costs_the_scan_alone():
+def test_deleting_nothing_takes_the_scan_only():
     assert drive(scans.delete_keys("a:*", wanted), [[b"0", []]]) == (0, [[scan("0")]])
 
 
-def test_a_name_that_scan_gives_twice_is_returned_once():
+def test_a_key_that_scan_returns_twice_is_returned_once():
     names, sent = drive(
         scans.find_keys("a:*", wanted), [[b"18446744073709551615", [b"a:1"]]], [[b"0", [b"a:1"]]]
     )
