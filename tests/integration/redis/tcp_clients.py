@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from typing import Any, Protocol
 
-import pytest
 from redis import ConnectionPool
 
 from continuum_upstash.config.credentials import Secret
@@ -17,9 +14,7 @@ from continuum_upstash.config.resolve import Config
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Command, Replies
 from continuum_upstash.transports.redis.async_transport import AsyncRedisTransport
-from continuum_upstash.transports.redis.transport import RedisTransport, make_plain_pool
-from tests.integration.redis.tcp_proxy import Proxy
-from tests.integration.redis.valkey_server import Valkey
+from continuum_upstash.transports.redis.transport import RedisTransport
 
 
 def config_for(url: str, **settings: Any) -> Config:
@@ -96,29 +91,3 @@ class AsyncClient:
         if self._thread.is_alive():
             self.loop.call_soon_threadsafe(self._stop.set)
             self._thread.join()
-
-
-@pytest.fixture(params=[SyncClient, AsyncClient], ids=["sync", "async"])
-def tcp(request: pytest.FixtureRequest) -> Iterator[Callable[..., Client]]:
-    """Make TCP clients sync and async; they close after the test."""
-    with ExitStack() as stack:
-
-        def make(
-            url: str,
-            *,
-            make_pool: Callable[[Config], ConnectionPool] = make_plain_pool,
-            **settings: Any,
-        ) -> Client:
-            config = config_for(url, **settings)
-            client: Client = request.param(config, make_pool(config))
-            stack.callback(client.close)
-            return client
-
-        yield make
-
-
-@pytest.fixture
-def proxy(valkey: Valkey) -> Iterator[Proxy]:
-    proxy = Proxy(valkey.port)
-    yield proxy
-    proxy.stop()

