@@ -191,10 +191,10 @@ def list_limiters(
 
 def make_continuum_check(alias: str, algorithm: str) -> Check:
     from continuum_upstash.ratelimit import Limiter
-    from continuum_upstash.ratelimit.policy import make
+    from continuum_upstash.ratelimit.policy import parse_policy
 
     limiter = Limiter(alias)
-    policy = make(f"bench-{algorithm}", {"rate": f"{LIMIT}/m", "algorithm": algorithm})
+    policy = parse_policy(f"bench-{algorithm}", {"rate": f"{LIMIT}/m", "algorithm": algorithm})
     return lambda identity: limiter.check([policy], f"{alias} {identity}").allowed
 
 

@@ -50,7 +50,7 @@ def _check_eviction(report: health.Report) -> Iterator[CheckMessage]:
         text = f"the database stores sessions and evicts keys when it is full ({server.policy})."
         check_id = "I041" if session_conf.allow_eviction else "E041"
         yield check_message(check_id, text, report.alias)
-    if ratelimit_conf.counts_in(report.alias):
+    if ratelimit_conf.has_counters_in(report.alias):
         text = (
             "the database stores rate-limit counters and evicts them first when it is full "
             f"({server.policy})."

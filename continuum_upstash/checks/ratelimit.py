@@ -15,9 +15,8 @@ from django.urls import LocalePrefixPattern, ResolverMatch, URLPattern, URLResol
 from continuum_upstash.cache.base import UpstashBaseCache
 from continuum_upstash.checks.catalogue import check_message
 from continuum_upstash.errors import ConfigurationError
-from continuum_upstash.ratelimit import policy
-from continuum_upstash.ratelimit.conf import DEFAULTS, NAME, conf
-from continuum_upstash.ratelimit.policy import Policy, clashes
+from continuum_upstash.ratelimit.conf import DEFAULTS, SETTING, conf
+from continuum_upstash.ratelimit.policy import Policy, find_shared_counters, parse_policy
 
 _MIDDLEWARE: Final = "continuum_upstash.ratelimit.middleware.RateLimitMiddleware"
 _CACHE_MIDDLEWARE: Final = "django.middleware.cache.UpdateCacheMiddleware"
@@ -30,8 +29,8 @@ _PROXY_SETTINGS: Final = (
 )
 
 _ENTRIES: Final[tuple[tuple[str, str, Callable[[], object]], ...]] = (
-    ("E205", "RULES", lambda: conf.routes),
-    ("E206", "TRUSTED_PROXIES", lambda: conf.proxies),
+    ("E205", "RULES", lambda: conf.rules),
+    ("E206", "TRUSTED_PROXIES", lambda: conf.trusted_proxies),
     ("E207", "HEADERS", lambda: conf.headers),
     ("E208", "MODE", lambda: conf.mode),
     ("E209", "DEADLINE", lambda: conf.deadline),
@@ -43,19 +42,19 @@ _Findings: TypeAlias = Iterator[tuple[str, str]]  # the id of a check, and what 
 
 def check_ratelimit(**_: Any) -> list[CheckMessage]:
     """Check CONTINUUM_RATELIMIT, if it is set or a view is limited."""
-    return [check_message(check_id, f"{NAME}: {text}") for check_id, text in _find_mistakes()]
+    return [check_message(check_id, f"{SETTING}: {text}") for check_id, text in _find_mistakes()]
 
 
 def _find_mistakes() -> _Findings:
-    setting = getattr(settings, NAME, None if hasattr(settings, NAME) else {})
+    setting = getattr(settings, SETTING, None if hasattr(settings, SETTING) else {})
     if not isinstance(setting, dict):
         yield "E201", "the setting is not a dict."
         return
-    if not hasattr(settings, NAME) and not any(view.get_limits() for view in list_views()):
+    if not hasattr(settings, SETTING) and not any(view.get_limits() for view in list_views()):
         return
     for name in setting.keys() - DEFAULTS.keys():
         yield "E202", f"unknown entry {name!r}. Valid entries: {', '.join(DEFAULTS)}."
-    if not isinstance(conf.value("POLICIES"), Mapping):
+    if not isinstance(conf.read("POLICIES"), Mapping):
         yield "E203", "POLICIES is not a dict."
         return
     for check in _CHECKS:
@@ -65,9 +64,9 @@ def _find_mistakes() -> _Findings:
 def _parse_policies() -> list[Policy | Exception]:
     """Return each policy, or its error."""
     results: list[Policy | Exception] = []
-    for name, options in conf.value("POLICIES").items():
+    for name, options in conf.read("POLICIES").items():
         try:
-            results.append(policy.make(name, options))
+            results.append(parse_policy(name, options))
         except (ConfigurationError, TypeError) as error:
             results.append(error)
     return results
@@ -86,9 +85,9 @@ def _check_policies() -> _Findings:
 def _check_groups() -> _Findings:
     by_group: dict[str, Policy] = {}
     for each in _get_valid_policies():
-        other = by_group.setdefault(each.counter, each)
+        other = by_group.setdefault(each.counter_name, each)
         if (other.algorithm, other.rate.window) != (each.algorithm, each.rate.window):
-            text = f"'{other.name}' and '{each.name}' share the group '{each.counter}'"
+            text = f"'{other.name}' and '{each.name}' share the group '{each.counter_name}'"
             yield "E204", f"POLICIES: {text}, but differ in their algorithm or window."
 
 
@@ -117,7 +116,7 @@ def _check_alias() -> _Findings:
 
 def _check_middleware() -> _Findings:
     order = list(settings.MIDDLEWARE)
-    if conf.value("RULES") and _MIDDLEWARE not in order:
+    if conf.read("RULES") and _MIDDLEWARE not in order:
         yield "W202", "RULES is set, but MIDDLEWARE does not contain RateLimitMiddleware."
     if {_MIDDLEWARE, _CACHE_MIDDLEWARE} <= set(order) and (
         order.index(_MIDDLEWARE) > order.index(_CACHE_MIDDLEWARE)
@@ -130,7 +129,7 @@ def _check_middleware() -> _Findings:
 
 def _check_proxies() -> _Findings:
     name = next((name for name in _PROXY_SETTINGS if getattr(settings, name)), None)
-    if name and conf.value("POLICIES") and not conf.value("TRUSTED_PROXIES"):
+    if name and conf.read("POLICIES") and not conf.read("TRUSTED_PROXIES"):
         yield (
             "W204",
             (
@@ -143,7 +142,7 @@ def _check_proxies() -> _Findings:
 def _check_policy_names() -> _Findings:
     used = {each for view in list_views() for limits in view.get_limits() for each in limits}
     names = {each for each in used if isinstance(each, str)}
-    for name in sorted(names - conf.value("POLICIES").keys()):
+    for name in sorted(names - conf.read("POLICIES").keys()):
         yield "E213", f"POLICIES has no policy '{name}', but a view refers to it."
 
 
@@ -152,7 +151,7 @@ def _check_shared_counters() -> _Findings:
     for view in list_views():
         for limits in view.get_limits():
             policies = [by_name.get(each) if isinstance(each, str) else each for each in limits]
-            for one, other in clashes([each for each in policies if each]):
+            for one, other in find_shared_counters([each for each in policies if each]):
                 text = f"'{one.name}' and '{other.name}' share a counter"
                 yield "E214", f"{text}, but both apply to {view.view_name} at the same time."
 
@@ -162,11 +161,11 @@ def _check_rules() -> _Findings:
     if not views or any(view.route is None for view in views):
         return  # no URLconf, or one whose routes depend on the language
     try:
-        rules = conf.routes
+        rules = conf.rules
     except (ConfigurationError, TypeError):
         return  # E205 reports it
     for number, rule in enumerate(rules, 1):
-        if not any(rule.fits(view.route, view.view_name) for view in views):
+        if not any(rule.matches(view.route, view.view_name) for view in views):
             yield "W206", f"RULES: rule {number} matches no view of ROOT_URLCONF."
 
 
@@ -211,7 +210,7 @@ class UrlconfView(NamedTuple):
             return
         for each in _as_list(getattr(view, "throttle_classes", ())):
             if isinstance(each, type) and issubclass(each, drf.UpstashRateThrottle):
-                yield tuple(_as_list(each().names_of(view)))
+                yield tuple(_as_list(each().get_policy_names(view)))
 
 
 def _as_list(value: Any) -> Sequence[Any]:

@@ -245,7 +245,7 @@ def _eviction(config: Config, policy: str, *, evicts: bool) -> Finding:
             return Finding("eviction", "info", f"{detail}: SESSION_ALLOW_EVICTION accepts that")
         fix = "Console: switch Eviction off, or give sessions a database of their own."
         return Finding("eviction", "failed", detail, fix)
-    counts = limits.counts_in(config.alias)
+    counts = limits.has_counters_in(config.alias)
     if evicts and counts:
         detail = f"{policy}, and rate limits are counted here: counters go first"
         fix = "Console: switch Eviction off, or name another ALIAS in CONTINUUM_RATELIMIT."

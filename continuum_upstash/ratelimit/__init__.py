@@ -1,4 +1,4 @@
-"""Rate limits for Django, counted in Upstash Redis."""
+"""Rate limits for Django, counted in Redis."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Decision", "Limiter", "Policy", "ratelimit"]
 
-_HOMES = {
+_MODULES = {
     "Decision": "engine.decision",
     "Limiter": "engine.limiter",
     "Policy": "policy",
@@ -21,9 +21,9 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    # Settings may import from here before Django is set up: what needs it waits.
-    if name in _HOMES:
+    # Lazy: settings may import this module before Django is set up.
+    if name in _MODULES:
         from importlib import import_module  # noqa: PLC0415
 
-        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

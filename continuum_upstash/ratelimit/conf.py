@@ -1,4 +1,4 @@
-"""``CONTINUUM_RATELIMIT``, read when it is needed so that tests may override it."""
+"""``CONTINUUM_RATELIMIT``, read when it is needed, so that tests can override it."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from django.conf import settings
 from django.core.signals import setting_changed
 
 from continuum_upstash.errors import ConfigurationError, suggest_similar
-from continuum_upstash.ratelimit import policy
-from continuum_upstash.ratelimit.client_ip import Proxies
-from continuum_upstash.ratelimit.policy import Policy
-from continuum_upstash.ratelimit.rules import Route, read_routes
+from continuum_upstash.ratelimit.client_ip import TrustedProxies
+from continuum_upstash.ratelimit.policy import Policy, parse_policy
+from continuum_upstash.ratelimit.rules import Rule, parse_rules
 
 C = TypeVar("C")
 
-NAME: Final = "CONTINUUM_RATELIMIT"
+SETTING: Final = "CONTINUUM_RATELIMIT"
 HEADERS: Final[tuple[str | None, ...]] = ("ietf", "draft-11", "legacy", "both", None)
 MODES: Final[tuple[str, ...]] = ("enforce", "shadow", "off")
 
@@ -36,102 +35,113 @@ DEFAULTS: Final[Mapping[str, Any]] = {
 }
 
 
-class Conf:
-    """What the settings say, each part parsed once.
+class RateLimitSettings:
+    """The entries of the setting, each parsed once.
 
-    Each attribute raises ConfigurationError where its setting is wrong; the system checks say so
+    An attribute raises ConfigurationError if its entry is invalid; the system checks report that
     before a request does.
     """
 
-    def forget(self) -> None:
+    def clear(self) -> None:
+        """Read the setting again when it is needed next."""
         self.__dict__.clear()
 
-    def value(self, name: str) -> Any:
-        given = getattr(settings, NAME, {})
-        if not isinstance(given, dict):
-            raise ConfigurationError(f"{NAME} is a dict, not {given!r}.")
-        return given.get(name, DEFAULTS[name])
+    def read(self, name: str) -> Any:
+        """Return the value of an entry, or its default."""
+        setting = getattr(settings, SETTING, {})
+        if not isinstance(setting, dict):
+            raise ConfigurationError(f"{SETTING} must be a dict, not {setting!r}.")
+        return setting.get(name, DEFAULTS[name])
 
     @cached_property
     def alias(self) -> str:
-        """The cache whose database counts."""
-        return str(self.value("ALIAS"))
+        """The cache whose database stores the counters."""
+        return str(self.read("ALIAS"))
 
-    def counts_in(self, alias: str) -> bool:
-        """Return whether limits are counted in an alias; where the settings are wrong, nowhere."""
-        given = getattr(settings, NAME, None)
-        return isinstance(given, dict) and self.alias == alias
+    def has_counters_in(self, alias: str) -> bool:
+        """Return whether the counters are stored in an alias; False if the setting is invalid."""
+        setting = getattr(settings, SETTING, None)
+        return isinstance(setting, dict) and self.alias == alias
 
     @cached_property
     def policies(self) -> Mapping[str, Policy]:
-        given = self.value("POLICIES")
-        if not isinstance(given, Mapping):
-            raise ConfigurationError(f"POLICIES is a dict of policies by name, not {given!r}.")
-        return {name: policy.make(name, options) for name, options in given.items()}
+        """The policies by name."""
+        policies = self.read("POLICIES")
+        if not isinstance(policies, Mapping):
+            raise ConfigurationError(f"POLICIES must be a dict by name, not {policies!r}.")
+        return {name: parse_policy(name, options) for name, options in policies.items()}
 
-    def policy(self, name: str) -> Policy:
-        found = self.policies.get(name)
-        if found is None:
+    def get_policy(self, name: str) -> Policy:
+        """Return the policy of a name.
+
+        Raises:
+            ConfigurationError: there is none.
+        """
+        policy = self.policies.get(name)
+        if policy is None:
             hint = suggest_similar(name, self.policies)
-            raise ConfigurationError(f"{NAME} has no policy '{name}'.{hint}")
-        return found
+            raise ConfigurationError(f"{SETTING} has no policy '{name}'.{hint}")
+        return policy
 
     @cached_property
-    def routes(self) -> tuple[Route, ...]:
-        """The rules of the middleware; the first one that fits a request decides."""
-        return read_routes(self.value("RULES"), self.policy)
+    def rules(self) -> tuple[Rule, ...]:
+        """The rules of the middleware; the first one that matches a request applies."""
+        return parse_rules(self.read("RULES"), self.get_policy)
 
     @cached_property
-    def proxies(self) -> Proxies:
-        """Whom to believe what they say of a client's address."""
-        return Proxies(
-            self.value("TRUSTED_PROXIES"), self.value("PROXY_HEADER"), self.value("IPV6_PREFIX")
+    def trusted_proxies(self) -> TrustedProxies:
+        """The proxies whose header gives the address of the client."""
+        return TrustedProxies(
+            self.read("TRUSTED_PROXIES"), self.read("PROXY_HEADER"), self.read("IPV6_PREFIX")
         )
 
     @cached_property
     def headers(self) -> str | None:
-        return _one_of("HEADERS", self.value("HEADERS"), HEADERS)
+        """The form of the rate-limit headers, one of `HEADERS`."""
+        return _validate_choice("HEADERS", self.read("HEADERS"), HEADERS)
 
     @cached_property
     def mode(self) -> str:
-        return _one_of("MODE", self.value("MODE"), MODES)
+        """One of `MODES`."""
+        return _validate_choice("MODE", self.read("MODE"), MODES)
 
     @property
-    def shadow(self) -> bool:
-        """Whether everything is counted and nobody refused."""
+    def is_shadow(self) -> bool:
+        """Whether all requests are counted and none is denied."""
         return self.mode == "shadow"
 
     @cached_property
     def deadline(self) -> float:
-        """Seconds that a decision may take; then on_error decides."""
-        return _number("DEADLINE", self.value("DEADLINE"), (int, float))
+        """Seconds that a check may take; after that, on_error applies."""
+        return _validate_number("DEADLINE", self.read("DEADLINE"), (int, float))
 
     @cached_property
     def instances(self) -> int:
-        """How many processes share what on_error local allows."""
-        return int(_number("INSTANCES", self.value("INSTANCES"), (int,)))
+        """The number of processes that share the limit of on_error ``local``."""
+        return int(_validate_number("INSTANCES", self.read("INSTANCES"), (int,)))
 
 
-def _one_of(name: str, value: Any, choices: tuple[C, ...]) -> C:
+def _validate_choice(name: str, value: Any, choices: tuple[C, ...]) -> C:
     if value not in choices:
-        raise ConfigurationError(f"{name} is one of {', '.join(map(repr, choices))}.")
-    chosen: C = value
-    return chosen
+        valid = ", ".join(map(repr, choices))
+        raise ConfigurationError(f"{name} must be one of {valid}, not {value!r}.")
+    choice: C = value
+    return choice
 
 
-def _number(name: str, value: Any, types: tuple[type, ...]) -> float:
+def _validate_number(name: str, value: Any, types: tuple[type, ...]) -> float:
     if type(value) not in types or not 0 < value < inf:
-        raise ConfigurationError(f"{name} is a number above 0, not {value!r}.")
+        raise ConfigurationError(f"{name} must be a number above 0, not {value!r}.")
     number: float = value
     return number
 
 
-conf = Conf()
+conf = RateLimitSettings()
 
 
-def _forget(*, setting: str, **_: object) -> None:
-    if setting == NAME:
-        conf.forget()
+def _on_setting_changed(*, setting: str, **_: object) -> None:
+    if setting == SETTING:
+        conf.clear()
 
 
-setting_changed.connect(_forget)
+setting_changed.connect(_on_setting_changed)

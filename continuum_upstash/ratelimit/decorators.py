@@ -1,4 +1,4 @@
-"""``@ratelimit``: limits of one view, sync or async; for classes by method_decorator."""
+"""``@ratelimit``: limits for one view, sync or async; for classes with method_decorator."""
 
 from __future__ import annotations
 
@@ -16,9 +16,12 @@ from continuum_upstash.errors import ConfigurationError
 from continuum_upstash.ratelimit.conf import conf
 from continuum_upstash.ratelimit.engine.decision import Decision
 from continuum_upstash.ratelimit.http.check_request import acheck_request, check_request
-from continuum_upstash.ratelimit.http.headers import tell
-from continuum_upstash.ratelimit.http.responses import arefusal, refusal
-from continuum_upstash.ratelimit.policy import Policy, make
+from continuum_upstash.ratelimit.http.headers import set_ratelimit_headers
+from continuum_upstash.ratelimit.http.responses import (
+    abuild_denied_response,
+    build_denied_response,
+)
+from continuum_upstash.ratelimit.policy import Policy, parse_policy
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -26,36 +29,37 @@ View = TypeVar("View", bound=Callable[..., Any])
 def ratelimit(
     *policies: str | Policy, block: bool = True, **options: Any
 ) -> Callable[[View], View]:
-    """Limit a view by named policies, or by one of its own.
+    """Limit a view by named policies, or by a policy of its own.
 
         @ratelimit("api")
         @ratelimit(rate="20/2s", key="ip", algorithm="strict")
 
     Args:
-        policies: names of CONTINUUM_RATELIMIT, or policies; all of them apply, together.
-        block: refuse; otherwise the view finds the decision in ``request.ratelimit``.
-        options: those of a policy, for a limit that only this view has. Its counters are this
-            limit's and this view's own unless ``group`` says otherwise. Clients and metrics know it
-            by the view, the key and the rate: ``search-ip-20-m``.
+        policies: names in CONTINUUM_RATELIMIT, or policies. All of them apply together.
+        block: return a 429 response if a limit is exceeded. If False, the view runs and finds the
+            decision in ``request.ratelimit``.
+        options: the options of a policy for this view only. Unless ``group`` is set, its counters
+            depend on the view, the rate, the algorithm, the key and the methods. Its name, for
+            example ``search-ip-20-m``, consists of the view, the key and the rate.
 
     Raises:
-        ConfigurationError: neither policies nor a rate, or wrong options.
+        ConfigurationError: there are neither policies nor a rate, or an option is invalid.
     """
     for each in policies:
         if not isinstance(each, (str, Policy)):
             raise ConfigurationError(
-                f"@ratelimit takes names of policies, or options, and not {each!r}: write "
+                f"@ratelimit requires names of policies, or options, not {each!r}: write "
                 '@ratelimit("api") or @ratelimit(rate="100/m").'
             )
-    return Limiting(policies, options, block=block)
+    return RateLimitDecorator(policies, options, block=block)
 
 
-class Limiting:
+class RateLimitDecorator:
     """The decorator that `ratelimit` returns.
 
     Args:
-        policies, options, block: as `ratelimit` has them.
-        note: called with each request and the decision on it, before the view is.
+        policies, options, block: see `ratelimit`.
+        on_decision: called with each request and its decision, before the view runs.
     """
 
     def __init__(
@@ -64,107 +68,117 @@ class Limiting:
         options: Mapping[str, Any],
         *,
         block: bool,
-        note: Callable[[HttpRequest, Decision], None] = lambda *_: None,
+        on_decision: Callable[[HttpRequest, Decision], None] = lambda *_: None,
     ) -> None:
         self._policies, self._options = policies, options
-        self._block, self._note = block, note
-        self._made: dict[Place, Policy] = {}  # method_decorator decorates anew for each request
+        self._block, self._on_decision = block, on_decision
+        # Kept, because method_decorator decorates the method again for each request.
+        self._own_policies: dict[ViewId, Policy] = {}
 
     def __call__(self, view: View) -> View:
         if isinstance(view, type):
             raise ConfigurationError(
-                f"@ratelimit is for functions. In front of the class {view.__name__} write "
+                f"@ratelimit decorates functions. For the class {view.__name__} write "
                 '@method_decorator(ratelimit(…), name="dispatch").'
             )
-        own = [self._own(view)] if self._options or not self._policies else []
-        limited: Any = self._async(view, own) if is_async(view) else self._sync(view, own)
-        # For the system check; further decorators hand it on, as functools.wraps does.
+        own = [self._get_own_policy(view)] if self._options or not self._policies else []
+        limited: Any = (
+            self._wrap_async(view, own) if is_async_view(view) else self._wrap_sync(view, own)
+        )
+        # For the system checks. Outer decorators copy it, as functools.wraps does.
         limited.ratelimits = [*getattr(view, "ratelimits", ()), (*self._policies, *own)]
         return cast("View", limited)
 
-    def _own(self, view: Callable[..., Any]) -> Policy:
+    def _get_own_policy(self, view: Callable[..., Any]) -> Policy:
         group = self._options.get("group")
-        place = Place("", group) if group else place_of(view)
-        if place not in self._made:
-            self._made[place] = _policy(place, self._options)
-        return self._made[place]
+        view_id = ViewId("", group) if group else get_view_id(view)
+        if view_id not in self._own_policies:
+            self._own_policies[view_id] = _build_policy(view_id, self._options)
+        return self._own_policies[view_id]
 
-    def _sync(self, view: Callable[..., Any], own: Sequence[Policy]) -> Callable[..., Any]:
+    def _wrap_sync(self, view: Callable[..., Any], own: Sequence[Policy]) -> Callable[..., Any]:
         @wraps(view)
         def limited(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-            decision = check_request(_checked(request), self._wanted(own))
-            self._note(request, decision)
+            decision = check_request(_require_request(request), self._get_policies(own))
+            self._on_decision(request, decision)
             if self._block and not decision.allowed:
-                return refusal(request, decision)
-            return _told(request, view(request, *args, **kwargs))
+                return build_denied_response(request, decision)
+            return _set_headers(request, view(request, *args, **kwargs))
 
         return limited
 
-    def _async(self, view: Callable[..., Any], own: Sequence[Policy]) -> Callable[..., Any]:
+    def _wrap_async(self, view: Callable[..., Any], own: Sequence[Policy]) -> Callable[..., Any]:
         @wraps(view)
         async def limited(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-            decision = await acheck_request(_checked(request), self._wanted(own))
-            self._note(request, decision)
+            decision = await acheck_request(_require_request(request), self._get_policies(own))
+            self._on_decision(request, decision)
             if self._block and not decision.allowed:
-                return await arefusal(request, decision)
-            return _told(request, await view(request, *args, **kwargs))
+                return await abuild_denied_response(request, decision)
+            return _set_headers(request, await view(request, *args, **kwargs))
 
         return limited
 
-    def _wanted(self, own: Sequence[Policy]) -> list[Policy]:
-        # Looked up by each request: settings are not read while modules are imported.
-        named = (conf.policy(each) if isinstance(each, str) else each for each in self._policies)
+    def _get_policies(self, own: Sequence[Policy]) -> list[Policy]:
+        # For each request: settings are not read while modules are imported.
+        named = (
+            conf.get_policy(each) if isinstance(each, str) else each for each in self._policies
+        )
         return [*named, *own]
 
 
-def _checked(request: HttpRequest) -> HttpRequest:
+def _require_request(request: HttpRequest) -> HttpRequest:
     if not hasattr(request, "META"):
         raise ConfigurationError(
-            f"@ratelimit is for functions of a request, and got a {type(request).__qualname__}: on "
-            "a method write @method_decorator(ratelimit(…))."
+            "@ratelimit decorates functions whose first argument is a request, not a "
+            f"{type(request).__qualname__}. On a method, write @method_decorator(ratelimit(…))."
         )
     return request
 
 
-def _policy(place: Place, options: Mapping[str, Any]) -> Policy:
-    policy = make(_token(str(place.name)) or "view", options)
-    # A view may have several limits, each with a name and counters of its own.
-    key = _key(policy).rpartition(".")[2]
-    policy = replace(policy, name=_token(f"{place.name}-{key}-{policy.rate}"))
+def _build_policy(view_id: ViewId, options: Mapping[str, Any]) -> Policy:
+    policy = parse_policy(_slugify(str(view_id.name)) or "view", options)
+    # A view can have several limits, each with its own name and counters.
+    key = _get_key_name(policy).rpartition(".")[2]
+    policy = replace(policy, name=_slugify(f"{view_id.name}-{key}-{policy.rate}"))
     if policy.group:
         return policy
-    limit = (str(policy.rate), policy.algorithm, _key(policy), sorted(policy.methods or ()))
+    limit = (
+        str(policy.rate),
+        policy.algorithm,
+        _get_key_name(policy),
+        sorted(policy.methods or ()),
+    )
     digest = blake2b(repr(limit).encode(), digest_size=4).hexdigest()
-    where = re.sub(r"[<>]", "", ".".join(filter(None, place)))[-180:]
-    return replace(policy, group=f"{where}:{digest}")
+    path = re.sub(r"[<>]", "", ".".join(filter(None, view_id)))[-180:]
+    return replace(policy, group=f"{path}:{digest}")
 
 
-def _token(text: str) -> str:
-    """Return what of a text a policy's name may have; the end, which tells the most."""
+def _slugify(text: str) -> str:
+    """Return the last 32 characters of a text, with only those that a policy's name may have."""
     return re.sub(r"[^a-z0-9_-]+", "-", text.lower()).rstrip("-")[-32:].lstrip("-")
 
 
-def _key(policy: Policy) -> str:
-    """Return the name of a policy's key, the same in each process."""
+def _get_key_name(policy: Policy) -> str:
+    """Return a name for a policy's key that is the same in each process."""
     if not callable(policy.key):
         return policy.key
-    function = getattr(policy.key, "func", policy.key)  # behind a partial
+    function = getattr(policy.key, "func", policy.key)  # the function of a partial
     return str(getattr(function, "__qualname__", type(function).__qualname__))
 
 
-def _told(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+def _set_headers(request: HttpRequest, response: HttpResponse) -> HttpResponse:
     decision: Decision = request.ratelimit  # type: ignore[attr-defined]  # set by check_request
-    # Whatever else a view returns, Django says what is wrong with it.
-    return tell(response, decision) if hasattr(response, "headers") else response
+    # If a view returns something else, Django raises an error that names the view.
+    return set_ratelimit_headers(response, decision) if hasattr(response, "headers") else response
 
 
-class Place(NamedTuple):
-    """Where a view is defined.
+class ViewId(NamedTuple):
+    """Identifies a view.
 
     Attributes:
-        module: dotted.
-        name: of the function or class within it.
-        method: of a class; empty: a function.
+        module: the dotted path of its module.
+        name: the function or class in the module.
+        method: of the class; empty: the view is a function.
     """
 
     module: str
@@ -172,35 +186,35 @@ class Place(NamedTuple):
     method: str = ""
 
 
-def place_of(view: Callable[..., Any]) -> Place:
-    """Return where a view is defined.
+def get_view_id(view: Callable[..., Any]) -> ViewId:
+    """Return what identifies a view.
 
     Raises:
-        ConfigurationError: nowhere that would tell it from others.
+        ConfigurationError: the view has no name that identifies it.
     """
-    owner = _class_of(view)
-    if owner is not None:
-        return Place(owner.__module__, owner.__qualname__, view.__name__)
+    view_class = _get_view_class(view)
+    if view_class is not None:
+        return ViewId(view_class.__module__, view_class.__qualname__, view.__name__)
     name = getattr(view, "__qualname__", "")
     if not name and not hasattr(view, "func"):
-        return Place(type(view).__module__, type(view).__qualname__, "__call__")
+        return ViewId(type(view).__module__, type(view).__qualname__, "__call__")
     if not name or "<lambda>" in name:
         raise ConfigurationError(
-            "@ratelimit is on a lambda or a partial, which has no name that its counters could "
-            'have: give it one as in @ratelimit(…, group="search").'
+            "@ratelimit decorates a lambda or a partial, which has no name for its counters. Set "
+            'one: @ratelimit(…, group="search").'
         )
-    return Place(view.__module__, name)
+    return ViewId(view.__module__, name)
 
 
-def is_async(view: Callable[..., Any]) -> bool:
-    """Return whether a view has to be awaited."""
-    return iscoroutinefunction(view) or bool(getattr(_class_of(view), "view_is_async", False))
+def is_async_view(view: Callable[..., Any]) -> bool:
+    """Return whether a view must be awaited."""
+    return iscoroutinefunction(view) or bool(getattr(_get_view_class(view), "view_is_async", False))
 
 
-def _class_of(view: Callable[..., Any]) -> type | None:
-    """Return the class behind as_view(), or behind method_decorator: bound, in a partial."""
-    bound_to = getattr(getattr(view, "func", None), "__self__", None)
-    if bound_to is not None:
-        return type(bound_to)
-    behind: type | None = getattr(view, "view_class", None)
-    return behind
+def _get_view_class(view: Callable[..., Any]) -> type | None:
+    """Return the class of as_view(), or of the bound method in method_decorator's partial."""
+    instance = getattr(getattr(view, "func", None), "__self__", None)
+    if instance is not None:
+        return type(instance)
+    view_class: type | None = getattr(view, "view_class", None)
+    return view_class

@@ -1,18 +1,20 @@
-"""The decorator of django-ratelimit, by its own arguments, for a change of one import.
+"""django-ratelimit's decorator with the same arguments: only the import changes.
 
     from continuum_upstash.ratelimit.django_ratelimit import ratelimit
 
-``request.limited`` is set as there. What differs:
+``request.limited`` is set as in django-ratelimit. The differences:
 
-- A refusal is 429 with Retry-After instead of 403, and raises no ``Ratelimited``.
-- A rate is text: no function, not None, and not ``0/s``. A key's function is given as such and not
-  by its path.
-- Who lacks a header or a field is counted by address, not together with everybody else who does.
-- Counts are exact under concurrency, and hold in any window instead of in an aligned one.
-- Views that share a group share their counter, whatever their methods are.
-- Addresses that begin with ``::ffff:`` are the IPv4 addresses that they stand for.
-- Async views are limited, too.
-- Addresses are those of CONTINUUM_RATELIMIT["TRUSTED_PROXIES"]; RATELIMIT_IP_META_KEY is not read.
+- A denied request gets a 429 with Retry-After, not a 403, and ``Ratelimited`` is not raised.
+- A rate is a string, not a function or None, and not ``0/s``. A key function is passed as a
+  function, not as a dotted path.
+- A request without the header or field of its key is counted by IP address. In django-ratelimit,
+  all such requests share one counter.
+- Counts are exact under concurrency, and a limit holds in any window, not only in aligned ones.
+- Views of one group share their counter, even if their methods differ.
+- IPv6 addresses that begin with ``::ffff:`` count as the IPv4 addresses that they contain.
+- Async views can be limited.
+- Addresses are determined by CONTINUUM_RATELIMIT["TRUSTED_PROXIES"]; RATELIMIT_IP_META_KEY is not
+  read.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from typing import Any, Final, TypeVar
 
 from django.http import HttpRequest
 
-from continuum_upstash.ratelimit.decorators import Limiting
+from continuum_upstash.ratelimit.decorators import RateLimitDecorator
 from continuum_upstash.ratelimit.engine.decision import Decision
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -42,15 +44,20 @@ def ratelimit(
     """Limit a view as django-ratelimit does.
 
     Args:
-        group: shares a counter with the other views of this group; None: the view's own.
+        group: the views of one group share a counter; None: the view has its own.
         key: ``ip``, ``user``, ``user_or_ip``, ``header:…``, ``post:…``, ``get:…``, or a function
             of the group and the request.
-        rate: such as ``5/m``.
+        rate: for example ``5/m``.
         method: the methods that count; None: all.
-        block: refuse; otherwise ``request.limited`` says what would have been.
+        block: return a 429 response if the limit is exceeded. If False, the view runs, and
+            ``request.limited`` is True.
+
+    Raises:
+        TypeError: key or rate is missing.
+        ConfigurationError: an argument is invalid.
     """
     if key is None or rate is None:
-        raise TypeError("ratelimit() wants a key and a rate, such as key='ip', rate='5/m'")
+        raise TypeError("ratelimit() requires a key and a rate, for example key='ip', rate='5/m'")
 
     def decorate(view: View) -> View:
         options: dict[str, Any] = {"key": key, "rate": rate, "methods": method}
@@ -58,11 +65,11 @@ def ratelimit(
             options["key"] = partial(key, group or f"{view.__module__}.{view.__qualname__}")
         if group is not None:
             options["group"] = group
-        return Limiting((), options, block=block, note=_mark)(view)
+        return RateLimitDecorator((), options, block=block, on_decision=_set_limited)(view)
 
     return decorate
 
 
-def _mark(request: HttpRequest, decision: Decision) -> None:
-    refused = not decision.allowed or getattr(request, "limited", False)
-    request.limited = refused  # type: ignore[attr-defined]  # as django-ratelimit does
+def _set_limited(request: HttpRequest, decision: Decision) -> None:
+    limited = not decision.allowed or getattr(request, "limited", False)
+    request.limited = limited  # type: ignore[attr-defined]  # as django-ratelimit does

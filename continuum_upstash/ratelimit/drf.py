@@ -1,13 +1,15 @@
-"""A throttle for Django REST framework that does not let concurrent requests slip by.
+"""A throttle for Django REST framework that is exact under concurrency.
 
     REST_FRAMEWORK = {
         "DEFAULT_THROTTLE_CLASSES": ["continuum_upstash.ratelimit.drf.UpstashRateThrottle"],
     }
 
-A view names its policies as ``throttle_policies``, or one as ``throttle_scope``; a view without
-either has the throttle's own. Several throttles of a view decide together, before the first of them
-answers: the framework asks each, whatever the ones before have said, and what one refuses is to be
-taken from none.
+A view lists its policies in ``throttle_policies``, or names one in ``throttle_scope``; otherwise
+the throttle's own policies apply.
+
+The framework calls each throttle of a view, even after one has denied the request. So the first
+throttle evaluates the policies of all throttles in one decision: if one denies the request, none is
+charged.
 """
 
 from __future__ import annotations
@@ -29,15 +31,15 @@ if TYPE_CHECKING:  # the framework's views import the throttles of its settings
     from rest_framework.views import APIView
 
 
-class Unavailable(APIException):  # type: ignore[misc]  # the framework has no types
-    """The limiter cannot decide, and the policy's on_error is ``deny``.
+class ThrottleUnavailable(APIException):  # type: ignore[misc]  # the framework has no types
+    """The limiter is unavailable, and a policy's on_error is ``deny``: status 503.
 
     Attributes:
-        wait: seconds that the framework puts into Retry-After.
+        wait: seconds for the Retry-After header, which the framework sets.
     """
 
     status_code = 503
-    default_detail = "The service is busy."
+    default_detail = "Service temporarily unavailable."
     default_code = "unavailable"
 
     def __init__(self, wait: float | None) -> None:
@@ -46,9 +48,10 @@ class Unavailable(APIException):  # type: ignore[misc]  # the framework has no t
 
 
 class UpstashRateThrottle(BaseThrottle):  # type: ignore[misc]  # the framework has no types
-    """
+    """Limits the requests of a view by policies of CONTINUUM_RATELIMIT.
+
     Attributes:
-        policies: names of CONTINUUM_RATELIMIT, for views that name none.
+        policies: the names of the policies for views that name none.
     """
 
     policies: Sequence[str] = ()
@@ -57,46 +60,53 @@ class UpstashRateThrottle(BaseThrottle):  # type: ignore[misc]  # the framework 
         self._decision: Decision | None = None
 
     def allow_request(self, request: Request, view: APIView) -> bool:
-        mine = [conf.policy(name) for name in self.names_of(view)]
-        if not mine:
+        """Return whether the request is allowed; the framework calls this.
+
+        Raises:
+            ThrottleUnavailable: the limiter is unavailable, and a policy's on_error is ``deny``.
+            ParseError: the cost exceeds the limit, or the body cannot be parsed.
+        """
+        own = [conf.get_policy(name) for name in self.get_policy_names(view)]
+        if not own:
             return True
-        self._decision = getattr(request, "_ratelimit_refusal", None)
+        self._decision = getattr(request, "_ratelimit_denial", None)
         if self._decision is not None:
             return False
-        asked = request._request  # noqa: SLF001 what the middleware and the decorators see, too
-        asked.user = request.user  # whom the framework has authenticated
-        together = _with_others(mine, view)
-        self._decision = check_request(asked, together, posted=lambda: request.data)
-        if self._decision.reason == "too_costly":  # no 429: it would invite to try again
-            raise ParseError("The request takes more than is ever allowed at once.")
+        http_request = request._request  # noqa: SLF001 the middleware and decorators see this one
+        http_request.user = request.user  # as authenticated by the framework
+        policies = _include_other_throttles(own, view)
+        self._decision = check_request(http_request, policies, get_body=lambda: request.data)
+        if self._decision.reason == "too_costly":  # not 429, which invites a retry
+            raise ParseError("The request costs more than the rate limit ever allows.")
         if self._decision.reason == "unavailable" and not self._decision.allowed:
-            raise Unavailable(self.wait())
+            raise ThrottleUnavailable(self.wait())
         if not self._decision.allowed:
-            request._ratelimit_refusal = self._decision  # noqa: SLF001 for the throttles to come
+            request._ratelimit_denial = self._decision  # noqa: SLF001 for the other throttles
         return self._decision.allowed
 
     def wait(self) -> float | None:
-        """Return the seconds that the framework puts into Retry-After."""
+        """Return the seconds for the Retry-After header; None: the request was not denied."""
         if self._decision is None or self._decision.allowed:
             return None
         return float(math.ceil(self._decision.retry_after))
 
-    def names_of(self, view: APIView) -> Sequence[str]:
-        """Return the names of the policies that a view, or its class, has by this throttle."""
-        named: Sequence[str] | None = getattr(view, "throttle_policies", None)
-        if named is not None:
-            return named
+    def get_policy_names(self, view: APIView) -> Sequence[str]:
+        """Return the names of the policies of this throttle for a view."""
+        names: Sequence[str] | None = getattr(view, "throttle_policies", None)
+        if names is not None:
+            return names
         scope: str | None = getattr(view, "throttle_scope", None)
         return (scope,) if scope else self.policies
 
 
-def _with_others(mine: Sequence[Policy], view: APIView) -> Sequence[Policy]:
-    """Return the policies of a throttle and those that the view's other throttles would add."""
-    found = {policy.storage("", ""): policy for policy in mine}
+def _include_other_throttles(own: Sequence[Policy], view: APIView) -> Sequence[Policy]:
+    """Return the policies of a throttle, and those that the view's other throttles would add."""
+    # By counter: of policies that share one, only the first belongs to this decision.
+    by_counter = {policy.build_key_prefix("", ""): policy for policy in own}
     for throttle in view.get_throttles():
-        # One that has conditions of its own is not to be asked past them.
+        # A subclass with its own allow_request may have conditions: it decides for itself.
         if getattr(type(throttle), "allow_request", None) is UpstashRateThrottle.allow_request:
-            for name in throttle.names_of(view):
-                policy = conf.policy(name)
-                found.setdefault(policy.storage("", ""), policy)  # two of one are two decisions
-    return [*mine, *(policy for policy in found.values() if policy not in mine)]
+            for name in throttle.get_policy_names(view):
+                policy = conf.get_policy(name)
+                by_counter.setdefault(policy.build_key_prefix("", ""), policy)
+    return [*own, *(policy for policy in by_counter.values() if policy not in own)]

@@ -1,4 +1,4 @@
-"""Limits where the answer is the form again, with an error, rather than 429."""
+"""A login form whose rate limit is a form error instead of a 429 response."""
 
 from __future__ import annotations
 
@@ -11,26 +11,31 @@ from django.utils.translation import ngettext
 
 from continuum_upstash.ratelimit.conf import conf
 from continuum_upstash.ratelimit.http.check_request import check_request
-from continuum_upstash.ratelimit.http.headers import retry_after
+from continuum_upstash.ratelimit.http.headers import get_retry_after
 from continuum_upstash.ratelimit.recipes import LOGIN
 
 
 class LimitedAuthenticationForm(AuthenticationForm):
-    """Django's login form, which looks at no password once a limit is reached.
+    """Django's login form, which does not check the password after a limit is reached.
 
         LoginView.as_view(authentication_form=LimitedAuthenticationForm)
 
     Attributes:
-        policies: names of CONTINUUM_RATELIMIT; those of the recipe LOGIN.
+        policies: names in CONTINUUM_RATELIMIT; by default those of the recipe LOGIN.
     """
 
     policies: Sequence[str] = tuple(LOGIN)
 
     def clean(self) -> dict[str, Any]:
+        """Validate the form.
+
+        Raises:
+            ValidationError: the password is wrong, or a limit is reached (code ``ratelimited``).
+        """
         if self.request is not None:
-            decision = check_request(self.request, map(conf.policy, self.policies))
+            decision = check_request(self.request, map(conf.get_policy, self.policies))
             if not decision.allowed:
-                seconds = retry_after(decision)
+                seconds = get_retry_after(decision)
                 raise ValidationError(
                     ngettext(
                         "Too many attempts. Try again in %(seconds)d second.",

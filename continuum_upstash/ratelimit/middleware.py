@@ -1,4 +1,4 @@
-"""Limits by route: the rules of ``CONTINUUM_RATELIMIT["RULES"]``."""
+"""Rate limits by route: the RULES of CONTINUUM_RATELIMIT."""
 
 from __future__ import annotations
 
@@ -11,17 +11,20 @@ from django.http import HttpRequest, HttpResponse
 from continuum_upstash.ratelimit.conf import conf
 from continuum_upstash.ratelimit.engine.decision import Decision
 from continuum_upstash.ratelimit.http.check_request import acheck_request, check_request
-from continuum_upstash.ratelimit.http.headers import tell
-from continuum_upstash.ratelimit.http.responses import arefusal, refusal
+from continuum_upstash.ratelimit.http.headers import set_ratelimit_headers
+from continuum_upstash.ratelimit.http.responses import (
+    abuild_denied_response,
+    build_denied_response,
+)
 from continuum_upstash.ratelimit.policy import Policy
-from continuum_upstash.ratelimit.rules import first
+from continuum_upstash.ratelimit.rules import match_rules
 
 
 class RateLimitMiddleware:
-    """Refuses what the rules do not allow, and tells clients what remains.
+    """Applies the rules, and sets the rate-limit headers of all responses.
 
-    It decides when the view is known, so that no spelling of a path escapes its rule; all
-    middlewares have seen the request by then, so that users are known wherever it stands.
+    It decides in `process_view`, when the route is resolved: a different spelling of the path
+    cannot avoid a rule, and the user is known wherever it stands in MIDDLEWARE.
     """
 
     sync_capable = True
@@ -39,31 +42,31 @@ class RateLimitMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse | Awaitable[HttpResponse]:
         if self._is_async:
             return self._acall(request)
-        return _told(request, self._get_response(request))
+        return _set_headers(request, self._get_response(request))
 
     async def _acall(self, request: HttpRequest) -> HttpResponse:
-        return _told(request, await self._get_response(request))
+        return _set_headers(request, await self._get_response(request))
 
     def _process_view(self, request: HttpRequest, *_: object) -> HttpResponse | None:
-        policies = _policies(request)
+        policies = _get_policies(request)
         if not policies:
             return None
         decision = check_request(request, policies)
-        return None if decision.allowed else refusal(request, decision)
+        return None if decision.allowed else build_denied_response(request, decision)
 
     async def _aprocess_view(self, request: HttpRequest, *_: object) -> HttpResponse | None:
-        policies = _policies(request)
+        policies = _get_policies(request)
         if not policies:
             return None
         decision = await acheck_request(request, policies)
-        return None if decision.allowed else await arefusal(request, decision)
+        return None if decision.allowed else await abuild_denied_response(request, decision)
 
 
-def _policies(request: HttpRequest) -> tuple[Policy, ...]:
+def _get_policies(request: HttpRequest) -> tuple[Policy, ...]:
     match = request.resolver_match
-    return first(conf.routes, match) if match is not None else ()
+    return match_rules(conf.rules, match) if match is not None else ()
 
 
-def _told(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+def _set_headers(request: HttpRequest, response: HttpResponse) -> HttpResponse:
     decision = cast("Decision | None", getattr(request, "ratelimit", None))
-    return tell(response, decision) if decision is not None else response
+    return set_ratelimit_headers(response, decision) if decision is not None else response

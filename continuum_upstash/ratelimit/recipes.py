@@ -1,4 +1,4 @@
-"""Policies for common needs, to be taken into ``CONTINUUM_RATELIMIT["POLICIES"]``."""
+"""Policies for common needs, to be added to ``CONTINUUM_RATELIMIT["POLICIES"]``."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from types import MappingProxyType
 from typing import Any, Final
 
 _LOGIN: Final[Mapping[str, Any]] = MappingProxyType(
-    # Guesses must not be free while the limiter is away, and a stranger is not told how many
-    # somebody else has used up.
+    # on_error: passwords must not be guessed without a limit while the limiter is unavailable.
+    # headers: they would show how many attempts another client has used up.
     {"methods": ["POST"], "on_error": "deny", "headers": False}
 )
 
@@ -19,7 +19,10 @@ LOGIN: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
         "login-pair": {**_LOGIN, "rate": "5/5m", "key": "ip+post:username"},
     }
 )
-"""Three limits for a login form. By address, against a password tried on many accounts; by
-account, loosely, against many addresses that try one, and so that nobody can lock another one out
-cheaply; and strictly by both, for the ordinary attempt. All or nothing: what one of them refuses
-counts for none."""
+"""Three limits for a login form.
+
+By address: one password tried on many accounts. By account: one account tried from many addresses;
+this limit is high, so that an attacker cannot easily lock a user out. By both, with a low limit:
+repeated attempts on one account from one address. A request that one of them denies is charged to
+none.
+"""

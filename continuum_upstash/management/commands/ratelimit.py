@@ -18,9 +18,9 @@ from continuum_upstash.ratelimit.conf import conf
 from continuum_upstash.ratelimit.engine.algorithms import Algorithm
 from continuum_upstash.ratelimit.engine.decision import Decision, Verdict
 from continuum_upstash.ratelimit.engine.limiter import Limiter
-from continuum_upstash.ratelimit.engine.simulate import forecast, worst_case
-from continuum_upstash.ratelimit.http.identity import counts, written
-from continuum_upstash.ratelimit.policy import Policy, make
+from continuum_upstash.ratelimit.engine.simulate import compute_worst_case, simulate
+from continuum_upstash.ratelimit.http.identity import matches_policy, parse_identity
+from continuum_upstash.ratelimit.policy import Policy, parse_policy
 from continuum_upstash.stats.pricing import PRICING_PLANS
 
 _IDENTITY: Final = (
@@ -55,11 +55,11 @@ class Command(BaseCommand):
         test.add_argument("policy")
         test.add_argument("identity", nargs="+", help=_IDENTITY)
         test.add_argument("--times", type=positive, default=1)
-        simulate = action("simulate", "What a month costs, and what passes at worst.")
-        simulate.add_argument("rate", help='such as "100/m"')
-        simulate.add_argument("--algorithm", choices=get_args(Algorithm), default="strict")
-        simulate.add_argument("--per-second", type=_number, required=True, help="requests of all")
-        simulate.add_argument("--refused", type=_percent, default=0.0, help="percent of them")
+        simulation = action("simulate", "What a month costs, and what passes at worst.")
+        simulation.add_argument("rate", help='such as "100/m"')
+        simulation.add_argument("--algorithm", choices=get_args(Algorithm), default="strict")
+        simulation.add_argument("--per-second", type=_number, required=True, help="requests of all")
+        simulation.add_argument("--refused", type=_percent, default=0.0, help="percent of them")
 
     def handle(self, *args: Any, action: str, form: str, **options: Any) -> None:  # noqa: ARG002 Django's
         actions: dict[str, Callable[..., tuple[dict[str, Any], Iterator[str]]]] = {
@@ -80,7 +80,11 @@ class Command(BaseCommand):
 
 def _status(*, identity: Sequence[str], **_: Any) -> tuple[dict[str, Any], Iterator[str]]:
     policies = conf.policies.values()
-    if identity and policies and not any(counts(each, _parts(each, identity)) for each in policies):
+    if (
+        identity
+        and policies
+        and not any(matches_policy(each, _parts(each, identity)) for each in policies)
+    ):
         refuse(f"No policy counts by {' '.join(identity)!r}. Write an identity {_IDENTITY}.")
     found = [_policy(each, identity) for each in policies]
 
@@ -98,30 +102,30 @@ def _status(*, identity: Sequence[str], **_: Any) -> tuple[dict[str, Any], Itera
 
 def _policy(policy: Policy, identity: Sequence[str]) -> dict[str, Any]:
     remaining, parts = None, _parts(policy, identity)
-    if identity and counts(policy, parts) and conf.mode != "off":
-        decision = Limiter().check([policy], written(policy, parts), 0)
+    if identity and matches_policy(policy, parts) and conf.mode != "off":
+        decision = Limiter().check([policy], parse_identity(policy, parts), 0)
         remaining = _verdict(decision).remaining
     return {
         "name": policy.name,
         "rate": str(policy.rate),
         "algorithm": policy.algorithm,
         "limit": policy.limit,
-        "worst": worst_case(policy),
+        "worst": compute_worst_case(policy),
         "remaining": remaining,
     }
 
 
 def _parts(policy: Policy, identity: Sequence[str]) -> Sequence[str]:
     """Return the parts of an identity, which may all stand in one quoted argument."""
-    if len(identity) != 1 or counts(policy, identity):
+    if len(identity) != 1 or matches_policy(policy, identity):
         return identity
     parts = _NEXT_PART.split(identity[0].strip())
-    return parts if counts(policy, parts) else identity
+    return parts if matches_policy(policy, parts) else identity
 
 
 def _who(name: str, identity: Sequence[str]) -> str:
-    policy = conf.policy(name)
-    return written(policy, _parts(policy, identity))
+    policy = conf.get_policy(name)
+    return parse_identity(policy, _parts(policy, identity))
 
 
 def _left(policy: Mapping[str, Any], identity: Sequence[str]) -> str:
@@ -178,8 +182,8 @@ def _verdict(decision: Decision) -> Verdict:
 def _simulate(
     *, rate: str, algorithm: str, per_second: float, refused: float, **_: Any
 ) -> tuple[dict[str, Any], Iterator[str]]:
-    policy = make("simulated", {"rate": rate, "algorithm": algorithm})
-    month = forecast(policy, per_second, refused / 100)
+    policy = parse_policy("simulated", {"rate": rate, "algorithm": algorithm})
+    month = simulate(policy, per_second, refused / 100)
     dollars = round(PRICING_PLANS["payg"].cost_of(month.commands), 2)
     price = f"${dollars:,.2f}"
 

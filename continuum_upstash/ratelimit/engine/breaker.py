@@ -1,8 +1,8 @@
-"""Whether it is worth while to ask a database that has to answer within a decision's time.
+"""A circuit breaker for the limiter's own, shorter deadline.
 
-That one is shorter than what other callers wait for. Hence a time-out of the limiter's is no
-business of the database's breaker, which would take cache and sessions away from a site whose
-database is merely slow; it has a breaker of its own, so that not every request waits in vain.
+A time-out of the limiter does not count for the breaker of the database: cache and sessions have
+more time, and must not fail over because the database is slow. This breaker keeps each request
+from waiting for the deadline again.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from continuum_upstash.transports.network_errors import is_timeout
 R = TypeVar("R")
 
 
-class Patience:
-    """The limiter's breaker of one database: three time-outs in a row open it.
+class LimiterBreaker:
+    """The limiter's breaker of one database. Three time-outs in a row open it.
 
     Args:
-        config: the database's.
-        clock: monotonic seconds.
+        config: the configuration of the database.
+        clock: returns monotonic seconds.
     """
 
     def __init__(self, config: Config, clock: Callable[[], float] = monotonic) -> None:
@@ -36,27 +36,29 @@ class Patience:
         )
         self._failed_at = -math.inf
 
-    def asking(self, plan: Plan[R]) -> Plan[R]:
-        """Run a plan that asks the database.
+    def guard(self, plan: Plan[R]) -> Plan[R]:
+        """Run a plan unless the breaker is open, and record whether it timed out.
 
         Raises:
-            Unavailable: it was not asked, for it has been too slow of late.
+            Unavailable: the breaker is open, or the plan raised it.
+            ReplyError: the plan raised it.
         """
         breaker = self._breaker
-        generation, probe, began = breaker.generation, False, self._clock()
+        generation, probe, started = breaker.generation, False, self._clock()
         if not breaker.is_passing:
             permit = breaker.acquire()
             if permit is None:
                 raise Unavailable(
-                    f"{self._label} is not asked for {self.left():.0f} s more: {breaker.reason}"
+                    f"{self._label}: the rate limiter's circuit breaker is open, next attempt in "
+                    f"{self.get_retry_seconds():.0f} s: {breaker.reason}"
                 )
             generation, probe = permit
         try:
             result = yield from plan
         except (Unavailable, ReplyError) as error:
             if not is_timeout(error):
-                breaker.record_success(generation)  # the database's own breaker judges the rest
-            elif began >= self._failed_at:  # what one pause made fail together has failed once
+                breaker.record_success(generation)  # other errors count for the database's breaker
+            elif started >= self._failed_at:  # checks that time out together count once
                 self._failed_at = self._clock()
                 breaker.record_failure(generation, str(error).removeprefix(f"{self._label}: "))
             raise
@@ -64,6 +66,6 @@ class Patience:
             breaker.record_success(generation)
         return result
 
-    def left(self) -> float:
-        """Return the seconds until the database is asked again; 0: it is."""
+    def get_retry_seconds(self) -> float:
+        """Return the seconds until the next attempt; 0: the breaker is closed."""
         return max(self._breaker.retry_at - self._clock(), 0.0)

@@ -1,4 +1,4 @@
-"""What the limiter says of a request."""
+"""The result of a rate-limit check."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ Reason: TypeAlias = Literal[
 
 
 class Verdict(NamedTuple):
-    """What one policy says.
+    """The result of one policy.
 
     Attributes:
-        remaining: what may still be taken now.
-        retry_after: seconds until the cost fits; 0: it does.
-        reset_after: seconds until more remains, if nothing is taken meanwhile.
+        policy: the policy.
+        remaining: how much may still be charged now.
+        retry_after: seconds until the cost fits; 0: it fits.
+        reset_after: seconds until more remains, if nothing is charged meanwhile.
     """
 
     policy: Policy
@@ -30,16 +31,17 @@ class Verdict(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What all policies of a request say together.
+    """The result of all policies of a request.
 
     Attributes:
-        allowed: whether the request may go on.
-        reason: ``allowed``; ``limited`` by the database, or ``cached``: by what it said before;
-            ``unavailable``: the database could not be asked, and on_error decided; ``shadow``:
-            let through by a policy that only watches; ``exempt``: nothing was counted;
-            ``too_costly``: no policy allows so much, however long one waits.
-        verdicts: of the policies that were asked.
-        shadowed: of the policies that only watch.
+        allowed: whether the request may proceed.
+        reason: ``allowed``; ``limited``: denied by the database; ``cached``: denied from memory,
+            by an earlier reply of the database; ``unavailable``: the database could not be
+            reached, and on_error applied; ``shadow``: allowed, although a shadow policy's limit is
+            exceeded; ``exempt``: nothing was counted; ``too_costly``: the cost exceeds the limit
+            of a policy, so waiting does not help.
+        verdicts: the results of the policies that were evaluated, without shadow policies.
+        shadowed: the results of the shadow policies.
         at: Unix milliseconds, by the database's clock.
     """
 
@@ -51,38 +53,40 @@ class Decision:
 
     @property
     def violated(self) -> tuple[Verdict, ...]:
-        """The verdicts that refuse."""
+        """The verdicts whose limit is exceeded."""
         return tuple(verdict for verdict in self.verdicts if verdict.retry_after > 0)
 
     @property
     def retry_after(self) -> float:
-        """Seconds until the same request may go on, if nothing is taken meanwhile; else 0."""
+        """Seconds until the same request fits, if nothing is charged meanwhile; 0: it fits."""
         return max((verdict.retry_after for verdict in self.verdicts), default=0.0)
 
     @property
     def tightest(self) -> Verdict | None:
-        """The policy that will refuse first, or does."""
+        """The verdict that denies for the longest time, else the one with the least remaining."""
         return min(
             self.verdicts, key=lambda each: (-each.retry_after, each.remaining), default=None
         )
 
     @property
     def limit(self) -> int | None:
+        """The limit of the tightest policy."""
         return self.tightest.policy.limit if self.tightest else None
 
     @property
     def remaining(self) -> int | None:
+        """How much the tightest policy still allows."""
         return self.tightest.remaining if self.tightest else None
 
-    def outcomes(self) -> Iterator[tuple[Policy, Reason]]:
-        """Yield the policies that made the decision, and what each of them said."""
+    def iter_outcomes(self) -> Iterator[tuple[Policy, Reason]]:
+        """Yield the policies that caused the decision, each with its own reason."""
         for verdict in self.verdicts if self.allowed else self.violated:
             yield verdict.policy, "allowed" if self.reason == "shadow" else self.reason
         for verdict in self.shadowed if self.allowed else ():
             yield verdict.policy, "shadow" if verdict.retry_after > 0 else "allowed"
 
-    def joined(self, later: Decision) -> Decision:
-        """Return what this one and a later one of the same request say together."""
+    def merge(self, later: Decision) -> Decision:
+        """Return the combination of this decision and a later one on the same request."""
         if self.reason == "exempt":
             return later
         if later.reason == "exempt":
@@ -90,16 +94,16 @@ class Decision:
         return Decision(
             self.allowed and later.allowed,
             later.reason if self.allowed else self.reason,
-            _latest(self.verdicts, later.verdicts),
-            _latest(self.shadowed, later.shadowed),
+            _merge_verdicts(self.verdicts, later.verdicts),
+            _merge_verdicts(self.shadowed, later.shadowed),
             max(self.at, later.at),
         )
 
 
-def _latest(earlier: Sequence[Verdict], later: Sequence[Verdict]) -> tuple[Verdict, ...]:
-    again = [verdict.policy for verdict in later]
-    return (*(verdict for verdict in earlier if verdict.policy not in again), *later)
+def _merge_verdicts(earlier: Sequence[Verdict], later: Sequence[Verdict]) -> tuple[Verdict, ...]:
+    replaced = [verdict.policy for verdict in later]
+    return (*(verdict for verdict in earlier if verdict.policy not in replaced), *later)
 
 
 EXEMPT = Decision(allowed=True, reason="exempt")
-TOO_COSTLY = Decision(allowed=False, reason="too_costly")
+COST_EXCEEDS_LIMIT = Decision(allowed=False, reason="too_costly")

@@ -1,4 +1,7 @@
-"""Who has nothing left, until when: for as long, to ask would cost and change nothing."""
+"""Identities known to be blocked, and until when.
+
+They are denied without a command. @upstash/ratelimit calls this its ephemeral cache.
+"""
 
 from __future__ import annotations
 
@@ -10,63 +13,64 @@ from typing import Final, NamedTuple, TypeAlias
 
 from continuum_upstash.ratelimit.engine.script import Charge, Counter
 
-_LONGEST_SECONDS: Final = 60.0
+_MAX_TRUST_SECONDS: Final = 60.0
 
-# A charge's counter, and up to which limit.
-_Known: TypeAlias = tuple[Counter, int]
+_EntryKey: TypeAlias = tuple[Counter, int]  # a charge's counter and limit
 
 
-class _Denial(NamedTuple):
+class _Blocked(NamedTuple):
     cost: int
     free_at: float
-    believed_until: float
+    trusted_until: float
 
 
-class Denials:
-    """A bounded memory of what does not fit, safe for threads.
+class EphemeralCache:
+    """A bounded, thread-safe cache of charges that do not fit.
 
-    Who has to wait for longer than a minute is asked for once a minute, so that a reset by
-    another process is noticed.
+    An entry is used for at most one minute. Then the database is asked again, so that a reset by
+    another process takes effect.
 
     Args:
-        size: entries; the oldest are forgotten first.
-        clock: monotonic seconds.
+        size: the maximum number of entries; the oldest ones are dropped.
+        clock: returns monotonic seconds.
     """
 
     def __init__(self, size: int = 10_000, clock: Callable[[], float] = monotonic) -> None:
         self._size, self._clock = size, clock
-        self._denials: OrderedDict[_Known, _Denial] = OrderedDict()
-        self._lock = threading.RLock()  # re-entrant as the breaker's
+        self._entries: OrderedDict[_EntryKey, _Blocked] = OrderedDict()
+        # Re-entrant: a signal handler may interrupt its own thread while it holds the lock.
+        self._lock = threading.RLock()
 
-    def note(self, charge: Charge, seconds: float) -> None:
-        """Remember that a charge does not fit for so many seconds, nor does one that costs more."""
-        now, known = self._clock(), (charge.counter, charge.limit)
-        denial = _Denial(charge.cost, now + seconds, now + min(seconds, _LONGEST_SECONDS))
+    def block(self, charge: Charge, seconds: float) -> None:
+        """Store that a charge, and any with a higher cost, does not fit for some seconds."""
+        now, key = self._clock(), (charge.counter, charge.limit)
+        entry = _Blocked(charge.cost, now + seconds, now + min(seconds, _MAX_TRUST_SECONDS))
         with self._lock:
-            self._denials[known] = denial
-            self._denials.move_to_end(known)
-            if len(self._denials) > self._size:
-                self._denials.popitem(last=False)
+            self._entries[key] = entry
+            self._entries.move_to_end(key)
+            if len(self._entries) > self._size:
+                self._entries.popitem(last=False)
 
-    def find(self, charge: Charge) -> float:
-        """Return the seconds for which a charge is known not to fit, or 0."""
-        if not self._denials:
+    def get_blocked_seconds(self, charge: Charge) -> float:
+        """Return the seconds until a charge can fit; 0: that is unknown."""
+        if not self._entries:
             return 0.0
-        known = (charge.counter, charge.limit)
-        denial = self._denials.get(known)
-        if denial is None or charge.cost < denial.cost:
+        key = (charge.counter, charge.limit)
+        entry = self._entries.get(key)
+        if entry is None or charge.cost < entry.cost:
             return 0.0
         now = self._clock()
-        if now < denial.believed_until:
-            return denial.free_at - now
+        if now < entry.trusted_until:
+            return entry.free_at - now
         with self._lock:
-            self._denials.pop(known, None)
+            self._entries.pop(key, None)
         return 0.0
 
-    def forget(self, storage: str) -> None:
+    def clear(self, key_prefix: str) -> None:
+        """Drop the entries of the counters whose keys have a prefix."""
         with self._lock:
-            for known in [each for each in self._denials if each[0][0] == storage]:
-                del self._denials[known]
+            for key in [each for each in self._entries if each[0][0] == key_prefix]:
+                del self._entries[key]
 
     def __len__(self) -> int:
-        return len(self._denials)
+        return len(self._entries)

@@ -1,51 +1,55 @@
-"""What a process remembers of one database's limits, and what limits in its place."""
+"""What the limiter keeps per process for one database, and what limits during an outage."""
 
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Sequence
 from typing import Final
-from weakref import WeakKeyDictionary
 
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.observe import logger
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.ratelimit.conf import conf
-from continuum_upstash.ratelimit.engine.breaker import Patience
+from continuum_upstash.ratelimit.engine.breaker import LimiterBreaker
 from continuum_upstash.ratelimit.engine.decision import Decision, Verdict
-from continuum_upstash.ratelimit.engine.ephemeral_cache import Denials
-from continuum_upstash.ratelimit.engine.script import Charge, command, read
-from continuum_upstash.ratelimit.engine.server_clock import Clock
+from continuum_upstash.ratelimit.engine.ephemeral_cache import EphemeralCache
+from continuum_upstash.ratelimit.engine.script import Charge, build_command, parse_reply
+from continuum_upstash.ratelimit.engine.server_clock import ServerClock
 from continuum_upstash.transports.local.transport import LocalTransport
 from continuum_upstash.transports.registry import Database
 
 _LOG_SECONDS: Final = 30.0
-_RETRY_SECONDS: Final = 1.0
+_MIN_RETRY_SECONDS: Final = 1.0
 
 
-class Standin:
-    """Limits of this process alone, while the database cannot be asked."""
+class LocalLimiter:
+    """Applies on_error while the database is unavailable; limits only this process."""
 
-    def __init__(self, patience: Patience) -> None:
-        self._patience = patience
-        # Its time is steady: a clock that is set must not open or shut the limits.
+    def __init__(self, breaker: LimiterBreaker) -> None:
+        self._breaker = breaker
+        # Uses monotonic time, so that adjusting the system clock cannot change limits.
         self._local = LocalTransport(Config(), clock=time.monotonic)
         self._logged_at = -math.inf
 
     def decide(self, charges: Sequence[Charge], error: Exception, database: Database) -> Decision:
-        """Decide as each policy's on_error says."""
+        """Decide by the on_error of each policy.
+
+        Args:
+            charges: without those of shadow policies.
+            error: why the database is unavailable.
+            database: the one that is unavailable.
+        """
         self._log(charges, error)
-        refusing = [charge for charge in charges if charge.policy.on_error == "deny"]
-        if refusing:
-            seconds = self._seconds_to_next_try(database)
-            refusals = (Verdict(charge.policy, 0, seconds, seconds) for charge in refusing)
-            return Decision(False, "unavailable", tuple(refusals))
+        denying = [charge.policy for charge in charges if charge.policy.on_error == "deny"]
+        if denying:
+            seconds = self._get_seconds_until_retry(database)
+            verdicts = tuple(Verdict(policy, 0, seconds, seconds) for policy in denying)
+            return Decision(False, "unavailable", verdicts)
         local = [
             charge._replace(
                 limit=max(charge.cost, math.ceil(charge.limit / conf.instances)),
-                sharing=conf.instances,
+                shares=conf.instances,
             )
             for charge in charges
             if charge.policy.on_error == "local"
@@ -53,45 +57,41 @@ class Standin:
         if not local:
             return Decision(True, "unavailable")
         now = int(time.monotonic() * 1000)
-        (reply,) = self._local.send(
-            Batch((command(local, now, servers_clock=True, by_hash=False),))
-        )
-        answers = read(local, reply)
-        return Decision(
-            answers.fits, "unavailable" if answers.fits else "limited", answers.verdicts
-        )
+        command = build_command(local, now, use_server_clock=True, by_hash=False)
+        (reply,) = self._local.send(Batch((command,)))
+        result = parse_reply(local, reply)
+        return Decision(result.fits, "unavailable" if result.fits else "limited", result.verdicts)
 
-    def _seconds_to_next_try(self, database: Database) -> float:
-        probe = database.status.next_probe
-        until_probe = 0.0 if probe is None else probe - time.time()
-        return max(_RETRY_SECONDS, until_probe, self._patience.left())
+    def _get_seconds_until_retry(self, database: Database) -> float:
+        next_probe = database.status.next_probe
+        until_probe = 0.0 if next_probe is None else next_probe - time.time()
+        return max(_MIN_RETRY_SECONDS, until_probe, self._breaker.get_retry_seconds())
 
     def _log(self, charges: Sequence[Charge], error: Exception) -> None:
         now = time.monotonic()
         if now - self._logged_at >= _LOG_SECONDS:
             self._logged_at = now
             names = ", ".join(f"{each.policy.name}: {each.policy.on_error}" for each in charges)
-            logger.warning("Rate limits cannot be asked for (%s): %s", names, error)
+            logger.warning("Rate limiter unavailable; applying on_error (%s): %s", names, error)
 
 
-class State:
-    """What hangs on one database in this process."""
+class ProcessState:
+    """What the limiter keeps per process for one database.
+
+    Attributes:
+        breaker: stops checks that would only time out.
+        clock: the database's time.
+        ephemeral_cache: the identities known to be blocked.
+        local_limiter: limits while the database is unavailable.
+    """
 
     def __init__(self, config: Config) -> None:
-        self.patience = Patience(config)
-        self.clock = Clock()
-        self.denials = Denials()
-        self.standin = Standin(self.patience)
+        self.breaker = LimiterBreaker(config)
+        self.clock = ServerClock()
+        self.ephemeral_cache = EphemeralCache()
+        self.local_limiter = LocalLimiter(self.breaker)
 
 
-_states: WeakKeyDictionary[Database, State] = WeakKeyDictionary()
-
-
-def state_of(database: Database) -> State:
-    state = _states.get(database)
-    return state if state is not None else _states.setdefault(database, State(database.config))
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows
-    # Another thread of the parent may have held one of the locks.
-    os.register_at_fork(after_in_child=_states.clear)
+def get_limiter_state(database: Database) -> ProcessState:
+    """Return the state of this process; a forked child has its own."""
+    return database.extras.get(ProcessState, lambda: ProcessState(database.config))

@@ -1,4 +1,4 @@
-"""The engine: charges in, a decision out; everything that limits stands on it."""
+"""The engine: from charges to a decision. Middleware, decorator, throttle and form use it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from operator import index
 from time import monotonic
-from typing import Final, TypeVar, cast
+from typing import Final, cast
 
 from django.core.cache import caches
 from django.core.exceptions import ImproperlyConfigured
@@ -14,245 +14,317 @@ from django.core.exceptions import ImproperlyConfigured
 from continuum_upstash.cache.base import UpstashBaseCache
 from continuum_upstash.errors import ConfigurationError, ReplyError, Unavailable
 from continuum_upstash.observe import LimitDecided, has_observers, notify
-from continuum_upstash.plans.effects import Batch, Plan, pair
-from continuum_upstash.plans.runner import AsyncRunner, Runner, arun, run
+from continuum_upstash.plans.effects import Batch, Plan
 from continuum_upstash.protocol import Command, Replies
 from continuum_upstash.ratelimit.conf import conf
 from continuum_upstash.ratelimit.engine.decision import EXEMPT, Decision, Reason, Verdict
-from continuum_upstash.ratelimit.engine.ephemeral_cache import Denials
-from continuum_upstash.ratelimit.engine.fallback import State, state_of
-from continuum_upstash.ratelimit.engine.script import Answers, Charge, command, read
-from continuum_upstash.ratelimit.engine.server_clock import Clock
-from continuum_upstash.ratelimit.http.identity import digest
-from continuum_upstash.ratelimit.policy import Policy, clash
+from continuum_upstash.ratelimit.engine.ephemeral_cache import EphemeralCache
+from continuum_upstash.ratelimit.engine.fallback import ProcessState, get_limiter_state
+from continuum_upstash.ratelimit.engine.keys import hash_identity
+from continuum_upstash.ratelimit.engine.script import (
+    Charge,
+    ScriptResult,
+    build_command,
+    parse_reply,
+)
+from continuum_upstash.ratelimit.engine.server_clock import ServerClock
+from continuum_upstash.ratelimit.policy import Policy, describe_shared_counter
 
-R = TypeVar("R")
-
-_LEAST_SECONDS: Final = 0.001
-_NOTHING: Final = Answers(0, fits=True, verdicts=())
+_MIN_DEADLINE_SECONDS: Final = 0.001
+_NO_RESULT: Final = ScriptResult(0, fits=True, verdicts=())
 
 
 class ImproperlyConfiguredLimits(ConfigurationError, ImproperlyConfigured):
-    """Rate limits cannot be kept with these settings."""
+    """The settings name no cache that can store the counters."""
 
 
-class TooCostly(ValueError):
-    """A policy never allows such a cost."""
+class CostExceedsLimit(ValueError):
+    """A cost is negative, or above the limit of a policy: it would never be allowed."""
 
 
 class Limiter:
-    """Limits by the counters of one cache alias.
+    """Limits requests by counters in the database of one cache alias.
 
-    Making one costs nothing: what processes remember hangs on the alias's database.
+    Creating a limiter is cheap: connections and everything that is kept per process belong to the
+    database.
 
     Args:
-        alias: of CACHES; None: ``CONTINUUM_RATELIMIT["ALIAS"]``.
+        alias: an entry of CACHES; None: ``CONTINUUM_RATELIMIT["ALIAS"]``.
 
     Raises:
-        ImproperlyConfiguredLimits: the alias is no cache of this package.
+        ImproperlyConfiguredLimits: the alias does not use this package's cache backend.
     """
 
     def __init__(self, alias: str | None = None) -> None:
         alias = alias or conf.alias
-        cache = _cache(alias)
+        cache = _get_cache(alias)
         self._alias = alias
         self._database = cache.database
-        self._prefix = f"{cache.key_prefix}:" if cache.key_prefix else ""
-        # Upstash advises against clocks in scripts, and would bill them.
-        self._servers_clock = not cache.database.config.is_upstash
-        self._runner = Runner(self._database.send)
-        self._async_runner = AsyncRunner(self._database.asend)
+        self._namespace = f"{cache.key_prefix}:" if cache.key_prefix else ""
+        # Upstash advises against reading the time in scripts, and would bill it.
+        self._use_server_clock = not cache.database.config.is_upstash
+        self._run, self._arun = cache.run, cache.arun
 
-    def _run(self, plan: Plan[R]) -> R:
-        return run(plan, self._runner)
+    def check(
+        self, policies: Iterable[Policy | str], identity: str, cost: int | None = None
+    ) -> Decision:
+        """Decide on one request, and charge its cost to all policies or to none.
 
-    async def _arun(self, plan: Plan[R]) -> R:
-        return await arun(plan, self._async_runner)
+        While the database is unavailable, the policies' on_error decides, after at most
+        ``CONTINUUM_RATELIMIT["DEADLINE"]`` seconds. With MODE ``off``, the decision is always
+        exempt.
 
-    def charges(
+        Billed: 3 commands for an allowed and 2 for a denied request (``token_bucket``: 4 and 2),
+        and 1 more for each further policy of an allowed one. A denial from memory is free. TIME is
+        sent once per process in five minutes.
+
+        Args:
+            policies: policies, or names in CONTINUUM_RATELIMIT.
+            identity: the client. It is taken literally and stored as a keyed hash, or unhashed for
+                policies with an upstash_prefix.
+            cost: 0 reads without counting; None: each policy's own cost, or 1 if that is a
+                function of the request.
+
+        Raises:
+            CostExceedsLimit: the cost is negative, or above the limit of a policy.
+            ConfigurationError: a name is unknown, or two policies share a counter.
+            TypeError: the cost is not an integer.
+        """
+        return self._run(self._check(policies, identity, cost))
+
+    async def acheck(
+        self, policies: Iterable[Policy | str], identity: str, cost: int | None = None
+    ) -> Decision:
+        """Decide on one request in the running event loop. See `check`."""
+        return await self._arun(self._check(policies, identity, cost))
+
+    def decide(self, charges: Sequence[Charge]) -> Decision:
+        """Decide on the charges of one request, and apply all of them or none. See `check`.
+
+        Args:
+            charges: the results of `build_charge`, at least one.
+
+        Raises:
+            ConfigurationError: two policies share a counter.
+        """
+        return self._run(self._decide(charges))
+
+    async def adecide(self, charges: Sequence[Charge]) -> Decision:
+        """Decide on the charges of one request in the running event loop. See `decide`."""
+        return await self._arun(self._decide(charges))
+
+    def reset(self, policies: Iterable[Policy | str], identity: str) -> int:
+        """Delete the counters of an identity, and return how many there were.
+
+        Another process that has denied the identity may continue to do so for up to one minute.
+
+        Billed: 1 command, and TIME as in `check`.
+
+        Args:
+            policies: policies, or names in CONTINUUM_RATELIMIT.
+            identity: the client, as in `check`.
+
+        Raises:
+            Unavailable: the database did not reply within the deadline of this or other commands.
+            ReplyError: the database refused the command.
+            ConfigurationError: a name is unknown.
+        """
+        return self._run(self._reset(policies, identity))
+
+    async def areset(self, policies: Iterable[Policy | str], identity: str) -> int:
+        """Delete the counters of an identity in the running event loop. See `reset`."""
+        return await self._arun(self._reset(policies, identity))
+
+    def build_charges(
         self, policies: Iterable[Policy | str], identity: str, cost: int | None = None
     ) -> list[Charge]:
-        """Return what `policies` would take from an identity."""
+        """Return the charge of each policy. See `build_charge`."""
         return [
-            self.charge(policy, identity, cost)
+            self.build_charge(policy, identity, cost)
             for policy in (
-                conf.policy(each) if isinstance(each, str) else each for each in policies
+                conf.get_policy(each) if isinstance(each, str) else each for each in policies
             )
         ]
 
-    def charge(self, policy: Policy, identity: str, cost: int | None = None) -> Charge:
-        """Return what one policy would take from an identity, by default its own cost.
+    def build_charge(self, policy: Policy, identity: str, cost: int | None = None) -> Charge:
+        """Return what one policy would charge an identity. Nothing is sent.
+
+        Args:
+            policy: with MODE ``shadow``, it becomes a shadow policy.
+            identity: as in `check`.
+            cost: as in `check`.
 
         Raises:
-            TooCostly: the cost is below 0, or more than the policy ever allows.
-            TypeError: it is no whole number.
+            CostExceedsLimit: the cost is negative, or above the policy's limit.
+            TypeError: the cost is not an integer.
         """
-        if conf.shadow and not policy.shadow:
+        if conf.is_shadow and not policy.shadow:
             policy = replace(policy, shadow=True)
         if cost is None:
             cost = 1 if callable(policy.cost) else policy.cost
         if not 0 <= index(cost) <= policy.limit:
-            raise TooCostly(
-                f"Policy '{policy.name}' allows {policy.limit} at once, so that a cost of {cost} "
-                "would never fit."
+            raise CostExceedsLimit(
+                f"Policy '{policy.name}': a cost of {cost} would never be allowed; it must be from "
+                f"0 to {policy.limit}."
             )
-        name = digest(identity) if policy.upstash_prefix is None else identity
-        return Charge(policy, policy.storage(self._prefix, name), cost, policy.limit)
+        name = hash_identity(identity) if policy.upstash_prefix is None else identity
+        return Charge(policy, policy.build_key_prefix(self._namespace, name), cost, policy.limit)
 
     def _check(
-        self, policies: Iterable[Policy | str], identity: str, cost: int | None = None
+        self, policies: Iterable[Policy | str], identity: str, cost: int | None
     ) -> Plan[Decision]:
-        """Decide on one request: it takes its cost from all policies, or from none.
-
-        Args:
-            policies: names of CONTINUUM_RATELIMIT, or policies.
-            identity: who asks, to the letter; stored as a keyed hash.
-            cost: how much it takes, by default each policy's own; 0 only looks.
-
-        With ``MODE`` ``off`` everything is exempt, whatever it takes.
-        """
         if conf.mode == "off":
             return EXEMPT
-        return (yield from self._decide(self.charges(policies, identity, cost)))
-
-    check, acheck = pair(_check)
+        return (yield from self._decide(self.build_charges(policies, identity, cost)))
 
     def _decide(self, charges: Sequence[Charge]) -> Plan[Decision]:
-        """Decide on the charges of one request."""
         if conf.mode == "off":
             return EXEMPT
-        decision = yield from self._decided(_distinct(charges))
+        decision = yield from self._evaluate(_dedupe(charges))
         if has_observers() and (not decision.allowed or any(charge.cost for charge in charges)):
-            for policy, outcome in decision.outcomes():
+            for policy, outcome in decision.iter_outcomes():
                 notify(LimitDecided(self._alias, policy.name, outcome, decision.allowed))
         return decision
 
-    decide, adecide = pair(_decide)
-
-    def _decided(self, charges: Sequence[Charge]) -> Plan[Decision]:
+    def _evaluate(self, charges: Sequence[Charge]) -> Plan[Decision]:
         enforced = [charge for charge in charges if not charge.policy.shadow]
         shadowed = [charge for charge in charges if charge.policy.shadow]
-        state = state_of(self._database)
-        known = _known(enforced, state.denials)
-        if known is not None:
-            return known
+        state = get_limiter_state(self._database)
+        denial = _find_cached_denial(enforced, state.ephemeral_cache)
+        if denial is not None:
+            return denial
         try:
             parts = [part for part in (enforced, shadowed) if part]
-            answers = yield from state.patience.asking(self._ask(parts, state))
+            replies = yield from state.breaker.guard(self._query(parts, state))
         except (Unavailable, ReplyError) as error:
-            return state.standin.decide(enforced, error, self._database)
-        return _settled(enforced, shadowed, answers, state.denials)
+            return state.local_limiter.decide(enforced, error, self._database)
+        return _build_decision(enforced, shadowed, replies, state.ephemeral_cache)
 
-    def _reset(self, policies: Iterable[Policy | str], identity: str) -> Plan[int]:
-        """Give an identity its full quota back; return how many counters were deleted.
-
-        Other processes go on refusing whom they have refused for a minute at most.
-        """
-        charges = self.charges(policies, identity, 0)
-        state = state_of(self._database)
-        now = yield from _now(state.clock, monotonic() + conf.deadline)
-        keys = [key for charge in charges for key in charge.policy.keys(charge.storage, now)]
-        (deleted,) = yield Batch((("UNLINK", *keys),), needs_server=True)
-        if isinstance(deleted, ReplyError):
-            raise deleted
-        for charge in charges:
-            state.denials.forget(charge.storage)
-        return cast("int", deleted)
-
-    reset, areset = pair(_reset)
-
-    def _ask(self, parts: Sequence[Sequence[Charge]], state: State) -> Plan[Replies]:
-        """Ask the database: one round trip, where it knows the script and we know its time."""
+    def _query(self, parts: Sequence[Sequence[Charge]], state: ProcessState) -> Plan[Replies]:
+        """Run the script once per part: one round trip, if the script and the time are known."""
         until = monotonic() + conf.deadline
-        clock, now = self._servers_clock, 0
-        if not clock or any(charge.policy.aligned for part in parts for charge in part):
-            now = yield from _now(state.clock, until)
-        commands = [command(part, now, servers_clock=clock, by_hash=True) for part in parts]
-        replies = yield _batch(commands, until)
+        use_server_clock, now = self._use_server_clock, 0
+        if not use_server_clock or any(
+            charge.policy.is_window_aligned for part in parts for charge in part
+        ):
+            now = yield from _get_server_time(state.clock, until)
+        commands = [
+            build_command(part, now, use_server_clock=use_server_clock, by_hash=True)
+            for part in parts
+        ]
+        replies = yield _build_batch(commands, until)
         if any(isinstance(reply, ReplyError) and reply.code == "NOSCRIPT" for reply in replies):
-            # All of them again: a script that is unknown has charged nobody.
-            commands = [command(part, now, servers_clock=clock, by_hash=False) for part in parts]
-            replies = yield _batch(commands, until)
+            # Send all of them again: an unknown script has charged nothing.
+            commands = [
+                build_command(part, now, use_server_clock=use_server_clock, by_hash=False)
+                for part in parts
+            ]
+            replies = yield _build_batch(commands, until)
         for reply in replies:
             if isinstance(reply, ReplyError):
                 raise reply
         return cast("Replies", replies)
 
+    def _reset(self, policies: Iterable[Policy | str], identity: str) -> Plan[int]:
+        charges = self.build_charges(policies, identity, 0)
+        state = get_limiter_state(self._database)
+        now = yield from _get_server_time(state.clock, monotonic() + conf.deadline)
+        keys = [
+            key for charge in charges for key in charge.policy.build_keys(charge.key_prefix, now)
+        ]
+        (deleted,) = yield Batch((("UNLINK", *keys),), needs_server=True)
+        if isinstance(deleted, ReplyError):
+            raise deleted
+        for charge in charges:
+            state.ephemeral_cache.clear(charge.key_prefix)
+        return cast("int", deleted)
 
-def _cache(alias: str) -> UpstashBaseCache:
+
+def _get_cache(alias: str) -> UpstashBaseCache:
     if alias not in caches.settings:
-        what = "is not in CACHES"
+        problem = "is not in CACHES"
     elif isinstance(cache := caches[alias], UpstashBaseCache):
         return cache
     else:
-        what = f"is a {type(cache).__qualname__}"
+        problem = f"is a {type(cache).__qualname__}"
     raise ImproperlyConfiguredLimits(
-        f"The cache '{alias}' cannot count: it {what}. Name in CONTINUUM_RATELIMIT[\"ALIAS\"] an "
-        "entry of CACHES whose BACKEND is continuum_upstash.backend.CacheBackend."
+        f"Cache '{alias}' cannot be used for rate limits: it {problem}. Set "
+        'CONTINUUM_RATELIMIT["ALIAS"] to an entry of CACHES whose BACKEND is '
+        "continuum_upstash.backend.CacheBackend."
     )
 
 
-def _known(charges: Sequence[Charge], denials: Denials) -> Decision | None:
-    """Return the refusal that this process remembers.
+def _find_cached_denial(charges: Sequence[Charge], cache: EphemeralCache) -> Decision | None:
+    """Return the denial that the ephemeral cache implies.
 
-    It is certain, but the time that it tells is the least: what others have taken from the
-    policies that are not remembered is not known here, nor when a higher cost than the one that
-    is remembered fits.
+    It is certain, but its retry_after is a lower bound: how long the other policies deny, or a
+    policy whose entry has a lower cost, only the database knows.
     """
     verdicts = [
         Verdict(charge.policy, 0, seconds, seconds)
         for charge in charges
-        if charge.cost and (seconds := denials.find(charge))
+        if charge.cost and (seconds := cache.get_blocked_seconds(charge))
     ]
     return Decision(False, "cached", tuple(verdicts)) if verdicts else None
 
 
-def _now(clock: Clock, until: float) -> Plan[int]:
-    now = clock.read()
+def _get_server_time(clock: ServerClock, until: float) -> Plan[int]:
+    """Return Unix milliseconds by the database's clock.
+
+    Args:
+        clock: the estimate; TIME is sent only if it has none.
+        until: the deadline in monotonic seconds.
+    """
+    now = clock.get_time()
     if now is None:
-        sent = clock.mark()
-        (reply,) = yield _batch([("TIME",)], until)
+        started = clock.start_sync()
+        (reply,) = yield _build_batch([("TIME",)], until)
         if isinstance(reply, ReplyError):
             raise reply
-        now = clock.learn(sent, reply)
+        now = clock.sync(started, reply)
     return now
 
 
-def _settled(
-    enforced: Sequence[Charge], shadowed: Sequence[Charge], answers: Replies, denials: Denials
+def _build_decision(
+    enforced: Sequence[Charge],
+    shadowed: Sequence[Charge],
+    replies: Replies,
+    cache: EphemeralCache,
 ) -> Decision:
-    waiting = iter(answers)
-    real = read(enforced, next(waiting)) if enforced else _NOTHING
-    watched = read(shadowed, next(waiting)) if shadowed else _NOTHING
-    verdicts = list(zip(enforced, real.verdicts, strict=True))
-    # Where the same again would not fit, only the database can tell until when.
-    known = not any(0 < verdict.remaining < charge.cost for charge, verdict in verdicts)
+    remaining_replies = iter(replies)
+    result = parse_reply(enforced, next(remaining_replies)) if enforced else _NO_RESULT
+    shadow_result = parse_reply(shadowed, next(remaining_replies)) if shadowed else _NO_RESULT
+    verdicts = list(zip(enforced, result.verdicts, strict=True))
+    # If the same cost would not fit again, only the database can calculate until when.
+    is_wait_known = not any(0 < verdict.remaining < charge.cost for charge, verdict in verdicts)
     for charge, verdict in verdicts:
         if verdict.retry_after > 0:
-            denials.note(charge, verdict.retry_after)
-        elif verdict.remaining == 0 and known:
-            denials.note(charge._replace(cost=1), verdict.reset_after)
-    if real.fits:
-        reason: Reason = "allowed" if watched.fits else "shadow"
-        return Decision(True, reason, real.verdicts, watched.verdicts, real.at or watched.at)
-    return Decision(False, "limited", real.verdicts, watched.verdicts, real.at)
+            cache.block(charge, verdict.retry_after)
+        elif verdict.remaining == 0 and is_wait_known:
+            cache.block(charge._replace(cost=1), verdict.reset_after)
+    if result.fits:
+        reason: Reason = "allowed" if shadow_result.fits else "shadow"
+        at = result.at or shadow_result.at
+        return Decision(True, reason, result.verdicts, shadow_result.verdicts, at)
+    return Decision(False, "limited", result.verdicts, shadow_result.verdicts, result.at)
 
 
-def _distinct(charges: Sequence[Charge]) -> Sequence[Charge]:
-    """Return the charges, none of them twice.
+def _dedupe(charges: Sequence[Charge]) -> Sequence[Charge]:
+    """Return the charges without repetitions.
 
     Raises:
-        ConfigurationError: two policies would take from the same counter.
+        ConfigurationError: two different policies share a counter.
     """
     if len(charges) == 1:
         return charges
     distinct: dict[str, Charge] = {}
     for charge in charges:
-        policy = distinct.setdefault(charge.storage, charge).policy
+        policy = distinct.setdefault(charge.key_prefix, charge).policy
         if policy is not charge.policy and policy != charge.policy:
-            raise ConfigurationError(clash(policy, charge.policy))
+            raise ConfigurationError(describe_shared_counter(policy, charge.policy))
     return list(distinct.values())
 
 
-def _batch(commands: Sequence[Command], until: float) -> Batch:
-    return Batch(commands, needs_server=True, deadline_s=max(_LEAST_SECONDS, until - monotonic()))
+def _build_batch(commands: Sequence[Command], until: float) -> Batch:
+    seconds = max(_MIN_DEADLINE_SECONDS, until - monotonic())
+    return Batch(commands, needs_server=True, deadline_s=seconds)

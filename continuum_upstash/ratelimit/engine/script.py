@@ -1,4 +1,4 @@
-"""The one script of the limiter, and how the charges of a request become its command."""
+"""The limiter's one script: its command, its reply, and the same rules for the local store."""
 
 from __future__ import annotations
 
@@ -9,71 +9,78 @@ from typing import Final, NamedTuple, TypeAlias, cast
 
 from continuum_upstash.errors import ReplyError
 from continuum_upstash.protocol import Argument, Command, Reply, Script, ScriptHash
-from continuum_upstash.ratelimit.engine.algorithms import RULES, Ask, newest
+from continuum_upstash.ratelimit.engine.algorithms import ALGORITHMS, Check, parse_newest_bucket
 from continuum_upstash.ratelimit.engine.decision import Verdict
 from continuum_upstash.ratelimit.policy import Policy
 
-# The storage, the algorithm and the window that a charge is counted in.
-Counter: TypeAlias = tuple[str, str, int]
+Counter: TypeAlias = tuple[str, str, int]  # key prefix, algorithm, window in milliseconds
 
-_PER_POLICY: Final = 5
+_ARGUMENTS_PER_POLICY: Final = 5
 _BUCKET_FIELDS: Final = ("refilledAt", "tokens")
 
 
 class Charge(NamedTuple):
-    """One policy of a request.
+    """What one policy of a request charges.
 
     Attributes:
-        storage: what the names of its keys begin with.
-        cost: what it is to take; 0 only looks.
-        limit: the policy's, or a share of it.
-        sharing: how many share what comes back to a token bucket.
+        policy: the policy.
+        key_prefix: the common prefix of the counter's Redis keys.
+        cost: 0 reads without counting.
+        limit: the policy's limit, or this process's part of it.
+        shares: the number of processes among which the refill of a token bucket is divided.
     """
 
     policy: Policy
-    storage: str
+    key_prefix: str
     cost: int
     limit: int
-    sharing: int = 1
+    shares: int = 1
 
     @property
     def counter(self) -> Counter:
-        """What it is counted in; policies of one group may share it."""
-        return self.storage, self.policy.algorithm, self.policy.rate.window
+        """Identifies the counter; policies of one group may share it."""
+        return self.key_prefix, self.policy.algorithm, self.policy.rate.window
 
-    def arguments(self, now: int) -> tuple[Argument, ...]:
-        """Return what the script is told of it."""
-        policy, unit = self.policy, self.policy.unit(now)
+    def build_arguments(self, now: int) -> tuple[Argument, ...]:
+        """Return the policy's arguments of the script.
+
+        Args:
+            now: Unix milliseconds.
+        """
+        policy, param = self.policy, self.policy.get_algorithm_param(now)
         if policy.algorithm == "token_bucket":
-            unit = math.ceil(unit / self.sharing)
-        return policy.algorithm, self.limit, policy.rate.window, unit, self.cost
+            param = math.ceil(param / self.shares)
+        return policy.algorithm, self.limit, policy.rate.window, param, self.cost
 
 
-def command(charges: Sequence[Charge], now: int, *, servers_clock: bool, by_hash: bool) -> Command:
-    """Return the command that decides on all charges.
+def build_command(
+    charges: Sequence[Charge], now: int, *, use_server_clock: bool, by_hash: bool
+) -> Command:
+    """Return the command that evaluates all charges: all are charged, or none is.
 
     Args:
-        charges: at least one; no two of them with the same storage.
-        now: Unix milliseconds, which name the keys of aligned windows.
-        servers_clock: let the script ask its server for the time.
-        by_hash: the server may know the script already.
+        charges: at least one, with distinct key prefixes.
+        now: Unix milliseconds; the names of window-aligned keys contain the window's number.
+        use_server_clock: whether the script reads its server's time instead of `now`.
+        by_hash: send EVALSHA, which fails with NOSCRIPT if the server does not know the script.
     """
     keys: list[str] = []
-    arguments: list[Argument] = [0 if servers_clock else now]
+    arguments: list[Argument] = [0 if use_server_clock else now]
     for charge in charges:
-        keys += charge.policy.keys(charge.storage, now)
-        arguments += charge.arguments(now)
+        keys += charge.policy.build_keys(charge.key_prefix, now)
+        arguments += charge.build_arguments(now)
     name, script = ("EVALSHA", CHECK_HASH) if by_hash else ("EVAL", CHECK)
     return (name, cast("Argument", script), len(keys), *keys, *arguments)
 
 
-class Answers(NamedTuple):
-    """What the script says of charges.
+class ScriptResult(NamedTuple):
+    """The reply of the script.
 
     Attributes:
-        at: Unix milliseconds; never behind the bucket of an earlier strict charge, whoever's
-            clock it was.
-        fits: whether all of them do; then they were charged.
+        at: Unix milliseconds; never before the newest bucket of a strict counter, even if another
+            process's clock created it.
+        fits: whether all charges fit; then they were charged.
+        verdicts: one per charge.
     """
 
     at: int
@@ -81,88 +88,97 @@ class Answers(NamedTuple):
     verdicts: tuple[Verdict, ...]
 
 
-def read(charges: Sequence[Charge], reply: Reply) -> Answers:
-    """Return what a reply says of the charges that its command had."""
+def parse_reply(charges: Sequence[Charge], reply: Reply) -> ScriptResult:
+    """Return the result in the reply to the command of some charges."""
     numbers = iter(cast("list[int]", reply))
     at, fits = next(numbers), next(numbers)
     verdicts = [
         Verdict(charge.policy, remaining, wait / 1000, reset / 1000)
         for charge, remaining, wait, reset in zip(charges, numbers, numbers, numbers, strict=True)
     ]
-    return Answers(at, fits == 1, tuple(verdicts))
+    return ScriptResult(at, fits == 1, tuple(verdicts))
 
 
-class _Policy(NamedTuple):
-    """A policy as the script gets it."""
+class _PolicyState(NamedTuple):
+    """A policy's arguments of the script, and its stored values."""
 
     algorithm: str
     limit: int
     window: int
-    unit: int
+    param: int
     cost: int
     keys: Sequence[str]
     stored: Sequence[Reply]
 
 
-def _rule(call: Callable[..., Reply], keys: Sequence[str], args: Sequence[bytes]) -> Reply:
-    """Do what the script does, over the local store."""
-    now = int(args[0]) or _time(call)
-    policies = list(_policies(call, keys, args))
-    strict = [each for each in policies if each.algorithm == "strict"]
-    seen = max([now, *(newest(each.stored[0]) * each.unit for each in strict)])
-    answers = [
-        RULES[each.algorithm](
-            each.keys, each.stored, Ask(now, seen, each.limit, each.window, each.unit, each.cost)
-        )
-        for each in policies
+def _run_locally(call: Callable[..., Reply], keys: Sequence[str], args: Sequence[bytes]) -> Reply:
+    """Do the same as check.lua, with the local store."""
+    now = int(args[0]) or _read_time(call)
+    states = list(_read_states(call, keys, args))
+    newest_buckets = [
+        parse_newest_bucket(each.stored[0]) * each.param
+        for each in states
+        if each.algorithm == "strict"
     ]
-    fits = all(answer.wait == 0 for answer in answers)
-    reply: list[Reply] = [seen, int(fits)]
-    for policy, answer in zip(policies, answers, strict=True):
-        remaining = answer.remaining - (policy.cost if fits else 0)
-        reply += (max(0, remaining), answer.wait, answer.wait or answer.reset)
-        for write in answer.writes if fits and policy.cost else ():
+    latest_time = max([now, *newest_buckets])
+    results = [
+        ALGORITHMS[each.algorithm](
+            each.keys,
+            each.stored,
+            Check(now, latest_time, each.limit, each.window, each.param, each.cost),
+        )
+        for each in states
+    ]
+    fits = all(result.wait == 0 for result in results)
+    reply: list[Reply] = [latest_time, int(fits)]
+    for state, result in zip(states, results, strict=True):
+        remaining = result.remaining - (state.cost if fits else 0)
+        reply += (max(0, remaining), result.wait, result.wait or result.reset)
+        for write in result.writes if fits and state.cost else ():
             call(*write)
     return reply
 
 
-def _policies(
+def _read_states(
     call: Callable[..., Reply], keys: Sequence[str], args: Sequence[bytes]
-) -> Iterator[_Policy]:
+) -> Iterator[_PolicyState]:
     strings: Sequence[Reply] | None = None
-    place = 0
-    for start in range(1, len(args), _PER_POLICY):
+    position = 0
+    for start in range(1, len(args), _ARGUMENTS_PER_POLICY):
         algorithm = args[start].decode()
-        mine = keys[place : place + (2 if algorithm == "sliding" else 1)]
+        own_keys = keys[position : position + (2 if algorithm == "sliding" else 1)]
         stored: Sequence[Reply]
         if algorithm == "token_bucket":
-            stored = cast("list[Reply]", call("HMGET", *mine, *_BUCKET_FIELDS))
+            stored = cast("list[Reply]", call("HMGET", *own_keys, *_BUCKET_FIELDS))
         else:
             strings = strings or cast("list[Reply]", call("MGET", *keys))
-            stored = strings[place : place + len(mine)]
-        limit, window, unit, cost = map(int, args[start + 1 : start + _PER_POLICY])
-        yield _Policy(algorithm, limit, window, unit, cost, mine, stored)
-        place += len(mine)
+            stored = strings[position : position + len(own_keys)]
+        limit, window, param, cost = map(int, args[start + 1 : start + _ARGUMENTS_PER_POLICY])
+        yield _PolicyState(algorithm, limit, window, param, cost, own_keys, stored)
+        position += len(own_keys)
 
 
-def _time(call: Callable[..., Reply]) -> int:
+def _read_time(call: Callable[..., Reply]) -> int:
     seconds, microseconds = cast("list[bytes]", call("TIME"))
     return int(seconds) * 1000 + int(microseconds) // 1000
 
 
-def _calls(sent: Command, reply: Reply) -> int:
-    """Return how many commands ran inside: each is billed."""
+def _count_billed(command: Command, reply: Reply) -> int:
+    """Return the number of commands that ran inside the script; each is billed."""
     if isinstance(reply, ReplyError) and reply.code == "NOSCRIPT":
         return 0
-    keys = int(cast("int", sent[2]))
-    arguments = sent[3 + keys :]
-    algorithms = arguments[1::_PER_POLICY]
+    keys = int(cast("int", command[2]))
+    arguments = command[3 + keys :]
+    algorithms = arguments[1::_ARGUMENTS_PER_POLICY]
     buckets = algorithms.count("token_bucket")
-    asked = (arguments[0] == 0) + (buckets < len(algorithms)) + buckets
+    reads = (arguments[0] == 0) + (buckets < len(algorithms)) + buckets
     fits = isinstance(reply, list) and reply[1] == 1
-    paid = [cost for cost in arguments[_PER_POLICY::_PER_POLICY] if cost != 0] if fits else []
-    return asked + len(paid) + (buckets if paid else 0)
+    costs = arguments[_ARGUMENTS_PER_POLICY::_ARGUMENTS_PER_POLICY]
+    charged = [cost for cost in costs if cost != 0] if fits else []
+    return reads + len(charged) + (buckets if charged else 0)
 
 
-CHECK: Final = Script(files(__package__).joinpath("check.lua").read_text("utf-8"), _rule, _calls)
+CHECK: Final = Script(
+    files(__package__).joinpath("check.lua").read_text("utf-8"), _run_locally, _count_billed
+)
 CHECK_HASH: Final = ScriptHash(CHECK)

@@ -1,4 +1,7 @@
-"""The database's time as this process knows it: a sample of it, carried on by our steady clock."""
+"""The database's time, without a command per check.
+
+A sample of TIME is continued by the monotonic clock of the process.
+"""
 
 from __future__ import annotations
 
@@ -8,57 +11,62 @@ from typing import Final, NamedTuple
 
 from continuum_upstash.protocol import Reply
 
-_SAMPLE_SECONDS: Final = 300.0
+_MAX_AGE_SECONDS: Final = 300.0
 
-# The steady clock of a process that was frozen stands still, and a wall clock may be set: where
-# they disagree by more, either has happened.
-_DISAGREEMENT_SECONDS: Final = 0.1
+# The monotonic clock stops while the process is suspended, and the wall clock can be set. If the
+# two diverge by more than this, either has happened: a new sample is needed.
+_MAX_DIVERGENCE_SECONDS: Final = 0.1
 
 
 class _Sample(NamedTuple):
-    ahead: float  # seconds; what the database's clock shows beyond our steady one
-    steady: float
+    offset: float  # seconds to add to the monotonic clock
+    monotonic: float
     wall: float
 
 
-class Clock:
-    """Milliseconds since the epoch, without asking.
+class ServerClock:
+    """Estimates the time of the database's clock.
 
     Args:
-        steady: monotonic seconds.
-        wall: seconds that go on while the process does not.
+        monotonic: returns monotonic seconds.
+        wall: returns seconds of a clock that continues while the process is suspended.
     """
 
     def __init__(
         self,
-        steady: Callable[[], float] = time.monotonic,
+        monotonic: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        self._steady, self._wall = steady, wall
+        self._monotonic, self._wall = monotonic, wall
         self._sample: _Sample | None = None
 
-    def read(self) -> int | None:
-        """Return the database's time, or None if it has to be asked for."""
+    def get_time(self) -> int | None:
+        """Return Unix milliseconds, or None if a new sample is needed."""
         sample = self._sample
         if sample is None:
             return None
-        now = self._steady()
-        age = now - sample.steady
-        if age > _SAMPLE_SECONDS:
+        now = self._monotonic()
+        age = now - sample.monotonic
+        if age > _MAX_AGE_SECONDS:
             return None
-        if abs(self._wall() - sample.wall - age) > _DISAGREEMENT_SECONDS:
+        if abs(self._wall() - sample.wall - age) > _MAX_DIVERGENCE_SECONDS:
             return None
-        return int((now + sample.ahead) * 1000)
+        return int((now + sample.offset) * 1000)
 
-    def mark(self) -> float:
-        """Return what `learn` wants to know: when TIME was sent."""
-        return self._steady()
+    def start_sync(self) -> float:
+        """Return the monotonic seconds at which TIME is sent, for `sync`."""
+        return self._monotonic()
 
-    def learn(self, sent: float, reply: Reply) -> int:
-        """Take the reply to a TIME, as of the middle of its round trip; return the time."""
+    def sync(self, started: float, reply: Reply) -> int:
+        """Take a sample, and return Unix milliseconds.
+
+        Args:
+            started: the result of `start_sync`.
+            reply: the reply to TIME; it is assumed to be from the middle of the round trip.
+        """
         assert isinstance(reply, list)
         seconds, microseconds = (int(part) for part in reply if isinstance(part, bytes))
-        now = self._steady()
-        ahead = seconds + microseconds / 1e6 - (sent + now) / 2
-        self._sample = _Sample(ahead, now, self._wall())
-        return int((now + ahead) * 1000)
+        now = self._monotonic()
+        offset = seconds + microseconds / 1e6 - (started + now) / 2
+        self._sample = _Sample(offset, now, self._wall())
+        return int((now + offset) * 1000)

@@ -1,4 +1,4 @@
-"""What a limit will cost, and what it lets pass at worst."""
+"""The monthly cost of a policy, and the most that it allows."""
 
 from __future__ import annotations
 
@@ -10,19 +10,25 @@ from continuum_upstash.ratelimit.policy import Policy
 
 MONTH_SECONDS: Final = 30 * 24 * 3600
 
-# EVALSHA, and what runs inside: a read, and what pays the cost. A refusal writes nothing.
-_ADMITTED: Final[Mapping[str, int]] = {"strict": 3, "fixed": 3, "sliding": 3, "token_bucket": 4}
-_REFUSED: Final = 2
+# The billed commands: EVALSHA and those inside the script, a read and what charges the cost. A
+# refused request writes nothing.
+_BILLED_IF_ADMITTED: Final[Mapping[str, int]] = {
+    "strict": 3,
+    "fixed": 3,
+    "sliding": 3,
+    "token_bucket": 4,
+}
+_BILLED_IF_REFUSED: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Forecast:
-    """A month under steady traffic of one client after the other.
+class Simulation:
+    """A month of constant traffic.
 
     Attributes:
         admitted, refused: requests.
-        commands: billed by the service, at most: what a process refuses by itself costs nothing.
-        worst: the most that passes in any window of the rate's length.
+        commands: the billed commands at most; refusals from memory are free.
+        worst: the most that is allowed in any window of the rate's length.
     """
 
     admitted: int
@@ -31,26 +37,26 @@ class Forecast:
     worst: int
 
 
-def forecast(policy: Policy, per_second: float, refused_share: float = 0.0) -> Forecast:
-    """Return what a month costs.
+def simulate(policy: Policy, per_second: float, refused_share: float = 0.0) -> Simulation:
+    """Return the result of a month.
 
     Args:
-        policy: whose algorithm counts.
-        per_second: requests that are checked, of all clients together.
-        refused_share: which part of them exceeds the limit, 0 to 1.
+        policy: the policy to simulate.
+        per_second: checked requests of all clients together.
+        refused_share: the share of them that exceeds the limit, 0 to 1.
     """
     requests = per_second * MONTH_SECONDS
     refused = round(requests * refused_share)
     admitted = round(requests) - refused
-    commands = admitted * _ADMITTED[policy.algorithm] + refused * _REFUSED
-    return Forecast(admitted, refused, commands, worst_case(policy))
+    commands = admitted * _BILLED_IF_ADMITTED[policy.algorithm] + refused * _BILLED_IF_REFUSED
+    return Simulation(admitted, refused, commands, compute_worst_case(policy))
 
 
-def worst_case(policy: Policy) -> int:
-    """Return the most that passes in any window of the rate's length, however clients try."""
+def compute_worst_case(policy: Policy) -> int:
+    """Return the most that a policy allows in any window of its rate's length."""
     if policy.algorithm == "strict":
         return policy.limit
     if policy.algorithm == "token_bucket":
-        # Full, and one refill before the window ends; it never holds more than it can.
+        # A full bucket, and one refill before the window ends, at most up to the capacity.
         return policy.limit + min(policy.limit, policy.rate.limit)
-    return 2 * policy.limit  # a whole quota at each side of the border
+    return 2 * policy.limit  # the limit at the end of a window, and again in the next one

@@ -1,4 +1,4 @@
-"""From a request to a decision, sync and async; the shared part is a plan."""
+"""From a request to a decision, sync and async."""
 
 from __future__ import annotations
 
@@ -10,148 +10,156 @@ from django.http import HttpRequest
 from django.utils.functional import LazyObject
 
 from continuum_upstash.ratelimit.conf import conf
-from continuum_upstash.ratelimit.engine.decision import EXEMPT, TOO_COSTLY, Decision
-from continuum_upstash.ratelimit.engine.limiter import Limiter, TooCostly
+from continuum_upstash.ratelimit.engine.decision import COST_EXCEEDS_LIMIT, EXEMPT, Decision
+from continuum_upstash.ratelimit.engine.limiter import CostExceedsLimit, Limiter
 from continuum_upstash.ratelimit.engine.script import Charge, Counter
-from continuum_upstash.ratelimit.http.identity import Posted, identity
+from continuum_upstash.ratelimit.http.identity import GetBody, get_identity
 from continuum_upstash.ratelimit.policy import STAFF, Policy
 
 
 def check_request(
-    request: HttpRequest, policies: Iterable[Policy], posted: Posted | None = None
+    request: HttpRequest, policies: Iterable[Policy], get_body: GetBody | None = None
 ) -> Decision:
-    """Decide on a request, and note the decision as ``request.ratelimit``.
+    """Decide on a request, and store the decision as ``request.ratelimit``.
 
-    Where `posted` is given, keys by ``post:`` read that in place of the form.
+    A policy that was already evaluated for the request is skipped, and a counter that was already
+    charged is only read.
+
+    Args:
+        request: the request.
+        policies: they are charged together, or none is.
+        get_body: returns the body where keys by ``post:`` are read; None: they read the form.
+
+    Raises:
+        ConfigurationError: two policies share a counter, or the limiter's alias is invalid.
     """
-    counting = _counting(request, policies)
-    if not counting:
-        return _noted(request, EXEMPT)
-    user = getattr(request, "user", None) if _asks_user(counting) else None
+    applicable = _select_applicable(request, policies)
+    if not applicable:
+        return _record(request, EXEMPT)
+    user = getattr(request, "user", None) if _needs_user(applicable) else None
     limiter = Limiter()
     try:
-        charges = _charges(limiter, request, counting, user, posted)
-    except TooCostly:
-        return _noted(request, TOO_COSTLY)
+        charges = _build_charges(limiter, request, applicable, user, get_body)
+    except CostExceedsLimit:
+        return _record(request, COST_EXCEEDS_LIMIT)
     decision = limiter.decide(charges) if charges else EXEMPT
-    return _noted(request, decision, counting, charges)
+    return _record(request, decision, applicable, charges)
 
 
 async def acheck_request(request: HttpRequest, policies: Iterable[Policy]) -> Decision:
-    """The async twin; neither the user nor a function of the request blocks the event loop."""
-    counting = _counting(request, policies)
-    if not counting:
-        return _noted(request, EXEMPT)
-    user = await _auser(request) if _asks_user(counting) else None
+    """The async twin. Loading the user and the site's functions do not block the event loop."""
+    applicable = _select_applicable(request, policies)
+    if not applicable:
+        return _record(request, EXEMPT)
+    user = await _aget_user(request) if _needs_user(applicable) else None
     limiter = Limiter()
-    asked = limiter, request, counting, user
+    arguments = limiter, request, applicable, user
     try:
-        if any(policy.calls for policy in counting):
-            # What a site's functions ask, if only request.user, may be in its database.
-            charges = await sync_to_async(_charges)(*asked)
+        if any(policy.has_callables for policy in applicable):
+            # A site's function may query the database, even if it only reads request.user.
+            charges = await sync_to_async(_build_charges)(*arguments)
         else:
-            charges = _charges(*asked)
-    except TooCostly:
-        return _noted(request, TOO_COSTLY)
+            charges = _build_charges(*arguments)
+    except CostExceedsLimit:
+        return _record(request, COST_EXCEEDS_LIMIT)
     decision = await limiter.adecide(charges) if charges else EXEMPT
-    return _noted(request, decision, counting, charges)
+    return _record(request, decision, applicable, charges)
 
 
-async def _auser(request: HttpRequest) -> Any:
+async def _aget_user(request: HttpRequest) -> Any:
     user = getattr(request, "user", None)
     if not isinstance(user, LazyObject):
         return user
-    if _is_of_the_session(user) and hasattr(request, "auser"):
+    if _is_session_user(user) and hasattr(request, "auser"):
         return await request.auser()
-    await sync_to_async(bool)(user)  # who it is may be in the database, but is known from now on
+    await sync_to_async(bool)(user)  # loads the user, perhaps from the database
     return user
 
 
-def _is_of_the_session(user: LazyObject[Any]) -> bool:
-    """Return whether a user is Django's own, and none that a middleware has put in its place.
-
-    Only of that one does request.auser() say the same without a thread.
-    """
-    asks = vars(user).get("_setupfunc")
-    return getattr(asks, "__module__", "") == "django.contrib.auth.middleware"
+def _is_session_user(user: LazyObject[Any]) -> bool:
+    """Return whether Django's middleware set the user, so that request.auser() returns the same."""
+    setup = vars(user).get("_setupfunc")
+    return getattr(setup, "__module__", "") == "django.contrib.auth.middleware"
 
 
-def _counting(request: HttpRequest, policies: Iterable[Policy]) -> list[Policy]:
-    """Return those that are to be asked: none that a rule or another decorator has asked."""
+def _select_applicable(request: HttpRequest, policies: Iterable[Policy]) -> list[Policy]:
+    """Return the policies for the request's method that have not yet been evaluated for it."""
     if conf.mode == "off":
         return []
-    method, asked = request.method or "", _past(request).policies
+    method, evaluated = request.method or "", _get_charged(request).policies
     return [
         each
         for each in policies
-        if each not in asked and (each.methods is None or method in each.methods)
+        if each not in evaluated and (each.methods is None or method in each.methods)
     ]
 
 
-def _asks_user(policies: Iterable[Policy]) -> bool:
-    return any(policy.asks_user for policy in policies)
+def _needs_user(policies: Iterable[Policy]) -> bool:
+    return any(policy.needs_user for policy in policies)
 
 
-def _charges(
+def _build_charges(
     limiter: Limiter,
     request: HttpRequest,
     policies: Iterable[Policy],
     user: Any,
-    posted: Posted | None = None,
+    get_body: GetBody | None = None,
 ) -> list[Charge]:
-    charges, counted = [], _past(request).counters
+    charges, charged = [], _get_charged(request).counters
     for policy in policies:
-        if any(_is_exempt(who, request, user) for who in policy.exempt):
+        if any(_is_exempt(exempt, request, user) for exempt in policy.exempt):
             continue
         cost = policy.cost(request) if callable(policy.cost) else policy.cost
+        identity = get_identity(policy, request, user, get_body)
         try:
-            charge = limiter.charge(policy, identity(policy, request, user, posted), cost)
-        except TooCostly:
-            if not (policy.shadow or conf.shadow):  # who only watches refuses nobody
+            charge = limiter.build_charge(policy, identity, cost)
+        except CostExceedsLimit:
+            if not (policy.shadow or conf.is_shadow):  # in shadow mode no request is denied
                 raise
         else:
-            # What another policy of its group has charged is not charged again, only looked at.
-            charges.append(charge._replace(cost=0) if charge.counter in counted else charge)
+            # A counter that another policy of the group has charged is only read.
+            charges.append(charge._replace(cost=0) if charge.counter in charged else charge)
     return charges
 
 
-def _is_exempt(who: Any, request: HttpRequest, user: Any) -> bool:
-    if callable(who):
-        return bool(who(request))
-    if who == STAFF:
+def _is_exempt(exempt: Any, request: HttpRequest, user: Any) -> bool:
+    if callable(exempt):
+        return bool(exempt(request))
+    if exempt == STAFF:
         return bool(user is not None and user.is_authenticated and user.is_staff)
-    address = conf.proxies.address(request.META)
-    return address is not None and address in who
+    address = conf.trusted_proxies.get_client_ip(request.META)
+    return address is not None and address in exempt
 
 
-class _Past(NamedTuple):
-    """What has been charged for a request.
+class _Charged(NamedTuple):
+    """What was evaluated and charged for a request.
 
     Attributes:
-        policies: those that have let it pass.
-        counters: those that were charged for it.
+        policies: those that allowed it.
+        counters: those that were charged.
     """
 
     policies: tuple[Policy, ...] = ()
     counters: tuple[Counter, ...] = ()
 
 
-def _past(request: HttpRequest) -> _Past:
-    past: _Past = getattr(request, "_ratelimit_past", _Past())
-    return past
+def _get_charged(request: HttpRequest) -> _Charged:
+    charged: _Charged = getattr(request, "_ratelimit_charged", _Charged())
+    return charged
 
 
-def _noted(
+def _record(
     request: HttpRequest,
     decision: Decision,
     policies: Iterable[Policy] = (),
     charges: Iterable[Charge] = (),
 ) -> Decision:
     earlier: Decision = getattr(request, "ratelimit", EXEMPT)
-    request.ratelimit = earlier.joined(decision)  # type: ignore[attr-defined]  # ours
-    if decision.allowed:  # what one of them refuses is charged to none
-        past = _past(request)
-        request._ratelimit_past = _Past(  # type: ignore[attr-defined]  # noqa: SLF001 ours
-            (*past.policies, *policies), (*past.counters, *(each.counter for each in charges))
+    request.ratelimit = earlier.merge(decision)  # type: ignore[attr-defined]  # our attribute
+    if decision.allowed:  # a denied request is charged to none
+        charged = _get_charged(request)
+        request._ratelimit_charged = _Charged(  # type: ignore[attr-defined]  # noqa: SLF001 as above
+            (*charged.policies, *policies),
+            (*charged.counters, *(each.counter for each in charges)),
         )
     return decision

@@ -1,161 +1,161 @@
-"""Who is counted: the kinds of keys, and what stands for an identity in the database."""
+"""The identity of a client: which values of a request a policy counts by."""
 
 from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
-from hashlib import blake2b
 from itertools import starmap
 from typing import Any, TypeAlias
 
-from django.conf import settings
 from django.http import HttpRequest
 
 from continuum_upstash.errors import ConfigurationError
-from continuum_upstash.ratelimit.client_ip import parse
+from continuum_upstash.ratelimit.client_ip import parse_address
 from continuum_upstash.ratelimit.conf import conf
-from continuum_upstash.ratelimit.policy import ADDRESSES, NAMED_KINDS, Policy
+from continuum_upstash.ratelimit.policy import ADDRESS_SOURCES, FIELD_SOURCES, Policy
 
-# What a framework has made of a request's body; asked for only where a policy counts by it.
-Posted: TypeAlias = Callable[[], object]
+# Returns the request's body as a framework has parsed it; called only if a policy needs it.
+GetBody: TypeAlias = Callable[[], object]
+
+_Part: TypeAlias = tuple[str, str]  # the source and its value
 
 
-def identity(policy: Policy, request: HttpRequest, user: Any, posted: Posted | None = None) -> str:
-    """Return who a policy counts a request for.
+def get_identity(
+    policy: Policy, request: HttpRequest, user: Any, get_body: GetBody | None = None
+) -> str:
+    """Return the identity that a policy counts a request by.
 
-    Who lacks what the policy wants, as a visitor lacks a user, is counted by address: a bucket
-    that all such clients shared would be anybody's to empty. Where `posted` is given, keys by
-    ``post:`` read that in place of the form.
+    A client without the required key (e.g. no user) is counted by IP address; a shared bucket
+    could be exhausted by anyone.
+
+    Args:
+        policy: its key selects the values.
+        request: the request.
+        user: the user, or None if the policy needs none.
+        get_body: returns the body where keys by ``post:`` are read; None: they read the form.
     """
     if callable(policy.key):
-        found = policy.key(request)
-        missing = found is None or found == ""
-        parts = [address_part(policy, request.META) if missing else ("key", str(found))]
+        value = policy.key(request)
+        is_missing = value is None or value == ""
+        parts = [get_address_part(policy, request.META) if is_missing else ("key", str(value))]
     else:
         parts = [
-            _part(kind, request, user, posted) or address_part(policy, request.META)
-            for kind in policy.kinds
+            _read_part(source, request, user, get_body) or get_address_part(policy, request.META)
+            for source in policy.sources
         ]
-    return joined(policy, parts)
+    return compose_identity(policy, parts)
 
 
-def joined(policy: Policy, parts: Sequence[tuple[str, str]]) -> str:
-    """Return the identity of its parts: of each the kind and the value."""
+def compose_identity(policy: Policy, parts: Sequence[_Part]) -> str:
+    """Return the identity that consists of some parts, in the order of the policy's key."""
     if policy.upstash_prefix is not None:
-        wanted = policy.kinds or ("key",)
-        return "+".join(starmap(_as_theirs, zip(wanted, parts, strict=True)))
-    return "\n".join(f"{kind}={value}" for kind, value in parts)
+        sources = policy.sources or ("key",)
+        return "+".join(starmap(_to_upstash_form, zip(sources, parts, strict=True)))
+    return "\n".join(f"{source}={value}" for source, value in parts)
 
 
-def _as_theirs(wanted: str, part: tuple[str, str]) -> str:
-    """Return a part as the other side writes it: the value alone.
+def _to_upstash_form(required: str, part: _Part) -> str:
+    """Return a part as @upstash/ratelimit writes it: the value alone.
 
-    An address that stands in for something else says so, in a line of its own: a client that
-    sends an address in a header must not be counted as the client that has that address.
+    An address in place of another source is marked by a line of its own. Otherwise a client that
+    sends an address as a header would be counted as the client with that address.
     """
-    kind, value = part
-    stands_in = kind == "ip" and wanted not in ADDRESSES
-    return f"{kind}\n{value}" if stands_in else value
+    source, value = part
+    is_substitute = source == "ip" and required not in ADDRESS_SOURCES
+    return f"{source}\n{value}" if is_substitute else value
 
 
-def _part(
-    kind: str, request: HttpRequest, user: Any, posted: Posted | None
-) -> tuple[str, str] | None:
-    name, _, argument = kind.partition(":")
+def _read_part(
+    source: str, request: HttpRequest, user: Any, get_body: GetBody | None
+) -> _Part | None:
+    name, _, argument = source.partition(":")
     value: str | None = None
     if name in {"user", "user_or_ip"} and user is not None and user.is_authenticated:
         return "user", str(user.pk)
     if name == "header":
         value = request.headers.get(argument)
     elif name == "post":
-        value = _field(request.POST if posted is None else posted(), argument)
+        value = _read_field(request.POST if get_body is None else get_body(), argument)
     elif name == "get":
         value = request.GET.get(argument)
-    text = spelt(kind, value or "")
-    return (kind, text) if text else None
+    text = normalize(source, value or "")
+    return (source, text) if text else None
 
 
-def _field(data: object, name: str) -> str | None:
-    value = data.get(name) if isinstance(data, Mapping) else None
+def _read_field(body: object, name: str) -> str | None:
+    value = body.get(name) if isinstance(body, Mapping) else None
     if isinstance(value, bool) or not isinstance(value, str | int):
         return None
-    # JSON may hold half a character, which no database stores and no key may have.
+    # JSON may contain lone surrogates, which cannot be encoded.
     return str(value).encode("utf-8", "ignore").decode()
 
 
-def address_part(policy: Policy, meta: Mapping[str, Any]) -> tuple[str, str]:
-    """Return the part that is an address, by a request's META."""
-    if policy.upstash_prefix is not None:  # the other side knows no networks
-        return "ip", str(conf.proxies.address(meta) or "unknown")
-    return "ip", conf.proxies.client(meta)
+def get_address_part(policy: Policy, meta: Mapping[str, Any]) -> _Part:
+    """Return the address of a client as a part of its identity.
+
+    Args:
+        policy: with upstash_prefix, the full address is used, as in @upstash/ratelimit.
+        meta: ``request.META``.
+    """
+    if policy.upstash_prefix is not None:
+        return "ip", str(conf.trusted_proxies.get_client_ip(meta) or "unknown")
+    return "ip", conf.trusted_proxies.get_client_key(meta)
 
 
-def spelt(kind: str, value: str) -> str:
-    """Return one spelling of what a client wrote, in one line: no value may fake another part."""
-    if kind.partition(":")[0] not in NAMED_KINDS:
+def normalize(source: str, value: str) -> str:
+    """Return one spelling of a client's value, in one line: it cannot look like another part."""
+    if source.partition(":")[0] not in FIELD_SOURCES:
         return value
     return " ".join(unicodedata.normalize("NFKC", value).casefold().split())
 
 
-def digest(identity: str) -> str:
-    """Return what stands for an identity in keys: of fixed length, and nothing can be read off."""
-    hashed = _keyed(settings.SECRET_KEY).copy()  # at half the cost of a new one
-    hashed.update(identity.encode("utf-8", "surrogatepass"))
-    return hashed.hexdigest()
-
-
-@lru_cache(maxsize=4)
-def _keyed(secret: str | bytes) -> blake2b:
-    text = secret.encode() if isinstance(secret, str) else secret
-    return blake2b(digest_size=16, key=blake2b(text, person=b"ratelimit").digest())
-
-
-def written(policy: Policy, parts: Sequence[str]) -> str:
-    """Return the identity, as a request of that client would have it.
+def parse_identity(policy: Policy, parts: Sequence[str]) -> str:
+    """Return the identity that a request of a client would have.
 
     Args:
-        policy: who it is counted by.
-        parts: in the order of the policy's key.
+        policy: the policy that counts it.
+        parts: ``source=value``, in the order of the policy's key.
 
     Raises:
-        ConfigurationError: the policy counts by something else.
+        ConfigurationError: the policy counts by other sources.
     """
-    if not counts(policy, parts):
-        kinds = _kinds(policy)
-        examples = " ".join(f"{kind.removesuffix('_or_ip')}=…" for kind in kinds)
+    if not matches_policy(policy, parts):
+        sources = _get_sources(policy)
+        examples = " ".join(f"{source.removesuffix('_or_ip')}=…" for source in sources)
         raise ConfigurationError(
-            f"Policy '{policy.name}' counts by {'+'.join(kinds)}: write {examples}, or ip=… in "
-            f"place of what a request lacks, and not {' '.join(parts)!r}."
+            f"Policy '{policy.name}' counts by {'+'.join(sources)}, not by {' '.join(parts)!r}. "
+            f"Write {examples}, with ip=… for each part that a request lacks."
         )
-    return joined(
+    return compose_identity(
         policy,
         [
-            address_part(policy, {"REMOTE_ADDR": value})
-            if kind == "ip"
-            else (kind, spelt(kind, value))
-            for kind, value in map(_pair, parts)
+            get_address_part(policy, {"REMOTE_ADDR": value})
+            if source == "ip"
+            else (source, normalize(source, value))
+            for source, value in map(_split_part, parts)
         ],
     )
 
 
-def counts(policy: Policy, parts: Sequence[str]) -> bool:
-    """Return whether a policy counts by such parts."""
-    kinds = _kinds(policy)
-    return len(parts) == len(kinds) and all(map(_fits, kinds, map(_pair, parts)))
+def matches_policy(policy: Policy, parts: Sequence[str]) -> bool:
+    """Return whether ``source=value`` parts are what a policy counts by."""
+    sources = _get_sources(policy)
+    return len(parts) == len(sources) and all(
+        map(_matches_source, sources, map(_split_part, parts))
+    )
 
 
-def _kinds(policy: Policy) -> Sequence[str]:
-    return policy.kinds or ("key",)
+def _get_sources(policy: Policy) -> Sequence[str]:
+    return policy.sources or ("key",)
 
 
-def _pair(part: str) -> tuple[str, str]:
-    kind, _, value = part.partition("=")
-    return kind, value
+def _split_part(part: str) -> _Part:
+    source, _, value = part.partition("=")
+    return source, value
 
 
-def _fits(kind: str, pair: tuple[str, str]) -> bool:
-    given, value = pair
-    if given == "ip":
-        return parse(value) is not None
-    return bool(value) and given == kind.removesuffix("_or_ip")
+def _matches_source(required: str, part: _Part) -> bool:
+    source, value = part
+    if source == "ip":
+        return parse_address(value) is not None
+    return bool(value) and source == required.removesuffix("_or_ip")

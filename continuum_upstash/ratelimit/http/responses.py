@@ -1,6 +1,7 @@
-"""What a refused request is answered.
+"""The responses to denied requests.
 
-429; 503 where the limiter itself could not decide; 400 for what no waiting would let through.
+429; 503 if the limiter is unavailable and on_error is ``deny``; 400 if the cost exceeds the limit,
+so that waiting does not help.
 """
 
 from __future__ import annotations
@@ -14,69 +15,78 @@ from django.template import TemplateDoesNotExist, loader
 from django.utils.html import escape
 
 from continuum_upstash.ratelimit.engine.decision import Decision
-from continuum_upstash.ratelimit.http.headers import retry_after, tell
+from continuum_upstash.ratelimit.http.headers import get_retry_after, set_ratelimit_headers
 
 TEMPLATE: Final = "429.html"
-_PROBLEMS: Final = "https://iana.org/assignments/http-problem-types#"
+_PROBLEM_TYPES: Final = "https://iana.org/assignments/http-problem-types#"
 _PAGE: Final = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title></head>
 <body><h1>{title}</h1><p>Please try again in {seconds} s.</p></body></html>
 """
 
 
-async def arefusal(request: HttpRequest, decision: Decision) -> HttpResponse:
-    """The async twin of `refusal`: a template may ask for the user, which is for a thread."""
-    if _wants_page(request):
-        return await sync_to_async(refusal)(request, decision)
-    return refusal(request, decision)
+async def abuild_denied_response(request: HttpRequest, decision: Decision) -> HttpResponse:
+    """The async twin: a template may load the user, so it is rendered in a thread."""
+    if _accepts_html(request):
+        return await sync_to_async(build_denied_response)(request, decision)
+    return build_denied_response(request, decision)
 
 
-def refusal(request: HttpRequest, decision: Decision) -> HttpResponse:
-    """Return the answer to a request that a decision does not allow.
+def build_denied_response(request: HttpRequest, decision: Decision) -> HttpResponse:
+    """Return the response to a request that a decision denies.
 
-    A page for who asks for HTML, from the template 429.html if there is one; a problem report
-    (RFC 9457) for all others; nothing but headers for HEAD and for htmx, which would swap it in.
+    A client that accepts HTML gets a page, from the template 429.html if there is one; others get
+    a problem report (RFC 9457). HEAD requests get headers only, and so does htmx, which would
+    insert the body into the page.
     """
     if decision.reason == "too_costly":
-        return _too_costly()
-    unavailable = decision.reason == "unavailable"
-    seconds = retry_after(decision)
-    title = "The service is busy" if unavailable else "Too many requests"
-    status = 503 if unavailable else 429
+        return _build_cost_response()
+    is_unavailable = decision.reason == "unavailable"
+    seconds = get_retry_after(decision)
+    title = "Service temporarily unavailable" if is_unavailable else "Too many requests"
+    status = 503 if is_unavailable else 429
     if request.method == "HEAD" or "HX-Request" in request.headers:
         response = HttpResponse(status=status)
-    elif _wants_page(request):
-        response = HttpResponse(_page(request, title, seconds), status=status)
+    elif _accepts_html(request):
+        response = HttpResponse(_render_page(request, title, seconds), status=status)
     else:
-        problem = _problem(decision, title, status)
+        problem = _build_problem(decision, title, status)
         response = HttpResponse(json.dumps(problem), "application/problem+json", status)
     response["Retry-After"] = str(seconds)
-    return tell(response, decision)
+    return set_ratelimit_headers(response, decision)
 
 
-def _too_costly() -> HttpResponse:
-    problem = {"type": "about:blank", "title": "The request costs too much", "status": 400}
-    problem["detail"] = "It takes more than is ever allowed at once, so that waiting is no help."
+def _build_cost_response() -> HttpResponse:
+    problem = {
+        "type": "about:blank",
+        "title": "Request cost exceeds the rate limit",
+        "status": 400,
+        "detail": "The request costs more than the rate limit ever allows. Do not retry it.",
+    }
     response = HttpResponse(json.dumps(problem), "application/problem+json", 400)
     response["Cache-Control"] = "no-store"
     return response
 
 
-def _wants_page(request: HttpRequest) -> bool:
+def _accepts_html(request: HttpRequest) -> bool:
     return "text/html" in request.headers.get("Accept", "")
 
 
-def _page(request: HttpRequest, title: str, seconds: int) -> str:
+def _render_page(request: HttpRequest, title: str, seconds: int) -> str:
     try:
         return loader.render_to_string(TEMPLATE, {"title": title, "seconds": seconds}, request)
     except TemplateDoesNotExist:
         return _PAGE.format(title=escape(title), seconds=seconds)
 
 
-def _problem(decision: Decision, title: str, status: int) -> dict[str, Any]:
-    kind = "temporary-reduced-capacity" if status == 503 else "quota-exceeded"
-    problem: dict[str, Any] = {"type": _PROBLEMS + kind, "title": title, "status": status}
+def _build_problem(decision: Decision, title: str, status: int) -> dict[str, Any]:
+    problem_type = "temporary-reduced-capacity" if status == 503 else "quota-exceeded"
+    problem: dict[str, Any] = {
+        "type": _PROBLEM_TYPES + problem_type,
+        "title": title,
+        "status": status,
+    }
     if status == 429:
-        shown = (verdict.policy for verdict in decision.violated if verdict.policy.headers)
-        problem["violated-policies"] = [policy.name for policy in shown]
+        policies = (verdict.policy for verdict in decision.violated if verdict.policy.headers)
+        problem["violated-policies"] = [policy.name for policy in policies]
     return problem

@@ -170,11 +170,11 @@ def test_help_says_what_it_does(action):
     ("arguments", "complaint"),
     [
         (["reset", "apo", "ip=203.0.113.7"], "Did you mean api?"),
-        (["reset", "api", "203.0.113.7"], "write user=…, or ip=…"),
+        (["reset", "api", "203.0.113.7"], "Write user=…, with ip=…"),
         (["reset", "api", "ip=somewhere"], "counts by user_or_ip"),
-        (["test", "pair", "ip=203.0.113.7"], "write ip=… post:username=…"),
+        (["test", "pair", "ip=203.0.113.7"], "Write ip=… post:username=…"),
         (["test", "api", "ip=203.0.113.7", "--times", "0"], "not a whole number above 0"),
-        (["simulate", "often", "--per-second", "1"], "A rate reads like"),
+        (["simulate", "often", "--per-second", "1"], "is not a rate"),
         (["simulate", "1/m", "--per-second", "0"], "not a number above 0"),
         (["simulate", "1/m", "--per-second", "fast"], "not a number above 0"),
         (["simulate", "1/m", "--per-second", "1", "--refused", "101"], "not a percentage"),
@@ -211,8 +211,11 @@ def test_a_read_only_token_cannot_ask(action, site, emulator):
 @pytest.mark.parametrize(
     ("limits", "complaint"),
     [
-        ({"POLICIES": ["api"]}, "POLICIES is a dict"),
-        ({"POLICIES": {"api": {"rate": "3/d"}}, "ALIAS": "nowhere"}, "'nowhere' cannot count"),
+        ({"POLICIES": ["api"]}, "POLICIES must be a dict"),
+        (
+            {"POLICIES": {"api": {"rate": "3/d"}}, "ALIAS": "nowhere"},
+            "'nowhere' cannot be used for rate limits",
+        ),
     ],
 )
 def test_wrong_settings_are_2_and_named(action, limits, complaint, site):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from continuum_upstash.ratelimit.engine.limiter import Limiter
-from continuum_upstash.ratelimit.policy import make
+from continuum_upstash.ratelimit.policy import parse_policy
 from tests.integration.panel.panel_site import page
 
 
@@ -39,5 +39,5 @@ def test_decisions_of_an_outage_and_of_policies_that_watch_are_apart(
 
 def test_a_policy_written_in_code_is_listed_once_it_has_decided(panel, visit):
     assert "Rate limits" not in visit(page()).text
-    Limiter().check([make("own", {"rate": "1/h"})], "ip=203.0.113.7")
+    Limiter().check([parse_policy("own", {"rate": "1/h"})], "ip=203.0.113.7")
     assert "own defined in code 1 0 0 0 0" in visit(page()).text

@@ -1,3 +1,5 @@
+"""Limiters on each transport, and a site with limits, sync and async."""
+
 from __future__ import annotations
 
 import pytest
@@ -6,59 +8,76 @@ from django.test import override_settings
 from continuum_upstash.ratelimit.engine.limiter import Limiter
 from continuum_upstash.transports import registry
 from tests.conftest import SyncOrAsync
-from tests.integration.ratelimit import site
-from tests.integration.ratelimit.browser import MIDDLEWARE, TEMPLATES, Browser
+from tests.integration.ratelimit import policy_urls
+from tests.integration.ratelimit.any_client import SyncOrAsyncClient
 
-# ---- a limiter over each transport, sync and async
+BACKEND = "continuum_upstash.backend.CacheBackend"
+MIDDLEWARE = [
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "continuum_upstash.ratelimit.middleware.RateLimitMiddleware",
+]
+PAGES = {
+    "registration/login.html": "{{ form.errors }}",
+    "429.html": "{{ title }}: {% if user.is_authenticated %}{{ user }}{% else %}nobody{% endif %}",
+}
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "OPTIONS": {
+            "loaders": [("django.template.loaders.locmem.Loader", PAGES)],
+            "context_processors": ["django.contrib.auth.context_processors.auth"],
+        },
+    }
+]
 
 
 @pytest.fixture
 def token(emulator):
+    """The token that the limiter uses; a test may override it."""
     return emulator.token
 
 
 @pytest.fixture
 def entries(emulator, transport, token):
+    """CACHES with one alias on the transport of the test."""
     location = {"rest": emulator.rest_url, "tcp": emulator.redis_url, "local": ""}[transport]
     options = {"READ_TIMEOUT": 10.0}
     if transport == "rest":
         options["TOKEN"] = token
     if transport == "local":
         options["MODE"] = "local"
-    backend = "continuum_upstash.backend.CacheBackend"
-    return {"default": {"BACKEND": backend, "LOCATION": location, "OPTIONS": options}}
+    return {"default": {"BACKEND": BACKEND, "LOCATION": location, "OPTIONS": options}}
 
 
 @pytest.fixture
 def limiter(entries, api, request):
-    """A limiter whose methods, or their async versions, are called by the sync name."""
+    """A limiter, sync or async."""
     runner = request.getfixturevalue("runner") if api == "async" else None
     with override_settings(CACHES=entries, CONTINUUM_RATELIMIT={"DEADLINE": 10.0}):
         yield SyncOrAsync(Limiter(), runner)
     registry.reset()
 
 
-# ---- a site with limits, and a browser
-
-
 @pytest.fixture
 def limited_urls():
-    """The URLconf with the limits; a test module may override it."""
-    return site
+    """The URLconf with its limits; a test module may override it."""
+    return policy_urls
 
 
 @pytest.fixture(params=["rest", "tcp"])
 def limited_site(request, emulator, limited_urls):
-    """Settings of a site whose limits are counted in the emulator; call it to change the limits."""
-    rest = request.param == "rest"
-    options = {"TOKEN": emulator.token} if rest else {}
+    """A site with limits on each transport; call it to override entries of the setting."""
+    is_rest = request.param == "rest"
+    options = {"TOKEN": emulator.token} if is_rest else {}
     database = {
-        "BACKEND": "continuum_upstash.backend.CacheBackend",
-        "LOCATION": emulator.rest_url if rest else emulator.redis_url,
+        "BACKEND": BACKEND,
+        "LOCATION": emulator.rest_url if is_rest else emulator.redis_url,
         "OPTIONS": {**options, "READ_TIMEOUT": 10.0},
     }
 
-    def change(**limits):
+    def override(**limits):
         return override_settings(
             CACHES={"default": database},
             CONTINUUM_RATELIMIT={**limited_urls.LIMITS, **limits},
@@ -68,11 +87,12 @@ def limited_site(request, emulator, limited_urls):
             TEMPLATES=TEMPLATES,
         )
 
-    with change():
-        yield change
+    with override():
+        yield override
     registry.reset()
 
 
 @pytest.fixture
-def browser(limited_site, api):
-    return Browser(api)
+def any_client(limited_site, api):
+    """A client of the site, sync and async."""
+    return SyncOrAsyncClient(api)

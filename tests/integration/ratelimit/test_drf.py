@@ -1,4 +1,4 @@
-"""The throttle for Django REST framework, over REST and TCP."""
+"""The throttle for Django REST framework, on each transport."""
 
 from __future__ import annotations
 
@@ -12,100 +12,95 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from continuum_upstash.ratelimit.drf import UpstashRateThrottle
+from tests.integration.ratelimit.any_client import get_statuses
 
 
-def statuses(client, *paths):
-    return [client.get(path).status_code for path in paths]
-
-
-def test_the_throttle_of_drf_answers_with_its_own_429(limited_site):
+def test_a_denied_request_gets_the_429_of_the_framework(limited_site):
     client = Client()
-    assert statuses(client, "/rest/", "/rest/") == [200, 200]
-    refused = client.get("/rest/")
-    assert refused.status_code == 429
-    assert int(refused["Retry-After"]) > 0
-    assert refused["Cache-Control"] == "no-store"
-    assert "RateLimit" in refused
+    assert get_statuses(client, "/rest/", "/rest/") == [200, 200]
+    denied = client.get("/rest/")
+    assert denied.status_code == 429
+    assert int(denied["Retry-After"]) > 0
+    assert denied["Cache-Control"] == "no-store"
+    assert "RateLimit" in denied
 
 
-def test_the_throttle_of_drf_answers_503_where_nobody_may_decide(limited_site, emulator):
+def test_on_error_deny_is_a_503(limited_site, emulator):
     with emulator.fault("refuse", side="both"):
-        answer = Client().get("/rest/strict/")
-    assert answer.status_code == 503
-    assert int(answer["Retry-After"]) >= 1
-    assert answer["Cache-Control"] == "no-store"
+        response = Client().get("/rest/deny/")
+    assert response.status_code == 503
+    assert int(response["Retry-After"]) >= 1
+    assert response["Cache-Control"] == "no-store"
 
 
-def test_the_throttle_of_drf_answers_400_to_a_cost_that_never_fits(limited_site):
+def test_a_cost_above_the_limit_is_a_400(limited_site):
     client = Client()
-    assert statuses(client, "/rest/heavy/?cost=11", "/rest/heavy/?cost=10") == [400, 200]
+    assert get_statuses(client, "/rest/heavy/?cost=11", "/rest/heavy/?cost=10") == [400, 200]
 
 
-@pytest.mark.parametrize("path", ["/rest/stacked/", "/rest/stacked/otherwise/"])
-def test_what_one_throttle_of_a_view_refuses_is_taken_from_none(limited_site, path):
+@pytest.mark.parametrize("path", ["/rest/stacked/", "/rest/stacked/reverse/"])
+def test_if_one_throttle_denies_a_request_none_is_charged(limited_site, path):
     client = Client()
-    assert statuses(client, path, path, path, path) == [200, 200, 429, 429]
-    assert statuses(client, "/sustained/", "/sustained/") == [200, 429]
-    refused = client.get(path)
-    assert int(refused["Retry-After"]) > 3600  # of the day, not of the hour
+    assert get_statuses(client, path, path, path, path) == [200, 200, 429, 429]
+    assert get_statuses(client, "/sustained/", "/sustained/") == [200, 429]
+    denied = client.get(path)
+    assert int(denied["Retry-After"]) > 3600  # until the end of the day, not of the hour
 
 
-def test_all_throttles_of_a_view_decide_in_one_round_trip(limited_site, emulator):
+def test_all_throttles_of_a_view_are_checked_in_one_round_trip(limited_site, emulator):
     client = Client()
     client.get("/rest/stacked/")
     with emulator.count() as spent:
         client.get("/rest/stacked/")
-    assert spent.requests <= 1  # those over TCP are not counted
+    assert spent.requests <= 1  # the emulator counts no requests over TCP
 
 
-def test_a_throttle_with_a_condition_of_its_own_is_asked_for_itself(limited_site):
+def test_a_throttle_with_its_own_condition_decides_separately(limited_site):
     client, path = Client(), "/rest/stacked/conditionally/"
     friend = [client.get(path, headers={"X-Friend": "yes"}).status_code for _ in range(3)]
     assert friend == [200, 200, 429]
-    assert statuses(client, path) == [429]  # the burst has refused, and the rest took nothing
-    assert statuses(client, *["/sustained/"] * 4) == [200, 200, 200, 429]
+    assert get_statuses(client, path) == [429]  # denied by the burst and charged to none
+    assert get_statuses(client, *["/sustained/"] * 4) == [200, 200, 200, 429]
 
 
-def test_throttles_whose_policies_share_a_group_take_once(limited_site):
-    assert statuses(Client(), *["/rest/stacked/in-a-group/"] * 2) == [200, 429]
+def test_throttles_whose_policies_share_a_group_charge_once(limited_site):
+    assert get_statuses(Client(), *["/rest/stacked/in-a-group/"] * 2) == [200, 429]
 
 
-def logged_in(client, data, kind="application/json", address="127.0.0.1"):
+def post_login(client, data, kind="application/json", address="127.0.0.1"):
     body = data if isinstance(data, str) else json.dumps(data)
-    asked = client.post("/rest/login/", body, content_type=kind, REMOTE_ADDR=address)
-    return asked.status_code
+    response = client.post("/rest/login/", body, content_type=kind, REMOTE_ADDR=address)
+    return response.status_code
 
 
-def test_the_throttle_of_drf_counts_an_account_in_whatever_form_it_is_posted(limited_site):
+def test_an_account_is_counted_in_a_form_and_in_json(limited_site):
     client, form = Client(), "application/x-www-form-urlencoded"
-    assert logged_in(client, "username=alice", form, "203.0.113.1") == 200
-    assert logged_in(client, {"username": " ALICE"}, address="203.0.113.2") == 200
-    assert logged_in(client, {"username": "alice\ud800"}, address="203.0.113.3") == 429
-    assert logged_in(client, "username=alice", form, "203.0.113.4") == 429
-    assert logged_in(client, {"username": 7}, address="203.0.113.5") == 200
-    assert logged_in(client, "username=7", form, "203.0.113.6") == 200
-    assert logged_in(client, {"username": "7"}, address="203.0.113.7") == 429
+    assert post_login(client, "username=alice", form, "203.0.113.1") == 200
+    assert post_login(client, {"username": " ALICE"}, address="203.0.113.2") == 200
+    assert post_login(client, {"username": "alice\ud800"}, address="203.0.113.3") == 429
+    assert post_login(client, "username=alice", form, "203.0.113.4") == 429
+    assert post_login(client, {"username": 7}, address="203.0.113.5") == 200
+    assert post_login(client, "username=7", form, "203.0.113.6") == 200
+    assert post_login(client, {"username": "7"}, address="203.0.113.7") == 429
 
 
 @pytest.mark.parametrize("data", [["alice"], "alice", {"username": ["alice"]}, {"username": True}])
-def test_a_body_that_names_no_account_is_counted_by_address(limited_site, data):
+def test_a_body_without_an_account_is_counted_by_address(limited_site, data):
     client, body = Client(), json.dumps(data)
-    asked = [logged_in(client, body, address=f"203.0.113.{number}") for number in (1, 1, 1, 2)]
-    assert asked == [200, 200, 429, 200]
+    statuses = [post_login(client, body, address=f"203.0.113.{number}") for number in (1, 1, 1, 2)]
+    assert statuses == [200, 200, 429, 200]
 
 
 @pytest.mark.parametrize(
     ("body", "kind", "expected"),
     [('{"username": ', "application/json", 400), ("<alice/>", "text/xml", 415)],
 )
-def test_what_the_framework_cannot_parse_is_answered_as_by_its_views(
-    limited_site, body, kind, expected
-):
-    assert logged_in(Client(), body, kind) == expected
+def test_a_body_that_cannot_be_parsed_gets_the_frameworks_error(limited_site, body, kind, expected):
+    assert post_login(Client(), body, kind) == expected
 
 
 @pytest.mark.parametrize("shared", [{"group": "g"}, {"upstash_prefix": "p"}])
-def test_throttles_of_one_counter_are_two_decisions(shared, limited_site):
+def test_throttles_that_share_a_counter_decide_separately(shared, limited_site):
     class First(UpstashRateThrottle):
         policies = ("first",)
 
@@ -123,8 +118,8 @@ def test_throttles_of_one_counter_are_two_decisions(shared, limited_site):
     common = {"key": "ip", "algorithm": "fixed", **shared}
     limits = {name: {"rate": rate, **common} for name, rate in policies.items()}
     with override_settings(CONTINUUM_RATELIMIT={"POLICIES": limits}):
-        answers = [Both.as_view()(RequestFactory().get("/")).status_code for _ in range(3)]
-    assert answers == [200, 200, 429]
+        statuses = [Both.as_view()(RequestFactory().get("/")).status_code for _ in range(3)]
+    assert statuses == [200, 200, 429]
 
 
 SITE = """
@@ -142,6 +137,6 @@ print(APIView().get_throttles())
 """
 
 
-def test_the_framework_s_settings_may_name_the_throttle():
+def test_the_frameworks_settings_can_name_the_throttle():
     done = subprocess.run([sys.executable, "-c", SITE], capture_output=True, text=True, check=True)
     assert "UpstashRateThrottle" in done.stdout

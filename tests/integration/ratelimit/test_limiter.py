@@ -1,4 +1,4 @@
-"""The engine over each transport and sync and async: its round trips, its bill, its honesty."""
+"""The limiter on each transport, sync and async: its decisions, round trips and billed commands."""
 
 from __future__ import annotations
 
@@ -17,37 +17,35 @@ from upstash_redis import Redis
 from continuum_upstash.errors import ConfigurationError
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.ratelimit.engine.limiter import ImproperlyConfiguredLimits, Limiter
-from tests.integration.ratelimit.limiters import database, policy
-
-ALGORITHMS = ["strict", "fixed", "sliding", "token_bucket"]
+from tests.integration.ratelimit.limiters import ALGORITHMS, get_database, make_policy
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_a_limit_holds_for_each_identity_by_itself(limiter, algorithm):
-    kept = policy(algorithm)
-    allowed = [limiter.check([kept], "a").allowed for _ in range(4)]
+def test_each_identity_has_its_own_limit(limiter, algorithm):
+    policy = make_policy(algorithm)
+    allowed = [limiter.check([policy], "a").allowed for _ in range(4)]
     assert allowed == [True, True, True, False]
-    assert limiter.check([kept], "b").remaining == 2
+    assert limiter.check([policy], "b").remaining == 2
 
 
-def test_a_cost_is_taken_at_once_and_one_that_never_fits_is_a_mistake(limiter):
-    assert limiter.check([policy()], "a", 2).remaining == 1
-    assert not limiter.check([policy()], "a", 2).allowed
-    assert limiter.check([policy()], "a", 1).allowed
-    with pytest.raises(ValueError, match="would never fit"):
-        limiter.check([policy()], "a", 4)
+def test_a_cost_is_charged_at_once_and_one_above_the_limit_is_an_error(limiter):
+    assert limiter.check([make_policy()], "a", 2).remaining == 1
+    assert not limiter.check([make_policy()], "a", 2).allowed
+    assert limiter.check([make_policy()], "a", 1).allowed
+    with pytest.raises(ValueError, match="would never be allowed"):
+        limiter.check([make_policy()], "a", 4)
 
 
-def test_where_limits_are_off_everybody_is_exempt_whatever_is_asked(limiter):
-    kept = policy(rate="1/d")
+def test_with_mode_off_every_check_is_exempt(limiter):
+    policy = make_policy(rate="1/d")
     with override_settings(CONTINUUM_RATELIMIT={"MODE": "off"}):
-        asked = [([kept], "a"), ([kept], "a"), ([kept], "a", 2), (["missing"], "a")]
-        assert {limiter.check(*each).reason for each in asked} == {"exempt"}
-    assert limiter.check([kept], "a").reason == "allowed"
+        checks = [([policy], "a"), ([policy], "a"), ([policy], "a", 2), (["missing"], "a")]
+        assert {limiter.check(*each).reason for each in checks} == {"exempt"}
+    assert limiter.check([policy], "a").reason == "allowed"
 
 
-def test_policies_of_one_group_cannot_both_charge_a_request(limiter):
-    one, other = policy(name="one", group="g"), policy(name="other", group="g")
+def test_policies_of_one_group_cannot_apply_to_one_request(limiter):
+    one, other = make_policy(name="one", group="g"), make_policy(name="other", group="g")
     with pytest.raises(ConfigurationError, match="share a counter"):
         limiter.check([one, other], "a")
     assert limiter.check([one], "a", 3).allowed
@@ -55,26 +53,26 @@ def test_policies_of_one_group_cannot_both_charge_a_request(limiter):
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_a_reset_gives_the_quota_back(limiter, algorithm):
-    kept = policy(algorithm)
-    limiter.check([kept], "a", 3)
-    assert not limiter.check([kept], "a").allowed
-    assert limiter.reset([kept], "a") == 1
-    assert limiter.check([kept], "a").remaining == 2
+def test_a_reset_restores_the_quota(limiter, algorithm):
+    policy = make_policy(algorithm)
+    limiter.check([policy], "a", 3)
+    assert not limiter.check([policy], "a").allowed
+    assert limiter.reset([policy], "a") == 1
+    assert limiter.check([policy], "a").remaining == 2
 
 
 @pytest.mark.parametrize("name", ["x" * 512, "\0", "é\u0301\u202e", "a b:{c}\n*", "\ud800"])
-def test_any_text_is_an_identity(limiter, name):
-    kept = policy(rate="1/d")
-    assert [limiter.check([kept], name).allowed for _ in range(2)] == [True, False]
+def test_any_text_can_be_an_identity(limiter, name):
+    policy = make_policy(rate="1/d")
+    assert [limiter.check([policy], name).allowed for _ in range(2)] == [True, False]
 
 
 @pytest.mark.parametrize("transport", ["rest", "tcp"])
-def test_a_script_that_the_server_forgot_is_sent_again_and_charged_once(limiter):
-    kept = policy()
-    limiter.check([kept], "a")
-    database(limiter).send(Batch([("SCRIPT", "FLUSH")]))
-    assert limiter.check([kept], "a").remaining == 1
+def test_a_script_that_the_server_dropped_is_sent_again_and_charged_once(limiter):
+    policy = make_policy()
+    limiter.check([policy], "a")
+    get_database(limiter).send(Batch([("SCRIPT", "FLUSH")]))
+    assert limiter.check([policy], "a").remaining == 1
 
 
 BILLS = {"strict": (3, 2), "fixed": (3, 2), "sliding": (3, 2), "token_bucket": (4, 2)}
@@ -82,52 +80,52 @@ BILLS = {"strict": (3, 2), "fixed": (3, 2), "sliding": (3, 2), "token_bucket": (
 
 @pytest.mark.parametrize("transport", ["rest", "tcp"])
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_a_check_is_one_request_and_a_known_refusal_none(limiter, emulator, algorithm, transport):
-    kept = policy(algorithm)
-    limiter.check([kept], "warm-up")
-    charged, refused = BILLS[algorithm]
-    clock = transport == "tcp"  # a plain server is asked for its time, too
+def test_a_check_is_one_request_and_a_cached_denial_none(limiter, emulator, algorithm, transport):
+    policy = make_policy(algorithm)
+    limiter.check([policy], "warm-up")
+    charged, denied = BILLS[algorithm]
+    clock = transport == "tcp"  # on plain Redis the script also calls TIME
     for reason, billed, requests in (
         ("allowed", charged + clock, 1),
-        ("limited", refused + clock, 1),
+        ("limited", denied + clock, 1),
         ("cached", 0, 0),
     ):
         with emulator.count() as spent:
-            decision = limiter.check([kept], "a", 2)
+            decision = limiter.check([policy], "a", 2)
         assert (decision.reason, spent.billed) == (reason, billed)
         assert transport == "tcp" or spent.requests == requests
 
 
 @pytest.mark.parametrize("transport", ["rest"])
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_who_has_used_up_everything_is_refused_from_memory_at_once(limiter, emulator, algorithm):
-    kept, other = policy(algorithm), policy(algorithm, name="other", rate="9/d")
-    used_up = limiter.check([kept, other], "a", 3)
+def test_an_exhausted_limit_is_denied_from_memory_at_once(limiter, emulator, algorithm):
+    policy, other = make_policy(algorithm), make_policy(algorithm, name="other", rate="9/d")
+    last = limiter.check([policy, other], "a", 3)
     with emulator.count() as spent:
-        refused = limiter.check([kept, other], "a")
-    assert (refused.reason, refused.limit, spent.requests) == ("cached", 3, 0)
-    assert refused.retry_after == pytest.approx(used_up.verdicts[0].reset_after, abs=30)
+        denied = limiter.check([policy, other], "a")
+    assert (denied.reason, denied.limit, spent.requests) == ("cached", 3, 0)
+    assert denied.retry_after == pytest.approx(last.verdicts[0].reset_after, abs=30)
     assert limiter.check([other], "a").remaining == 5
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_who_has_used_up_one_limit_is_told_of_the_other_that_lasts_longer(limiter, algorithm):
-    short = policy(algorithm, name="short", rate="1/s")
-    long = policy(algorithm, name="long", rate="100/d", cost=60)
+def test_the_decision_names_the_limit_that_denies_longest(limiter, algorithm):
+    short = make_policy(algorithm, name="short", rate="1/s")
+    long = make_policy(algorithm, name="long", rate="100/d", cost=60)
     assert limiter.check([short, long], "a").allowed
     for reason in ("limited", "cached"):
-        refused = limiter.check([short, long], "a")
-        assert (refused.reason, refused.tightest.policy.name) == (reason, "long")
-        assert refused.retry_after > 2
+        denied = limiter.check([short, long], "a")
+        assert (denied.reason, denied.tightest.policy.name) == (reason, "long")
+        assert denied.retry_after > 2
 
 
 @pytest.mark.parametrize("transport", ["rest"])
-def test_watching_policies_travel_with_those_that_count(limiter, emulator):
-    kept, watched = policy(name="kept"), policy(name="watched", rate="1/d", shadow=True)
-    limiter.check([kept, watched], "warm-up")
-    limiter.check([kept, watched], "a")
+def test_shadow_policies_are_checked_in_the_same_round_trip(limiter, emulator):
+    policy, shadow = make_policy(name="policy"), make_policy(name="shadow", rate="1/d", shadow=True)
+    limiter.check([policy, shadow], "warm-up")
+    limiter.check([policy, shadow], "a")
     with emulator.count() as spent:
-        decision = limiter.check([kept, watched], "a")
+        decision = limiter.check([policy, shadow], "a")
     assert spent.requests == 1
     assert (decision.allowed, decision.reason, decision.remaining) == (True, "shadow", 1)
     assert decision.shadowed[0].retry_after > 0
@@ -135,28 +133,28 @@ def test_watching_policies_travel_with_those_that_count(limiter, emulator):
 
 @pytest.mark.parametrize("transport", ["rest", "tcp"])
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_who_waits_as_long_as_told_is_let_in_at_once(limiter, algorithm, runner):
-    kept = policy(algorithm, rate="2/300ms")
+def test_a_client_that_waits_for_retry_after_is_allowed(limiter, algorithm, runner):
+    policy = make_policy(algorithm, rate="2/300ms")
 
     async def wait(seconds):
         await asyncio.sleep(seconds)
 
     for _ in range(5):
-        while (decision := limiter.check([kept], "a")).allowed:
+        while (decision := limiter.check([policy], "a")).allowed:
             pass
         runner.run(wait(decision.retry_after))
-        assert limiter.check([kept], "a").allowed
+        assert limiter.check([policy], "a").allowed
 
 
 @pytest.mark.parametrize("transport", ["rest", "tcp"])
-def test_a_clock_that_is_wrong_here_is_corrected_by_the_databases(limiter, monkeypatch):
+def test_a_wrong_local_clock_is_corrected_by_the_databases(limiter, monkeypatch):
     monkeypatch.setattr("time.time", lambda: 1_000_000_000.0)  # 2001
-    (seconds, _) = database(limiter).send(Batch([("TIME",)]))[0]
-    decision = limiter.check([policy("fixed")], "a")
+    (seconds, _) = get_database(limiter).send(Batch([("TIME",)]))[0]
+    decision = limiter.check([make_policy("fixed")], "a")
     assert abs(decision.at / 1000 - int(seconds)) < 60
 
 
-def test_an_alias_of_another_package_cannot_count():
+def test_an_alias_of_another_package_is_rejected():
     locmem = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
     with (
         override_settings(CACHES=locmem),
@@ -166,12 +164,12 @@ def test_an_alias_of_another_package_cannot_count():
 
 
 @pytest.mark.parametrize("transport", ["tcp"])
-def test_the_keys_are_those_of_the_guide_and_name_nobody(limiter):
-    limiter.check([policy("fixed", rate="5/m", group="api")], "203.0.113.7")
-    ((_, keys),) = database(limiter).send(Batch([("SCAN", 0)]))
+def test_the_keys_have_the_documented_form_and_contain_no_identity(limiter):
+    limiter.check([make_policy("fixed", rate="5/m", group="api")], "203.0.113.7")
+    ((_, keys),) = get_database(limiter).send(Batch([("SCAN", 0)]))
     (key,) = (key.decode() for key in keys)
-    family, group, who, window = key.split(":")
-    assert (family, group, len(who), window.isdecimal()) == ("ratelimit", "api", 32, True)
+    family, group, identity, window = key.split(":")
+    assert (family, group, len(identity), window.isdecimal()) == ("ratelimit", "api", 32, True)
 
 
 # ---- the counters of @upstash/ratelimit
@@ -183,13 +181,13 @@ SDKS = {
 }
 
 
-def test_an_identity_is_taken_to_the_letter(limiter):
-    kept = policy(rate="1/d")
-    assert [limiter.check([kept], name).allowed for name in ("user=Ab", "user=aB")] == [True] * 2
+def test_identities_are_case_sensitive(limiter):
+    policy = make_policy(rate="1/d")
+    assert [limiter.check([policy], name).allowed for name in ("user=Ab", "user=aB")] == [True] * 2
 
 
-def test_limits_of_one_group_that_count_in_different_ways_are_apart(limiter):
-    by_day, by_second = policy(rate="1/d", group="g"), policy(rate="1/s", group="g")
+def test_different_windows_of_one_group_have_separate_counters(limiter):
+    by_day, by_second = make_policy(rate="1/d", group="g"), make_policy(rate="1/s", group="g")
     assert limiter.check([by_day], "a").allowed
     assert limiter.check([by_second], "a").allowed
 
@@ -197,21 +195,21 @@ def test_limits_of_one_group_that_count_in_different_ways_are_apart(limiter):
 @pytest.mark.parametrize("transport", ["rest"])
 @pytest.mark.parametrize("algorithm", SDKS)
 def test_counters_are_shared_with_the_python_sdk(limiter, emulator, algorithm):
-    kept = policy(algorithm, upstash_prefix="@upstash/ratelimit")
+    policy = make_policy(algorithm, upstash_prefix="@upstash/ratelimit")
     with Redis(emulator.rest_url, emulator.token) as redis:
-        theirs = upstash_ratelimit.Ratelimit(redis=redis, limiter=SDKS[algorithm])
-        assert limiter.check([kept], "user_Ab").remaining == 2
-        assert theirs.limit("user_Ab").remaining == 1
-        assert limiter.check([kept], "user_Ab").remaining == 0
-        assert not theirs.limit("user_Ab").allowed
-        assert not limiter.check([kept], "user_Ab").allowed
+        ratelimit = upstash_ratelimit.Ratelimit(redis=redis, limiter=SDKS[algorithm])
+        assert limiter.check([policy], "user_Ab").remaining == 2
+        assert ratelimit.limit("user_Ab").remaining == 1
+        assert limiter.check([policy], "user_Ab").remaining == 0
+        assert not ratelimit.limit("user_Ab").allowed
+        assert not limiter.check([policy], "user_Ab").allowed
 
 
 @pytest.mark.parametrize("transport", ["rest"])
-def test_a_policy_that_only_watches_takes_nothing_from_a_shared_counter(limiter):
+def test_a_shadow_policy_charges_nothing_to_a_shared_counter(limiter):
     options = {"upstash_prefix": "@upstash/ratelimit"}
-    limiter.check([policy("fixed", shadow=True, **options)], "user", 3)
-    assert limiter.check([policy("fixed", **options)], "user").remaining == 2
+    limiter.check([make_policy("fixed", shadow=True, **options)], "user", 3)
+    assert limiter.check([make_policy("fixed", **options)], "user").remaining == 2
 
 
 NPM = Path(__file__).parents[1] / "sdk" / "npm"
@@ -238,10 +236,10 @@ process.exit(0);
 )
 @pytest.mark.parametrize("transport", ["rest"])
 @pytest.mark.parametrize("algorithm", ["fixed", "sliding", "token_bucket"])
-def test_counters_are_shared_with_a_next_js_front(limiter, emulator, algorithm):
-    kept = policy(algorithm, upstash_prefix="@upstash/ratelimit")
+def test_counters_are_shared_with_the_javascript_sdk(limiter, emulator, algorithm):
+    policy = make_policy(algorithm, upstash_prefix="@upstash/ratelimit")
 
-    def front():
+    def check_in_javascript():
         done = subprocess.run(
             ["node", "--input-type=module", "-e", SCRIPT],
             cwd=NPM,
@@ -257,8 +255,8 @@ def test_counters_are_shared_with_a_next_js_front(limiter, emulator, algorithm):
         )
         return json.loads(done.stdout)
 
-    assert limiter.check([kept], "user").remaining == 2
-    assert front() == {"success": True, "remaining": 1}
-    assert limiter.check([kept], "user").remaining == 0
-    assert front()["success"] is False
-    assert not limiter.check([kept], "user").allowed
+    assert limiter.check([policy], "user").remaining == 2
+    assert check_in_javascript() == {"success": True, "remaining": 1}
+    assert limiter.check([policy], "user").remaining == 0
+    assert check_in_javascript()["success"] is False
+    assert not limiter.check([policy], "user").allowed

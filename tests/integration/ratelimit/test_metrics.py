@@ -1,35 +1,20 @@
-"""What observers and Prometheus are told of the decisions."""
+"""The records of decisions for observers, and their Prometheus metric."""
 
 from __future__ import annotations
 
 import pytest
-from django.test import override_settings
 from prometheus_client import CollectorRegistry, generate_latest
 
 from continuum_upstash.observe import LimitDecided, subscribe, unsubscribe
-from continuum_upstash.ratelimit.engine.limiter import Limiter
-from continuum_upstash.ratelimit.policy import make
+from continuum_upstash.ratelimit.policy import parse_policy
 from continuum_upstash.stats.exporters.prometheus import PrometheusObserver
-from continuum_upstash.transports import registry
-from tests.conftest import SyncOrAsync
+
+# The records do not depend on the transport.
+pytestmark = pytest.mark.parametrize("transport", ["rest"])
 
 
 @pytest.fixture
-def limiter(emulator, api, request):
-    runner = request.getfixturevalue("runner") if api == "async" else None
-    entry = {
-        "BACKEND": "continuum_upstash.backend.CacheBackend",
-        "LOCATION": emulator.rest_url,
-        "OPTIONS": {"TOKEN": emulator.token, "READ_TIMEOUT": 10.0},
-    }
-    limits = {"DEADLINE": 10.0}
-    with override_settings(CACHES={"default": entry}, CONTINUUM_RATELIMIT=limits):
-        yield SyncOrAsync(Limiter(), runner)
-    registry.reset()
-
-
-@pytest.fixture
-def observed():
+def records():
     decisions = []
 
     def observer(record):
@@ -41,15 +26,15 @@ def observed():
     unsubscribe(observer)
 
 
-def policy(name, **options):
-    return make(name, {"rate": "1/d", **options})
+def make_policy(name, **options):
+    return parse_policy(name, {"rate": "1/d", **options})
 
 
-def test_a_refusal_names_only_the_policies_that_refuse(limiter, observed):
-    tight, loose = policy("tight", rate="3/d"), policy("loose", rate="9/d")
+def test_a_denial_is_recorded_only_for_the_policies_that_deny(limiter, records):
+    tight, loose = make_policy("tight", rate="3/d"), make_policy("loose", rate="9/d")
     for _ in range(3):
         limiter.check([tight, loose], "a", 2)
-    assert observed == [
+    assert records == [
         ("tight", "allowed", True),
         ("loose", "allowed", True),
         ("tight", "limited", False),
@@ -57,25 +42,23 @@ def test_a_refusal_names_only_the_policies_that_refuse(limiter, observed):
     ]
 
 
-def test_a_policy_that_watches_tells_what_it_would_have_refused(limiter, observed):
-    kept, watched = policy("kept", rate="9/d"), policy("watched", shadow=True)
+def test_a_shadow_policy_records_what_it_would_have_denied(limiter, records):
+    enforced, shadow = make_policy("enforced", rate="9/d"), make_policy("shadow", shadow=True)
     for _ in range(2):
-        limiter.check([kept, watched], "a")
-    assert observed[2:] == [("kept", "allowed", True), ("watched", "shadow", True)]
+        limiter.check([enforced, shadow], "a")
+    assert records[2:] == [("enforced", "allowed", True), ("shadow", "shadow", True)]
 
 
-def test_a_look_is_no_decision(limiter, observed):
-    limiter.check([policy("p")], "a", 0)
-    assert observed == []
+def test_a_check_with_a_cost_of_0_is_not_recorded(limiter, records):
+    limiter.check([make_policy("p")], "a", 0)
+    assert records == []
 
 
 @pytest.mark.parametrize(("on_error", "allowed"), [("local", True), ("deny", False)])
-def test_without_the_database_on_error_decides_and_is_told(
-    limiter, observed, emulator, on_error, allowed
-):
+def test_a_decision_of_on_error_is_recorded(limiter, records, emulator, on_error, allowed):
     with emulator.fault("refuse"):
-        limiter.check([policy("p", on_error=on_error)], "a")
-    assert observed == [("p", "unavailable", allowed)]
+        limiter.check([make_policy("p", on_error=on_error)], "a")
+    assert records == [("p", "unavailable", allowed)]
 
 
 def test_prometheus_counts_decisions_by_policy_and_outcome(limiter):
@@ -84,7 +67,7 @@ def test_prometheus_counts_decisions_by_policy_and_outcome(limiter):
     subscribe(metrics)
     try:
         for _ in range(4):
-            limiter.check([policy("api", rate="5/d")], "a", 2)
+            limiter.check([make_policy("api", rate="5/d")], "a", 2)
     finally:
         unsubscribe(metrics)
     text = generate_latest(own).decode()

@@ -1,4 +1,4 @@
-"""Limits and clocks: what clients are told of the time, and clients whose clocks disagree."""
+"""Retry-After on a real clock, and limiters whose clocks differ."""
 
 from __future__ import annotations
 
@@ -7,19 +7,17 @@ import time
 import pytest
 from django.test import override_settings
 
-from continuum_upstash.ratelimit.engine.fallback import state_of
+from continuum_upstash.ratelimit.engine.fallback import get_limiter_state
 from continuum_upstash.ratelimit.engine.limiter import Limiter
-from continuum_upstash.ratelimit.policy import make
+from continuum_upstash.ratelimit.policy import parse_policy
 from continuum_upstash.transports import registry
-from tests.integration.ratelimit.test_workers import most_in_any
+from tests.integration.ratelimit.limiters import ALGORITHMS
+from tests.integration.ratelimit.windows import get_maximum_in_any_window
 
-ALGORITHMS = ["strict", "fixed", "sliding", "token_bucket"]
 BACKEND = "continuum_upstash.backend.CacheBackend"
 
-BUCKET = 200  # a tenth of the window, in milliseconds
-
-# What a reply may be late by in the clock of its own: milliseconds.
-CLEARLY = 20
+BUCKET_MS = 200  # a tenth of the window
+MAX_DELAY_MS = 20  # of a reply, by its own clock
 
 
 @pytest.fixture(params=["rest", "tcp"])
@@ -32,7 +30,7 @@ def entry(request, emulator):
 
 @pytest.fixture
 def limiters(entry):
-    """Two limiters that count together, and share nothing else: as in two processes."""
+    """Two limiters that share only the counters, as in two processes."""
     other = {**entry, "OPTIONS": {**entry["OPTIONS"], "READ_TIMEOUT": 11.0}}
     entries = {"default": entry, "other": other}
     with override_settings(CACHES=entries, CONTINUUM_RATELIMIT={"DEADLINE": 10.0}):
@@ -40,56 +38,56 @@ def limiters(entry):
     registry.reset()
 
 
-def ask(limiter, policy):
-    """Ask the database, whatever the process remembers."""
-    state_of(limiter._database).denials.forget(limiter.charge(policy, "a").storage)
+def check_in_database(limiter, policy):
+    """Check without the ephemeral cache."""
+    cache = get_limiter_state(limiter._database).ephemeral_cache
+    cache.clear(limiter.build_charge(policy, "a").key_prefix)
     return limiter.check([policy], "a")
 
 
-def refuse(limiter, policy):
-    while (decision := ask(limiter, policy)).allowed:
+def exhaust(limiter, policy):
+    """Return the first denial, and the Unix milliseconds at which it ends."""
+    while (decision := check_in_database(limiter, policy)).allowed:
         pass
     return decision, decision.at + round(1000 * decision.retry_after)
 
 
-def put_forward(limiter, seconds):
-    """Have the clock of a limiter show another time than the database's."""
-    limiter.check([make("fixed", {"rate": "9/d", "algorithm": "fixed"})], "who sets the clock")
-    clock = state_of(limiter._database).clock
-    clock._sample = clock._sample._replace(ahead=clock._sample.ahead + seconds)
+def shift_clock(limiter, seconds):
+    """Add seconds to a limiter's estimate of the database's time."""
+    limiter.check([parse_policy("fixed", {"rate": "9/d", "algorithm": "fixed"})], "another client")
+    clock = get_limiter_state(limiter._database).clock
+    clock._sample = clock._sample._replace(offset=clock._sample.offset + seconds)
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_who_comes_back_early_is_refused_and_who_waits_as_long_as_told_is_let_in(
-    limiters, algorithm
-):
-    policy = make("p", {"rate": "2/s", "algorithm": algorithm})
+def test_a_client_is_denied_before_retry_after_and_allowed_after_it(limiters, algorithm):
+    policy = parse_policy("p", {"rate": "2/s", "algorithm": algorithm})
     limiter = limiters[0]
     for attempt in range(1, 21):
-        refused, due = refuse(limiter, policy)
-        time.sleep(0.9**attempt * refused.retry_after)
-        early = ask(limiter, policy)
-        if early.at < due - CLEARLY:  # else this machine has overslept: earlier the next time
+        denied, due = exhaust(limiter, policy)
+        time.sleep(0.9**attempt * denied.retry_after)
+        early = check_in_database(limiter, policy)
+        if early.at < due - MAX_DELAY_MS:  # else the sleep was too long: retry with a shorter one
             break
     assert early.reason == "limited"
-    assert early.at + 1000 * early.retry_after == pytest.approx(due, abs=CLEARLY)
+    assert early.at + 1000 * early.retry_after == pytest.approx(due, abs=MAX_DELAY_MS)
     time.sleep(early.retry_after)
     assert limiter.check([policy], "a").allowed
 
 
 @pytest.mark.parametrize("skew", [5.0, -5.0])
-def test_limiters_whose_clocks_disagree_let_through_the_limit_in_the_limiters_time(limiters, skew):
-    policy = make("p", {"rate": "20/2s"})
+def test_limiters_whose_clocks_differ_keep_the_limit_in_their_common_time(limiters, skew):
+    policy = parse_policy("p", {"rate": "20/2s"})
     right, wrong = limiters
-    put_forward(wrong, skew)
-    passed, until = [], time.monotonic() + 5.0
+    shift_clock(wrong, skew)
+    allowed, until = [], time.monotonic() + 5.0
     while time.monotonic() < until:
         for limiter in (right, wrong):
             decision = limiter.check([policy], "a")
             if decision.allowed:
-                passed.append(decision.at)
+                allowed.append(decision.at)
         time.sleep(0.005)
-    buckets = [at // BUCKET for at in passed]
+    buckets = [at // BUCKET_MS for at in allowed]
     assert buckets == sorted(buckets)
-    assert most_in_any(2000, sorted(passed)) == 20
-    assert len(passed) > 20
+    assert get_maximum_in_any_window(2000, sorted(allowed)) == 20
+    assert len(allowed) > 20

@@ -1,4 +1,4 @@
-"""The proof: many processes of many threads, and never one more than the limit in any window."""
+"""Many processes with many threads: never more than the limit in any window."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ import sys
 import pytest
 
 from continuum_upstash.plans.effects import Batch
-from continuum_upstash.ratelimit.rate import parse
+from continuum_upstash.ratelimit.rate import parse_rate
+from tests.integration.ratelimit.windows import get_maximum_in_any_window
 
-# TEST_LENGTH=10 makes the rounds half a minute each; without it only the first test runs.
+# With TEST_LENGTH=10 each round takes half a minute; without it only the first test runs.
 LENGTH = int(os.environ.get("TEST_LENGTH", "0"))
 
 PROCESSES = 8
 WORKERS = 8
 
 
-def hammer(emulator, transport, api, policies, seconds):
-    """Return the sorted Unix milliseconds of what all processes together were let through."""
-    order = {
+def run_processes(emulator, transport, api, policies, seconds):
+    """Return the sorted Unix milliseconds of the allowed checks of all processes."""
+    load = {
         "url": emulator.rest_url if transport == "rest" else emulator.redis_url,
         "token": emulator.token if transport == "rest" else "",
         "policies": policies,
@@ -31,7 +32,7 @@ def hammer(emulator, transport, api, policies, seconds):
     }
     processes = [
         subprocess.Popen(
-            [sys.executable, "-m", "tests.integration.ratelimit.hammer"],
+            [sys.executable, "-m", "tests.integration.ratelimit.load_process"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -40,7 +41,7 @@ def hammer(emulator, transport, api, policies, seconds):
     ]
     try:
         for process in processes:
-            process.stdin.write(json.dumps(order) + "\n")
+            process.stdin.write(json.dumps(load) + "\n")
             process.stdin.flush()
         for process in processes:
             assert process.stdout.readline() == "ready\n"
@@ -55,44 +56,33 @@ def hammer(emulator, transport, api, policies, seconds):
     return sorted(at for output in outputs for at in json.loads(output))
 
 
-def most_in_any(window, times):
-    most = first = 0
-    for last, at in enumerate(times):
-        while times[first] <= at - window:
-            first += 1
-        most = max(most, last - first + 1)
-    return most
-
-
-def prove(emulator, make_cache, transport, api, rates, seconds):
+def check_limits(emulator, make_cache, transport, api, rates, seconds):
     policies = {f"p{number}": rate for number, rate in enumerate(rates)}
-    passed = hammer(emulator, transport, api, policies, seconds)
-    limits = [parse(rate) for rate in rates]
+    allowed = run_processes(emulator, transport, api, policies, seconds)
+    limits = [parse_rate(rate) for rate in rates]
     for rate in limits:
-        assert most_in_any(rate.window, passed) <= rate.limit
+        assert get_maximum_in_any_window(rate.window, allowed) <= rate.limit
     tightest = min(limits, key=lambda rate: rate.limit / rate.window)
-    assert most_in_any(tightest.window, passed) == tightest.limit
+    assert get_maximum_in_any_window(tightest.window, allowed) == tightest.limit
     buckets = 10 if tightest.window < 20_000 else 20
-    windows = (passed[-1] - passed[0]) / tightest.window
+    windows = (allowed[-1] - allowed[0]) / tightest.window
     rate = tightest.limit * buckets / (buckets + 1)
-    assert len(passed) >= 0.95 * rate * windows
-    assert keys_without_end(make_cache(transport).database.send) == []
+    assert len(allowed) >= 0.95 * rate * windows
+    assert list_keys_without_expiry(make_cache(transport).database.send) == []
 
 
-def keys_without_end(send):
-    endless, cursor = [], 0
+def list_keys_without_expiry(send):
+    found, cursor = [], 0
     while True:
         ((cursor, keys),) = send(Batch([("SCAN", cursor, "COUNT", 1000)]))
-        endless += [key for key in keys if send(Batch([("PTTL", key.decode())])) == [-1]]
+        found += [key for key in keys if send(Batch([("PTTL", key.decode())])) == [-1]]
         if int(cursor) == 0:
-            return endless
+            return found
 
 
 @pytest.mark.parametrize("transport", ["rest", "tcp"])
-def test_64_workers_are_let_through_exactly_as_often_as_the_limit_says(
-    transport, api, emulator, make_cache
-):
-    prove(emulator, make_cache, transport, api, ["20/1s"], seconds=3)
+def test_64_workers_together_keep_the_limit(transport, api, emulator, make_cache):
+    check_limits(emulator, make_cache, transport, api, ["20/1s"], seconds=3)
 
 
 ROUNDS = [
@@ -107,7 +97,7 @@ ROUNDS = [
 ]
 
 
-@pytest.mark.skipif(not LENGTH, reason="the long proof is part of make test-all (TEST_LENGTH)")
+@pytest.mark.skipif(not LENGTH, reason="the long rounds are part of make test-all (TEST_LENGTH)")
 @pytest.mark.parametrize(("rates", "transport", "api"), ROUNDS)
-def test_64_workers_by_other_rates(rates, transport, api, emulator, make_cache):
-    prove(emulator, make_cache, transport, api, rates, seconds=3 * LENGTH)
+def test_64_workers_together_keep_other_limits(rates, transport, api, emulator, make_cache):
+    check_limits(emulator, make_cache, transport, api, rates, seconds=3 * LENGTH)

@@ -109,7 +109,7 @@ def test_an_invalid_cache_is_left_to_the_check_of_caches(entry):
 
 def test_an_undefined_policy_in_a_decorator_is_reported():
     with override_settings(
-        ROOT_URLCONF="tests.integration.ratelimit.site", CONTINUUM_RATELIMIT=API
+        ROOT_URLCONF="tests.integration.ratelimit.policy_urls", CONTINUUM_RATELIMIT=API
     ):
         found = [message.msg for message in check_ratelimit()]
     assert any("POLICIES has no policy 'search', but a view refers to it" in each for each in found)
@@ -134,7 +134,7 @@ def find(urlpatterns, limits=None, **settings):
             del django_settings.CONTINUUM_RATELIMIT
         else:
             django_settings.CONTINUUM_RATELIMIT = limits
-        conf.forget()
+        conf.clear()
         return {each.id.removeprefix("continuum_upstash."): each.msg for each in check_ratelimit()}
 
 

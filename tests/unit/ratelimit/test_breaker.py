@@ -1,4 +1,4 @@
-"""The limiter's own breaker: what a database that is too slow for it costs a site."""
+"""The limiter's own circuit breaker, which opens after time-outs of checks."""
 
 from __future__ import annotations
 
@@ -8,81 +8,84 @@ from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import ConnectionFailed, DeadlineExceeded, ReplyError, Unavailable
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.plans.runner import Runner, run
-from continuum_upstash.ratelimit.engine.breaker import Patience
+from continuum_upstash.ratelimit.engine.breaker import LimiterBreaker
 
-TOO_LATE = DeadlineExceeded("no reply within the 0.25 s that this one could wait.")
+TIMED_OUT = DeadlineExceeded("no reply within this batch's deadline (0.25 s).")
 
 
-class Bench:
+class BreakerHarness:
+    """A breaker, a clock, and a transport that takes 0.25 s and fails on request."""
+
     def __init__(self):
         self.now = 1000.0
         self.sent = 0
-        self.fate = None
-        self.patience = Patience(Config(), lambda: self.now)
+        self.error = None
+        self.breaker = LimiterBreaker(Config(), lambda: self.now)
         self.runner = Runner(self.send)
 
     def send(self, batch):
         self.sent += 1
         self.now += 0.25
-        if self.fate is not None:
-            raise self.fate
+        if self.error is not None:
+            raise self.error
         return [b"OK"]
 
     def plan(self):
         return (yield Batch((("PING",),)))
 
-    def ask(self, fate=None):
-        self.fate = fate
-        return run(self.patience.asking(self.plan()), self.runner)
+    def call(self, error=None):
+        self.error = error
+        return run(self.breaker.guard(self.plan()), self.runner)
 
-    def fail(self, error=TOO_LATE, times=1):
+    def fail(self, error=TIMED_OUT, times=1):
         for _ in range(times):
             with pytest.raises(type(error)):
-                self.ask(error)
+                self.call(error)
 
 
 @pytest.fixture
-def bench():
-    return Bench()
+def harness():
+    return BreakerHarness()
 
 
-def test_three_time_outs_in_a_row_spare_the_next_ones_the_wait(bench):
-    bench.fail(times=3)
+def test_three_timeouts_in_a_row_open_it(harness):
+    harness.fail(times=3)
     with pytest.raises(
-        Unavailable, match=r"is not asked for [12] s more: no reply within the 0.25"
+        Unavailable,
+        match=r"circuit breaker is open, next attempt in [12] s: no reply within this batch's",
     ):
-        bench.ask()
-    assert bench.sent == 3
+        harness.call()
+    assert harness.sent == 3
 
 
-def test_it_is_asked_again_after_the_break(bench):
-    bench.fail(times=3)
-    bench.now += 2
-    assert bench.ask() == [b"OK"]
-    bench.fail(times=2)
-    assert bench.ask() == [b"OK"], "two in a row are no three"
+def test_the_next_attempt_closes_it(harness):
+    harness.fail(times=3)
+    harness.now += 2
+    assert harness.call() == [b"OK"]
+    harness.fail(times=2)
+    assert harness.call() == [b"OK"], "two timeouts in a row do not open it"
 
 
 @pytest.mark.parametrize("error", [ConnectionFailed("refused"), ReplyError("ERR script")])
-def test_what_is_no_time_out_is_left_to_the_database_s_own_breaker(bench, error):
-    bench.fail(error, times=10)
-    assert bench.sent == 10
+def test_errors_other_than_timeouts_do_not_open_it(harness, error):
+    harness.fail(error, times=10)
+    assert harness.sent == 10
 
 
-def test_a_connection_that_was_not_made_in_time_is_one(bench):
+def test_a_connect_timeout_counts_as_a_timeout(harness):
     error = ConnectionFailed("no connection within CONNECT_TIMEOUT")
     error.__cause__ = TimeoutError()
-    bench.fail(error, times=3)
-    with pytest.raises(Unavailable, match="is not asked"):
-        bench.ask()
+    harness.fail(error, times=3)
+    with pytest.raises(Unavailable, match="circuit breaker is open"):
+        harness.call()
 
 
-def test_what_one_pause_made_fail_together_has_failed_once(bench):
-    together = [bench.patience.asking(bench.plan()) for _ in range(8)]
-    for asking in together:
-        next(asking)
-    bench.now += 0.3
-    for asking in together:
+def test_concurrent_timeouts_count_once(harness):
+    plans = [harness.breaker.guard(harness.plan()) for _ in range(8)]
+    for plan in plans:
+        next(plan)
+    harness.now += 0.3
+    for plan in plans:
         with pytest.raises(DeadlineExceeded):
-            asking.throw(TOO_LATE)
-    assert bench.ask() == [b"OK"]
+            plan.throw(TIMED_OUT)
+    assert harness.call() == [b"OK"]

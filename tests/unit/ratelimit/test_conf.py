@@ -11,6 +11,6 @@ from continuum_upstash.ratelimit.conf import conf
 
 def test_changed_settings_are_read_again():
     with override_settings(CONTINUUM_RATELIMIT={"POLICIES": {"api": {"rate": "3/d"}}}):
-        assert conf.policy("api").limit == 3
+        assert conf.get_policy("api").limit == 3
     with pytest.raises(ConfigurationError, match="no policy 'api'"):
-        conf.policy("api")
+        conf.get_policy("api")

@@ -29,7 +29,7 @@ def test_wrong_uses_are_rejected():
             return HttpResponse()
 
     request = RequestFactory().get("/")
-    with pytest.raises(ConfigurationError, match=r"got a .*Page: on a method write @method_dec"):
+    with pytest.raises(ConfigurationError, match=r"not a .*Page. On a method, write @method_dec"):
         Page().get(request)
-    with pytest.raises(ConfigurationError, match=r"got a .*Page"):
+    with pytest.raises(ConfigurationError, match=r"not a .*Page"):
         async_to_sync(Page().aget)(request)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from continuum_upstash.errors import ConfigurationError
-from continuum_upstash.ratelimit.policy import make
+from continuum_upstash.ratelimit.policy import parse_policy
 
 
 async def run_async(_request):
@@ -16,43 +16,43 @@ async def run_async(_request):
     ("options", "reason"),
     [
         ({}, "has no rate"),
-        ({"rate": "much"}, "A rate reads like"),
+        ({"rate": "much"}, "'much' is not a rate"),
         ({"rate": "1/m", "algoritm": "fixed"}, "Did you mean algorithm?"),
-        ({"rate": "1/m", "algorithm": "leaky"}, "algorithm is one of strict"),
-        ({"rate": "1/m", "key": "address"}, "'address' is none of these"),
-        ({"rate": "1/m", "key": "ip+header:"}, "'header:' is none of these"),
-        ({"rate": "1/m", "cost": 2}, "cost is a whole number between 1 and"),
-        ({"rate": "1/m", "cost": 0.5}, "cost is a whole number"),
-        ({"rate": "1/m", "key": 5}, "'5' is none of these"),
-        ({"rate": "1/m", "burst": 5}, "burst is what a token_bucket holds"),
-        ({"rate": "1/m", "algorithm": "token_bucket", "burst": 0}, "burst is a whole number"),
-        ({"rate": "1/m", "algorithm": "token_bucket", "burst": 1.5}, "burst is a whole number"),
-        ({"rate": "1/m", "algorithm": "token_bucket", "burst": 10**9}, "burst is a whole number"),
+        ({"rate": "1/m", "algorithm": "leaky"}, "algorithm must be one of strict"),
+        ({"rate": "1/m", "key": "address"}, "a function of the request, not 'address'"),
+        ({"rate": "1/m", "key": "ip+header:"}, "not 'header:'"),
+        ({"rate": "1/m", "cost": 2}, "cost must be an integer from 1 to the limit, 1"),
+        ({"rate": "1/m", "cost": 0.5}, "cost must be an integer"),
+        ({"rate": "1/m", "key": 5}, "not '5'"),
+        ({"rate": "1/m", "burst": 5}, "token_bucket only"),
+        ({"rate": "1/m", "algorithm": "token_bucket", "burst": 0}, "burst must be an integer"),
+        ({"rate": "1/m", "algorithm": "token_bucket", "burst": 1.5}, "burst must be an integer"),
+        ({"rate": "1/m", "algorithm": "token_bucket", "burst": 10**9}, "burst must be an integer"),
         ({"rate": "1/m", "methods": ["PSOT"]}, "not PSOT"),
-        ({"rate": "1/m", "methods": []}, "not none of them"),
+        ({"rate": "1/m", "methods": []}, "not an empty list"),
         ({"rate": "1/m", "methods": [5]}, "not 5"),
-        ({"rate": "1/m", "exempt": [5]}, "exempt: 5 is no network"),
-        ({"rate": "1/m", "shadow": "false"}, "shadow is a bool, not 'false'"),
-        ({"rate": "1/m", "headers": "no"}, "headers is a bool"),
-        ({"rate": "1/m", "group": 5}, "group is a str"),
-        ({"rate": "1/m", "key": run_async}, "no async functions"),
-        ({"rate": "1/m", "cost": run_async}, "no async functions"),
-        ({"rate": "1/m", "exempt": [run_async]}, "no async functions"),
-        ({"rate": "1/m", "exempt": ["10.0.0.1/8"]}, "exempt: '10.0.0.1/8' is no network"),
-        ({"rate": "1/m", "exempt": "0.0.0.0/0"}, "exempt: 0.0.0.0/0 is everybody"),
-        ({"rate": "1/m", "exempt": ["stuff"]}, "Or write 'staff'"),
-        ("100/m", "is a dict with a rate"),
-        ({"rate": "1/m", "on_error": "panic"}, "on_error is one of local"),
+        ({"rate": "1/m", "exempt": [5]}, "exempt: 5 is not a network"),
+        ({"rate": "1/m", "shadow": "false"}, "shadow must be a bool, not 'false'"),
+        ({"rate": "1/m", "headers": "no"}, "headers must be a bool"),
+        ({"rate": "1/m", "group": 5}, "group must be a str"),
+        ({"rate": "1/m", "key": run_async}, "must not be async functions"),
+        ({"rate": "1/m", "cost": run_async}, "must not be async functions"),
+        ({"rate": "1/m", "exempt": [run_async]}, "must not be async functions"),
+        ({"rate": "1/m", "exempt": ["10.0.0.1/8"]}, "exempt: '10.0.0.1/8' is not a network"),
+        ({"rate": "1/m", "exempt": "0.0.0.0/0"}, "exempt: 0.0.0.0/0 includes all addresses"),
+        ({"rate": "1/m", "exempt": ["stuff"]}, "Other valid values are 'staff'"),
+        ("100/m", "must be a dict with a rate"),
+        ({"rate": "1/m", "on_error": "panic"}, "on_error must be one of local"),
         ({"rate": "1/m", "group": "a b"}, "group"),
-        ({"rate": "1/m", "upstash_prefix": "x"}, "knows no strict limit"),
+        ({"rate": "1/m", "upstash_prefix": "x"}, "has no strict algorithm"),
     ],
 )
 def test_an_invalid_policy_is_rejected_with_the_reason(options, reason):
     with pytest.raises(ConfigurationError, match=reason):
-        make("p", options)
+        parse_policy("p", options)
 
 
 @pytest.mark.parametrize("name", ["", "API", "a" * 33, 'a"', "ä"])
 def test_an_invalid_policy_name_is_rejected(name):
-    with pytest.raises(ConfigurationError, match="its name"):
-        make(name, {"rate": "1/m"})
+    with pytest.raises(ConfigurationError, match="the name"):
+        parse_policy(name, {"rate": "1/m"})

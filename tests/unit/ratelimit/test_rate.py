@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from continuum_upstash.errors import ConfigurationError
-from continuum_upstash.ratelimit.rate import Rate, parse
+from continuum_upstash.ratelimit.rate import Rate, parse_rate
 
 
 @pytest.mark.parametrize(
@@ -19,17 +19,17 @@ from continuum_upstash.ratelimit.rate import Rate, parse
         (" 1/S ", 1, 1_000),
     ],
 )
-def test_a_rate_is_read_as_it_is_written(text, limit, window):
-    assert parse(text) == Rate(limit, window)
+def test_rates_are_parsed(text, limit, window):
+    assert parse_rate(text) == Rate(limit, window)
 
 
 @pytest.mark.parametrize("text", ["", "100", "100/", "/m", "100/fortnight", "0/m", "1/0s", "1/32d"])
 @pytest.mark.parametrize("more", ["", " and so on"])
-def test_what_is_no_rate_is_refused_with_examples(text, more):
+def test_invalid_rates_are_rejected(text, more):
     with pytest.raises(ConfigurationError, match="rate"):
-        parse(text + more)
+        parse_rate(text + more)
 
 
 @pytest.mark.parametrize("text", ["100/m", "10/5m", "20/500ms", "5/h", "1/31d"])
-def test_a_rate_prints_as_it_would_be_written(text):
-    assert str(parse(text)) == text
+def test_a_rate_has_a_canonical_text(text):
+    assert str(parse_rate(text)) == text

@@ -1,4 +1,4 @@
-"""A small site with limits, as its users would write it."""
+"""A URLconf with limits: one view per kind of policy, rule and throttle."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from continuum_upstash.ratelimit import ratelimit
-from continuum_upstash.ratelimit.django_ratelimit import ratelimit as theirs
+from continuum_upstash.ratelimit.django_ratelimit import ratelimit as django_ratelimit
 from continuum_upstash.ratelimit.drf import UpstashRateThrottle
 from continuum_upstash.ratelimit.forms import LimitedAuthenticationForm
 from continuum_upstash.ratelimit.recipes import LOGIN
@@ -32,22 +32,22 @@ LIMITS = {
         "keys": {"rate": "1/d", "key": "header:X-Api-Key"},
         "office": {"rate": "1/d", "key": "ip", "exempt": OFFICE},
         "heavy": {"rate": "10/d", "key": "ip", "cost": lambda request: int(request.GET["cost"])},
-        "watched-cost": {
+        "shadow-cost": {
             "rate": "10/d",
             "key": "ip",
             "cost": lambda request: int(request.GET["cost"]),
             "shadow": True,
         },
         "quiet": {"rate": "1/d", "key": "ip", "headers": False},
-        "watched": {"rate": "1/d", "key": "ip", "shadow": True},
-        "strictly": {"rate": "1/d", "key": "ip", "on_error": "deny"},
-        "openly": {"rate": "1/d", "key": "ip", "on_error": "allow"},
-        "told": {
+        "shadow": {"rate": "1/d", "key": "ip", "shadow": True},
+        "deny": {"rate": "1/d", "key": "ip", "on_error": "deny"},
+        "allow": {"rate": "1/d", "key": "ip", "on_error": "allow"},
+        "decision": {
             "rate": "3/d",
             "key": "ip",
             "cost": lambda request: int(request.GET.get("cost", 1)),
         },
-        "locally": {"rate": "2/d", "key": "ip"},
+        "local": {"rate": "2/d", "key": "ip"},
         **LOGIN,
     },
     "RULES": [
@@ -55,7 +55,7 @@ LIMITS = {
         {"route": "api/", "policies": ["api"]},
         {"view": "named", "policies": ["search"]},
         {"route": "ruled/", "policies": ["heavy"]},
-        {"route": "ruled-twice/", "policies": ["openly"]},
+        {"route": "ruled-twice/", "policies": ["allow"]},
     ],
     "DEADLINE": 10.0,
 }
@@ -69,15 +69,15 @@ async def aok(request, **_):
     return HttpResponse("ok")
 
 
-def public(request):
+def show_public(request):
     return HttpResponse("ok", headers={"Cache-Control": "public, max-age=60"})
 
 
-def stored(request):
+def show_stored(request):
     return HttpResponse("ok", headers={"Cache-Control": "max-age=60"})
 
 
-def told(request):
+def show_decision(request):
     return HttpResponse(request.ratelimit.reason)
 
 
@@ -106,8 +106,8 @@ class HeavyRest(Rest):
     throttle_scope = "heavy"
 
 
-class StrictRest(Rest):
-    throttle_scope = "strictly"
+class DenyRest(Rest):
+    throttle_scope = "deny"
 
 
 class Burst(UpstashRateThrottle):
@@ -118,7 +118,7 @@ class Sustained(UpstashRateThrottle):
     policies = ("sustained",)
 
 
-class ForOthers(Sustained):
+class UnlessFriend(Sustained):
     def allow_request(self, request, view):
         return "X-Friend" in request.headers or super().allow_request(request, view)
 
@@ -127,7 +127,7 @@ class Grouped(UpstashRateThrottle):
     policies = ("burst-grouped",)
 
 
-class GroupedToo(UpstashRateThrottle):
+class OtherGrouped(UpstashRateThrottle):
     policies = ("sustained-grouped",)
 
 
@@ -136,16 +136,16 @@ class Stacked(Rest):
     throttle_classes = (Burst, Sustained)
 
 
-class StackedOtherwise(Stacked):
+class StackedInReverse(Stacked):
     throttle_classes = (Sustained, Burst)
 
 
 class StackedConditionally(Stacked):
-    throttle_classes = (Burst, ForOthers)
+    throttle_classes = (Burst, UnlessFriend)
 
 
 class StackedInAGroup(Stacked):
-    throttle_classes = (Grouped, GroupedToo)
+    throttle_classes = (Grouped, OtherGrouped)
 
 
 class LoginRest(Rest):
@@ -155,13 +155,13 @@ class LoginRest(Rest):
         return Response("ok")
 
 
-@theirs(key="ip", rate="1/d", block=False)
+@django_ratelimit(key="ip", rate="1/d", block=False)
 def limited(request):
     return HttpResponse(str(request.limited))
 
 
-NAMES = ["api", "posts", "gets", "users", "keys", "office", "heavy", "quiet", "watched"]
-NAMES += ["strictly", "openly", "locally", "watched-cost"]
+NAMES = ["api", "posts", "gets", "users", "keys", "office", "heavy", "quiet", "shadow"]
+NAMES += ["deny", "allow", "local", "shadow-cost"]
 
 urlpatterns = [
     path("api/items/<int:number>/", ok),
@@ -169,21 +169,21 @@ urlpatterns = [
     re_path(r"^api/pattern/(?P<word>\w+)/$", ok),
     path("free/", ok),
     path("ruled/", ok),
-    path("ruled-twice/", ratelimit("openly")(ok)),
+    path("ruled-twice/", ratelimit("allow")(ok)),
     path("named/", ok, name="named"),
     path("adhoc/", ratelimit(rate="1/d", key="ip", algorithm="strict")(ok)),
-    path("adhoc/other/", ratelimit(rate="1/d", key="ip")(public)),
-    path("adhoc/stored/", ratelimit(rate="1/d", key="ip")(stored)),
-    path("told/", ratelimit("told", block=False)(told)),
+    path("adhoc/other/", ratelimit(rate="1/d", key="ip")(show_public)),
+    path("adhoc/stored/", ratelimit(rate="1/d", key="ip")(show_stored)),
+    path("decision/", ratelimit("decision", block=False)(show_decision)),
     path("both/", ratelimit("search", "api")(ok)),
     path("class/", Class.as_view()),
     path("aclass/", AsyncClass.as_view()),
     path("rest/", Rest.as_view()),
     path("rest/heavy/", HeavyRest.as_view()),
-    path("rest/strict/", StrictRest.as_view()),
+    path("rest/deny/", DenyRest.as_view()),
     path("rest/login/", LoginRest.as_view()),
     path("rest/stacked/", Stacked.as_view()),
-    path("rest/stacked/otherwise/", StackedOtherwise.as_view()),
+    path("rest/stacked/reverse/", StackedInReverse.as_view()),
     path("rest/stacked/conditionally/", StackedConditionally.as_view()),
     path("rest/stacked/in-a-group/", StackedInAGroup.as_view()),
     path("sustained/", ratelimit("sustained")(ok)),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from continuum_upstash.config.resolve import Config
-from continuum_upstash.ratelimit.engine.ephemeral_cache import Denials
 from continuum_upstash.transports import registry
 from continuum_upstash.transports.rest.connection_pool import HttpConnectionPool
 from continuum_upstash.transports.rest.sync_token import SyncTokens
@@ -14,7 +13,6 @@ from continuum_upstash.transports.singleflight import SingleFlightGroup
 LOCKS = {
     "pool": lambda: HttpConnectionPool(1)._lock,
     "single flights": lambda: SingleFlightGroup()._lock,
-    "denials": lambda: Denials()._lock,
     "sync tokens": lambda: SyncTokens()._lock,
     "databases": lambda: registry._process.lock,
     "opening": lambda: registry.Database(Config())._opening,

@@ -1,4 +1,4 @@
-"""A site whose views are limited in all the ways that Django has of writing a view."""
+"""A URLconf with limits: one view per way of writing a view."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from django.utils.functional import SimpleLazyObject
 from django.views import View
 
 from continuum_upstash.ratelimit import ratelimit
-from continuum_upstash.ratelimit.django_ratelimit import ratelimit as theirs
+from continuum_upstash.ratelimit.django_ratelimit import ratelimit as django_ratelimit
 
 LIMITS = {
     "POLICIES": {
         "loose": {"rate": "100/d", "key": "ip", "group": "shared"},
         "tight": {"rate": "1/d", "key": "ip", "group": "shared"},
-        "watching": {"rate": "100/d", "key": "ip", "shadow": True},
+        "shadow": {"rate": "100/d", "key": "ip", "shadow": True},
         "api": {"rate": "1/d", "key": "ip"},
         "user": {"rate": "1/d", "key": "user"},
         "by-function": {"rate": "1/d", "key": lambda request: str(request.user.pk)},
@@ -36,7 +36,7 @@ LIMITS = {
     },
     "RULES": [
         {"route": "ruled/", "policies": ["loose"]},
-        {"route": "watched/", "policies": ["watching"]},
+        {"route": "shadow/", "policies": ["shadow"]},
         {"route": "ruled-by-function/", "policies": ["by-function"]},
     ],
     "DEADLINE": 10.0,
@@ -51,7 +51,7 @@ async def aok(request, **_):
     return HttpResponse("ok")
 
 
-def nothing(request):
+def return_none(request):
     return None
 
 
@@ -101,8 +101,8 @@ class Callable:
         return HttpResponse("ok")
 
 
-def identified(get_response):
-    """A middleware that knows who asks by a token, as those of APIs do."""
+def set_user(get_response):
+    """A middleware that identifies the user by a token, as in many APIs."""
 
     def middleware(request):
         if token := request.headers.get("X-Token"):
@@ -112,8 +112,8 @@ def identified(get_response):
     return middleware
 
 
-def identified_lazily(get_response):
-    """The same, but the user is looked up when somebody wants to know."""
+def set_lazy_user(get_response):
+    """The same, but the user is loaded when it is first used."""
 
     def middleware(request):
         if name := request.headers.get("X-Token"):
@@ -123,8 +123,8 @@ def identified_lazily(get_response):
     return middleware
 
 
-def identified_without_waiting(get_response):
-    """One for async sites: it leaves request.user to Django."""
+def set_async_user(get_response):
+    """A middleware for async sites, which sets only request.auser()."""
 
     async def middleware(request):
         if token := request.headers.get("X-Token"):
@@ -138,28 +138,31 @@ def identified_without_waiting(get_response):
     return markcoroutinefunction(middleware)
 
 
-identified_without_waiting.async_capable = True
+set_async_user.async_capable = True
 
 
-def stacked(view):
+def limit_twice(view):
     return ratelimit(rate="100/d", key="ip")(ratelimit(rate="1/d", key="get:u")(view))
 
 
-def theirs_by_method(view):
-    reads = theirs(key="ip", rate="100/d", method="GET")
-    return reads(theirs(key="ip", rate="2/d", method="POST")(view))
+def limit_by_method(view):
+    reads = django_ratelimit(key="ip", rate="100/d", method="GET")
+    return reads(django_ratelimit(key="ip", rate="2/d", method="POST")(view))
 
 
 BY_FUNCTION = ("by-function", "cost-by-function", "exempt-by-function")
 
-both_named = partial(ok, number=1)
+named_partial = partial(ok, number=1)
 
 urlpatterns = [
-    *(path(f"{kind}/stacked/", stacked(view)) for kind, view in (("sync", ok), ("async", aok))),
-    path("theirs/stacked/", theirs(key="ip", rate="100/d")(theirs(key="get:u", rate="1/d")(ok))),
-    path("theirs/methods/", theirs_by_method(ok)),
+    *(path(f"{kind}/stacked/", limit_twice(view)) for kind, view in (("sync", ok), ("async", aok))),
+    path(
+        "django-ratelimit/stacked/",
+        django_ratelimit(key="ip", rate="100/d")(django_ratelimit(key="get:u", rate="1/d")(ok)),
+    ),
+    path("django-ratelimit/methods/", limit_by_method(ok)),
     path("ruled/", ratelimit("tight")(ok)),
-    path("watched/", ratelimit("api")(ok)),
+    path("shadow/", ratelimit("api")(ok)),
     path("ruled-by-function/", ok),
     *(path(f"{name}/", ratelimit(name)(ok)) for name in BY_FUNCTION),
     *(path(f"async-{name}/", ratelimit(name)(aok)) for name in BY_FUNCTION),
@@ -171,8 +174,8 @@ urlpatterns = [
     path("another-plain/", by_day(AnotherPlain.as_view())),
     path("async-class/", Async.as_view()),
     path("callable/", by_day(Callable())),
-    path("partial/", ratelimit(rate="1/d", key="ip", group="partial")(both_named)),
+    path("partial/", ratelimit(rate="1/d", key="ip", group="partial")(named_partial)),
     path("user/", ratelimit("user")(ok)),
     path("async-user/", ratelimit("user")(aok)),
-    path("nothing/", by_day(nothing)),
+    path("nothing/", by_day(return_none)),
 ]
