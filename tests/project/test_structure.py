@@ -88,11 +88,11 @@ REST = "UpstashCache(rest_url='https://x', rest_token='x')"
         ("import continuum_upstash", {"django", "redis", "httpx", "ssl", "asyncio", "msgpack"}),
         (
             f"from continuum_upstash import UpstashCache; {REST}.close()",
-            {"django", "redis", "httpx", "upstash_redis", "zstandard", "starlette"},
+            {"asyncio", "django", "redis", "httpx", "upstash_redis", "zstandard", "starlette"},
         ),
         (
             f"from continuum_upstash import UpstashCache; {REST}._database._open()",
-            {"django", "redis", "httpx", "upstash_redis", "zstandard", "starlette"},
+            {"asyncio", "django", "redis", "httpx", "upstash_redis", "zstandard", "starlette"},
         ),
         (
             "import continuum_upstash.backend",
