@@ -167,7 +167,7 @@ def test_the_options_may_name_the_client_and_who_knows_the_password(valkey, tcp)
 def test_a_wrong_password_is_named_without_being_shown(valkey, tcp, url):
     valkey.call("CONFIG", "SET", "requirepass", SECRET)
     client = tcp(url.format(f"127.0.0.1:{valkey.port}"))
-    with pytest.raises(AuthenticationFailed, match=r"WRONGPASS.*copy.*\(cache 'default'") as caught:
+    with pytest.raises(AuthenticationFailed, match=r"WRONGPASS.*Copy.*\(cache 'default'") as caught:
         client.send(("GET", "k"))
     assert caught.value.code == "WRONGPASS"
     assert "wrong@" not in str(caught.value)
