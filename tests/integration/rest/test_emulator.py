@@ -177,7 +177,7 @@ def test_a_script_gets_its_binary_argument_whole(db):
 def test_a_wrong_token_is_refused(rest, upstash_emulator):
     client = rest(upstash_emulator.rest_url, token=Secret("wrong"))
     for commands in ([("PING",)], [("PING",), ("PING",)], [("SET", "k", BINARY)]):
-        with pytest.raises(AuthenticationFailed, match="copy it again"):
+        with pytest.raises(AuthenticationFailed, match="Copy the token"):
             client.send(*commands)
 
 
