@@ -81,7 +81,7 @@ class Deadline:
         self.seconds = read_timeout if own is None else min(own, read_timeout)
         self.at = clock() + self.seconds
 
-    def remaining(self) -> float:
+    def get_remaining(self) -> float:
         """Return the seconds that are left.
 
         Raises:
@@ -98,7 +98,7 @@ class Deadline:
 
     def limit(self, seconds: float) -> float:
         """Return a timeout of `seconds`, or what a batch's own deadline leaves of it."""
-        return min(seconds, self.remaining()) if self._is_own else seconds
+        return min(seconds, self.get_remaining()) if self._is_own else seconds
 
     def timeout_error(self, label: str) -> DeadlineExceeded:
         """Return the error to raise when the time is up."""

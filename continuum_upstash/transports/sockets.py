@@ -70,7 +70,7 @@ def load_tls_context(
     return context
 
 
-def connect_attempts(
+def iter_connect_attempts(
     addresses: Sequence[tuple[Any, ...]], remaining: Callable[[], float]
 ) -> Iterator[AbstractContextManager[tuple[socket.socket, Any, float]]]:
     """Yield a context for each address of a host: a new socket, the address, and a timeout.

@@ -106,7 +106,7 @@ class RedisConnection:
     def _write(self, message: bytes, deadline: Deadline) -> None:
         sent = 0
         while sent < len(message):
-            self._socket.settimeout(deadline.remaining())
+            self._socket.settimeout(deadline.get_remaining())
             try:
                 sent += self._socket.send(memoryview(message)[sent:])
             except ConnectionError as error:
@@ -118,7 +118,7 @@ class RedisConnection:
     def _read(self, count: int, deadline: Deadline, may_give_up: Callable[[], bool]) -> Replies:
         feed, next_reply = self._reader.feed, self._reader.next
         replies: Replies = []
-        timeout, is_silent = deadline.remaining() / 2, True
+        timeout, is_silent = deadline.get_remaining() / 2, True
         while True:
             self._socket.settimeout(timeout)
             try:
@@ -128,7 +128,7 @@ class RedisConnection:
                     raise
                 if may_give_up():
                     raise stale_connection(self._label) from None
-                timeout, is_silent = deadline.remaining(), False
+                timeout, is_silent = deadline.get_remaining(), False
                 continue
             if not received:
                 raise connection_lost(self._label, None)
@@ -137,7 +137,7 @@ class RedisConnection:
                 replies.append(reply)
             if len(replies) >= count:
                 break
-            timeout, is_silent = deadline.remaining(), False
+            timeout, is_silent = deadline.get_remaining(), False
         if len(replies) > count:
             raise protocol_error(self._label)
         self.last_reply_at = monotonic()

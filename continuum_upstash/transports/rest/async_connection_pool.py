@@ -21,8 +21,8 @@ from continuum_upstash.transports.rest.http11 import HttpResponse, RequestEncode
 from continuum_upstash.transports.rest.http_client import MAX_IDLE_SECONDS
 from continuum_upstash.transports.rest.requests import Request
 from continuum_upstash.transports.sockets import (
-    connect_attempts,
     get_https_context,
+    iter_connect_attempts,
     make_readable_check,
     reset_on_close,
 )
@@ -163,7 +163,7 @@ async def connect(
 async def _open_socket(host: str, port: int, deadline: Deadline) -> socket.socket:
     loop = asyncio.get_running_loop()
     addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    for attempt in connect_attempts(addresses, deadline.remaining):
+    for attempt in iter_connect_attempts(addresses, deadline.get_remaining):
         with attempt as (sock, address, timeout):
             sock.setblocking(False)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

@@ -24,8 +24,8 @@ from continuum_upstash.transports.rest.http_client import MAX_IDLE_SECONDS
 from continuum_upstash.transports.rest.requests import Request
 from continuum_upstash.transports.sockets import (
     RECORD_BYTES,
-    connect_attempts,
     get_https_context,
+    iter_connect_attempts,
     make_readable_check,
     reset_on_close,
 )
@@ -83,10 +83,10 @@ class HttpConnection:
         """
         sent = 0
         try:
-            self._sock.settimeout(deadline.remaining())
+            self._sock.settimeout(deadline.get_remaining())
             sent = self._sock.send(data)
             while sent < len(data):
-                self._sock.settimeout(deadline.remaining())
+                self._sock.settimeout(deadline.get_remaining())
                 sent += self._sock.send(memoryview(data)[sent:])
         except TimeoutError:
             raise
@@ -99,7 +99,7 @@ class HttpConnection:
     def _read(self, deadline: Deadline) -> HttpResponse:
         receive, feed = self._sock.recv, self._parser.feed
         while True:
-            self._sock.settimeout(deadline.remaining())
+            self._sock.settimeout(deadline.get_remaining())
             try:
                 data = receive(RECEIVE_BYTES)
             except TimeoutError:
@@ -125,7 +125,7 @@ def connect(encoder: RequestEncoder, ca_file: str | None, seconds: float) -> Htt
         sock = _open_socket(encoder.host, encoder.port, deadline)
         try:
             if context is not None:
-                sock.settimeout(deadline.remaining())
+                sock.settimeout(deadline.get_remaining())
                 sock = context.wrap_socket(sock, server_hostname=encoder.host)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -139,7 +139,7 @@ def connect(encoder: RequestEncoder, ca_file: str | None, seconds: float) -> Htt
 
 def _open_socket(host: str, port: int, deadline: Deadline) -> socket.socket:
     addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    for attempt in connect_attempts(addresses, deadline.remaining):
+    for attempt in iter_connect_attempts(addresses, deadline.get_remaining):
         with attempt as (sock, address, timeout):
             sock.settimeout(timeout)
             sock.connect(address)

@@ -50,12 +50,12 @@ class HttpxClient:
         arguments = _make_request_arguments(self._encoder, request, sync_token)
         with _translate_errors(self._config, deadline):
             if batch.deadline_s is not None:
-                arguments["timeout"] = deadline.remaining()
+                arguments["timeout"] = deadline.get_remaining()
             with self._client.stream("POST", **arguments) as response:
                 body = _Body(self._config.label)
                 for part in response.iter_raw():
                     body.add(part)
-                    deadline.remaining()
+                    deadline.get_remaining()
                 return body.complete(response)
 
     def close(self) -> None:
@@ -75,7 +75,7 @@ class AsyncHttpxClient:
     ) -> HttpResponse:
         deadline = _make_deadline(self._config)
         with _translate_errors(self._config, deadline):
-            async with asyncio.timeout(deadline.remaining()):
+            async with asyncio.timeout(deadline.get_remaining()):
                 try:
                     return await self._exchange(request, sync_token, deadline)
                 except ConnectionFailed as error:

@@ -66,9 +66,9 @@ def _parse_resp2(body: bytes, label: str) -> Reply:
         reader.feed(body)
         reply: Any = reader.gets()
     except hiredis.ProtocolError as error:
-        raise _malformed_response_error(label) from error
+        raise _response_format_error(label) from error
     if reply is _INCOMPLETE or reader.has_data():
-        raise _malformed_response_error(label)
+        raise _response_format_error(label)
     result: Reply = reply
     return result
 
@@ -99,12 +99,12 @@ def _parse_error(document: Any, response: HttpResponse, label: str) -> ReplyErro
 
 def _decode_entries(document: list[Any], commands: Sequence[Command], label: str) -> Replies:
     if len(document) != len(commands):
-        raise _malformed_response_error(label)
+        raise _response_format_error(label)
     try:
         pairs = zip(document, commands, strict=True)
         return [_decode_entry(entry, command) for entry, command in pairs]
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
-        raise _malformed_response_error(label) from error
+        raise _response_format_error(label) from error
 
 
 def _decode_entry(entry: Any, command: Command) -> Reply:
@@ -127,7 +127,7 @@ def _decode_base64(value: Any) -> Reply:
     raise TypeError(f"no reply of Redis is a {type(value).__name__}")
 
 
-def _malformed_response_error(label: str) -> Unavailable:
+def _response_format_error(label: str) -> Unavailable:
     return Unavailable(f"{label}: malformed response: it does not contain one reply per command.")
 
 

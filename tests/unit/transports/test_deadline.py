@@ -22,7 +22,7 @@ def clock():
 @pytest.mark.parametrize(("own", "seconds"), [(None, 2.0), (0.5, 0.5), (9.0, 2.0)])
 def test_the_shorter_timeout_applies(own, seconds, clock):
     deadline = Deadline(2.0, own, clock)
-    assert (deadline.seconds, deadline.at, deadline.remaining()) == (
+    assert (deadline.seconds, deadline.at, deadline.get_remaining()) == (
         seconds,
         100 + seconds,
         seconds,
@@ -32,10 +32,10 @@ def test_the_shorter_timeout_applies(own, seconds, clock):
 def test_time_runs_out(clock):
     deadline = Deadline(2.0, clock=clock)
     clock.now += 1.5
-    assert deadline.remaining() == 0.5
+    assert deadline.get_remaining() == 0.5
     clock.now += 0.5
     with pytest.raises(TimeoutError):
-        deadline.remaining()
+        deadline.get_remaining()
 
 
 @pytest.mark.parametrize(("own", "remaining"), [(None, 2.0), (2.0, 1.0)])
@@ -43,7 +43,7 @@ def test_only_read_timeout_is_extended(own, remaining, clock):
     deadline = Deadline(2.0, own, clock)
     clock.now += 1.0
     deadline.extend(1.0)
-    assert deadline.remaining() == remaining
+    assert deadline.get_remaining() == remaining
 
 
 @pytest.mark.parametrize(("own", "limit"), [(None, 1.0), (1.5, 0.5), (9.0, 1.0)])
