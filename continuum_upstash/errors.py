@@ -157,7 +157,7 @@ _KINDS: tuple[tuple[re.Pattern[str], type[Refused], str], ...] = (
 )
 
 
-def from_reply(text: str) -> ReplyError:
+def make_reply_error(text: str) -> ReplyError:
     """Return the error for a server's error text, with a hint what to do if there is one."""
     for pattern, kind, hint in _KINDS:
         if pattern.match(text):

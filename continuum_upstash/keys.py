@@ -76,7 +76,7 @@ class KeyPattern:
         fixed = len(self.prefix) + len(self.suffix)
         return len(name) >= fixed and name.startswith(self.prefix) and name.endswith(self.suffix)
 
-    def key(self, name: str) -> str:
+    def extract_key(self, name: str) -> str:
         """Return the user's key of a matching full key."""
         if self.reverse is not None:
             return self.reverse(name)

@@ -54,7 +54,7 @@ class ScriptHash:
 
     def source(self, *, key_locking: bool) -> str:
         """Return the argument of EVALSHA, for a server that supports key locking or does not."""
-        return _sha1(self.script.source(key_locking=key_locking))
+        return _hash_sha1(self.script.source(key_locking=key_locking))
 
 
 @lru_cache(maxsize=64)
@@ -63,7 +63,7 @@ def _add_key_locking_flag(lua: str) -> str:
 
 
 @lru_cache(maxsize=64)
-def _sha1(source: str) -> str:
+def _hash_sha1(source: str) -> str:
     return hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
 
 

@@ -116,7 +116,7 @@ class CachePlans(UpstashBaseCache):
     def _keys(self, search: str, version: int | None) -> Plan[list[str]]:
         pattern = self._scope_pattern(search, version)
         names = yield from scan.find_keys(pattern.pattern, pattern.matches)
-        return [pattern.key(name) for name in names]
+        return [pattern.extract_key(name) for name in names]
 
     def _delete_pattern(self, search: str, version: int | None, itersize: int) -> Plan[int]:
         pattern = self._scope_pattern(search, version)

@@ -136,7 +136,7 @@ class ExtraMethods(CachePlans):
         pattern = self._scope_pattern(search, version)
         scan = KeyScan(pattern.pattern, pattern.matches, count=itersize)
         while not scan.is_complete:
-            yield from map(pattern.key, self.run(scan.next_page()))
+            yield from map(pattern.extract_key, self.run(scan.fetch_page()))
 
     async def aiter_keys(
         self, search: str = "*", itersize: int = COUNT, version: int | None = None
@@ -145,8 +145,8 @@ class ExtraMethods(CachePlans):
         pattern = self._scope_pattern(search, version)
         scan = KeyScan(pattern.pattern, pattern.matches, count=itersize)
         while not scan.is_complete:
-            for name in await self.arun(scan.next_page()):
-                yield pattern.key(name)
+            for name in await self.arun(scan.fetch_page()):
+                yield pattern.extract_key(name)
 
     def flush_all(self) -> None:
         """Delete every key of the database, also those of other applications. Billed: 1 command."""

@@ -61,7 +61,7 @@ def _decode_int(payload: bytes) -> int:
 
 def _encode_datetime(value: datetime | time) -> bytes:
     """Return ISO 8601, followed by the fold and the time zone's name if ISO 8601 lacks them."""
-    zone, name = value.tzinfo, _time_zone_name(value.tzinfo)
+    zone, name = value.tzinfo, _get_time_zone_name(value.tzinfo)
     # A ZoneInfo value is stored by the name of its zone, not by its current offset.
     iso = value.replace(tzinfo=None).isoformat() if type(zone) is ZoneInfo else value.isoformat()
     if name is not None:
@@ -71,7 +71,7 @@ def _encode_datetime(value: datetime | time) -> bytes:
     return iso.encode("utf-8", "surrogatepass")
 
 
-def _time_zone_name(zone: tzinfo | None) -> str | None:
+def _get_time_zone_name(zone: tzinfo | None) -> str | None:
     if zone is None:
         return None
     if type(zone) is ZoneInfo and zone.key:

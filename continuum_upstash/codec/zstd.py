@@ -16,7 +16,7 @@ class InvalidFrame(ValueError):
 
 def compress(data: bytes) -> bytes | None:
     """Return `data` as one zstd frame, or None if that saves less than 10 %."""
-    frame = _zstd().compress(data)
+    frame = _get_zstd().compress(data)
     return frame if len(frame) <= len(data) * _WORTHWHILE else None
 
 
@@ -26,7 +26,7 @@ def decompress(frame: bytes, limit: int) -> bytes:
     Raises:
         InvalidFrame: the frame is invalid, or its content exceeds `limit` bytes.
     """
-    return _zstd().decompress(frame, limit)
+    return _get_zstd().decompress(frame, limit)
 
 
 if sys.version_info >= (3, 14):
@@ -88,7 +88,7 @@ def _check_size(size: int | None, limit: int) -> None:
 
 
 @cache
-def _zstd() -> _Zstd:
+def _get_zstd() -> _Zstd:
     """Return one object with a context per thread: creating one takes 15 µs, more than most values.
 
     It is created, and zstd imported, on first use.

@@ -37,7 +37,7 @@ class Secret:
         return "********"
 
 
-def setup_hint(prefix: str) -> str:
+def make_setup_hint(prefix: str) -> str:
     """Return which environment variables to set, for variables with this prefix."""
     return (
         f"Set {prefix}UPSTASH_REDIS_REST_URL and {prefix}UPSTASH_REDIS_REST_TOKEN (REST), or "
@@ -61,28 +61,28 @@ class Environment:
             raise ConfigurationError("ENV_PREFIX must be a string, for example 'SESSIONS_'.")
         self._environ = environ
         self.prefix = prefix
-        self.setup_hint = setup_hint(prefix)
+        self.setup_hint = make_setup_hint(prefix)
 
     def get(self, name: str) -> str:
         return strip_quotes(self._environ.get(self.prefix + name, ""))
 
-    def setting(self, name: str) -> str:
+    def get_setting(self, name: str) -> str:
         return self.get(name) or strip_quotes(self._environ.get(name, ""))
 
-    def source(self, name: str) -> str:
-        """Return the name of the variable whose value `setting` returns."""
+    def get_source(self, name: str) -> str:
+        """Return the name of the variable whose value `get_setting` returns."""
         return self.prefix + name if self.get(name) else name
 
-    def boolean(self, name: str) -> bool | None:
-        text = self.setting(name).lower()
+    def get_boolean(self, name: str) -> bool | None:
+        text = self.get_setting(name).lower()
         if not text:
             return None
         if text not in _TRUE | _FALSE:
             raise ConfigurationError(f"{name} is '{text}'. Set it to true or false.")
         return text in _TRUE
 
-    def integer(self, name: str) -> int | None:
-        text = self.setting(name)
+    def get_integer(self, name: str) -> int | None:
+        text = self.get_setting(name)
         if not text:
             return None
         if not text.isdecimal():
@@ -123,16 +123,16 @@ def resolve_credentials(options: dict[str, Any], env: Environment, location: str
         ConfigurationError: half a pair of credentials, a malformed URL, one that contradicts the
             mode, or none for a mode that was set.
     """
-    mode = _mode(options.pop("MODE", ""), env)
+    mode = _read_mode(options.pop("MODE", ""), env)
     credentials = _select(mode.value, options, env, location)
     if mode.value == "auto":
         return credentials
     return replace(credentials, sources=(*credentials.sources, ("mode", mode.source)))
 
 
-def _mode(option: object, env: Environment) -> _Sourced:
+def _read_mode(option: object, env: Environment) -> _Sourced:
     name = "CONTINUUM_CACHE_MODE"
-    given = _Sourced(option) if option else _Sourced(env.setting(name), env.source(name))
+    given = _Sourced(option) if option else _Sourced(env.get_setting(name), env.get_source(name))
     mode = str(given.value or "auto").lower()
     mode = "auto" if mode == "upstash" else mode
     if mode not in {"auto", "rest", "redis", "local"}:
@@ -154,15 +154,15 @@ def _select(mode: str, options: dict[str, Any], env: Environment, location: str)
         given[f"{kind.upper()}_URL"] = _Sourced(location, "LOCATION")
     found = None
     if mode != "redis":
-        found = _rest(env, given["REST_URL"], given["TOKEN"])
+        found = _select_rest(env, given["REST_URL"], given["TOKEN"])
     if mode != "rest" and found is None:
-        found = _redis(env, given["REDIS_URL"])
+        found = _select_redis(env, given["REDIS_URL"])
     if mode != "auto" and found is None:
         raise ConfigurationError(f"MODE is {mode}, but no URL is set for it. {env.setup_hint}")
     return found or Credentials("local", unconfigured=True)
 
 
-def _rest(env: Environment, url: _Sourced, token: _Sourced) -> Credentials | None:
+def _select_rest(env: Environment, url: _Sourced, token: _Sourced) -> Credentials | None:
     for names in _REST_PAIRS:
         pair = [_Sourced(env.get(name), env.prefix + name) for name in names]
         if pair[0].value or pair[1].value:
@@ -175,7 +175,7 @@ def _rest(env: Environment, url: _Sourced, token: _Sourced) -> Credentials | Non
         raise ConfigurationError(
             f"A REST token is set ({token.source}), but no REST URL. {env.setup_hint}"
         )
-    parts = _split(url, _REST_SCHEMES, "https://…", env.setup_hint)
+    parts = _parse_url(url, _REST_SCHEMES, "https://…", env.setup_hint)
     if not token.value:
         raise ConfigurationError(
             f"A REST URL is set ({url.source}), but no REST token. {env.setup_hint}"
@@ -205,13 +205,13 @@ def _reject_mismatched_token(
         )
 
 
-def _redis(env: Environment, url: _Sourced) -> Credentials | None:
+def _select_redis(env: Environment, url: _Sourced) -> Credentials | None:
     for name in _REDIS_NAMES:
         if not url.value:
             url = _Sourced(env.get(name), env.prefix + name)
     if not url.value:
         return None
-    parts = _split(url, _REDIS_SCHEMES, "rediss://…", env.setup_hint)
+    parts = _parse_url(url, _REDIS_SCHEMES, "rediss://…", env.setup_hint)
     if (parts.hostname or "").endswith(".upstash.io") and parts.path not in {"", "/", "/0"}:
         raise ConfigurationError(
             f"The Redis URL ({url.source}) selects database {parts.path[1:]}, but Upstash has "
@@ -222,7 +222,7 @@ def _redis(env: Environment, url: _Sourced) -> Credentials | None:
     )
 
 
-def _split(url: _Sourced, schemes: frozenset[str], form: str, hint: str) -> SplitResult:
+def _parse_url(url: _Sourced, schemes: frozenset[str], form: str, hint: str) -> SplitResult:
     if not isinstance(url.value, str):
         raise ConfigurationError(
             f"The URL ({url.source}) must be a string, not {type(url.value).__name__}."

@@ -18,8 +18,8 @@ from continuum_upstash.config.credentials import (
     Environment,
     Mode,
     Secret,
+    make_setup_hint,
     resolve_credentials,
-    setup_hint,
 )
 from continuum_upstash.config.hashable import to_hashable
 from continuum_upstash.errors import ConfigurationError, suggest_similar
@@ -145,7 +145,7 @@ class Config:
     def setup_hint(self) -> str:
         """What to set, for an alias that has no database."""
         remove = "" if self.unconfigured else "Remove MODE, or CONTINUUM_CACHE_MODE. "
-        return remove + setup_hint(self.env_prefix)
+        return remove + make_setup_hint(self.env_prefix)
 
 
 # django-redis' options, which its connection factory receives in TCP mode.
@@ -228,9 +228,9 @@ def _resolve(
             "only. Remove it, or set a rediss:// URL."
         )
     settings: dict[str, Any] = {
-        "fallback": env.boolean("CONTINUUM_CACHE_FALLBACK"),
-        "pool_size": env.integer("UPSTASH_POOL_SIZE"),
-        "telemetry": env.boolean("UPSTASH_ENABLE_TELEMETRY"),
+        "fallback": env.get_boolean("CONTINUUM_CACHE_FALLBACK"),
+        "pool_size": env.get_integer("UPSTASH_POOL_SIZE"),
+        "telemetry": env.get_boolean("UPSTASH_ENABLE_TELEMETRY"),
     }
     settings = {name: value for name, value in settings.items() if value is not None}
     settings |= {name.lower(): value for name, value in options.items()}

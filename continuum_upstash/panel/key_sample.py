@@ -49,7 +49,7 @@ class Sampler:
             sample, spared = FamilySampler(wanted), compile_session_matcher()
             scan = KeyScan(wanted.pattern)
             while scan.pages < PAGES and not scan.is_complete:
-                names = yield from scan.next_page()
+                names = yield from scan.fetch_page()
                 sample.add(name for name in names if not spared(name))
         except ContinuumError as error:
             return Keys((), 0, 0, complete=False, problem=str(error))

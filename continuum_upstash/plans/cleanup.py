@@ -90,12 +90,12 @@ class KeyDeleter:
         """
         scan, progress = self._start(cursor), ScanProgress(cursor)
         while not self._is_done(scan, progress):
-            yield from self._next_keys(scan, progress)
+            yield from self._fetch_keys(scan, progress)
             progress.pages, progress.commands = scan.pages, scan.commands
             on_progress(progress)
         return progress
 
-    def cost_of_deleting(self, counted: ScanProgress) -> int:
+    def compute_cost(self, counted: ScanProgress) -> int:
         """Return the billed commands that deleting takes after `count`."""
         return counted.commands + -(-counted.matched // self._batch)
 
@@ -119,14 +119,14 @@ class KeyDeleter:
         while not is_done:
             full = waiting[: self._batch] if len(waiting) >= self._batch else []
             page = scan.cursor
-            keys = yield from self._next_keys(scan, progress, _keys(full))
+            keys = yield from self._fetch_keys(scan, progress, _list_keys(full))
             waiting = waiting[len(full) :] + [(key, page) for key in keys]
             is_done = self._is_done(scan, progress)
             # A limit may leave keys on the last page.
             finished = page if is_done and progress.matched == self._limit else scan.cursor
             report()
             while len(waiting) > self._batch or (is_done and waiting):
-                yield from scan.delete(_keys(waiting[: self._batch]))
+                yield from scan.delete(_list_keys(waiting[: self._batch]))
                 waiting = waiting[self._batch :]
                 report()
         return progress
@@ -140,10 +140,10 @@ class KeyDeleter:
         progress.complete = scan.is_complete and not limited
         return scan.is_complete or limited or scan.pages == self._max_pages
 
-    def _next_keys(
+    def _fetch_keys(
         self, scan: KeyScan, progress: ScanProgress, to_delete: Sequence[str] = ()
     ) -> Plan[list[str]]:
-        found = dict.fromkeys((yield from scan.next_page(to_delete)))
+        found = dict.fromkeys((yield from scan.fetch_page(to_delete)))
         keys = [key for key in found if not self._selector.exclude(key)]
         progress.excluded += len(found) - len(keys)
         if self._selector.ttl is not None and keys:
@@ -156,5 +156,5 @@ class KeyDeleter:
         return keys
 
 
-def _keys(waiting: Sequence[tuple[str, str]]) -> list[str]:
+def _list_keys(waiting: Sequence[tuple[str, str]]) -> list[str]:
     return [key for key, _ in waiting]

@@ -16,7 +16,7 @@ COUNT: Final = 1_000
 
 
 class KeyScan:
-    """The SCAN loop: call `next_page` until `is_complete`.
+    """The SCAN loop: call `fetch_page` until `is_complete`.
 
     Attributes:
         cursor: where the next page starts; "0" at the start and at the end.
@@ -51,7 +51,7 @@ class KeyScan:
     def is_complete(self) -> bool:
         return self.pages > 0 and self.cursor == "0"
 
-    def next_page(self, to_delete: Sequence[str] = ()) -> Plan[list[str]]:
+    def fetch_page(self, to_delete: Sequence[str] = ()) -> Plan[list[str]]:
         """Return the wanted keys of the next page. SCAN may return a key twice.
 
         Args:
@@ -85,7 +85,7 @@ def find_keys(pattern: str, matches: Callable[[str], bool] | None = None) -> Pla
     scan = KeyScan(pattern, matches)
     found: dict[str, None] = {}
     while not scan.is_complete:
-        found |= dict.fromkeys((yield from scan.next_page()))
+        found |= dict.fromkeys((yield from scan.fetch_page()))
     return list(found)
 
 
@@ -99,7 +99,7 @@ def delete_keys(
     scan = KeyScan(pattern, matches, count=count)
     keys: list[str] = []
     while not scan.is_complete:
-        keys = yield from scan.next_page(keys)
+        keys = yield from scan.fetch_page(keys)
     yield from scan.delete(keys)
     return scan.deleted
 

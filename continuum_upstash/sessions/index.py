@@ -198,7 +198,7 @@ def _count(prefix: str, pages: int) -> Plan[SessionCounts]:
     sessions, indexes = make_redis_key(prefix, ""), make_index_key(prefix, "")
     scan, keys = KeyScan(escape_glob(sessions[:-1]) + "*"), set[str]()
     while scan.pages < pages and not scan.is_complete:
-        keys.update((yield from scan.next_page()))
+        keys.update((yield from scan.fetch_page()))
     return SessionCounts(
         sum(key.startswith(sessions) for key in keys),
         sum(key.startswith(indexes) for key in keys),

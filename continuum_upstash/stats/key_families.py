@@ -40,7 +40,7 @@ class FamilySampler:
 
     def add(self, full_keys: Iterable[str]) -> None:
         for full_key in filter(self.pattern.matches, full_keys):
-            family, colon, _ = self.pattern.key(full_key).partition(":")
+            family, colon, _ = self.pattern.extract_key(full_key).partition(":")
             self._families[family + colon if colon else NO_FAMILY] += 1
             self.keys += 1
 

@@ -52,7 +52,7 @@ def test_scan_finds_the_keys_of_an_alias_and_no_others(server, scan, prefix, oth
 
     for key, version in keys:
         exact = make_scoped_pattern(default_key_func, prefix, version, escape_glob(key))
-        found = {exact.key(name) for name in scan(exact.pattern) if exact.matches(name)}
+        found = {exact.extract_key(name) for name in scan(exact.pattern) if exact.matches(name)}
         assert found == {key}
 
 

@@ -132,7 +132,7 @@ def test_the_users_key_is_extracted_from_the_full_key(key_func, prefix, version,
     wanted = make_scoped_pattern(key_func, prefix, version, "*")
     name = key_func(key, prefix, version)
     assert wanted.matches(name)
-    assert wanted.key(name) == key
+    assert wanted.extract_key(name) == key
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_prefix_and_suffix_do_not_overlap():
 
 def test_a_reverse_function_returns_the_users_key():
     wanted = make_scoped_pattern(quoted, "app", 1, "*", lambda name: name.split("-")[-1].upper())
-    assert wanted.key("app-1-x") == "X"
+    assert wanted.extract_key("app-1-x") == "X"
 
 
 def test_a_pattern_for_hashed_keys_is_rejected():

@@ -75,7 +75,7 @@ class Command(BaseCommand):
         options: dict[str, Any],
     ) -> None:
         counted = self._run(cache, deleter.count, "matched", None, options)
-        announced = deleter.cost_of_deleting(counted)
+        announced = deleter.compute_cost(counted)
         if options["form"] == "text" or not options["dry_run"]:
             found = _announced(selector, counted, announced)
             self._tell(f"{cache.database.config.label}: {found}", options)

@@ -108,7 +108,7 @@ class Command(BaseCommand):
         # A page without keys of this cache is billed, too.
         while scan.pages < pages and not scan.is_complete:
             try:
-                names = cache.run(scan.next_page())
+                names = cache.run(scan.fetch_page())
             except ContinuumError as error:
                 progress.end()
                 self.stderr.write(f"No families of '{cache.database.config.alias}': {error}")

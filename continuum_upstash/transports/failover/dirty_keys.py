@@ -161,7 +161,7 @@ class DirtyKeys:
             prefixes, length, cursor = self._prefixes, self._prefix_length, self._cursor
         common = commonprefix(list(prefixes))  # noqa: RUF071 keys are no paths
         scan = KeyScan(escape_glob(common) + "*", cursor=cursor)
-        names = yield from scan.next_page()
+        names = yield from scan.fetch_page()
         to_delete = [name for name in names if name[:length] in prefixes]
         if to_delete:
             yield from call("UNLINK", *to_delete)

@@ -6,7 +6,7 @@ from typing import Final
 
 import redis.exceptions
 
-from continuum_upstash.errors import ConnectionFailed, ContinuumError, ReplyError, from_reply
+from continuum_upstash.errors import ConnectionFailed, ContinuumError, ReplyError, make_reply_error
 from continuum_upstash.transports.network_errors import connect_failed
 from continuum_upstash.transports.redis.resp2 import find_fatal_error
 
@@ -34,7 +34,7 @@ def connect_error(error: Exception, label: str, seconds: float) -> ContinuumErro
     """
     for kind, code in _HANDSHAKE_CODES:
         if isinstance(error, kind):
-            return handshake_error(from_reply(f"{code} {error}"), label)
+            return handshake_error(make_reply_error(f"{code} {error}"), label)
     # redis-py raises its own error while it handles the socket's, which says more.
     cause = error if isinstance(error, OSError) else error.__context__
     if isinstance(cause, OSError):

@@ -17,7 +17,7 @@ from continuum_upstash.errors import (
     QuotaExceeded,
     ReadOnlyReplica,
     ReplyError,
-    from_reply,
+    make_reply_error,
 )
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Argument, Command, Replies, Script, ScriptHash
@@ -102,7 +102,7 @@ class ReplyReader:
         self.saw_readonly = False
 
     def _make_error(self, text: str) -> ReplyError:
-        error = from_reply(text)
+        error = make_reply_error(text)
         self.saw_readonly |= isinstance(error, ReadOnlyReplica)
         return error
 

@@ -21,7 +21,7 @@ from continuum_upstash.errors import (
     ReplyError,
     RequestTooLarge,
     Unavailable,
-    from_reply,
+    make_reply_error,
 )
 from continuum_upstash.plans.command_table import COUNTERS
 from continuum_upstash.protocol import Command, Replies, Reply
@@ -61,7 +61,7 @@ def decode_replies(
 
 
 def _parse_resp2(body: bytes, label: str) -> Reply:
-    reader = hiredis.Reader(replyError=from_reply, notEnoughData=_INCOMPLETE)
+    reader = hiredis.Reader(replyError=make_reply_error, notEnoughData=_INCOMPLETE)
     try:
         reader.feed(body)
         reply: Any = reader.gets()
@@ -87,7 +87,7 @@ def _parse_error(document: Any, response: HttpResponse, label: str) -> ReplyErro
     """Return the error of a JSON object, or raise it where the service cannot run commands."""
     if not isinstance(document, dict) or not isinstance(document.get("error"), str):
         raise _foreign_response_error(response, label)
-    error = from_reply(document["error"])
+    error = make_reply_error(document["error"])
     if isinstance(error, Refused):
         return error
     if response.status == HTTPStatus.UNAUTHORIZED:
@@ -109,7 +109,7 @@ def _decode_entries(document: list[Any], commands: Sequence[Command], label: str
 
 def _decode_entry(entry: Any, command: Command) -> Reply:
     if entry.get("error") is not None:
-        return from_reply(entry["error"])
+        return make_reply_error(entry["error"])
     result = entry["result"]
     if command[0] in COUNTERS and type(result) is str and result.lstrip("-").isdecimal():
         return int(result)

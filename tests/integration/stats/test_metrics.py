@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from prometheus_client import CollectorRegistry, generate_latest
 
 from continuum_upstash import __version__
-from continuum_upstash.errors import ConnectionFailed, from_reply
+from continuum_upstash.errors import ConnectionFailed, make_reply_error
 from continuum_upstash.observe import CommandDetails, StateChange, subscribe, unsubscribe
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Script, ScriptHash
@@ -205,7 +205,7 @@ def test_an_answer_of_the_local_store_is_no_call_of_a_database(called, traced):
 )
 def test_the_text_of_an_error_is_no_status_code(text, code, traced):
     _, spans, reader, observer = traced
-    observer(CommandDetails("a", "upstash-rest", (("EVAL",),), [from_reply(text)], 1, None))
+    observer(CommandDetails("a", "upstash-rest", (("EVAL",),), [make_reply_error(text)], 1, None))
     (span,) = spans.get_finished_spans()
     assert span.attributes.get("db.response.status_code") == code
     assert span.attributes["error.type"] == "ReplyError"

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from continuum_upstash.errors import ConnectionFailed, from_reply
+from continuum_upstash.errors import ConnectionFailed, make_reply_error
 from continuum_upstash.health.report import Examiner, Report, Server, aliases
 from continuum_upstash.observe import BackendStatus
 from tests.conftest import SyncOrAsync
@@ -104,8 +104,8 @@ def test_a_look_is_one_round_trip_that_nobody_is_billed_for(make_cache):
     ("answer", "answered", "errors"),
     [
         (ConnectionFailed("nobody there"), False, ("nobody there",)),
-        ([b"PONG", from_reply("NOPERM no INFO")], True, 1),
-        ([from_reply("NOAUTH"), from_reply("NOAUTH")], False, 1),
+        ([b"PONG", make_reply_error("NOPERM no INFO")], True, 1),
+        ([make_reply_error("NOAUTH"), make_reply_error("NOAUTH")], False, 1),
     ],
 )
 def test_what_goes_wrong_stands_in_the_report(answer, answered, errors, make_cache):

@@ -44,4 +44,4 @@ def test_the_ttl_of_each_key_is_read_only_if_it_selects():
     )
     assert sent == [[scan("0")], [("PTTL", "a:1"), ("PTTL", "a:2")]]
     assert (progress.matched, progress.commands, progress.complete) == (1, 3, False)
-    assert KeyDeleter(selector).cost_of_deleting(progress) == 4
+    assert KeyDeleter(selector).compute_cost(progress) == 4

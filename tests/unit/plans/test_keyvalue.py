@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from continuum_upstash.errors import ReplyError, RequestTooLarge, from_reply
+from continuum_upstash.errors import ReplyError, RequestTooLarge, make_reply_error
 from continuum_upstash.observe import ValueDiscarded, subscribe, unsubscribe
 from continuum_upstash.plans import keyvalue
 from continuum_upstash.plans.keyvalue import INCR_EXISTING, KeyValuePlans
@@ -10,8 +10,8 @@ from tests.unit.plans.drive import codec, drive
 
 plans = KeyValuePlans(codec, alias="test")
 HELLO = codec.encode("hello")
-WRONGTYPE = from_reply("WRONGTYPE Operation against a key holding the wrong kind of value")
-TOO_LARGE = from_reply("ERR max request size exceeded. Limit: 10 bytes, Actual: 11 bytes")
+WRONGTYPE = make_reply_error("WRONGTYPE Operation against a key holding the wrong kind of value")
+TOO_LARGE = make_reply_error("ERR max request size exceeded. Limit: 10 bytes, Actual: 11 bytes")
 
 
 @pytest.fixture
@@ -184,7 +184,7 @@ def test_an_error_of_the_server_is_raised(plan):
 )
 def test_incr_of_a_value_that_is_not_a_64_bit_integer_raises_like_python(text, error):
     with pytest.raises(error):
-        drive(plans.incr("k", 1), [from_reply(text)])
+        drive(plans.incr("k", 1), [make_reply_error(text)])
     with pytest.raises(OverflowError):
         drive(plans.incr("k", 2**63))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.contrib.sessions.exceptions import SessionInterrupted
 
-from continuum_upstash.errors import CapacityExceeded, ReplyError, from_reply
+from continuum_upstash.errors import CapacityExceeded, ReplyError, make_reply_error
 from continuum_upstash.sessions.keys import StorageKey
 from continuum_upstash.sessions.plans import ROTATE_KEY
 from tests.unit.sessions.session_plans import (
@@ -130,7 +130,7 @@ def test_rotating_the_key_fails_after_a_logout():
 
 
 def test_an_error_reply_is_raised():
-    full = from_reply("OOM command not allowed when used memory > 'maxmemory'.")
+    full = make_reply_error("OOM command not allowed when used memory > 'maxmemory'.")
     with pytest.raises(CapacityExceeded):
         drive(make_plans().create(KEY, {}), [full])
 

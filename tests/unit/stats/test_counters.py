@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from continuum_upstash.errors import ConnectionFailed, from_reply
+from continuum_upstash.errors import ConnectionFailed, make_reply_error
 from continuum_upstash.observe import Coalesced, CommandDetails
 from continuum_upstash.plans.keyvalue import INCR_EXISTING
 from continuum_upstash.plans.locks import RELEASE
@@ -62,15 +62,15 @@ FOREIGN = Script("return redis.call('GET', KEYS[1]) or redis.pcall('INCR', KEYS[
         (("EVAL", INCR_EXISTING, 1, "k", 1), None, 2),
         (("EVAL", INCR_EXISTING, 1, "k", 1), 7, 3),
         (("EVAL", INCR_EXISTING, 1, "k", 1), b"9007199254740993", 4),
-        (("EVAL", INCR_EXISTING, 1, "k", 1), from_reply("ERR value is not an integer"), 3),
+        (("EVAL", INCR_EXISTING, 1, "k", 1), make_reply_error("ERR value is not an integer"), 3),
         (("EVAL", RELEASE, 1, "k", "token"), 0, 2),
         (("EVAL", RELEASE, 1, "k", "token"), 1, 3),
         (("EVAL", FOREIGN, 1, "k"), 1, 3),
         (("EVAL", "return redis.call('GET', KEYS[1])", 1, "k"), 1, 2),
-        (("EVAL",), from_reply("ERR wrong number of arguments for 'eval' command"), 1),
-        (("GET", "k"), from_reply("WRONGTYPE Operation against a key"), 1),
-        (("SET", "k", b"1"), from_reply("NOPERM this user has no permissions"), 0),
-        (("GET", "k"), from_reply("ERR max requests limit exceeded"), 0),
+        (("EVAL",), make_reply_error("ERR wrong number of arguments for 'eval' command"), 1),
+        (("GET", "k"), make_reply_error("WRONGTYPE Operation against a key"), 1),
+        (("SET", "k", b"1"), make_reply_error("NOPERM this user has no permissions"), 0),
+        (("GET", "k"), make_reply_error("ERR max requests limit exceeded"), 0),
     ],
 )
 def test_what_a_command_is_billed(command, reply, billed):
@@ -99,14 +99,16 @@ def test_local_answers_are_not_billed_and_stand_apart():
 def test_errors_are_counted_by_class():
     totals = counted(
         details((("GET", "k"), None), error=ConnectionFailed("no")),
-        details((("GET", "k"), from_reply("WRONGTYPE no")), (("GET", "k"), b"1")),
+        details((("GET", "k"), make_reply_error("WRONGTYPE no")), (("GET", "k"), b"1")),
     )
     assert totals.errors == {"ConnectionFailed": 1, "ReplyError": 1}
     assert (totals.batches, totals.hits, totals.misses, totals.error_rate) == (2, 1, 0, 1.0)
 
 
 def test_a_server_that_asks_for_a_script_has_not_failed():
-    totals = counted(details((("EVALSHA", ScriptHash(RELEASE), 0), from_reply("NOSCRIPT no"))))
+    totals = counted(
+        details((("EVALSHA", ScriptHash(RELEASE), 0), make_reply_error("NOSCRIPT no")))
+    )
     assert (totals.errors, totals.commands) == ({}, {"EVALSHA": 1})
 
 
@@ -117,7 +119,7 @@ def test_saved_requests_and_what_statistics_cost_are_counted():
         details(
             (("HSET", "continuum:stats:shop:2026031012", "30:p", b"{}"), 1),
             (("EXPIRE", "continuum:stats:shop:2026031012", 60), 1),
-            (("INCRBY", "shop:1:stats:cache_hits", 3), from_reply("NOPERM no")),
+            (("INCRBY", "shop:1:stats:cache_hits", 3), make_reply_error("NOPERM no")),
             (("INCRBY", "shop:1:stats:cache_misses", 3), 3),
             (("HSET", "continuum:stats:shop:20260310", "12:p", b"{}"), 1),
         )

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from django.core.signals import request_finished, request_started
 
-from continuum_upstash.errors import ConnectionFailed, from_reply
+from continuum_upstash.errors import ConnectionFailed, make_reply_error
 from continuum_upstash.observe import CommandDetails, notify
 from continuum_upstash.stats.counters import Counters
 from continuum_upstash.stats.shared import writer
@@ -64,7 +64,7 @@ class Bench:
         """
         write = self.writer.claim()
         commands = write.batch.commands
-        replies = [from_reply(refused[c[0]]) if c[0] in refused else 1 for c in commands]
+        replies = [make_reply_error(refused[c[0]]) if c[0] in refused else 1 for c in commands]
         self.counters.count(
             CommandDetails("client", "upstash-rest", commands, replies, 0.001, None)
         )
@@ -164,7 +164,7 @@ def test_their_own_cost_is_counted_and_told_with_the_next_write(bench):
 def test_a_refusal_means_silence_for_ten_minutes(bench):
     bench.use()
     write = bench.writer.claim()
-    bench.writer.finish(write, [from_reply("NOPERM no writes")] * len(write.batch.commands))
+    bench.writer.finish(write, [make_reply_error("NOPERM no writes")] * len(write.batch.commands))
     bench.now = 599
     assert bench.writer.claim() is None
     bench.now = 609
@@ -202,7 +202,7 @@ def test_a_half_that_was_refused_is_written_as_a_whole_the_next_time(bench):
     bench.use()
     write = bench.writer.claim()
     count = len(write.batch.commands)
-    bench.writer.finish(write, [from_reply(WRONG_TYPE), *[1] * (count - 1)])
+    bench.writer.finish(write, [make_reply_error(WRONG_TYPE), *[1] * (count - 1)])
     bench.use()
     bench.now = 599
     assert bench.writer.claim() is None

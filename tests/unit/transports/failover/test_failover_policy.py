@@ -18,7 +18,7 @@ from continuum_upstash.errors import (
     ReplyError,
     RequestTooLarge,
     Unavailable,
-    from_reply,
+    make_reply_error,
 )
 from continuum_upstash.observe import subscribe, unsubscribe
 from continuum_upstash.plans.keyvalue import INCR_EXISTING
@@ -111,7 +111,7 @@ def test_one_refusal_of_all_commands_opens_the_breaker(harness, kind):
 
 
 def test_a_quota_error_among_the_replies_opens_the_breaker(harness):
-    harness.remote.outcomes = [[from_reply(QUOTA)]]
+    harness.remote.outcomes = [[make_reply_error(QUOTA)]]
     assert harness.call("GET", "k") is None
     assert "max requests limit" in harness.policy.status.reason
 

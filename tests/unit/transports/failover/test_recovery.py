@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from continuum_upstash.errors import DeadlineExceeded, Unavailable, from_reply
+from continuum_upstash.errors import DeadlineExceeded, Unavailable, make_reply_error
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Script
 from continuum_upstash.transports.failover.transport import AsyncFailoverTransport
@@ -99,7 +99,7 @@ def test_a_probe_that_ends_at_its_own_deadline_is_replaced_by_the_next_call(harn
 def test_a_ping_that_exceeds_the_quota_opens_the_breaker_again(harness):
     harness.start_outage()
     harness.end_outage()
-    harness.remote.outcomes = [[from_reply(QUOTA)]]
+    harness.remote.outcomes = [[make_reply_error(QUOTA)]]
     assert harness.call("GET", "k") is None
     assert harness.breaker.retry_at - harness.clock.now >= 300
 
@@ -124,7 +124,7 @@ def test_a_key_whose_unlink_is_refused_is_served_locally(harness, reply):
     harness.remote.call("SET", "k", b"old")
     harness.remote.outcomes = [refused()]
     harness.call("SET", "k", b"v")
-    harness.remote.outcomes = [[from_reply(reply)]]
+    harness.remote.outcomes = [[make_reply_error(reply)]]
     assert harness.call("GET", "k") == b"v"
     assert harness.breaker.is_passing
     assert harness.call("GET", "k") is None, "the next UNLINK succeeds"

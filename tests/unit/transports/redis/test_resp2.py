@@ -15,7 +15,7 @@ from continuum_upstash.errors import (
     NotSerializable,
     QuotaExceeded,
     ReplyError,
-    from_reply,
+    make_reply_error,
 )
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Script
@@ -134,11 +134,11 @@ def settled(*replies, atomic=False):
     return check_replies(list(replies), Batch([GET] * count, atomic=atomic), LABEL)
 
 
-WRONG_TYPE = from_reply("WRONGTYPE no")
-QUOTA = from_reply("ERR max daily request limit exceeded. Limit: 10000")
-PASSWORD = from_reply("NOAUTH Authentication required.")
-LOADING = from_reply("LOADING the dataset is loaded")
-ABORTED = from_reply("EXECABORT Transaction discarded because of previous errors.")
+WRONG_TYPE = make_reply_error("WRONGTYPE no")
+QUOTA = make_reply_error("ERR max daily request limit exceeded. Limit: 10000")
+PASSWORD = make_reply_error("NOAUTH Authentication required.")
+LOADING = make_reply_error("LOADING the dataset is loaded")
+ABORTED = make_reply_error("EXECABORT Transaction discarded because of previous errors.")
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_a_transaction_is_unwrapped():
 
 
 def test_a_discarded_transaction_raises_what_spoiled_it():
-    unknown = from_reply("ERR unknown command 'FOO'")
+    unknown = make_reply_error("ERR unknown command 'FOO'")
     with pytest.raises(ReplyError) as caught:
         settled(b"OK", b"QUEUED", unknown, ABORTED, atomic=True)
     assert caught.value is unknown
