@@ -6,7 +6,7 @@ from continuum_upstash.errors import ReplyError, RequestTooLarge, make_reply_err
 from continuum_upstash.observe import ValueDiscarded, subscribe, unsubscribe
 from continuum_upstash.plans import keyvalue
 from continuum_upstash.plans.keyvalue import INCR_EXISTING, KeyValuePlans
-from tests.unit.plans.drive import codec, drive
+from tests.unit.plan_runner import codec, run_plan
 
 plans = KeyValuePlans(codec, alias="test")
 HELLO = codec.encode("hello")
@@ -90,35 +90,35 @@ def discarded():
     ],
 )
 def test_the_commands_and_the_result_of_an_operation(plan, replies, result, commands):
-    assert drive(plan(), *replies) == (result, commands)
+    assert run_plan(plan(), *replies) == (result, commands)
 
 
 def test_get_or_set_of_an_existing_value_takes_one_command():
-    result, sent = drive(plans.get_or_set("k", lambda: 1 / 0, None), [HELLO])
+    result, sent = run_plan(plans.get_or_set("k", lambda: 1 / 0, None), [HELLO])
     assert (result, sent) == ("hello", [[("GET", "k")]])
 
 
 def test_get_or_set_of_a_missing_value_takes_two_commands():
-    result, sent = drive(plans.get_or_set("k", lambda: "hello", 50), [None], [b"OK"])
+    result, sent = run_plan(plans.get_or_set("k", lambda: "hello", 50), [None], [b"OK"])
     assert result == "hello"
     assert sent == [[("GET", "k")], [("SET", "k", HELLO, "PX", 50, "NX")]]
 
 
 def test_get_or_set_returns_the_value_that_another_client_set_first():
     winners = codec.encode("theirs")
-    result, sent = drive(plans.get_or_set("k", "mine", None), [None], [None], [winners])
+    result, sent = run_plan(plans.get_or_set("k", "mine", None), [None], [None], [winners])
     assert result == "theirs"
     assert [command[0] for (command,) in sent] == ["GET", "SET", "GET"]
 
 
 def test_get_or_set_with_an_expired_ttl_stores_nothing():
-    assert drive(plans.get_or_set("k", 5, 0), [None]) == (5, [[("GET", "k")]])
+    assert run_plan(plans.get_or_set("k", 5, 0), [None]) == (5, [[("GET", "k")]])
 
 
 def test_a_value_that_cannot_be_decoded_is_a_miss_and_is_replaced(discarded):
     broken = b"\x01no zstd frame"
-    assert drive(plans.get("k", "default"), [broken])[0] == "default"
-    result, sent = drive(plans.get_or_set("k", 5, None), [broken], [b"OK"])
+    assert run_plan(plans.get("k", "default"), [broken])[0] == "default"
+    result, sent = run_plan(plans.get_or_set("k", 5, None), [broken], [b"OK"])
     assert (result, sent[1]) == (5, [("SET", "k", b"5")])
     assert len(discarded) == 2
     assert "zstd" not in "".join(discarded)
@@ -126,9 +126,9 @@ def test_a_value_that_cannot_be_decoded_is_a_miss_and_is_replaced(discarded):
 
 def test_a_value_over_the_limit_is_not_sent_and_deletes_the_old_value(discarded):
     small = KeyValuePlans(codec, alias="test", max_value_bytes=10)
-    assert drive(small.set("k", "x" * 20, None), [1]) == (False, [[("DEL", "k")]])
-    assert drive(small.set("k", "x" * 20, None, "NX")) == (False, [])
-    result, sent = drive(small.set_many({"a": 1, "b": "x" * 20}, 5), [1], [b"OK"])
+    assert run_plan(small.set("k", "x" * 20, None), [1]) == (False, [[("DEL", "k")]])
+    assert run_plan(small.set("k", "x" * 20, None, "NX")) == (False, [])
+    result, sent = run_plan(small.set_many({"a": 1, "b": "x" * 20}, 5), [1], [b"OK"])
     assert result == ["b"]
     assert sent == [[("UNLINK", "b")], [("SET", "a", b"1", "PX", 5)]]
     assert all("MAX_VALUE_BYTES" in reason for reason in discarded)
@@ -136,7 +136,7 @@ def test_a_value_over_the_limit_is_not_sent_and_deletes_the_old_value(discarded)
 
 
 def test_get_many_splits_when_the_reply_exceeds_the_request_limit():
-    result, sent = drive(
+    result, sent = run_plan(
         plans.get_many(["a", "b", "c"]), [TOO_LARGE], [[b"1"]], [TOO_LARGE], [[b"2"]], [[b"3"]]
     )
     assert result == {"a": 1, "b": 2, "c": 3}
@@ -150,11 +150,11 @@ def test_get_many_splits_when_the_reply_exceeds_the_request_limit():
 
 def test_get_many_of_one_value_over_the_limit_raises():
     with pytest.raises(RequestTooLarge):
-        drive(plans.get_many(["a"]), [TOO_LARGE])
+        run_plan(plans.get_many(["a"]), [TOO_LARGE])
 
 
 def test_set_many_returns_the_keys_that_the_server_rejected_for_their_size():
-    result, _ = drive(plans.set_many({"a": 1, "b": 2}, 5), [b"OK", TOO_LARGE])
+    result, _ = run_plan(plans.set_many({"a": 1, "b": 2}, 5), [b"OK", TOO_LARGE])
     assert result == ["b"]
 
 
@@ -171,7 +171,7 @@ def test_set_many_returns_the_keys_that_the_server_rejected_for_their_size():
 )
 def test_an_error_of_the_server_is_raised(plan):
     with pytest.raises(ReplyError, match="WRONGTYPE"):
-        drive(plan(), [WRONGTYPE])
+        run_plan(plan(), [WRONGTYPE])
 
 
 @pytest.mark.parametrize(
@@ -184,19 +184,19 @@ def test_an_error_of_the_server_is_raised(plan):
 )
 def test_incr_of_a_value_that_is_not_a_64_bit_integer_raises_like_python(text, error):
     with pytest.raises(error):
-        drive(plans.incr("k", 1), [make_reply_error(text)])
+        run_plan(plans.incr("k", 1), [make_reply_error(text)])
     with pytest.raises(OverflowError):
-        drive(plans.incr("k", 2**63))
+        run_plan(plans.incr("k", 2**63))
 
 
 def test_many_keys_are_split_by_the_size_of_a_request(monkeypatch):
     monkeypatch.setattr(keyvalue, "REQUEST_BYTES", 50)
     monkeypatch.setattr(keyvalue, "PIPELINE_COMMANDS", 2)
-    _, sent = drive(plans.get_many(["aa", "bb", "cc"]), [[None, None]], [[None]])
+    _, sent = run_plan(plans.get_many(["aa", "bb", "cc"]), [[None, None]], [[None]])
     assert sent == [[("MGET", "aa", "bb")], [("MGET", "cc")]]
     monkeypatch.setattr(keyvalue, "REQUEST_BYTES", 10_000)
     values = {"a": 1, "b": 2, "c": 3}
-    _, sent = drive(plans.set_many(values, 5), [b"OK", b"OK"], [b"OK"])
+    _, sent = run_plan(plans.set_many(values, 5), [b"OK", b"OK"], [b"OK"])
     assert [len(batch) for batch in sent] == [2, 1]
-    _, sent = drive(plans.set_many(values, None), [b"OK"])
+    _, sent = run_plan(plans.set_many(values, None), [b"OK"])
     assert len(sent) == 1

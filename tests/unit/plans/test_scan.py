@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from continuum_upstash.plans import scan as scans
-from tests.unit.plans.drive import drive
+from tests.unit.plan_runner import run_plan
 
 
 def scan(cursor):
@@ -13,7 +13,7 @@ def wanted(name):
 
 
 def test_deleting_by_pattern_takes_one_round_trip_per_page_and_one():
-    deleted, sent = drive(
+    deleted, sent = run_plan(
         scans.delete_keys("a:*", wanted),
         [[b"77", [b"a:1", b"b:2"]]],
         [1, [b"99", []]],
@@ -30,11 +30,11 @@ def test_deleting_by_pattern_takes_one_round_trip_per_page_and_one():
 
 
 def test_deleting_nothing_takes_the_scan_only():
-    assert drive(scans.delete_keys("a:*", wanted), [[b"0", []]]) == (0, [[scan("0")]])
+    assert run_plan(scans.delete_keys("a:*", wanted), [[b"0", []]]) == (0, [[scan("0")]])
 
 
 def test_a_key_that_scan_returns_twice_is_returned_once():
-    names, sent = drive(
+    names, sent = run_plan(
         scans.find_keys("a:*", wanted), [[b"18446744073709551615", [b"a:1"]]], [[b"0", [b"a:1"]]]
     )
     assert names == ["a:1"]

@@ -7,7 +7,7 @@ import pytest
 from continuum_upstash.ratelimit.engine.ephemeral_cache import EphemeralCache
 from continuum_upstash.ratelimit.engine.script import Charge
 from continuum_upstash.ratelimit.policy import parse_policy
-from tests.unit.ratelimit.fake_clock import FakeClock
+from tests.unit.fake_clock import FakeClock
 
 
 @pytest.fixture

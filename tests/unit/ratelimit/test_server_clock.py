@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from continuum_upstash.ratelimit.engine.server_clock import ServerClock
-from tests.unit.ratelimit.fake_clock import FakeClock
+from tests.unit.fake_clock import FakeClock
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ from types import SimpleNamespace
 
 from django.core.signing import JSONSerializer
 
-from continuum_upstash.plans.runner import Runner, run
 from continuum_upstash.sessions.conf import conf
 from continuum_upstash.sessions.keys import StorageKey
 from continuum_upstash.sessions.signing import UnsignedSession, sign
+from tests.unit import plan_runner
 
 TTL_MS = 3_600_000
 KEY = StorageKey("p", ("d1",))
@@ -31,22 +31,14 @@ def sign_data(data, *, digest="d1", until=0):
     return sign(UnsignedSession(digest, data, JSONSerializer, until))
 
 
-def drive(plan, *replies):
-    """Run a plan whose batches receive `replies`; return (result, sent batches)."""
-    remaining, sent = list(replies), []
-
-    def send(batch):
-        sent.append(list(batch.commands))
-        return remaining.pop(0)
-
-    result = run(plan, Runner(send, sign))
-    assert not remaining, f"the plan sent no batch for {remaining}"
-    return result, sent
+def run_plan(plan, *replies):
+    """Run a plan that signs what it encodes; see `plan_runner.run_plan`."""
+    return plan_runner.run_plan(plan, *replies, encode=sign)
 
 
 def load_plans(data, **options):
     """Return the plans of a session that has been loaded."""
     plans = make_plans(**options)
-    found, _ = drive(plans.load(KEY), [sign_data(data)])
+    found, _ = run_plan(plans.load(KEY), [sign_data(data)])
     assert found == data
     return plans

@@ -10,9 +10,9 @@ from tests.unit.sessions.session_plans import (
     KEY,
     REDIS_KEY,
     TTL_MS,
-    drive,
     load_plans,
     make_plans,
+    run_plan,
     sign_data,
 )
 
@@ -33,7 +33,7 @@ def compare_and_set(old, new, *, is_upstash):
 @pytest.mark.parametrize("is_upstash", [True, False])
 def test_without_a_concurrent_writer_merging_is_one_command(is_upstash):
     plans = load_plans({"a": 1}, is_upstash=is_upstash)
-    stored, sent = drive(plans.update(KEY, {"a": 2}), [b"OK"])
+    stored, sent = run_plan(plans.update(KEY, {"a": 2}), [b"OK"])
     assert stored == {"a": 2}
     assert sent == [[compare_and_set({"a": 1}, {"a": 2}, is_upstash=is_upstash)]]
     assert REPLACE.count_billed(sent[0][0], b"OK") == 2
@@ -43,7 +43,7 @@ def test_without_a_concurrent_writer_merging_is_one_command(is_upstash):
 def test_fields_of_a_faster_writer_are_kept(is_upstash):
     plans = load_plans({"a": 1}, is_upstash=is_upstash)
     theirs, both = {"a": 1, "b": 2}, {"a": 2, "b": 2}
-    stored, sent = drive(plans.update(KEY, {"a": 2}), [None], [sign_data(theirs)], [b"OK"])
+    stored, sent = run_plan(plans.update(KEY, {"a": 2}), [None], [sign_data(theirs)], [b"OK"])
     assert stored == both
     assert sent[1:] == [
         [("GET", REDIS_KEY)],
@@ -53,15 +53,15 @@ def test_fields_of_a_faster_writer_are_kept(is_upstash):
 
 def test_merging_does_not_revive_a_session_that_was_ended():
     plans = load_plans({"a": 1})
-    assert drive(plans.update(KEY, {"a": 2}), [None], [None])[0] is None
+    assert run_plan(plans.update(KEY, {"a": 2}), [None], [None])[0] is None
 
 
 def test_changes_inside_a_field_are_merged():
     plans = make_plans()
-    mine, _ = drive(plans.load(KEY), [sign_data({"cart": ["tea"]})])
+    mine, _ = run_plan(plans.load(KEY), [sign_data({"cart": ["tea"]})])
     mine["cart"].append("cake")
     theirs = {"cart": ["tea"], "theme": "dark"}
-    stored, _ = drive(plans.update(KEY, mine), [None], [sign_data(theirs)], [b"OK"])
+    stored, _ = run_plan(plans.update(KEY, mine), [None], [sign_data(theirs)], [b"OK"])
     assert stored == {"cart": ["tea", "cake"], "theme": "dark"}
 
 
@@ -70,6 +70,6 @@ def test_the_last_attempt_overwrites():
     others = [
         reply for number in range(MAX_ATTEMPTS) for reply in ([None], [sign_data({"b": number})])
     ]
-    stored, sent = drive(plans.update(KEY, {"a": 2}), *others, [b"OK"])
+    stored, sent = run_plan(plans.update(KEY, {"a": 2}), *others, [b"OK"])
     assert stored == {"a": 2, "b": MAX_ATTEMPTS - 1}
     assert sent[-1] == [("SET", REDIS_KEY, sign_data(stored), "PX", TTL_MS, "XX")]

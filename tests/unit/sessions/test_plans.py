@@ -13,9 +13,9 @@ from tests.unit.sessions.session_plans import (
     REDIS_KEY,
     TTL_MS,
     USER,
-    drive,
     load_plans,
     make_plans,
+    run_plan,
     sign_data,
 )
 
@@ -26,19 +26,19 @@ def no_index(settings):
 
 
 def test_loading_is_one_get():
-    found, sent = drive(make_plans().load(KEY), [sign_data({"a": 1})])
+    found, sent = run_plan(make_plans().load(KEY), [sign_data({"a": 1})])
     assert (found, sent) == ({"a": 1}, [[("GET", REDIS_KEY)]])
 
 
 def test_loading_a_missing_session_returns_none():
-    assert drive(make_plans().load(KEY), [None]) == (None, [[("GET", REDIS_KEY)]])
+    assert run_plan(make_plans().load(KEY), [None]) == (None, [[("GET", REDIS_KEY)]])
 
 
 @pytest.mark.parametrize(
     "raw", [b"", b"garbage", b"{}", b"\xff\xfe", b"a:b:c", sign_data({"a": 1}, digest="d2")]
 )
 def test_bytes_that_were_not_signed_for_this_session_are_rejected(raw, caplog):
-    found, _ = drive(make_plans().load(KEY), [raw])
+    found, _ = run_plan(make_plans().load(KEY), [raw])
     assert found is None
     assert caplog.records[0].name == "django.security.SuspiciousSession"
 
@@ -46,93 +46,96 @@ def test_bytes_that_were_not_signed_for_this_session_are_rejected(raw, caplog):
 def test_with_save_every_request_loading_is_one_getex(settings):
     settings.SESSION_SAVE_EVERY_REQUEST = True
     plans = make_plans()
-    _, sent = drive(plans.load(KEY), [sign_data({"a": 1})])
+    _, sent = run_plan(plans.load(KEY), [sign_data({"a": 1})])
     assert sent == [[("GETEX", REDIS_KEY, "PX", TTL_MS)]]
-    assert drive(plans.update(KEY, {"a": 1})) == ({"a": 1}, [])
+    assert run_plan(plans.update(KEY, {"a": 1})) == ({"a": 1}, [])
 
 
 def test_with_save_every_request_a_change_is_stored(settings):
     settings.SESSION_SAVE_EVERY_REQUEST = True
     plans = make_plans()
-    drive(plans.load(KEY), [sign_data({"a": 1})])
-    _, sent = drive(plans.update(KEY, {"a": 2}), [b"OK"])
+    run_plan(plans.load(KEY), [sign_data({"a": 1})])
+    _, sent = run_plan(plans.update(KEY, {"a": 2}), [b"OK"])
     assert sent == [[("SET", REDIS_KEY, sign_data({"a": 2}), "PX", TTL_MS, "XX")]]
 
 
 def test_with_save_every_request_an_expiry_of_its_own_costs_a_pexpire(settings):
     settings.SESSION_SAVE_EVERY_REQUEST = True
     raw = sign_data({"_session_expiry": 5_000})
-    _, sent = drive(make_plans().load(KEY), [raw], [1])
+    _, sent = run_plan(make_plans().load(KEY), [raw], [1])
     assert sent == [[("GETEX", REDIS_KEY, "PX", TTL_MS)], [("PEXPIRE", REDIS_KEY, 5_000)]]
-    found, sent = drive(make_plans().load(KEY), [sign_data({"_session_expiry": -1})], [1])
+    found, sent = run_plan(make_plans().load(KEY), [sign_data({"_session_expiry": -1})], [1])
     assert (found, sent[1]) == (None, [("UNLINK", REDIS_KEY)])
 
 
 def test_creating_is_one_set_nx():
-    created, sent = drive(make_plans().create(KEY, {"a": 1}), [b"OK"])
+    created, sent = run_plan(make_plans().create(KEY, {"a": 1}), [b"OK"])
     assert (created, sent) == (
         True,
         [[("SET", REDIS_KEY, sign_data({"a": 1}), "PX", TTL_MS, "NX")]],
     )
-    assert drive(make_plans().create(KEY, {"a": 1}), [None])[0] is False
+    assert run_plan(make_plans().create(KEY, {"a": 1}), [None])[0] is False
 
 
 def test_saving_is_one_set_xx():
     plans = load_plans({"a": 1})
-    stored, sent = drive(plans.update(KEY, {"a": 2}), [b"OK"])
+    stored, sent = run_plan(plans.update(KEY, {"a": 2}), [b"OK"])
     assert (stored, sent) == (
         {"a": 2},
         [[("SET", REDIS_KEY, sign_data({"a": 2}), "PX", TTL_MS, "XX")]],
     )
-    assert drive(plans.update(KEY, {"a": 3}), [None])[0] is None
+    assert run_plan(plans.update(KEY, {"a": 3}), [None])[0] is None
 
 
 def test_saving_the_same_data_renews_the_expiry_but_not_twice_in_a_row():
     plans = load_plans({"a": 1})
-    assert drive(plans.update(KEY, {"a": 1}), [b"OK"])[1] != []
+    assert run_plan(plans.update(KEY, {"a": 1}), [b"OK"])[1] != []
     plans = make_plans()
-    drive(plans.create(KEY, {"a": 1}), [b"OK"])
-    assert drive(plans.update(KEY, {"a": 1}))[1] == []
-    assert drive(plans.update(KEY, {"a": 1}), [b"OK"])[1] != []
+    run_plan(plans.create(KEY, {"a": 1}), [b"OK"])
+    assert run_plan(plans.update(KEY, {"a": 1}))[1] == []
+    assert run_plan(plans.update(KEY, {"a": 1}), [b"OK"])[1] != []
 
 
 def test_an_expiry_in_the_past_is_an_unlink():
     expired = {"_session_expiry": -10_000}
-    assert drive(make_plans().create(KEY, expired)) == (True, [])
-    assert drive(make_plans().update(KEY, expired), [1]) == (expired, [[("UNLINK", REDIS_KEY)]])
-    assert drive(make_plans().update(KEY, expired), [0])[0] is None
+    assert run_plan(make_plans().create(KEY, expired)) == (True, [])
+    assert run_plan(make_plans().update(KEY, expired), [1]) == (
+        expired,
+        [[("UNLINK", REDIS_KEY)]],
+    )
+    assert run_plan(make_plans().update(KEY, expired), [0])[0] is None
 
 
 def test_delete_and_exists_are_one_command_each():
-    assert drive(make_plans().delete(KEY), [1]) == (True, [[("UNLINK", REDIS_KEY)]])
-    assert drive(make_plans().exists(KEY), [0]) == (False, [[("EXISTS", REDIS_KEY)]])
+    assert run_plan(make_plans().delete(KEY), [1]) == (True, [[("UNLINK", REDIS_KEY)]])
+    assert run_plan(make_plans().exists(KEY), [0]) == (False, [[("EXISTS", REDIS_KEY)]])
 
 
 @pytest.mark.parametrize(("before", "must_exist"), [({}, 0), (USER, 1)])
 def test_rotating_the_key_is_one_script(before, must_exist):
     plans, new = load_plans(before), StorageKey("p", ("d2",))
-    rotated, sent = drive(plans.rotate_key(KEY, new, {"a": 1}), [1])
+    rotated, sent = run_plan(plans.rotate_key(KEY, new, {"a": 1}), [1])
     keys = ("p:session:d2", REDIS_KEY)
     raw = sign_data({"a": 1}, digest="d2")
     assert (rotated, sent) == (True, [[("EVAL", ROTATE_KEY, 2, *keys, raw, TTL_MS, must_exist)]])
-    assert drive(plans.update(new, {"a": 1}))[1] == []  # it has just been stored
+    assert run_plan(plans.update(new, {"a": 1}))[1] == []  # it has just been stored
     assert ROTATE_KEY.count_billed(sent[0][0], 1) == 2 + must_exist
 
 
 def test_a_taken_key_is_not_used():
-    assert drive(load_plans({}).rotate_key(KEY, StorageKey("p", ("d2",)), {}), [0])[0] is False
+    assert run_plan(load_plans({}).rotate_key(KEY, StorageKey("p", ("d2",)), {}), [0])[0] is False
 
 
 def test_rotating_the_key_fails_after_a_logout():
     plan = load_plans(USER).rotate_key(KEY, StorageKey("p", ("d2",)), USER)
     with pytest.raises(SessionInterrupted, match="logged out"):
-        drive(plan, [-1])
+        run_plan(plan, [-1])
 
 
 def test_an_error_reply_is_raised():
     full = make_reply_error("OOM command not allowed when used memory > 'maxmemory'.")
     with pytest.raises(CapacityExceeded):
-        drive(make_plans().create(KEY, {}), [full])
+        run_plan(make_plans().create(KEY, {}), [full])
 
 
 # ---- SECRET_KEY_FALLBACKS
@@ -143,27 +146,27 @@ NEW_KEY, OLD_KEY = "p:session:new", "p:session:old"
 
 def test_an_older_digest_is_read_only_on_a_miss():
     plans = make_plans()
-    found, sent = drive(plans.load(TWO_DIGESTS), [None], [[sign_data({"a": 1}, digest="old")]])
+    found, sent = run_plan(plans.load(TWO_DIGESTS), [None], [[sign_data({"a": 1}, digest="old")]])
     assert (found, sent) == ({"a": 1}, [[("GET", NEW_KEY)], [("MGET", OLD_KEY)]])
-    _, sent = drive(make_plans().load(TWO_DIGESTS), [sign_data({}, digest="new")])
+    _, sent = run_plan(make_plans().load(TWO_DIGESTS), [sign_data({}, digest="new")])
     assert sent == [[("GET", NEW_KEY)]]
 
 
 def test_a_save_moves_a_session_to_the_new_digest():
     plans = make_plans()
-    drive(plans.load(TWO_DIGESTS), [None], [[sign_data({"a": 1}, digest="old")]])
+    run_plan(plans.load(TWO_DIGESTS), [None], [[sign_data({"a": 1}, digest="old")]])
     store = ("SET", NEW_KEY, sign_data({"a": 2}, digest="new"), "PX", TTL_MS, "XX")
-    stored, sent = drive(plans.update(TWO_DIGESTS, {"a": 2}), [b"OK", b"OK"])
+    stored, sent = run_plan(plans.update(TWO_DIGESTS, {"a": 2}), [b"OK", b"OK"])
     assert (stored, sent) == ({"a": 2}, [[("RENAMENX", OLD_KEY, NEW_KEY), store]])
-    _, sent = drive(plans.update(TWO_DIGESTS, {"a": 3}), [b"OK"])
+    _, sent = run_plan(plans.update(TWO_DIGESTS, {"a": 3}), [b"OK"])
     assert len(sent[0]) == 1
 
 
 def test_a_save_with_nothing_to_move_succeeds():
     no_key = ReplyError("ERR no such key")
-    assert drive(make_plans().update(TWO_DIGESTS, {}), [no_key, b"OK"])[0] == {}
-    assert drive(make_plans().update(TWO_DIGESTS, {}), [no_key, None])[0] is None
+    assert run_plan(make_plans().update(TWO_DIGESTS, {}), [no_key, b"OK"])[0] == {}
+    assert run_plan(make_plans().update(TWO_DIGESTS, {}), [no_key, None])[0] is None
 
 
 def test_deleting_a_session_unlinks_the_redis_key_of_each_digest():
-    assert drive(make_plans().delete(TWO_DIGESTS), [1])[1] == [[("UNLINK", NEW_KEY, OLD_KEY)]]
+    assert run_plan(make_plans().delete(TWO_DIGESTS), [1])[1] == [[("UNLINK", NEW_KEY, OLD_KEY)]]

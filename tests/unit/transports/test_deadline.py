@@ -5,18 +5,12 @@ from __future__ import annotations
 import pytest
 
 from continuum_upstash.transports.base import Deadline
-
-
-class Clock:
-    now = 100.0
-
-    def __call__(self):
-        return self.now
+from tests.unit.fake_clock import FakeClock
 
 
 @pytest.fixture
 def clock():
-    return Clock()
+    return FakeClock(100.0)
 
 
 @pytest.mark.parametrize(("own", "seconds"), [(None, 2.0), (0.5, 0.5), (9.0, 2.0)])

@@ -14,21 +14,13 @@ from continuum_upstash.transports.failover.transport import (
     FailoverTransport,
 )
 from continuum_upstash.transports.local.transport import LocalTransport
+from tests.unit.fake_clock import FakeClock
 from tests.unit.transports.local.local_store import Store
 
 CONFIG = Config(
     alias="shop", mode="rest", rest_url="https://db.upstash.io", token=Secret("s3cret-token")
 )
 QUOTA = "ERR max requests limit exceeded. Limit: 500000, Usage: 500000."
-
-
-class Clock:
-    """Monotonic seconds that a test sets."""
-
-    now = 1_000.0
-
-    def __call__(self):
-        return self.now
 
 
 class Remote(Store):
@@ -81,7 +73,7 @@ class FailoverHarness:
     """A database behind its failover, with a clock that a test sets and short ways to call it."""
 
     def __init__(self, api="sync", config=CONFIG):
-        self.clock = Clock()
+        self.clock = FakeClock()
         self.remote = Remote()
         self.policy = FailoverPolicy(config, LocalTransport(config), self.clock, lambda: 0.0)
         self.breaker, self.dirty_keys = self.policy.breaker, self.policy.dirty_keys

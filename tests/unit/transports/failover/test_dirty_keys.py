@@ -9,8 +9,8 @@ import pytest
 from continuum_upstash.errors import ReplyError
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.transports.failover.dirty_keys import DirtyKeys
-from tests.unit.plans.drive import drive
-from tests.unit.transports.failover.failover_harness import Clock
+from tests.unit.fake_clock import FakeClock
+from tests.unit.plan_runner import run_plan
 from tests.unit.transports.local.local_store import Store
 
 SWEEP_TIMEOUT = 6.0
@@ -20,7 +20,7 @@ class DirtyKeysHarness:
     """Dirty keys and what they removed from the local store; None stands for all keys."""
 
     def __init__(self, max_keys=10):
-        self.clock = Clock()
+        self.clock = FakeClock()
         self.dropped = []
         self.dirty_when_dropped = []
         self.dirty_keys = DirtyKeys(SWEEP_TIMEOUT, self._drop_local, self.clock, max_keys)
@@ -32,7 +32,7 @@ class DirtyKeysHarness:
         self.dropped.append(None if keys is None else sorted(keys))
 
     def flush_for(self, *replies, batch=(("GET", "nothing"),)):
-        _, sent = drive(self.dirty_keys.flush_for(Batch(batch)), *replies)
+        _, sent = run_plan(self.dirty_keys.flush_for(Batch(batch)), *replies)
         return sent
 
 
@@ -202,5 +202,5 @@ def test_the_size_does_not_grow_with_the_number_of_keys():
 
 def test_a_batch_that_needs_the_server_unlinks_no_other_keys(harness):
     harness.dirty_keys.mark(["a"])
-    assert drive(harness.dirty_keys.flush_for(Batch(get("x"), needs_server=True)))[1] == []
+    assert run_plan(harness.dirty_keys.flush_for(Batch(get("x"), needs_server=True)))[1] == []
     assert harness.dirty_keys.has_pending

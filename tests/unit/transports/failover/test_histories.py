@@ -20,7 +20,8 @@ from continuum_upstash.plans.effects import Batch
 from continuum_upstash.transports.failover.dirty_keys import DirtyKeys
 from continuum_upstash.transports.failover.failover_policy import FailoverPolicy
 from continuum_upstash.transports.local.transport import LocalTransport
-from tests.unit.transports.failover.failover_harness import CONFIG, Clock, refused
+from tests.unit.fake_clock import FakeClock
+from tests.unit.transports.failover.failover_harness import CONFIG, refused
 from tests.unit.transports.local.local_store import Store
 
 EXAMPLES = 60 * int(os.environ.get("TEST_LENGTH", "1"))
@@ -54,7 +55,7 @@ class Histories(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
-        self.remote, self.clock = Store(), Clock()
+        self.remote, self.clock = Store(), FakeClock()
         self.policy = FailoverPolicy(CONFIG, LocalTransport(CONFIG), self.clock, lambda: 0.0)
         self.policy.dirty_keys = DirtyKeys(
             self.policy.dirty_keys._sweep_timeout,
