@@ -2,21 +2,14 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import threading
 from typing import Any
 
 import pytest
 
 from continuum_upstash.errors import ConnectionFailed, ReplyError
 from continuum_upstash.plans.effects import (
-    Batch,
-    Compute,
-    Encode,
     Plan,
-    SingleFlight,
-    Sleep,
     call,
-    call_many,
     pair,
 )
 from continuum_upstash.plans.runner import AsyncRunner, Runner, arun, run
@@ -53,84 +46,6 @@ class Recorder:
 
     async def aonce(self, key, run_it):
         return await run_it()
-
-
-def both(make_plan, **options):
-    """Run a plan sync and async; the results must be equal."""
-    sync = run(make_plan(), Recorder(**options).runner)
-    assert asyncio.run(arun(make_plan(), Recorder(**options).async_runner)) == sync
-    return sync
-
-
-def test_each_effect_gives_the_plan_its_result():
-    def inner():
-        yield Sleep(0)
-        return "inner"
-
-    def plan():
-        replies = yield Batch([("A",), ("B",)])
-        encoded = yield Encode(5)
-        computed = yield Compute(lambda: 7)
-        once = yield SingleFlight("key", inner)
-        return replies, encoded, computed, once
-
-    assert both(plan) == (["A", "B"], b"5", 7, "inner")
-
-
-def test_a_plan_can_catch_what_an_effect_raises():
-    def plan():
-        try:
-            yield Batch([("DOWN",)])
-        except ConnectionFailed as error:
-            return str(error)
-
-    assert both(plan) == "no connection"
-
-
-def test_call_raises_an_error_reply_and_call_many_the_first_one():
-    def plan():
-        for attempt in (call("FAIL"), call_many([("A",), ("FAIL",)])):
-            try:
-                yield from attempt
-            except ReplyError as error:
-                codes.append(error.code)
-        return (yield from call("A")), (yield from call_many([("A",), ("B",)]))
-
-    codes = []
-    assert both(plan) == ("A", ["A", "B"])
-    assert codes == ["ERR"] * 4
-
-
-def test_an_async_factory_is_awaited_and_is_an_error_in_a_sync_run():
-    async def factory():
-        return "made"
-
-    def plan():
-        return (yield Compute(factory))
-
-    assert asyncio.run(arun(plan(), Recorder().async_runner)) == "made"
-    with pytest.raises(TypeError, match="coroutine function"):
-        run(plan(), Recorder().runner)
-
-
-def test_only_the_named_errors_of_encode_move_it_to_a_thread():
-    class Lazy(Exception):
-        pass
-
-    main = threading.get_ident()
-
-    def encode(value):
-        if threading.get_ident() == main:
-            raise value
-        return "in a thread"
-
-    def plan(error):
-        return (yield Encode(error))
-
-    recorder = Recorder(encode=encode, offload_on=(Lazy,))
-    assert asyncio.run(arun(plan(Lazy()), recorder.async_runner)) == b"in a thread"
-    with pytest.raises(KeyError):
-        asyncio.run(arun(plan(KeyError()), recorder.async_runner))
 
 
 def test_pair_makes_both_methods_with_name_signature_and_docstring():
