@@ -155,7 +155,7 @@ def unsubscribe(observer: Observer) -> None:
 
 
 def has_observers() -> bool:
-    """Return whether anything subscribes, so that a record need not be built for nothing."""
+    """Return whether any observer is subscribed. If not, no record need be built."""
     return bool(_observers)
 
 

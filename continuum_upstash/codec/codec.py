@@ -1,4 +1,4 @@
-"""Encodes Python values to stored bytes and decodes them. The first byte tells the format:
+"""Encodes Python values to stored bytes and decodes them. The first byte determines the format:
 
     - 0..9          an int as ASCII digits, or a number as JSON and JS print it
     { [ " t f n     JSON text
