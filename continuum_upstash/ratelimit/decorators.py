@@ -98,25 +98,25 @@ class RateLimitDecorator:
 
     def _wrap_sync(self, view: Callable[..., Any], own: Sequence[Policy]) -> Callable[..., Any]:
         @wraps(view)
-        def limited(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
             decision = check_request(_require_request(request), self._get_policies(own))
             self._on_decision(request, decision)
             if self._block and not decision.allowed:
                 return build_denied_response(request, decision)
             return _set_headers(request, view(request, *args, **kwargs))
 
-        return limited
+        return wrapper
 
     def _wrap_async(self, view: Callable[..., Any], own: Sequence[Policy]) -> Callable[..., Any]:
         @wraps(view)
-        async def limited(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        async def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
             decision = await acheck_request(_require_request(request), self._get_policies(own))
             self._on_decision(request, decision)
             if self._block and not decision.allowed:
                 return await abuild_denied_response(request, decision)
             return _set_headers(request, await view(request, *args, **kwargs))
 
-        return limited
+        return wrapper
 
     def _get_policies(self, own: Sequence[Policy]) -> list[Policy]:
         # For each request: settings are not read while modules are imported.

@@ -125,8 +125,8 @@ class Limiter:
             identity: the client, as in `check`.
 
         Raises:
-            Unavailable: the database did not reply within the deadline of this or other commands.
-            ReplyError: the database refused the command.
+            Unavailable: the database could not be reached, or did not reply in time.
+            ReplyError: the database returned an error.
             ConfigurationError: a name is unknown.
         """
         return self._run(self._reset(policies, identity))

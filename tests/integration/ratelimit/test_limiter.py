@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import _socket
 import asyncio
 import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -94,6 +96,32 @@ def test_a_check_is_one_request_and_a_cached_denial_none(limiter, emulator, algo
             decision = limiter.check([policy], "a", 2)
         assert (decision.reason, spent.billed) == (reason, billed)
         assert transport == "tcp" or spent.requests == requests
+
+
+@pytest.mark.parametrize("api", ["sync"])
+@pytest.mark.parametrize(("transport", "maximum"), [("rest", 73), ("tcp", 62)])
+def test_a_check_makes_few_python_calls_before_it_sends(limiter, maximum):
+    policy = make_policy(rate="9/d")
+    limiter.check([policy], "a")
+    check = limiter.check
+    calls, calls_at_send = 0, []
+
+    def count_call(frame, event, argument):
+        nonlocal calls
+        calls += event == "call"
+        if event == "c_call" and argument.__name__ in {"send", "sendall"} and is_socket(argument):
+            calls_at_send.append(calls)
+
+    sys.setprofile(count_call)
+    try:
+        check([policy], "a")
+    finally:
+        sys.setprofile(None)
+    assert calls_at_send[0] <= maximum
+
+
+def is_socket(method):
+    return isinstance(method.__self__, _socket.socket)
 
 
 @pytest.mark.parametrize("transport", ["rest"])

@@ -73,6 +73,7 @@ def test_timeouts_of_checks_do_not_open_the_breaker_of_the_database(limiter, emu
         emulator.fault("latency", side=transport, seconds=0.3),
     ):
         decisions = [limiter.check([policy], "a") for _ in range(3)]
+        assert get_database(limiter).status.failures == 0
         with emulator.count() as spent:
             decisions += [limiter.check([policy], "a") for _ in range(20)]
         assert spent.requests == 0, "the limiter's own breaker is open"
@@ -81,6 +82,17 @@ def test_timeouts_of_checks_do_not_open_the_breaker_of_the_database(limiter, emu
     assert get_database(limiter).status.state == "closed"
     close_breakers(limiter)
     assert limiter.check([policy], "a").reason == "allowed"
+
+
+# Over TCP, opening a connection has its own timeout, which does count as an outage.
+@pytest.mark.parametrize("transport", ["rest"])
+def test_timeouts_of_checks_on_new_connections_do_not_open_it_either(limiter, emulator):
+    policy = make_policy(on_error="allow")
+    with override_settings(CONTINUUM_RATELIMIT=SHORT_DEADLINE), emulator.fault("hang"):
+        decisions = [limiter.check([policy], "a") for _ in range(5)]
+        status = get_database(limiter).status
+    assert {each.reason for each in decisions} == {"unavailable"}
+    assert (status.state, status.failures) == ("closed", 0)
 
 
 @pytest.mark.parametrize("transport", ["rest"])
