@@ -1,4 +1,4 @@
-"""One face sync and async, so that each test of the TCP transport runs over both."""
+"""One interface for the sync and the async TCP transport, so that each test runs over both."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def config_for(url: str, **settings: Any) -> Config:
 class Client(Protocol):
     def send(self, *commands: Command, atomic: bool = False) -> Replies: ...
     def send_all(self, batches: list[Batch]) -> list[Replies | BaseException]:
-        """Send them all at once; return the replies, or the error, of each."""
+        """Send them concurrently; return the replies, or the error, of each."""
         ...
 
-    def hang_up(self) -> None:
+    def close_connections(self) -> None:
         """Close the connections; the client can be used again."""
         ...
 
@@ -40,7 +40,7 @@ class SyncClient:
 
     def __init__(self, config: Config, pool: ConnectionPool) -> None:
         self.transport = RedisTransport(config, pool)
-        self.hang_up = self.close = self.transport.close
+        self.close_connections = self.close = self.transport.close
 
     def send(self, *commands: Command, atomic: bool = False) -> Replies:
         return self.transport.send(Batch(commands, atomic=atomic))
@@ -52,7 +52,7 @@ class SyncClient:
 
 
 class AsyncClient:
-    """Its loop runs all the time, in a thread of its own, as a server's does."""
+    """Its event loop runs in its own thread all the time, as a server's does."""
 
     most_connections = 1
 
@@ -84,7 +84,7 @@ class AsyncClient:
 
         return self._await(send_all())
 
-    def hang_up(self) -> None:
+    def close_connections(self) -> None:
         self._await(self.transport.aclose())
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""A way to a server that keeps account of what passes, and that a test can break."""
+"""A TCP proxy that records the traffic, and that a test can break."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ _RESET = struct.pack("ii", 1, 0)  # closing sends RST
 class Proxy:
     """
     Attributes:
-        accepted: connections so far.
-        asked: all bytes that clients sent.
-        drop_after: close a connection once so many bytes of replies have passed; None: never.
-        reading: cleared, no more of what clients send is taken off the line.
-        dribble: seconds between the bytes of replies; 0: they pass as they come.
+        accepted: how many connections there were.
+        received: all bytes that clients sent.
+        drop_after: close a connection after so many bytes of replies; None: never.
+        reading: while cleared, nothing more is read from clients.
+        byte_delay: seconds between the bytes of replies; 0: no delay.
     """
 
     def __init__(self, target: int, tls: ssl.SSLContext | None = None) -> None:
         self.accepted = 0
-        self.asked = bytearray()
+        self.received = bytearray()
         self.drop_after: int | None = None
-        self.dribble = 0.0
+        self.byte_delay = 0.0
         self.reading = threading.Event()
         self.reading.set()
         self._target = target
         self._tls = tls
-        self._dark = 0
+        self._dropped_up_to = 0
         self._open: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=200)
         self.port: int = self._listener.getsockname()[1]
@@ -43,12 +43,12 @@ class Proxy:
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}"
 
-    def black_out(self) -> None:
-        """Let whatever is sent over the present connections vanish."""
-        self._dark = self.accepted
+    def drop_all_traffic(self) -> None:
+        """Discard what is sent over the connections that are open now."""
+        self._dropped_up_to = self.accepted
 
-    def hang_up(self, *, reset: bool = False) -> None:
-        """Close the present connections."""
+    def close_connections(self, *, reset: bool = False) -> None:
+        """Close the connections that are open now."""
         for sock in self._open:
             with suppress(OSError):
                 if reset:
@@ -58,7 +58,7 @@ class Proxy:
     def stop(self) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        self.hang_up()
+        self.close_connections()
         self.reading.set()
         for thread in self._threads:
             thread.join()
@@ -81,50 +81,50 @@ class Proxy:
         if self._tls is not None:
             try:
                 near = self._tls.wrap_socket(near, server_side=True)
-            except OSError:  # the client refused us, as many a test wants
+            except OSError:  # the client rejected the certificate, as some tests want
                 near.close()
                 return
         far = socket.create_connection(("127.0.0.1", self._target))
         self._open += [near, far]
-        back = threading.Thread(target=self._pass_replies, args=(far, near, number))
+        back = threading.Thread(target=self._forward_replies, args=(far, near, number))
         back.start()
-        self._pass_questions(near, far, number)
+        self._forward_requests(near, far, number)
         back.join()
         near.close()
         far.close()
 
-    def _pass_questions(self, near: socket.socket, far: socket.socket, number: int) -> None:
-        with _ending(near, far):
+    def _forward_requests(self, near: socket.socket, far: socket.socket, number: int) -> None:
+        with _close_together(near, far):
             while data := near.recv(65536):
-                self.asked += data
-                if number > self._dark:
+                self.received += data
+                if number > self._dropped_up_to:
                     far.sendall(data)
                 self.reading.wait()
 
-    def _pass_replies(self, far: socket.socket, near: socket.socket, number: int) -> None:
+    def _forward_replies(self, far: socket.socket, near: socket.socket, number: int) -> None:
         passed = 0
-        with _ending(near, far):
+        with _close_together(near, far):
             while data := far.recv(65536):
                 if self.drop_after is not None and passed + len(data) > self.drop_after:
                     near.sendall(data[: self.drop_after - passed])
                     return
                 passed += len(data)
-                if number > self._dark:
-                    for piece in self._pieces(data):
+                if number > self._dropped_up_to:
+                    for piece in self._split(data):
                         near.sendall(piece)
 
-    def _pieces(self, data: bytes) -> Iterator[bytes]:
-        if not self.dribble:
+    def _split(self, data: bytes) -> Iterator[bytes]:
+        if not self.byte_delay:
             yield data
             return
         for byte in data:
-            time.sleep(self.dribble)
+            time.sleep(self.byte_delay)
             yield bytes([byte])
 
 
 @contextmanager
-def _ending(*sockets: socket.socket) -> Iterator[None]:
-    """When one side ends, for whatever reason, both do."""
+def _close_together(*sockets: socket.socket) -> Iterator[None]:
+    """Shut both sides down when the block ends."""
     try:
         with suppress(OSError):
             yield

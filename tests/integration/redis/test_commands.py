@@ -1,4 +1,4 @@
-"""What goes over TCP and what comes back, on a real server."""
+"""Commands and replies over TCP, on a real server."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from continuum_upstash.errors import (
 )
 from continuum_upstash.protocol import Script
 
-SECRET = "p@ss:w/rd#?%25 ü"  # every character that a URL has its own idea of
+SECRET = "p@ss:w/rd#?%25 ü"  # every character that has a meaning in a URL
 ENCODED = "p%40ss%3Aw%2Frd%23%3F%2525%20%C3%BC"
 SCRIPT = Script("return {ARGV[1], redis.call('INCRBY', KEYS[1], 2)}", lambda *_: None)
 
 
-def test_replies_are_bytes_numbers_lists_and_nothing(valkey, tcp):
+def test_replies_are_bytes_numbers_lists_and_none(valkey, tcp):
     client = tcp(valkey.url)
     assert client.send(("SET", "k", b"\xff\x00")) == [b"OK"]
     assert client.send(("GET", "k"), ("GET", "none"), ("INCRBY", "n", -7), ("MGET", "n", "x")) == [
@@ -52,7 +52,7 @@ def test_a_value_of_any_size_comes_back_identical(valkey, tcp, size):
     assert client.send(("SET", "k", value), ("GET", "k")) == [b"OK", value]
 
 
-def test_the_error_of_one_command_stands_in_its_place(valkey, tcp):
+def test_the_error_of_one_command_is_in_its_place(valkey, tcp):
     client = tcp(valkey.url)
     ok, wrong_type, number = client.send(("SET", "k", b"x"), ("LPUSH", "k", b"y"), ("INCR", "n"))
     assert (ok, number) == (b"OK", 1)
@@ -60,7 +60,7 @@ def test_the_error_of_one_command_stands_in_its_place(valkey, tcp):
     assert wrong_type.code == "WRONGTYPE"
 
 
-def test_an_error_inside_a_list_stands_in_its_place(valkey, tcp):
+def test_an_error_inside_a_list_is_in_its_place(valkey, tcp):
     client = tcp(valkey.url)
     client.send(("SET", "k", b"x"))
     (replies,) = client.send(("EVAL", Script("return {1, redis.error_reply('MY no')}", None), 0))
@@ -68,7 +68,7 @@ def test_an_error_inside_a_list_stands_in_its_place(valkey, tcp):
     assert replies[1].code == "MY"
 
 
-def test_a_full_database_says_so_in_the_place_of_the_write(valkey, tcp):
+def test_the_error_of_a_full_database_is_in_the_place_of_the_write(valkey, tcp):
     client = tcp(valkey.url)
     valkey.call("CONFIG", "SET", "maxmemory", "1")
     try:
@@ -88,7 +88,7 @@ def test_a_transaction_returns_the_replies_of_its_commands_alone(valkey, tcp):
     assert valkey.calls()["exec"] == 1
 
 
-def test_a_discarded_transaction_raises_the_error_that_spoiled_it(valkey, tcp):
+def test_a_discarded_transaction_raises_the_error_that_caused_it(valkey, tcp):
     client = tcp(valkey.url)
     with pytest.raises(ReplyError, match="wrong number of arguments for 'get'") as caught:
         client.send(("SET", "k", b"x"), ("GET",), atomic=True)
@@ -96,7 +96,7 @@ def test_a_discarded_transaction_raises_the_error_that_spoiled_it(valkey, tcp):
     assert client.send(("EXISTS", "k")) == [0]
 
 
-def test_a_script_travels_without_upstashs_flag_to_a_plain_server(valkey, tcp):
+def test_a_script_is_sent_to_plain_redis_without_upstashs_flag(valkey, tcp):
     client = tcp(valkey.url)
     assert client.send(("EVAL", SCRIPT, 1, "n", b"\xff")) == [[b"\xff", 2]]
 
@@ -106,12 +106,12 @@ def test_a_missing_script_is_an_error_in_its_place(valkey, tcp):
     assert error.code == "NOSCRIPT"
 
 
-def test_a_key_with_a_lone_surrogate_is_refused_before_anything_is_sent(proxy, tcp):
+def test_a_key_with_a_lone_surrogate_is_rejected_before_anything_is_sent(proxy, tcp):
     client = tcp(proxy.url)
     with pytest.raises(NotSerializable, match="lone surrogate") as caught:
         client.send(("SET", "k", b"x"), ("GET", "secret\udc80"))
     assert "secret" not in str(caught.value)
-    assert (proxy.accepted, proxy.asked) == (0, b"")
+    assert (proxy.accepted, proxy.received) == (0, b"")
 
 
 @pytest.mark.parametrize("size", [2**20 + 1, 20_000_000])
@@ -124,7 +124,7 @@ def test_an_argument_over_the_servers_limit_is_an_error_in_its_place(valkey, tcp
     assert client.send(("SET", "k", b"x" * 2**20)) == [b"OK"]
 
 
-def test_a_new_connection_sends_its_password_and_nothing_more(valkey, tcp):
+def test_a_new_connection_sends_only_its_password(valkey, tcp):
     valkey.call("CONFIG", "SET", "requirepass", SECRET)
     assert tcp(f"redis://:{ENCODED}@127.0.0.1:{valkey.port}").send(("GET", "k")) == [None]
     assert valkey.calls() == {"auth": 1, "get": 1}
@@ -135,7 +135,7 @@ def test_a_new_connection_without_a_password_sends_nothing_at_all(valkey, tcp):
     assert valkey.calls() == {"get": 1}
 
 
-def test_the_user_of_the_url_is_who_logs_in(valkey, tcp):
+def test_the_user_of_the_url_is_authenticated(valkey, tcp):
     valkey.call("ACL", "SETUSER", "zoë:1", "reset", "on", f">{SECRET}", "~*", "+@all", "-incr")
     client = tcp(f"redis://zo%C3%AB%3A1:{ENCODED}@127.0.0.1:{valkey.port}")
     name, refused = client.send(("ACL", "WHOAMI"), ("INCR", "n"))
@@ -144,7 +144,7 @@ def test_the_user_of_the_url_is_who_logs_in(valkey, tcp):
 
 
 class Provider(CredentialProvider):
-    """As for tokens that rotate."""
+    """Returns rotating credentials."""
 
     def get_credentials(self):
         return "default", SECRET
@@ -153,7 +153,7 @@ class Provider(CredentialProvider):
         return self.get_credentials()
 
 
-def test_the_options_may_name_the_client_and_who_knows_the_password(valkey, tcp):
+def test_a_client_name_and_a_credential_provider_may_be_given_as_options(valkey, tcp):
     valkey.call("CONFIG", "SET", "requirepass", SECRET)
     options = {"credential_provider": Provider(), "client_name": "me", "db": 2}
     redis_options = to_hashable({"CONNECTION_POOL_KWARGS": options})
@@ -173,7 +173,7 @@ def test_a_wrong_password_is_named_without_being_shown(valkey, tcp, url):
     assert "wrong@" not in str(caught.value)
 
 
-def test_a_missing_password_turns_the_whole_batch_away(valkey, tcp):
+def test_a_missing_password_is_an_error_of_the_whole_batch(valkey, tcp):
     valkey.call("CONFIG", "SET", "requirepass", SECRET)
     client = tcp(valkey.url)
     with pytest.raises(AuthenticationFailed, match="NOAUTH"):
@@ -188,17 +188,17 @@ def test_the_database_of_the_url_is_selected(valkey, tcp):
     assert tcp(valkey.url + "?db=3").send(("GET", "k")) == [b"in three"]
 
 
-def test_a_database_that_is_not_there_is_an_error_of_the_connection(valkey, tcp):
+def test_a_database_index_out_of_range_is_an_error_of_the_connection(valkey, tcp):
     with pytest.raises(ReplyError, match="DB index is out of range"):
         tcp(valkey.url + "/99").send(("GET", "k"))
 
 
-def test_a_unix_socket_serves_as_well(valkey, tcp):
+def test_a_unix_socket_works(valkey, tcp):
     assert tcp(f"unix://{valkey.socket_path}?db=1").send(("SET", "k", b"x")) == [b"OK"]
     assert valkey.calls() == {"select": 1, "set": 1}
 
 
-def test_a_server_without_room_for_another_client_is_unavailable(valkey, tcp):
+def test_a_server_with_too_many_clients_is_unavailable(valkey, tcp):
     valkey.call("CONFIG", "SET", "maxclients", "1")
     with pytest.raises(ConnectionFailed, match="default"):
         tcp(valkey.url).send(("INCR", "n"))

@@ -1,4 +1,4 @@
-"""How many connections there are, who shares them, and when they end."""
+"""How many connections are open, what shares them, and when they are closed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.integration.redis.tcp_clients import config_for
 from tests.integration.redis.valkey_server import eventually
 
 GET = ("GET", "k")
-# A reply that takes the server a while, so that its callers overlap.
+# A reply that takes long enough for its callers to overlap.
 SLOW = Script("local n = 0 for i = 1, 300000 do n = n + i end return ARGV[1]", None)
 
 
@@ -39,7 +39,7 @@ def test_a_hundred_batches_at_once_use_no_more_connections_than_the_pool_has(val
     assert proxy.accepted <= min(4, client.most_connections)
 
 
-def test_who_waits_for_a_connection_in_vain_is_told_to_raise_the_pool_size(valkey, monkeypatch):
+def test_the_error_of_an_exhausted_pool_suggests_a_larger_pool_size(valkey, monkeypatch):
     config = config_for(valkey.url, pool_size=1, read_timeout=0.2)
     pool = make_plain_pool(config)
     redis = RedisTransport(config, pool)
@@ -58,7 +58,7 @@ def test_who_waits_for_a_connection_in_vain_is_told_to_raise_the_pool_size(valke
     with pytest.raises(DeadlineExceeded, match=r"all 1 connections.*POOL_SIZE"):
         redis.send(Batch([GET]))
     leave.set()
-    assert isinstance(first.exception(), DeadlineExceeded)  # the pool's slowness counts, too
+    assert isinstance(first.exception(), DeadlineExceeded)  # the time in the pool counts, too
     threads.shutdown()
     redis.close()
 
@@ -71,12 +71,12 @@ def sync(url, **settings):
 def test_closing_ends_the_connections_and_the_next_batch_opens_new_ones(valkey, tcp):
     client = tcp(valkey.url)
     client.send_all([Batch([("EVAL", SLOW, 0, b"x")]) for _ in range(5)])
-    client.hang_up()
+    client.close_connections()
     eventually(lambda: valkey.connections() == 0)
     assert client.send(GET) == [None]
 
 
-def test_a_forgotten_transport_leaves_no_connection_behind(valkey):
+def test_a_garbage_collected_transport_closes_its_connections(valkey):
     sync(valkey.url).send(Batch([GET]))
     gc.collect()
     eventually(lambda: valkey.connections() == 0)
@@ -117,7 +117,7 @@ async def test_replies_find_their_callers_among_a_thousand(valkey):
     await redis.aclose()
 
 
-async def test_those_who_are_cancelled_do_not_harm_the_others(valkey):
+async def test_cancelled_tasks_do_not_harm_the_others(valkey):
     redis = AsyncRedisTransport(config_for(valkey.url))
     rng = random.Random(3)
     kept = []
@@ -135,7 +135,7 @@ async def test_those_who_are_cancelled_do_not_harm_the_others(valkey):
     await redis.aclose()
 
 
-async def test_who_is_cancelled_while_connecting_does_not_harm_the_others(valkey, proxy):
+async def test_a_task_cancelled_while_connecting_does_not_harm_the_others(valkey, proxy):
     redis = AsyncRedisTransport(config_for(proxy.url))
     first = asyncio.create_task(redis.asend(Batch([GET])))
     second = asyncio.create_task(redis.asend(Batch([GET])))
@@ -176,8 +176,8 @@ def test_two_loops_at_once_have_a_connection_each(valkey):
     assert len(identities) == 2
 
 
-def test_a_loop_that_ends_takes_its_connection_with_it(valkey):
-    """Nobody closes anything here, as in a sync view that calls async code."""
+def test_a_loop_that_ends_closes_its_connection(valkey):
+    """Nothing is closed explicitly here, as in a sync view that calls async code."""
 
     async def use():
         return await AsyncRedisTransport(config_for(valkey.url)).asend(Batch([GET]))
@@ -191,11 +191,11 @@ def test_a_loop_that_ends_takes_its_connection_with_it(valkey):
 def test_a_loop_may_end_in_the_middle_of_connecting(serve):
     came = threading.Event()
 
-    def never_answers(peer):
+    def never_reply(peer):
         came.set()
-        peer.until_gone()
+        peer.wait_until_closed()
 
-    server = serve(never_answers)
+    server = serve(never_reply)
 
     async def use():
         redis = AsyncRedisTransport(config_for(f"redis://:secret@127.0.0.1:{server.port}"))
@@ -205,13 +205,13 @@ def test_a_loop_may_end_in_the_middle_of_connecting(serve):
 
     asyncio.run(use())
     gc.collect()
-    server.wait_until_all_have_gone()
+    server.wait_until_all_closed()
 
 
-async def test_closing_wakes_those_who_wait(valkey, proxy):
+async def test_closing_wakes_the_waiting_tasks(valkey, proxy):
     redis = AsyncRedisTransport(config_for(proxy.url))
     await redis.asend(Batch([GET]))
-    proxy.black_out()
+    proxy.drop_all_traffic()
     waiting = asyncio.create_task(redis.asend(Batch([("INCR", "n")])))
     await asyncio.sleep(0)
     await redis.aclose()
@@ -229,7 +229,7 @@ async def test_closing_while_others_wait_for_the_connection_does_not_cancel_them
     await redis.aclose()
 
 
-async def test_an_async_transport_that_is_forgotten_leaves_no_connection_behind(valkey):
+async def test_a_garbage_collected_async_transport_closes_its_connection(valkey):
     await AsyncRedisTransport(config_for(valkey.url)).asend(Batch([GET]))
     gc.collect()
     await asyncio.to_thread(eventually, lambda: valkey.connections() == 0)

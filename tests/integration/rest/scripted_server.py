@@ -1,4 +1,4 @@
-"""A server that does what a test tells it to, byte by byte, and keeps account of who came."""
+"""A server whose behaviour a test writes, byte by byte; it records requests and connections."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import suppress
 OK = b"+OK\r\n"
 
 
-def answer(body: bytes = OK, *headers: str, status: str = "200 OK") -> bytes:
+def http_response(body: bytes = OK, *headers: str, status: str = "200 OK") -> bytes:
     lines = [f"HTTP/1.1 {status}", *headers, f"Content-Length: {len(body)}", "", ""]
     return "\r\n".join(lines).encode() + body
 
@@ -26,7 +26,7 @@ class Peer:
         self._buffer = b""
 
     def request(self) -> bytes | None:
-        """Return the body of the next request, or None when the client has gone."""
+        """Return the body of the next request, or None when the client has closed."""
         head = self.head()
         if head is None:
             return None
@@ -49,13 +49,13 @@ class Peer:
         return head + b"\r\n"
 
     def rest(self) -> bytes:
-        """Return what has arrived beyond the last head."""
+        """Return what was received after the last head."""
         return self._buffer
 
     def send(self, data: bytes) -> None:
         self.sock.sendall(data)
 
-    def until_gone(self) -> None:
+    def wait_until_closed(self) -> None:
         """Wait until the client closes."""
         while self._receive():
             pass
@@ -67,11 +67,11 @@ class Peer:
 
 
 class Server:
-    """Runs `behave` in a thread per connection; without one it answers OK to everything.
+    """Runs `behave` in a thread per connection; by default it responds OK to every request.
 
     Attributes:
-        accepted: connections so far.
-        requests: the bodies that arrived, in order.
+        accepted: how many connections there were.
+        requests: the bodies received, in order.
         heads: the request lines and headers.
         arrived: released once per request.
     """
@@ -88,7 +88,7 @@ class Server:
         self.heads: list[bytes] = []
         self.arrived = threading.Semaphore(0)
         self.stopping = threading.Event()
-        self._behave = behave or answer_ok
+        self._behave = behave or respond_ok
         self._tls = tls
         self._scheme = "http" if tls is None else "https"
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -102,10 +102,12 @@ class Server:
     def url(self, host: str = "127.0.0.1") -> str:
         return f"{self._scheme}://{host}:{self.port}"
 
-    def wait_until_all_have_gone(self) -> None:
-        """Wait for the clients to close; a client that never does ends the test as failed."""
+    def wait_until_all_closed(self) -> None:
+        """Wait until all clients have closed; fail if one never does."""
         with self._closed:
-            assert self._closed.wait_for(lambda: not self._open, timeout=20), "still connected"
+            assert self._closed.wait_for(lambda: not self._open, timeout=20), (
+                "a client is still connected"
+            )
 
     def stop(self) -> None:
         self.stopping.set()
@@ -141,7 +143,7 @@ class Server:
                 sock.do_handshake()
             self._behave(Peer(self, sock, number))
         except OSError:
-            pass  # the client went away, as many a test wants
+            pass  # the client closed the connection, as some tests want
         finally:
             sock.close()
             plain.close()
@@ -150,6 +152,6 @@ class Server:
                 self._closed.notify_all()
 
 
-def answer_ok(peer: Peer) -> None:
+def respond_ok(peer: Peer) -> None:
     while peer.request() is not None:
-        peer.send(answer())
+        peer.send(http_response())

@@ -1,4 +1,4 @@
-"""Many at once: threads, tasks, loops and forks share connections without harm."""
+"""Threads, tasks, event loops and forked children use connections at the same time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from continuum_upstash.errors import Unavailable
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.transports.rest.transport import AsyncRestTransport, RestTransport
 from tests.integration.rest.rest_clients import config
-from tests.integration.rest.scripted_server import OK, Server, answer, answer_ok
+from tests.integration.rest.scripted_server import OK, Server, http_response, respond_ok
 from tests.integration.rest.test_tls import tls
 
 GET = Batch([("GET", "k")])
@@ -28,9 +28,9 @@ INCR = Batch([("INCR", "n")])
 
 
 def echo(peer):
-    """Respond with the request itself, so that a reply in the wrong place would show."""
+    """Respond with the request itself, so that a swapped reply is detected."""
     while (body := peer.request()) is not None:
-        peer.send(answer(b"$%d\r\n%b\r\n" % (len(body), body)))
+        peer.send(http_response(b"$%d\r\n%b\r\n" % (len(body), body)))
 
 
 def batch(number: int) -> Batch:
@@ -56,7 +56,7 @@ def test_a_hundred_threads_open_at_most_pool_size_connections(serve):
         for number, got in enumerate(threads.map(work, range(100))):
             assert got == [reply(number + 100 * turn) for turn in range(5)]
     assert server.accepted <= 4
-    server.wait_until_all_have_gone()
+    server.wait_until_all_closed()
 
 
 async def test_a_hundred_tasks_open_at_most_pool_size_connections(serve):
@@ -67,17 +67,17 @@ async def test_a_hundred_tasks_open_at_most_pool_size_connections(serve):
         assert got == [reply(number) for number in range(100)]
     assert server.accepted <= 4
     await rest.aclose()
-    server.wait_until_all_have_gone()
+    server.wait_until_all_closed()
 
 
-async def test_a_cancelled_task_takes_only_its_own_connection_with_it(serve):
+async def test_a_cancelled_task_closes_only_its_own_connection(serve):
     release = threading.Event()
 
     def behave(peer):
         while (body := peer.request()) is not None:
             if b"slow" in body:
                 release.wait(20)
-            peer.send(answer())
+            peer.send(http_response())
 
     server = serve(behave)
     rest = AsyncRestTransport(config(server.url(), pool_size=2))
@@ -94,7 +94,7 @@ async def test_a_cancelled_task_takes_only_its_own_connection_with_it(serve):
 
 @pytest.fixture(params=["http", "https"])
 def echoing(request, serve, tmp_path):
-    """Return an echoing server and the settings of its clients."""
+    """Return a server that echoes, and the settings of its clients."""
     if request.param == "http":
         return serve(echo), {}
     authority = trustme.CA()
@@ -103,7 +103,7 @@ def echoing(request, serve, tmp_path):
     return server, {"ca_file": str(tmp_path / "ca.pem")}
 
 
-async def test_a_storm_of_cancellations_loses_no_place_in_the_pool(echoing):
+async def test_many_cancellations_leave_the_pool_complete(echoing):
     server, settings = echoing
     rest = AsyncRestTransport(config(server.url("localhost"), pool_size=3, **settings))
     chance = random.Random(7)
@@ -121,17 +121,17 @@ async def test_a_storm_of_cancellations_loses_no_place_in_the_pool(echoing):
             )
     assert rest._client._pool._available == 3
     await rest.aclose()
-    server.wait_until_all_have_gone()
+    server.wait_until_all_closed()
 
 
-async def test_tasks_that_fail_leave_the_others_and_the_pool_in_order(serve):
-    def moody(peer):
+async def test_failing_tasks_leave_the_other_tasks_and_the_pool_in_order(serve):
+    def fail_sometimes(peer):
         while (body := peer.request()) is not None:
             if b"bad" in body:
                 return
-            peer.send(answer())
+            peer.send(http_response())
 
-    rest = AsyncRestTransport(config(serve(moody).url(), pool_size=3))
+    rest = AsyncRestTransport(config(serve(fail_sometimes).url(), pool_size=3))
     bad = Batch([("INCR", "bad")])
     got = await asyncio.gather(
         *[rest.asend(bad if number % 3 else GET) for number in range(60)], return_exceptions=True
@@ -140,7 +140,7 @@ async def test_tasks_that_fail_leave_the_others_and_the_pool_in_order(serve):
         assert isinstance(result, Unavailable) if number % 3 else result == [b"OK"]
 
 
-def test_loops_that_come_and_go_leave_nothing_behind(serve):
+def test_closed_event_loops_leave_no_connection_open(serve):
     server = serve()
 
     async def view():
@@ -149,7 +149,7 @@ def test_loops_that_come_and_go_leave_nothing_behind(serve):
 
     for _ in range(20):
         assert async_to_sync(view)() == [[b"OK"]] * 3
-    server.wait_until_all_have_gone()
+    server.wait_until_all_closed()
 
 
 def script(text: str, *arguments: str) -> subprocess.CompletedProcess:
@@ -157,8 +157,8 @@ def script(text: str, *arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
-def test_a_loop_that_closes_with_requests_under_way_makes_no_noise(serve):
-    server = serve(lambda peer: answer_ok(peer) if peer.number == 1 else peer.until_gone())
+def test_a_loop_that_closes_with_requests_in_flight_prints_nothing(serve):
+    server = serve(lambda peer: respond_ok(peer) if peer.number == 1 else peer.wait_until_closed())
     done = script(
         """
         import asyncio, gc, sys
@@ -180,11 +180,11 @@ def test_a_loop_that_closes_with_requests_under_way_makes_no_noise(serve):
         server.url(),
     )
     assert (done.stdout, done.stderr) == ("done\n", "")
-    server.wait_until_all_have_gone()
+    server.wait_until_all_closed()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")
-def test_a_forked_child_drops_what_it_inherited_without_harm_to_its_parent(serve, tmp_path):
+def test_a_forked_child_drops_inherited_connections_without_harm_to_its_parent(serve, tmp_path):
     authority = trustme.CA()
     ca_file = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(ca_file)
@@ -222,23 +222,23 @@ def test_a_forked_child_drops_what_it_inherited_without_harm_to_its_parent(serve
     assert (server.accepted, len(server.requests)) == (4, 7)
 
 
-def test_a_client_that_is_forgotten_closes_its_connections(serve):
+def test_a_garbage_collected_client_closes_its_connections(serve):
     server: Server = serve()
     rest = RestTransport(config(server.url()))
     rest.send(GET)
     del rest
-    server.wait_until_all_have_gone()
+    server.wait_until_all_closed()
 
 
-def test_threads_that_meet_failures_leave_the_pool_in_order(serve):
-    def moody(peer):
+def test_failing_threads_leave_the_pool_in_order(serve):
+    def fail_sometimes(peer):
         while (body := peer.request()) is not None:
             if b"INCR" in body:
                 return
-            peer.send(answer(OK))
+            peer.send(http_response(OK))
 
     with (
-        closing(RestTransport(config(serve(moody).url(), pool_size=3))) as rest,
+        closing(RestTransport(config(serve(fail_sometimes).url(), pool_size=3))) as rest,
         ThreadPoolExecutor(20) as threads,
     ):
 

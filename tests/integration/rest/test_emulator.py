@@ -1,4 +1,4 @@
-"""The REST transport against the emulator, that is a real Valkey behind Upstash's own forms."""
+"""The REST transport against the emulator: a real Valkey behind Upstash's request forms."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ KEYS = [
 
 @pytest.mark.parametrize("key", KEYS)
 @pytest.mark.parametrize("value", [b"text", b"", BINARY])
-def test_every_key_reaches_the_database_as_it_is(db, key, value):
+def test_every_key_is_stored_unchanged(db, key, value):
     assert db.send(("SET", key, value, "PX", 60_000)) == [b"OK"]
     (keys,) = db.send(("KEYS", "*"))
     assert keys == [key.encode()]
@@ -67,7 +67,7 @@ def test_every_key_reaches_the_database_as_it_is(db, key, value):
 
 
 @pytest.mark.parametrize("value", [b"text", BINARY], ids=["text", "binary"])
-class TestSetHasTheSameRepliesInEveryForm:
+class TestSetHasTheSameRepliesInEveryRequestKind:
     def test_nx(self, db, value):
         command = ("SET", "k", value, "PX", 60_000, "NX")
         assert db.send(command) == [b"OK"]
@@ -116,7 +116,7 @@ class TestSetHasTheSameRepliesInEveryForm:
         assert db.send(("LRANGE", "l", 0, -1)) == [[value]]
 
 
-def test_ten_thousand_random_values_are_the_same_after_each_form(db):
+def test_ten_thousand_random_values_are_unchanged_by_each_request_kind(db):
     chance = random.Random(11)
     codec = Codec()
 
@@ -168,20 +168,20 @@ def test_whole_numbers_are_exact(db, number):
     assert db.send(("INCRBY", "n", 0), ("GET", "n")) == [number, str(number).encode()]
 
 
-def test_a_script_gets_its_binary_argument_whole(db):
+def test_a_script_receives_its_binary_argument_unchanged(db):
     keep = Script("redis.call('SET', KEYS[1], ARGV[1]) return ARGV[1]", len)
     assert db.send(("EVAL", keep, 1, "k", BINARY)) == [BINARY]
     assert db.send(("GET", "k")) == [BINARY]
 
 
-def test_a_wrong_token_is_refused(rest, upstash_emulator):
+def test_a_wrong_token_is_rejected(rest, upstash_emulator):
     client = rest(upstash_emulator.rest_url, token=Secret("wrong"))
     for commands in ([("PING",)], [("PING",), ("PING",)], [("SET", "k", BINARY)]):
         with pytest.raises(AuthenticationFailed, match="Copy the token"):
             client.send(*commands)
 
 
-def test_a_read_only_token_may_read_and_nothing_more(db, rest, upstash_emulator):
+def test_a_read_only_token_can_only_read(db, rest, upstash_emulator):
     db.send(("SET", "k", b"1"))
     client = rest(upstash_emulator.rest_url, token=Secret(upstash_emulator.read_only_token))
     assert client.send(("GET", "k")) == [b"1"]
@@ -191,14 +191,14 @@ def test_a_read_only_token_may_read_and_nothing_more(db, rest, upstash_emulator)
     assert isinstance(client.send(("SET", "k", BINARY))[0], NotPermitted)
 
 
-def test_an_exhausted_quota_is_told_as_that(db, upstash_emulator):
+def test_an_exhausted_quota_is_reported_as_such(db, upstash_emulator):
     with upstash_emulator.fault("quota"):
         (reply,) = db.send(("GET", "k"))
     assert isinstance(reply, QuotaExceeded)
 
 
 @pytest.mark.parametrize("status", [500, 502, 503])
-def test_a_server_in_trouble_is_unavailable(db, upstash_emulator, status):
+def test_a_server_error_is_unavailable(db, upstash_emulator, status):
     with (
         upstash_emulator.fault("http", status=status),
         pytest.raises(Unavailable, match=f"HTTP {status}"),
@@ -207,14 +207,14 @@ def test_a_server_in_trouble_is_unavailable(db, upstash_emulator, status):
     assert db.send(("PING",)) == [b"PONG"]
 
 
-def test_a_reply_cut_short_counts_once_for_what_must_not_be_repeated(db, upstash_emulator):
+def test_an_increment_whose_reply_is_incomplete_is_not_sent_again(db, upstash_emulator):
     db.send(("INCR", "n"))
     with upstash_emulator.fault("close", times=1), pytest.raises(Unavailable):
         db.send(("INCR", "n"))
     assert db.send(("GET", "n"))[0] in {b"1", b"2"}
 
 
-def test_a_hundred_requests_are_as_many_and_share_a_connection(db, upstash_emulator):
+def test_a_hundred_commands_are_a_hundred_requests_over_one_connection(db, upstash_emulator):
     with upstash_emulator.count() as spent:
         for _ in range(100):
             db.send(("GET", "k"))
@@ -222,7 +222,7 @@ def test_a_hundred_requests_are_as_many_and_share_a_connection(db, upstash_emula
     assert spent.connections <= 1
 
 
-def test_a_lone_surrogate_never_leaves(db, upstash_emulator):
+def test_a_lone_surrogate_is_never_sent(db, upstash_emulator):
     with upstash_emulator.count() as spent, pytest.raises(NotSerializable):
         db.send(("GET", "\ud800"))
     assert spent.requests == 0
@@ -242,7 +242,7 @@ class TestTransactions:
         assert isinstance(replies[1], ReplyError)
         assert replies[2] == to_text(BINARY).encode()
 
-    def test_one_that_is_discarded_fails_as_a_whole_and_leaves_nothing(self, transact):
+    def test_a_discarded_transaction_fails_as_a_whole_and_changes_nothing(self, transact):
         with pytest.raises(ReplyError, match="NOPE"):
             transact(("SET", "k", b"1"), ("NOPE",))
         assert transact(("GET", "k"), ("PING",)) == [None, b"PONG"]

@@ -1,4 +1,4 @@
-"""What the REST transport does with what a server does to it, over real sockets."""
+"""The REST transport and servers that misbehave, over real sockets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from continuum_upstash.errors import (
     RequestTooLarge,
     Unavailable,
 )
-from tests.integration.rest.scripted_server import OK, answer, answer_ok
+from tests.integration.rest.scripted_server import OK, http_response, respond_ok
 
 GET = ("GET", "k")
 INCR = ("INCR", "n")
@@ -27,7 +27,7 @@ def test_a_hundred_requests_share_one_connection(serve, rest):
     assert (server.accepted, len(server.requests)) == (1, 100)
 
 
-def test_a_chunked_answer_is_read_and_the_connection_kept(serve, rest):
+def test_a_chunked_response_is_read_and_the_connection_is_kept(serve, rest):
     def chunked(peer):
         while peer.request() is not None:
             peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n$3")
@@ -39,12 +39,12 @@ def test_a_chunked_answer_is_read_and_the_connection_kept(serve, rest):
     assert server.accepted == 1
 
 
-def test_a_large_value_goes_and_comes_whole(serve, rest):
+def test_a_large_value_is_sent_and_received_completely(serve, rest):
     value = bytes(range(256)) * 40_000
 
     def echo(peer):
         while (body := peer.request()) is not None:
-            peer.send(answer(b"$%d\r\n%b\r\n" % (len(body), body)))
+            peer.send(http_response(b"$%d\r\n%b\r\n" % (len(body), body)))
 
     client = rest(serve(echo).url())
     assert client.send(("SET", "k", value)) == [value]
@@ -53,12 +53,12 @@ def test_a_large_value_goes_and_comes_whole(serve, rest):
 @pytest.mark.parametrize(
     "last",
     [
-        answer(OK, "Connection: close"),
+        http_response(OK, "Connection: close"),
         b"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\n" + OK,
-        answer(OK) + b"surplus",
-        answer(OK) + answer(OK),
+        http_response(OK) + b"surplus",
+        http_response(OK) + http_response(OK),
     ],
-    ids=["connection-close", "http-1.0", "surplus-bytes", "surplus-answer"],
+    ids=["connection-close", "http-1.0", "surplus-bytes", "surplus-response"],
 )
 def test_a_connection_that_should_end_is_not_used_again(serve, rest, last):
     def behave(peer):
@@ -69,10 +69,10 @@ def test_a_connection_that_should_end_is_not_used_again(serve, rest, last):
     client = rest(server.url())
     assert [client.send(GET) for _ in range(3)] == [[b"OK"]] * 3
     assert server.accepted == 3
-    server.wait_until_all_have_gone()
+    server.wait_until_all_closed()
 
 
-def test_an_answer_may_end_with_its_connection(serve, rest):
+def test_a_response_may_end_with_its_connection(serve, rest):
     def behave(peer):
         peer.request()
         peer.send(b"HTTP/1.1 200 OK\r\n\r\n" + OK)
@@ -83,8 +83,8 @@ def test_an_answer_may_end_with_its_connection(serve, rest):
 
 
 @pytest.mark.parametrize("cut", [1, 20, 60])
-def test_an_answer_that_breaks_off_is_a_failure(serve, rest, cut):
-    whole = answer(b"$20\r\n" + b"x" * 20 + b"\r\n")
+def test_an_incomplete_response_is_a_failure(serve, rest, cut):
+    whole = http_response(b"$20\r\n" + b"x" * 20 + b"\r\n")
 
     def behave(peer):
         peer.request()
@@ -94,13 +94,13 @@ def test_an_answer_that_breaks_off_is_a_failure(serve, rest, cut):
         rest(serve(behave).url()).send(INCR)
 
 
-def test_a_server_that_never_answers_meets_the_deadline_and_loses_the_connection(serve, rest):
+def test_a_server_that_never_responds_exceeds_the_deadline(serve, rest):
     def behave(peer):
         peer.request()
         if peer.number == 1:
-            peer.until_gone()
+            peer.wait_until_closed()
         else:
-            peer.send(answer())
+            peer.send(http_response())
 
     server = serve(behave)
     client = rest(server.url(), read_timeout=0.2)
@@ -111,31 +111,31 @@ def test_a_server_that_never_answers_meets_the_deadline_and_loses_the_connection
 
 
 @pytest.mark.parametrize("head", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"])
-def test_a_server_that_dribbles_does_not_extend_the_deadline(serve, rest, head):
-    def dribble(peer):
+def test_slow_partial_replies_do_not_extend_the_deadline(serve, rest, head):
+    def send_slowly(peer):
         peer.request()
         peer.send(head or b"HTTP/1.1 200 OK\r\nX: ")
         while not peer.server.stopping.wait(0.01):
             peer.send(b"x")
 
-    server = serve(dribble)
+    server = serve(send_slowly)
     with pytest.raises(DeadlineExceeded):
         rest(server.url(), read_timeout=0.3).send(GET)
-    server.wait_until_all_have_gone()
+    server.wait_until_all_closed()
 
 
-def test_a_server_that_does_not_read_meets_the_deadline_too(serve, rest):
+def test_a_server_that_does_not_read_exceeds_the_deadline(serve, rest):
     server = serve(lambda peer: peer.server.stopping.wait())
     with pytest.raises(DeadlineExceeded):
         rest(server.url(), read_timeout=0.3).send(("SET", "k", b"\x80" * 30_000_000))
 
 
-def test_a_server_that_refuses_a_large_request_before_reading_it_is_heard(serve, rest):
+def test_the_response_of_a_server_that_rejects_a_large_request_unread_is_read(serve, rest):
     error = b'{"error":"ERR max request size exceeded. Limit: 1 bytes, Actual: 2 bytes"}'
 
     def refuse(peer):
         peer.head()
-        peer.send(answer(error, "Connection: close", status="413 Request Entity Too Large"))
+        peer.send(http_response(error, "Connection: close", status="413 Request Entity Too Large"))
 
     (reply,) = rest(serve(refuse).url()).send(("SET", "k", b"\x80" * 30_000_000))
     assert isinstance(reply, RequestTooLarge)
@@ -144,23 +144,23 @@ def test_a_server_that_refuses_a_large_request_before_reading_it_is_heard(serve,
 @pytest.mark.parametrize(
     "garbage", [b"garbage\r\n\r\n", b"\x15\x03\x01\x00\x02\x02\x46", b"\x00" * 99]
 )
-def test_garbage_is_a_failure_and_the_connection_is_dropped(serve, rest, garbage):
+def test_the_connection_is_closed_after_a_response_that_is_not_http(serve, rest, garbage):
     def behave(peer):
         peer.request()
         peer.send(garbage)
-        peer.until_gone()
+        peer.wait_until_closed()
 
     server = serve(behave)
     with pytest.raises(ConnectionFailed, match=r"not HTTP/1\.1"):
         rest(server.url()).send(INCR)
-    server.wait_until_all_have_gone()
+    server.wait_until_all_closed()
 
 
-def test_a_proxys_error_page_is_unavailable_and_the_connection_stays(serve, rest):
+def test_a_proxys_error_page_is_unavailable_and_the_connection_is_kept(serve, rest):
     def behave(peer):
         peer.request()
-        peer.send(answer(b"<html>", "Content-Type: text/html", status="502 Bad Gateway"))
-        answer_ok(peer)
+        peer.send(http_response(b"<html>", "Content-Type: text/html", status="502 Bad Gateway"))
+        respond_ok(peer)
 
     server = serve(behave)
     client = rest(server.url())
@@ -175,17 +175,17 @@ def test_a_redirect_is_not_followed(serve, rest):
 
     def behave(peer):
         peer.request()
-        peer.send(answer(b"", f"Location: {other.url()}/", status="307 Temporary Redirect"))
+        peer.send(http_response(b"", f"Location: {other.url()}/", status="307 Temporary Redirect"))
 
     with pytest.raises(Unavailable, match=r"HTTP 307 redirects to 127\.0\.0\.1"):
         rest(serve(behave).url()).send(GET)
     assert other.accepted == 0
 
 
-def test_a_refused_token_is_said_without_showing_it(serve, rest):
+def test_a_rejected_token_is_reported_without_showing_it(serve, rest):
     def behave(peer):
         peer.request()
-        peer.send(answer(b'{"error":"WRONGPASS invalid token"}', status="401 Unauthorized"))
+        peer.send(http_response(b'{"error":"WRONGPASS invalid token"}', status="401 Unauthorized"))
 
     with pytest.raises(AuthenticationFailed) as caught:
         rest(serve(behave).url()).send(GET)
@@ -209,7 +209,7 @@ def test_a_host_without_an_address_is_known_to_be_unsent(rest):
 
 
 @pytest.mark.skipif(not socket.has_ipv6, reason="this machine has no IPv6")
-def test_ipv6_addresses_are_spoken_to(serve, rest):
+def test_ipv6_addresses_work(serve, rest):
     server = serve(host="::1")
     assert rest(server.url("[::1]")).send(GET) == [b"OK"]
     assert f"Host: [::1]:{server.port}".encode() in server.heads[0]
@@ -231,12 +231,12 @@ def test_the_second_address_of_a_host_is_tried_when_the_first_refuses(serve, res
     assert rest(f"http://db.example:{server.port}").send(GET) == [b"OK"]
 
 
-def test_the_sync_token_of_an_answer_goes_with_the_next_request(serve, rest):
+def test_the_sync_token_of_a_response_is_sent_with_the_next_request(serve, rest):
     tokens = iter(["5", "7", "6", "6"])
 
     def behave(peer):
         while peer.request() is not None:
-            peer.send(answer(OK, f"UPSTASH-Sync-Token: {next(tokens)}"))
+            peer.send(http_response(OK, f"UPSTASH-Sync-Token: {next(tokens)}"))
 
     server = serve(behave)
     client = rest(server.url())
@@ -246,9 +246,9 @@ def test_the_sync_token_of_an_answer_goes_with_the_next_request(serve, rest):
     assert sent == [b"", b"5", b"7", b"7"]
 
 
-def test_closing_leaves_no_connection_behind(serve, rest):
+def test_closing_closes_every_connection(serve, rest):
     server = serve()
     client = rest(server.url())
     client.send(GET)
     client.close()
-    server.wait_until_all_have_gone()
+    server.wait_until_all_closed()

@@ -1,4 +1,4 @@
-"""Who waits for a connection, for how long, and whose time that is."""
+"""Waiting for a connection of the pool: how long, and that it is not the server's time."""
 
 from __future__ import annotations
 
@@ -13,72 +13,72 @@ from continuum_upstash.errors import DeadlineExceeded
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.transports.rest.transport import AsyncRestTransport, RestTransport
 from tests.integration.rest.rest_clients import config
-from tests.integration.rest.scripted_server import answer
+from tests.integration.rest.scripted_server import http_response
 
 GET = Batch([("GET", "k")])
 INCR = Batch([("INCR", "n")])
 
 
-def holding(release: threading.Event):
-    """Respond only once the test allows it."""
+def hold_response(release: threading.Event):
+    """Respond when the test allows it."""
 
     def behave(peer):
         while peer.request() is not None:
             release.wait(20)
-            peer.send(answer())
+            peer.send(http_response())
 
     return behave
 
 
 def test_a_thread_that_finds_all_connections_busy_waits_until_its_deadline(serve):
     release = threading.Event()
-    server = serve(holding(release))
-    patient = RestTransport(config(server.url(), pool_size=1))
+    server = serve(hold_response(release))
+    waiting = RestTransport(config(server.url(), pool_size=1))
     with ThreadPoolExecutor(1) as threads:
-        first = threads.submit(patient.send, GET)
+        first = threads.submit(waiting.send, GET)
         server.arrived.acquire()
-        hurried = RestTransport(config(server.url(), pool_size=1, read_timeout=0.1))
-        hurried._client._pool = patient._client._pool
+        impatient = RestTransport(config(server.url(), pool_size=1, read_timeout=0.1))
+        impatient._client._pool = waiting._client._pool
         with pytest.raises(DeadlineExceeded, match=r"all 1 connections were busy.*POOL_SIZE"):
-            hurried.send(GET)
+            impatient.send(GET)
         release.set()
         assert first.result() == [b"OK"]
-    assert patient.send(GET) == [b"OK"]
-    patient.close()
+    assert waiting.send(GET) == [b"OK"]
+    waiting.close()
 
 
 async def test_a_task_that_finds_all_connections_busy_waits_until_its_deadline(serve):
     release = threading.Event()
-    server = serve(holding(release))
-    patient = AsyncRestTransport(config(server.url(), pool_size=1))
-    first = asyncio.create_task(patient.asend(GET))
+    server = serve(hold_response(release))
+    waiting = AsyncRestTransport(config(server.url(), pool_size=1))
+    first = asyncio.create_task(waiting.asend(GET))
     await asyncio.to_thread(server.arrived.acquire)
-    hurried = AsyncRestTransport(config(server.url(), pool_size=1, read_timeout=0.1))
-    hurried._client._pool = patient._client._pool
+    impatient = AsyncRestTransport(config(server.url(), pool_size=1, read_timeout=0.1))
+    impatient._client._pool = waiting._client._pool
     with pytest.raises(DeadlineExceeded, match="all 1 connections were busy"):
-        await hurried.asend(GET)
+        await impatient.asend(GET)
     release.set()
     assert await first == [b"OK"]
-    assert await patient.asend(GET) == [b"OK"]
+    assert await waiting.asend(GET) == [b"OK"]
 
 
-def late_twice(hold, late):
-    """Respond to the first request once the test allows it, and the second one so much later."""
+def respond_late_twice(hold, late):
+    """Respond to the first request when the test allows it, and to the second one later."""
 
     def behave(peer):
         peer.request()
         hold.wait(20)
-        peer.send(answer())
+        peer.send(http_response())
         peer.request()
         late.wait(1.0)
-        peer.send(answer())
+        peer.send(http_response())
 
     return behave
 
 
-def test_a_thread_s_wait_for_a_connection_is_not_taken_from_the_server_s_time(serve):
+def test_a_threads_wait_for_a_connection_is_not_the_servers_time(serve):
     hold = threading.Event()
-    server = serve(late_twice(hold, threading.Event()))
+    server = serve(respond_late_twice(hold, threading.Event()))
     rest = RestTransport(config(server.url(), pool_size=1, read_timeout=2.0))
     with closing(rest), ThreadPoolExecutor(2) as threads:
         first = threads.submit(rest.send, GET)
@@ -88,9 +88,9 @@ def test_a_thread_s_wait_for_a_connection_is_not_taken_from_the_server_s_time(se
         assert (first.result(), second.result()) == ([b"OK"], [b"OK"])
 
 
-async def test_a_task_s_wait_for_a_connection_is_not_taken_from_the_server_s_time(serve):
+async def test_a_tasks_wait_for_a_connection_is_not_the_servers_time(serve):
     hold = threading.Event()
-    server = serve(late_twice(hold, threading.Event()))
+    server = serve(respond_late_twice(hold, threading.Event()))
     rest = AsyncRestTransport(config(server.url(), pool_size=1, read_timeout=2.0))
     first = asyncio.create_task(rest.asend(GET))
     await asyncio.to_thread(server.arrived.acquire)

@@ -1,4 +1,4 @@
-"""By way of an HTTP proxy, which the environment names, httpx takes the place of our own wire."""
+"""httpx replaces our own sockets behind the HTTP proxy of the environment."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from continuum_upstash.transports.rest import http11
 from continuum_upstash.transports.rest.http11 import RequestEncoder
 from continuum_upstash.transports.rest.http_client import can_use_sockets
 from tests.integration.rest.rest_clients import config
-from tests.integration.rest.scripted_server import OK, answer
+from tests.integration.rest.scripted_server import OK, http_response
 from tests.integration.rest.test_tls import tls
 
 GET = ("GET", "k")
@@ -33,7 +33,7 @@ NAMES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
 
 @pytest.fixture(autouse=True)
-def no_proxies(monkeypatch):
+def _no_proxies(monkeypatch):
     for name in NAMES:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
@@ -72,12 +72,12 @@ def proxy(serve):
     return serve(forward)
 
 
-def test_a_proxy_of_the_environment_carries_the_requests(serve, rest, proxy, monkeypatch):
-    def keeps_the_connection(peer):
+def test_requests_are_sent_through_the_proxy_of_the_environment(serve, rest, proxy, monkeypatch):
+    def keep_connection(peer):
         while peer.request() is not None:
-            peer.send(answer(OK, "Upstash-Sync-Token: 5"))
+            peer.send(http_response(OK, "Upstash-Sync-Token: 5"))
 
-    server = serve(keeps_the_connection)
+    server = serve(keep_connection)
     monkeypatch.setenv("HTTP_PROXY", proxy.url())
     client = rest(server.url())
     assert client.send(("SET", "k", b"\x80", "PX", 5)) == [b"OK"]
@@ -104,14 +104,14 @@ def test_a_tunnel_through_a_proxy_is_verified_end_to_end(serve, rest, proxy, mon
     assert b"secret-token" not in b"".join(proxy.heads)
 
 
-def test_a_host_that_needs_no_proxy_is_reached_directly(serve, rest, proxy, monkeypatch):
+def test_a_host_in_no_proxy_is_connected_to_directly(serve, rest, proxy, monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", proxy.url())
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     assert rest(serve().url()).send(GET) == [b"OK"]
     assert proxy.accepted == 0
 
 
-def test_a_proxy_that_is_away_is_named_as_a_likely_cause(serve, rest, monkeypatch):
+def test_an_unreachable_proxy_is_named_as_a_likely_cause(serve, rest, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     monkeypatch.setenv("HTTP_PROXY", f"http://user:proxy-password@127.0.0.1:{port}")
@@ -122,27 +122,27 @@ def test_a_proxy_that_is_away_is_named_as_a_likely_cause(serve, rest, monkeypatc
 
 
 @pytest.fixture
-def by_httpx(proxy, monkeypatch):
+def use_httpx(proxy, monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", proxy.url())
 
 
-@pytest.mark.usefixtures("by_httpx")
+@pytest.mark.usefixtures("use_httpx")
 def test_errors_are_ours_behind_a_proxy_too(serve, rest):
     def unauthorized(peer):
         peer.request()
-        peer.send(answer(b'{"error":"WRONGPASS no"}', status="401 Unauthorized"))
+        peer.send(http_response(b'{"error":"WRONGPASS no"}', status="401 Unauthorized"))
 
     def broken(peer):
         peer.request()
-        peer.send(answer()[:-3])
+        peer.send(http_response()[:-3])
 
     def silent(peer):
         peer.request()
-        peer.until_gone()
+        peer.wait_until_closed()
 
     def page(peer):
         peer.request()
-        peer.send(answer(b"<html>", status="502 Bad Gateway"))
+        peer.send(http_response(b"<html>", status="502 Bad Gateway"))
 
     def endless(peer):
         peer.request()
@@ -164,11 +164,17 @@ def test_errors_are_ours_behind_a_proxy_too(serve, rest):
     assert fails(endless, read_timeout=0.3, connect_timeout=0.1) is DeadlineExceeded
 
 
-@pytest.mark.usefixtures("by_httpx")
-def test_an_answer_that_is_too_large_is_cut_off_behind_a_proxy(serve, rest, monkeypatch):
+@pytest.mark.usefixtures("use_httpx")
+def test_a_response_that_is_too_large_is_cut_off_behind_a_proxy(serve, rest, monkeypatch):
+    def send_much(peer):
+        if peer.request() is not None:
+            peer.send(http_response(b"+" * 2000))
+
     monkeypatch.setattr(http11, "MAX_RESPONSE_BYTES", 1000)
     with pytest.raises(RequestTooLarge):
-        rest(serve(lambda peer: peer.request() and peer.send(answer(b"+" * 2000))).url()).send(GET)
+        rest(
+            serve(lambda peer: peer.request() and peer.send(http_response(b"+" * 2000))).url()
+        ).send(GET)
 
 
 @pytest.mark.parametrize(
@@ -217,15 +223,15 @@ def test_without_a_proxy_nothing_of_httpx_or_urllib_request_is_imported():
     assert done.stdout == "[]\n"
 
 
-def test_a_connection_that_the_proxy_drops_is_replaced_for_what_may_be_repeated(
+def test_a_retryable_batch_is_sent_again_when_the_proxy_drops_the_connection(
     serve, rest, monkeypatch
 ):
-    def once_a_connection(peer):
+    def respond_once_per_connection(peer):
         if peer.request():
-            peer.send(answer(OK))
-            peer.request()  # taken, and never answered
+            peer.send(http_response(OK))
+            peer.request()  # read, without a response
 
-    proxy = serve(once_a_connection)
+    proxy = serve(respond_once_per_connection)
     monkeypatch.setenv("HTTP_PROXY", proxy.url())
     client = rest("http://database.example")
     assert [client.send(GET) for _ in range(3)] == [[b"OK"]] * 3

@@ -1,4 +1,4 @@
-"""When a request is sent again, on which connection, and what is never sent twice."""
+"""When a request is sent again, over which connection, and what is never sent twice."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ import pytest
 from continuum_upstash.errors import ConnectionFailed
 from continuum_upstash.transports.rest import async_connection_pool, connection_pool
 from tests.integration.rest.rest_clients import SyncClient
-from tests.integration.rest.scripted_server import answer
+from tests.integration.rest.scripted_server import http_response
 
 GET = ("GET", "k")
 INCR = ("INCR", "n")
 
 
 @pytest.mark.parametrize("command", [GET, INCR])
-def test_a_kept_connection_that_has_closed_meanwhile_is_replaced_unnoticed(serve, rest, command):
+def test_a_kept_connection_that_was_closed_is_replaced_without_an_error(serve, rest, command):
     closed = threading.Event()
 
     def once(peer):
         peer.request()
-        peer.send(answer())
+        peer.send(http_response())
         peer.sock.close()
         closed.set()
 
@@ -37,12 +37,12 @@ def test_a_kept_connection_that_has_closed_meanwhile_is_replaced_unnoticed(serve
     assert (server.accepted, len(server.requests)) == (3, 3)
 
 
-def test_a_write_that_the_system_refuses_is_repeated_whatever_it_is(serve, monkeypatch):
+def test_any_batch_is_sent_again_when_the_write_itself_failed(serve, monkeypatch):
     gone = threading.Event()
 
     def reset(peer):
         peer.request()
-        peer.send(answer())
+        peer.send(http_response())
         if peer.number == 1:
             peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             peer.sock.close()
@@ -57,7 +57,7 @@ def test_a_write_that_the_system_refuses_is_repeated_whatever_it_is(serve, monke
     assert server.requests == [b'["PING"]', b'["INCR","n"]']
 
 
-def test_a_connection_that_was_idle_for_long_is_not_trusted(serve, rest, monkeypatch):
+def test_a_connection_that_was_idle_for_too_long_is_not_used(serve, rest, monkeypatch):
     for module in (connection_pool, async_connection_pool):
         monkeypatch.setattr(module, "MAX_IDLE_SECONDS", 0.0)
     server = serve()
@@ -66,20 +66,22 @@ def test_a_connection_that_was_idle_for_long_is_not_trusted(serve, rest, monkeyp
     assert server.accepted == 3
 
 
-def hang_up_on_the_second(peer):
-    """Respond to one request, read another, and close: nobody can tell whether that one has run."""
+def close_on_the_second_request(peer):
+    """Respond to one request, read another, and close: whether that one has run is unknown."""
     peer.request()
-    peer.send(answer())
+    peer.send(http_response())
     peer.request()
 
 
 @pytest.mark.parametrize("commands", [[GET], [("SET", "k", b"v")], [GET, GET]])
-def test_what_is_safe_to_repeat_is_repeated_once_on_a_new_connection(serve, rest, commands):
+def test_a_retryable_batch_is_sent_once_more_on_a_new_connection(serve, rest, commands):
     def behave(peer):
         if peer.number == 1:
-            hang_up_on_the_second(peer)
+            close_on_the_second_request(peer)
         elif peer.request() is not None:
-            peer.send(answer(b'[{"result":1},{"result":1}]' if len(commands) > 1 else b":1\r\n"))
+            peer.send(
+                http_response(b'[{"result":1},{"result":1}]' if len(commands) > 1 else b":1\r\n")
+            )
 
     server = serve(behave)
     client = rest(server.url())
@@ -90,8 +92,8 @@ def test_what_is_safe_to_repeat_is_repeated_once_on_a_new_connection(serve, rest
 
 
 @pytest.mark.parametrize("commands", [[INCR], [("SET", "k", b"v", "NX")], [GET, INCR]])
-def test_what_is_not_safe_to_repeat_is_sent_exactly_once(serve, rest, commands):
-    server = serve(hang_up_on_the_second)
+def test_any_other_batch_is_sent_exactly_once(serve, rest, commands):
+    server = serve(close_on_the_second_request)
     client = rest(server.url())
     client.send(("PING",))
     with pytest.raises(ConnectionFailed, match="before the reply") as caught:
@@ -100,10 +102,10 @@ def test_what_is_not_safe_to_repeat_is_sent_exactly_once(serve, rest, commands):
     assert len(server.requests) == 2
 
 
-def test_a_repeated_request_that_fails_again_is_given_up(serve, rest):
+def test_a_retry_that_fails_is_not_retried(serve, rest):
     def behave(peer):
         if peer.number == 1:
-            hang_up_on_the_second(peer)
+            close_on_the_second_request(peer)
         else:
             peer.request()
 
@@ -115,7 +117,7 @@ def test_a_repeated_request_that_fails_again_is_given_up(serve, rest):
     assert len(server.requests) == 3
 
 
-def test_nothing_is_repeated_when_a_new_connection_fails(serve, rest):
+def test_a_failure_of_a_new_connection_is_not_retried(serve, rest):
     server = serve(lambda peer: peer.request())
     with pytest.raises(ConnectionFailed):
         rest(server.url()).send(GET)

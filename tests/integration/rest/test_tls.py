@@ -1,4 +1,4 @@
-"""Certificates are verified, sync and async, against certificates of our own making."""
+"""Certificates are verified, sync and async; the tests make their own authorities."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import trustme
 
 from continuum_upstash.errors import ConfigurationError, ConnectionFailed
-from tests.integration.rest.scripted_server import answer_ok
+from tests.integration.rest.scripted_server import respond_ok
 
 GET = ("GET", "k")
 INCR = ("INCR", "n")
@@ -45,10 +45,10 @@ def test_a_certificate_of_the_given_authority_is_trusted(serve, rest, trusted, c
     assert [client.send(GET) for _ in range(3)] == [[b"OK"]] * 3
     assert server.accepted == 1
     client.close()
-    server.wait_until_all_have_gone()
+    server.wait_until_all_closed()
 
 
-def test_large_values_cross_tls_whole(serve, rest, trusted, ca_file):
+def test_large_values_are_complete_over_tls(serve, rest, trusted, ca_file):
     value = bytes(range(256)) * 20_000
 
     def echo(peer):
@@ -61,7 +61,7 @@ def test_large_values_cross_tls_whole(serve, rest, trusted, ca_file):
     assert client.send(("SET", "k", value)) == [value]
 
 
-def test_a_certificate_for_another_host_is_refused(serve, rest, authority, ca_file):
+def test_a_certificate_for_another_host_is_rejected(serve, rest, authority, ca_file):
     server = serve(tls=tls(authority.issue_cert("other.example")))
     with pytest.raises(
         ConnectionFailed, match=r"not trusted: Hostname mismatch.*localhost"
@@ -71,7 +71,7 @@ def test_a_certificate_for_another_host_is_refused(serve, rest, authority, ca_fi
     assert server.requests == []
 
 
-def test_a_certificate_of_another_authority_is_refused(serve, rest, ca_file):
+def test_a_certificate_of_another_authority_is_rejected(serve, rest, ca_file):
     server = serve(tls=tls(trustme.CA().issue_cert("localhost")))
     with pytest.raises(
         ConnectionFailed, match=r"not trusted: .* Check the URL's host, or set CA_FILE"
@@ -84,13 +84,13 @@ def test_the_systems_store_does_not_trust_an_authority_of_our_own(serve, rest, t
         rest(serve(tls=trusted).url("localhost")).send(GET)
 
 
-def test_an_expired_certificate_is_refused(serve, rest, authority, ca_file):
+def test_an_expired_certificate_is_rejected(serve, rest, authority, ca_file):
     expired = authority.issue_cert("localhost", not_after=datetime(2020, 1, 1, tzinfo=UTC))
     with pytest.raises(ConnectionFailed, match="not trusted: certificate has expired"):
         rest(serve(tls=tls(expired)).url("localhost"), ca_file=ca_file).send(GET)
 
 
-def test_tls_older_than_1_2_is_refused(serve, rest, trusted, ca_file):
+def test_tls_older_than_1_2_is_rejected(serve, rest, trusted, ca_file):
     with pytest.warns(DeprecationWarning, match="TLSv1_1 is deprecated"):
         trusted.minimum_version = trusted.maximum_version = ssl.TLSVersion.TLSv1_1
     trusted.set_ciphers("ALL:@SECLEVEL=0")
@@ -98,11 +98,11 @@ def test_tls_older_than_1_2_is_refused(serve, rest, trusted, ca_file):
         rest(serve(tls=trusted).url("localhost"), ca_file=ca_file).send(GET)
 
 
-def test_a_server_that_speaks_no_tls_is_a_failure(serve, rest):
+def test_a_server_without_tls_is_a_failure(serve, rest):
     def plain(peer):
         peer.sock.recv(1)
         peer.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-        peer.until_gone()
+        peer.wait_until_closed()
 
     server = serve(plain)
     with pytest.raises(ConnectionFailed, match="cannot connect") as caught:
@@ -110,12 +110,12 @@ def test_a_server_that_speaks_no_tls_is_a_failure(serve, rest):
     assert caught.value.unsent
 
 
-def test_a_server_that_never_shakes_hands_meets_the_connect_deadline(serve, rest):
-    server = serve(lambda peer: peer.until_gone())
+def test_a_tls_handshake_that_never_ends_exceeds_the_connect_timeout(serve, rest):
+    server = serve(lambda peer: peer.wait_until_closed())
     with pytest.raises(ConnectionFailed, match=r"CONNECT_TIMEOUT \(0\.2 s\)") as caught:
         rest(server.url().replace("http:", "https:"), connect_timeout=0.2).send(INCR)
     assert caught.value.unsent
-    server.wait_until_all_have_gone()
+    server.wait_until_all_closed()
 
 
 def test_a_missing_authority_file_is_a_configuration_error(serve, rest, trusted):
@@ -130,12 +130,12 @@ def test_an_authority_file_without_certificates_is_a_configuration_error(rest, t
         rest("https://localhost:1", ca_file=str(empty)).send(GET)
 
 
-def test_a_kept_tls_connection_that_has_closed_is_replaced(serve, rest, trusted, ca_file):
+def test_a_kept_tls_connection_that_was_closed_is_replaced(serve, rest, trusted, ca_file):
     def once(peer):
         peer.request()
-        answer_ok_once(peer)
+        respond_ok_once(peer)
 
-    def answer_ok_once(peer):
+    def respond_ok_once(peer):
         peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n+OK\r\n")
 
     server = serve(once, tls=trusted)
@@ -153,7 +153,7 @@ def test_only_http_1_1_is_offered_and_the_host_is_named(serve, rest, trusted, ca
 
     def behave(peer):
         protocols.append(peer.sock.selected_alpn_protocol())
-        answer_ok(peer)
+        respond_ok(peer)
 
     rest(serve(behave, tls=trusted).url("localhost"), ca_file=ca_file).send(GET)
     assert (names, protocols) == (["localhost"], ["http/1.1"])

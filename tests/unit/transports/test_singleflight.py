@@ -27,13 +27,13 @@ def test_concurrent_threads_share_one_run():
     assert 1 <= len(results) == len(runs) < 8
 
 
-def test_another_key_runs_by_itself_and_a_later_call_runs_anew():
+def test_other_keys_and_later_calls_run_again():
     group = SingleFlightGroup()
     assert group.run("a", lambda: group.run("b", lambda: 1)) == 1
     assert group.run("a", lambda: 2) == 2
 
 
-def test_a_run_inside_a_run_of_the_same_key_does_not_wait_for_itself():
+def test_a_nested_run_of_the_same_key_does_not_wait():
     group = SingleFlightGroup()
     assert group.run("a", lambda: group.run("a", lambda: 1) + 1) == 2
 
@@ -47,7 +47,7 @@ def failing(entered, release):
     return fails
 
 
-def test_when_the_leader_fails_the_followers_run_at_once_and_not_in_a_row():
+def test_when_the_leader_fails_the_followers_run_at_once_and_not_one_by_one():
     group, entered, release = SingleFlightGroup(), threading.Event(), threading.Event()
     together = threading.Barrier(4, timeout=10)
     with ThreadPoolExecutor(5) as pool:
@@ -61,7 +61,7 @@ def test_when_the_leader_fails_the_followers_run_at_once_and_not_in_a_row():
     assert not group._in_flight
 
 
-def test_runs_whose_threads_wait_for_each_other_go_on_by_themselves(monkeypatch):
+def test_runs_whose_threads_wait_for_each_other_continue_alone(monkeypatch):
     monkeypatch.setattr("continuum_upstash.transports.singleflight.MAX_WAIT_SECONDS", 0.05)
     group, both = SingleFlightGroup(), threading.Barrier(2, timeout=10)
 
@@ -78,7 +78,7 @@ def test_runs_whose_threads_wait_for_each_other_go_on_by_themselves(monkeypatch)
         assert all(end.result().endswith("again") for end in ends)
 
 
-async def test_tasks_whose_runs_wait_for_each_other_go_on_by_themselves(monkeypatch):
+async def test_tasks_whose_runs_wait_for_each_other_continue_alone(monkeypatch):
     monkeypatch.setattr("continuum_upstash.transports.singleflight.MAX_WAIT_SECONDS", 0.05)
     group, both = AsyncSingleFlightGroup(asyncio.get_running_loop()), asyncio.Barrier(2)
 
@@ -87,7 +87,7 @@ async def test_tasks_whose_runs_wait_for_each_other_go_on_by_themselves(monkeypa
 
     async def run(other):
         await both.wait()
-        # In a context of its own, as a task of a thread or of a library's would be.
+        # In its own context, as a task of a thread or of a library would be.
         return await Context().run(asyncio.create_task, group.run(other, lambda: again(other)))
 
     results = await asyncio.gather(
@@ -128,7 +128,7 @@ async def test_a_cancelled_leader_leaves_the_run_to_a_follower():
     assert not group._in_flight
 
 
-async def test_a_cancelled_follower_leaves_the_leader_alone():
+async def test_a_cancelled_follower_does_not_cancel_the_leader():
     group, release = AsyncSingleFlightGroup(asyncio.get_running_loop()), asyncio.Event()
 
     async def work():
@@ -144,7 +144,7 @@ async def test_a_cancelled_follower_leaves_the_leader_alone():
     assert await leader == "made"
 
 
-async def test_the_leaders_error_is_its_own():
+async def test_the_leaders_error_is_raised_only_there():
     group = AsyncSingleFlightGroup(asyncio.get_running_loop())
 
     async def fails():

@@ -1,4 +1,4 @@
-"""What a broken write over TCP says of what has arrived."""
+"""Whether a failed write over TCP may have sent anything."""
 
 from __future__ import annotations
 
@@ -14,32 +14,37 @@ from continuum_upstash.transports.network_errors import connection_lost
 from continuum_upstash.transports.redis.connection import RedisConnection
 
 
-class Torn:
-    """A socket that breaks when something is sent."""
+class BrokenSocket:
+    """A socket whose connection is reset by any write."""
 
     def fileno(self):
         return 0
 
     def settimeout(self, seconds):
-        """Nobody waits."""
+        """Nothing waits."""
 
     def send(self, data):
         raise ConnectionResetError(104, "Connection reset by peer")
 
 
-class Plain(Torn, socket.socket):
+class BrokenPlainSocket(BrokenSocket, socket.socket):
     pass
 
 
-class Secure(Torn, SSLSocket):
+class BrokenTlsSocket(BrokenSocket, SSLSocket):
     pass
 
 
 @pytest.mark.parametrize(
     ("kind", "size", "unsent"),
-    [(Plain, 100, True), (Plain, 100_000, True), (Secure, 100, True), (Secure, 100_000, False)],
+    [
+        (BrokenPlainSocket, 100, True),
+        (BrokenPlainSocket, 100_000, True),
+        (BrokenTlsSocket, 100, True),
+        (BrokenTlsSocket, 100_000, False),
+    ],
 )
-def test_of_many_tls_records_the_first_may_have_arrived(kind, size, unsent):
+def test_a_write_of_several_tls_records_may_have_sent_the_first(kind, size, unsent):
     sock = kind.__new__(kind)
     connection = RedisConnection(SimpleNamespace(_sock=sock), "db")
     with pytest.raises(ConnectionFailed) as caught:
@@ -47,6 +52,6 @@ def test_of_many_tls_records_the_first_may_have_arrived(kind, size, unsent):
     assert caught.value.unsent is unsent
 
 
-def test_what_openssl_says_is_repeated_and_not_what_the_system_calls_its_number():
+def test_an_openssl_error_is_described_by_its_own_text():
     error = SSLEOFError(8, "EOF occurred in violation of protocol")
     assert "EOF occurred" in str(connection_lost("db", error))

@@ -1,4 +1,4 @@
-"""RESP2 as bytes: no sockets here."""
+"""RESP2 as bytes, without sockets."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Seconds(IntEnum):
     MINUTE = 60
 
 
-def parsed(message: bytes) -> list[object]:
+def parse(message: bytes) -> list[object]:
     reader = hiredis.Reader(notEnoughData=INCOMPLETE)
     reader.feed(message)
     return list(iter(reader.gets, INCOMPLETE))
@@ -53,12 +53,12 @@ def as_bytes(argument) -> bytes:
 
 
 @given(st.lists(commands, min_size=1), st.booleans())
-def test_a_server_reads_what_the_batch_holds(commands, atomic):
+def test_a_server_reads_the_commands_of_the_batch(commands, atomic):
     expected = [[as_bytes(argument) for argument in command] for command in commands]
     if atomic:
         expected = [[b"MULTI"], *expected, [b"EXEC"]]
     batch = Batch(commands, atomic=atomic)
-    assert parsed(pack(batch, key_locking=False)) == expected
+    assert parse(pack(batch, key_locking=False)) == expected
     assert count_replies(batch) == len(expected)
 
 
@@ -83,27 +83,27 @@ def test_a_batch_is_one_message(batch, message):
     ("key_locking", "text"),
     [(False, b"return 1"), (True, b"#!lua flags=allow-key-locking\nreturn 1")],
 )
-def test_a_script_carries_upstashs_flag_to_upstash_only(key_locking, text):
+def test_a_script_has_upstashs_flag_for_upstash_only(key_locking, text):
     batch = Batch([("EVAL", SCRIPT, 1, "k")])
-    assert parsed(pack(batch, key_locking=key_locking)) == [[b"EVAL", text, b"1", b"k"]]
+    assert parse(pack(batch, key_locking=key_locking)) == [[b"EVAL", text, b"1", b"k"]]
 
 
 @pytest.mark.parametrize(
     "batch", [Batch([GET, ("GET", "\ud800")]), Batch([("EVAL", SCRIPT, "\udfff")])]
 )
-def test_a_lone_surrogate_is_refused(batch):
+def test_a_lone_surrogate_is_an_error(batch):
     with pytest.raises(NotSerializable, match="lone surrogate"):
         pack(batch, key_locking=False)
 
 
 @pytest.mark.parametrize("argument", [None, object(), [], 1j])
-def test_what_is_no_argument_is_refused(argument):
+def test_an_argument_of_another_type_is_an_error(argument):
     with pytest.raises(TypeError, match="must be str, int, float or bytes"):
         pack(Batch([("SET", "k", argument)]), key_locking=False)
 
 
 @given(st.data())
-def test_replies_are_the_same_however_they_are_cut(data):
+def test_replies_are_decoded_in_pieces_of_any_size(data):
     stream = b"+OK\r\n:-1\r\n$-1\r\n$3\r\n\r\n\xff\r\n*2\r\n$0\r\n\r\n*-1\r\n*0\r\n"
     cuts = [0, *data.draw(st.lists(st.integers(0, len(stream)))), len(stream)]
     reader, replies = ReplyReader(), []
@@ -129,7 +129,7 @@ def test_a_read_only_replica_is_noted_for_the_connection():
     assert reader.saw_readonly
 
 
-def settled(*replies, atomic=False):
+def check(*replies, atomic=False):
     count = len(replies) - 2 * atomic
     return check_replies(list(replies), Batch([GET] * count, atomic=atomic), LABEL)
 
@@ -145,33 +145,33 @@ ABORTED = make_reply_error("EXECABORT Transaction discarded because of previous 
     "replies",
     [(b"x",), (None, 1), (WRONG_TYPE,), (WRONG_TYPE, WRONG_TYPE), (b"x", QUOTA), (PASSWORD, 1)],
 )
-def test_errors_of_single_commands_stay_in_their_places(replies):
-    assert settled(*replies) == list(replies)
+def test_errors_of_single_commands_stay_in_place(replies):
+    assert check(*replies) == list(replies)
 
 
 @pytest.mark.parametrize(
     ("error", "kind"),
     [(QUOTA, QuotaExceeded), (PASSWORD, AuthenticationFailed)],
 )
-def test_what_turns_every_command_away_is_raised(error, kind):
+def test_an_error_that_applies_to_every_command_is_raised(error, kind):
     for replies in [(error,), (error, error), (error, error, ABORTED)]:
         with pytest.raises(kind, match=r"\(cache 'x'\)$") as caught:
-            settled(*replies, atomic=len(replies) == 3)
+            check(*replies, atomic=len(replies) == 3)
         assert caught.value.code == error.code
 
 
-def test_a_server_that_does_not_serve_yet_is_unavailable_and_ran_nothing():
+def test_a_server_that_is_not_ready_is_unavailable_and_ran_nothing():
     with pytest.raises(ConnectionFailed, match=LABEL) as caught:
-        settled(LOADING, LOADING)
+        check(LOADING, LOADING)
     assert caught.value.unsent
 
 
 def test_a_transaction_is_unwrapped():
-    assert settled(b"OK", b"QUEUED", b"QUEUED", [1, WRONG_TYPE], atomic=True) == [1, WRONG_TYPE]
+    assert check(b"OK", b"QUEUED", b"QUEUED", [1, WRONG_TYPE], atomic=True) == [1, WRONG_TYPE]
 
 
-def test_a_discarded_transaction_raises_what_spoiled_it():
+def test_a_discarded_transaction_raises_the_error_that_caused_it():
     unknown = make_reply_error("ERR unknown command 'FOO'")
     with pytest.raises(ReplyError) as caught:
-        settled(b"OK", b"QUEUED", unknown, ABORTED, atomic=True)
+        check(b"OK", b"QUEUED", unknown, ABORTED, atomic=True)
     assert caught.value is unknown

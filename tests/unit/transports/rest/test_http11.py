@@ -1,4 +1,4 @@
-"""HTTP as bytes: no sockets here."""
+"""HTTP/1.1 as bytes, without sockets."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ OLD = SIZED.replace(b"HTTP/1.1", b"HTTP/1.0")
 OLD_KEPT = OLD.replace(b"\r\n\r\n", b"\r\nConnection: keep-alive\r\n\r\n")
 
 
-def read(*parts: bytes) -> list[HttpResponse | None]:
+def feed(*parts: bytes) -> list[HttpResponse | None]:
     reader = ResponseParser("cache 'x'")
     return [reader.feed(part) for part in parts]
 
@@ -42,9 +42,9 @@ def read(*parts: bytes) -> list[HttpResponse | None]:
         (OLD_KEPT, True),
     ],
 )
-def test_an_answer_is_found_however_it_is_cut(stream, reusable):
+def test_a_response_is_parsed_in_any_two_pieces(stream, reusable):
     for cut in range(1, len(stream)):
-        first, last = read(stream[:cut], stream[cut:])
+        first, last = feed(stream[:cut], stream[cut:])
         assert first is None
         assert last is not None
         assert (last.status, last.body, last.reusable) == (200, b"hello", reusable)
@@ -52,15 +52,15 @@ def test_an_answer_is_found_however_it_is_cut(stream, reusable):
 
 
 @pytest.mark.parametrize("stream", [SIZED, CHUNKED, AFTER_HINTS])
-def test_an_answer_that_dribbles_in_is_the_same(stream):
-    *nothing, last = read(*[bytes([byte]) for byte in stream])
+def test_a_response_is_parsed_byte_by_byte(stream):
+    *nothing, last = feed(*[bytes([byte]) for byte in stream])
     assert set(nothing) == {None}
     assert last is not None
     assert last.body == b"hello"
 
 
 @given(bodies=st.lists(st.binary(max_size=50), min_size=1, max_size=5), chunked=st.booleans())
-def test_answers_follow_each_other_on_one_connection(bodies, chunked):
+def test_responses_follow_each_other_on_one_connection(bodies, chunked):
     reader = ResponseParser("cache 'x'")
     for number, body in enumerate(bodies):
         if chunked:
@@ -73,13 +73,13 @@ def test_answers_follow_each_other_on_one_connection(bodies, chunked):
         assert (answer.body, answer.headers[b"n"], answer.reusable) == (body, b"%d" % number, True)
 
 
-def test_an_answer_without_body_is_complete():
-    (answer,) = read(b"HTTP/1.1 204 No Content\r\n\r\n")
+def test_a_response_without_body_is_complete():
+    (answer,) = feed(b"HTTP/1.1 204 No Content\r\n\r\n")
     assert answer == HttpResponse(204, {}, b"", reusable=True)
 
 
 @pytest.mark.parametrize("version", [b"1.0", b"1.1"])
-def test_an_answer_without_a_length_ends_with_the_connection(version):
+def test_a_response_without_a_length_ends_with_the_connection(version):
     reader = ResponseParser("cache 'x'")
     assert reader.feed(b"HTTP/%b 200 OK\r\nContent-Type: t\r\n\r\nhel" % version) is None
     assert reader.feed(b"lo") is None
@@ -97,8 +97,8 @@ def test_the_end_of_the_connection_completes_nothing_else(stream):
 
 @pytest.mark.parametrize("surplus", [b"X", SIZED, b"HTTP/1.1 200", b"\x00"])
 @pytest.mark.parametrize("stream", [SIZED, CHUNKED, LAST])
-def test_a_connection_with_surplus_bytes_is_not_reused_and_the_answer_stays_itself(stream, surplus):
-    (answer,) = read(stream + surplus)
+def test_extra_bytes_leave_the_response_unchanged_and_the_connection_not_reusable(stream, surplus):
+    (answer,) = feed(stream + surplus)
     assert answer is not None
     assert (answer.body, answer.reusable) == (b"hello", False)
 
@@ -118,32 +118,32 @@ def test_a_connection_with_surplus_bytes_is_not_reused_and_the_answer_stays_itse
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\nzz",
     ],
 )
-def test_what_is_not_http_fails_and_says_so(stream):
+def test_the_error_says_that_a_response_is_not_http(stream):
     with pytest.raises(ConnectionFailed, match=r"cache 'x': the response is not HTTP/1\.1"):
-        read(stream)
+        feed(stream)
 
 
 @given(st.binary(max_size=200))
-def test_no_bytes_raise_anything_but_our_error(stream):
+def test_no_bytes_raise_another_error_than_ours(stream):
     with suppress(ConnectionFailed):
-        read(stream, stream)
+        feed(stream, stream)
 
 
-def test_endless_headers_are_cut_off():
+def test_headers_that_are_too_large_are_an_error():
     header = b"X: " + b"y" * 1000 + b"\r\n"
     with pytest.raises(ConnectionFailed, match="headers exceed 64 KB"):
-        read(b"HTTP/1.1 200 OK\r\n", *[header] * 100)
+        feed(b"HTTP/1.1 200 OK\r\n", *[header] * 100)
 
 
 @pytest.mark.parametrize("framing", [b"Content-Length: 100000", b"Transfer-Encoding: chunked"])
-def test_an_answer_that_is_too_large_is_cut_off(framing, monkeypatch):
+def test_a_response_that_is_too_large_is_an_error(framing, monkeypatch):
     monkeypatch.setattr(http11, "MAX_RESPONSE_BYTES", 1000)
     chunk = b"64\r\n" + b"x" * 100 + b"\r\n"
     with pytest.raises(RequestTooLarge):
-        read(b"HTTP/1.1 200 OK\r\n" + framing + b"\r\n\r\n", *[chunk] * 11)
+        feed(b"HTTP/1.1 200 OK\r\n" + framing + b"\r\n\r\n", *[chunk] * 11)
 
 
-def endpoint(url: str = "https://db.example", token="secret", **settings) -> RequestEncoder:
+def make_encoder(url: str = "https://db.example", token="secret", **settings) -> RequestEncoder:
     return RequestEncoder(Config(mode="rest", rest_url=url, token=Secret(token), **settings))
 
 
@@ -157,14 +157,16 @@ def endpoint(url: str = "https://db.example", token="secret", **settings) -> Req
         ("https://u:p@db.example", "db.example", 443, True, b"db.example"),
     ],
 )
-def test_an_endpoint_knows_where_to_connect(url, host, port, secure, header):
-    found = endpoint(url)
+def test_the_url_determines_where_to_connect(url, host, port, secure, header):
+    found = make_encoder(url)
     assert (found.host, found.port, found.secure) == (host, port, secure)
     assert b"\r\nHost: %b\r\n" % header in found.encode(Request("command", "/", b"[]"), None)
 
 
-def test_a_request_is_one_piece():
-    head, _, body = endpoint().encode(Request("command", "/", b"[1]"), b"5f").partition(b"\r\n\r\n")
+def test_a_request_is_encoded_as_one_piece():
+    head, _, body = (
+        make_encoder().encode(Request("command", "/", b"[1]"), b"5f").partition(b"\r\n\r\n")
+    )
     line, *headers = head.decode().split("\r\n")
     assert line == "POST / HTTP/1.1"
     assert body == b"[1]"
@@ -180,53 +182,53 @@ def test_a_request_is_one_piece():
         ("batch", b"Upstash-Encoding: base64", b"Upstash-Response-Format"),
     ],
 )
-def test_each_form_asks_for_the_replies_it_can_read(form, has, lacks):
-    rendered = endpoint().encode(Request(form, "/x", b""), None)
+def test_each_kind_requests_the_reply_format_that_is_decoded(form, has, lacks):
+    rendered = make_encoder().encode(Request(form, "/x", b""), None)
     assert has in rendered
     assert lacks not in rendered
     assert b"Upstash-Sync-Token" not in rendered
 
 
 def test_the_path_of_the_url_precedes_every_target():
-    rendered = endpoint("https://proxy.example/redis").encode(
+    rendered = make_encoder("https://proxy.example/redis").encode(
         Request("batch", "/pipeline", b""), None
     )
     assert rendered.startswith(b"POST /redis/pipeline HTTP/1.1\r\n")
 
 
-def test_a_rotating_token_is_asked_for_each_time():
+def test_a_rotating_token_is_read_for_each_request():
     tokens = iter(["first", "second"])
-    found = endpoint(token=lambda: next(tokens))
+    found = make_encoder(token=lambda: next(tokens))
     request = Request("command", "/", b"")
     assert b"Bearer first\r\n" in found.encode(request, None)
     assert b"Bearer second\r\n" in found.encode(request, None)
 
 
 @pytest.mark.parametrize("token", ["a\r\nX: y", "ключ", "a\x00"])
-def test_a_token_that_is_no_header_value_is_refused_without_being_shown(token):
+def test_a_token_that_is_no_header_value_is_rejected_without_being_shown(token):
     with pytest.raises(ConfigurationError) as caught:
-        endpoint(token=lambda: token).encode(Request("command", "/", b""), None)
+        make_encoder(token=lambda: token).encode(Request("command", "/", b""), None)
     assert token not in str(caught.value)
 
 
 @pytest.mark.parametrize("url", ["https://db.example:port", "https://" + "x" * 70, "https://a..b"])
-def test_a_host_that_is_none_is_a_configuration_error(url):
+def test_an_invalid_host_is_a_configuration_error(url):
     with pytest.raises(ConfigurationError, match="no valid host"):
-        endpoint(url)
+        make_encoder(url)
 
 
-def test_telemetry_is_sent_only_when_wanted(monkeypatch):
+def test_telemetry_is_sent_only_when_enabled(monkeypatch):
     monkeypatch.setenv("VERCEL", "1")
     request = Request("command", "/", b"")
-    assert b"Telemetry" not in endpoint().encode(request, None)
-    rendered = endpoint(telemetry=True).encode(request, None)
+    assert b"Telemetry" not in make_encoder().encode(request, None)
+    rendered = make_encoder(telemetry=True).encode(request, None)
     assert b"Upstash-Telemetry-Sdk: continuum-upstash@v" in rendered
     assert b"Upstash-Telemetry-Runtime: python@v3" in rendered
     assert b"Upstash-Telemetry-Platform: vercel" in rendered
 
 
-def test_another_client_gets_the_same_headers_but_those_it_makes_itself():
-    headers = dict(endpoint().headers("batch"))
+def test_another_http_client_gets_all_headers_except_those_it_adds_itself():
+    headers = dict(make_encoder().headers("batch"))
     assert headers["Authorization"] == "Bearer secret"
     assert headers["Upstash-Encoding"] == "base64"
     assert not {"Host", "Content-Length"} & headers.keys()

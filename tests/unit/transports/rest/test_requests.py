@@ -1,4 +1,4 @@
-"""What a batch looks like as a request."""
+"""Batches as requests of the REST API."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ BINARY = b"\x80\x01\xff"
 LARGE = b"x" * 10_000
 
 
-def one(*command) -> Request:
+def encode_one(*command) -> Request:
     return encode_request(Batch([command]))
 
 
-def words(request: Request) -> list:
+def json_arguments(request: Request) -> list:
     return json.loads(request.body)
 
 
 def test_a_command_of_text_is_a_json_array():
-    request = one("GET", ':1:clé\n"x"')
+    request = encode_one("GET", ':1:clé\n"x"')
     assert (request.kind, request.target) == ("command", "/")
-    assert words(request) == ["GET", ':1:clé\n"x"']
+    assert json_arguments(request) == ["GET", ':1:clé\n"x"']
 
 
-def test_numbers_travel_as_exact_text():
-    assert words(one("INCRBY", "n", 2**60 + 1)) == ["INCRBY", "n", str(2**60 + 1)]
+def test_numbers_are_sent_as_exact_text():
+    assert json_arguments(encode_one("INCRBY", "n", 2**60 + 1)) == ["INCRBY", "n", str(2**60 + 1)]
 
 
 @pytest.mark.parametrize("value", [b"", b"42", "grüße".encode(), b'{"a": 1}', b"~YQ=="])
-def test_a_short_value_that_is_text_travels_as_text(value):
-    request = one("SET", "k", value, "PX", 100, "NX")
-    assert words(request) == ["SET", "k", value.decode(), "PX", "100", "NX"]
+def test_a_short_text_value_is_sent_as_json(value):
+    request = encode_one("SET", "k", value, "PX", 100, "NX")
+    assert json_arguments(request) == ["SET", "k", value.decode(), "PX", "100", "NX"]
 
 
 @pytest.mark.parametrize("value", [BINARY, LARGE])
@@ -56,7 +56,7 @@ def test_a_short_value_that_is_text_travels_as_text(value):
     ],
 )
 def test_a_binary_or_large_value_is_the_body(command, target, value):
-    request = one(*command, value)
+    request = encode_one(*command, value)
     assert request.kind == "value"
     assert request.target.startswith(target)
     assert request.body == value
@@ -78,7 +78,7 @@ def test_a_binary_or_large_value_is_the_body(command, target, value):
     ],
 )
 def test_the_options_of_set_follow_the_value_in_pairs_whose_order_does_not_matter(options, query):
-    request = one("SET", "k", BINARY, *options)
+    request = encode_one("SET", "k", BINARY, *options)
     pairs = parse_qsl(urlsplit(request.target).query, errors="surrogateescape")
     assert dict(pairs) == query
     assert len(pairs) == len(query)
@@ -88,29 +88,29 @@ def test_the_options_of_set_follow_the_value_in_pairs_whose_order_does_not_matte
     "options",
     [("GET",), ("PX", 5, "GET"), ("IFEQ", "x", "KEEPTTL"), ("WHAT", 1), ("PX",), ("a\r\nb: c", 1)],
 )
-def test_options_that_no_query_can_carry_go_with_an_armoured_value(options):
-    request = one("SET", "k", BINARY, *options)
+def test_options_that_cannot_be_a_query_are_sent_as_json_with_an_encoded_value(options):
+    request = encode_one("SET", "k", BINARY, *options)
     assert request.kind == "command"
-    assert words(request)[2] == "~gAH/"
-    assert words(request)[3:] == [str(option) for option in options]
+    assert json_arguments(request)[2] == "~gAH/"
+    assert json_arguments(request)[3:] == [str(option) for option in options]
 
 
-def test_a_large_text_with_a_lone_flag_stays_json_since_the_old_value_would_come_back():
-    assert one("SET", "k", LARGE, "XX").kind == "command"
-    assert one("SET", "k", LARGE, "PX", 5).kind == "value"
+def test_a_large_text_with_a_single_flag_stays_json_since_get_would_return_the_old_value():
+    assert encode_one("SET", "k", LARGE, "XX").kind == "command"
+    assert encode_one("SET", "k", LARGE, "PX", 5).kind == "value"
 
 
 @pytest.mark.parametrize("key", ["", ".", "..", "a/../b", "a//b", "/a", "a/", "k" * 9000])
-def test_a_key_that_a_path_might_not_carry_goes_with_an_armoured_value(key):
-    request = one("SET", key, BINARY)
+def test_a_key_that_a_server_may_normalize_is_sent_as_json_with_an_encoded_value(key):
+    request = encode_one("SET", key, BINARY)
     assert request.kind == "command"
-    assert words(request) == ["SET", key, "~gAH/"]
+    assert json_arguments(request) == ["SET", key, "~gAH/"]
 
 
-def test_two_binary_values_in_one_command_are_armoured():
-    request = one("MSET", "a", BINARY, "b", BINARY)
+def test_two_binary_values_in_one_command_are_encoded():
+    request = encode_one("MSET", "a", BINARY, "b", BINARY)
     assert request.kind == "command"
-    assert words(request) == ["MSET", "a", "~gAH/", "b", "~gAH/"]
+    assert json_arguments(request) == ["MSET", "a", "~gAH/", "b", "~gAH/"]
 
 
 @pytest.mark.parametrize(("atomic", "target"), [(False, "/pipeline"), (True, "/multi-exec")])
@@ -118,20 +118,22 @@ def test_several_commands_are_one_array_of_arrays(atomic, target):
     commands = [("SET", "k", BINARY), ("SET", "k", b"text"), ("GET", "k")]
     request = encode_request(Batch(commands, atomic=atomic))
     assert (request.kind, request.target) == ("batch", target)
-    assert words(request) == [["SET", "k", "~gAH/"], ["SET", "k", "text"], ["GET", "k"]]
+    assert json_arguments(request) == [["SET", "k", "~gAH/"], ["SET", "k", "text"], ["GET", "k"]]
 
 
-def test_a_script_locks_its_keys_only():
-    assert words(one("EVAL", Script("return 1", len), 0))[1].startswith("#!lua flags=allow-key")
+def test_a_script_is_sent_with_the_key_locking_flag():
+    assert json_arguments(encode_one("EVAL", Script("return 1", len), 0))[1].startswith(
+        "#!lua flags=allow-key"
+    )
 
 
 @pytest.mark.parametrize(
     "command",
     [("GET", "\ud800"), ("SET", "\ud800", b"v"), ("SET", "\ud800", BINARY), ("X", "\udfff", "y")],
 )
-def test_a_lone_surrogate_is_refused_by_name_and_never_replaced(command):
+def test_a_lone_surrogate_is_an_error_and_never_replaced(command):
     with pytest.raises(NotSerializable, match="lone surrogate"):
-        one(*command)
+        encode_one(*command)
     with pytest.raises(NotSerializable, match="lone surrogate"):
         encode_request(Batch([command, ("PING",)]))
 
@@ -155,19 +157,19 @@ OTHER = ReplyError("ERR syntax error")
         ("KEEPTTL", OTHER, OTHER),
     ],
 )
-def test_the_reply_to_a_flag_in_company_is_restored_to_the_plain_one(flag, reply, restored):
-    restore = one("SET", "k", BINARY, flag).convert_reply
+def test_the_reply_to_a_flag_paired_with_get_is_converted(flag, reply, restored):
+    restore = encode_one("SET", "k", BINARY, flag).convert_reply
     assert restore is not None
     assert restore(reply) == restored
 
 
 @pytest.mark.parametrize("options", [(), ("PX", 5), ("XX", "KEEPTTL"), ("NX", "GET")])
-def test_other_replies_need_no_restoring(options):
-    assert one("SET", "k", BINARY, *options).convert_reply is None
+def test_other_replies_are_not_converted(options):
+    assert encode_one("SET", "k", BINARY, *options).convert_reply is None
 
 
-def arrived(request: Request) -> list[bytes]:
-    """What a server that takes the documentation at its word makes of a request."""
+def decode_as_documented(request: Request) -> list[bytes]:
+    """Return the command that a server reads from a request, by the documentation alone."""
     if request.kind == "command":
         return [word.encode() for word in json.loads(request.body)]
     path, _, query = request.target.partition("?")
@@ -181,9 +183,9 @@ texts = st.text(st.characters(exclude_categories=["Cs"]))
 
 
 @given(key=texts, value=st.binary(), px=st.none() | st.integers(1, 10**12))
-def test_every_key_and_value_arrives_as_it_is_or_armoured(key, value, px):
+def test_every_key_and_value_is_unchanged_or_encoded(key, value, px):
     options = () if px is None else ("PX", px)
-    command, name, stored, *rest = arrived(one("SET", key, value, *options))
+    command, name, stored, *rest = decode_as_documented(encode_one("SET", key, value, *options))
     assert (command, name) == (b"SET", key.encode())
     assert rest == [str(option).encode() for option in options]
     assert stored == value or b64decode(stored[1:]) == value

@@ -1,4 +1,4 @@
-"""What an HTTP answer means."""
+"""HTTP responses as replies or errors."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ LABEL = "cache 'x' (rest, db.example)"
 GET = ("GET", "k")
 
 
-def read(body: bytes, *commands, status: int = 200, atomic: bool = False, **headers: str):
+def decode(body: bytes, *commands, status: int = 200, atomic: bool = False, **headers: str):
     batch = Batch(commands or [GET], atomic=atomic)
     named = {name.replace("_", "-").encode(): value.encode() for name, value in headers.items()}
     response = HttpResponse(status, named, body, reusable=True)
     return decode_replies(response, encode_request(batch), batch.commands, LABEL)
 
 
-def read_many(*entries, commands=None):
-    return read(json.dumps(entries).encode(), *(commands or [GET] * len(entries)))
+def decode_many(*entries, commands=None):
+    return decode(json.dumps(entries).encode(), *(commands or [GET] * len(entries)))
 
 
 @pytest.mark.parametrize(
@@ -51,12 +51,12 @@ def read_many(*entries, commands=None):
         (b"*3\r\n$1\r\na\r\n:1\r\n*1\r\n$-1\r\n", [b"a", 1, [None]]),
     ],
 )
-def test_a_resp2_reply_is_taken_as_it_is(body, reply):
-    assert read(body) == [reply]
+def test_a_resp2_reply_is_decoded(body, reply):
+    assert decode(body) == [reply]
 
 
-def test_errors_stand_in_their_place_at_every_depth():
-    ((first, (second,)),) = read(b"*2\r\n-ERR a\r\n*1\r\n-WRONGTYPE b\r\n", ("EVAL", "x", 0))
+def test_errors_are_in_their_place_at_every_depth():
+    ((first, (second,)),) = decode(b"*2\r\n-ERR a\r\n*1\r\n-WRONGTYPE b\r\n", ("EVAL", "x", 0))
     assert (type(first), first.code) == (ReplyError, "ERR")
     assert (type(second), second.code) == (ReplyError, "WRONGTYPE")
 
@@ -71,7 +71,7 @@ def test_errors_stand_in_their_place_at_every_depth():
     ],
 )
 def test_a_single_commands_error_is_its_reply_whatever_the_status(body, status):
-    (error,) = read(body, status=status)
+    (error,) = decode(body, status=status)
     assert type(error) is ReplyError
     assert str(error) == "ERR syntax error"
 
@@ -85,8 +85,8 @@ def test_a_single_commands_error_is_its_reply_whatever_the_status(body, status):
     ],
 )
 @pytest.mark.parametrize("status", [200, 400, 413, 429])
-def test_a_refusal_of_one_command_is_its_reply(text, kind, status):
-    (error,) = read(json.dumps({"error": text}).encode(), status=status)
+def test_the_rejection_of_one_command_is_its_reply(text, kind, status):
+    (error,) = decode(json.dumps({"error": text}).encode(), status=status)
     assert type(error) is kind
 
 
@@ -95,27 +95,27 @@ def test_a_refusal_of_one_command_is_its_reply(text, kind, status):
     [
         b'{"error":"WRONGPASS invalid or missing auth token."}',
         b"-WRONGPASS invalid or missing auth token.\r\n",
-        b'{"error":"some new words"}',
+        b'{"error":"some new json_arguments"}',
         b"<html>401</html>",
         b"",
     ],
 )
 @pytest.mark.parametrize("commands", [[GET], [GET, GET]])
-def test_a_refused_token_fails_the_batch(body, commands):
+def test_a_rejected_token_fails_the_batch(body, commands):
     with pytest.raises(AuthenticationFailed):
-        read(body, *commands, status=401)
+        decode(body, *commands, status=401)
 
 
 @pytest.mark.parametrize("atomic", [False, True])
-def test_a_batch_that_is_refused_as_a_whole_fails_as_a_whole(atomic):
+def test_a_batch_that_is_rejected_as_a_whole_fails_as_a_whole(atomic):
     body = b'{"error":"ERR Command is not available: \'NOPE\'."}'
     with pytest.raises(ReplyError, match="NOPE"):
-        read(body, GET, GET, status=400, atomic=atomic)
+        decode(body, GET, GET, status=400, atomic=atomic)
 
 
-def test_base64_is_undone_at_every_depth_and_nowhere_else():
+def test_base64_is_decoded_at_every_depth_and_nowhere_else():
     word = b64encode(b"\xff").decode()
-    got = read_many(
+    got = decode_many(
         {"result": "OK"},
         {"result": "T0s="},
         {"result": None},
@@ -131,14 +131,14 @@ def test_base64_is_undone_at_every_depth_and_nowhere_else():
 @pytest.mark.parametrize("result", [2**60 + 1, str(2**60 + 1)])
 def test_a_counter_beyond_53_bits_is_exact_as_number_and_as_text(result):
     entries = [{"result": result}, {"result": b64encode(b"9007199254740993").decode()}]
-    assert read_many(*entries, commands=[("INCRBY", "n", 1), GET]) == [
+    assert decode_many(*entries, commands=[("INCRBY", "n", 1), GET]) == [
         2**60 + 1,
         b"9007199254740993",
     ]
 
 
 def test_a_json_float_keeps_its_text():
-    assert read(b'[{"result":1.50},{"result":1e400}]', GET, GET) == [b"1.50", b"1e400"]
+    assert decode(b'[{"result":1.50},{"result":1e400}]', GET, GET) == [b"1.50", b"1e400"]
 
 
 @pytest.mark.parametrize(
@@ -161,9 +161,9 @@ def test_a_json_float_keeps_its_text():
         b"\xff\xfe",
     ],
 )
-def test_an_unreadable_pipeline_is_unavailable(body):
+def test_a_malformed_pipeline_response_is_unavailable(body):
     with pytest.raises(Unavailable):
-        read(body, GET, GET)
+        decode(body, GET, GET)
 
 
 @pytest.mark.parametrize(
@@ -183,17 +183,17 @@ def test_an_unreadable_pipeline_is_unavailable(body):
         b"hello",
     ],
 )
-def test_an_unreadable_reply_is_unavailable(body):
+def test_a_malformed_reply_is_unavailable(body):
     with pytest.raises(Unavailable):
-        read(body)
+        decode(body)
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
 @pytest.mark.parametrize("commands", [[GET], [GET, GET]])
 @pytest.mark.parametrize("body", [b"<html>secret page</html>", b'{"error":"try later"}', b""])
-def test_a_server_in_trouble_is_unavailable_and_its_page_is_not_shown(status, commands, body):
+def test_a_server_error_is_unavailable_and_its_page_is_not_shown(status, commands, body):
     with pytest.raises(Unavailable, match=rf"db\.example\): HTTP {status}") as caught:
-        read(body, *commands, status=status, retry_after="30")
+        decode(body, *commands, status=status, retry_after="30")
     assert "30 s" in str(caught.value)
     assert caught.value.retry_after == 30
     assert "secret" not in str(caught.value)
@@ -201,25 +201,25 @@ def test_a_server_in_trouble_is_unavailable_and_its_page_is_not_shown(status, co
 
 def test_a_redirect_is_an_error_that_names_the_other_host():
     with pytest.raises(Unavailable, match=r"HTTP 301 redirects to other\.example"):
-        read(b"", status=301, location="https://user:secret@other.example/path?token=secret")
+        decode(b"", status=301, location="https://user:secret@other.example/path?token=secret")
 
 
-def test_a_foreign_server_is_told_by_what_it_sends():
+def test_the_error_describes_the_response_of_a_foreign_server():
     with pytest.raises(Unavailable, match="HTTP 200 with text/html instead of a reply"):
-        read(b"<html>", content_type="text/html")
+        decode(b"<html>", content_type="text/html")
 
 
-def test_a_request_that_a_proxy_finds_too_large_is_that():
+def test_a_413_response_is_request_too_large():
     with pytest.raises(RequestTooLarge):
-        read(b"<html>413</html>", status=413)
+        decode(b"<html>413</html>", status=413)
 
 
-def test_the_reply_to_a_flag_in_company_is_restored():
+def test_the_reply_to_a_flag_paired_with_get_is_converted():
     command = ("SET", "k", b"\x80", "NX")
-    assert read(b"$-1\r\n", command) == [b"OK"]
-    assert read(b"$1\r\nx\r\n", command) == [None]
-    assert read(b"-WRONGTYPE x\r\n", command, status=400) == [None]
-    assert read(b'{"error":"WRONGTYPE x"}', command, status=400) == [None]
+    assert decode(b"$-1\r\n", command) == [b"OK"]
+    assert decode(b"$1\r\nx\r\n", command) == [None]
+    assert decode(b"-WRONGTYPE x\r\n", command, status=400) == [None]
+    assert decode(b'{"error":"WRONGTYPE x"}', command, status=400) == [None]
 
 
 @given(
@@ -230,6 +230,6 @@ def test_the_reply_to_a_flag_in_company_is_restored():
     status=st.integers(200, 599),
     many=st.booleans(),
 )
-def test_no_answer_raises_anything_but_our_errors(body, status, many):
+def test_no_response_raises_another_error_than_ours(body, status, many):
     with suppress(ContinuumError):
-        read(body, *([GET, GET] if many else [GET]), status=status)
+        decode(body, *([GET, GET] if many else [GET]), status=status)

@@ -25,7 +25,7 @@ DB = "https://db.example"
         ([b"5", b""], b"5"),
     ],
 )
-def test_a_base_32_counter_never_turns_back(tokens, newest):
+def test_a_base_32_counter_never_decreases(tokens, newest):
     known = SyncTokens()
     for token in tokens:
         known.update(DB, token)
@@ -33,20 +33,20 @@ def test_a_base_32_counter_never_turns_back(tokens, newest):
 
 
 @pytest.mark.parametrize("tokens", [[b"5", b"abc=="], [b"abc==", b"5"], [b"zz", b"yy"]])
-def test_of_tokens_in_an_unknown_form_the_last_one_counts(tokens):
+def test_the_last_one_of_tokens_in_an_unknown_form_is_kept(tokens):
     known = SyncTokens()
     for token in tokens:
         known.update(DB, token)
     assert known.get(DB) == tokens[-1]
 
 
-def test_a_token_that_no_header_should_be_is_ignored():
+def test_a_token_that_is_too_long_is_ignored():
     known = SyncTokens()
     known.update(DB, b"7" * 2000)
     assert known.get(DB) is None
 
 
-def test_databases_have_tokens_of_their_own():
+def test_each_database_has_its_own_token():
     known = SyncTokens()
     known.update(DB, b"5")
     assert known.get("https://other.example") is None
@@ -62,7 +62,7 @@ def test_merging_keeps_the_newest_of_each_database():
     assert [ours.get(name) for name in (DB, "a", "b")] == [b"5", b"9", b"1"]
 
 
-def test_a_context_has_one_set_of_tokens_and_contexts_do_not_share():
+def test_each_context_has_its_own_tokens():
     def twice():
         return sync_token.get_tokens() is sync_token.get_tokens(), sync_token.get_tokens()
 
@@ -82,7 +82,7 @@ async def test_tasks_share_the_tokens_of_the_request_that_started_them():
     assert mine.get(DB) == b"7"
 
 
-def test_a_request_for_several_contexts_uses_their_joined_tokens_and_leaves_no_trace():
+def test_overriding_the_tokens_ends_with_the_block():
     joined = SyncTokens()
     before = sync_token.get_tokens()
     with sync_token.override(joined):
@@ -90,7 +90,7 @@ def test_a_request_for_several_contexts_uses_their_joined_tokens_and_leaves_no_t
     assert sync_token.get_tokens() is before
 
 
-def test_threads_that_share_tokens_never_turn_them_back():
+def test_threads_that_share_tokens_never_decrease_them():
     known = SyncTokens()
     newest = b"vvvv"
 

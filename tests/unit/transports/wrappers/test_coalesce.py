@@ -11,7 +11,7 @@ from continuum_upstash.transports.wrappers.coalesce import MAX_BYTES, Coalescing
 
 
 class Echo:
-    """Answers each command with its first argument; keeps the batches that it was sent."""
+    """Replies to each command with its first argument, and keeps the batches."""
 
     name = "echo"
 
@@ -38,7 +38,7 @@ def get(key):
     return Batch([("GET", key)])
 
 
-async def test_the_commands_of_a_tick_travel_together_in_order():
+async def test_the_commands_of_a_tick_are_sent_together_in_order():
     echo = Echo()
     coalescing = CoalescingTransport(echo)
     batches = [get("a"), Batch([("GET", "b"), ("GET", "c")]), get("d")]
@@ -47,7 +47,7 @@ async def test_the_commands_of_a_tick_travel_together_in_order():
     assert [len(batch.commands) for batch in echo.batches] == [4]
 
 
-async def test_a_lone_batch_goes_as_itself():
+async def test_a_single_batch_is_sent_unchanged():
     echo = Echo()
     lone = get("a")
     assert await CoalescingTransport(echo).asend(lone) == ["a"]
@@ -71,7 +71,7 @@ async def test_transactions_are_never_merged():
         ([Batch([("GET", "k")] * 200), get("k")], [200, 1]),
     ],
 )
-async def test_a_request_stays_within_its_bounds(batches, sizes):
+async def test_a_request_stays_within_its_limits(batches, sizes):
     echo = Echo()
     coalescing = CoalescingTransport(echo)
     await asyncio.gather(*map(coalescing.asend, batches))
@@ -88,7 +88,7 @@ async def test_a_failure_reaches_every_caller():
     assert results == [echo.fails] * 3
 
 
-async def test_one_callers_bad_key_is_its_own_fault():
+async def test_an_invalid_key_fails_only_its_own_batch():
     class Strict(Echo):
         async def asend(self, batch):
             if ("GET", "bad") in batch.commands:
@@ -103,7 +103,7 @@ async def test_one_callers_bad_key_is_its_own_fault():
     assert isinstance(results[1], NotSerializable)
 
 
-async def test_a_cancelled_caller_is_not_sent_and_harms_nobody():
+async def test_a_cancelled_batch_is_not_sent_and_the_others_are():
     echo = Echo()
     coalescing = CoalescingTransport(echo)
     tasks = [asyncio.create_task(coalescing.asend(get(key))) for key in "abc"]
@@ -119,7 +119,7 @@ async def test_a_cancelled_caller_is_not_sent_and_harms_nobody():
     assert not coalescing._tasks
 
 
-async def test_callers_share_what_a_merged_request_teaches_about_replicas():
+async def test_callers_share_the_sync_tokens_of_a_merged_request():
     echo = Echo()
     coalescing = CoalescingTransport(echo)
     seen = []
@@ -134,7 +134,7 @@ async def test_callers_share_what_a_merged_request_teaches_about_replicas():
     assert seen == [b"5"] * 3
 
 
-async def test_closing_closes_what_is_behind():
+async def test_closing_closes_the_inner_transport():
     echo = Echo()
     await CoalescingTransport(echo).aclose()
     assert echo.batches == ["closed"]
