@@ -11,7 +11,7 @@ from django.core.checks import Tags, register
 from continuum_upstash.checks.caches import check_caches, check_caches_in_production
 from continuum_upstash.checks.live import LIVE_TAG, check_live
 from continuum_upstash.checks.probes import check_probes
-from continuum_upstash.checks.ratelimit import check_ratelimit
+from continuum_upstash.checks.rate_limits import check_ratelimit
 from continuum_upstash.checks.sessions import check_session_middleware, check_sessions
 from continuum_upstash.checks.stats import check_statistics
 

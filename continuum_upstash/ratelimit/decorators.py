@@ -16,11 +16,11 @@ from continuum_upstash.errors import ConfigurationError
 from continuum_upstash.ratelimit.conf import conf
 from continuum_upstash.ratelimit.engine.decision import Decision
 from continuum_upstash.ratelimit.http.check_request import acheck_request, check_request
-from continuum_upstash.ratelimit.http.headers import set_ratelimit_headers
-from continuum_upstash.ratelimit.http.responses import (
+from continuum_upstash.ratelimit.http.denied_response import (
     abuild_denied_response,
     build_denied_response,
 )
+from continuum_upstash.ratelimit.http.headers import set_ratelimit_headers
 from continuum_upstash.ratelimit.policy import Policy, parse_policy
 
 View = TypeVar("View", bound=Callable[..., Any])

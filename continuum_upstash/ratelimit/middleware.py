@@ -11,11 +11,11 @@ from django.http import HttpRequest, HttpResponse
 from continuum_upstash.ratelimit.conf import conf
 from continuum_upstash.ratelimit.engine.decision import Decision
 from continuum_upstash.ratelimit.http.check_request import acheck_request, check_request
-from continuum_upstash.ratelimit.http.headers import set_ratelimit_headers
-from continuum_upstash.ratelimit.http.responses import (
+from continuum_upstash.ratelimit.http.denied_response import (
     abuild_denied_response,
     build_denied_response,
 )
+from continuum_upstash.ratelimit.http.headers import set_ratelimit_headers
 from continuum_upstash.ratelimit.policy import Policy
 from continuum_upstash.ratelimit.rules import match_rules
 
@@ -24,7 +24,7 @@ class RateLimitMiddleware:
     """Applies the rules, and sets the rate-limit headers of all responses.
 
     It decides in `process_view`, when the route is resolved: a different spelling of the path
-    cannot avoid a rule, and the user is known wherever it stands in MIDDLEWARE.
+    cannot avoid a rule, and the user is known at any position in MIDDLEWARE.
     """
 
     sync_capable = True

@@ -27,7 +27,7 @@ class _Blocked(NamedTuple):
 class EphemeralCache:
     """A bounded, thread-safe cache of charges that do not fit.
 
-    An entry is used for at most one minute. Then the database is asked again, so that a reset by
+    An entry is used for at most one minute. After that, a command is sent again, so that a reset by
     another process takes effect.
 
     Args:

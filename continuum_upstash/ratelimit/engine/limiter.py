@@ -20,7 +20,7 @@ from continuum_upstash.ratelimit.conf import conf
 from continuum_upstash.ratelimit.engine.decision import EXEMPT, Decision, Reason, Verdict
 from continuum_upstash.ratelimit.engine.ephemeral_cache import EphemeralCache
 from continuum_upstash.ratelimit.engine.fallback import ProcessState, get_limiter_state
-from continuum_upstash.ratelimit.engine.keys import hash_identity
+from continuum_upstash.ratelimit.engine.identity_hash import hash_identity
 from continuum_upstash.ratelimit.engine.script import (
     Charge,
     ScriptResult,
@@ -257,8 +257,8 @@ def _get_cache(alias: str) -> UpstashBaseCache:
 def _find_cached_denial(charges: Sequence[Charge], cache: EphemeralCache) -> Decision | None:
     """Return the denial that the ephemeral cache implies.
 
-    It is certain, but its retry_after is a lower bound: how long the other policies deny, or a
-    policy whose entry has a lower cost, only the database knows.
+    The denial is certain, but its retry_after is a lower bound: only the database can calculate
+    when the other policies allow the request, or when a higher cost than the entry's fits.
     """
     verdicts = [
         Verdict(charge.policy, 0, seconds, seconds)

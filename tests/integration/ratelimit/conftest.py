@@ -20,7 +20,7 @@ MIDDLEWARE = [
 ]
 PAGES = {
     "registration/login.html": "{{ form.errors }}",
-    "429.html": "{{ title }}: {% if user.is_authenticated %}{{ user }}{% else %}nobody{% endif %}",
+    "429.html": "{{ title }}: {% if user.is_authenticated %}{{ user }}{% else %}guest{% endif %}",
 }
 TEMPLATES = [
     {

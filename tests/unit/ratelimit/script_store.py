@@ -8,7 +8,7 @@ from continuum_upstash.ratelimit.engine.script import Charge, build_command, par
 from continuum_upstash.transports.local.transport import LocalTransport
 
 
-def build_charges(policies, cost, identity="somebody"):
+def build_charges(policies, cost, identity="client"):
     return [
         Charge(each, each.build_key_prefix("", identity), cost, each.limit) for each in policies
     ]
@@ -24,7 +24,7 @@ class ScriptStore:
         self.now = 1_764_000_000_000
         self._local = LocalTransport(Config(), clock=lambda: self.now / 1000)
 
-    def check(self, policies, cost, identity="somebody"):
+    def check(self, policies, cost, identity="client"):
         charges = build_charges(policies, cost, identity)
         command = build_command(charges, self.now, use_server_clock=False, by_hash=True)
         (reply,) = self._local.send(Batch((command,)))

@@ -1,4 +1,4 @@
-"""The identities that a process knows to be blocked."""
+"""The identities known to be blocked, and until when."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from django.test import RequestFactory, override_settings
 from hypothesis import given
 from hypothesis import strategies as st
 
-from continuum_upstash.ratelimit.engine.keys import hash_identity
+from continuum_upstash.ratelimit.engine.identity_hash import hash_identity
 from continuum_upstash.ratelimit.http.identity import get_identity, parse_identity
 from continuum_upstash.ratelimit.policy import parse_policy
 

@@ -15,7 +15,7 @@ from django.urls import include, path, re_path, resolve
 from django.views import View
 from rest_framework.views import APIView
 
-from continuum_upstash.checks.ratelimit import check_ratelimit, list_views
+from continuum_upstash.checks.rate_limits import check_ratelimit, list_views
 from continuum_upstash.ratelimit import ratelimit
 from continuum_upstash.ratelimit.conf import conf
 from continuum_upstash.ratelimit.drf import UpstashRateThrottle
