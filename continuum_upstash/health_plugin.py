@@ -12,17 +12,17 @@ from health_check.base import HealthCheck
 from health_check.exceptions import ServiceUnavailable, ServiceWarning
 
 from continuum_upstash.cache.base import UpstashBaseCache
-from continuum_upstash.health.report import Examiner
+from continuum_upstash.health.probe import probe_health
 
 
 @dataclass
 class UpstashCache(HealthCheck):  # type: ignore[misc]  # it has no types
-    """One alias.
+    """Checks one cache.
 
     Attributes:
         alias: of CACHES.
-        strict: fail while the local store answers in the database's place. Any failure answers a
-            probe with 500, and a restart heals no database.
+        strict: also fail while the local store serves the cache. Any failure makes the health page
+            respond with 500. Do not use it for liveness: a restart does not fix a database.
     """
 
     alias: str = "default"
@@ -32,13 +32,13 @@ class UpstashCache(HealthCheck):  # type: ignore[misc]  # it has no types
     async def run(self) -> None:
         cache = caches[self.alias]
         if not isinstance(cache, UpstashBaseCache):
-            raise ServiceUnavailable(f"'{self.alias}' is no cache of continuum_upstash")
-        report = await Examiner(cache).areport()
-        if report.verdict == "down":
-            raise ServiceUnavailable(f"'{self.alias}' does not answer")
-        if report.verdict == "degraded" and self.strict:
-            raise ServiceWarning(f"'{self.alias}' is degraded")
-        self._state = "OK" if report.verdict == "ok" else f"degraded: {report.status.backend}"
+            raise ServiceUnavailable(f"Cache '{self.alias}' does not use continuum_upstash")
+        health = await cache.arun(probe_health(cache))
+        if health.verdict == "down":
+            raise ServiceUnavailable(f"Cache '{self.alias}' is down: the database is unreachable")
+        if health.verdict == "degraded" and self.strict:
+            raise ServiceWarning(f"Cache '{self.alias}' is degraded")
+        self._state = "OK" if health.verdict == "ok" else f"degraded: {health.status.backend}"
 
     def pretty_status(self) -> str:
         return self._state

@@ -10,7 +10,7 @@ from django.core.cache.backends.base import get_key_func
 
 from continuum_upstash.config.resolve import Config, resolve
 from continuum_upstash.errors import ConfigurationError
-from continuum_upstash.health.report import aliases
+from continuum_upstash.health.probe import list_upstash_aliases
 from continuum_upstash.keys import make_alias_pattern
 
 
@@ -26,7 +26,7 @@ def get_key_prefix(alias: str) -> str:
 def resolve_entries() -> tuple[dict[str, Config], list[ConfigurationError]]:
     """Return the configurations by alias, and an error for each invalid entry."""
     configs, errors = {}, []
-    for alias in aliases():
+    for alias in list_upstash_aliases():
         entry = get_entry(alias)
         location, options = entry.get("LOCATION", ""), entry.get("OPTIONS", {})
         try:

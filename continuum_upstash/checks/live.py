@@ -11,7 +11,12 @@ from django.core.exceptions import ImproperlyConfigured
 
 from continuum_upstash.checks.caches import check_credentials
 from continuum_upstash.checks.catalogue import check_message
-from continuum_upstash.health import report as health
+from continuum_upstash.health.probe import (
+    Health,
+    get_upstash_caches,
+    list_upstash_aliases,
+    probe_health,
+)
 from continuum_upstash.ratelimit.conf import conf as ratelimit_conf
 from continuum_upstash.sessions.conf import conf as session_conf
 
@@ -26,33 +31,33 @@ def check_live(**_: Any) -> list[CheckMessage]:
     """
     if not any(argument.endswith(LIVE_TAG) for argument in sys.argv):
         return []
-    return [message for alias in health.aliases() for message in _check_database(alias)]
+    return [message for alias in list_upstash_aliases() for message in _check_database(alias)]
 
 
 def _check_database(alias: str) -> Iterator[CheckMessage]:
     try:
-        (cache,) = health.ours([alias])
+        (cache,) = get_upstash_caches([alias])
     except ImproperlyConfigured as error:
         yield check_message("E002", str(error))  # with --tag, Django does not run check_caches
         return
     yield from check_credentials(cache.database.config)  # for the same reason
-    report = health.Examiner(cache).report()
-    for text in report.errors:
+    health = cache.run(probe_health(cache))
+    for text in health.errors:
         yield check_message("E040", text, alias)
-    yield from _check_eviction(report)
+    yield from _check_eviction(health)
 
 
-def _check_eviction(report: health.Report) -> Iterator[CheckMessage]:
-    server = report.server
-    if report.mode == "local" or server is None or not server.evicts:
+def _check_eviction(health: Health) -> Iterator[CheckMessage]:
+    server = health.server
+    if health.mode == "local" or server is None or not server.evicts:
         return
-    if session_conf.are_stored_in(report.alias):
+    if session_conf.are_stored_in(health.alias):
         text = f"the database stores sessions and evicts keys when it is full ({server.policy})."
         check_id = "I041" if session_conf.allow_eviction else "E041"
-        yield check_message(check_id, text, report.alias)
-    if ratelimit_conf.has_counters_in(report.alias):
+        yield check_message(check_id, text, health.alias)
+    if ratelimit_conf.has_counters_in(health.alias):
         text = (
             "the database stores rate-limit counters and evicts them first when it is full "
             f"({server.policy})."
         )
-        yield check_message("W205", text, report.alias)
+        yield check_message("W205", text, health.alias)

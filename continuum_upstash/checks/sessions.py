@@ -11,7 +11,7 @@ from django.core.checks import CheckMessage
 from continuum_upstash.checks.catalogue import check_message
 from continuum_upstash.checks.entries import get_key_prefix, resolve_entries, would_clear
 from continuum_upstash.config.resolve import Config
-from continuum_upstash.health.report import aliases
+from continuum_upstash.health.probe import list_upstash_aliases
 from continuum_upstash.sessions.conf import conf
 from continuum_upstash.sessions.keys import make_redis_key
 
@@ -38,7 +38,7 @@ def check_session_middleware(**_: Any) -> list[CheckMessage]:
 
 def _check_alias() -> Iterator[CheckMessage]:
     alias = settings.SESSION_CACHE_ALIAS
-    if conf.is_active and alias not in aliases():
+    if conf.is_active and alias not in list_upstash_aliases():
         text = f"SESSION_CACHE_ALIAS is '{alias}', which is not a cache of this package."
         yield check_message("E005", text)
 

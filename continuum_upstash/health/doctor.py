@@ -1,10 +1,10 @@
-"""Examines one alias, from its configuration to its round trips; a failure comes with its fix."""
+"""Examines one cache, from its configuration to its round trips; each problem comes with a fix."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from functools import partial
 from time import perf_counter, time
 from typing import Any, Final, Literal, TypeAlias
 from urllib.parse import urlsplit
@@ -23,20 +23,20 @@ from continuum_upstash.errors import (
     ReplyError,
     Unavailable,
 )
-from continuum_upstash.health.overview import NO_HISTORY, Overseer
-from continuum_upstash.health.report import FULL, Examiner, Report
-from continuum_upstash.plans.effects import Batch
+from continuum_upstash.health.overview import NO_HISTORY, read_overview
+from continuum_upstash.health.probe import MEMORY_WARN_RATIO, probe_health
+from continuum_upstash.plans.effects import Batch, Plan
 from continuum_upstash.protocol import Command, Replies, Reply
-from continuum_upstash.ratelimit.conf import conf as limits
-from continuum_upstash.sessions.conf import conf
+from continuum_upstash.ratelimit.conf import conf as ratelimit_conf
+from continuum_upstash.sessions.conf import conf as session_conf
 from continuum_upstash.stats.pricing import PRICING_PLANS, WARN_RATIO, get_pricing_plan_name
 
 Outcome: TypeAlias = Literal["ok", "info", "warning", "failed"]
 
 PINGS: Final = 20
-_SKEW: Final = 1.0  # seconds of clock offset from which on expiry times look wrong
-_SLOW: Final = 0.15  # seconds: farther than another region of the same continent
-_PROBE: Final = "continuum:doctor:probe"
+_MAX_CLOCK_OFFSET: Final = 1.0  # seconds; beyond, expiry times are visibly wrong
+_SLOW: Final = 0.15  # seconds: longer than to another region of the same continent
+_TEST_KEY: Final = "continuum:doctor:probe"
 _FEATURES: Final = ("EVAL", "DELEX", "GETEX", "UNLINK", "HEXPIRE", "JSON.GET")
 
 _FIXES: Final = {
@@ -44,8 +44,8 @@ _FIXES: Final = {
     QuotaExceeded: "Change the plan or raise the budget in the console, or wait for next month.",
     Unavailable: (
         "Does {host} resolve from here? Is the database active in the console, and not archived? "
-        "Is an IP allow list on, and this machine's address not in it? Does a firewall let port "
-        "443 (REST) or 6379 (TCP) out?"
+        "Is an IP allow list on, and this machine's address not in it? Does a firewall block "
+        "outgoing connections to port 443 (REST) or 6379 (TCP)?"
     ),
 }
 
@@ -54,10 +54,10 @@ _FIXES: Final = {
 class Finding:
     """
     Attributes:
-        name: of what was examined.
-        outcome: ``ok``, ``info`` (nothing to judge), ``warning`` or ``failed``.
-        detail: what was found, without secrets.
-        fix: what to do; empty where nothing is.
+        name: what was examined.
+        outcome: ``ok``, ``info`` (neither right nor wrong), ``warning`` or ``failed``.
+        detail: the result, without secrets.
+        fix: what to do; may be empty.
     """
 
     name: str
@@ -66,196 +66,205 @@ class Finding:
     fix: str = ""
 
 
-class Doctor:
-    """Examines a cache; `examine` yields the findings as they are made.
+_Check: TypeAlias = Callable[[UpstashBaseCache], Plan[list[Finding]]]
+
+
+def examine(cache: UpstashBaseCache, *, write: bool = False) -> Iterator[Finding]:
+    """Yield the findings as they are made. Costs a few billed commands.
 
     Args:
         cache: which one.
         write: also write, read and delete a key (two billed commands).
     """
-
-    def __init__(self, cache: UpstashBaseCache, *, write: bool = False) -> None:
-        self._cache, self._write = cache, write
-        self._config: Config = cache.database.config
-
-    def examine(self) -> Iterator[Finding]:
-        yield from _configuration(self._config)
-        if self._config.mode == "local":
-            return
-        # Whatever this process has met before: the database is examined, not the breaker.
-        self._cache.database.failover.breaker.allow_probe_now()
-        try:
-            yield from self._connected()
-        except ContinuumError as error:
-            yield _failed(self._config, error)
-
-    def _connected(self) -> Iterator[Finding]:
-        (pong,) = self._sent(("PING",))
-        if isinstance(pong, ReplyError):
-            raise pong
-        yield Finding("connection", "ok", f"{self._config.label} answers")
-        yield from self._round_trips()
-        yield from self._clock()
-        yield from self._scope()
-        yield from self._features()
-        yield from _server(self._config, Examiner(self._cache).report())
-        yield from self._quota()
-        if self._write:
-            yield from self._write_probe()
-
-    def _round_trips(self) -> Iterator[Finding]:
-        seconds = []
-        for _ in range(PINGS):
-            started = perf_counter()
-            self._sent(("PING",))
-            seconds.append(perf_counter() - started)
-        seconds.sort()
-        p50, p95 = seconds[PINGS // 2], seconds[PINGS * 95 // 100 - 1]
-        detail = f"p50 {p50 * 1000:.1f} ms, p95 {p95 * 1000:.1f} ms of {PINGS} pings"
-        slow = p50 > _SLOW
-        fix = "Create the database in the region where this code runs." if slow else ""
-        yield Finding("round trip", "warning" if slow else "ok", detail, fix)
-
-    def _clock(self) -> Iterator[Finding]:
-        before = time()
-        (reply,) = self._sent(("TIME",))
-        if isinstance(reply, ReplyError):
-            yield Finding("clock", "info", f"TIME is not answered: {reply}")
-            return
-        seconds, micros = (int(part) for part in _listed(reply))
-        offset = seconds + micros / 1e6 - (before + time()) / 2
-        wrong = abs(offset) > _SKEW
-        fix = "Correct this machine's clock (NTP): rate limits and expiry times follow it."
-        yield Finding(
-            "clock",
-            "warning" if wrong else "ok",
-            f"the database's is {abs(offset):.3f} s {'ahead' if offset > 0 else 'behind'}",
-            fix if wrong else "",
-        )
-
-    def _scope(self) -> Iterator[Finding]:
-        # A read-only token may neither write nor walk (Upstash docs, redis/features/restapi).
-        (reply,) = self._sent(("SCAN", "0", "COUNT", 1))
-        if isinstance(reply, NotPermitted):
-            fix = "Use the standard token: this one cannot write."
-            yield Finding("token", "failed", "the token is read-only", fix)
-        elif isinstance(reply, ReplyError):
-            yield Finding("token", "warning", f"SCAN is not answered: {reply}", "Try again later.")
-        else:
-            hint = "" if self._write else "; --write tries whether it may write"
-            yield Finding("token", "ok", f"the token may walk, which a read-only one may not{hint}")
-
-    def _features(self) -> Iterator[Finding]:
-        (reply,) = self._sent(("COMMAND", "INFO", *_FEATURES))
-        if not isinstance(reply, list):
-            yield Finding("features", "info", "the server does not tell its commands")
-            return
-        known = [name for name, each in zip(_FEATURES, reply, strict=True) if each]
-        missing = [name for name in _FEATURES if name not in known]
-        detail = ", ".join(known) + (f"; not {', '.join(missing)}" if missing else "")
-        fix = "" if "EVAL" in known else "incr() and rate limits need scripts: use another server."
-        yield Finding("features", "failed" if fix else "ok", detail, fix)
-
-    def _quota(self) -> Iterator[Finding]:
-        try:
-            plan = PRICING_PLANS[get_pricing_plan_name(self._config.alias)]
-        except ConfigurationError as error:
-            yield Finding("quota", "failed", str(error), "Correct CONTINUUM_STATS.")
-            return
-        yield Finding("request limit", "info", f"{plan.request_mb} MB, arguments and replies alike")
-        overview = Overseer(self._cache).overview(timedelta(hours=1), datetime.now(UTC))
-        bill, errors = overview.bill, "; ".join(overview.errors)
-        if bill is None:
-            yield Finding("quota", "warning" if errors else "info", errors or NO_HISTORY)
-            return
-        much = bill.used_ratio is not None and bill.used_ratio >= WARN_RATIO
-        limit = "" if bill.limit is None else f" of {bill.limit:,}"
-        detail = f"{bill.commands:,}{limit} commands this month, {bill.projected:,} at its end"
-        fix = "At the limit every command fails: choose a larger plan." if much else ""
-        yield Finding("quota", "warning" if much else "ok", detail, fix)
-
-    def _write_probe(self) -> Iterator[Finding]:
-        replies = self._sent(("SET", _PROBE, b"1", "EX", 10), ("GETDEL", _PROBE))
-        errors = [str(reply) for reply in replies if isinstance(reply, ReplyError)]
-        if errors:
-            yield Finding("write", "failed", errors[0], "See the message.")
-        else:
-            yield Finding("write", "ok", "a key was written, read and deleted")
-
-    def _sent(self, *commands: Command) -> Replies:
-        return self._cache.database.send(Batch(commands, needs_server=True))
+    config = cache.database.config
+    yield from _examine_configuration(config)
+    if config.mode == "local":
+        return
+    # The database is examined, whatever state the breaker of this process is in.
+    cache.database.failover.breaker.allow_probe_now()
+    checks: tuple[_Check, ...] = (
+        _check_connection,
+        _measure_round_trips,
+        _check_clock,
+        partial(_check_token, write=write),
+        _check_features,
+        _check_server,
+        _check_quota,
+        *([_check_write] if write else []),
+    )
+    try:
+        for check in checks:
+            yield from cache.run(check(cache))
+    except ContinuumError as error:
+        yield _explain_failure(config, error)
 
 
-def _configuration(config: Config) -> Iterator[Finding]:
-    found = ", ".join(f"{name} from {source}" for name, source in config.sources)
+def _check_connection(cache: UpstashBaseCache) -> Plan[list[Finding]]:
+    (pong,) = yield from _send(("PING",))
+    if isinstance(pong, ReplyError):
+        raise pong
+    return [Finding("connection", "ok", f"{cache.database.config.label} replies")]
+
+
+def _measure_round_trips(_: UpstashBaseCache) -> Plan[list[Finding]]:
+    seconds = []
+    for _attempt in range(PINGS):
+        started = perf_counter()
+        yield from _send(("PING",))
+        seconds.append(perf_counter() - started)
+    seconds.sort()
+    p50, p95 = seconds[PINGS // 2], seconds[PINGS * 95 // 100 - 1]
+    detail = f"p50 {p50 * 1000:.1f} ms, p95 {p95 * 1000:.1f} ms of {PINGS} pings"
+    slow = p50 > _SLOW
+    fix = "Create the database in the region where this code runs." if slow else ""
+    return [Finding("round trip", "warning" if slow else "ok", detail, fix)]
+
+
+def _check_clock(_: UpstashBaseCache) -> Plan[list[Finding]]:
+    before = time()
+    (reply,) = yield from _send(("TIME",))
+    if isinstance(reply, ReplyError):
+        return [Finding("clock", "info", f"TIME failed: {reply}")]
+    seconds, micros = (int(part) for part in _as_list(reply))
+    offset = seconds + micros / 1e6 - (before + time()) / 2
+    detail = f"the server's clock is {abs(offset):.3f} s {'ahead' if offset > 0 else 'behind'}"
+    if abs(offset) <= _MAX_CLOCK_OFFSET:
+        return [Finding("clock", "ok", detail)]
+    fix = "Correct this machine's clock (NTP): rate limits and expiry times depend on it."
+    return [Finding("clock", "warning", detail, fix)]
+
+
+def _check_token(_: UpstashBaseCache, *, write: bool) -> Plan[list[Finding]]:
+    # A read-only token permits neither writes nor SCAN (Upstash docs, redis/features/restapi).
+    (reply,) = yield from _send(("SCAN", "0", "COUNT", 1))
+    if isinstance(reply, NotPermitted):
+        fix = "Use the standard token: this one cannot write."
+        return [Finding("token", "failed", "the token is read-only", fix)]
+    if isinstance(reply, ReplyError):
+        return [Finding("token", "warning", f"SCAN failed: {reply}", "Try again later.")]
+    hint = "" if write else " (--write tests whether it can write)"
+    return [Finding("token", "ok", f"the token permits SCAN, so it is not read-only{hint}")]
+
+
+def _check_features(_: UpstashBaseCache) -> Plan[list[Finding]]:
+    (reply,) = yield from _send(("COMMAND", "INFO", *_FEATURES))
+    if not isinstance(reply, list):
+        return [Finding("features", "info", "the server does not list its commands")]
+    known = [name for name, each in zip(_FEATURES, reply, strict=True) if each]
+    missing = [name for name in _FEATURES if name not in known]
+    detail = ", ".join(known) + (f"; not {', '.join(missing)}" if missing else "")
+    if "EVAL" in known:
+        return [Finding("features", "ok", detail)]
+    fix = "incr() and rate limits need scripts: use another server."
+    return [Finding("features", "failed", detail, fix)]
+
+
+def _check_server(cache: UpstashBaseCache) -> Plan[list[Finding]]:
+    server = (yield from probe_health(cache)).server
+    if server is None:
+        return [Finding("server", "info", "the server refuses INFO")]
+    findings = [Finding("server", "info", f"Redis {server.version}, {server.keys:,} keys")]
+    ratio = server.memory_ratio
+    if ratio is not None:
+        is_full = ratio >= MEMORY_WARN_RATIO
+        fix = "Delete keys (manage.py cache_cleanup), or choose a larger plan." if is_full else ""
+        detail = f"{ratio:.1%} of the limit"
+        findings.append(Finding("memory", "warning" if is_full else "ok", detail, fix))
+    alias = cache.database.config.alias
+    return [*findings, _examine_eviction(alias, server.policy, evicts=server.evicts)]
+
+
+def _check_quota(cache: UpstashBaseCache) -> Plan[list[Finding]]:
+    try:
+        plan = PRICING_PLANS[get_pricing_plan_name(cache.database.config.alias)]
+    except ConfigurationError as error:
+        return [Finding("quota", "failed", str(error), "Correct CONTINUUM_STATS.")]
+    limit = f"{plan.request_mb} MB per request and per response"
+    findings = [Finding("request limit", "info", limit)]
+    overview = yield from read_overview(cache)
+    bill, errors = overview.bill, "; ".join(overview.errors)
+    if bill is None:
+        outcome: Outcome = "warning" if errors else "info"
+        return [*findings, Finding("quota", outcome, errors or NO_HISTORY)]
+    maximum = "" if bill.limit is None else f" of {bill.limit:,}"
+    detail = f"{bill.commands:,}{maximum} commands this month, {bill.projected:,} projected"
+    if (bill.used_ratio or 0) < WARN_RATIO:
+        return [*findings, Finding("quota", "ok", detail)]
+    fix = "At the limit every command fails: choose a larger plan."
+    return [*findings, Finding("quota", "warning", detail, fix)]
+
+
+def _check_write(_: UpstashBaseCache) -> Plan[list[Finding]]:
+    replies = yield from _send(("SET", _TEST_KEY, b"1", "EX", 10), ("GETDEL", _TEST_KEY))
+    errors = [str(reply) for reply in replies if isinstance(reply, ReplyError)]
+    if errors:
+        return [Finding("write", "failed", errors[0], "See the message.")]
+    return [Finding("write", "ok", "a key was written, read and deleted")]
+
+
+def _send(*commands: Command) -> Plan[Replies]:
+    replies: Replies = yield Batch(commands, needs_server=True)
+    return replies
+
+
+def _examine_configuration(config: Config) -> Iterator[Finding]:
     if config.mode == "local":
         wrong = config.unconfigured and not settings.DEBUG
-        detail = "no database: a store in each process"
+        detail = "no database: each process has a separate local store"
         yield Finding("configuration", "failed" if wrong else "warning", detail, config.setup_hint)
-        if conf.are_stored_in(config.alias):
-            yield _sessions_in_memory(config)
+        if session_conf.are_stored_in(config.alias):
+            yield _examine_sessions_in_memory(config)
         return
-    yield Finding("configuration", "ok", f"{config.mode}: {found}")
+    sources = ", ".join(f"{name} from {source}" for name, source in config.sources)
+    yield Finding("configuration", "ok", f"{config.mode}: {sources}")
     url = config.rest_url or (config.redis_url.reveal() if config.redis_url else "")
-    plain = urlsplit(url).scheme in {"http", "redis", "unix"}
-    if not plain:
+    if urlsplit(url).scheme not in {"http", "redis", "unix"}:
         yield Finding("encryption", "ok", f"TLS to {config.host}")
     elif is_private(config.host):
-        yield Finding("encryption", "info", f"no TLS to {config.host}, which is private")
+        yield Finding("encryption", "info", f"no TLS to {config.host}, a private address")
     else:
         fix = "Write https:// or rediss:// in the URL."
         yield Finding("encryption", "failed", f"no TLS to {config.host}", fix)
 
 
-def _sessions_in_memory(config: Config) -> Finding:
-    detail = "they would stand in the memory of this one process"
-    if conf.allow_eviction:
-        return Finding("sessions", "info", f"{detail}: SESSION_ALLOW_EVICTION accepts that")
+def _examine_sessions_in_memory(config: Config) -> Finding:
+    detail = "sessions would be stored in the memory of this process only"
+    if session_conf.allow_eviction:
+        return Finding("sessions", "info", f"{detail}; SESSION_ALLOW_EVICTION allows this")
     return Finding("sessions", "failed", detail, config.setup_hint)
 
 
-def _failed(config: Config, error: ContinuumError) -> Finding:
+def _explain_failure(config: Config, error: ContinuumError) -> Finding:
     fix = next((fix for kind, fix in _FIXES.items() if isinstance(error, kind)), "")
     if isinstance(error, Unavailable) and "certificate" in str(error).lower():
         fix = "Set CA_FILE if a proxy or an emulator has a certificate of its own."
     elif isinstance(error, Unavailable) and is_loopback(config.host):
-        fix = "Does it run, on this port? manage.py upstash_emulator (--token, --port) starts one."
+        fix = (
+            "Is the server running on this port? manage.py upstash_emulator (--token, --port) "
+            "starts one."
+        )
     return Finding("connection", "failed", str(error), fix.format(host=config.host))
 
 
-def _server(config: Config, report: Report) -> Iterator[Finding]:
-    server = report.server
-    if server is None:
-        yield Finding("server", "info", "INFO is not answered")
-        return
-    yield Finding("server", "info", f"Redis {server.version}, {server.keys:,} keys")
-    used = server.memory_used
-    if used is not None:
-        full = used >= FULL
-        fix = "Delete keys (manage.py cache_cleanup), or choose a larger plan." if full else ""
-        yield Finding("memory", "warning" if full else "ok", f"{used:.1%} of the limit", fix)
-    yield _eviction(config, server.policy, evicts=server.evicts)
-
-
-def _eviction(config: Config, policy: str, *, evicts: bool) -> Finding:
-    holds = conf.are_stored_in(config.alias)
-    if evicts and holds:
-        detail = f"{policy}, and sessions are kept here"
-        if conf.allow_eviction:
-            return Finding("eviction", "info", f"{detail}: SESSION_ALLOW_EVICTION accepts that")
-        fix = "Console: switch Eviction off, or give sessions a database of their own."
+def _examine_eviction(alias: str, policy: str, *, evicts: bool) -> Finding:
+    has_sessions = session_conf.are_stored_in(alias)
+    if evicts and has_sessions:
+        detail = f"{policy}, and the database stores sessions"
+        if session_conf.allow_eviction:
+            return Finding("eviction", "info", f"{detail}; SESSION_ALLOW_EVICTION allows this")
+        fix = "Switch eviction off in the console, or use a separate database for sessions."
         return Finding("eviction", "failed", detail, fix)
-    counts = limits.has_counters_in(config.alias)
-    if evicts and counts:
-        detail = f"{policy}, and rate limits are counted here: counters go first"
-        fix = "Console: switch Eviction off, or name another ALIAS in CONTINUUM_RATELIMIT."
+    has_counters = ratelimit_conf.has_counters_in(alias)
+    if evicts and has_counters:
+        detail = f"{policy}, and the database stores rate-limit counters, which are evicted first"
+        fix = "Switch eviction off in the console, or set another ALIAS in CONTINUUM_RATELIMIT."
         return Finding("eviction", "warning", detail, fix)
-    if not evicts and not holds and not counts:
-        fix = "For a pure cache switch Eviction on: else writes fail when the database is full."
-        return Finding("eviction", "info", policy or "not told", fix)
+    if not evicts and not has_sessions and not has_counters:
+        fix = "For a pure cache, switch eviction on: otherwise writes fail when it is full."
+        return Finding("eviction", "info", policy or "unknown", fix)
     return Finding("eviction", "ok", policy)
 
 
-def _listed(reply: Reply) -> list[Any]:
+def _as_list(reply: Reply) -> list[Any]:
     assert isinstance(reply, list)
     return reply

@@ -1,7 +1,7 @@
-"""What a database is billed in a month, by all aliases of this site that are the same database.
+"""The billed commands of a month, for all aliases of this site that use the same database.
 
-Each alias has sums of its own, and the month up to last midnight costs a billed command for each
-day of each: a process reads it once a day.
+Each alias has statistics of its own. Those of the month until last midnight cost one billed command
+per day: each process reads them once a day.
 """
 
 from __future__ import annotations
@@ -9,119 +9,106 @@ from __future__ import annotations
 from collections.abc import Iterator
 from copy import copy
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
-from weakref import WeakKeyDictionary
 
 from django.core.exceptions import ImproperlyConfigured
 
-from continuum_upstash.cache.base import UpstashBaseCache
 from continuum_upstash.errors import ContinuumError
-from continuum_upstash.health import report
-from continuum_upstash.plans.effects import Plan, pair
+from continuum_upstash.health.probe import get_upstash_caches, list_upstash_aliases
+from continuum_upstash.plans.effects import Plan
 from continuum_upstash.stats.pricing import Bill, get_pricing_plan_name, project_bill
 from continuum_upstash.stats.shared import reader
 from continuum_upstash.stats.totals import Totals
 from continuum_upstash.transports.registry import Database
 
 _DAY: Final = timedelta(days=1)
-_AGAIN: Final = timedelta(minutes=5)  # until a month is asked for again that could not be read
+_RETRY_AFTER: Final = timedelta(minutes=5)  # of a month that could not be read
+_NEVER: Final = datetime.min.replace(tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class _Earlier:
-    """What was found of a month up to last midnight.
+@dataclass(slots=True)
+class _CachedMonth:
+    """The result of the last read of a database's month until last midnight.
 
     Attributes:
-        begin, end: when that is not asked for again: for a day, since it changes no more, or for
-            a while when it could not be read.
+        begin, end: when the result is valid: for a day, as it no longer changes, or for some
+            minutes if the read failed.
     """
 
-    begin: datetime
-    end: datetime
-    found: Totals | ContinuumError
+    begin: datetime = _NEVER
+    end: datetime = _NEVER
+    result: Totals | ContinuumError | None = None
 
 
-_known: WeakKeyDictionary[Database, _Earlier] = WeakKeyDictionary()
-
-
-class Month:
-    """The month of one cache's database."""
-
-    def __init__(self, cache: UpstashBaseCache) -> None:
-        self._run, self._arun = cache.run, cache.arun
-        self._database, self._alias = cache.database, cache.database.config.alias
-
-    def plan_earlier(self, now: datetime) -> Plan[Totals]:
-        """Return the alias' sums from the month's begin to last midnight.
-
-        Args:
-            now: UTC.
-
-        Raises:
-            ContinuumError: they cannot be read, or could not be some minutes ago.
-        """
-        return (yield from _earlier(self._database, now))
-
-    earlier, aearlier = pair(plan_earlier)
-
-    def plan_bill(self, today: Totals, now: datetime) -> Plan[Bill]:
-        """Return the database's bill.
-
-        Args:
-            today: the alias' own sums since midnight.
-            now: UTC.
-
-        Raises:
-            ContinuumError: the sums cannot be read, or the plan is unknown.
-        """
-        others = list(_others(self._database))
-        aliases = [each.config.alias for each in others]
-        sums = [today, (yield from reader.read_day(aliases, midnight_of(now)))]
-        for database in (self._database, *others):
-            sums += [(yield from _earlier(database, now))]
-        commands = sum(each.all_billed for each in sums)
-        return project_bill(get_pricing_plan_name(self._alias), commands, now)
-
-    bill, abill = pair(plan_bill)
-
-
-def midnight_of(now: datetime) -> datetime:
+def get_midnight(now: datetime) -> datetime:
+    """Return when the day of `now` began."""
     return now.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def _others(database: Database) -> Iterator[Database]:
-    """Yield what the site's other aliases of the same database have of it."""
-    config = database.config
-    for alias in report.aliases():
-        try:
-            found = [cache.database for cache in report.ours([alias])]
-        except (ImproperlyConfigured, ImportError):
-            continue  # nothing is billed by it; the check E002 says why
-        for each in found:
-            if (
-                each.config.alias != config.alias
-                and each.config.server_identity == config.server_identity
-            ):
-                yield each
+def read_until_yesterday(database: Database, now: datetime) -> Plan[Totals]:
+    """Return the totals of one alias from the beginning of the month until last midnight.
+
+    Args:
+        database: that of the alias.
+        now: UTC.
+
+    Raises:
+        ContinuumError: they cannot be read, or could not within the last five minutes.
+    """
+    cached = database.extras.get(_CachedMonth)
+    if cached.result is None or not cached.begin <= now < cached.end:
+        yield from _read(database.config.alias, now, cached)
+    if isinstance(cached.result, ContinuumError):
+        raise copy(cached.result)  # the traceback of one object would grow with each raise
+    assert cached.result is not None
+    return cached.result
 
 
-def _earlier(database: Database, now: datetime) -> Plan[Totals]:
-    known = _known.get(database)
-    if known is None or not known.begin <= now < known.end:
-        known = _known[database] = yield from _find(database.config.alias, now)
-    if isinstance(known.found, ContinuumError):
-        raise copy(known.found)  # one that is raised often would grow its traceback
-    return known.found
+def read_bill(database: Database, today: Totals, now: datetime) -> Plan[Bill]:
+    """Return this month's bill of a database.
+
+    Args:
+        database: that of one alias.
+        today: the alias's totals since midnight.
+        now: UTC.
+
+    Raises:
+        ContinuumError: the totals cannot be read, or the pricing plan is unknown.
+    """
+    others = list(_list_aliases_of_same_server(database))
+    aliases = [each.config.alias for each in others]
+    commands = (
+        today.all_billed + (yield from reader.read_day(aliases, get_midnight(now))).all_billed
+    )
+    for each in (database, *others):
+        commands += (yield from read_until_yesterday(each, now)).all_billed
+    return project_bill(get_pricing_plan_name(database.config.alias), commands, now)
 
 
-def _find(alias: str, now: datetime) -> Plan[_Earlier]:
-    midnight = midnight_of(now)
-    begin = midnight.replace(day=1)
-    if begin == midnight:
-        return _Earlier(midnight, midnight + _DAY, Totals())
+def _read(alias: str, now: datetime, cached: _CachedMonth) -> Plan[None]:
+    midnight = get_midnight(now)
+    first = midnight.replace(day=1)
     try:
-        points = yield from reader.read_hours(alias, begin, midnight - _DAY)
+        buckets = []
+        if first < midnight:
+            buckets = yield from reader.read_hours(alias, first, midnight - _DAY)
     except ContinuumError as error:
-        return _Earlier(now, now + _AGAIN, copy(error))
-    return _Earlier(midnight, midnight + _DAY, reader.sum_buckets(points))
+        cached.begin, cached.end, cached.result = now, now + _RETRY_AFTER, copy(error)
+    else:
+        cached.begin, cached.end = midnight, midnight + _DAY
+        cached.result = reader.sum_buckets(buckets)
+
+
+def _list_aliases_of_same_server(database: Database) -> Iterator[Database]:
+    """Yield what other aliases of this site use the same database by."""
+    config = database.config
+    for alias in list_upstash_aliases():
+        try:
+            found = [cache.database for cache in get_upstash_caches([alias])]
+        except (ImproperlyConfigured, ImportError):
+            continue  # check E002 reports it; it sends nothing that could be billed
+        for each in found:
+            other = each.config
+            if other.alias != config.alias and other.server_identity == config.server_identity:
+                yield each

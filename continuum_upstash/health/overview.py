@@ -1,134 +1,196 @@
-"""What an alias does: its health, its shared statistics and its bill, in one object."""
+"""How a cache is doing and what it costs: health, statistics and bill in one object."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any, Final, Literal
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Literal, TypeAlias
 
 from continuum_upstash.cache.base import UpstashBaseCache
 from continuum_upstash.errors import ContinuumError
-from continuum_upstash.health.monthly_usage import Month, midnight_of
-from continuum_upstash.health.report import Examiner, Report
-from continuum_upstash.plans.effects import Plan, pair
+from continuum_upstash.health.monthly_usage import (
+    get_midnight,
+    read_bill,
+    read_until_yesterday,
+)
+from continuum_upstash.health.probe import Health, probe_health
+from continuum_upstash.plans.effects import Plan
 from continuum_upstash.stats.counters import read_process_totals
+from continuum_upstash.stats.exporters.prometheus_text import AliasMetrics
 from continuum_upstash.stats.pricing import Bill
-from continuum_upstash.stats.shared import reader
-from continuum_upstash.stats.shared.schema import HOURS_KEPT, Bucket
-from continuum_upstash.stats.totals import Totals
+from continuum_upstash.stats.shared.reader import read_hours, read_minutes, sum_buckets
+from continuum_upstash.stats.shared.schema import HOURS_KEPT, MINUTES_KEPT, Bucket
+from continuum_upstash.stats.shared.writer import SharedWriter
+from continuum_upstash.stats.totals import Totals, add_up
+from continuum_upstash.transports.registry import get_process_state
+
+Scope: TypeAlias = Literal["all processes", "this process"]
 
 NO_HISTORY: Final = "no history yet: see docs/how-to/monitor.md"
 
-KEPT: Final = timedelta(seconds=HOURS_KEPT)
+_MINUTE: Final = timedelta(minutes=1)
+_HOUR: Final = timedelta(hours=1)
 
-_DAY: Final = timedelta(days=1)
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """What all processes did in a period that ends now.
+
+    Attributes:
+        period: its length.
+        buckets: its minutes or hours in order, without gaps. The first one may begin earlier than
+            the period.
+    """
+
+    period: timedelta
+    buckets: tuple[Bucket, ...]
+
+    @property
+    def totals(self) -> Totals:
+        return sum_buckets(self.buckets)
 
 
 @dataclass(frozen=True, slots=True)
 class Overview:
     """
     Attributes:
-        report: how the database is doing.
-        since: how far back `recent` goes.
-        scope: whether the figures are of all processes, or of this one only since nothing is
-            shared: the statistics are off, the mode is local, or they cannot be read.
-        recent: sums since then.
-        points: the same by minute, or by hour beyond a day.
-        today: sums since midnight UTC.
-        bill: the database's, of this month; None where nothing is billed or known.
+        health: of the cache.
+        period: how far back `recent` goes.
+        scope: ``this process`` if there are no shared statistics: they are switched off, the mode
+            is local, the database is unreachable, or no process has written any yet.
+        process: what this process did since it started.
+        minutes, hours: the requested series; None: not requested, or no shared statistics.
+        today: totals since midnight UTC.
+        month: totals since the beginning of the month; None: unknown.
+        bill: this month's bill of the database; None: nothing is billed, or it is unknown.
         errors: why something is missing, without secrets.
     """
 
-    report: Report
-    since: timedelta
-    scope: Literal["all processes", "this process"]
-    recent: Totals
-    points: tuple[Bucket, ...]
+    health: Health
+    period: timedelta
+    scope: Scope
+    process: Totals
+    minutes: Series | None
+    hours: Series | None
     today: Totals
+    month: Totals | None
     bill: Bill | None
     errors: tuple[str, ...]
 
+    @property
+    def recent(self) -> Totals:
+        """Totals of the requested period; of this process since its start if that is the scope."""
+        series = self.minutes or self.hours
+        return series.totals if series else self.process
+
+    def as_metrics(self) -> AliasMetrics:
+        """Return what Prometheus' text format shows; totals of one process are left out."""
+        server = self.health.server
+        return AliasMetrics(
+            self.today if self.scope == "all processes" else None,
+            self.health.status.state,
+            server.memory_ratio if server else None,
+            self.bill.used_ratio if self.bill else None,
+        )
+
     def as_dict(self) -> dict[str, Any]:
-        """Return it as JSON knows it; times in seconds, memory in bytes."""
-        recent = self.recent
+        """Return JSON values; times in seconds, memory in bytes."""
         return {
-            **self.report.as_dict(),
-            "since_seconds": self.since.total_seconds(),
+            **self.health.as_dict(),
+            "since_seconds": self.period.total_seconds(),
             "scope": self.scope,
-            "recent": _figures(recent),
-            "today": _figures(self.today),
-            "bill": None
-            if self.bill is None
-            else {
-                "plan": self.bill.plan,
-                "commands": self.bill.commands,
-                "limit": self.bill.limit,
-                "used": self.bill.used_ratio,
-                "projected_commands": self.bill.projected,
-                "projected_dollars": self.bill.dollars,
-            },
-            "errors": [*self.report.errors, *self.errors],
+            "recent": _format_totals(self.recent),
+            "today": _format_totals(self.today),
+            "bill": None if self.bill is None else _format_bill(self.bill),
+            "errors": [*self.health.errors, *self.errors],
         }
 
 
-class Overseer:
-    """Looks at one cache. Each hash of statistics that it reads is one billed command.
+def read_overview(
+    cache: UpstashBaseCache,
+    *,
+    minutes: timedelta | None = None,
+    hours: timedelta | None = None,
+    now: datetime | None = None,
+) -> Plan[Overview]:
+    """Return the overview of one cache.
 
-    It adds to `Examiner`'s report what all processes did and what the month costs: `cache_stats`,
-    `cache_cost`, the doctor's quota and scrapes call it.
+    It costs one billed command for today, one for each further hour of `minutes` and each further
+    day of `hours`, one for each other alias of the same database, and once a day one for each past
+    day of the month.
+
+    Args:
+        cache: which one.
+        minutes: length of the series by minute, up to 26 hours.
+        hours: length of the series by hour, up to 32 days.
+        now: UTC; by default the current time.
     """
-
-    def __init__(self, cache: UpstashBaseCache) -> None:
-        self._run, self._arun = cache.run, cache.arun
-        self._alias = cache.database.config.alias
-        self._examiner, self._month = Examiner(cache), Month(cache)
-
-    def plan_overview(self, since: timedelta, now: datetime) -> Plan[Overview]:
-        """Look once.
-
-        Args:
-            since: how far back the recent figures go; more than is kept is as much as is kept.
-            now: UTC.
-        """
-        since = min(since, KEPT)
-        report = yield from self._examiner.plan_report()
-        if report.mode == "local" or report.round_trip is None:
-            return self._alone(report, since)
-        read = reader.read_minutes if since <= _DAY else reader.read_hours
-        try:
-            points = yield from read(self._alias, now - since, now)
-            today = yield from reader.read_day([self._alias], midnight_of(now))
-        except ContinuumError as error:
-            return self._alone(report, since, str(error))
-        recent, month = reader.sum_buckets(points), None
-        errors: tuple[str, ...] = ()
-        known = recent.batches or today.batches
-        try:
-            known = known or (yield from self._month.plan_earlier(now)).batches
-            month = yield from self._month.plan_bill(today, now)
-        except ContinuumError as error:
-            errors = (str(error),)
-        if not known:
-            return self._alone(report, since, *errors)
-        return Overview(
-            report=report,
-            since=since,
-            scope="all processes",
-            recent=recent,
-            points=tuple(points),
-            today=today,
-            bill=month,
-            errors=errors,
-        )
-
-    overview, aoverview = pair(plan_overview)
-
-    def _alone(self, report: Report, since: timedelta, *errors: str) -> Overview:
-        own = read_process_totals(self._alias)
-        return Overview(report, since, "this process", own, (), own, None, errors)
+    now = now or datetime.now(UTC)
+    minutes = minutes and min(minutes, timedelta(seconds=MINUTES_KEPT))
+    hours = hours and min(hours, timedelta(seconds=HOURS_KEPT))
+    midnight = get_midnight(now)
+    period = minutes or hours or now - midnight
+    health = yield from probe_health(cache)
+    if health.mode == "local" or health.round_trip is None:
+        return _describe_process(health, period)
+    # What this process has not written yet counts as if it were written now.
+    alias, pending = health.alias, get_process_state(SharedWriter).pending(health.alias)
+    try:
+        by_minute = (yield from read_minutes(alias, now - minutes, now)) if minutes else []
+        by_hour = yield from read_hours(alias, min(midnight, now - (hours or _MINUTE)), now)
+    except ContinuumError as error:
+        return _describe_process(health, period, str(error))
+    today = add_up([pending, *(each.totals for each in by_hour if each.at >= midnight)])
+    is_known = sum_buckets([*by_minute, *by_hour]).batches > 0
+    month = bill = None
+    errors: tuple[str, ...] = ()
+    try:
+        earlier = yield from read_until_yesterday(cache.database, now)
+        is_known, month = is_known or earlier.batches > 0, add_up([earlier, today])
+        bill = yield from read_bill(cache.database, today, now)
+    except ContinuumError as error:
+        errors = (str(error),)
+    if not is_known:
+        return _describe_process(health, period, *errors)
+    return Overview(
+        health=health,
+        period=period,
+        scope="all processes",
+        process=read_process_totals(alias),
+        minutes=_fill(by_minute, pending, minutes, _MINUTE, now) if minutes else None,
+        hours=_fill(by_hour, pending, hours, _HOUR, now) if hours else None,
+        today=today,
+        month=month,
+        bill=bill,
+        errors=errors,
+    )
 
 
-def _figures(totals: Totals) -> dict[str, Any]:
+def _describe_process(health: Health, period: timedelta, *errors: str) -> Overview:
+    totals = read_process_totals(health.alias)
+    return Overview(health, period, "this process", totals, None, None, totals, None, None, errors)
+
+
+def _fill(
+    buckets: Sequence[Bucket], pending: Totals, period: timedelta, unit: timedelta, now: datetime
+) -> Series:
+    """Return the buckets of a period, with empty ones in the gaps."""
+    last = _floor(now, unit)
+    count = int((last - _floor(now - period, unit)) / unit) + 1
+    totals = {last - unit * number: Totals() for number in reversed(range(count))}
+    for bucket in (*buckets, Bucket(last, pending)):
+        if bucket.at in totals:
+            totals[bucket.at] += bucket.totals
+    return Series(period, tuple(Bucket(at, each) for at, each in totals.items()))
+
+
+def _floor(at: datetime, unit: timedelta) -> datetime:
+    at = at.replace(second=0, microsecond=0)
+    return at if unit == _MINUTE else at.replace(minute=0)
+
+
+def _format_totals(totals: Totals) -> dict[str, Any]:
     return {
         **totals.as_dict(),
         "hit_rate": totals.hit_rate,
@@ -136,4 +198,15 @@ def _figures(totals: Totals) -> dict[str, Any]:
         "p50_seconds": totals.estimate_quantile(0.5),
         "p95_seconds": totals.estimate_quantile(0.95),
         "p99_seconds": totals.estimate_quantile(0.99),
+    }
+
+
+def _format_bill(bill: Bill) -> dict[str, Any]:
+    return {
+        "plan": bill.plan,
+        "commands": bill.commands,
+        "limit": bill.limit,
+        "used": bill.used_ratio,
+        "projected_commands": bill.projected,
+        "projected_dollars": bill.dollars,
     }

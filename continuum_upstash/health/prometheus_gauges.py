@@ -1,47 +1,44 @@
-"""What a scrape shows beside the counters: gauges for which somebody has to be asked."""
+"""The gauges of a scrape that are read from the database; the other metrics are recorded."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from math import inf
 from time import monotonic
 from typing import Final
 
-from continuum_upstash.cache.base import UpstashBaseCache
-from continuum_upstash.errors import ContinuumError
-from continuum_upstash.health import report as health
-from continuum_upstash.health.overview import Overseer, Overview
+from continuum_upstash.health.overview import Overview, read_overview
+from continuum_upstash.health.probe import get_upstash_caches, list_upstash_aliases
 from continuum_upstash.stats.exporters.metrics import COMMANDS_RATIO, MEMORY_RATIO
 from continuum_upstash.stats.exporters.prometheus import get_observer, render
 
-# Seconds. Each refresh reads two or three hashes, which is billed; scrapes come every 15 s.
-_FRESH: Final = 300.0
-
-_refreshed: dict[str, float] = {}
+# Seconds. Each refresh reads a hash or more, which is billed; scrapes usually come every 15 s.
+_CACHE_SECONDS: Final = 300.0
 
 
-def scraped() -> bytes:
+@dataclass(slots=True)
+class _Refreshed:
+    """When the gauges of one database were read last."""
+
+    at: float = -inf
+
+
+def render_metrics() -> bytes:
     """Return the text that Prometheus reads."""
     now = monotonic()
-    for cache in health.ours(health.aliases()):
-        alias = cache.database.config.alias
-        if now - _refreshed.get(alias, -_FRESH) >= _FRESH:
-            _refreshed[alias] = now
-            _refresh(alias, _looked(cache))
+    for cache in get_upstash_caches(list_upstash_aliases()):
+        refreshed = cache.database.extras.get(_Refreshed)
+        if now - refreshed.at >= _CACHE_SECONDS:
+            refreshed.at = now
+            _set_gauges(cache.run(read_overview(cache)))
     return render()
 
 
-def _refresh(alias: str, overview: Overview | None) -> None:
-    if overview is None:
-        return
-    server, bill = overview.report.server, overview.bill
-    if server is not None and server.memory_used is not None:
-        get_observer().set_gauge(MEMORY_RATIO, server.memory_used, alias)
-    if bill is not None and bill.used_ratio is not None:
-        get_observer().set_gauge(COMMANDS_RATIO, bill.used_ratio, alias)
-
-
-def _looked(cache: UpstashBaseCache) -> Overview | None:
-    try:
-        return Overseer(cache).overview(timedelta(minutes=1), datetime.now(UTC))
-    except ContinuumError:
-        return None  # the counters and the breaker's state tell of it
+def _set_gauges(overview: Overview) -> None:
+    observer, metrics = get_observer(), overview.as_metrics()
+    for metric, ratio in (
+        (MEMORY_RATIO, metrics.memory_ratio),
+        (COMMANDS_RATIO, metrics.commands_ratio),
+    ):
+        if ratio is not None:
+            observer.set_gauge(metric, ratio, overview.health.alias)

@@ -14,7 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import CommandError
 
 from continuum_upstash.cache.base import UpstashBaseCache
-from continuum_upstash.health import report
+from continuum_upstash.health.probe import get_upstash_caches, list_upstash_aliases
 
 DEGRADED: Final = 1
 UNREACHABLE: Final = 2  # or misuse
@@ -37,7 +37,7 @@ def chosen(options: dict[str, Any]) -> list[str]:
     Raises:
         CommandError: there is none of that name, or none at all.
     """
-    known = report.aliases()
+    known = list_upstash_aliases()
     for alias in options["cache"] or ():
         if alias not in known:
             refuse(f"There is no alias '{alias}' of this package in CACHES. {_there_is(known)}")
@@ -53,7 +53,7 @@ def caches_of(aliases: Iterable[str]) -> list[UpstashBaseCache]:
         CommandError: their configuration is wrong.
     """
     try:
-        return report.ours(aliases)
+        return get_upstash_caches(aliases)
     except ImproperlyConfigured as error:
         refuse(str(error))
 

@@ -25,14 +25,14 @@ def sheet(overview: Overview, families: Sequence[Family] | None, spent: int) -> 
             ("families", "none among the keys of the sample")
         ]
     rows.append(("this look", billed(spent)))
-    rows += [("warning", text) for text in overview.report.warnings]
-    rows += [("error", text) for text in (*overview.report.errors, *overview.errors)]
-    head = f"{overview.report.label}: {overview.report.verdict}"
+    rows += [("warning", text) for text in overview.health.warnings]
+    rows += [("error", text) for text in (*overview.health.errors, *overview.errors)]
+    head = f"{overview.health.label}: {overview.health.verdict}"
     return "\n".join([head, *(f"  {name:<12} {text}" for name, text in rows)])
 
 
 def _state(overview: Overview) -> Iterable[tuple[str, str]]:
-    status, trip = overview.report.status, overview.report.round_trip
+    status, trip = overview.health.status, overview.health.round_trip
     yield "answers", f"{status.backend} ({status.state}: {status.reason})"
     yield "round trip", "no answer" if trip is None else milliseconds(trip)
     if status.local_replies:
@@ -40,13 +40,13 @@ def _state(overview: Overview) -> Iterable[tuple[str, str]]:
 
 
 def _figures(overview: Overview) -> Iterable[tuple[str, str]]:
-    if overview.report.round_trip is None:
+    if overview.health.round_trip is None:
         return
     if overview.scope == "this process":  # which has done nothing but look
         yield "figures", NO_HISTORY
         return
     totals = overview.recent
-    yield "figures", f"of all processes, last {_span(overview.since)}"
+    yield "figures", f"of all processes, last {_span(overview.period)}"
     yield "latency", _latency(totals)
     rate = totals.hit_rate
     found = f"({totals.hits:,} hits, {totals.misses:,} misses, {totals.sets:,} sets)"
@@ -56,12 +56,12 @@ def _figures(overview: Overview) -> Iterable[tuple[str, str]]:
 
 
 def _server(overview: Overview) -> Iterable[tuple[str, str]]:
-    server = overview.report.server
+    server = overview.health.server
     if server is None:
         return
     yield "keys", f"{server.keys:,} in the database"
     limit = f" of {format_bytes(server.memory_limit)}" if server.memory_limit else ""
-    used = "" if server.memory_used is None else f" ({server.memory_used:.1%})"
+    used = "" if server.memory_ratio is None else f" ({server.memory_ratio:.1%})"
     yield "memory", f"{format_bytes(server.memory)}{limit}{used}"
     yield "eviction", server.policy or "not told"
 
@@ -71,7 +71,7 @@ def _bill(overview: Overview) -> Iterable[tuple[str, str]]:
     if bill is None:
         return
     own = f", {today.overhead:,} of them for statistics" if today.overhead else ""
-    yield "today", f"{billed(today.billed + today.overhead)}{own}"
+    yield "today", f"{billed(today.all_billed)}{own}"
     limit = "" if bill.limit is None else f" of {bill.limit:,} ({_percent(bill.used_ratio)})"
     yield "this month", f"{bill.commands:,}{limit} billed commands, plan {bill.plan}"
     yield "projected", f"{bill.projected:,} commands, ${bill.dollars:,.2f} at the month's end"

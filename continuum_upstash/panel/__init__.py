@@ -1,1 +1,1 @@
-"""The health panel in Django's admin: put `continuum_upstash.panel` into INSTALLED_APPS."""
+"""The health panel in Django's admin; add `continuum_upstash.panel` to INSTALLED_APPS."""

@@ -1,4 +1,4 @@
-"""What may be done to a database: one table of actions, each confirmed before and logged after."""
+"""The actions on a database; each is confirmed before it runs, and logged afterwards."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from django.utils.translation import gettext_lazy as _
 
 from continuum_upstash.cache.base import UpstashBaseCache
 from continuum_upstash.errors import ContinuumError
-from continuum_upstash.health.report import Examiner
-from continuum_upstash.panel.formatting import Text, milliseconds
-from continuum_upstash.panel.session_summary import logins_need
+from continuum_upstash.health.probe import probe_health
+from continuum_upstash.panel.formatting import Text, format_milliseconds
+from continuum_upstash.panel.session_summary import is_login_store
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,119 +33,118 @@ class Outcome:
 class Action:
     """
     Attributes:
-        title: of the confirmation.
-        button: on the page.
-        effect: what will happen, in a sentence or two.
-        perform: does it; takes the cache and who asked for it.
-        states: of the breaker in which it makes sense.
+        title: of the confirmation page.
+        button: its label.
+        effect: what will happen, in one to three sentences.
+        function: runs the action; takes the cache and the name of the user.
+        states: the breaker's states in which the action is available.
     """
 
     title: Text
     button: Text
     effect: Text
-    perform: Callable[[UpstashBaseCache, str], Outcome]
+    function: Callable[[UpstashBaseCache, str], Outcome]
     states: frozenset[str]
 
-    def offered(self, cache: UpstashBaseCache) -> bool:
+    def is_available(self, cache: UpstashBaseCache) -> bool:
         database = cache.database
         if database.config.mode == "local" or database.status.state not in self.states:
             return False
-        return self.perform is not _force_open or not logins_need(database.config.alias)
+        return self.function is not _force_open or not is_login_store(database.config.alias)
+
+    def run(self, cache: UpstashBaseCache, user: str) -> Outcome:
+        """Run the action; an error of the database becomes the outcome."""
+        try:
+            return self.function(cache, user)
+        except ContinuumError as error:
+            return Outcome(messages.ERROR, str(error))
 
 
-def perform(action: Action, cache: UpstashBaseCache, by: str) -> Outcome:
-    """Do it; whatever the database says to that is in the outcome."""
-    try:
-        return action.perform(cache, by)
-    except ContinuumError as error:
-        return Outcome(messages.ERROR, str(error))
-
-
-def _probe(cache: UpstashBaseCache, _by: str) -> Outcome:
+def _probe_now(cache: UpstashBaseCache, _user: str) -> Outcome:
     cache.database.failover.breaker.allow_probe_now()
-    return _sign_of_life(cache)
+    health = cache.run(probe_health(cache))
+    if health.round_trip is None:
+        return Outcome(messages.ERROR, " ".join(health.errors))
+    text = _("The database replied in {time}.")
+    return Outcome(messages.SUCCESS, format_lazy(text, time=format_milliseconds(health.round_trip)))
 
 
-def _reconnect(cache: UpstashBaseCache, _by: str) -> Outcome:
+def _reconnect(cache: UpstashBaseCache, user: str) -> Outcome:
     cache.database.close()
-    return _probe(cache, _by)
+    return _probe_now(cache, user)
 
 
-def _sign_of_life(cache: UpstashBaseCache) -> Outcome:
-    report = Examiner(cache).report()
-    if report.round_trip is None:
-        return Outcome(messages.ERROR, " ".join(report.errors))
-    text = _("The database answered in {time}.")
-    return Outcome(messages.SUCCESS, format_lazy(text, time=milliseconds(report.round_trip)))
+def _force_open(cache: UpstashBaseCache, user: str) -> Outcome:
+    cache.database.failover.breaker.force_open(f"by {user}, in the admin")
+    return Outcome(messages.SUCCESS, _("This process no longer sends commands to Upstash."))
 
 
-def _force_open(cache: UpstashBaseCache, by: str) -> Outcome:
-    cache.database.failover.breaker.force_open(f"by {by}, in the admin")
-    return Outcome(messages.SUCCESS, _("This process leaves the database alone from now on."))
+def _bypass(cache: UpstashBaseCache, user: str) -> Outcome:
+    cache.database.failover.breaker.disable(f"by {user}, in the admin")
+    return Outcome(
+        messages.SUCCESS, _("This process sends every call to Upstash, even during an outage.")
+    )
 
 
-def _disable(cache: UpstashBaseCache, by: str) -> Outcome:
-    cache.database.failover.breaker.disable(f"by {by}, in the admin")
-    return Outcome(messages.SUCCESS, _("This process asks the database whatever happens."))
+def _close(cache: UpstashBaseCache, user: str) -> Outcome:
+    cache.database.failover.breaker.reset(f"by {user}, in the admin")
+    return Outcome(
+        messages.SUCCESS, _("The breaker is closed: this process sends commands to Upstash again.")
+    )
 
 
-def _reset(cache: UpstashBaseCache, by: str) -> Outcome:
-    cache.database.failover.breaker.reset(f"by {by}, in the admin")
-    return Outcome(messages.SUCCESS, _("The breaker is closed: this process asks the database."))
-
-
-_ANY: Final = frozenset({"closed", "open", "half_open", "forced_open", "disabled"})
+_ALL_STATES: Final = frozenset({"closed", "open", "half_open", "forced_open", "disabled"})
 
 ACTIONS: Final[Mapping[str, Action]] = {
     "probe": Action(
         _("Probe now"),
         _("Probe now"),
         _(
-            "Ends the break, if there is one, and asks the database for a sign of life. "
-            "That is not billed."
+            "Sends a PING and an INFO to the database without waiting for the next scheduled "
+            "probe. If they succeed, the breaker closes. They are not billed."
         ),
-        _probe,
-        _ANY - {"forced_open"},
+        _probe_now,
+        _ALL_STATES - {"forced_open"},
     ),
     "reconnect": Action(
         _("Reconnect"),
         _("Reconnect"),
         _(
-            "Drops the connections that this process holds for synchronous code, opens a new one "
-            "and asks for a sign of life. Requests under way are not interrupted."
+            "Closes the connections that this process keeps for synchronous code, opens a new one "
+            "and probes the database. Requests in progress are not interrupted."
         ),
         _reconnect,
-        _ANY - {"forced_open"},
+        _ALL_STATES - {"forced_open"},
     ),
     "open": Action(
         _("Force the breaker open"),
         _("Force open"),
         _(
-            "This process leaves the database alone until somebody closes the breaker. Where "
-            "FALLBACK is on, a local store answers, which begins empty; locks, sessions and "
-            "whatever else must be shared fail until then."
+            "This process stops using the database until the breaker is closed again. With "
+            "FALLBACK, an empty local store serves the cache. Locks, sessions and everything else "
+            "that must be shared between processes fail until then."
         ),
         _force_open,
-        _ANY - {"forced_open"},
+        _ALL_STATES - {"forced_open"},
     ),
     "disable": Action(
-        _("Switch the breaker off"),
-        _("Switch off"),
+        _("Bypass the breaker"),
+        _("Bypass breaker"),
         _(
-            "This process asks the database on every call, even during an outage, when each call "
-            "then waits for its time-out. A call that fails is still answered locally."
+            "This process sends every call to the database, even during an outage, when each call "
+            "waits for its timeout. With FALLBACK, the local store still serves calls that fail."
         ),
-        _disable,
-        _ANY - {"disabled"},
+        _bypass,
+        _ALL_STATES - {"disabled"},
     ),
     "close": Action(
         _("Force the breaker closed"),
         _("Force closed"),
         _(
-            "This process asks the database again from the next call on. If that is still out "
-            "of reach, the breaker opens after three failures."
+            "This process uses the database again from the next call on. If the database is still "
+            "unreachable, the breaker opens after three failures."
         ),
-        _reset,
-        _ANY - {"closed"},
+        _close,
+        _ALL_STATES - {"closed"},
     ),
 }

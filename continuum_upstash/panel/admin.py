@@ -21,11 +21,11 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import override
 
 from continuum_upstash.cache.base import UpstashBaseCache
-from continuum_upstash.health import report as health
+from continuum_upstash.health.probe import get_upstash_caches, list_upstash_aliases
 from continuum_upstash.panel import clear_family, contexts
-from continuum_upstash.panel.actions import ACTIONS, Outcome, perform
+from continuum_upstash.panel.actions import ACTIONS, Outcome
 from continuum_upstash.panel.models import CacheHealth
-from continuum_upstash.panel.page_cost import spending
+from continuum_upstash.panel.page_cost import track_cost
 
 if TYPE_CHECKING:  # at run time it takes no parameter
     _ModelAdmin: TypeAlias = admin.ModelAdmin[CacheHealth]
@@ -53,29 +53,29 @@ class CacheHealthAdmin(_ModelAdmin):
         object_id: str,
         from_field: str | None = None,  # noqa: ARG002 as above
     ) -> CacheHealth | None:
-        return CacheHealth(alias=object_id) if object_id in health.aliases() else None
+        return CacheHealth(alias=object_id) if object_id in list_upstash_aliases() else None
 
     def get_urls(self) -> list[URLPattern]:
         alias = "<path:object_id>"
         return [
-            self._path("", self.changelist_view, "changelist"),
-            self._path(f"{alias}/history/", self.history_view, "history"),
-            self._path(f"{alias}/change/", self.change_view, "change"),
-            self._path(f"{alias}/state/", self.state_view, "state"),
-            self._path(f"{alias}/figures/", self.figures_view, "figures"),
-            self._path(f"{alias}/clear/", self.clear_view, "clear"),
-            self._path(f"{alias}/do/<slug:name>/", self.action_view, "action"),
+            self._make_path("", self.changelist_view, "changelist"),
+            self._make_path(f"{alias}/history/", self.history_view, "history"),
+            self._make_path(f"{alias}/change/", self.change_view, "change"),
+            self._make_path(f"{alias}/state/", self.state_view, "state"),
+            self._make_path(f"{alias}/figures/", self.figures_view, "figures"),
+            self._make_path(f"{alias}/clear/", self.clear_view, "clear"),
+            self._make_path(f"{alias}/do/<slug:name>/", self.action_view, "action"),
         ]
 
-    def _path(self, route: str, view: Callable[..., HttpResponse], name: str) -> URLPattern:
-        def shown(request: HttpRequest, **given: str) -> HttpResponse:
+    def _make_path(self, route: str, view: Callable[..., HttpResponse], name: str) -> URLPattern:
+        def handle(request: HttpRequest, **arguments: str) -> HttpResponse:
             try:
-                return view(request, **given)
-            except ImproperlyConfigured as error:  # the alias' entry in CACHES is wrong
-                alias = unquote(given.get("object_id", ""))
-                return self._page(request, "change_form", {"problem": str(error)}, alias)
+                return view(request, **arguments)
+            except ImproperlyConfigured as error:  # the alias's entry in CACHES is wrong
+                alias = unquote(arguments.get("object_id", ""))
+                return self._render(request, "change_form", {"problem": str(error)}, alias)
 
-        wrapped = self.admin_site.admin_view(update_wrapper(shown, view))
+        wrapped = self.admin_site.admin_view(update_wrapper(handle, view))
         return path(route, wrapped, name=f"{self.opts.app_label}_{self.opts.model_name}_{name}")
 
     # ---- pages
@@ -83,10 +83,10 @@ class CacheHealthAdmin(_ModelAdmin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Every alias and its state; nothing in it is billed."""
-        self._permit(request, self.has_view_or_change_permission(request))
-        context = {"title": _("Cache health"), "summaries": contexts.summaries()}
-        return self._page(request, "change_list", context | (extra_context or {}))
+        """Every alias and its state; not billed."""
+        self._require(request, self.has_view_or_change_permission(request))
+        context = {"title": _("Cache health"), "summaries": contexts.list_summaries()}
+        return self._render(request, "change_list", context | (extra_context or {}))
 
     def change_view(
         self,
@@ -96,63 +96,69 @@ class CacheHealthAdmin(_ModelAdmin):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         """Everything about one alias."""
-        alias = self._alias(request, object_id)
-        cache = _cache(alias)
-        with spending() as spent:
-            context = contexts.state(cache)
-            report = context["report"]
-            context |= contexts.figures(cache, report) | contexts.settings(cache)
-            context |= contexts.keys(cache, report, asked="sample" in request.GET)
-        context |= {"spent": spent} | (extra_context or {})
-        return self._page(request, "change_form", context, alias)
+        alias = self._get_alias(request, object_id)
+        cache = _get_cache(alias)
+        with track_cost() as cost:
+            overview = contexts.read_figures(cache)
+            context = contexts.describe_state(cache, overview.health)
+            context |= contexts.describe_figures(overview) | contexts.describe_settings(cache)
+            sample = "sample" in request.GET
+            context |= contexts.describe_keys(cache, overview.health, sample=sample)
+        context |= {"cost": cost} | (extra_context or {})
+        return self._render(request, "change_form", context, alias)
 
     def state_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """The part of the page that is asked for every few seconds."""
-        alias = self._alias(request, object_id)
-        return self._page(request, "state", contexts.state(_cache(alias)), alias)
+        """The part of the page that the browser requests every ten seconds."""
+        alias = self._get_alias(request, object_id)
+        cache = _get_cache(alias)
+        context = contexts.describe_state(cache, contexts.probe(cache))
+        return self._render(request, "state", context, alias)
 
     def figures_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """The part of the page that is asked for every minute."""
-        alias = self._alias(request, object_id)
-        return self._page(request, "figures", contexts.figures(_cache(alias)), alias)
+        """The part of the page that the browser requests every minute."""
+        alias = self._get_alias(request, object_id)
+        overview = contexts.read_figures(_get_cache(alias))
+        return self._render(request, "figures", contexts.describe_figures(overview), alias)
 
-    # ---- what changes something
+    # ---- changes
 
     def action_view(self, request: HttpRequest, object_id: str, name: str) -> HttpResponse:
-        """Ask whether it is meant, then do it."""
-        alias = self._alias(request, object_id, change=True)
+        """Show a confirmation; a POST runs the action."""
+        alias = self._get_alias(request, object_id, change=True)
         if name not in ACTIONS:
             raise Http404
-        action, cache = ACTIONS[name], _cache(alias)
-        if not action.offered(cache):
+        action, cache = ACTIONS[name], _get_cache(alias)
+        if not action.is_available(cache):
             self.message_user(
-                request, _("That makes no sense any more: nothing was done."), messages.WARNING
+                request, _("This action no longer applies. Nothing was changed."), messages.WARNING
             )
-            return self._back(alias)
+            return self._redirect_to_cache(alias)
         if request.method != "POST":
             context = {"title": action.title, "effect": action.effect, "button": action.button}
-            return self._page(request, "confirm", context | {"subtitle": alias}, alias)
-        outcome = perform(action, cache, request.user.get_username())
-        return self._done(request, alias, action.title, outcome)
+            return self._render(request, "confirm", context | {"subtitle": alias}, alias)
+        outcome = action.run(cache, request.user.get_username())
+        return self._log_and_redirect(request, alias, action.title, outcome)
 
     def clear_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Count, ask whether it is meant, then delete a key family."""
-        alias = self._alias(request, object_id, change=True)
-        cache, family = _cache(alias), clear_family.family_of(request.GET.get("family", ""))
+        """Show how many keys a family has; a POST deletes them."""
+        alias = self._get_alias(request, object_id, change=True)
+        cache, family = _get_cache(alias), clear_family.parse_family(request.GET.get("family", ""))
         if not family:
-            self.message_user(request, _("Which family? Write its name."), messages.WARNING)
-            return self._back(alias)
+            self.message_user(request, _("Enter a key family."), messages.WARNING)
+            return self._redirect_to_cache(alias)
         title = format_lazy(_("Clear the key family {family}"), family=f"{family}:")
         if request.method == "POST":
-            return self._done(request, alias, title, clear_family.clear(cache, family))
-        announced = clear_family.announce(cache, family)
-        button = "" if announced.empty or announced.problem else _("Delete the keys")
-        context = {"title": title, "announced": announced, "button": button}
-        return self._page(request, "confirm", context | {"subtitle": alias}, alias)
+            return self._log_and_redirect(request, alias, title, clear_family.clear(cache, family))
+        preview = clear_family.preview(cache, family)
+        button = "" if preview.is_empty or preview.problem else _("Delete the keys")
+        context = {"title": title, "preview": preview, "button": button}
+        return self._render(request, "confirm", context | {"subtitle": alias}, alias)
 
-    def _done(self, request: HttpRequest, alias: str, title: Any, outcome: Outcome) -> HttpResponse:
-        assert request.user.pk is not None  # who is not logged in may not get here
-        with override(None):  # as Django's own entries, which the reader's language shows
+    def _log_and_redirect(
+        self, request: HttpRequest, alias: str, title: Any, outcome: Outcome
+    ) -> HttpResponse:
+        assert request.user.pk is not None  # the view requires a login
+        with override(None):  # like Django's own entries, which are translated when shown
             LogEntry.objects.log_actions(
                 user_id=request.user.pk,
                 queryset=[CacheHealth(alias=alias)],
@@ -161,31 +167,31 @@ class CacheHealthAdmin(_ModelAdmin):
                 single_object=True,
             )
         self.message_user(request, outcome.text, outcome.level)
-        return self._back(alias)
+        return self._redirect_to_cache(alias)
 
-    # ---- what they have in common
+    # ---- shared parts
 
-    def _alias(self, request: HttpRequest, object_id: str, *, change: bool = False) -> str:
+    def _get_alias(self, request: HttpRequest, object_id: str, *, change: bool = False) -> str:
         alias = unquote(object_id)
         if change:
-            self._permit(request, self.has_change_permission(request))
-        self._permit(request, self.has_view_or_change_permission(request))
-        if alias not in health.aliases():
+            self._require(request, self.has_change_permission(request))
+        self._require(request, self.has_view_or_change_permission(request))
+        if alias not in list_upstash_aliases():
             raise Http404
         return alias
 
-    def _permit(self, _request: HttpRequest, allowed: bool) -> None:
+    def _require(self, _request: HttpRequest, allowed: bool) -> None:
         if not allowed:
             raise PermissionDenied
 
-    def _url(self, name: str, *args: str) -> str:
+    def _reverse(self, name: str, *args: str) -> str:
         view = f"{self.opts.app_label}_{self.opts.model_name}_{name}"
         return reverse(f"admin:{view}", args=args, current_app=self.admin_site.name)
 
-    def _back(self, alias: str) -> HttpResponse:
-        return HttpResponseRedirect(self._url("change", quote(alias)))
+    def _redirect_to_cache(self, alias: str) -> HttpResponse:
+        return HttpResponseRedirect(self._reverse("change", quote(alias)))
 
-    def _page(
+    def _render(
         self, request: HttpRequest, template: str, context: dict[str, Any], alias: str = ""
     ) -> HttpResponse:
         request.current_app = self.admin_site.name
@@ -201,6 +207,6 @@ class CacheHealthAdmin(_ModelAdmin):
         return response
 
 
-def _cache(alias: str) -> UpstashBaseCache:
-    (cache,) = health.ours([alias])
+def _get_cache(alias: str) -> UpstashBaseCache:
+    (cache,) = get_upstash_caches([alias])
     return cache

@@ -5,8 +5,8 @@ from django.utils.translation import gettext_lazy as _
 
 from continuum_upstash.observe import subscribe
 from continuum_upstash.panel import page_cost
-from continuum_upstash.panel.breaker_log import changes
-from continuum_upstash.panel.ratelimit_counts import decisions
+from continuum_upstash.panel.breaker_log import log_state_change
+from continuum_upstash.panel.ratelimit_counts import count_decision
 
 
 class PanelConfig(AppConfig):
@@ -15,6 +15,6 @@ class PanelConfig(AppConfig):
     verbose_name = _("Upstash")
 
     def ready(self) -> None:
-        subscribe(changes)
-        subscribe(decisions)
-        subscribe(page_cost.note)
+        subscribe(log_state_change)
+        subscribe(count_decision)
+        subscribe(page_cost.observe)

@@ -1,20 +1,20 @@
-"""The last changes of each breaker's state, as this process saw them."""
+"""The last changes of each breaker's state in this process."""
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from dataclasses import dataclass
 from time import time
 from typing import Final
 
 from continuum_upstash.observe import Record, StateChange
+from continuum_upstash.transports.registry import get_process_state
 
-KEPT: Final = 20  # of each alias
+MAX_CHANGES: Final = 20  # of each alias
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class LoggedChange:
     """
     Attributes:
         at: Unix seconds.
@@ -25,27 +25,22 @@ class Change:
     details: StateChange
 
 
-class Changes:
-    """Remembers what it is told of; `observe.subscribe` takes it."""
+class BreakerLog:
+    """The log of one process, see `log_state_change`."""
 
     def __init__(self) -> None:
-        self.forget()
+        self._by_alias: dict[str, deque[LoggedChange]] = {}
 
-    def forget(self) -> None:
-        """Begin anew, as a forked child must: its breakers have no past."""
-        self._by_alias: dict[str, deque[Change]] = {}
+    def add(self, change: StateChange) -> None:
+        changes = self._by_alias.setdefault(change.alias, deque(maxlen=MAX_CHANGES))
+        changes.appendleft(LoggedChange(time(), change))
 
-    def __call__(self, record: Record) -> None:
-        if type(record) is StateChange:
-            kept = self._by_alias.setdefault(record.alias, deque(maxlen=KEPT))
-            kept.appendleft(Change(time(), record))
-
-    def of(self, alias: str) -> list[Change]:
-        """Return them, the last one first."""
+    def for_alias(self, alias: str) -> list[LoggedChange]:
+        """Return the changes of an alias, the latest first."""
         return list(self._by_alias.get(alias, ()))
 
 
-changes = Changes()
-
-if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=changes.forget)
+def log_state_change(record: Record) -> None:
+    """Log a change of a breaker's state; an observer, which the app subscribes."""
+    if type(record) is StateChange:
+        get_process_state(BreakerLog).add(record)

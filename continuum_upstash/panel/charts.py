@@ -1,4 +1,4 @@
-"""Which charts a span of time gets, and what stands at their axes."""
+"""The charts of a series, and their table."""
 
 from __future__ import annotations
 
@@ -9,59 +9,65 @@ from typing import Final
 
 from django.utils.translation import gettext_lazy as _
 
-from continuum_upstash.panel.figures import Span
-from continuum_upstash.panel.formatting import Text, count, milliseconds, moment, percentage
-from continuum_upstash.panel.svg import bars, dots, line, top_of
+from continuum_upstash.health.overview import Series
+from continuum_upstash.panel.formatting import (
+    Text,
+    format_count,
+    format_milliseconds,
+    format_percentage,
+    to_local_datetime,
+)
+from continuum_upstash.panel.svg import choose_axis_max, draw_bars, draw_line, draw_points
 from continuum_upstash.stats.totals import Totals
 
-_LEAST_LATENCY: Final = 0.001  # seconds
-_LEAST_COMMANDS: Final = 10.0
-_NOTHING: Final = _("Nothing was asked in this time.")
+_MIN_LATENCY_AXIS: Final = 0.001  # seconds
+_MIN_COMMANDS_AXIS: Final = 10.0
+_NO_COMMANDS: Final = _("No commands in this period.")
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class Plot:
     """A line or a set of bars.
 
     Attributes:
         style: a class of the style sheet.
-        path: an SVG path in a box of 100 by 100; empty where there is nothing to draw.
-        dots: the same for values of a line that have no neighbour.
-        value: of a line the last one, of bars their sum.
+        path: an SVG path in a box of 100 by 100; empty if there is nothing to draw.
+        points: a path for the values of a line that have no neighbour.
+        value: the last value of a line, the sum of bars.
     """
 
     style: str
     label: Text
     path: str
     value: str
-    dots: str = ""
+    points: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
     """
     Attributes:
-        top, middle: the axis' labels at its end and half way.
-        begin, end: when the first slot begins, and the last one.
-        nothing: what to say where there is nothing to draw.
+        top, middle: the labels of the axis at its end and in the middle.
+        begin, end: the begin of the first slot and of the last one.
+        empty_text: what is shown if there is nothing to draw.
     """
 
     title: Text
-    marks: tuple[Mark, ...]
+    plots: tuple[Plot, ...]
     top: str
     middle: str
     begin: datetime
     end: datetime
-    nothing: Text = _NOTHING
+    empty_text: Text = _NO_COMMANDS
 
     @property
-    def empty(self) -> bool:
-        return not any(mark.path or mark.dots for mark in self.marks)
+    def is_empty(self) -> bool:
+        return not any(plot.path or plot.points for plot in self.plots)
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What the charts show of one slot, for their table."""
+    """The values of one slot, for the table."""
 
     at: datetime
     p50: float | None
@@ -72,8 +78,8 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Sheet:
-    """A span as charts and as a table."""
+class ChartGroup:
+    """A series as charts and as a table."""
 
     name: str
     title: Text
@@ -81,17 +87,20 @@ class Sheet:
     rows: tuple[Row, ...]
 
 
-def sheet(name: str, title: Text, span: Span) -> Sheet:
-    rows = [_row(moment(point.at.timestamp()), point.totals) for point in span.slots]
-    return Sheet(
+def make_chart_group(name: str, title: Text, series: Series) -> ChartGroup:
+    rows = [
+        _make_row(to_local_datetime(bucket.at.timestamp()), bucket.totals)
+        for bucket in series.buckets
+    ]
+    return ChartGroup(
         name,
         title,
-        (_latency(rows), _hit_rate(rows), _traffic(rows)),
+        (_chart_latency(rows), _chart_hit_rate(rows), _chart_commands(rows)),
         tuple(row for row in reversed(rows) if row.commands or row.errors),
     )
 
 
-def _row(at: datetime, totals: Totals) -> Row:
+def _make_row(at: datetime, totals: Totals) -> Row:
     return Row(
         at,
         totals.estimate_quantile(0.5),
@@ -102,42 +111,48 @@ def _row(at: datetime, totals: Totals) -> Row:
     )
 
 
-def _latency(rows: Sequence[Row]) -> Chart:
-    slow, usual = [row.p95 for row in rows], [row.p50 for row in rows]
-    top = top_of(slow, _LEAST_LATENCY)
-    marks = (
-        _line("main", _("95th percentile"), slow, top, milliseconds(_last(slow))),
-        _line("quiet", _("median"), usual, top, milliseconds(_last(usual))),
+def _chart_latency(rows: Sequence[Row]) -> Chart:
+    p95, p50 = [row.p95 for row in rows], [row.p50 for row in rows]
+    top = choose_axis_max(p95, _MIN_LATENCY_AXIS)
+    plots = (
+        _plot_line("main", _("95th percentile"), p95, top, format_milliseconds(_find_last(p95))),
+        _plot_line("quiet", _("median"), p50, top, format_milliseconds(_find_last(p50))),
     )
-    return _chart(_("Latency"), marks, milliseconds(top), milliseconds(top / 2), rows)
+    return _make_chart(
+        _("Latency"), plots, format_milliseconds(top), format_milliseconds(top / 2), rows
+    )
 
 
-def _hit_rate(rows: Sequence[Row]) -> Chart:
+def _chart_hit_rate(rows: Sequence[Row]) -> Chart:
     rates = [row.hit_rate for row in rows]
-    marks = (_line("main", _("hit rate"), rates, 1.0, percentage(_last(rates))),)
-    chart = _chart(_("Hit rate"), marks, percentage(1), percentage(0.5), rows)
-    return replace(chart, nothing=_("No key was read in this time."))
+    plots = (_plot_line("main", _("hit rate"), rates, 1.0, format_percentage(_find_last(rates))),)
+    chart = _make_chart(_("Hit rate"), plots, format_percentage(1), format_percentage(0.5), rows)
+    return replace(chart, empty_text=_("No keys were read in this period."))
 
 
-def _traffic(rows: Sequence[Row]) -> Chart:
+def _chart_commands(rows: Sequence[Row]) -> Chart:
     commands, errors = [row.commands for row in rows], [row.errors for row in rows]
-    top = top_of([*commands, *errors], _LEAST_COMMANDS)
-    marks = (
-        Mark("bars", _("sent"), bars(commands, top), count(sum(commands))),
-        Mark("errors", _("errors"), bars(errors, top), count(sum(errors))),
+    top = choose_axis_max([*commands, *errors], _MIN_COMMANDS_AXIS)
+    plots = (
+        Plot("bars", _("commands"), draw_bars(commands, top), format_count(sum(commands))),
+        Plot("errors", _("errors"), draw_bars(errors, top), format_count(sum(errors))),
     )
-    return _chart(_("Commands sent, and errors"), marks, count(top), count(top / 2), rows)
+    return _make_chart(
+        _("Commands and errors"), plots, format_count(top), format_count(top / 2), rows
+    )
 
 
-def _line(style: str, label: Text, values: Sequence[float | None], top: float, value: str) -> Mark:
-    return Mark(style, label, line(values, top), value, dots(values, top))
+def _plot_line(
+    style: str, label: Text, values: Sequence[float | None], top: float, value: str
+) -> Plot:
+    return Plot(style, label, draw_line(values, top), value, draw_points(values, top))
 
 
-def _chart(
-    title: Text, marks: tuple[Mark, ...], top: str, middle: str, rows: Sequence[Row]
+def _make_chart(
+    title: Text, plots: tuple[Plot, ...], top: str, middle: str, rows: Sequence[Row]
 ) -> Chart:
-    return Chart(title, marks, top, middle, rows[0].at, rows[-1].at)
+    return Chart(title, plots, top, middle, rows[0].at, rows[-1].at)
 
 
-def _last(values: Sequence[float | None]) -> float | None:
+def _find_last(values: Sequence[float | None]) -> float | None:
     return next((value for value in reversed(values) if value is not None), None)

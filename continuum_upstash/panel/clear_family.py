@@ -1,4 +1,4 @@
-"""Deletes a key family from the panel, as far as one request may go."""
+"""Deletes a key family, up to the limit of one request."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from continuum_upstash.cache.base import UpstashBaseCache
 from continuum_upstash.errors import ContinuumError
 from continuum_upstash.keys import escape_glob, make_scoped_pattern
 from continuum_upstash.panel.actions import Outcome
-from continuum_upstash.panel.formatting import Text, count
-from continuum_upstash.panel.key_sample import PAGES
+from continuum_upstash.panel.formatting import Text, format_count
+from continuum_upstash.panel.key_sample import MAX_PAGES
 from continuum_upstash.plans.cleanup import KeyDeleter, KeySelector, ScanProgress
 from continuum_upstash.sessions.keys import compile_session_matcher
 
-_MOST_PAGES: Final = 200  # of a thousand keys: a web server does not wait for ever
+_MAX_DELETE_PAGES: Final = 200  # of a thousand keys: a request must end before its server's timeout
 
 
 @dataclass(frozen=True, slots=True)
-class Announced:
-    """What clearing a family would do, from a look at ten pages at most.
+class Preview:
+    """What would be deleted, from a scan of ten pages at most.
 
     Attributes:
         name: of the family, with its colon.
-        matched: keys that were seen.
-        complete: whether that is all of them.
-        problem: why nobody knows, without secrets.
+        matched: keys of the family in the scan.
+        complete: whether the scan covers the whole database.
+        problem: why the scan failed, without secrets.
     """
 
     name: str
@@ -40,48 +40,48 @@ class Announced:
     problem: str = ""
 
     @property
-    def empty(self) -> bool:
+    def is_empty(self) -> bool:
         return self.complete and not self.matched
 
 
-def announce(cache: UpstashBaseCache, family: str) -> Announced:
+def preview(cache: UpstashBaseCache, family: str) -> Preview:
     try:
-        walk = cache.run(_deleter(cache, family, PAGES).count())
+        progress = cache.run(_make_deleter(cache, family, MAX_PAGES).count())
     except ContinuumError as error:
-        return Announced(f"{family}:", 0, complete=False, problem=str(error))
-    return Announced(f"{family}:", walk.matched, walk.complete)
+        return Preview(f"{family}:", 0, complete=False, problem=str(error))
+    return Preview(f"{family}:", progress.matched, progress.complete)
 
 
 def clear(cache: UpstashBaseCache, family: str) -> Outcome:
-    """Delete the family's keys, 200,000 looked at; say how to go on where there are more."""
+    """Delete the family's keys among 200,000 keys; for the rest, name the command to run."""
     try:
-        walk = cache.run(_deleter(cache, family, _MOST_PAGES).delete())
+        progress = cache.run(_make_deleter(cache, family, _MAX_DELETE_PAGES).delete())
     except ContinuumError as error:
         return Outcome(messages.ERROR, str(error))
-    if walk.complete:
-        text = ngettext_lazy("{keys} key deleted.", "{keys} keys deleted.", walk.deleted)
-        return Outcome(messages.SUCCESS, _told(text, walk))
+    if progress.complete:
+        text = ngettext_lazy("{keys} key deleted.", "{keys} keys deleted.", progress.deleted)
+        return Outcome(messages.SUCCESS, _format(text, progress))
     alias = cache.database.config.alias
-    where = (f"--cache={alias}", f"--family={family}", f"--resume={walk.cursor}")
-    command = shlex.join(["manage.py", "cache_cleanup", *where])
-    text = _("{keys} keys deleted so far. For the rest run: {command}")
-    return Outcome(messages.WARNING, _told(text, walk, command=command))
+    options = (f"--cache={alias}", f"--family={family}", f"--resume={progress.cursor}")
+    command = shlex.join(["manage.py", "cache_cleanup", *options])
+    text = _("{keys} keys deleted so far. To delete the rest, run: {command}")
+    return Outcome(messages.WARNING, _format(text, progress, command=command))
 
 
-def family_of(text: str) -> str:
-    """Return a family's name as it is typed, with or without its colon; empty: there is none.
+def parse_family(text: str) -> str:
+    """Return the name of a family without its colon; empty if there is none.
 
-    White space is part of a name: without it this would be another family.
+    White space is part of the name: without it, this would be another family.
     """
     return text.removesuffix(":")
 
 
-def _told(text: Text, walk: ScanProgress, **more: str) -> Text:
-    return format_lazy(text, keys=count(walk.deleted), **more)
+def _format(text: Text, progress: ScanProgress, **more: str) -> Text:
+    return format_lazy(text, keys=format_count(progress.deleted), **more)
 
 
-def _deleter(cache: UpstashBaseCache, family: str, pages: int) -> KeyDeleter:
-    pattern = escape_glob(family) + ":*"
-    wanted = make_scoped_pattern(cache.key_func, cache.key_prefix, cache.version, pattern)
-    selector = KeySelector(wanted.pattern, wanted.matches, compile_session_matcher())
-    return KeyDeleter(selector, max_pages=pages)
+def _make_deleter(cache: UpstashBaseCache, family: str, max_pages: int) -> KeyDeleter:
+    glob = escape_glob(family) + ":*"
+    pattern = make_scoped_pattern(cache.key_func, cache.key_prefix, cache.version, glob)
+    selector = KeySelector(pattern.pattern, pattern.matches, compile_session_matcher())
+    return KeyDeleter(selector, max_pages=max_pages)

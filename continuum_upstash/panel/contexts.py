@@ -1,30 +1,38 @@
-"""What the pages show, as template contexts; each reads what it needs and no more."""
+"""Template contexts of the pages; each reads only what it needs."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import timedelta
 from typing import Any, Final
 
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
 from continuum_upstash.cache.base import UpstashBaseCache
-from continuum_upstash.health import report as health
-from continuum_upstash.health.report import Examiner, Report
+from continuum_upstash.health.overview import Overview, read_overview
+from continuum_upstash.health.probe import (
+    Health,
+    get_upstash_caches,
+    list_upstash_aliases,
+    probe_health,
+)
 from continuum_upstash.panel import formatting, settings_table
 from continuum_upstash.panel.actions import ACTIONS
-from continuum_upstash.panel.breaker_log import changes
-from continuum_upstash.panel.charts import sheet
-from continuum_upstash.panel.figures import Reader, tiles
+from continuum_upstash.panel.breaker_log import BreakerLog
+from continuum_upstash.panel.charts import make_chart_group
+from continuum_upstash.panel.figures import make_tiles
 from continuum_upstash.panel.formatting import Text
-from continuum_upstash.panel.key_sample import PAGES, Sampler
-from continuum_upstash.panel.ratelimit_counts import limits
-from continuum_upstash.panel.session_summary import sessions
+from continuum_upstash.panel.key_sample import MAX_PAGES, sample_keys
+from continuum_upstash.panel.ratelimit_counts import make_rate_limit_table
+from continuum_upstash.panel.session_summary import summarize_sessions
 from continuum_upstash.transports.failover.circuit_breaker import CALLING_STATES
+from continuum_upstash.transports.registry import get_process_state
 
 _ICONS: Final = {"ok": "✓", "degraded": "!", "down": "✕"}
+_HOUR: Final = timedelta(hours=1)
+_DAY: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,89 +40,92 @@ class Summary:
     """An alias in the list.
 
     Attributes:
-        report: None: its entry in CACHES is wrong.
-        problem: what is wrong with it.
-        breaker: what the breaker does, where no error says why nobody asks the database.
+        health: None: its entry in CACHES is wrong.
+        problem: what is wrong with the entry.
+        breaker: what the breaker does, if it prevents calls and no error says so.
     """
 
     alias: str
-    report: Report | None
+    health: Health | None
     badge: dict[str, Any]
     problem: str = ""
     breaker: Text = ""
 
 
-def summaries() -> list[Summary]:
-    return [_summary(alias) for alias in health.aliases()]
+def list_summaries() -> list[Summary]:
+    return [_summarize(alias) for alias in list_upstash_aliases()]
 
 
-def state(cache: UpstashBaseCache) -> dict[str, Any]:
-    """Return how the database is doing; nothing in it is billed."""
-    report = Examiner(cache).report()
+def probe(cache: UpstashBaseCache) -> Health:
+    """Return the health of a cache; not billed."""
+    return cache.run(probe_health(cache))
+
+
+def read_figures(cache: UpstashBaseCache) -> Overview:
+    """Return the overview that the figures show: up to four billed commands, once a day more."""
+    return cache.run(read_overview(cache, minutes=_HOUR, hours=_DAY))
+
+
+def describe_state(cache: UpstashBaseCache, health: Health) -> dict[str, Any]:
     return {
-        "report": report,
-        "status": report.status,
-        "badge": _badge(report.verdict),
-        "headline": formatting.headline(report),
-        "state_text": formatting.STATES[report.status.state],
+        "health": health,
+        "status": health.status,
+        "badge": _make_badge(health.verdict),
+        "headline": formatting.summarize(health),
+        "state_text": formatting.STATES[health.status.state],
         "process": os.getpid(),
-        "changes": changes.of(report.alias),
-        "actions": {name: each for name, each in ACTIONS.items() if each.offered(cache)},
+        "changes": get_process_state(BreakerLog).for_alias(health.alias),
+        "actions": {name: each for name, each in ACTIONS.items() if each.is_available(cache)},
     }
 
 
-def figures(cache: UpstashBaseCache, report: Report | None = None) -> dict[str, Any]:
-    """Return what the statistics say: four billed commands, more once a day.
-
-    Args:
-        cache: whose statistics.
-        report: of this very moment, if there is one: who does not answer is not asked again.
-    """
-    silent = report is not None and report.round_trip is None
-    read = Reader(cache).figures(datetime.now(UTC), silent=silent)
-    sheets = []
-    if read.hour and read.day:
-        sheets = [
-            sheet("hour", _("The last hour, by minute"), read.hour),
-            sheet("day", _("The last day, by hour"), read.day),
+def describe_figures(overview: Overview) -> dict[str, Any]:
+    groups = []
+    if overview.minutes and overview.hours:
+        groups = [
+            make_chart_group("hour", _("The last hour, by minute"), overview.minutes),
+            make_chart_group("day", _("The last day, by hour"), overview.hours),
         ]
-    total = read.day.total if read.day else read.own
+    totals = overview.hours.totals if overview.hours else overview.process
     return {
-        "figures": read,
-        "silent": silent,
-        "sheets": sheets,
-        "tiles": tiles(read),
-        "commands": sorted(total.commands.items(), key=lambda item: -item[1])[:10],
-        "errors": sorted(total.errors.items(), key=lambda item: -item[1]),
+        "overview": overview,
+        "unreachable": overview.health.mode != "local" and overview.health.round_trip is None,
+        "groups": groups,
+        "tiles": make_tiles(overview),
+        "commands": sorted(totals.commands.items(), key=lambda item: -item[1])[:10],
+        "errors": sorted(totals.errors.items(), key=lambda item: -item[1]),
     }
 
 
-def keys(cache: UpstashBaseCache, report: Report, *, asked: bool) -> dict[str, Any]:
-    """Return what the database holds, as far as the reader asked for it."""
+def describe_keys(cache: UpstashBaseCache, health: Health, *, sample: bool) -> dict[str, Any]:
+    """Return what the database stores; only a sample of the keys is billed."""
     return {
-        "asked": asked,
-        "pages": PAGES,
-        "keys": Sampler(cache).keys() if asked else None,
-        "sessions": sessions(report.alias, report.server, count=asked),
+        "sampled": sample,
+        "pages": MAX_PAGES,
+        "keys": cache.run(sample_keys(cache)) if sample else None,
+        "sessions": summarize_sessions(health.alias, health.server, count=sample),
     }
 
 
-def settings(cache: UpstashBaseCache) -> dict[str, Any]:
+def describe_settings(cache: UpstashBaseCache) -> dict[str, Any]:
     config = cache.database.config
-    return {"entries": settings_table.entries(config), "limits": limits(config)}
+    return {
+        "entries": settings_table.list_entries(config),
+        "limits": make_rate_limit_table(config.alias),
+    }
 
 
-def _summary(alias: str) -> Summary:
+def _summarize(alias: str) -> Summary:
     try:
-        (cache,) = health.ours([alias])
+        (cache,) = get_upstash_caches([alias])
     except ImproperlyConfigured as error:
-        return Summary(alias, None, _badge("down"), str(error))
-    report = Examiner(cache).report()
-    state = report.status.state
-    untold = state not in CALLING_STATES and not report.errors
-    breaker = formatting.STATES[state] if untold else ""
-    return Summary(alias, report, _badge(report.verdict), breaker=breaker)
+        return Summary(alias, None, _make_badge("down"), str(error))
+    health = probe(cache)
+    state = health.status.state
+    unexplained = state not in CALLING_STATES and not health.errors
+    breaker = formatting.STATES[state] if unexplained else ""
+    return Summary(alias, health, _make_badge(health.verdict), breaker=breaker)
 
 
-def _badge(verdict: str) -> dict[str, Any]:
+def _make_badge(verdict: str) -> dict[str, Any]:
     return {"name": verdict, "text": formatting.VERDICTS[verdict], "icon": _ICONS[verdict]}

@@ -1,4 +1,4 @@
-"""Numbers and states in the reader's words."""
+"""Numbers, times and states as text in the reader's language."""
 
 from __future__ import annotations
 
@@ -14,78 +14,80 @@ from django.utils.text import format_lazy
 from django.utils.timezone import get_current_timezone
 from django.utils.translation import gettext_lazy as _
 
-from continuum_upstash.health.report import Report
+from continuum_upstash.health.probe import Health
 from continuum_upstash.transports.failover.circuit_breaker import CALLING_STATES
 
-if TYPE_CHECKING:  # what its stubs call a translation that waits for its reader
+if TYPE_CHECKING:  # the stubs' name of a lazy translation
     from django.utils.functional import _StrPromise
 
     Text: TypeAlias = str | _StrPromise
 else:
     Text = str | Promise
 
-NOTHING: Final = "—"
-_LEAST_SHARE: Final = 0.001
+UNKNOWN: Final = "—"
+_MIN_SHARE: Final = 0.001
 
 VERDICTS: Final[Mapping[str, Text]] = MappingProxyType(
     {"ok": _("OK"), "degraded": _("Degraded"), "down": _("Down")}
 )
 STATES: Final[Mapping[str, Text]] = MappingProxyType(
     {
-        "closed": _("The breaker is closed: every call asks the database."),
-        "open": _("The breaker is open: the database is left alone until the break is over."),
-        "half_open": _("The breaker is half open: one call tries the database."),
-        "forced_open": _("The breaker is forced open: nobody asks until somebody closes it."),
-        "disabled": _("The breaker is switched off: every call asks, whatever happens."),
+        "closed": _("The breaker is closed: calls use the database."),
+        "open": _("The breaker is open: calls do not use the database until the next probe."),
+        "half_open": _("The breaker is half open: one call probes the database."),
+        "forced_open": _(
+            "The breaker is forced open: no call uses the database until it is closed."
+        ),
+        "disabled": _("The breaker is bypassed: calls use the database, even during an outage."),
     }
 )
 
 
-def headline(report: Report) -> Text:
-    """Return who answers, in a sentence or two."""
-    if report.mode == "local":
-        return _("There is no database: each process answers from a store of its own.")
-    if report.round_trip is not None:
+def summarize(health: Health) -> Text:
+    """Return what serves the cache, in one or two sentences."""
+    if health.mode == "local":
+        return _("No database is configured: each process has a separate local store.")
+    if health.round_trip is not None:
         return format_lazy(
-            _("{host} answers in {time}."),
-            host=report.host,
-            time=milliseconds(report.round_trip),
+            _("{host} replies in {time}."),
+            host=health.host,
+            time=format_milliseconds(health.round_trip),
         )
-    if report.status.state in CALLING_STATES:
-        silence = _("The database does not answer.")
+    if health.status.state in CALLING_STATES:
+        cause = _("The database does not reply.")
     else:
-        silence = _("The database is not asked at the moment.")
-    if report.fallback:
-        rest = _("A local store stands in for it, one in each process.")
+        cause = _("The database is not used at the moment.")
+    if health.fallback:
+        effect = _("Each process uses a local store instead.")
     else:
-        rest = _("Nothing stands in for it.")
-    return format_lazy("{} {}", silence, rest)
+        effect = _("There is no fallback: calls fail.")
+    return format_lazy("{} {}", cause, effect)
 
 
-def milliseconds(seconds: float | None) -> str:
+def format_milliseconds(seconds: float | None) -> str:
     if seconds is None:
-        return NOTHING
+        return UNKNOWN
     value = seconds * 1000
     return f"{number_format(value, 2 if 0 < value < 10 else 0, force_grouping=True)} ms"
 
 
-def percentage(share: float | None) -> str:
+def format_percentage(share: float | None) -> str:
     if share is None:
-        return NOTHING
-    if 0 < share < _LEAST_SHARE:
-        return f"< {_percent(_LEAST_SHARE)}"
-    return _percent(share)
+        return UNKNOWN
+    if 0 < share < _MIN_SHARE:
+        return f"< {_format_percent(_MIN_SHARE)}"
+    return _format_percent(share)
 
 
-def _percent(share: float) -> str:
+def _format_percent(share: float) -> str:
     value = round(share * 100.0, 1)
     return f"{number_format(value, 0 if value.is_integer() else 1)} %"
 
 
-def count(number: float) -> str:
+def format_count(number: float) -> str:
     return number_format(number, 0, force_grouping=True)
 
 
-def moment(seconds: float) -> datetime:
-    """Return Unix seconds as a time of the reader's zone."""
+def to_local_datetime(seconds: float) -> datetime:
+    """Return Unix seconds as a time in the reader's time zone."""
     return datetime.fromtimestamp(seconds, get_current_timezone() if settings.USE_TZ else None)

@@ -1,4 +1,4 @@
-"""Gives the panel its place in the admin's index, and its permissions. There is no table."""
+"""The panel's model: its entry in the admin's index and its permissions. It has no table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a page costs: the commands that were asked while it was made, by anybody in its context."""
+"""The cost of a page: the commands that are sent in its context while it is made."""
 
 from __future__ import annotations
 
@@ -9,38 +9,39 @@ from dataclasses import dataclass
 
 from continuum_upstash.observe import CommandDetails, Record
 from continuum_upstash.stats.billing import count_billed_in_batch
+from continuum_upstash.stats.labels import LOCAL
 
 
 @dataclass(slots=True)
-class Spent:
+class PageCost:
     """
     Attributes:
-        billed: commands that the service bills.
-        round_trips: to a database, not to a local store.
+        billed: billed commands.
+        round_trips: to a database; batches served by the local store do not count.
     """
 
     billed: int = 0
     round_trips: int = 0
 
 
-_spent: ContextVar[Spent | None] = ContextVar("continuum_upstash_panel_spent", default=None)
+_cost: ContextVar[PageCost | None] = ContextVar("continuum_upstash_panel_cost", default=None)
 
 
 @contextmanager
-def spending() -> Iterator[Spent]:
-    """Count what the block asks; the figures are right at any time in it."""
-    spent = Spent()
-    token = _spent.set(spent)
+def track_cost() -> Iterator[PageCost]:
+    """Count the commands of the block; the result is up to date at any time in it."""
+    cost = PageCost()
+    token = _cost.set(cost)
     try:
-        yield spent
+        yield cost
     finally:
-        _spent.reset(token)
+        _cost.reset(token)
 
 
-def note(record: Record) -> None:
+def observe(record: Record) -> None:
     """Count a round trip; an observer, which the app subscribes."""
-    spent = _spent.get()
-    if spent is None or type(record) is not CommandDetails or record.backend == "local":
+    cost = _cost.get()
+    if cost is None or type(record) is not CommandDetails or record.backend == LOCAL:
         return
-    spent.round_trips += 1
-    spent.billed += count_billed_in_batch(record)
+    cost.round_trips += 1
+    cost.billed += count_billed_in_batch(record)

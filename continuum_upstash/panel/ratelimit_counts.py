@@ -1,49 +1,43 @@
-"""What rate limits decided in this process, by policy and outcome."""
+"""The rate-limit decisions of this process, by policy and outcome."""
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import ConfigurationError
 from continuum_upstash.observe import LimitDecided, Record
 from continuum_upstash.ratelimit.conf import conf
 from continuum_upstash.ratelimit.policy import Policy
+from continuum_upstash.transports.registry import get_process_state
 
 
-class Decisions:
-    """Counts what it is told of; `observe.subscribe` takes it."""
+class DecisionCounter:
+    """The decisions of one process, see `count_decision`."""
 
     def __init__(self) -> None:
-        self.forget()
-
-    def forget(self) -> None:
-        """Begin anew, as a forked child must."""
         # Re-entrant: a signal handler that uses the cache may interrupt its own thread in here.
         self._lock = threading.RLock()
         self._counts: defaultdict[str, defaultdict[str, Counter[str]]] = defaultdict(
             lambda: defaultdict(Counter)
         )
 
-    def __call__(self, record: Record) -> None:
-        if type(record) is LimitDecided:
-            with self._lock:
-                self._counts[record.alias][record.policy][record.outcome] += 1
+    def add(self, decision: LimitDecided) -> None:
+        with self._lock:
+            self._counts[decision.alias][decision.policy][decision.outcome] += 1
 
-    def of(self, alias: str) -> Mapping[str, Counter[str]]:
-        """Return how often each policy's name had each outcome of `LimitDecided`."""
+    def for_alias(self, alias: str) -> Mapping[str, Counter[str]]:
+        """Return the number of decisions by policy name and outcome (see `LimitDecided`)."""
         with self._lock:
             return {name: count.copy() for name, count in self._counts[alias].items()}
 
 
-decisions = Decisions()
-
-if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=decisions.forget)
+def count_decision(record: Record) -> None:
+    """Count a decision; an observer, which the app subscribes."""
+    if type(record) is LimitDecided:
+        get_process_state(DecisionCounter).add(record)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +45,7 @@ class Row:
     """
     Attributes:
         name: of the policy.
-        policy: None: it is written in code, and not in the settings.
+        policy: None: it is defined in code, not in the settings.
         count: its decisions by outcome.
     """
 
@@ -61,11 +55,11 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class RateLimitTable:
     """
     Attributes:
         mode: ``enforce``, ``shadow`` or ``off``.
-        rows: the policies of the settings in their order, then those that decided besides.
+        rows: the policies of the settings in their order, then those of code that made decisions.
         problem: what is wrong with the settings.
     """
 
@@ -74,13 +68,13 @@ class Limits:
     problem: str = ""
 
 
-def limits(config: Config) -> Limits | None:
-    """Return what limits by an alias' database; None: nothing does."""
-    counts = decisions.of(config.alias)
+def make_rate_limit_table(alias: str) -> RateLimitTable | None:
+    """Return the rate limits that use the database of an alias; None: there are none."""
+    counts = get_process_state(DecisionCounter).for_alias(alias)
     try:
-        policies = conf.policies if conf.alias == config.alias else {}
+        policies = conf.policies if conf.alias == alias else {}
         names = [*policies, *sorted(counts.keys() - policies.keys())]
         rows = tuple(Row(name, policies.get(name), counts.get(name, Counter())) for name in names)
-        return Limits(conf.mode, rows) if rows else None
+        return RateLimitTable(conf.mode, rows) if rows else None
     except ConfigurationError as error:
-        return Limits(problem=str(error))
+        return RateLimitTable(problem=str(error))

@@ -1,4 +1,4 @@
-"""Whether logins live in a database, how many, and whether they are safe there."""
+"""The sessions in a database: how many there are, and whether they are safe there."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from dataclasses import dataclass, replace
 from django.conf import settings
 
 from continuum_upstash.errors import ContinuumError
-from continuum_upstash.health.report import Server
-from continuum_upstash.panel.key_sample import PAGES
+from continuum_upstash.health.probe import ServerInfo
+from continuum_upstash.panel.key_sample import MAX_PAGES
 from continuum_upstash.sessions.conf import conf
 from continuum_upstash.sessions.index import SessionCounts, count_sessions
 
 
 @dataclass(frozen=True, slots=True)
-class Sessions:
+class SessionSummary:
     """
     Attributes:
-        policy: what the server does when it is full; empty: it does not tell.
-        safe: whether it keeps sessions then; None: it does not tell.
-        accepted: whether SESSION_ALLOW_EVICTION says that it need not.
-        fallback: the engine that serves during an outage; empty: none.
+        policy: the server's eviction policy; empty: unknown.
+        safe: whether the server keeps sessions when it is full; None: unknown.
+        accepted: whether SESSION_ALLOW_EVICTION allows their eviction.
+        fallback: the engine that stores sessions during an outage; empty: none.
         counts: None: not counted.
-        problem: why not, without secrets.
+        problem: why they could not be counted, without secrets.
     """
 
     policy: str
@@ -33,27 +33,29 @@ class Sessions:
     problem: str = ""
 
 
-def sessions(alias: str, server: Server | None, *, count: bool) -> Sessions | None:
-    """Return what is known of the sessions in an alias' database; None: there are none of ours.
+def summarize_sessions(
+    alias: str, server: ServerInfo | None, *, count: bool
+) -> SessionSummary | None:
+    """Return a summary of the sessions in an alias's database; None: it stores none.
 
     Args:
         alias: of CACHES.
-        server: what INFO said.
-        count: whether to count, by a billed command for each thousand keys.
+        server: the reply to INFO.
+        count: whether to count them, which costs one billed command per thousand keys.
     """
     if not conf.is_active or alias != settings.SESSION_CACHE_ALIAS:
         return None
     policy = server.policy if server else ""
     safe = not server.evicts if server and policy else None
-    known = Sessions(policy, safe, conf.allow_eviction, conf.fallback_engine or "")
+    summary = SessionSummary(policy, safe, conf.allow_eviction, conf.fallback_engine or "")
     if not count:
-        return known
+        return summary
     try:
-        return replace(known, counts=count_sessions(PAGES))
+        return replace(summary, counts=count_sessions(MAX_PAGES))
     except ContinuumError as error:
-        return replace(known, problem=str(error))
+        return replace(summary, problem=str(error))
 
 
-def logins_need(alias: str) -> bool:
-    """Return whether nobody is logged in any more when an alias' database is not asked."""
+def is_login_store(alias: str) -> bool:
+    """Return whether users lose their login while an alias's database is not used."""
     return conf.are_stored_in(alias) and not (conf.is_active and conf.fallback_engine)

@@ -1,4 +1,4 @@
-"""An alias's configuration as it may be shown: no secret, and where each entry comes from."""
+"""The configuration of an alias as a table: no secrets, and where each value comes from."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from dataclasses import dataclass, fields
 from typing import Any, Final
 
 from django.conf import settings
+from django.template.defaultfilters import filesizeformat
+from django.utils.formats import number_format
 from django.utils.translation import gettext_lazy as _
 
 from continuum_upstash.config.credentials import Secret
@@ -13,18 +15,23 @@ from continuum_upstash.config.hashable import from_hashable
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.panel.formatting import Text
 
-# The alias is the page's; the rest are shown in a form of their own.
-_APART: Final = frozenset(
+# The page shows the alias elsewhere, and the others in another form.
+_OMITTED: Final = frozenset(
     {"alias", "env_prefix", "redis_options", "rest_url", "sources", "unconfigured"}
 )
 _HIDDEN: Final = "••••••••"
+_SECONDS: Final = frozenset(
+    {"connect_timeout", "read_timeout", "health_check_interval", "ttl_by_prefix"}
+)
+_BYTES: Final = frozenset({"compress_min_bytes", "max_value_bytes", "local_max_bytes"})
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """
     Attributes:
-        name: as OPTIONS spells it.
+        name: as in OPTIONS.
+        value: with its unit.
         source: an environment variable, OPTIONS, LOCATION, or that it is the default.
     """
 
@@ -33,42 +40,57 @@ class Entry:
     source: Text
 
 
-def entries(config: Config) -> list[Entry]:
-    given, sources = _options(config.alias), dict(config.sources)
+def list_entries(config: Config) -> list[Entry]:
+    options, sources = _get_options(config.alias), dict(config.sources)
     host = [Entry("REST_URL", config.host, sources["rest_url"])] if config.rest_url else []
-    shown = [
-        Entry(each.name.upper(), _text(value), _source(each.name, value, given, sources))
+    entries = [
+        Entry(
+            each.name.upper(),
+            _format_value(each.name, value),
+            _find_source(each.name, value, options, sources),
+        )
         for each in fields(config)
-        if each.name not in _APART and (value := getattr(config, each.name)) is not None
+        if each.name not in _OMITTED and (value := getattr(config, each.name)) is not None
     ]
-    # Their values may hold passwords.
-    own = [Entry(name, _HIDDEN, "OPTIONS") for name in sorted(from_hashable(config.redis_options))]
-    return host + shown + own
+    # The values of redis-py's own options may contain passwords.
+    redis_options = sorted(from_hashable(config.redis_options))
+    return host + entries + [Entry(name, _HIDDEN, "OPTIONS") for name in redis_options]
 
 
-def _source(name: str, value: object, given: dict[str, object], sources: dict[str, str]) -> Text:
+def _find_source(
+    name: str, value: object, options: dict[str, object], sources: dict[str, str]
+) -> Text:
     if name in sources:
         return sources[name]
-    if name.upper() in given:
+    if name.upper() in options:
         return "OPTIONS"
     default = next(each.default for each in fields(Config) if each.name == name)
     if value == default:
         return _("default")
-    if name == "mode":  # nobody chose it: it follows the URL
+    if name == "mode":  # derived from the URL
         return sources.get("rest_url") or sources["redis_url"]
     return _("environment")
 
 
-def _text(value: object) -> Text:
+def _format_value(name: str, value: object) -> Text:
     if isinstance(value, Secret):
         return _HIDDEN
     if isinstance(value, bool):
         return _("yes") if value else _("no")
     if isinstance(value, tuple):
-        return ", ".join(f"{name} {seconds}" for name, seconds in value) or _("none")
-    return str(value)
+        pairs = (f"{prefix} {_format_seconds(seconds)}" for prefix, seconds in value)
+        return ", ".join(pairs) or _("none")
+    if name in _BYTES:
+        return filesizeformat(str(value))
+    return _format_seconds(value) if name in _SECONDS else str(value)
 
 
-def _options(alias: str) -> dict[str, object]:
+def _format_seconds(value: Any) -> Text:
+    if value is None:
+        return _("no expiry")
+    return f"{number_format(int(value) if value == int(value) else value)} s"
+
+
+def _get_options(alias: str) -> dict[str, object]:
     entry: dict[str, Any] = settings.CACHES[alias]
     return dict(entry.get("OPTIONS", {}))

@@ -1,4 +1,4 @@
-"""Lines and bars as SVG paths in a box of 100 by 100, which the page stretches to its place."""
+"""Lines and bars as SVG paths in a box of 100 by 100, which the page scales."""
 
 from __future__ import annotations
 
@@ -6,50 +6,50 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
-_BAR: Final = 0.8  # of its slot
-_LEAST: Final = 2.0  # so that one error among thousands of commands is seen
+_BAR_WIDTH: Final = 0.8  # fraction of its slot
+_MIN_BAR_HEIGHT: Final = 2.0  # so that one error among thousands of commands is visible
 
 
-def line(values: Sequence[float | None], top: float) -> str:
-    """Return a path with a gap where there is no value; what has no neighbour is in `dots`."""
-    return " ".join("M" + " L".join(run) for run in _runs(values, top) if len(run) > 1)
+def draw_line(values: Sequence[float | None], top: float) -> str:
+    """Return a path with gaps for missing values; `draw_points` draws values without neighbours."""
+    return " ".join("M" + " L".join(each) for each in _segments(values, top) if len(each) > 1)
 
 
-def dots(values: Sequence[float | None], top: float) -> str:
-    """Return a path with a stroke of no length for each value that has no neighbour."""
-    return " ".join(f"M{run[0]}h0" for run in _runs(values, top) if len(run) == 1)
+def draw_points(values: Sequence[float | None], top: float) -> str:
+    """Return a path with a zero-length stroke for each value that has no neighbour."""
+    return " ".join(f"M{each[0]}h0" for each in _segments(values, top) if len(each) == 1)
 
 
-def bars(values: Sequence[float], top: float) -> str:
-    """Return a path with a bar in each slot that has a value."""
+def draw_bars(values: Sequence[float], top: float) -> str:
+    """Return a path with a bar for each value that is not 0."""
     slot = 100 / len(values)
-    edge, width = slot * (1 - _BAR) / 2, slot * _BAR
+    margin, width = slot * (1 - _BAR_WIDTH) / 2, slot * _BAR_WIDTH
     return " ".join(
-        f"M{number * slot + edge:.2f} 100v-{_bar_height(value, top):.2f}h{width:.2f}V100z"
+        f"M{number * slot + margin:.2f} 100v-{_bar_height(value, top):.2f}h{width:.2f}V100z"
         for number, value in enumerate(values)
         if value
     )
 
 
-def top_of(values: Sequence[float | None], least: float) -> float:
+def choose_axis_max(values: Sequence[float | None], minimum: float) -> float:
     """Return a round number that no value exceeds: 1, 2 or 5 times a power of ten."""
-    most = max((value for value in values if value is not None), default=0.0)
-    if most <= least:
-        return least
-    power = 10.0 ** math.floor(math.log10(most))
-    return next(power * step for step in (1, 2, 5, 10) if most <= power * step * (1 + 1e-9))
+    highest = max((value for value in values if value is not None), default=0.0)
+    if highest <= minimum:
+        return minimum
+    power = 10.0 ** math.floor(math.log10(highest))
+    return next(power * step for step in (1, 2, 5, 10) if highest <= power * step * (1 + 1e-9))
 
 
-def _runs(values: Sequence[float | None], top: float) -> list[list[str]]:
-    """Return the points of values that stand side by side."""
-    runs: list[list[str]] = [[]]
+def _segments(values: Sequence[float | None], top: float) -> list[list[str]]:
+    """Return the points of adjacent values."""
+    segments: list[list[str]] = [[]]
     for number, value in enumerate(values):
         if value is None:
-            runs.append([])
+            segments.append([])
         else:
             x, y = (number + 0.5) * 100 / len(values), 100 - _height(value, top)
-            runs[-1].append(f"{x:.2f} {y:.2f}")
-    return runs
+            segments[-1].append(f"{x:.2f} {y:.2f}")
+    return segments
 
 
 def _height(value: float, top: float) -> float:
@@ -57,4 +57,4 @@ def _height(value: float, top: float) -> float:
 
 
 def _bar_height(value: float, top: float) -> float:
-    return max(_height(value, top), _LEAST)
+    return max(_height(value, top), _MIN_BAR_HEIGHT)

@@ -53,11 +53,11 @@ def test_who_may_only_view_has_no_button_that_changes_anything(visit):
 def test_each_action_is_asked_done_told_and_logged(visit):
     panel = visit().open()
     for button, says, state in (
-        ("Probe now", "The database answered in", "The breaker is closed"),
-        ("Reconnect", "The database answered in", "The breaker is closed"),
-        ("Force open", "leaves the database alone", "The breaker is forced open"),
-        ("Force closed", "this process asks the database", "The breaker is closed"),
-        ("Switch off", "asks the database whatever happens", "The breaker is switched off"),
+        ("Probe now", "The database replied in", "The breaker is closed"),
+        ("Reconnect", "The database replied in", "The breaker is closed"),
+        ("Force open", "no longer sends commands", "The breaker is forced open"),
+        ("Force closed", "sends commands to Upstash again", "The breaker is closed"),
+        ("Bypass breaker", "even during an outage", "The breaker is bypassed"),
     ):
         panel.press(button).confirm()
         expect(panel.message).to_contain_text(says)
@@ -129,7 +129,7 @@ def test_a_service_that_dies_while_the_page_is_open_is_told(visit, server):
     server.process.kill()
     panel.later(seconds=10)
     expect(panel.badge).to_contain_text("Degraded")
-    expect(panel.state).to_contain_text("A local store stands in for it")
+    expect(panel.state).to_contain_text("Each process uses a local store instead")
     assert panel.page.evaluate("window.stays")  # the page was not loaded again
     panel.open("?sample=1").screenshot("service-down")
     expect(panel.page.get_by_text("This process since it started")).to_be_visible()
@@ -177,7 +177,7 @@ def test_it_works_without_javascript(visit, server):
     expect(panel.page.locator(".ch-chart svg[role=img]")).to_have_count(6)
     expect(panel.page.get_by_role("button", name="Pause")).to_have_count(0)
     panel.press("Force open").confirm()
-    expect(panel.message).to_contain_text("leaves the database alone")
+    expect(panel.message).to_contain_text("no longer sends commands")
 
 
 def test_who_was_logged_out_meanwhile_is_sent_to_the_login(visit):

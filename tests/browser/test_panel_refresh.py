@@ -83,7 +83,7 @@ def test_what_somebody_selects_stays_selected_until_he_is_done(panel):
     panel.page.evaluate("getSelection().selectAllChildren(document.querySelector('.ch-headline'))")
     refresh(panel)
     assert not swapped(panel, ".ch-headline")
-    assert "answers in" in panel.page.evaluate("getSelection().toString()")
+    assert "replies in" in panel.page.evaluate("getSelection().toString()")
     panel.page.evaluate("getSelection().removeAllRanges()")
     refresh(panel)
     panel.page.wait_for_function("!document.querySelector('.ch-headline').marked")
@@ -109,8 +109,7 @@ def test_a_change_is_announced_once_and_a_new_round_trip_is_not(panel, server):
     server.process.kill()
     refresh(panel)
     expect(status).to_have_text(
-        "Degraded: The database does not answer. A local store stands in for it, one in each "
-        "process."
+        "Degraded: The database does not reply. Each process uses a local store instead."
     )
 
 

@@ -2,15 +2,14 @@ from __future__ import annotations
 
 from argparse import ArgumentParser
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from django.core.management.base import BaseCommand
 
 from continuum_upstash.cache.base import UpstashBaseCache
-from continuum_upstash.errors import ContinuumError
-from continuum_upstash.health.monthly_usage import Month
-from continuum_upstash.health.overview import NO_HISTORY, Overseer
+from continuum_upstash.errors import ConfigurationError
+from continuum_upstash.health.overview import NO_HISTORY, read_overview
 from continuum_upstash.management.arguments import (
     DEGRADED,
     add_caches,
@@ -28,23 +27,23 @@ from continuum_upstash.stats.pricing import (
 )
 from continuum_upstash.stats.totals import Totals
 
-_MOST = 8  # commands that are listed
+_MAX_COMMANDS = 8  # that are listed
 
 
 @dataclass(frozen=True, slots=True)
-class _Month:
-    """
+class _Cost:
+    """The cost of one alias's month.
+
     Attributes:
-        totals: what the alias did.
-        bill: its database's, of which other aliases may have a part.
-        known: whether there is a history, or nothing to count: in local mode.
+        month: what the alias did.
+        bill: that of its database, which other aliases may use, too; None: there is no history.
+        alternatives: what the same month costs in other plans.
     """
 
     alias: str
-    totals: Totals
-    bill: Bill
-    others: list[Bill]
-    known: bool
+    month: Totals
+    bill: Bill | None
+    alternatives: list[Bill]
 
 
 class Command(BaseCommand):
@@ -64,69 +63,69 @@ class Command(BaseCommand):
         parser.add_argument("--fail-on", choices=("limit",), help="exit with 1 near the limit")
 
     def handle(self, **options: Any) -> None:
-        months = [_month(each, options["plan"]) for each in caches_of(chosen(options))]
+        costs = [_get_cost(each, options["plan"]) for each in caches_of(chosen(options))]
         if options["form"] == "json":
-            self.stdout.write(as_json({"caches": [_entry(each) for each in months]}))
+            self.stdout.write(as_json({"caches": [_as_dict(each) for each in costs]}))
         else:
-            self.stdout.write("\n\n".join(map(_sheet, months)))
-        near = [each.alias for each in months if (each.bill.used_ratio or 0) >= WARN_RATIO]
+            self.stdout.write("\n\n".join(map(_format, costs)))
+        near = [
+            each.alias for each in costs if each.bill and (each.bill.used_ratio or 0) >= WARN_RATIO
+        ]
         if near and options["fail_on"]:
             refuse(f"Over {WARN_RATIO:.0%} of the month's commands: {', '.join(near)}.", DEGRADED)
 
 
-def _month(cache: UpstashBaseCache, plan: str | None) -> _Month:
-    config, now, totals, commands = cache.database.config, datetime.now(UTC), Totals(), 0
+def _get_cost(cache: UpstashBaseCache, plan: str | None) -> _Cost:
+    config, now = cache.database.config, datetime.now(UTC)
     try:
-        name, known = plan or get_pricing_plan_name(config.alias), True
-        if config.mode != "local":
-            overview = Overseer(cache).overview(timedelta(hours=1), now)
-            if overview.report.round_trip is None:
-                refuse(f"{config.label}: {'; '.join(overview.report.errors)}")
-            if overview.errors:
-                refuse("; ".join(overview.errors))
-            known = overview.scope == "all processes"
-            if overview.bill is not None:
-                commands = overview.bill.commands
-                totals += overview.today
-                totals += Month(cache).earlier(now)
-    except ContinuumError as error:
+        name = plan or get_pricing_plan_name(config.alias)
+    except ConfigurationError as error:
         refuse(str(error))
-    others = [project_bill(other, commands, now) for other in PRICING_PLANS if other != name]
-    return _Month(config.alias, totals, project_bill(name, commands, now), others, known)
+    if config.mode == "local":
+        return _Cost(config.alias, Totals(), project_bill(name, 0, now), _compare(name, 0, now))
+    overview = cache.run(read_overview(cache, now=now))
+    if overview.health.round_trip is None:
+        refuse(f"{config.label}: {'; '.join(overview.health.errors)}")
+    if overview.errors:
+        refuse("; ".join(overview.errors))
+    if overview.bill is None or overview.month is None:
+        return _Cost(config.alias, Totals(), None, _compare(name, 0, now))
+    commands = overview.bill.commands
+    bill = project_bill(name, commands, now)
+    return _Cost(config.alias, overview.month, bill, _compare(name, commands, now))
 
 
-def _entry(month: _Month) -> dict[str, Any]:
+def _compare(name: str, commands: int, now: datetime) -> list[Bill]:
+    """Return the bills of the other plans whose limit is sufficient."""
+    bills = [project_bill(other, commands, now) for other in PRICING_PLANS if other != name]
+    return [each for each in bills if each.limit is None or each.projected <= each.limit]
+
+
+def _as_dict(cost: _Cost) -> dict[str, Any]:
     return {
-        "alias": month.alias,
-        "bill": asdict(month.bill) if month.known else None,
-        "commands": month.totals.commands,
-        "statistics_commands": month.totals.overhead,
-        "other_plans": [asdict(each) for each in _possible(month)],
+        "alias": cost.alias,
+        "bill": asdict(cost.bill) if cost.bill else None,
+        "commands": cost.month.commands,
+        "statistics_commands": cost.month.overhead,
+        "other_plans": [asdict(each) for each in cost.alternatives],
     }
 
 
-def _sheet(month: _Month) -> str:
-    if not month.known:
-        return f"{month.alias}: {NO_HISTORY}"
-    used = f" of {month.bill.limit:,} ({month.bill.used_ratio:.1%})" if month.bill.limit else ""
+def _format(cost: _Cost) -> str:
+    bill = cost.bill
+    if bill is None:
+        return f"{cost.alias}: {NO_HISTORY}"
+    used = f" of {bill.limit:,} ({bill.used_ratio:.1%})" if bill.limit else ""
+    own = cost.month.all_billed
+    part = "" if own == bill.commands else f" of the database, {own:,} of them here"
     lines = [
-        f"{month.alias}: plan {month.bill.plan}, ${month.bill.dollars:,.2f} at the month's end",
-        f"  billed       {month.bill.commands:,}{used} commands{_part(month)}",
-        f"  projected    {month.bill.projected:,} commands",
-        f"  statistics   {month.totals.overhead:,} of them",
+        f"{cost.alias}: plan {bill.plan}, ${bill.dollars:,.2f} at the month's end",
+        f"  billed       {bill.commands:,}{used} commands{part}",
+        f"  projected    {bill.projected:,} commands",
+        f"  statistics   {cost.month.overhead:,} of them",
     ]
-    most = sorted(month.totals.commands.items(), key=lambda item: -item[1])[:_MOST]
+    most = sorted(cost.month.commands.items(), key=lambda item: -item[1])[:_MAX_COMMANDS]
     lines += [f"  {name:<12} {count:,}" for name, count in most]
-    cheapest = sorted(_possible(month), key=lambda each: each.dollars)[:2]
+    cheapest = sorted(cost.alternatives, key=lambda each: each.dollars)[:2]
     lines += [f"  plan {each.plan:<7} ${each.dollars:,.2f}" for each in cheapest]
     return "\n".join(lines)
-
-
-def _part(month: _Month) -> str:
-    own = month.totals.billed + month.totals.overhead
-    return "" if own == month.bill.commands else f" of the database, {own:,} of them here"
-
-
-def _possible(month: _Month) -> list[Bill]:
-    """Return the plans whose limit such a month keeps."""
-    return [each for each in month.others if each.limit is None or each.projected <= each.limit]

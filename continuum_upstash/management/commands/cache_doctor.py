@@ -7,8 +7,8 @@ from typing import Any, Final
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand
 
-from continuum_upstash.health import report
-from continuum_upstash.health.doctor import Doctor, Finding
+from continuum_upstash.health.doctor import Finding, examine
+from continuum_upstash.health.probe import get_upstash_caches
 from continuum_upstash.management.arguments import (
     DEGRADED,
     UNREACHABLE,
@@ -55,8 +55,8 @@ class Command(BaseCommand):
     def _examined(self, alias: str, *, write: bool, show: bool) -> list[Finding]:
         findings = []
         try:
-            (cache,) = report.ours([alias])
-            examination = Doctor(cache, write=write).examine()
+            (cache,) = get_upstash_caches([alias])
+            examination = examine(cache, write=write)
         except ImproperlyConfigured as error:
             examination = iter([Finding("configuration", "failed", str(error))])
         for finding in examination:

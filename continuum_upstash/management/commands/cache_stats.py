@@ -5,15 +5,15 @@ from argparse import ArgumentParser
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import timedelta
 from math import ceil
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from django.core.management.base import BaseCommand
 
 from continuum_upstash.cache.base import UpstashBaseCache
 from continuum_upstash.errors import ContinuumError
-from continuum_upstash.health.overview import Overseer, Overview
+from continuum_upstash.health.overview import Overview, read_overview
 from continuum_upstash.keys import make_scoped_pattern
 from continuum_upstash.management.arguments import (
     DEGRADED,
@@ -30,8 +30,10 @@ from continuum_upstash.management.progress import Progress
 from continuum_upstash.management.text_report import sheet
 from continuum_upstash.plans.scan import COUNT, KeyScan
 from continuum_upstash.stats.counters import read_process_totals
-from continuum_upstash.stats.exporters.prometheus_text import AliasMetrics, render_text
+from continuum_upstash.stats.exporters.prometheus_text import render_text
 from continuum_upstash.stats.key_families import Family, FamilySampler
+
+_DAY: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +97,10 @@ class Command(BaseCommand):
 
     def _look(self, cache: UpstashBaseCache, options: dict[str, Any]) -> _Look:
         before = _billed(cache)
-        overview = Overseer(cache).overview(options["since"], datetime.now(UTC))
-        asked = options["families"] and overview.report.round_trip is not None
+        since = options["since"]
+        period = {"minutes": since} if since <= _DAY else {"hours": since}
+        overview = cache.run(read_overview(cache, **period))
+        asked = options["families"] and overview.health.round_trip is not None
         families = self._families(cache, options) if asked else None
         return _Look(overview, families, _billed(cache) - before)
 
@@ -120,34 +124,26 @@ class Command(BaseCommand):
         return sample.list_largest()
 
     def _judge(self, overviews: Sequence[Overview], fail_on: str | None) -> None:
-        silent = [each.report.label for each in overviews if each.report.round_trip is None]
+        silent = [each.health.label for each in overviews if each.health.round_trip is None]
         if silent:
             refuse(f"No answer from {', '.join(silent)}.", UNREACHABLE)
-        poor = [each.report.label for each in overviews if each.report.verdict != "ok"]
+        poor = [each.health.label for each in overviews if each.health.verdict != "ok"]
         if poor and fail_on:
             refuse(f"Degraded: {', '.join(poor)}.", DEGRADED)
 
 
 def _billed(cache: UpstashBaseCache) -> int:
     """Return what this process has cost so far."""
-    totals = read_process_totals(cache.database.config.alias)
-    return totals.billed + totals.overhead
+    return read_process_totals(cache.database.config.alias).all_billed
 
 
 def _text(looks: Sequence[_Look], form: str) -> str:
     if form == "prometheus":
-        return render_text({each.overview.report.alias: _known(each.overview) for each in looks})
+        aliases = {each.overview.health.alias: each.overview.as_metrics() for each in looks}
+        return render_text(aliases)
     if form == "json":
         return _json(looks)
     return "\n\n".join(sheet(each.overview, each.families, each.spent) for each in looks)
-
-
-def _known(overview: Overview) -> AliasMetrics:
-    report, bill = overview.report, overview.bill
-    # What no process shares is of this one, which only looks.
-    sums = overview.today if overview.scope == "all processes" else None
-    memory = report.server.memory_used if report.server else None
-    return AliasMetrics(sums, report.status.state, memory, bill.used_ratio if bill else None)
 
 
 def _json(looks: Sequence[_Look]) -> str:

@@ -8,19 +8,19 @@ from continuum_upstash.panel import formatting
 from continuum_upstash.stats.key_families import NO_FAMILY
 
 register = template.Library()
-register.filter("count", formatting.count)
-register.filter("milliseconds", formatting.milliseconds)
-register.filter("percentage", formatting.percentage)
-register.filter("moment", formatting.moment)
+register.filter("count", formatting.format_count)
+register.filter("milliseconds", formatting.format_milliseconds)
+register.filter("percentage", formatting.format_percentage)
+register.filter("local_datetime", formatting.to_local_datetime)
 
 
 @register.filter
 def bar_width(share: float) -> str:
-    """Return a share of a box 100 wide; as text, since SVG knows no decimal comma."""
+    """Return a fraction of a width of 100, with a decimal point as SVG requires."""
     return f"{100 * min(share, 1.0):.1f}"
 
 
 @register.filter
 def has_family(name: str) -> bool:
-    """Return whether a family can be named: keys that begin with a colon have one without name."""
+    """Return whether a family has a name; that of keys which begin with a colon is empty."""
     return name not in {NO_FAMILY, ":"}

@@ -75,7 +75,7 @@ def test_a_read_only_token_is_found_out(emulator, settings):
 
 
 def test_it_claims_no_writing_that_it_has_not_tried():
-    assert "--write tries" in examined()[1]["token"]["detail"]
+    assert "--write tests" in examined()[1]["token"]["detail"]
     assert "--write" not in examined("--write")[1]["token"]["detail"]
 
 
@@ -136,7 +136,7 @@ def test_who_does_not_answer_is_looked_for_where_it_is(url, words, settings, mon
     def refuse(*_):
         raise ConnectionFailed("Connection refused.", unsent=True)
 
-    monkeypatch.setattr(cache().database, "send", refuse)
+    monkeypatch.setattr(registry.Database, "send", refuse)
     assert words in examined()[1]["connection"]["fix"]
 
 

@@ -172,7 +172,7 @@ def test_a_cache_without_credentials_is_degraded(settings):
 
 def test_degraded_fails_when_asked_to(monkeypatch):
     assert ran("cache_stats", "--fail-on", "degraded").code == 0
-    monkeypatch.setattr("continuum_upstash.health.report.FULL", 0.0)
+    monkeypatch.setattr("continuum_upstash.health.probe.MEMORY_WARN_RATIO", 0.0)
     assert ran("cache_stats").code == 0
     ended = ran("cache_stats", "--fail-on", "degraded")
     assert (ended.code, "warning" in ended.out) == (1, True)

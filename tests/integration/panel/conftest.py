@@ -4,8 +4,6 @@ from itertools import count
 
 import pytest
 
-from continuum_upstash.panel.breaker_log import changes
-from continuum_upstash.panel.ratelimit_counts import decisions
 from continuum_upstash.transports import registry
 from tests.integration.panel import panel_site
 from tests.integration.panel.panel_html import Page
@@ -20,11 +18,9 @@ def accounts(transactional_db):
 
 
 @pytest.fixture
-def configure_panel(settings, request):
+def configure_panel(settings, request, new_process_state):
     """Return a function that puts the alias "default" on a transport: rest, tcp or local."""
     settings.ROOT_URLCONF = panel_site.__name__
-    changes.forget()  # of earlier tests
-    decisions.forget()
 
     def configure(transport="rest", location=None, **options):
         if transport == "local":

@@ -60,7 +60,7 @@ def test_who_did_it_stands_in_the_history_and_in_the_reason(operator, breaker):
 def test_the_history_is_kept_in_one_language(operator, breaker):
     with translation.override("de"):
         post(operator, page("do/probe"))
-    assert LogEntry.objects.get().change_message.startswith("Probe now. The database answered in")
+    assert LogEntry.objects.get().change_message.startswith("Probe now. The database replied in")
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_only_what_makes_sense_is_offered(force, offered, operator, breaker):
     getattr(breaker, force)()
     assert Page(operator.get(page())).actions() == offered
     for action in ALL - offered:
-        assert "nothing was done" in post(operator, page(f"do/{action}")).text
+        assert "Nothing was changed" in post(operator, page(f"do/{action}")).text
 
 
 def test_a_probe_ends_the_break_and_closes_the_breaker(operator, breaker, emulator):
@@ -85,7 +85,7 @@ def test_a_probe_ends_the_break_and_closes_the_breaker(operator, breaker, emulat
         assert breaker.state == "open"
         assert "refused" in post(operator, page("do/probe")).text
         assert breaker.state == "open"
-    assert "The database answered in" in post(operator, page("do/probe")).text
+    assert "The database replied in" in post(operator, page("do/probe")).text
     assert breaker.state == "closed"
 
 
@@ -95,7 +95,7 @@ def test_reconnect_drops_the_connections(operator, panel, emulator):
         cache.get("a")
     assert counted.connections == 0
     with emulator.count() as counted:
-        assert "The database answered in" in post(operator, page("do/reconnect")).text
+        assert "The database replied in" in post(operator, page("do/reconnect")).text
     assert counted.connections == 1
 
 
@@ -162,16 +162,18 @@ def test_white_space_is_part_of_a_family_s_name(operator, panel):
 
 def test_without_a_family_nothing_is_cleared(operator, panel):
     cache.set("a:1", 1)
-    assert "Which family?" in post(operator, page("clear") + "?family=:").text
+    assert "Enter a key family." in post(operator, page("clear") + "?family=:").text
     assert cache.get("a:1") == 1
 
 
 def test_what_one_request_cannot_delete_a_command_goes_on_with(operator, panel, monkeypatch):
-    monkeypatch.setattr(clear_family, "_MOST_PAGES", 2)
+    monkeypatch.setattr(clear_family, "_MAX_DELETE_PAGES", 2)
     cache.set_many({f"query:{n}": n for n in range(5000)})
     text = post(operator, page("clear") + "?family=query").text
     assert 0 < len(cache.keys("query:*")) < 5000
-    _, _, *arguments = shlex.split(re.search(r"For the rest run: (.*?--resume=\d+)", text)[1])
+    _, _, *arguments = shlex.split(
+        re.search(r"To delete the rest, run: (.*?--resume=\d+)", text)[1]
+    )
     call_command("cache_cleanup", *arguments, interactive=False, verbosity=0)
     assert cache.keys("query:*") == []
 
@@ -179,9 +181,9 @@ def test_what_one_request_cannot_delete_a_command_goes_on_with(operator, panel, 
 def test_a_small_family_of_a_large_database_is_not_forgotten_at_the_last_page(
     operator, panel, monkeypatch
 ):
-    monkeypatch.setattr(clear_family, "_MOST_PAGES", 4)
+    monkeypatch.setattr(clear_family, "_MAX_DELETE_PAGES", 4)
     cache.set_many({f"page:{n}": n for n in range(9000)} | {f"query:{n}": n for n in range(30)})
-    monkeypatch.setattr(clear_family, "PAGES", 4)
+    monkeypatch.setattr(clear_family, "MAX_PAGES", 4)
     path = page("clear") + "?family=query"
     assert re.search(r"At least \d+ keys will be deleted", Page(operator.get(path)).text)
     deleted = int(re.search(r"(\d+) keys deleted so far", post(operator, path).text)[1])

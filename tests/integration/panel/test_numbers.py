@@ -33,5 +33,5 @@ def test_a_time_in_which_no_key_was_read_is_told_as_that(panel, visit):
     write_history({now(): totals}, "hour")
     write_history({now(): totals}, "minute")
     text = visit(page("figures")).text
-    assert text.count("No key was read in this time.") == 2
-    assert "Nothing was asked in this time." not in text
+    assert text.count("No keys were read in this period.") == 2
+    assert "No commands in this period." not in text

@@ -11,7 +11,8 @@ import pytest
 from django.core.cache import cache, caches
 from django.core.management import call_command
 
-from continuum_upstash.health.report import Examiner, Report
+from continuum_upstash.health.probe import Health, probe_health
+from continuum_upstash.panel import contexts
 from continuum_upstash.stats.shared.schema import day_key
 from tests.integration.panel.panel_site import HOME, now, page, some_totals, write_history
 
@@ -120,15 +121,14 @@ def test_a_thousand_families_are_a_short_list(panel, visit):
 def test_the_list_says_why_the_database_is_left_alone(panel, visit, monkeypatch):
     caches["default"].database.failover.breaker.force_open("for a test")
     assert "circuit breaker open, no attempt until it is reset: for a test" in visit(HOME).text
-    told = Examiner.report
-    # As when the breaker opens between the look and the report.
-    monkeypatch.setattr(Examiner, "report", lambda self: replace(told(self), errors=()))
-    assert "nobody asks until somebody closes it. · for a test" in visit(HOME).text
+    # As when the breaker opens between the probe and its result.
+    monkeypatch.setattr(contexts, "probe", lambda c: replace(c.run(probe_health(c)), errors=()))
+    assert "no call uses the database until it is closed. · for a test" in visit(HOME).text
 
 
 def test_the_list_warns_of_what_will_not_last(configure_panel, visit, monkeypatch):
     configure_panel("local")
-    monkeypatch.setattr(Report, "warnings", ("90% of the memory limit is used",))
+    monkeypatch.setattr(Health, "warnings", ("90% of the memory limit is used",))
     assert "90% of the memory limit is used" in visit(HOME).text
 
 
@@ -149,8 +149,8 @@ def test_configuration_tells_where_each_entry_comes_from(
     assert "REST_URL 127.0.0.1 UPSTASH_REDIS_REST_URL" in seen.text
     assert "TOKEN •••••••• UPSTASH_REDIS_REST_TOKEN" in seen.text
     assert "POOL_SIZE 7 environment" in seen.text
-    assert "READ_TIMEOUT 5.0 OPTIONS" in seen.text
-    assert "CONNECT_TIMEOUT 1.0 default" in seen.text
+    assert "READ_TIMEOUT 5 s OPTIONS" in seen.text
+    assert "CONNECT_TIMEOUT 1 s default" in seen.text
 
 
 @pytest.mark.parametrize("transport", ["rest", "tcp"])

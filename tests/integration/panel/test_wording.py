@@ -14,7 +14,7 @@ from tests.integration.panel.panel_site import HOME, now, page, some_totals, wri
 DATA = re.compile(
     r"[A-Z_0-9]+"  # options, commands, variables
     r"|default|operator|upstash-rest|local|closed|forced_open|noeviction|for|a|test|started"
-    r"|query:|api|2/h|strict|msgpack|signed|prefix|rest|DeadlineExceeded|ms|KB|MB|bytes"
+    r"|query:|api|2/h|strict|msgpack|signed|prefix|rest|DeadlineExceeded|ms|s|KB|MB|bytes"
 )
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from django.test import Client, RequestFactory
 
-from continuum_upstash.health import prometheus_gauges, views
+from continuum_upstash.health import views
 from continuum_upstash.health_plugin import UpstashCache
 from continuum_upstash.observe import unsubscribe
 from continuum_upstash.stats.exporters import prometheus
@@ -12,11 +12,10 @@ from tests.integration.management.command_runs import cache, entry
 
 
 @pytest.fixture(autouse=True)
-def site(emulator, settings, monkeypatch, new_process_state):
+def site(emulator, settings, new_process_state):
     settings.CACHES = {"default": entry(emulator)}
     settings.ROOT_URLCONF = "continuum_upstash.urls"
     settings.ALLOWED_HOSTS = ["*"]
-    monkeypatch.setattr(views, "_looks", views._Looks())
     yield settings
     registry.reset()
 
@@ -94,7 +93,6 @@ def test_metrics_without_the_extra_are_this_processs():
 
 def test_metrics_of_the_extra(site):
     site.CONTINUUM_STATS = {"PROMETHEUS": True}
-    prometheus_gauges._refreshed.clear()
     prometheus.start()
     try:
         cache().get("k")

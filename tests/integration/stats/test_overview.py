@@ -7,9 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from continuum_upstash.errors import ReplyError
-from continuum_upstash.health.monthly_usage import Month
-from continuum_upstash.health.overview import Overseer
-from continuum_upstash.panel.figures import Reader
+from continuum_upstash.health.monthly_usage import read_bill, read_until_yesterday
+from continuum_upstash.health.overview import read_overview
 from continuum_upstash.stats.shared.schema import day_key, encode_totals, hour_key
 from continuum_upstash.stats.totals import Totals
 from continuum_upstash.transports import registry
@@ -35,7 +34,7 @@ def used(at, times, alias="default"):
 
 
 def overview(now):
-    return Overseer(cache()).overview(HOUR, now)
+    return cache().run(read_overview(cache(), minutes=HOUR, now=now))
 
 
 @pytest.fixture
@@ -46,16 +45,18 @@ def broken_month():
 
 
 def test_a_month_that_cannot_be_read_is_asked_for_again_after_some_minutes(broken_month, emulator):
-    month = Month(cache())
+    def read(now):
+        return cache().run(read_until_yesterday(cache().database, now))
+
     with emulator.count() as first, pytest.raises(ReplyError, match="WRONGTYPE"):
-        month.earlier(NOW)
+        read(NOW)
     with emulator.count() as spent:
         for minute in range(5):
             with pytest.raises(ReplyError, match="WRONGTYPE"):
-                month.earlier(NOW + timedelta(minutes=minute))
+                read(NOW + timedelta(minutes=minute))
     assert (first.billed > 0, spent.billed) == (True, 0)
     cache().client.redis.delete(day_key("default", NOW - timedelta(days=3)))
-    assert month.earlier(NOW + timedelta(minutes=5)).batches == 0
+    assert read(NOW + timedelta(minutes=5)).batches == 0
 
 
 def test_what_can_be_read_is_shown_without_the_month(broken_month):
@@ -65,9 +66,9 @@ def test_what_can_be_read_is_shown_without_the_month(broken_month):
 
 
 def test_the_panel_shows_what_can_be_read_without_the_month(broken_month):
-    found = Reader(cache()).figures(NOW)
-    assert (found.hour.total.misses, found.day.total.misses) == (7, 7)
-    assert (found.bill, "WRONGTYPE" in found.problem) == (None, True)
+    found = cache().run(read_overview(cache(), minutes=HOUR, hours=24 * HOUR, now=NOW))
+    assert (found.minutes.totals.misses, found.hours.totals.misses) == (7, 7)
+    assert (found.bill, "WRONGTYPE" in found.errors[0]) == (None, True)
 
 
 def test_a_month_is_read_once_a_day(emulator):
@@ -118,7 +119,7 @@ def test_the_other_aliases_of_a_database_cost_a_command_each(site, emulator):
     site.CACHES = {name: entry(emulator, KEY_PREFIX=name) for name in names}
     for name in names:
         used(NOW - HOUR / 2, 20, name)
-    Month(cache()).bill(Totals(), NOW)  # what is read once a day
+    cache().run(read_bill(cache().database, Totals(), NOW))  # what is read once a day
     with emulator.count() as spent:
-        found = Month(cache()).bill(Totals(), NOW)
+        found = cache().run(read_bill(cache().database, Totals(), NOW))
     assert (spent.billed, spent.requests, found.commands) == (3, 1, 60)

@@ -9,7 +9,7 @@ from time import monotonic, sleep
 import pytest
 from django.core.signals import request_finished, request_started
 
-from continuum_upstash.health.overview import Overseer
+from continuum_upstash.health.overview import read_overview
 from continuum_upstash.observe import subscribe, unsubscribe
 from continuum_upstash.stats.counters import read_process_totals
 from continuum_upstash.stats.shared import reader, writer
@@ -218,7 +218,7 @@ def test_an_overview_reads_what_was_shared(called):
     called.get("k")
     called.get("k")
     respond()
-    overview = Overseer(cache()).overview(timedelta(hours=1), datetime.now(UTC))
+    overview = called.run(read_overview(cache(), minutes=timedelta(hours=1)))
     assert overview.scope == "all processes"
     assert overview.recent.hits == 2
-    assert reader.sum_buckets(list(overview.points)).as_dict() == overview.recent.as_dict()
+    assert overview.minutes.totals.as_dict() == overview.recent.as_dict()

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from continuum_upstash.panel.formatting import percentage
+from continuum_upstash.panel.formatting import format_percentage
 
 
 @pytest.mark.parametrize(
@@ -17,4 +17,4 @@ from continuum_upstash.panel.formatting import percentage
     ],
 )
 def test_a_share_that_is_there_is_not_told_as_nothing(share, text):
-    assert percentage(share) == text
+    assert format_percentage(share) == text

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from continuum_upstash.health.report import FULL
+from continuum_upstash.health.probe import MEMORY_WARN_RATIO
 from continuum_upstash.observe import Coalesced, CommandDetails, LimitDecided, StateChange
 from continuum_upstash.stats.exporters.metrics import COMMANDS_RATIO, MEMORY_RATIO
 from continuum_upstash.stats.exporters.prometheus import PrometheusObserver
@@ -81,7 +81,7 @@ def test_who_cannot_scrape_has_what_an_expression_asks_for(expression, series_wi
 
 def test_the_alerts_of_the_guide_are_there():
     text = ALERTS.read_text()
-    for threshold in (FULL, WARN_RATIO, 0.05):
+    for threshold in (MEMORY_WARN_RATIO, WARN_RATIO, 0.05):
         assert f"> {threshold:g}\n" in text
 
 

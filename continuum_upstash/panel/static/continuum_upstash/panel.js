@@ -1,7 +1,7 @@
-// Keeps the panel up to date. Without it the page works, and shows the moment at which it was made.
+// Refreshes the panel. Without JavaScript the page works and shows the time at which it was made.
 "use strict";
 
-const PATIENCE = 8000; // milliseconds: a process that hangs would else leave a page that says "OK"
+const TIMEOUT = 8000; // milliseconds: without it, the page would show "OK" while a process hangs
 
 const refresher = document.querySelector("[data-ch-refresher]");
 
@@ -16,20 +16,20 @@ class Region {
   async refresh() {
     this.due = Date.now() + this.seconds * 1000;
     try {
-      await this.ask();
+      await this.load();
       this.failed = false;
     } catch {
       this.failed = true;
     }
   }
 
-  async ask() {
+  async load() {
     const response = await fetch(this.element.dataset.chUrl, {
       headers: { Accept: "text/html" },
-      signal: AbortSignal.timeout(PATIENCE),
+      signal: AbortSignal.timeout(TIMEOUT),
     });
     if (response.redirected) {
-      location.reload(); // logged out: the page says so better than a part of it
+      location.reload(); // logged out: the reloaded page shows the login form
       return;
     }
     if (!response.ok) throw new Error(response.statusText);
@@ -37,7 +37,7 @@ class Region {
     const fresh = document.createElement("template");
     fresh.innerHTML = html;
     this.headline = fresh.content.querySelector("[data-ch-headline]") ?? this.headline;
-    if (html === this.html || this.selected) return; // somebody is about to copy what he selected
+    if (html === this.html || this.selected) return; // keep the text that the user has selected
     this.html = html;
     this.show(fresh.content);
   }
@@ -58,7 +58,7 @@ class Region {
   }
 
   focus(element) {
-    if (!element) this.element.tabIndex = -1; // it is gone: what is near it is better than the page's top
+    if (!element) this.element.tabIndex = -1; // it no longer exists: focus the region around it
     (element ?? this.element).focus({ preventScroll: true });
   }
 }
@@ -72,7 +72,7 @@ if (refresher) {
   let paused = false;
   let busy = false;
 
-  // A hidden page asks nothing: the statistics that it would read are billed.
+  // A hidden page is not refreshed: the statistics that it would read are billed.
   async function tick() {
     if (paused || busy || document.hidden) return;
     const due = regions.filter((region) => Date.now() >= region.due);
@@ -80,17 +80,17 @@ if (refresher) {
     busy = true;
     for (const region of due) await region.refresh();
     busy = false;
-    if (!paused) tell();
+    if (!paused) announce();
   }
 
-  // Told is only what changed: a headline has the round trip, which always does.
-  function tell() {
+  // Announce only changes of the state. The headline also contains the round trip, which varies.
+  function announce() {
     const failed = regions.some((region) => region.failed);
     const headline = regions.map((region) => region.headline).find(Boolean);
     let text = failed ? refresher.dataset.failed : "";
     if (!failed && headline && (lost || headline.dataset.chHeadline !== known)) {
       known = headline.dataset.chHeadline;
-      text = headline.dataset.chTold;
+      text = headline.dataset.chAnnouncement;
     }
     lost = failed;
     if (status.textContent !== text) status.textContent = text;

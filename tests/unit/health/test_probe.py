@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from continuum_upstash.errors import ConnectionFailed, make_reply_error
-from continuum_upstash.health.report import Examiner, Report, Server, aliases
+from continuum_upstash.health.probe import Health, ServerInfo, list_upstash_aliases, probe_health
 from continuum_upstash.observe import BackendStatus
 from tests.conftest import SyncOrAsync
 
@@ -14,7 +14,7 @@ def status(state="closed", backend="upstash-rest"):
     return BackendStatus(backend, state, "started", 0.0, None, 0, 0, 0)
 
 
-def report(**changes):
+def make_health(**changes):
     values = {
         "alias": "default",
         "mode": "rest",
@@ -27,11 +27,11 @@ def report(**changes):
         "server": None,
         "errors": (),
     }
-    return Report(**values | changes)
+    return Health(**values | changes)
 
 
 def server(memory=0, limit=1000, policy="noeviction"):
-    return Server("8.2.0", 5, memory, limit, policy, {"raw": "fields"})
+    return ServerInfo("8.2.0", 5, memory, limit, policy, {"raw": "fields"})
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def server(memory=0, limit=1000, policy="noeviction"):
         ({"server": server(860)}, "degraded"),
         ({"server": server(860, limit=0)}, "ok"),
         ({"errors": ("NOPERM",)}, "degraded"),
-        ({"missing": "Set the variables."}, "degraded"),
+        ({"setup_hint": "Set the variables."}, "degraded"),
         ({"status": status("disabled")}, "ok"),
         ({"status": status("open", "local")}, "degraded"),
         ({"round_trip": None}, "degraded"),
@@ -51,17 +51,17 @@ def server(memory=0, limit=1000, policy="noeviction"):
     ],
 )
 def test_the_verdict(changes, verdict):
-    assert report(**changes).verdict == verdict
+    assert make_health(**changes).verdict == verdict
 
 
 def test_as_json_knows_it():
-    values = report(server=server(860)).as_dict()
+    values = make_health(server=server(860)).as_dict()
     assert values["verdict"] == "degraded"
     assert values["server"]["memory_used"] == 0.86
     assert "raw" not in values["server"]
     assert len(values["warnings"]) == 1
-    assert report().as_dict()["server"] is None
-    (warning,) = report(missing="Set the variables.").as_dict()["warnings"]
+    assert make_health().as_dict()["server"] is None
+    (warning,) = make_health(setup_hint="Set the variables.").as_dict()["warnings"]
     assert warning.endswith("Set the variables.")
 
 
@@ -90,14 +90,14 @@ class Cache:
 
 def looked(make_cache, answer):
     cache = Cache(make_cache("local"), answer)
-    return Examiner(cache).report(), cache.batches
+    return cache.run(probe_health(cache)), cache.batches
 
 
 def test_a_look_is_one_round_trip_that_nobody_is_billed_for(make_cache):
     found, (batch,) = looked(make_cache, [b"PONG", INFO % (b"noeviction", 250)])
     assert list(batch.commands) == [("PING",), ("INFO",)]
     assert batch.needs_server
-    assert (found.server.memory_used, found.server.policy) == (0.25, "noeviction")
+    assert (found.server.memory_ratio, found.server.policy) == (0.25, "noeviction")
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,8 @@ def test_what_goes_wrong_stands_in_the_report(answer, answered, errors, make_cac
 
 def test_a_local_cache_is_well(make_cache, api, request):
     runner = request.getfixturevalue("runner") if api == "async" else None
-    assert SyncOrAsync(Examiner(make_cache("local")), runner).report().verdict == "ok"
+    cache = make_cache("local")
+    assert SyncOrAsync(cache, runner).run(probe_health(cache)).verdict == "ok"
 
 
 def test_only_our_aliases_count(settings):
@@ -125,4 +126,4 @@ def test_only_our_aliases_count(settings):
         "ours": {"BACKEND": "continuum_upstash.backend.CacheBackend"},
         "broken": {"BACKEND": "there.is.none"},
     }
-    assert aliases() == ["ours"]
+    assert list_upstash_aliases() == ["ours"]

@@ -1,0 +1,183 @@
+"""Whether a cache works, as one round trip shows that is not billed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from time import perf_counter, time
+from typing import Any, Final, Literal, TypeAlias
+
+from django.conf import settings
+from django.core.cache import caches
+from django.utils.module_loading import import_string
+
+from continuum_upstash.cache.base import UpstashBaseCache
+from continuum_upstash.errors import ContinuumError, ReplyError
+from continuum_upstash.observe import BackendStatus
+from continuum_upstash.plans import info
+from continuum_upstash.plans.effects import Batch, Plan
+from continuum_upstash.protocol import Replies, Reply
+from continuum_upstash.transports.registry import Database
+
+Verdict: TypeAlias = Literal["ok", "degraded", "down"]
+
+MEMORY_WARN_RATIO: Final = 0.85  # fraction of the memory limit at which warnings begin
+_WORKING_STATES: Final = frozenset({"closed", "disabled"})
+
+
+@dataclass(frozen=True, slots=True)
+class ServerInfo:
+    """The server's reply to INFO.
+
+    Attributes:
+        version: of Redis, as the server states it.
+        keys: number of keys in the whole database.
+        memory, memory_limit: bytes; a limit of 0 means none, or that the server does not state it.
+        policy: the eviction policy: ``noeviction``, or ``optimistic-volatile`` on Upstash with
+            eviction on.
+        raw: all fields.
+    """
+
+    version: str
+    keys: int
+    memory: int
+    memory_limit: int
+    policy: str
+    raw: dict[str, Any]
+
+    @property
+    def memory_ratio(self) -> float | None:
+        """The used fraction of the memory limit, 0 to 1; None without a limit."""
+        return self.memory / self.memory_limit if self.memory_limit else None
+
+    @property
+    def evicts(self) -> bool:
+        return self.policy not in {"", "noeviction"}
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """The health of one cache at one moment.
+
+    Attributes:
+        alias, mode, host: the cache and its database; `host` is empty in local mode.
+        label: the name of the cache in messages.
+        at: when it was probed, in Unix seconds.
+        status: the circuit breaker's, in this process.
+        fallback: whether the local store serves the cache while the database is unreachable.
+        round_trip: duration of the probe in seconds; None: no reply.
+        server: the reply to INFO; None: no reply, or the command is not permitted.
+        errors: what failed, one line each, without secrets.
+        setup_hint: what to configure, if DEBUG is off and no database is configured.
+    """
+
+    alias: str
+    mode: str
+    host: str
+    label: str
+    at: float
+    status: BackendStatus
+    fallback: bool
+    round_trip: float | None
+    server: ServerInfo | None
+    errors: tuple[str, ...]
+    setup_hint: str = ""
+
+    @property
+    def verdict(self) -> Verdict:
+        """``ok``; ``degraded``: it works, but not as it should; ``down``: calls fail."""
+        if self.round_trip is None or self.status.state not in _WORKING_STATES:
+            return "degraded" if self.fallback or self.round_trip is not None else "down"
+        return "degraded" if self.errors or self.warnings else "ok"
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is wrong although the cache works."""
+        warnings = []
+        if self.setup_hint:
+            warnings.append(
+                "No database is configured: each process has a separate local cache. "
+                f"{self.setup_hint}"
+            )
+        ratio = self.server.memory_ratio if self.server else None
+        if ratio is not None and ratio >= MEMORY_WARN_RATIO:
+            warnings.append(
+                f"{ratio:.0%} of the memory limit is used: delete keys or choose a larger plan."
+            )
+        return tuple(warnings)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return JSON values, with the verdict and the warnings, without INFO's raw fields."""
+        values = asdict(self)
+        del values["setup_hint"]  # one of the warnings
+        if self.server is not None:
+            del values["server"]["raw"]
+            values["server"]["memory_used"] = self.server.memory_ratio
+        return {**values, "verdict": self.verdict, "warnings": list(self.warnings)}
+
+
+def probe_health(cache: UpstashBaseCache) -> Plan[Health]:
+    """Send PING and INFO, which are not billed; errors become part of the result."""
+    started, errors, replies = perf_counter(), [], None
+    try:
+        replies = yield Batch((("PING",), ("INFO",)), needs_server=True)
+    except ContinuumError as error:
+        errors.append(str(error))
+    return _make_health(cache.database, perf_counter() - started, replies, errors)
+
+
+def _make_health(
+    database: Database, seconds: float, replies: Replies | None, errors: list[str]
+) -> Health:
+    errors += [str(reply) for reply in replies or () if isinstance(reply, ReplyError)]
+    config = database.config
+    has_pong = replies is not None and not isinstance(replies[0], ReplyError)
+    return Health(
+        alias=config.alias,
+        mode=config.mode,
+        host=config.host,
+        label=config.label,
+        at=time(),
+        status=database.status,
+        fallback=config.fallback,
+        round_trip=seconds if has_pong else None,
+        server=_parse_info(replies[1]) if replies else None,
+        errors=tuple(dict.fromkeys(errors)),
+        setup_hint=config.setup_hint if config.unconfigured and not settings.DEBUG else "",
+    )
+
+
+def _parse_info(reply: Reply) -> ServerInfo | None:
+    if not isinstance(reply, bytes):
+        return None
+    fields = info.parse(reply.decode("utf-8", "replace"))
+    return ServerInfo(
+        version=fields["version"],
+        keys=fields["keys"],
+        memory=int(fields.get("total_data_size", fields["used_memory"])),
+        memory_limit=int(fields.get("max_data_size", fields.get("maxmemory", 0))),
+        policy=fields["maxmemory_policy"],
+        raw=fields,
+    )
+
+
+def list_upstash_aliases() -> list[str]:
+    """Return the aliases in CACHES that use this package, in their order."""
+    return [alias for alias, entry in settings.CACHES.items() if _is_upstash(entry["BACKEND"])]
+
+
+def get_upstash_caches(aliases: Iterable[str]) -> list[UpstashBaseCache]:
+    """Return the caches of those aliases that use this package.
+
+    Raises:
+        ImproperlyConfigured: an entry of CACHES is wrong.
+    """
+    found = [caches[alias] for alias in aliases]
+    return [cache for cache in found if isinstance(cache, UpstashBaseCache)]
+
+
+def _is_upstash(backend: str) -> bool:
+    try:
+        return issubclass(import_string(backend), UpstashBaseCache)
+    except ImportError:
+        return False  # one of Django's own checks reports it
