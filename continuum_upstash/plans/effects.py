@@ -50,10 +50,6 @@ class Batch(NamedTuple):
     needs_server: bool = False
     deadline_s: float | None = None
 
-    def effective_timeout(self, seconds: float) -> float:
-        """Return the batch's timeout in seconds where the transport's own is `seconds`."""
-        return seconds if self.deadline_s is None else min(seconds, self.deadline_s)
-
 
 @dataclass(frozen=True, slots=True)
 class Encode:

@@ -12,7 +12,7 @@ from hiredis import ProtocolError
 
 from continuum_upstash.errors import ConnectionFailed
 from continuum_upstash.transports import network_errors
-from continuum_upstash.transports.redis.errors import protocol_error, stale_connection
+from continuum_upstash.transports.redis.redis_errors import protocol_error, stale_connection
 from continuum_upstash.transports.redis.resp2 import INCOMPLETE, ReplyReader
 from continuum_upstash.transports.sockets import reset_on_close
 

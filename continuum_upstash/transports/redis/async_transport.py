@@ -19,15 +19,15 @@ from continuum_upstash.transports.network_errors import connection_lost
 from continuum_upstash.transports.redis import resp2
 from continuum_upstash.transports.redis.async_connection import AsyncRedisConnection
 from continuum_upstash.transports.redis.connector import Connector
-from continuum_upstash.transports.redis.errors import (
-    connect_error,
-    handshake_error,
-    stale_connection,
-)
 from continuum_upstash.transports.redis.options import (
     get_connect_timeout,
     get_health_check_interval,
     get_read_timeout,
+)
+from continuum_upstash.transports.redis.redis_errors import (
+    connect_error,
+    handshake_error,
+    stale_connection,
 )
 from continuum_upstash.transports.redis.transport import make_plain_pool
 

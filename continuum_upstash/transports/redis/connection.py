@@ -22,7 +22,7 @@ from redis import Connection
 from continuum_upstash.protocol import Replies
 from continuum_upstash.transports.base import Deadline
 from continuum_upstash.transports.network_errors import connection_lost
-from continuum_upstash.transports.redis.errors import protocol_error, stale_connection
+from continuum_upstash.transports.redis.redis_errors import protocol_error, stale_connection
 from continuum_upstash.transports.redis.resp2 import INCOMPLETE, ReplyReader
 from continuum_upstash.transports.sockets import RECORD_BYTES, make_readable_check, reset_on_close
 

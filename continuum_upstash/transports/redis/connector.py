@@ -13,7 +13,7 @@ from redis.sentinel import SentinelConnectionPool
 from continuum_upstash.protocol import Command
 from continuum_upstash.transports.redis.options import get_tls_context
 
-Protocols: TypeAlias = Callable[[], asyncio.BaseProtocol]
+ProtocolFactory: TypeAlias = Callable[[], asyncio.BaseProtocol]
 
 
 class Connector:
@@ -24,7 +24,7 @@ class Connector:
         self._timeout = timeout
         self._template: Any = pool.connection_class(**pool.connection_kwargs)
 
-    async def connect(self, protocol: Protocols) -> None:
+    async def connect(self, make_protocol: ProtocolFactory) -> None:
         """Open a connection for a new protocol object.
 
         Raises:
@@ -34,11 +34,11 @@ class Connector:
         if isinstance(self._template, UnixDomainSocketConnection):
             async with asyncio.timeout(self._timeout):
                 loop = asyncio.get_running_loop()
-                await loop.create_unix_connection(protocol, self._template.path)
+                await loop.create_unix_connection(make_protocol, self._template.path)
         else:
-            await self._connect_to_host(*await self._find_server(), protocol)
+            await self._connect_to_host(*await self._find_server(), make_protocol)
 
-    async def _connect_to_host(self, host: str, port: int, protocol: Protocols) -> None:
+    async def _connect_to_host(self, host: str, port: int, make_protocol: ProtocolFactory) -> None:
         async with asyncio.timeout(self._timeout):
             loop = asyncio.get_running_loop()
             addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -46,7 +46,7 @@ class Connector:
         failure: OSError = socket.gaierror(f"{host} has no address")
         for *_, address in addresses:
             try:
-                await self._connect_to_address(address, host, protocol)
+                await self._connect_to_address(address, host, make_protocol)
             except OSError as error:
                 failure = error
             else:
@@ -54,12 +54,12 @@ class Connector:
         raise failure
 
     async def _connect_to_address(
-        self, address: tuple[Any, ...], host: str, protocol: Protocols
+        self, address: tuple[Any, ...], host: str, make_protocol: ProtocolFactory
     ) -> None:
         secure = isinstance(self._template, SSLConnection)
         async with asyncio.timeout(self._timeout):
             transport, _ = await asyncio.get_running_loop().create_connection(
-                protocol,
+                make_protocol,
                 *address[:2],
                 ssl=get_tls_context(self._template) if secure else None,
                 server_hostname=host if secure else None,

@@ -25,7 +25,6 @@ from continuum_upstash.transports.base import Deadline
 from continuum_upstash.transports.network_errors import pool_exhausted
 from continuum_upstash.transports.redis import resp2
 from continuum_upstash.transports.redis.connection import RedisConnection
-from continuum_upstash.transports.redis.errors import connect_error
 from continuum_upstash.transports.redis.options import (
     get_connect_timeout,
     get_health_check_interval,
@@ -33,6 +32,7 @@ from continuum_upstash.transports.redis.options import (
     make_pool,
     make_pool_options,
 )
+from continuum_upstash.transports.redis.redis_errors import connect_error
 
 
 def make_plain_pool(config: Config) -> ConnectionPool:
