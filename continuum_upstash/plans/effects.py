@@ -4,7 +4,7 @@ A *plan* is a generator. It does no I/O: it yields effects, is sent their result
 result of the operation. Therefore each operation is written once for sync and async.
 
     yield Batch(commands)          -> list[Reply], one per command, in order; one round trip
-    yield Encode(value)            -> bytes, the stored form
+    yield Encode(value)            -> the bytes to store
     yield Compute(function)        -> its result, awaited by the async runner when awaitable
     yield Sleep(seconds)           -> None
     yield SingleFlight(key, plan)  -> the plan's result; concurrent callers with one key share a run
@@ -19,17 +19,14 @@ plans, rules about the network in transports.
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Coroutine, Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from functools import update_wrapper
-from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypeAlias, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from continuum_upstash.errors import ReplyError
 from continuum_upstash.protocol import Argument, Command, Replies
 
 R = TypeVar("R")
-P = ParamSpec("P")
 
 
 class Batch(NamedTuple):
@@ -113,40 +110,3 @@ class AsyncPlanRunner(Protocol):
     """An object that runs plans in the running event loop."""
 
     async def arun(self, plan: Plan[R]) -> R: ...
-
-
-class Runs(Protocol):
-    """A class whose methods are written as plans."""
-
-    def _run(self, plan: Plan[R]) -> R: ...
-    async def _arun(self, plan: Plan[R]) -> R: ...
-
-
-S = TypeVar("S", bound=Runs)
-
-
-def pair(
-    method: Callable[Concatenate[S, P], Plan[R]],
-) -> tuple[
-    Callable[Concatenate[S, P], R],
-    Callable[Concatenate[S, P], Coroutine[Any, Any, R]],
-]:
-    """Return the sync method and the async method of a plan, with its signature and docstring."""
-
-    def sync(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        return self._run(method(self, *args, **kwargs))
-
-    async def asynchronous(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        return await self._arun(method(self, *args, **kwargs))
-
-    name = method.__name__.removeprefix("plan_").removeprefix("_")
-    scope = "".join(method.__qualname__.rpartition(".")[:2])
-    signature = inspect.signature(method)
-    answer = str(signature.return_annotation).removeprefix("Plan[").removesuffix("]")
-    for function, prefix in ((sync, ""), (asynchronous, "a")):
-        update_wrapper(function, method)
-        function.__name__, function.__qualname__ = prefix + name, scope + prefix + name
-        vars(function)["__signature__"] = signature.replace(return_annotation=answer)
-    # Wrong arguments fail in the plan, which nobody has called by its own name.
-    method.__qualname__ = scope + name
-    return sync, asynchronous
