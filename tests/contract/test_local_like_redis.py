@@ -22,7 +22,7 @@ from tests.contract.command_strategies import (
     draw_histories,
 )
 from tests.contract.differential import DifferentialStore
-from tests.contract.valkey import Server
+from tests.valkey_connection import ValkeyConnection
 
 quick = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -49,13 +49,13 @@ def test_every_command_of_the_local_store_is_compared():
 @pytest.mark.parametrize("family", FAMILIES)
 @quick
 @given(data=st.data())
-def test_any_commands_have_the_replies_of_a_server(server: Server, family: str, data):
+def test_any_commands_have_the_replies_of_a_server(server: ValkeyConnection, family: str, data):
     stores = DifferentialStore(server)
     for command in data.draw(draw_histories(FAMILIES[family])):
         stores.run_both(*command)
 
 
-def run_zscore(server: Server, number: float) -> tuple[bytes, bytes]:
+def run_zscore(server: ValkeyConnection, number: float) -> tuple[bytes, bytes]:
     stores = DifferentialStore(server)
     stores.run("ZADD", "z", repr(number), b"m")
     return stores.run("ZSCORE", "z", b"m")
@@ -84,7 +84,7 @@ PATTERN = st.text(alphabet="ab*?[]^-\\", max_size=8)
     keys=st.sets(st.text(alphabet="abc-]^\\[*", min_size=1, max_size=5), max_size=30),
 )
 def test_a_pattern_matches_the_keys_that_a_server_finds(
-    server: Server, pattern: str, keys: set[str]
+    server: ValkeyConnection, pattern: str, keys: set[str]
 ):
     stores = DifferentialStore(server)
     for key in keys:

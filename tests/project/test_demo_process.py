@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 import signal
 import socket
-import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -15,6 +14,7 @@ import pytest
 
 from continuum_upstash.emulator.process import Emulator
 from tests.project.demo_process import COMMAND, Demo, demo, fails
+from tests.waiting import wait_until
 
 needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads Linux' /proc")
 
@@ -56,13 +56,6 @@ def _processes() -> Iterator[tuple[int, int, str, str]]:
         yield int(entry.parent.name), int(parent), state, rest[17]
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(0.02)
-
-
 @needs_proc
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_everything_in_good_order(state, number):
@@ -81,7 +74,7 @@ def test_nothing_is_left_when_the_site_is_killed(state):
     with demo(state) as running:
         processes = running_below(running.process.pid)
         running.process.kill()
-        eventually(lambda: not alive(processes))
+        wait_until(lambda: not alive(processes))
 
 
 @needs_proc
@@ -90,7 +83,7 @@ def test_nothing_is_left_when_the_process_that_started_it_is_killed(state):
     with demo(state, ("/bin/sh", "-c", script)) as running:
         processes = running_below(running.process.pid)
         running.process.kill()
-        eventually(lambda: not alive(processes))
+        wait_until(lambda: not alive(processes))
 
 
 # ---- other databases

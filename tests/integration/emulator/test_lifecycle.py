@@ -5,7 +5,6 @@ import signal
 import ssl
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import trustme
 
 from continuum_upstash.emulator.emulator_options import Addresses
 from continuum_upstash.emulator.process import running
+from tests.waiting import wait_until
 
 MODULE = [sys.executable, "-m", "continuum_upstash.emulator"]
 COMMAND = [sys.executable, "-m", "django", "upstash_emulator"]
@@ -64,13 +64,6 @@ def ping(addresses: Addresses, token: str | None = None, **options) -> dict:
 def find_data_directory(addresses: Addresses) -> Path:
     with redis.Redis.from_url(addresses.redis_url) as client:
         return Path(client.config_get("dir")["dir"])
-
-
-def wait_until(condition) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("command", [MODULE, COMMAND], ids=["module", "manage.py"])

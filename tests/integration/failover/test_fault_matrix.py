@@ -25,7 +25,7 @@ from continuum_upstash.errors import (
 from continuum_upstash.transports import registry
 from tests.conftest import SyncOrAsync
 from tests.integration.failover.refusing_server import RefusingServer
-from tests.integration.redis.valkey_server import eventually
+from tests.waiting import wait_until
 
 DEADLINES = {"CONNECT_TIMEOUT": 0.3, "READ_TIMEOUT": 0.3, "HEALTH_CHECK_INTERVAL": 0.3}
 
@@ -117,8 +117,8 @@ def check_resources(request):
     registry.reset()
     gc.collect()
     # A server that the test has started notices only now that its clients are gone.
-    eventually(lambda: set(threading.enumerate()) <= threads)
-    eventually(lambda: count_sockets() <= sockets)
+    wait_until(lambda: set(threading.enumerate()) <= threads)
+    wait_until(lambda: count_sockets() <= sockets)
 
 
 def count_sockets():
@@ -138,7 +138,7 @@ def recover(cache):
             cache.get("nothing")
         return cache.cache.status.state == "closed"
 
-    eventually(is_closed)
+    wait_until(is_closed)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from continuum_upstash.config.resolve import Config
 from continuum_upstash.transports.redis.transport import make_plain_pool
 from tests.integration.redis.tcp_clients import AsyncClient, Client, SyncClient, config_for
 from tests.integration.redis.tcp_proxy import Proxy
-from tests.integration.redis.valkey_server import Valkey
+from tests.integration.valkey_server import Valkey
 
 
 @pytest.fixture(params=[SyncClient, AsyncClient], ids=["sync", "async"])

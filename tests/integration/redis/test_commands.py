@@ -85,7 +85,7 @@ def test_a_transaction_returns_the_replies_of_its_commands_alone(valkey, tcp):
     assert replies[0] == b"OK"
     assert replies[1].code == "WRONGTYPE"
     assert replies[2] == 1
-    assert valkey.calls()["exec"] == 1
+    assert valkey.count_calls()["exec"] == 1
 
 
 def test_a_discarded_transaction_raises_the_error_that_caused_it(valkey, tcp):
@@ -127,12 +127,12 @@ def test_an_argument_over_the_servers_limit_is_an_error_in_its_place(valkey, tcp
 def test_a_new_connection_sends_only_its_password(valkey, tcp):
     valkey.call("CONFIG", "SET", "requirepass", SECRET)
     assert tcp(f"redis://:{ENCODED}@127.0.0.1:{valkey.port}").send(("GET", "k")) == [None]
-    assert valkey.calls() == {"auth": 1, "get": 1}
+    assert valkey.count_calls() == {"auth": 1, "get": 1}
 
 
 def test_a_new_connection_without_a_password_sends_nothing_at_all(valkey, tcp):
     tcp(valkey.url).send(("GET", "k"))
-    assert valkey.calls() == {"get": 1}
+    assert valkey.count_calls() == {"get": 1}
 
 
 def test_the_user_of_the_url_is_authenticated(valkey, tcp):
@@ -195,7 +195,7 @@ def test_a_database_index_out_of_range_is_an_error_of_the_connection(valkey, tcp
 
 def test_a_unix_socket_works(valkey, tcp):
     assert tcp(f"unix://{valkey.socket_path}?db=1").send(("SET", "k", b"x")) == [b"OK"]
-    assert valkey.calls() == {"select": 1, "set": 1}
+    assert valkey.count_calls() == {"select": 1, "set": 1}
 
 
 def test_a_server_with_too_many_clients_is_unavailable(valkey, tcp):

@@ -19,7 +19,7 @@ from continuum_upstash.protocol import Script
 from continuum_upstash.transports.redis.async_transport import AsyncRedisTransport
 from continuum_upstash.transports.redis.transport import RedisTransport, make_plain_pool
 from tests.integration.redis.tcp_clients import config_for
-from tests.integration.redis.valkey_server import eventually
+from tests.waiting import wait_until
 
 GET = ("GET", "k")
 # A reply that takes long enough for its callers to overlap.
@@ -72,14 +72,14 @@ def test_closing_ends_the_connections_and_the_next_batch_opens_new_ones(valkey, 
     client = tcp(valkey.url)
     client.send_all([Batch([("EVAL", SLOW, 0, b"x")]) for _ in range(5)])
     client.close_connections()
-    eventually(lambda: valkey.connections() == 0)
+    wait_until(lambda: valkey.count_connections() == 0)
     assert client.send(GET) == [None]
 
 
 def test_a_garbage_collected_transport_closes_its_connections(valkey):
     sync(valkey.url).send(Batch([GET]))
     gc.collect()
-    eventually(lambda: valkey.connections() == 0)
+    wait_until(lambda: valkey.count_connections() == 0)
 
 
 FORKING = """
@@ -113,7 +113,7 @@ async def test_replies_find_their_callers_among_a_thousand(valkey):
     batches = [Batch([("GET", f"k{n}")], atomic=n % 7 == 0) for n in range(1000)]
     replies = await asyncio.gather(*[redis.asend(batch) for batch in batches])
     assert replies == [[b"%d" % n] for n in range(1000)]
-    assert valkey.connections() == 1
+    assert valkey.count_connections() == 1
     await redis.aclose()
 
 
@@ -131,7 +131,7 @@ async def test_cancelled_tasks_do_not_harm_the_others(valkey):
             kept.append((n, task))
     replies = await asyncio.gather(*[task for _, task in kept])
     assert [echo for echo, _ in replies] == [b"%d" % n for n, _ in kept]
-    assert valkey.connections() == 1
+    assert valkey.count_connections() == 1
     await redis.aclose()
 
 
@@ -185,7 +185,7 @@ def test_a_loop_that_ends_closes_its_connection(valkey):
     for _ in range(20):
         assert async_to_sync(use)() == [None]
     gc.collect()
-    eventually(lambda: valkey.connections() == 0)
+    wait_until(lambda: valkey.count_connections() == 0)
 
 
 def test_a_loop_may_end_in_the_middle_of_connecting(serve):
@@ -232,4 +232,4 @@ async def test_closing_while_others_wait_for_the_connection_does_not_cancel_them
 async def test_a_garbage_collected_async_transport_closes_its_connection(valkey):
     await AsyncRedisTransport(config_for(valkey.url)).asend(Batch([GET]))
     gc.collect()
-    await asyncio.to_thread(eventually, lambda: valkey.connections() == 0)
+    await asyncio.to_thread(wait_until, lambda: valkey.count_connections() == 0)

@@ -45,7 +45,7 @@ def test_a_transaction_of_idempotent_writes_is_retried_as_a_whole(valkey, proxy,
     client.send(GET)
     proxy.drop_all_traffic()
     assert client.send(("SET", "k", b"x"), ("DEL", "n"), atomic=True) == [b"OK", 0]
-    assert valkey.calls()["exec"] == 1
+    assert valkey.count_calls()["exec"] == 1
 
 
 def test_an_increment_after_a_long_idle_time_is_preceded_by_a_ping(valkey, proxy, tcp):

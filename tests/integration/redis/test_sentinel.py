@@ -14,8 +14,9 @@ from continuum_upstash.cache.redis_pool import make_django_pool
 from continuum_upstash.config.hashable import to_hashable
 from continuum_upstash.errors import ConnectionFailed, ReadOnlyReplica
 from continuum_upstash.protocol import Reply
-from tests.contract.valkey import Server
-from tests.integration.redis.valkey_server import eventually, free_port
+from tests.ports import find_free_port
+from tests.valkey_connection import ValkeyConnection
+from tests.waiting import wait_until
 
 WATCH = """port {port}
 dir {folder}
@@ -25,27 +26,27 @@ sentinel monitor main 127.0.0.1 {primary} 1
 
 @pytest.fixture
 def primary() -> Iterator[ValkeyServer]:
-    with ValkeyServer(port=free_port(), config={"repl-diskless-sync-delay": 0}) as server:
+    with ValkeyServer(port=find_free_port(), config={"repl-diskless-sync-delay": 0}) as server:
         yield server
 
 
 @pytest.fixture
 def replica(primary) -> Iterator[ValkeyServer]:
     following = {"replicaof": f"127.0.0.1 {primary.port}"}
-    with ValkeyServer(port=free_port(), config=following) as server:
+    with ValkeyServer(port=find_free_port(), config=following) as server:
         yield server
 
 
 @pytest.fixture
-def sentinel(primary, tmp_path: Path) -> Iterator[Server]:
-    port = free_port()
+def sentinel(primary, tmp_path: Path) -> Iterator[ValkeyConnection]:
+    port = find_free_port()
     settings = tmp_path / "sentinel.conf"
     settings.write_text(WATCH.format(port=port, folder=tmp_path, primary=primary.port))
     process = subprocess.Popen(
         [get_binary_path(), settings, "--sentinel"], stdout=subprocess.DEVNULL
     )
-    eventually(lambda: _replies_to_ping(port))
-    server = Server(port)
+    wait_until(lambda: _replies_to_ping(port))
+    server = ValkeyConnection(port)
     server.port = port
     yield server
     server.close()
@@ -55,7 +56,7 @@ def sentinel(primary, tmp_path: Path) -> Iterator[Server]:
 
 def _replies_to_ping(port: int) -> bool:
     try:
-        Server(port).close()
+        ValkeyConnection(port).close()
     except ConnectionRefusedError:
         return False
     return True
@@ -71,7 +72,7 @@ def make_sentinel_pool(port: int, **options):
 def test_the_primary_is_found_before_and_after_it_changes(primary, replica, sentinel, tcp):
     client = tcp("redis://main/0", **make_sentinel_pool(sentinel.port))
     assert client.send(("SET", "k", b"x")) == [b"OK"]
-    eventually(lambda: _call(replica, "GET", "k") == b"x")
+    wait_until(lambda: _call(replica, "GET", "k") == b"x")
 
     # The result of a failover; the Sentinel itself would take ten seconds or more.
     _call(replica, "REPLICAOF", "NO", "ONE")
@@ -86,7 +87,7 @@ def test_the_primary_is_found_before_and_after_it_changes(primary, replica, sent
 
 
 def _call(server: ValkeyServer, *command: str) -> Reply:
-    connection = Server(server.port)
+    connection = ValkeyConnection(server.port)
     try:
         return connection.call(*command)
     finally:

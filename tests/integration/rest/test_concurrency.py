@@ -20,8 +20,8 @@ from continuum_upstash.errors import Unavailable
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.transports.rest.transport import AsyncRestTransport, RestTransport
 from tests.integration.rest.rest_clients import config
-from tests.integration.rest.scripted_server import OK, Server, http_response, respond_ok
 from tests.integration.rest.test_tls import tls
+from tests.integration.scripted_server import OK, ScriptedServer, http_response, respond_ok
 
 GET = Batch([("GET", "k")])
 INCR = Batch([("INCR", "n")])
@@ -29,7 +29,7 @@ INCR = Batch([("INCR", "n")])
 
 def echo(peer):
     """Respond with the request itself, so that a swapped reply is detected."""
-    while (body := peer.request()) is not None:
+    while (body := peer.read_request()) is not None:
         peer.send(http_response(b"$%d\r\n%b\r\n" % (len(body), body)))
 
 
@@ -74,7 +74,7 @@ async def test_a_cancelled_task_closes_only_its_own_connection(serve):
     release = threading.Event()
 
     def behave(peer):
-        while (body := peer.request()) is not None:
+        while (body := peer.read_request()) is not None:
             if b"slow" in body:
                 release.wait(20)
             peer.send(http_response())
@@ -126,7 +126,7 @@ async def test_many_cancellations_leave_the_pool_complete(echoing):
 
 async def test_failing_tasks_leave_the_other_tasks_and_the_pool_in_order(serve):
     def fail_sometimes(peer):
-        while (body := peer.request()) is not None:
+        while (body := peer.read_request()) is not None:
             if b"bad" in body:
                 return
             peer.send(http_response())
@@ -223,7 +223,7 @@ def test_a_forked_child_drops_inherited_connections_without_harm_to_its_parent(s
 
 
 def test_a_garbage_collected_client_closes_its_connections(serve):
-    server: Server = serve()
+    server: ScriptedServer = serve()
     rest = RestTransport(config(server.url()))
     rest.send(GET)
     del rest
@@ -232,7 +232,7 @@ def test_a_garbage_collected_client_closes_its_connections(serve):
 
 def test_failing_threads_leave_the_pool_in_order(serve):
     def fail_sometimes(peer):
-        while (body := peer.request()) is not None:
+        while (body := peer.read_request()) is not None:
             if b"INCR" in body:
                 return
             peer.send(http_response(OK))

@@ -13,7 +13,7 @@ from continuum_upstash.errors import (
     RequestTooLarge,
     Unavailable,
 )
-from tests.integration.rest.scripted_server import OK, http_response, respond_ok
+from tests.integration.scripted_server import OK, http_response, respond_ok
 
 GET = ("GET", "k")
 INCR = ("INCR", "n")
@@ -29,7 +29,7 @@ def test_a_hundred_requests_share_one_connection(serve, rest):
 
 def test_a_chunked_response_is_read_and_the_connection_is_kept(serve, rest):
     def chunked(peer):
-        while peer.request() is not None:
+        while peer.read_request() is not None:
             peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n$3")
             peer.send(b"\r\n7\r\n\r\nabc\r\n\r\n0\r\n\r\n")
 
@@ -43,7 +43,7 @@ def test_a_large_value_is_sent_and_received_completely(serve, rest):
     value = bytes(range(256)) * 40_000
 
     def echo(peer):
-        while (body := peer.request()) is not None:
+        while (body := peer.read_request()) is not None:
             peer.send(http_response(b"$%d\r\n%b\r\n" % (len(body), body)))
 
     client = rest(serve(echo).url())
@@ -62,7 +62,7 @@ def test_a_large_value_is_sent_and_received_completely(serve, rest):
 )
 def test_a_connection_that_should_end_is_not_used_again(serve, rest, last):
     def behave(peer):
-        while peer.request() is not None:
+        while peer.read_request() is not None:
             peer.send(last)
 
     server = serve(behave)
@@ -74,7 +74,7 @@ def test_a_connection_that_should_end_is_not_used_again(serve, rest, last):
 
 def test_a_response_may_end_with_its_connection(serve, rest):
     def behave(peer):
-        peer.request()
+        peer.read_request()
         peer.send(b"HTTP/1.1 200 OK\r\n\r\n" + OK)
 
     server = serve(behave)
@@ -87,7 +87,7 @@ def test_an_incomplete_response_is_a_failure(serve, rest, cut):
     whole = http_response(b"$20\r\n" + b"x" * 20 + b"\r\n")
 
     def behave(peer):
-        peer.request()
+        peer.read_request()
         peer.send(whole[:cut])
 
     with pytest.raises(ConnectionFailed, match=r"127\.0\.0\.1:\d+\): the connection was closed"):
@@ -96,7 +96,7 @@ def test_an_incomplete_response_is_a_failure(serve, rest, cut):
 
 def test_a_server_that_never_responds_exceeds_the_deadline(serve, rest):
     def behave(peer):
-        peer.request()
+        peer.read_request()
         if peer.number == 1:
             peer.wait_until_closed()
         else:
@@ -113,7 +113,7 @@ def test_a_server_that_never_responds_exceeds_the_deadline(serve, rest):
 @pytest.mark.parametrize("head", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"])
 def test_slow_partial_replies_do_not_extend_the_deadline(serve, rest, head):
     def send_slowly(peer):
-        peer.request()
+        peer.read_request()
         peer.send(head or b"HTTP/1.1 200 OK\r\nX: ")
         while not peer.server.stopping.wait(0.01):
             peer.send(b"x")
@@ -134,7 +134,7 @@ def test_the_response_of_a_server_that_rejects_a_large_request_unread_is_read(se
     error = b'{"error":"ERR max request size exceeded. Limit: 1 bytes, Actual: 2 bytes"}'
 
     def refuse(peer):
-        peer.head()
+        peer.read_head()
         peer.send(http_response(error, "Connection: close", status="413 Request Entity Too Large"))
 
     (reply,) = rest(serve(refuse).url()).send(("SET", "k", b"\x80" * 30_000_000))
@@ -146,7 +146,7 @@ def test_the_response_of_a_server_that_rejects_a_large_request_unread_is_read(se
 )
 def test_the_connection_is_closed_after_a_response_that_is_not_http(serve, rest, garbage):
     def behave(peer):
-        peer.request()
+        peer.read_request()
         peer.send(garbage)
         peer.wait_until_closed()
 
@@ -158,7 +158,7 @@ def test_the_connection_is_closed_after_a_response_that_is_not_http(serve, rest,
 
 def test_a_proxys_error_page_is_unavailable_and_the_connection_is_kept(serve, rest):
     def behave(peer):
-        peer.request()
+        peer.read_request()
         peer.send(http_response(b"<html>", "Content-Type: text/html", status="502 Bad Gateway"))
         respond_ok(peer)
 
@@ -174,7 +174,7 @@ def test_a_redirect_is_not_followed(serve, rest):
     other = serve()
 
     def behave(peer):
-        peer.request()
+        peer.read_request()
         peer.send(http_response(b"", f"Location: {other.url()}/", status="307 Temporary Redirect"))
 
     with pytest.raises(Unavailable, match=r"HTTP 307 redirects to 127\.0\.0\.1"):
@@ -184,7 +184,7 @@ def test_a_redirect_is_not_followed(serve, rest):
 
 def test_a_rejected_token_is_reported_without_showing_it(serve, rest):
     def behave(peer):
-        peer.request()
+        peer.read_request()
         peer.send(http_response(b'{"error":"WRONGPASS invalid token"}', status="401 Unauthorized"))
 
     with pytest.raises(AuthenticationFailed) as caught:
@@ -235,7 +235,7 @@ def test_the_sync_token_of_a_response_is_sent_with_the_next_request(serve, rest)
     tokens = iter(["5", "7", "6", "6"])
 
     def behave(peer):
-        while peer.request() is not None:
+        while peer.read_request() is not None:
             peer.send(http_response(OK, f"UPSTASH-Sync-Token: {next(tokens)}"))
 
     server = serve(behave)

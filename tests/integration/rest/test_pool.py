@@ -13,7 +13,7 @@ from continuum_upstash.errors import DeadlineExceeded
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.transports.rest.transport import AsyncRestTransport, RestTransport
 from tests.integration.rest.rest_clients import config
-from tests.integration.rest.scripted_server import http_response
+from tests.integration.scripted_server import http_response
 
 GET = Batch([("GET", "k")])
 INCR = Batch([("INCR", "n")])
@@ -23,7 +23,7 @@ def hold_response(release: threading.Event):
     """Respond when the test allows it."""
 
     def behave(peer):
-        while peer.request() is not None:
+        while peer.read_request() is not None:
             release.wait(20)
             peer.send(http_response())
 
@@ -66,10 +66,10 @@ def respond_late_twice(hold, late):
     """Respond to the first request when the test allows it, and to the second one later."""
 
     def behave(peer):
-        peer.request()
+        peer.read_request()
         hold.wait(20)
         peer.send(http_response())
-        peer.request()
+        peer.read_request()
         late.wait(1.0)
         peer.send(http_response())
 

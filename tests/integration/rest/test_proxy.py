@@ -24,8 +24,8 @@ from continuum_upstash.transports.rest import http11
 from continuum_upstash.transports.rest.http11 import RequestEncoder
 from continuum_upstash.transports.rest.http_client import can_use_sockets
 from tests.integration.rest.rest_clients import config
-from tests.integration.rest.scripted_server import OK, http_response
 from tests.integration.rest.test_tls import tls
+from tests.integration.scripted_server import OK, http_response
 
 GET = ("GET", "k")
 INCR = ("INCR", "n")
@@ -41,7 +41,7 @@ def _no_proxies(monkeypatch):
 
 def forward(peer):
     """Forward requests for http:// URLs, and tunnel those for https:// ones."""
-    head = peer.head()
+    head = peer.read_head()
     if head is None:
         return
     method, target, _ = head.split(b" ", 2)
@@ -52,7 +52,7 @@ def forward(peer):
             peer.send(b"HTTP/1.1 200 Connection established\r\n\r\n")
         else:
             path = where.path + (f"?{where.query}" if where.query else "")
-            onward.sendall(head.replace(target, path.encode(), 1) + b"\r\n" + peer.rest())
+            onward.sendall(head.replace(target, path.encode(), 1) + b"\r\n" + peer.buffered)
         back = threading.Thread(target=pump, args=(onward, peer.sock))
         back.start()
         pump(peer.sock, onward)
@@ -74,7 +74,7 @@ def proxy(serve):
 
 def test_requests_are_sent_through_the_proxy_of_the_environment(serve, rest, proxy, monkeypatch):
     def keep_connection(peer):
-        while peer.request() is not None:
+        while peer.read_request() is not None:
             peer.send(http_response(OK, "Upstash-Sync-Token: 5"))
 
     server = serve(keep_connection)
@@ -129,23 +129,23 @@ def use_httpx(proxy, monkeypatch):
 @pytest.mark.usefixtures("use_httpx")
 def test_errors_are_ours_behind_a_proxy_too(serve, rest):
     def unauthorized(peer):
-        peer.request()
+        peer.read_request()
         peer.send(http_response(b'{"error":"WRONGPASS no"}', status="401 Unauthorized"))
 
     def broken(peer):
-        peer.request()
+        peer.read_request()
         peer.send(http_response()[:-3])
 
     def silent(peer):
-        peer.request()
+        peer.read_request()
         peer.wait_until_closed()
 
     def page(peer):
-        peer.request()
+        peer.read_request()
         peer.send(http_response(b"<html>", status="502 Bad Gateway"))
 
     def endless(peer):
-        peer.request()
+        peer.read_request()
         peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
         while not peer.server.stopping.wait(0.01):
             peer.send(b"x")
@@ -167,13 +167,13 @@ def test_errors_are_ours_behind_a_proxy_too(serve, rest):
 @pytest.mark.usefixtures("use_httpx")
 def test_a_response_that_is_too_large_is_cut_off_behind_a_proxy(serve, rest, monkeypatch):
     def send_much(peer):
-        if peer.request() is not None:
+        if peer.read_request() is not None:
             peer.send(http_response(b"+" * 2000))
 
     monkeypatch.setattr(http11, "MAX_RESPONSE_BYTES", 1000)
     with pytest.raises(RequestTooLarge):
         rest(
-            serve(lambda peer: peer.request() and peer.send(http_response(b"+" * 2000))).url()
+            serve(lambda peer: peer.read_request() and peer.send(http_response(b"+" * 2000))).url()
         ).send(GET)
 
 
@@ -227,9 +227,9 @@ def test_a_retryable_batch_is_sent_again_when_the_proxy_drops_the_connection(
     serve, rest, monkeypatch
 ):
     def respond_once_per_connection(peer):
-        if peer.request():
+        if peer.read_request():
             peer.send(http_response(OK))
-            peer.request()  # read, without a response
+            peer.read_request()  # read, without a response
 
     proxy = serve(respond_once_per_connection)
     monkeypatch.setenv("HTTP_PROXY", proxy.url())

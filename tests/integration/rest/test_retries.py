@@ -12,7 +12,7 @@ import pytest
 from continuum_upstash.errors import ConnectionFailed
 from continuum_upstash.transports.rest import async_connection_pool, connection_pool
 from tests.integration.rest.rest_clients import SyncClient
-from tests.integration.rest.scripted_server import http_response
+from tests.integration.scripted_server import http_response
 
 GET = ("GET", "k")
 INCR = ("INCR", "n")
@@ -23,7 +23,7 @@ def test_a_kept_connection_that_was_closed_is_replaced_without_an_error(serve, r
     closed = threading.Event()
 
     def once(peer):
-        peer.request()
+        peer.read_request()
         peer.send(http_response())
         peer.sock.close()
         closed.set()
@@ -41,7 +41,7 @@ def test_any_batch_is_sent_again_when_the_write_itself_failed(serve, monkeypatch
     gone = threading.Event()
 
     def reset(peer):
-        peer.request()
+        peer.read_request()
         peer.send(http_response())
         if peer.number == 1:
             peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -68,9 +68,9 @@ def test_a_connection_that_was_idle_for_too_long_is_not_used(serve, rest, monkey
 
 def close_on_the_second_request(peer):
     """Respond to one request, read another, and close: whether that one has run is unknown."""
-    peer.request()
+    peer.read_request()
     peer.send(http_response())
-    peer.request()
+    peer.read_request()
 
 
 @pytest.mark.parametrize("commands", [[GET], [("SET", "k", b"v")], [GET, GET]])
@@ -78,7 +78,7 @@ def test_a_retryable_batch_is_sent_once_more_on_a_new_connection(serve, rest, co
     def behave(peer):
         if peer.number == 1:
             close_on_the_second_request(peer)
-        elif peer.request() is not None:
+        elif peer.read_request() is not None:
             peer.send(
                 http_response(b'[{"result":1},{"result":1}]' if len(commands) > 1 else b":1\r\n")
             )
@@ -107,7 +107,7 @@ def test_a_retry_that_fails_is_not_retried(serve, rest):
         if peer.number == 1:
             close_on_the_second_request(peer)
         else:
-            peer.request()
+            peer.read_request()
 
     server = serve(behave)
     client = rest(server.url())
@@ -118,7 +118,7 @@ def test_a_retry_that_fails_is_not_retried(serve, rest):
 
 
 def test_a_failure_of_a_new_connection_is_not_retried(serve, rest):
-    server = serve(lambda peer: peer.request())
+    server = serve(lambda peer: peer.read_request())
     with pytest.raises(ConnectionFailed):
         rest(server.url()).send(GET)
     assert len(server.requests) == 1

@@ -9,7 +9,7 @@ import pytest
 import trustme
 
 from continuum_upstash.errors import ConfigurationError, ConnectionFailed
-from tests.integration.rest.scripted_server import respond_ok
+from tests.integration.scripted_server import respond_ok
 
 GET = ("GET", "k")
 INCR = ("INCR", "n")
@@ -52,7 +52,7 @@ def test_large_values_are_complete_over_tls(serve, rest, trusted, ca_file):
     value = bytes(range(256)) * 20_000
 
     def echo(peer):
-        while (body := peer.request()) is not None:
+        while (body := peer.read_request()) is not None:
             peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
             peer.send(b"%x\r\n$%d\r\n%b\r\n\r\n0\r\n\r\n" % (len(body) + 12, len(body), body))
 
@@ -132,7 +132,7 @@ def test_an_authority_file_without_certificates_is_a_configuration_error(rest, t
 
 def test_a_kept_tls_connection_that_was_closed_is_replaced(serve, rest, trusted, ca_file):
     def once(peer):
-        peer.request()
+        peer.read_request()
         respond_ok_once(peer)
 
     def respond_ok_once(peer):

@@ -19,15 +19,15 @@ def http_response(body: bytes = OK, *headers: str, status: str = "200 OK") -> by
 class Peer:
     """The server's end of one connection."""
 
-    def __init__(self, server: Server, sock: socket.socket, number: int) -> None:
+    def __init__(self, server: ScriptedServer, sock: socket.socket, number: int) -> None:
         self.number = number
         self.sock = sock
         self.server = server
         self._buffer = b""
 
-    def request(self) -> bytes | None:
+    def read_request(self) -> bytes | None:
         """Return the body of the next request, or None when the client has closed."""
-        head = self.head()
+        head = self.read_head()
         if head is None:
             return None
         length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
@@ -39,7 +39,7 @@ class Peer:
         self.server.arrived.release()
         return body
 
-    def head(self) -> bytes | None:
+    def read_head(self) -> bytes | None:
         """Return the head of the next request, without reading its body."""
         while b"\r\n\r\n" not in self._buffer:
             if not self._receive():
@@ -48,8 +48,9 @@ class Peer:
         self.server.heads.append(head)
         return head + b"\r\n"
 
-    def rest(self) -> bytes:
-        """Return what was received after the last head."""
+    @property
+    def buffered(self) -> bytes:
+        """The bytes received after the last head."""
         return self._buffer
 
     def send(self, data: bytes) -> None:
@@ -66,7 +67,7 @@ class Peer:
         return bool(data)
 
 
-class Server:
+class ScriptedServer:
     """Runs `behave` in a thread per connection; by default it responds OK to every request.
 
     Attributes:
@@ -153,5 +154,5 @@ class Server:
 
 
 def respond_ok(peer: Peer) -> None:
-    while peer.request() is not None:
+    while peer.read_request() is not None:
         peer.send(http_response())

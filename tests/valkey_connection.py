@@ -8,8 +8,8 @@ from continuum_upstash.errors import ReplyError
 from continuum_upstash.protocol import Reply
 
 
-class Server:
-    """One connection to a Valkey; replies are returned as they are on the wire."""
+class ValkeyConnection:
+    """One connection to a Valkey. Replies have the types of RESP2, without any conversion."""
 
     def __init__(self, port: int) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port))
@@ -30,13 +30,13 @@ class Server:
             data = self._socket.recv(1 << 20)
             assert data, "Valkey closed the connection"
             self._reader.feed(data)
-        return _convert(reply)
+        return _convert_errors(reply)
 
 
-def _convert(reply: object) -> Reply:
+def _convert_errors(reply: object) -> Reply:
     if isinstance(reply, hiredis.ReplyError):
         return ReplyError(str(reply))
     if isinstance(reply, list):
-        return [_convert(item) for item in reply]
+        return [_convert_errors(item) for item in reply]
     assert reply is None or isinstance(reply, bytes | int)
     return reply

