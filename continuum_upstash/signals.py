@@ -1,12 +1,13 @@
-"""Django signals about the database behind a cache.
+"""Django signals about the database of a cache.
 
-Receivers are called in the thread, or the event loop, in which the change was noticed: they have
-to be quick, and no coroutines. The arguments of both signals are
+Receivers run in the thread or event loop that noticed the change. They must return quickly and
+must not be coroutines. Both signals have these arguments:
 
     alias    the cache alias, or the client's name
-    backend  who answers from now on: ``upstash-rest``, ``upstash-redis`` or ``local``
-    state    of the breaker: ``closed``, ``open``, ``half_open``, ``forced_open``, ``disabled``
-    reason   why, in one line without secrets
+    backend  what serves the cache now: ``upstash-rest``, ``upstash-redis`` or ``local``
+    state    of the circuit breaker: ``closed``, ``open``, ``half_open``, ``forced_open`` or
+             ``disabled``
+    reason   the cause of the change, in one line without secrets
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from continuum_upstash.observe import Record, StateChange
 from continuum_upstash.transports.failover.circuit_breaker import CALLING_STATES
 
 backend_changed = Signal()
-"""Somebody else answers from now on: the local store, or the database again."""
+"""The backend changed: to the local store, or back to the database."""
 
 upstash_unavailable = Signal()
-"""The database is not asked from now on, whether the local store answers for it or nobody."""
+"""The breaker opened: calls no longer use the database. FALLBACK decides whether they fail."""
 
 
 def send_signals(record: Record) -> None:
-    """Send what a record stands for; an observer, which the app subscribes."""
+    """Send the signals for a record; an observer, which the app subscribes."""
     if not isinstance(record, StateChange):
         return
     details = {

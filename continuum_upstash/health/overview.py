@@ -135,7 +135,7 @@ def read_overview(
     if health.mode == "local" or health.round_trip is None:
         return _describe_process(health, period)
     # What this process has not written yet counts as if it were written now.
-    alias, pending = health.alias, get_process_state(SharedWriter).pending(health.alias)
+    alias, pending = health.alias, get_process_state(SharedWriter).read_pending(health.alias)
     try:
         by_minute = (yield from read_minutes(alias, now - minutes, now)) if minutes else []
         by_hour = yield from read_hours(alias, min(midnight, now - (hours or _MINUTE)), now)

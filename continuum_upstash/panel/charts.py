@@ -66,7 +66,7 @@ class Chart:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ChartRow:
     """The values of one slot, for the table."""
 
     at: datetime
@@ -84,7 +84,7 @@ class ChartGroup:
     name: str
     title: Text
     charts: tuple[Chart, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[ChartRow, ...]
 
 
 def make_chart_group(name: str, title: Text, series: Series) -> ChartGroup:
@@ -100,8 +100,8 @@ def make_chart_group(name: str, title: Text, series: Series) -> ChartGroup:
     )
 
 
-def _make_row(at: datetime, totals: Totals) -> Row:
-    return Row(
+def _make_row(at: datetime, totals: Totals) -> ChartRow:
+    return ChartRow(
         at,
         totals.estimate_quantile(0.5),
         totals.estimate_quantile(0.95),
@@ -111,7 +111,7 @@ def _make_row(at: datetime, totals: Totals) -> Row:
     )
 
 
-def _chart_latency(rows: Sequence[Row]) -> Chart:
+def _chart_latency(rows: Sequence[ChartRow]) -> Chart:
     p95, p50 = [row.p95 for row in rows], [row.p50 for row in rows]
     top = choose_axis_max(p95, _MIN_LATENCY_AXIS)
     plots = (
@@ -123,14 +123,14 @@ def _chart_latency(rows: Sequence[Row]) -> Chart:
     )
 
 
-def _chart_hit_rate(rows: Sequence[Row]) -> Chart:
+def _chart_hit_rate(rows: Sequence[ChartRow]) -> Chart:
     rates = [row.hit_rate for row in rows]
     plots = (_plot_line("main", _("hit rate"), rates, 1.0, format_percentage(_find_last(rates))),)
     chart = _make_chart(_("Hit rate"), plots, format_percentage(1), format_percentage(0.5), rows)
     return replace(chart, empty_text=_("No keys were read in this period."))
 
 
-def _chart_commands(rows: Sequence[Row]) -> Chart:
+def _chart_commands(rows: Sequence[ChartRow]) -> Chart:
     commands, errors = [row.commands for row in rows], [row.errors for row in rows]
     top = choose_axis_max([*commands, *errors], _MIN_COMMANDS_AXIS)
     plots = (
@@ -149,7 +149,7 @@ def _plot_line(
 
 
 def _make_chart(
-    title: Text, plots: tuple[Plot, ...], top: str, middle: str, rows: Sequence[Row]
+    title: Text, plots: tuple[Plot, ...], top: str, middle: str, rows: Sequence[ChartRow]
 ) -> Chart:
     return Chart(title, plots, top, middle, rows[0].at, rows[-1].at)
 

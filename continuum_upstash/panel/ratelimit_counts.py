@@ -41,7 +41,7 @@ def count_decision(record: Record) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class PolicyRow:
     """
     Attributes:
         name: of the policy.
@@ -64,7 +64,7 @@ class RateLimitTable:
     """
 
     mode: str = ""
-    rows: tuple[Row, ...] = ()
+    rows: tuple[PolicyRow, ...] = ()
     problem: str = ""
 
 
@@ -74,7 +74,9 @@ def make_rate_limit_table(alias: str) -> RateLimitTable | None:
     try:
         policies = conf.policies if conf.alias == alias else {}
         names = [*policies, *sorted(counts.keys() - policies.keys())]
-        rows = tuple(Row(name, policies.get(name), counts.get(name, Counter())) for name in names)
+        rows = tuple(
+            PolicyRow(name, policies.get(name), counts.get(name, Counter())) for name in names
+        )
         return RateLimitTable(conf.mode, rows) if rows else None
     except ConfigurationError as error:
         return RateLimitTable(problem=str(error))

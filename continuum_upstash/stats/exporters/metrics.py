@@ -1,14 +1,12 @@
 """The table of Prometheus metrics, for both forms.
 
-The text form (`prometheus_text`) shows Totals, which are known by alias. The metrics of
-prometheus_client (`prometheus`) are recorded as they happen and have further labels.
+The text form (`prometheus_text`) shows Totals, which are counted by alias. The metrics of
+prometheus_client (`prometheus`) are recorded one by one and have more labels.
 """
 
 from __future__ import annotations
 
-from typing import Final, Literal, NamedTuple, TypeAlias
-
-Kind: TypeAlias = Literal["counter", "gauge", "histogram"]
+from typing import Final, Literal, NamedTuple
 
 PREFIX: Final = "continuum_"
 STATES: Final = ("closed", "open", "half_open", "forced_open", "disabled")
@@ -20,126 +18,66 @@ class Metric(NamedTuple):
         name: without PREFIX.
         help: one sentence.
         labels: those of prometheus_client, in order.
-        totals: the attribute of Totals that the text form shows. A dict has one sample for each of
-            its entries, labelled by `entry`.
-        entry: that label.
+        totals: the attribute of Totals that the text form shows.
+        entry: the label for the entries of that attribute, if it is a dict.
     """
 
     name: str
-    kind: Kind
+    kind: Literal["counter", "gauge", "histogram"]
     help: str
     labels: tuple[str, ...] = ("alias",)
     totals: str = ""
     entry: str = ""
 
 
+# fmt: off
 HITS: Final = Metric(
-    "cache_hits_total", "counter", "Keys that a read found.", ("alias", "operation"), "hits"
-)
+    "cache_hits_total", "counter", "Keys that a read found.", ("alias", "operation"), "hits")
 MISSES: Final = Metric(
-    "cache_misses_total",
-    "counter",
-    "Keys that a read did not find.",
-    ("alias", "operation"),
-    "misses",
-)
-SETS: Final = Metric("cache_sets_total", "counter", "Stored values.", (), "sets")
+    "cache_misses_total", "counter", "Keys that a read did not find.", ("alias", "operation"),
+    "misses")
+SETS: Final = Metric("cache_sets_total", "counter", "Stored values.", totals="sets")
 REQUESTS: Final = Metric(
-    "cache_requests_total",
-    "counter",
-    "Round trips, and batches served by the local store.",
-    ("alias", "backend"),
-    "batches",
-)
+    "cache_requests_total", "counter", "Round trips, and batches served by the local store.",
+    ("alias", "backend"), "batches")
 BILLED: Final = Metric(
-    "cache_billed_commands_total",
-    "counter",
-    "Billed commands, without those of the shared statistics.",
-    totals="billed",
-)
+    "cache_billed_commands_total", "counter",
+    "Billed commands, without those of the shared statistics.", totals="billed")
 OVERHEAD: Final = Metric(
-    "cache_statistics_commands_total",
-    "counter",
-    "Billed commands of the shared statistics.",
-    totals="overhead",
-)
+    "cache_statistics_commands_total", "counter", "Billed commands of the shared statistics.",
+    totals="overhead")
 COALESCED: Final = Metric(
-    "cache_saved_requests_total",
-    "counter",
-    "Requests saved by combining async commands of one event-loop tick.",
-    totals="coalesced",
-)
+    "cache_saved_requests_total", "counter",
+    "Requests saved by combining async commands of one event-loop tick.", totals="coalesced")
 COMMANDS: Final = Metric(
-    "cache_commands_total",
-    "counter",
-    "Completed commands.",
-    ("alias", "operation", "result"),
-    "commands",
-    "operation",
-)
+    "cache_commands_total", "counter", "Completed commands.", ("alias", "operation", "result"),
+    "commands", "operation")
 ERRORS: Final = Metric(
-    "cache_errors_total",
-    "counter",
-    "Failed round trips and commands, by exception class.",
-    ("alias", "error"),
-    "errors",
-    "error",
-)
+    "cache_errors_total", "counter", "Failed round trips and commands, by exception class.",
+    ("alias", "error"), "errors", "error")
 STATE_CHANGES: Final = Metric(
-    "cache_state_changes_total",
-    "counter",
-    "Changes of the circuit breaker's state.",
-    ("alias", "old", "new"),
-)
+    "cache_state_changes_total", "counter", "Changes of the circuit breaker's state.",
+    ("alias", "old", "new"))
 DECISIONS: Final = Metric(
-    "ratelimit_decisions_total",
-    "counter",
-    "Decisions of rate limits.",
-    ("alias", "policy", "outcome"),
-)
+    "ratelimit_decisions_total", "counter", "Decisions of rate limits.",
+    ("alias", "policy", "outcome"))
 LATENCY: Final = Metric(
-    "cache_latency_seconds",
-    "histogram",
-    "Duration of a round trip.",
-    ("alias", "operation", "backend"),
-)
+    "cache_latency_seconds", "histogram", "Duration of a round trip.",
+    ("alias", "operation", "backend"))
 BREAKER_STATE: Final = Metric(
-    "cache_breaker_state",
-    "gauge",
-    "1 for the current state of the circuit breaker.",
-    ("alias", "state"),
-)
+    "cache_breaker_state", "gauge", "1 for the current state of the circuit breaker.",
+    ("alias", "state"))
 MEMORY_RATIO: Final = Metric(
-    "cache_memory_used_ratio", "gauge", "Used memory as a fraction of the limit."
-)
+    "cache_memory_used_ratio", "gauge", "Used memory as a fraction of the limit.")
 COMMANDS_RATIO: Final = Metric(
-    "cache_commands_used_ratio",
-    "gauge",
-    "The month's commands as a fraction of the plan's limit.",
-)
+    "cache_commands_used_ratio", "gauge",
+    "The month's commands as a fraction of the plan's limit.")
 BUILD_INFO: Final = Metric("build_info", "gauge", "1 for the running version.", ("version",))
 
-# In the order of the text form.
-TOTALS_METRICS: Final = (
-    HITS,
-    MISSES,
-    SETS,
-    REQUESTS,
-    BILLED,
-    OVERHEAD,
-    COALESCED,
-    COMMANDS,
-    ERRORS,
+TEXT_COUNTERS: Final = (
+    HITS, MISSES, SETS, REQUESTS, BILLED, OVERHEAD, COALESCED, COMMANDS, ERRORS,
 )
-CLIENT_METRICS: Final = (
-    HITS,
-    MISSES,
-    COMMANDS,
-    BILLED,
-    OVERHEAD,
-    ERRORS,
-    REQUESTS,
-    COALESCED,
-    STATE_CHANGES,
-    DECISIONS,
+CLIENT_COUNTERS: Final = (
+    HITS, MISSES, REQUESTS, BILLED, OVERHEAD, COALESCED, COMMANDS, ERRORS, STATE_CHANGES, DECISIONS,
 )
+# fmt: on

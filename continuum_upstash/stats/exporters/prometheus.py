@@ -38,7 +38,7 @@ from continuum_upstash.stats.exporters.metrics import (
     BILLED,
     BREAKER_STATE,
     BUILD_INFO,
-    CLIENT_METRICS,
+    CLIENT_COUNTERS,
     COALESCED,
     COMMANDS,
     COMMANDS_RATIO,
@@ -87,7 +87,7 @@ class PrometheusObserver:
             metric.name: Counter(
                 PREFIX + metric.name, metric.help, metric.labels, registry=registry
             )
-            for metric in CLIENT_METRICS
+            for metric in CLIENT_COUNTERS
         }
         self._gauges = {
             metric.name: Gauge(

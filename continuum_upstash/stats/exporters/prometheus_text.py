@@ -13,7 +13,7 @@ from continuum_upstash.stats.exporters.metrics import (
     MEMORY_RATIO,
     PREFIX,
     STATES,
-    TOTALS_METRICS,
+    TEXT_COUNTERS,
     Metric,
 )
 from continuum_upstash.stats.totals import BOUNDS, Totals
@@ -39,7 +39,7 @@ class AliasMetrics:
 def render_text(aliases: Mapping[str, AliasMetrics]) -> str:
     """Return the metrics of all aliases."""
     known = {alias: each.totals for alias, each in aliases.items() if each.totals is not None}
-    lines = [line for metric in TOTALS_METRICS for line in _render_counter(metric, known)]
+    lines = [line for metric in TEXT_COUNTERS for line in _render_counter(metric, known)]
     return "\n".join([*lines, *_render_latency(known), *_render_gauges(aliases)])
 
 

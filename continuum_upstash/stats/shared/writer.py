@@ -170,7 +170,7 @@ class SharedWriter:
             if (write := self._prepare(database)) is not None:
                 self._send(write)
 
-    def pending(self, alias: str) -> Totals:
+    def read_pending(self, alias: str) -> Totals:
         """Return what this process counted since its last write; nothing if it never writes."""
         if not get_setting("SHARED"):
             return Totals()
@@ -185,7 +185,7 @@ class SharedWriter:
             # For an error below: it would be the same at the next command.
             self._due = self._clock() + _PAUSE_SECONDS
         due = self._clock() + get_setting("INTERVAL")
-        for database in sorted(self._databases(), key=self._written_at):
+        for database in sorted(self._databases(), key=self._get_write_time):
             if (write := self._prepare(database)) is not None:
                 return write
         self._due = due
@@ -224,7 +224,7 @@ class SharedWriter:
         finally:
             self.finish(write, replies)
 
-    def _written_at(self, database: Database) -> float:
+    def _get_write_time(self, database: Database) -> float:
         checkpoint = self._checkpoints.get(database.config.alias)
         return checkpoint.written_at if checkpoint else -math.inf
 
