@@ -74,9 +74,10 @@ class Limiter:
         ``CONTINUUM_RATELIMIT["DEADLINE"]`` seconds. With MODE ``off``, the decision is always
         exempt.
 
-        Billed: 3 commands for an allowed and 2 for a denied request (``token_bucket``: 4 and 2),
-        and 1 more for each further policy of an allowed one. A denial from memory is free. TIME is
-        sent once per process in five minutes.
+        Billed: EVALSHA, one read for all policies, and one write per policy if the request is
+        allowed; a ``token_bucket`` policy has its own read and two writes. So one policy takes 3
+        commands (``token_bucket``: 4), or 2 for a denied request. A denial from memory is free.
+        TIME is sent once per process in five minutes.
 
         Args:
             policies: policies, or names in CONTINUUM_RATELIMIT.

@@ -26,7 +26,7 @@ _PAGE: Final = """<!doctype html>
 
 
 async def abuild_denied_response(request: HttpRequest, decision: Decision) -> HttpResponse:
-    """The async twin: a template may load the user, so it is rendered in a thread."""
+    """The async counterpart: a template may load the user, so it is rendered in a thread."""
     if _accepts_html(request):
         return await sync_to_async(build_denied_response)(request, decision)
     return build_denied_response(request, decision)
