@@ -47,7 +47,7 @@ def check_request(
 
 
 async def acheck_request(request: HttpRequest, policies: Iterable[Policy]) -> Decision:
-    """The async counterpart. Loading the user and the site's functions do not block the event loop."""
+    """The async counterpart, which loads the user and runs the site's functions in threads."""
     applicable = _select_applicable(request, policies)
     if not applicable:
         return _record(request, EXEMPT)
