@@ -47,7 +47,10 @@ def check_request(
 
 
 async def acheck_request(request: HttpRequest, policies: Iterable[Policy]) -> Decision:
-    """The async counterpart, which loads the user and runs the site's functions in threads."""
+    """The async counterpart.
+
+    The event loop is not blocked while the user is loaded or a policy's functions run.
+    """
     applicable = _select_applicable(request, policies)
     if not applicable:
         return _record(request, EXEMPT)
