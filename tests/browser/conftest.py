@@ -21,8 +21,8 @@ FLAGS = (
 )
 
 
-# Not for the session: while Playwright's sync API is open, its thread has a running event loop, and
-# asyncio.run() fails in whatever test comes next in this process.
+# Not session-scoped: while Playwright's sync API is open, its thread has a running event loop, and
+# asyncio.run() would fail in later tests of this process.
 @pytest.fixture(scope="module")
 def chromium():
     if CHROMIUM is None:
@@ -35,7 +35,7 @@ def chromium():
 
 @pytest.fixture
 def server():
-    """An emulator of the test's own, which it may kill."""
+    """An emulator for one test, which may kill it."""
     with running() as emulator:
         yield emulator
 
@@ -62,7 +62,7 @@ def site(server, tmp_path):
 
 @pytest.fixture
 def visit(chromium, site):
-    """Return a function that logs somebody in and opens the panel; its visits end well."""
+    """Return a function that logs a user in and returns the panel."""
     visitors = []
 
     def open_panel(name="operator", **emulation):
@@ -73,4 +73,4 @@ def visit(chromium, site):
 
     yield open_panel
     for visitor in visitors:
-        visitor.leave()
+        visitor.close()

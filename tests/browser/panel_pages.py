@@ -1,4 +1,4 @@
-"""The panel as its visitor sees it."""
+"""The panel in a browser."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ ARTIFACTS = Path(os.environ.get("ARTIFACTS") or Path(__file__).parents[2] / ".ar
 
 
 class Visitor:
-    """A browser of somebody's, which takes down what its pages complain of."""
+    """A browser context that collects the errors of its pages."""
 
     def __init__(self, context):
         self._context = context
-        self.complaints = []
+        self.errors = []
         context.add_init_script(
             "document.addEventListener('securitypolicyviolation', event => "
             "console.error(`CSP: ${event.violatedDirective} ${event.blockedURI}`))"
         )
         self.page = context.new_page()
-        self.page.on("console", self._note)
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("console", self._collect_errors)
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
 
-    def _note(self, message):
+    def _collect_errors(self, message):
         if message.type in {"error", "warning"}:
-            self.complaints.append(message.text)
+            self.errors.append(message.text)
 
     def log_in(self, name):
         self.page.goto(f"admin/login/?next=/{PAGE}")
@@ -34,11 +34,10 @@ class Visitor:
         self.page.get_by_label("Password").fill(name)
         self.page.get_by_role("button", name="Log in").click()
 
-    def forget(self):
-        """Lose all cookies."""
+    def clear_cookies(self):
         self._context.clear_cookies()
 
-    def leave(self):
+    def close(self):
         self._context.close()
 
 
@@ -48,11 +47,11 @@ class Panel:
         self.page = visitor.page
 
     def with_clock(self):
-        """Let the page's time be ours: see `later`."""
+        """Control the page's clock: see `advance`."""
         self.page.clock.install()
         return self
 
-    def later(self, seconds):
+    def advance(self, seconds):
         self.page.clock.run_for(seconds * 1000)
 
     def open(self, query=""):
@@ -62,7 +61,7 @@ class Panel:
     def open_list(self):
         self.page.goto(PAGE)
 
-    def unfold(self):
+    def open_details(self):
         for summary in self.page.locator("summary").all():
             summary.click()
 
@@ -85,26 +84,26 @@ class Panel:
     def badge(self):
         return self.page.locator(".ch-badge")
 
-    def screenshot(self, name):
+    def save_screenshot(self, name):
         ARTIFACTS.mkdir(exist_ok=True)
         self.page.screenshot(path=ARTIFACTS / f"panel-{name}.png", full_page=True)
 
-    def overflow(self):
-        """Return by how many pixels the page is wider than the window."""
+    def measure_overflow(self):
+        """Return how many pixels the page is wider than the window."""
         return self.page.evaluate(
             "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         )
 
-    def violations(self):
-        """Return what axe-core finds that is serious or worse, or that two parts have one name.
+    def find_violations(self):
+        """Return the serious findings of axe-core, and landmarks with the same name.
 
-        Django's breadcrumbs are left out.
+        Django's breadcrumbs are excluded.
         """
         self.page.evaluate(AXE.read_text())
-        found = self.page.evaluate("axe.run({exclude: [['.breadcrumbs']]})")
+        results = self.page.evaluate("axe.run({exclude: [['.breadcrumbs']]})")
         return [
             f"{each['id']}: {node['html']} {node['failureSummary']}"
-            for each in found["violations"]
+            for each in results["violations"]
             if each["impact"] in {"serious", "critical"} or each["id"] == "landmark-unique"
             for node in each["nodes"]
         ]

@@ -1,4 +1,4 @@
-"""Statistics of a day, written as the processes of a busy site would have."""
+"""Shared statistics of a day, as the processes of a busy site write them."""
 
 from __future__ import annotations
 
@@ -16,37 +16,41 @@ FAMILIES = {"query:": 480, "page:": 260, "memory:": 120, "ratelimit:": 90, "ws:"
 
 
 @override_settings(CACHES=SITE)
-def a_busy_day(server, families=FAMILIES):
+def write_busy_day(server, families=FAMILIES):
     now = datetime.now(UTC)
     with UpstashCache(rest_url=server.rest_url, rest_token=server.token) as cache:
         for minute in range(61):
             at = now - timedelta(minutes=minute)
-            cache.redis.hset(hour_key("default", at), f"{at:%M}:seed", _text(minute, 300))
+            cache.redis.hset(hour_key("default", at), f"{at:%M}:seed", _make_field(minute, 300))
         for hour in range(25):
             at = now - timedelta(hours=hour)
-            cache.redis.hset(day_key("default", at), f"{at:%H}:seed", _text(hour * 6, 14_000))
+            cache.redis.hset(day_key("default", at), f"{at:%H}:seed", _make_field(hour * 6, 14_000))
         for name, count in families.items():
             keys = {f"shop:1:{name}{number}": number for number in range(count)}
             cache.set_many(keys, ttl=300)
 
 
-def _text(step, commands):
+def _make_field(step, commands):
     wave = 1 + 0.35 * math.sin(step / 6) + 0.1 * math.sin(step * 1.7)
-    asked = int(commands * wave)
+    requests = int(commands * wave)
     slow = step % 23 in {7, 8}
     latency = [0] * BUCKETS
     for bound, share in {0.001: 0.42, 0.0025: 0.4, 0.005: 0.1, 0.025: 0.06, 0.1: 0.02}.items():
-        latency[BOUNDS.index(bound) + (2 if slow and share < 0.2 else 0)] += int(asked * share)
-    hits = int(asked * 0.8 * (0.9 + 0.06 * math.sin(step / 4) - (0.3 if slow else 0)))
-    errors = {"DeadlineExceeded": asked // 40} if slow else {}
+        latency[BOUNDS.index(bound) + (2 if slow and share < 0.2 else 0)] += int(requests * share)
+    hits = int(requests * 0.8 * (0.9 + 0.06 * math.sin(step / 4) - (0.3 if slow else 0)))
+    errors = {"DeadlineExceeded": requests // 40} if slow else {}
     totals = Totals(
         batches=sum(latency),
-        commands={"GET": int(asked * 0.8), "SET": int(asked * 0.17), "INCRBY": int(asked * 0.03)},
+        commands={
+            "GET": int(requests * 0.8),
+            "SET": int(requests * 0.17),
+            "INCRBY": int(requests * 0.03),
+        },
         hits=hits,
-        misses=int(asked * 0.8) - hits,
+        misses=int(requests * 0.8) - hits,
         errors=errors,
-        billed=asked,
-        overhead=asked // 50,
+        billed=requests,
+        overhead=requests // 50,
         latency=latency,
     )
     return encode_totals(totals).decode()

@@ -1,9 +1,9 @@
-"""A site with nothing but the admin and its panel, under the strictest policy for contents.
+"""A site with the admin and the panel only, under a strict Content-Security-Policy.
 
     python -m tests.browser.panel_site FOLDER
 
-Its database, a file in FOLDER, has the users `viewer` and `operator`, whose passwords are their
-names. It prints its address. The environment names the cache's database.
+Its database, a file in FOLDER, has the users `viewer` and `operator`, whose passwords equal their
+names. The site prints its URL. The environment configures the cache.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ POLICY = (
 )
 
 
-def strict(get_response):
+def add_policy(get_response):
     def middleware(request):
         response = get_response(request)
         response["Content-Security-Policy"] = POLICY
@@ -73,7 +73,7 @@ def configure(folder):
             "loggers": {"django.request": {"handlers": ["console"]}},
         },
         MIDDLEWARE=[
-            f"{__name__}.strict",
+            f"{__name__}.add_policy",
             "django.contrib.sessions.middleware.SessionMiddleware",
             "django.middleware.locale.LocaleMiddleware",
             "django.middleware.common.CommonMiddleware",

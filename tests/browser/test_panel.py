@@ -1,4 +1,4 @@
-"""The panel in a real browser: clicks, themes, a phone, a service that dies while it is open."""
+"""The panel in a browser: clicks, themes, a phone, and an outage while it is open."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 
 from continuum_upstash import UpstashCache
 from tests.browser.panel_pages import AXE
-from tests.browser.panel_seed import a_busy_day
+from tests.browser.panel_seed import write_busy_day
 
 PHONE = {"width": 390, "height": 844}
 needs_axe = pytest.mark.skipif(
@@ -18,23 +18,23 @@ needs_axe = pytest.mark.skipif(
 @needs_axe
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("viewport", [{"width": 1280, "height": 720}, PHONE], ids=["wide", "phone"])
-def test_everybody_can_read_it_in_every_theme_and_width(scheme, viewport, visit, server):
-    a_busy_day(server)
+def test_pages_are_accessible_in_every_theme_and_width(scheme, viewport, visit, server):
+    write_busy_day(server)
     panel = visit(color_scheme=scheme, viewport=viewport)
     name = f"{viewport['width']}-{scheme}"
-    for title, opened in {
+    for title, open_page in {
         "list": panel.open_list,
-        "page": lambda: panel.open("?sample=1").unfold(),
+        "page": lambda: panel.open("?sample=1").open_details(),
         "confirmation": lambda: panel.open().press("Force open"),
     }.items():
-        opened()
-        panel.screenshot(f"{title}-{name}")
-        assert panel.violations() == []
-        assert panel.overflow() == 0
-    assert panel.visitor.complaints == []
+        open_page()
+        panel.save_screenshot(f"{title}-{name}")
+        assert panel.find_violations() == []
+        assert panel.measure_overflow() == 0
+    assert panel.visitor.errors == []
 
 
-def test_colours_follow_the_theme_and_are_told_by_words_too(visit):
+def test_colours_follow_the_theme_and_words_repeat_them(visit):
     colours = set()
     for scheme in ("light", "dark"):
         panel = visit(color_scheme=scheme).open()
@@ -43,16 +43,16 @@ def test_colours_follow_the_theme_and_are_told_by_words_too(visit):
     assert len(colours) == 2
 
 
-def test_who_may_only_view_has_no_button_that_changes_anything(visit):
+def test_view_permission_shows_no_buttons(visit):
     panel = visit("viewer").open("?sample=1")
     expect(panel.badge).to_contain_text("OK")
     expect(panel.page.locator(".ch-actions")).to_have_count(0)
     expect(panel.page.get_by_text("Clear…")).to_have_count(0)
 
 
-def test_each_action_is_asked_done_told_and_logged(visit):
+def test_each_action_is_confirmed_run_reported_and_logged(visit):
     panel = visit().open()
-    for button, says, state in (
+    for button, message, state in (
         ("Probe now", "The database replied in", "The breaker is closed"),
         ("Reconnect", "The database replied in", "The breaker is closed"),
         ("Force open", "no longer sends commands", "The breaker is forced open"),
@@ -60,11 +60,11 @@ def test_each_action_is_asked_done_told_and_logged(visit):
         ("Bypass breaker", "even during an outage", "The breaker is bypassed"),
     ):
         panel.press(button).confirm()
-        expect(panel.message).to_contain_text(says)
+        expect(panel.message).to_contain_text(message)
         expect(panel.state).to_contain_text(state)
     panel.page.get_by_role("link", name="History").click()
     expect(panel.page.locator("#change-history tbody tr")).to_have_count(5)
-    assert panel.visitor.complaints == []
+    assert panel.visitor.errors == []
 
 
 def test_a_confirmation_that_is_declined_changes_nothing(visit):
@@ -73,48 +73,48 @@ def test_a_confirmation_that_is_declined_changes_nothing(visit):
     expect(panel.state).to_contain_text("The breaker is closed")
 
 
-def test_one_of_a_thousand_families_is_cleared(visit, server):
-    a_busy_day(server, {f"family{number}:": 3 for number in range(1000)} | {"query:": 40})
+def test_one_of_a_thousand_families_can_be_cleared(visit, server):
+    write_busy_day(server, {f"family{number}:": 3 for number in range(1000)} | {"query:": 40})
     panel = visit().open()
     panel.page.get_by_role("button", name="Sample the keys").click()
     expect(panel.page.get_by_text("This cache contains 3,040 keys.")).to_be_visible()
-    panel.screenshot("thousand-families")
+    panel.save_screenshot("thousand-families")
     panel.page.get_by_role("link", name="Clear query:").click()
     expect(panel.page.get_by_text("40 keys will be deleted")).to_be_visible()
     panel.confirm()
     expect(panel.message).to_contain_text("40 keys deleted.")
     with UpstashCache(rest_url=server.rest_url, rest_token=server.token) as cache:
-        left = cache.keys("shop:1:*")
-    assert len(left) == 3000
+        remaining = cache.keys("shop:1:*")
+    assert len(remaining) == 3000
 
 
-def test_long_names_do_not_push_the_page_aside(visit, server):
+def test_long_names_do_not_widen_the_page(visit, server):
     family = "x" * 90
-    a_busy_day(server, {f"{family}:": 3})
+    write_busy_day(server, {f"{family}:": 3})
     panel = visit(viewport=PHONE).open("?sample=1")
     link = panel.page.get_by_role("link", name=f"Clear {family}:")
-    place = link.bounding_box()
-    assert place["x"] + place["width"] <= PHONE["width"]
+    box = link.bounding_box()
+    assert box["x"] + box["width"] <= PHONE["width"]
     link.click()
-    assert panel.overflow() == 0
+    assert panel.measure_overflow() == 0
 
 
-def test_a_long_alias_and_large_numbers_do_not_push_the_page_aside(visit, server):
-    a_busy_day(server)
+def test_a_long_alias_and_large_numbers_do_not_widen_the_page(visit, server):
+    write_busy_day(server)
     panel = visit(viewport=PHONE)
-    for found, text in ((".ch-card h2 a", "x" * 120), (".ch-tiles strong bdi", "9" * 60)):
-        panel.open_list() if "h2" in found else panel.open()
-        panel.page.locator(found).first.evaluate(
+    for selector, text in ((".ch-card h2 a", "x" * 120), (".ch-tiles strong bdi", "9" * 60)):
+        panel.open_list() if "h2" in selector else panel.open()
+        panel.page.locator(selector).first.evaluate(
             "(each, text) => { each.textContent = text; }", text
         )
-        assert panel.overflow() == 0
-        place = panel.page.locator(found).first.bounding_box()
-        assert place["x"] + place["width"] <= PHONE["width"]
+        assert panel.measure_overflow() == 0
+        box = panel.page.locator(selector).first.bounding_box()
+        assert box["x"] + box["width"] <= PHONE["width"]
 
 
-def test_on_a_phone_no_wide_table_is_cut(visit):
+def test_on_a_phone_wide_tables_are_complete(visit):
     panel = visit(viewport=PHONE).open()
-    panel.unfold()
+    panel.open_details()
     tables = panel.page.locator(".ch-stack")
     expect(tables).not_to_have_count(0)
     assert not any(
@@ -122,56 +122,56 @@ def test_on_a_phone_no_wide_table_is_cut(visit):
     )
 
 
-def test_a_service_that_dies_while_the_page_is_open_is_told(visit, server):
+def test_an_outage_is_shown_while_the_page_is_open(visit, server):
     panel = visit().with_clock().open()
-    panel.page.evaluate("window.stays = true")
+    panel.page.evaluate("window.isSamePage = true")
     expect(panel.badge).to_contain_text("OK")
     server.process.kill()
-    panel.later(seconds=10)
+    panel.advance(seconds=10)
     expect(panel.badge).to_contain_text("Degraded")
     expect(panel.state).to_contain_text("Each process uses a local store instead")
-    assert panel.page.evaluate("window.stays")  # the page was not loaded again
-    panel.open("?sample=1").screenshot("service-down")
+    assert panel.page.evaluate("window.isSamePage")  # the page was not reloaded
+    panel.open("?sample=1").save_screenshot("service-down")
     expect(panel.page.get_by_text("This process since it started")).to_be_visible()
-    assert panel.visitor.complaints == []
+    assert panel.visitor.errors == []
 
 
-def test_what_is_unfolded_stays_so_when_the_figures_are_refreshed(visit, server):
-    a_busy_day(server)
+def test_open_details_stay_open_when_the_figures_are_refreshed(visit, server):
+    write_busy_day(server)
     panel = visit().with_clock().open()
     panel.page.get_by_text("Show as a table").first.click()
     with panel.page.expect_response("**/figures/"):
-        panel.later(seconds=60)
+        panel.advance(seconds=60)
     expect(panel.page.locator("#ch-table-hour")).to_have_attribute("open", "")
 
 
 def test_refreshing_can_be_paused(visit):
     panel = visit().with_clock().open()
     pause = panel.page.get_by_role("button", name="Pause")
-    asked = []
-    panel.page.on("request", lambda request: asked.append(request.url))
+    urls = []
+    panel.page.on("request", lambda request: urls.append(request.url))
     pause.click()
     expect(panel.page.get_by_text("Paused.")).to_be_visible()
-    panel.later(seconds=120)
+    panel.advance(seconds=120)
     pause.click()
     expect(panel.page.get_by_text("Paused.")).to_be_hidden()
     with panel.page.expect_response("**/figures/"):
-        panel.later(seconds=10)
-    assert len(asked) == 2  # the state and the figures, once
+        panel.advance(seconds=10)
+    assert len(urls) == 2  # the state and the figures, once
 
 
-def test_a_site_that_does_not_answer_is_told_and_asked_again(visit):
+def test_a_failed_refresh_is_shown_and_repeated(visit):
     panel = visit().with_clock().open()
     panel.page.route("**/state/", lambda route: route.abort())
-    panel.later(seconds=10)
+    panel.advance(seconds=10)
     expect(panel.page.get_by_text("The page could not be refreshed")).to_be_visible()
     panel.page.unroute_all()
-    panel.later(seconds=10)
+    panel.advance(seconds=10)
     expect(panel.page.get_by_text("The page could not be refreshed")).to_be_hidden()
 
 
 def test_it_works_without_javascript(visit, server):
-    a_busy_day(server)
+    write_busy_day(server)
     panel = visit(java_script_enabled=False).open("?sample=1")
     expect(panel.badge).to_contain_text("OK")
     expect(panel.page.locator(".ch-chart svg[role=img]")).to_have_count(6)
@@ -180,8 +180,8 @@ def test_it_works_without_javascript(visit, server):
     expect(panel.message).to_contain_text("no longer sends commands")
 
 
-def test_who_was_logged_out_meanwhile_is_sent_to_the_login(visit):
+def test_a_logged_out_user_is_redirected_to_the_login(visit):
     panel = visit().with_clock().open()
-    panel.visitor.forget()
-    panel.later(seconds=10)
+    panel.visitor.clear_cookies()
+    panel.advance(seconds=10)
     panel.page.wait_for_url("**/admin/login/**")

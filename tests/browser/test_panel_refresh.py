@@ -1,34 +1,34 @@
-"""The panel refreshes itself; who reads, tabs or selects in it meanwhile is not disturbed."""
+"""The panel's refreshes do not disturb the keyboard focus, a selection or a screen reader."""
 
 from __future__ import annotations
 
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.panel_seed import a_busy_day
+from tests.browser.panel_seed import write_busy_day
 
 FOCUSED = "document.activeElement.id"
 
 
 @pytest.fixture
 def panel(visit, server):
-    a_busy_day(server)
+    write_busy_day(server)
     return visit().with_clock()
 
 
 def refresh(panel, part="state"):
-    with panel.page.expect_response(f"**/{part}/") as answer:
-        panel.later(seconds=10 if part == "state" else 60)
-    answer.value.finished()
+    with panel.page.expect_response(f"**/{part}/") as response:
+        panel.advance(seconds=10 if part == "state" else 60)
+    response.value.finished()
     panel.page.evaluate("new Promise(requestAnimationFrame)")
 
 
 def mark(panel, part):
-    """Let a test tell a part that was swapped from one that was not."""
+    """Mark an element; `was_replaced` tells whether a refresh has replaced it."""
     panel.page.evaluate("each => document.querySelector(each).marked = true", part)
 
 
-def swapped(panel, part):
+def was_replaced(panel, part):
     return panel.page.evaluate("each => !document.querySelector(each).marked", part)
 
 
@@ -42,10 +42,10 @@ def swapped(panel, part):
         ("figures", "ch-table-day-scroll"),
     ],
 )
-def test_the_keyboard_s_focus_stays_where_it_is(part, name, panel):
+def test_the_keyboard_focus_stays_where_it_is(part, name, panel):
     panel.open().press("Force open").confirm()
     panel.press("Force closed").confirm()
-    panel.unfold()
+    panel.open_details()
     panel.page.locator(f"#{name}").focus()
     mark(panel, f"#{name}")
     refresh(panel, part)
@@ -54,7 +54,7 @@ def test_the_keyboard_s_focus_stays_where_it_is(part, name, panel):
 
 
 @pytest.mark.parametrize("part", ["state", "figures"])
-def test_everything_that_can_be_focused_in_what_is_refreshed_has_a_name(part, panel):
+def test_every_focusable_element_of_a_refreshed_part_has_an_id(part, panel):
     panel.open().press("Force open").confirm()
     panel.press("Force closed").confirm()
     region = panel.page.locator(f"section[data-ch-url$='/{part}/']")
@@ -66,7 +66,7 @@ def test_everything_that_can_be_focused_in_what_is_refreshed_has_a_name(part, pa
     assert len(set(ids)) == len(ids)
 
 
-def test_the_focus_stays_near_a_button_that_is_gone(panel, server):
+def test_the_focus_stays_near_a_removed_button(panel, server):
     panel.open()
     panel.page.locator("#ch-do-open").focus()
     panel.page.route(
@@ -77,19 +77,19 @@ def test_the_focus_stays_near_a_button_that_is_gone(panel, server):
     assert panel.page.evaluate("document.activeElement.dataset.chUrl").endswith("/state/")
 
 
-def test_what_somebody_selects_stays_selected_until_he_is_done(panel):
+def test_selected_text_stays_selected(panel):
     panel.open()
     mark(panel, ".ch-headline")
     panel.page.evaluate("getSelection().selectAllChildren(document.querySelector('.ch-headline'))")
     refresh(panel)
-    assert not swapped(panel, ".ch-headline")
+    assert not was_replaced(panel, ".ch-headline")
     assert "replies in" in panel.page.evaluate("getSelection().toString()")
     panel.page.evaluate("getSelection().removeAllRanges()")
     refresh(panel)
     panel.page.wait_for_function("!document.querySelector('.ch-headline').marked")
 
 
-def test_what_is_the_same_is_left_alone(panel):
+def test_unchanged_parts_are_not_replaced(panel):
     panel.open()
     panel.page.route(
         "**/state/",
@@ -99,10 +99,10 @@ def test_what_is_the_same_is_left_alone(panel):
     expect(panel.page.get_by_text("As it was")).to_be_visible()
     mark(panel, "#same")
     refresh(panel)
-    assert not swapped(panel, "#same")
+    assert not was_replaced(panel, "#same")
 
 
-def test_a_change_is_announced_once_and_a_new_round_trip_is_not(panel, server):
+def test_a_change_of_state_is_announced_once(panel, server):
     status = panel.open().page.locator("[role=status]")
     refresh(panel)
     expect(status).to_be_empty()
@@ -113,7 +113,7 @@ def test_a_change_is_announced_once_and_a_new_round_trip_is_not(panel, server):
     )
 
 
-def test_a_change_is_announced_even_while_something_is_selected(panel, server):
+def test_a_change_is_announced_while_text_is_selected(panel, server):
     status = panel.open().page.locator("[role=status]")
     panel.page.evaluate("getSelection().selectAllChildren(document.body)")
     server.process.kill()
@@ -122,25 +122,25 @@ def test_a_change_is_announced_even_while_something_is_selected(panel, server):
     expect(panel.badge).to_contain_text("OK")
 
 
-def test_a_failure_is_told_until_the_page_is_refreshed_again(panel):
+def test_a_failed_refresh_is_shown_until_the_next_one_succeeds(panel):
     panel.open()
     panel.page.route("**/state/", lambda route: route.abort())
-    panel.later(seconds=10)
+    panel.advance(seconds=10)
     failed = panel.page.get_by_text("The page could not be refreshed")
     expect(failed).to_be_visible()
-    panel.later(seconds=3)
+    panel.advance(seconds=3)
     expect(failed).to_be_visible()
 
 
-def test_a_site_that_hangs_is_told_and_the_page_says_of_when_it_is(panel):
-    moment = panel.open().page.locator("section time").first
-    before = moment.get_attribute("datetime")
+def test_a_hanging_site_is_shown_with_the_time_of_the_page(panel):
+    time = panel.open().page.locator("section time").first
+    before = time.get_attribute("datetime")
     panel.page.route("**/state/", lambda route: None)
-    panel.later(seconds=10)
+    panel.advance(seconds=10)
     failed = panel.page.get_by_text("The page could not be refreshed")
-    expect(failed).to_be_visible(timeout=12_000)  # the browser's own clock
-    expect(moment).to_have_attribute("datetime", before)
+    expect(failed).to_be_visible(timeout=12_000)  # by the browser's own clock
+    expect(time).to_have_attribute("datetime", before)
     panel.page.unroute_all()
     refresh(panel)
     expect(failed).to_be_hidden()
-    expect(moment).not_to_have_attribute("datetime", before)
+    expect(time).not_to_have_attribute("datetime", before)

@@ -1,4 +1,4 @@
-"""The panel in an admin that runs from right to left, as in Hebrew."""
+"""The panel in a right-to-left admin, in Hebrew."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.panel_pages import PAGE
-from tests.browser.panel_seed import a_busy_day
+from tests.browser.panel_seed import write_busy_day
 
-# Where the browser paints a text's first and last character.
+# The horizontal positions of a text's first and last character.
 EDGES = """element => {
   const texts = document.createTreeWalker(element, NodeFilter.SHOW_TEXT), nodes = [];
   while (texts.nextNode()) if (texts.currentNode.data.trim()) nodes.push(texts.currentNode);
@@ -27,7 +27,7 @@ EDGES = """element => {
 
 @pytest.fixture
 def panel(visit, server):
-    a_busy_day(server)
+    write_busy_day(server)
     panel = visit()
     cookie = {"name": "django_language", "value": "he", "url": panel.page.url}
     panel.page.context.add_cookies([cookie])
@@ -36,12 +36,12 @@ def panel(visit, server):
     return panel
 
 
-def runs_from_left(found):
-    first, last = found.first.evaluate(EDGES)
+def is_left_to_right(locator):
+    first, last = locator.first.evaluate(EDGES)
     return first < last
 
 
-def test_time_runs_from_left_as_the_lines_do(panel):
+def test_the_time_axis_runs_from_left_to_right(panel):
     times = panel.page.locator(".ch-times").first.locator("span")
     assert times.first.bounding_box()["x"] < times.last.bounding_box()["x"]
     scale, plot = (panel.page.locator(f".ch-plot {each}").first for each in (".ch-scale", "svg"))
@@ -49,7 +49,7 @@ def test_time_runs_from_left_as_the_lines_do(panel):
 
 
 @pytest.mark.parametrize(
-    "place",
+    "selector",
     [
         ".ch-headline",
         "#ch-keys code",
@@ -61,26 +61,26 @@ def test_time_runs_from_left_as_the_lines_do(panel):
         "section time",
     ],
 )
-def test_what_is_in_latin_letters_and_numbers_reads_from_left(place, panel):
-    assert runs_from_left(panel.page.locator(place))
+def test_latin_letters_and_numbers_run_from_left_to_right(selector, panel):
+    assert is_left_to_right(panel.page.locator(selector))
 
 
-def test_the_family_s_name_is_typed_from_left(panel):
+def test_the_name_of_a_family_is_typed_from_left_to_right(panel):
     field = panel.page.locator("#ch-family")
     assert field.evaluate("each => getComputedStyle(each).direction") == "ltr"
 
 
-def test_the_list_and_messages_end_where_they_should(panel):
+def test_punctuation_of_the_list_and_messages_is_in_place(panel):
     panel.page.locator("#ch-do-probe").click()
     panel.confirm()
-    assert runs_from_left(panel.page.locator(".messagelist li"))
+    assert is_left_to_right(panel.page.locator(".messagelist li"))
     panel.page.goto(PAGE)
-    assert runs_from_left(panel.page.locator(".ch-facts dd").nth(1))
-    panel.screenshot("list-he")
+    assert is_left_to_right(panel.page.locator(".ch-facts dd").nth(1))
+    panel.save_screenshot("list-he")
 
 
 def test_nothing_is_cut_or_covered(panel):
-    panel.unfold()
+    panel.open_details()
     title, tools = (
         panel.page.locator(f"#content {each}").first.evaluate(
             "each => { const range = new Range(); range.selectNodeContents(each); "
@@ -89,5 +89,5 @@ def test_nothing_is_cut_or_covered(panel):
         for each in ("h1", ".object-tools")
     )
     assert tools["right"] < title["left"]
-    panel.screenshot("page-he")
-    assert panel.overflow() == 0
+    panel.save_screenshot("page-he")
+    assert panel.measure_overflow() == 0

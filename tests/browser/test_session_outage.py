@@ -1,4 +1,4 @@
-"""A real browser on the example site, while the session database dies and comes back."""
+"""Sessions of the example site in a browser, while their database is stopped and started."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TOKEN = "only-for-tests"
 
 
 class Server:
-    """The REST server in front of a Valkey that keeps its data when the server is killed."""
+    """An emulator in front of a Valkey server, which keeps its data when the emulator is killed."""
 
     def __init__(self, valkey_port: int) -> None:
         self._stack = ExitStack()
@@ -85,14 +85,14 @@ def log_in(page: Page) -> None:
     expect(page.get_by_text("guest is logged in on")).to_be_visible()
 
 
-def session_cookie(page: Page) -> Any:
+def get_session_cookie(page: Page) -> Any:
     return next(each["value"] for each in page.context.cookies() if each["name"] == "sessionid")
 
 
-def test_a_login_survives_a_server_that_is_killed(chromium, site, server):
+def test_a_login_survives_a_killed_server(chromium, site, server):
     with visitor(chromium, site) as page:
         log_in(page)
-        cookie = session_cookie(page)
+        cookie = get_session_cookie(page)
 
         server.kill()
         for _ in range(3):
@@ -100,17 +100,17 @@ def test_a_login_survives_a_server_that_is_killed(chromium, site, server):
             assert response.status == 503
             assert int(response.headers["retry-after"]) >= 1
             expect(page.get_by_text("You have not been logged out")).to_be_visible()
-            assert session_cookie(page) == cookie
-        assert page.goto("articles/").status == 200  # it needs no session, and the cache stands in
+            assert get_session_cookie(page) == cookie
+        assert page.goto("articles/").status == 200  # needs no session; the cache has a fallback
 
         page.goto("devices/")
         server.start()
-        # The page tries again by itself, until the database answers.
+        # The page reloads itself until the database is available.
         expect(page.get_by_text("guest is logged in on 1 device")).to_be_visible(timeout=60_000)
-        assert session_cookie(page) == cookie
+        assert get_session_cookie(page) == cookie
 
 
-def test_logging_out_everywhere_reaches_the_other_browser(chromium, site):
+def test_logging_out_everywhere_logs_out_the_other_browser(chromium, site):
     with visitor(chromium, site) as here, visitor(chromium, site) as there:
         log_in(here)
         log_in(there)

@@ -1,4 +1,4 @@
-"""A database that deletes keys when it is full: check, doctor and panel agree on its use."""
+"""A database that evicts keys when it is full: check, doctor and panel agree on its use."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def site(evicting, settings, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("engine", "accepted", "checks", "examined"),
+    ("engine", "accepted", "checks", "outcome"),
     [
         (OURS, False, ["E041"], "failed"),
         (OURS, True, ["I041"], "info"),
@@ -40,18 +40,18 @@ def site(evicting, settings, monkeypatch):
         (IN_TABLES_TOO, False, [], "ok"),
     ],
 )
-def test_who_would_lose_logins_is_told_and_who_accepts_it_is_not_stopped(
-    engine, accepted, checks, examined, settings
+def test_eviction_of_sessions_is_an_error_unless_it_is_accepted(
+    engine, accepted, checks, outcome, settings
 ):
     settings.SESSION_ENGINE, settings.SESSION_ALLOW_EVICTION = engine, accepted
     assert [each.id.removeprefix("continuum_upstash.") for each in check_live()] == checks
     ended = ran("cache_doctor", "--format", "json")
     (found,) = (each for each in ended.json["caches"][0]["findings"] if each["name"] == "eviction")
-    assert (found["outcome"], ended.code) == (examined, 1 if examined == "failed" else 0)
+    assert (found["outcome"], ended.code) == (outcome, 1 if outcome == "failed" else 0)
     assert ("SESSION_ALLOW_EVICTION" in found["detail"]) == accepted
 
 
-def test_who_counts_limits_there_is_warned(settings):
+def test_eviction_of_rate_limits_is_a_warning(settings):
     settings.CONTINUUM_RATELIMIT = {"POLICIES": {"api": {"rate": "5/m"}}}
     assert [each.id for each in check_live()] == ["continuum_upstash.W205"]
     ended = ran("cache_doctor", "--format", "json")

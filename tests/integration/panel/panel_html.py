@@ -1,4 +1,4 @@
-"""A page of the panel, taken apart."""
+"""Parses the pages of the panel."""
 
 from __future__ import annotations
 
@@ -6,41 +6,41 @@ from html.parser import HTMLParser
 
 
 class Page(HTMLParser):
-    """What a test wants to know of a page.
+    """A parsed page.
 
     Attributes:
-        text: all that is to be read, words apart by one space.
+        text: all visible text, words separated by one space.
         links: targets of all links.
-        inline: whatever a strict policy for contents forbids.
+        inline: tags and attributes that a strict Content-Security-Policy forbids.
     """
 
     def __init__(self, response):
         super().__init__()
         self.status = response.status_code
         self.html = response.content.decode()
-        self._words, self._within = [], []
+        self._words, self._open_tags = [], []
         self.links, self.inline, self.nonces = [], [], {}
         self.feed(self.html)
         self.text = " ".join(self._words)
 
     def handle_starttag(self, tag, attributes):
-        given = dict(attributes)
-        self._within.append(tag)
+        values = dict(attributes)
+        self._open_tags.append(tag)
         if tag == "a":
-            self.links.append(given.get("href"))
-        if tag == "style" or (tag == "script" and "src" not in given):
+            self.links.append(values.get("href"))
+        if tag == "style" or (tag == "script" and "src" not in values):
             self.inline.append(tag)
         if tag in {"script", "link"}:
-            self.nonces[given.get("src") or given.get("href")] = given.get("nonce")
-        self.inline += [name for name in given if name == "style" or name.startswith("on")]
+            self.nonces[values.get("src") or values.get("href")] = values.get("nonce")
+        self.inline += [name for name in values if name == "style" or name.startswith("on")]
 
     def handle_endtag(self, tag):
-        while self._within and self._within.pop() != tag:
+        while self._open_tags and self._open_tags.pop() != tag:
             pass
 
     def handle_data(self, data):
         self._words += data.split()
 
-    def actions(self):
-        """Return the names of the actions that are offered."""
+    def list_actions(self):
+        """Return the names of the available actions."""
         return {link.split("/do/")[1].strip("/") for link in self.links if "/do/" in link}

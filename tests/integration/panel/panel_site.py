@@ -31,7 +31,7 @@ def page(name="change", alias="default"):
 
 @dataclass
 class Accounts:
-    """Users of the admin by what they may do with the panel."""
+    """Users of the admin with different permissions for the panel."""
 
     def viewer(self):
         return self._user("viewer", "view_cachehealth")
@@ -50,8 +50,8 @@ class Accounts:
         return user
 
 
-def some_totals(commands, hits, *, slow=0.02, errors=0):
-    """Return what a process counts that did so many GETs."""
+def make_totals(commands, hits, *, slow=0.02, errors=0):
+    """Return the totals of a process that sent so many GETs."""
     counters = Counters()
     for number in range(commands):
         reply = b"value" if number < hits else None
@@ -64,7 +64,7 @@ def some_totals(commands, hits, *, slow=0.02, errors=0):
 
 
 def write_history(history, unit):
-    """Put them into the shared statistics: {begin of a minute or an hour: totals}."""
+    """Write totals to the shared statistics, by the begin of their minute or hour."""
     name, number = (hour_key, "%M") if unit == "minute" else (day_key, "%H")
     redis = caches["default"].client.redis
     for at, totals in history.items():

@@ -1,4 +1,4 @@
-"""What the panel can change: asked first, done once, logged with who did it."""
+"""Actions of the panel: confirmed, run once, and logged with the user."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def post(operator, path):
 @pytest.mark.parametrize(
     ("action", "state"), [("open", "forced_open"), ("disable", "disabled"), ("probe", "closed")]
 )
-def test_an_action_is_done_only_once_confirmed(action, state, operator, breaker):
+def test_an_action_runs_only_after_its_confirmation(action, state, operator, breaker):
     assert "No, take me back" in Page(operator.get(page(f"do/{action}"))).text
     assert (breaker.state, LogEntry.objects.count()) == ("closed", 0)
     post(operator, page(f"do/{action}"))
@@ -47,7 +47,7 @@ def test_an_action_is_done_only_once_confirmed(action, state, operator, breaker)
     assert LogEntry.objects.count() == 1
 
 
-def test_who_did_it_stands_in_the_history_and_in_the_reason(operator, breaker):
+def test_the_user_is_named_in_the_history_and_in_the_reason(operator, breaker):
     seen = post(operator, page("do/open"))
     assert "by operator, in the admin" in seen.text
     entry = LogEntry.objects.get()
@@ -57,7 +57,7 @@ def test_who_did_it_stands_in_the_history_and_in_the_reason(operator, breaker):
     assert entry.change_message in Page(operator.get(page("history"))).text
 
 
-def test_the_history_is_kept_in_one_language(operator, breaker):
+def test_the_history_is_stored_in_one_language(operator, breaker):
     with translation.override("de"):
         post(operator, page("do/probe"))
     assert LogEntry.objects.get().change_message.startswith("Probe now. The database replied in")
@@ -71,14 +71,14 @@ def test_the_history_is_kept_in_one_language(operator, breaker):
         ("disable", ALL - {"disable"}),
     ],
 )
-def test_only_what_makes_sense_is_offered(force, offered, operator, breaker):
+def test_only_applicable_actions_are_available(force, offered, operator, breaker):
     getattr(breaker, force)()
-    assert Page(operator.get(page())).actions() == offered
+    assert Page(operator.get(page())).list_actions() == offered
     for action in ALL - offered:
         assert "Nothing was changed" in post(operator, page(f"do/{action}")).text
 
 
-def test_a_probe_ends_the_break_and_closes_the_breaker(operator, breaker, emulator):
+def test_a_probe_closes_the_open_breaker(operator, breaker, emulator):
     with emulator.fault("refuse"):
         for _ in range(3):
             cache.get("a")
@@ -89,7 +89,7 @@ def test_a_probe_ends_the_break_and_closes_the_breaker(operator, breaker, emulat
     assert breaker.state == "closed"
 
 
-def test_reconnect_drops_the_connections(operator, panel, emulator):
+def test_reconnect_closes_the_connections(operator, panel, emulator):
     cache.get("a")
     with emulator.count() as counted:
         cache.get("a")
@@ -99,19 +99,19 @@ def test_reconnect_drops_the_connections(operator, panel, emulator):
     assert counted.connections == 1
 
 
-def test_nobody_can_lock_himself_out(operator, breaker, settings):
+def test_users_cannot_lock_themselves_out(operator, breaker, settings):
     settings.SESSION_ENGINE = "continuum_upstash.sessions"
     settings.SESSION_CACHE_ALIAS = "default"
     operator.force_login(User.objects.get(username="operator"))
-    assert "open" not in Page(operator.get(page())).actions()
+    assert "open" not in Page(operator.get(page())).list_actions()
     post(operator, page("do/open"))
     assert breaker.state == "closed"
 
 
-def test_a_site_of_one_s_own_is_never_left(operator, breaker):
+def test_links_stay_in_a_custom_admin_site(operator, breaker):
     own = page().replace("/admin/", "/operations/")
     seen = Page(operator.get(own))
-    assert seen.actions() == ALL - {"close"}
+    assert seen.list_actions() == ALL - {"close"}
     assert not [link for link in seen.links if link and link.startswith("/admin/")]
     response = operator.post(own.replace("change", "do/open"))
     assert response["Location"] == own
@@ -120,7 +120,7 @@ def test_a_site_of_one_s_own_is_never_left(operator, breaker):
 # ---- key families
 
 
-def test_clearing_says_what_it_will_delete_and_deletes_only_that(operator, panel):
+def test_clearing_shows_a_preview_and_deletes_only_the_family(operator, panel):
     cache.set_many({f"query:{n}": n for n in range(30)} | {"queryset": 1, "page:1": 1})
     path = page("clear") + "?family=query:"
     assert "30 keys will be deleted" in Page(operator.get(path)).text
@@ -130,27 +130,27 @@ def test_clearing_says_what_it_will_delete_and_deletes_only_that(operator, panel
     assert LogEntry.objects.get().change_message == "Clear the key family query:. 30 keys deleted."
 
 
-def test_what_is_confirmed_stands_on_the_button(operator, panel):
+def test_the_button_names_the_action(operator, panel):
     cache.set("query:1", 1)
     assert 'value="Force open"' in Page(operator.get(page("do/open"))).html
     path = page("clear") + "?family=query"
     assert 'value="Delete the keys"' in Page(operator.get(path)).html
 
 
-def test_where_there_is_nothing_to_clear_nothing_but_the_way_back_is_offered(operator, panel):
+def test_without_keys_there_is_only_the_link_back(operator, panel):
     seen = Page(operator.get(page("clear") + "?family=query"))
     assert "No key starts with “query:”" in seen.text
     assert "will be deleted" not in seen.text
     assert 'type="submit" class="default"' not in seen.html
 
 
-def test_a_family_is_a_name_and_no_pattern(operator, panel):
+def test_a_family_is_a_name_and_not_a_pattern(operator, panel):
     cache.set_many({"a:1": 1, "b:1": 1, "*:1": 1})
     assert "1 key deleted." in post(operator, page("clear") + "?family=*").text
     assert sorted(cache.keys("*")) == ["a:1", "b:1"]
 
 
-def test_white_space_is_part_of_a_family_s_name(operator, panel):
+def test_white_space_is_part_of_the_name_of_a_family(operator, panel):
     names = [" lead:1", "lead:1", "lead:2", ":alone"]
     cache.client.set_many({cache.make_key(name): 1 for name in names})
     seen = Page(operator.get(page() + "?sample=1")).html
@@ -166,7 +166,7 @@ def test_without_a_family_nothing_is_cleared(operator, panel):
     assert cache.get("a:1") == 1
 
 
-def test_what_one_request_cannot_delete_a_command_goes_on_with(operator, panel, monkeypatch):
+def test_a_command_deletes_what_one_request_cannot(operator, panel, monkeypatch):
     monkeypatch.setattr(clear_family, "_MAX_DELETE_PAGES", 2)
     cache.set_many({f"query:{n}": n for n in range(5000)})
     text = post(operator, page("clear") + "?family=query").text
@@ -178,9 +178,7 @@ def test_what_one_request_cannot_delete_a_command_goes_on_with(operator, panel, 
     assert cache.keys("query:*") == []
 
 
-def test_a_small_family_of_a_large_database_is_not_forgotten_at_the_last_page(
-    operator, panel, monkeypatch
-):
+def test_the_keys_of_the_last_page_are_deleted(operator, panel, monkeypatch):
     monkeypatch.setattr(clear_family, "_MAX_DELETE_PAGES", 4)
     cache.set_many({f"page:{n}": n for n in range(9000)} | {f"query:{n}": n for n in range(30)})
     monkeypatch.setattr(clear_family, "MAX_PAGES", 4)
@@ -190,7 +188,7 @@ def test_a_small_family_of_a_large_database_is_not_forgotten_at_the_last_page(
     assert len(cache.keys("query:*")) == 30 - deleted
 
 
-def test_a_clearing_that_fails_says_why(operator, configure_panel, emulator):
+def test_an_error_of_clearing_is_shown(operator, configure_panel, emulator):
     configure_panel(TOKEN=emulator.read_only_token)
     assert "NOPERM" in post(operator, page("clear") + "?family=query").text
 
@@ -198,7 +196,7 @@ def test_a_clearing_that_fails_says_why(operator, configure_panel, emulator):
 # ---- sessions
 
 
-def test_sessions_are_counted_and_judged(operator, panel, settings):
+def test_sessions_are_counted_and_their_safety_is_shown(operator, panel, settings):
     settings.SESSION_ENGINE = "continuum_upstash.sessions"
     settings.SESSION_CACHE_ALIAS = "default"
     operator.force_login(User.objects.get(username="operator"))
@@ -207,7 +205,7 @@ def test_sessions_are_counted_and_judged(operator, panel, settings):
     assert re.search(r"receive a 503. Users stay logged in. Sessions 1 Users 1", seen.text)
 
 
-def test_nobody_is_logged_out_by_clearing_a_family(operator, panel, settings):
+def test_clearing_a_family_deletes_no_sessions(operator, panel, settings):
     settings.SESSION_ENGINE = "continuum_upstash.sessions"
     default = settings.CACHES["default"] | {
         "KEY_FUNCTION": lambda key, prefix, _: f"{prefix}:{key}"

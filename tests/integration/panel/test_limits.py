@@ -1,4 +1,4 @@
-"""What rate limits decided in this process, on the panel's page of their database."""
+"""Rate-limit decisions of this process, on the panel's page of their database."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from continuum_upstash.ratelimit.policy import parse_policy
 from tests.integration.panel.panel_site import page
 
 
-def test_the_limiter_s_decisions_are_counted_by_policy(panel, visit, settings):
+def test_decisions_are_counted_by_policy(panel, visit, settings):
     settings.CONTINUUM_RATELIMIT = {
         "POLICIES": {"api": {"rate": "5/h"}, "login": {"rate": "9/h", "algorithm": "sliding"}}
     }
@@ -15,15 +15,13 @@ def test_the_limiter_s_decisions_are_counted_by_policy(panel, visit, settings):
     for _ in range(3):
         limiter.check(["login", "api"], "ip=203.0.113.7", 2)
     limiter.check(["api"], "ip=203.0.113.7", 2)  # refused from memory
-    limiter.check(["api"], "ip=203.0.113.8", 0)  # only looks
+    limiter.check(["api"], "ip=203.0.113.8", 0)  # not charged
     seen = visit(page())
     assert "api 5/h strict local 2 1 1 0 0" in seen.text
     assert "login 9/h sliding local 2 0 0 0 0" in seen.text
 
 
-def test_decisions_of_an_outage_and_of_policies_that_watch_are_apart(
-    panel, visit, settings, emulator
-):
+def test_decisions_of_outages_and_shadow_policies_are_separate(panel, visit, settings, emulator):
     settings.CONTINUUM_RATELIMIT = {
         "POLICIES": {"api": {"rate": "1/h", "shadow": True}, "pay": {"rate": "9/h"}}
     }
@@ -37,7 +35,7 @@ def test_decisions_of_an_outage_and_of_policies_that_watch_are_apart(
     assert "pay 9/h strict local 0 0 0 1 0" in seen.text
 
 
-def test_a_policy_written_in_code_is_listed_once_it_has_decided(panel, visit):
+def test_a_policy_defined_in_code_is_listed_after_its_first_decision(panel, visit):
     assert "Rate limits" not in visit(page()).text
     Limiter().check([parse_policy("own", {"rate": "1/h"})], "ip=203.0.113.7")
     assert "own defined in code 1 0 0 0 0" in visit(page()).text

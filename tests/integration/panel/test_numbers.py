@@ -1,4 +1,4 @@
-"""Numbers of the panel as they are to be read, and what it says where there are none."""
+"""How the panel formats numbers, and what it shows without any."""
 
 from __future__ import annotations
 
@@ -7,28 +7,33 @@ import re
 import pytest
 from django.core.cache import cache
 
-from tests.integration.panel.panel_site import now, page, some_totals, write_history
+from tests.integration.panel.panel_site import make_totals, now, page, write_history
 
 
 @pytest.mark.parametrize("separated", [True, False])
-def test_thousands_are_apart_everywhere(separated, panel, visit, settings):
+def test_numbers_have_thousands_separators(separated, panel, visit, settings):
     settings.USE_THOUSAND_SEPARATOR = separated
     cache.set_many({f"query:{n}": n for n in range(1200)})
-    totals = some_totals(40, 30, errors=2345)
+    totals = make_totals(40, 30, errors=2345)
     totals.commands["GET"] = 345_678
     write_history({now(): totals}, "minute")
     write_history({now(): totals}, "hour")
     text = visit(page() + "?sample=1").text
-    for told in ("contains 1,200 keys", "query: 1,200", "GET 345,678", "DeadlineExceeded 2,345"):
-        assert told in text
+    for expected in (
+        "contains 1,200 keys",
+        "query: 1,200",
+        "GET 345,678",
+        "DeadlineExceeded 2,345",
+    ):
+        assert expected in text
     assert re.search(r"Keys 1,2\d\d ", text)  # in the whole database
     assert re.search(r"\d / 500,000 \(", text)  # the month's bill
     path = page("clear") + "?family=query"
     assert "1,200 keys will be deleted" in visit(path).text
 
 
-def test_a_time_in_which_no_key_was_read_is_told_as_that(panel, visit):
-    totals = some_totals(40, 30)
+def test_a_period_without_reads_is_shown_as_such(panel, visit):
+    totals = make_totals(40, 30)
     totals.hits = totals.misses = 0
     write_history({now(): totals}, "hour")
     write_history({now(): totals}, "minute")

@@ -1,4 +1,4 @@
-"""The panel's pages: who may see what, what they say and cost, and that nothing takes them down."""
+"""The panel's pages: permissions, content and cost, and that no failure breaks them."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from django.core.management import call_command
 from continuum_upstash.health.probe import Health, probe_health
 from continuum_upstash.panel import contexts
 from continuum_upstash.stats.shared.schema import day_key
-from tests.integration.panel.panel_site import HOME, now, page, some_totals, write_history
+from tests.integration.panel.panel_site import HOME, make_totals, now, page, write_history
 
 EVERY_PAGE = [HOME, page(), page("state"), page("figures"), page("history")]
 CONFIRMATIONS = [page("do/probe"), page("clear") + "?family=query"]
 
 
-# ---- who may see what
+# ---- permissions
 
 
 @pytest.mark.parametrize("path", EVERY_PAGE + CONFIRMATIONS)
-def test_who_is_not_logged_in_is_sent_to_the_login(path, panel, client, transactional_db):
+def test_anonymous_users_are_redirected_to_the_login(path, panel, client, transactional_db):
     response = client.get(path)
     assert response.status_code == 302
     assert response["Location"].startswith("/admin/login/")
@@ -36,56 +36,56 @@ def test_staff_without_permission_see_nothing(path, panel, visit):
 
 
 @pytest.mark.parametrize("path", EVERY_PAGE)
-def test_who_may_view_sees_every_page_and_no_action(path, panel, visit):
+def test_view_permission_shows_every_page_and_no_action(path, panel, visit):
     seen = visit(path, "viewer")
-    assert (seen.status, seen.actions()) == (200, set())
+    assert (seen.status, seen.list_actions()) == (200, set())
     assert not any("/clear/" in link for link in seen.links if link)
 
 
 @pytest.mark.parametrize("path", CONFIRMATIONS)
-def test_who_may_view_may_change_nothing(path, panel, visit, client):
+def test_view_permission_allows_no_changes(path, panel, visit, client):
     assert visit(path, "viewer").status == 403
     assert client.post(path).status_code == 403
 
 
-def test_the_admin_index_leads_to_the_panel(panel, visit):
+def test_the_admin_index_links_to_the_panel(panel, visit):
     assert HOME in visit("/admin/", "viewer").links
     assert HOME not in visit("/admin/", "stranger").links
 
 
 @pytest.mark.parametrize("path", [page(alias="other"), page("do/nonsense")])
-def test_what_does_not_exist_is_not_found(path, panel, visit):
+def test_unknown_aliases_and_actions_are_not_found(path, panel, visit):
     assert visit(path).status == 404
 
 
-# ---- what it says
+# ---- content
 
 
 @pytest.mark.parametrize("path", [HOME, page(), page("state")])
-def test_a_page_says_of_when_it_is(path, panel, visit):
+def test_a_page_shows_the_time_of_its_measurement(path, panel, visit):
     seen = visit(path)
-    (told,) = re.findall(r'datetime="([^"]+)">As of ', seen.html)
-    assert abs(datetime.fromisoformat(told) - now()) < timedelta(seconds=10)
+    (shown,) = re.findall(r'datetime="([^"]+)">As of ', seen.html)
+    assert abs(datetime.fromisoformat(shown) - now()) < timedelta(seconds=10)
 
 
 def test_figures_are_those_of_all_processes(panel, visit):
-    write_history({now(): some_totals(40, 30, errors=3)}, "minute")
+    write_history({now(): make_totals(40, 30, errors=3)}, "minute")
     write_history(
-        {now(): some_totals(40, 30), now() - timedelta(hours=2): some_totals(60, 60)}, "hour"
+        {now(): make_totals(40, 30), now() - timedelta(hours=2): make_totals(60, 60)}, "hour"
     )
     seen = visit(page())
     assert "Hit rate 75 % last day: 90 %" in seen.text
     assert "Errors 3 last day: 0" in seen.text
     assert "Billed commands this month (plan free)" in seen.text
-    assert seen.html.count('class="ch-main"') >= 4  # lines of both spans
+    assert seen.html.count('class="ch-main"') >= 4  # lines of both series
 
 
-def test_what_this_process_has_not_written_yet_is_among_them(
+def test_figures_include_what_this_process_has_not_written_yet(
     new_process_state, panel, visit, settings, emulator
 ):
-    settings.CONTINUUM_STATS = {"SHARED": True}  # though no writer is started
-    write_history({now(): some_totals(40, 30, errors=3)}, "minute")
-    write_history({now(): some_totals(40, 30)}, "hour")
+    settings.CONTINUUM_STATS = {"SHARED": True}  # but no writer is started
+    write_history({now(): make_totals(40, 30, errors=3)}, "minute")
+    write_history({now(): make_totals(40, 30)}, "hour")
     with emulator.fault("refuse"):
         cache.get("a")
         cache.get("a")
@@ -99,7 +99,7 @@ def test_without_history_the_figures_are_those_of_this_process(panel, visit):
     assert "There is no history yet" in seen.text
 
 
-def test_key_families_are_counted_when_asked_for(panel, visit):
+def test_key_families_are_sampled_on_request(panel, visit):
     cache.set_many({f"query:{n}": n for n in range(30)} | {"page:1": 1, "alone": 1})
     assert "query:" not in visit(page()).text
     seen = visit(page() + "?sample=1")
@@ -108,17 +108,17 @@ def test_key_families_are_counted_when_asked_for(panel, visit):
     assert not any("family=%28no" in link for link in seen.links if link)
 
 
-def test_an_empty_cache_is_told(panel, visit):
+def test_an_empty_cache_is_shown_as_such(panel, visit):
     assert "This cache contains no keys." in visit(page() + "?sample=1").text
 
 
-def test_a_thousand_families_are_a_short_list(panel, visit):
+def test_a_thousand_families_are_shown_as_a_short_list(panel, visit):
     cache.set_many({f"family{n}:1": n for n in range(1000)})
     seen = visit(page() + "?sample=1")
     assert "The other 975 keys of the sample are in smaller families" in seen.text
 
 
-def test_the_list_says_why_the_database_is_left_alone(panel, visit, monkeypatch):
+def test_the_list_shows_why_the_database_is_not_used(panel, visit, monkeypatch):
     caches["default"].database.failover.breaker.force_open("for a test")
     assert "circuit breaker open, no attempt until it is reset: for a test" in visit(HOME).text
     # As when the breaker opens between the probe and its result.
@@ -126,7 +126,7 @@ def test_the_list_says_why_the_database_is_left_alone(panel, visit, monkeypatch)
     assert "no call uses the database until it is closed. · for a test" in visit(HOME).text
 
 
-def test_the_list_warns_of_what_will_not_last(configure_panel, visit, monkeypatch):
+def test_the_list_shows_warnings(configure_panel, visit, monkeypatch):
     configure_panel("local")
     monkeypatch.setattr(Health, "warnings", ("90% of the memory limit is used",))
     assert "90% of the memory limit is used" in visit(HOME).text
@@ -138,7 +138,7 @@ def test_state_changes_are_listed_with_their_reason(panel, visit):
     assert re.search(r"closed forced_open local for a test", seen.text)
 
 
-def test_configuration_tells_where_each_entry_comes_from(
+def test_configuration_shows_the_source_of_each_entry(
     configure_panel, visit, emulator, monkeypatch
 ):
     monkeypatch.setenv("UPSTASH_REDIS_REST_URL", emulator.rest_url)
@@ -154,7 +154,7 @@ def test_configuration_tells_where_each_entry_comes_from(
 
 
 @pytest.mark.parametrize("transport", ["rest", "tcp"])
-def test_no_page_holds_a_secret(transport, configure_panel, visit, emulator):
+def test_no_page_contains_a_secret(transport, configure_panel, visit, emulator):
     own = {"CONNECTION_POOL_KWARGS": {"client_name": "s3cret"}} if transport == "tcp" else {}
     configure_panel(transport, **own)
     for path in [*EVERY_PAGE, *CONFIRMATIONS, page() + "?sample=1"]:
@@ -163,26 +163,28 @@ def test_no_page_holds_a_secret(transport, configure_panel, visit, emulator):
         assert "s3cret" not in html
 
 
-# ---- what it costs
+# ---- cost
 
 
-def test_a_page_tells_what_the_service_bills_for_it(panel, visit, emulator):
+def test_a_page_shows_its_billed_commands(panel, visit, emulator):
     for path in (page(), page() + "?sample=1"):
         with emulator.count() as spent:
             seen = visit(path)
         assert f"This page used {spent.billed} billed command" in seen.text
 
 
-def test_refreshing_the_state_costs_nothing_and_the_figures_four_commands(panel, visit, emulator):
-    write_history({now(): some_totals(40, 30)}, "hour")
-    visit(page())  # reads the month's begin, once a day
+def test_a_refresh_of_the_state_is_free_and_of_the_figures_costs_four_commands(
+    panel, visit, emulator
+):
+    write_history({now(): make_totals(40, 30)}, "hour")
+    visit(page())  # reads the month once a day
     for path, most in ((HOME, 0), (page("state"), 0), (page("figures"), 4)):
         with emulator.count() as spent:
             visit(path)
         assert spent.billed <= most, path
 
 
-# ---- what it endures
+# ---- failures
 
 
 @pytest.mark.parametrize("path", [*EVERY_PAGE, page() + "?sample=1", *CONFIRMATIONS])
@@ -212,38 +214,38 @@ def test_no_page_fails_without_a_database(path, configure_panel, visit):
     configure_panel("local")
     cache.set("a:1", 1)
     seen = visit(path)
-    assert (seen.status, seen.actions()) == (200, set())
+    assert (seen.status, seen.list_actions()) == (200, set())
 
 
-def test_a_wrong_entry_of_caches_is_told(configure_panel, visit):
+def test_a_wrong_entry_of_caches_is_shown(configure_panel, visit):
     configure_panel(READ_TIMOUT=1)
     for path in (HOME, page()):
         assert "Did you mean READ_TIMEOUT?" in visit(path).text
 
 
 @pytest.mark.parametrize("path", [page("state"), page("figures"), page("do/probe")])
-def test_what_needs_a_right_entry_says_so(path, configure_panel, visit):
+def test_parts_and_actions_show_a_wrong_entry(path, configure_panel, visit):
     configure_panel(READ_TIMOUT=1)
     seen = visit(path)
     assert (seen.status, "Did you mean READ_TIMEOUT?" in seen.text) == (200, True)
 
 
-def test_a_wrong_setting_of_the_statistics_is_told(panel, visit, settings):
-    write_history({now(): some_totals(40, 30)}, "hour")
+def test_a_wrong_setting_of_the_statistics_is_shown(panel, visit, settings):
+    write_history({now(): make_totals(40, 30)}, "hour")
     settings.CONTINUUM_STATS = {"SHARED": False, "PLAN": "gold"}
     seen = visit(page())
     assert (seen.status, "'gold'" in seen.text) == (200, True)
 
 
 @pytest.mark.parametrize("value", ["nonsense", "[]", '{"latency": [1, 2]}', '{"hits": "many"}'])
-def test_statistics_that_nobody_can_read_are_told(value, panel, visit):
+def test_unreadable_statistics_are_shown_as_such(value, panel, visit):
     caches["default"].client.redis.hset(day_key("default", now()), f"{now():%H}:other", value)
     seen = visit(page())
     assert seen.status == 200
     assert "To reset them, delete the keys that begin with continuum:stats:" in seen.text
 
 
-def test_a_key_function_that_hides_keys_is_told(panel, visit, settings):
+def test_a_key_function_that_hides_keys_is_shown(panel, visit, settings):
     settings.CACHES = {
         "default": settings.CACHES["default"] | {"KEY_FUNCTION": f"{__name__}.hashed"}
     }
@@ -255,12 +257,12 @@ def hashed(key, key_prefix, version):
     return str(hash((key, key_prefix, version)))
 
 
-# ---- how it stands in Django
+# ---- integration with Django
 
 
 @pytest.mark.parametrize("path", [*EVERY_PAGE, page() + "?sample=1", *CONFIRMATIONS])
 def test_nothing_is_inline(path, panel, visit):
-    write_history({now(): some_totals(40, 30)}, "hour")
+    write_history({now(): make_totals(40, 30)}, "hour")
     assert visit(path).inline == []
 
 
@@ -281,7 +283,7 @@ def nonce(_request):
 
 
 class LazyNonce:
-    """As Django's: false until it is first rendered."""
+    """Like Django's: false until it is rendered."""
 
     def __bool__(self):
         return False

@@ -1,4 +1,4 @@
-"""Every word that the panel says can be translated; what stays is data."""
+"""Every word of the panel can be translated, except for data."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django.core.cache import cache, caches
 from django.utils import translation
 
 from tests.integration.panel.panel_html import Page
-from tests.integration.panel.panel_site import HOME, now, page, some_totals, write_history
+from tests.integration.panel.panel_site import HOME, make_totals, now, page, write_history
 
 DATA = re.compile(
     r"[A-Z_0-9]+"  # options, commands, variables
@@ -20,7 +20,7 @@ DATA = re.compile(
 
 @pytest.fixture
 def marked(monkeypatch):
-    """Every translation stands in brackets."""
+    """Put every translation in brackets."""
     monkeypatch.setattr(translation._trans, "gettext", lambda text: f"⟦{text}⟧")
     monkeypatch.setattr(translation._trans, "pgettext", lambda context, text: f"⟦{text}⟧")
     monkeypatch.setattr(
@@ -34,7 +34,7 @@ def marked(monkeypatch):
 def test_every_word_can_be_translated(path, panel, client, accounts, settings, request):
     settings.CONTINUUM_RATELIMIT = {"POLICIES": {"api": {"rate": "2/h"}}}
     cache.set("query:1", 1)
-    write_history({now(): some_totals(40, 30, errors=3)}, "hour")
+    write_history({now(): make_totals(40, 30, errors=3)}, "hour")
     caches["default"].database.failover.breaker.force_open("for a test")
     caches["default"].database.failover.breaker.reset("for a test")
     client.force_login(accounts.operator())

@@ -1,4 +1,4 @@
-"""A site under gunicorn, whose workers may die."""
+"""A site under gunicorn, whose workers can be killed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ application = get_wsgi_application()
 """
 
 
-def fetched(port, path):
+def fetch(port, path):
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     try:
         connection.request("GET", path)
@@ -46,7 +46,7 @@ def fetched(port, path):
 
 @contextmanager
 def gunicorn(folder, emulator, **stats):
-    """Run four workers over an emulator; yield their port."""
+    """Run four workers; yield their port."""
     (folder / "site_of_test.py").write_text(SITE % stats)
     (folder / "metrics").mkdir()
     environ = {
@@ -72,10 +72,10 @@ def gunicorn(folder, emulator, **stats):
 
 
 def use(port):
-    """Use the site until two workers have answered; return their ids, and how often it was used."""
+    """Request the site until two workers have responded; return their ids and the request count."""
     workers, requests, until = set(), 0, monotonic() + 30
     while len(workers) < 2 and monotonic() < until:
-        workers.add(int(fetched(port, "/use/")))
+        workers.add(int(fetch(port, "/use/")))
         requests += 1
     assert len(workers) >= 2
     return workers, requests

@@ -25,48 +25,50 @@ def get(path):
 
 
 def test_readiness():
-    answer = get("/ready/")
-    assert answer.status_code == 200
-    assert answer.json() == {
+    response = get("/ready/")
+    assert response.status_code == 200
+    assert response.json() == {
         "status": "ok",
         "caches": {"default": {"verdict": "ok", "backend": "upstash-rest", "state": "closed"}},
     }
-    assert answer["Cache-Control"] == "no-store"
+    assert response["Cache-Control"] == "no-store"
 
 
-def test_degraded_is_ready_unless_asked_strictly(emulator):
+def test_a_degraded_cache_is_ready_unless_strict(emulator):
     with emulator.fault("refuse"):
         assert (get("/ready/").status_code, get("/ready/").json()["status"]) == (200, "degraded")
         assert get("/ready/?strict=1").status_code == 503
 
 
-def test_no_answer_at_all_is_not_ready(emulator, site):
+def test_a_cache_that_is_down_is_not_ready(emulator, site):
     site.CACHES = {"default": entry(emulator, OPTIONS={"FALLBACK": False})}
     with emulator.fault("refuse"):
         assert get("/ready/").status_code == 503
 
 
 @pytest.mark.parametrize(
-    ("transport", "debug", "strictly", "status"),
+    ("transport", "debug", "strict_code", "status"),
     [
         ("forgotten", False, 503, "degraded"),
         ("forgotten", True, 200, "ok"),
         ("local", False, 200, "ok"),
     ],
 )
-def test_no_database_is_degraded_where_nobody_chose_that(transport, debug, strictly, status, site):
+def test_a_missing_configuration_is_degraded_and_local_mode_is_not(
+    transport, debug, strict_code, status, site
+):
     site.CACHES, site.DEBUG = {"default": entry(None, transport)}, debug
     assert (get("/ready/").status_code, get("/ready/").json()["status"]) == (200, status)
-    assert get("/ready/?strict=1").status_code == strictly
+    assert get("/ready/?strict=1").status_code == strict_code
 
 
-def test_liveness_never_asks_the_database(emulator):
+def test_liveness_does_not_contact_the_database(emulator):
     with emulator.fault("hang"), emulator.count() as spent:
         assert get("/live/").json() == {"status": "ok"}
     assert spent.requests == 0
 
 
-def test_many_probes_cost_one_round_trip_and_nothing(emulator):
+def test_ten_probes_make_one_round_trip_that_is_not_billed(emulator):
     cache().client.ping()
     with emulator.count() as spent:
         for _ in range(10):
@@ -74,19 +76,19 @@ def test_many_probes_cost_one_round_trip_and_nothing(emulator):
     assert (spent.requests, spent.billed) == (1, 0)
 
 
-def test_probes_show_neither_host_nor_error(emulator):
+def test_probes_show_no_host_and_no_error(emulator):
     with emulator.fault("refuse"):
         text = get("/ready/").content.decode()
     assert "127.0.0.1" not in text
     assert emulator.token not in text
 
 
-def test_metrics_without_the_extra_are_this_processs():
+def test_metrics_without_the_extra_are_those_of_this_process():
     cache().set("k", 1)
     cache().get("k")
-    answer = get("/metrics/")
-    assert answer["Content-Type"].startswith("text/plain")
-    text = answer.content.decode()
+    response = get("/metrics/")
+    assert response["Content-Type"].startswith("text/plain")
+    text = response.content.decode()
     assert 'continuum_cache_hits_total{alias="default"} 1' in text
     assert 'continuum_cache_breaker_state{alias="default",state="closed"} 1' in text
 

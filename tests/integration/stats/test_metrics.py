@@ -1,4 +1,4 @@
-"""Prometheus, under gunicorn too, and OpenTelemetry with the SDK's exporters."""
+"""Prometheus metrics, also under gunicorn, and OpenTelemetry with the SDK's exporters."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from continuum_upstash.stats.shared.writer import SharedWriter
 from continuum_upstash.transports import registry
 from tests.conftest import SyncOrAsync
 from tests.integration.management.command_runs import BACKEND
-from tests.integration.stats.gunicorn_site import fetched, gunicorn, kill, use
+from tests.integration.stats.gunicorn_site import fetch, gunicorn, kill, use
 
 
 @pytest.fixture
@@ -38,16 +38,16 @@ def metrics():
 
 
 @pytest.fixture
-def called(api, make_cache, request):
+def api_cache(api, make_cache, request):
     runner = request.getfixturevalue("runner") if api == "async" else None
     return SyncOrAsync(make_cache("rest"), runner)
 
 
-def test_prometheus_counts_by_operation_and_result(called, metrics):
-    called.set("k", 1)
-    called.get("k")
-    called.get("missing")
-    called.get_many(["k", "a", "b"])
+def test_prometheus_counts_by_operation_and_result(api_cache, metrics):
+    api_cache.set("k", 1)
+    api_cache.get("k")
+    api_cache.get("missing")
+    api_cache.get_many(["k", "a", "b"])
     text = metrics()
     for line in (
         'continuum_cache_hits_total{alias="default",operation="GET"} 1.0',
@@ -59,24 +59,24 @@ def test_prometheus_counts_by_operation_and_result(called, metrics):
     assert 'continuum_cache_latency_seconds_bucket{alias="default",backend="upstash-rest"' in text
 
 
-def test_prometheus_shows_outages(called, metrics, emulator):
+def test_prometheus_shows_outages(api_cache, metrics, emulator):
     with emulator.fault("refuse"):
         for _ in range(4):
-            called.get("k")
+            api_cache.get("k")
     text = metrics()
     assert 'continuum_cache_breaker_state{alias="default",state="open"} 1.0' in text
     assert 'continuum_cache_errors_total{alias="default",error="ConnectionFailed"} 3.0' in text
     assert 'continuum_cache_requests_total{alias="default",backend="local"} 4.0' in text
 
 
-def test_prometheus_shows_all_that_is_billed(
-    called, metrics, emulator, settings, new_process_state
+def test_prometheus_counts_every_billed_command(
+    api_cache, metrics, emulator, settings, new_process_state
 ):
     settings.CONTINUUM_STATS = {"INTERVAL": 0}
     writer = SharedWriter()
     with emulator.count() as spent:
         for _ in range(250):
-            called.get("k")
+            api_cache.get("k")
             writer.flush()
     found = re.findall(
         r'continuum_cache_(billed|statistics)_commands_total\{alias="default"\} (\d+)', metrics()
@@ -87,23 +87,21 @@ def test_prometheus_shows_all_that_is_billed(
     assert sum(map(int, own.values())) == spent.billed
 
 
-def test_prometheus_adds_up_the_workers_of_gunicorn_and_the_dead_one(tmp_path, emulator):
+def test_prometheus_adds_up_the_workers_of_gunicorn_including_a_killed_one(tmp_path, emulator):
     with gunicorn(tmp_path, emulator, PROMETHEUS=True, SHARED=False) as port:
         workers, requests = use(port)
         kill(workers.pop())
-        text = fetched(port, "/metrics/")
+        text = fetch(port, "/metrics/")
     assert f'continuum_cache_hits_total{{alias="default",operation="GET"}} {requests}.0' in text
     assert f'continuum_build_info{{version="{__version__}"}} 1.0' in text
     assert "pid=" not in text
 
 
-def test_a_server_that_asks_for_a_script_is_no_error_and_the_script_is_named(
-    make_cache, metrics, traced
-):
+def test_noscript_is_not_an_error_and_the_script_is_named(make_cache, metrics, traced):
     database = make_cache("rest").database
     lua = Script(f"return {id(metrics)}", lambda *_: 1)
-    (asked,) = database.send(Batch([("EVALSHA", ScriptHash(lua), 0)]))
-    assert asked.code == "NOSCRIPT"
+    (reply,) = database.send(Batch([("EVALSHA", ScriptHash(lua), 0)]))
+    assert reply.code == "NOSCRIPT"
     assert "continuum_cache_errors_total{" not in metrics()
     (span,) = traced[1].get_finished_spans()
     assert span.status.status_code.name == "UNSET"
@@ -124,12 +122,12 @@ def traced():
     meters.shutdown()
 
 
-def test_spans_follow_the_conventions_and_show_no_key_or_value(called, traced, emulator):
+def test_spans_follow_the_conventions_and_show_no_key_or_value(api_cache, traced, emulator):
     _, spans, reader, _ = traced
-    called.set("secret-key", "secret-value")
-    called.get("secret-key")
-    called.set_many({"a": 1, "b": 2}, 60)
-    called.incr("a")
+    api_cache.set("secret-key", "secret-value")
+    api_cache.get("secret-key")
+    api_cache.set_many({"a": 1, "b": 2}, 60)
+    api_cache.incr("a")
     found = {span.name: span for span in spans.get_finished_spans()}
     assert found.keys() == {"SET", "GET", "PIPELINE SET", "EVAL"}
     get = found["GET"]
@@ -169,7 +167,7 @@ def test_spans_follow_the_conventions_and_show_no_key_or_value(called, traced, e
         ),
     ],
 )
-def test_a_port_is_named_unless_it_is_that_of_redis(location, options, port, settings, traced):
+def test_the_port_is_recorded_unless_it_is_the_default(location, options, port, settings, traced):
     settings.CACHES = {"default": {"BACKEND": BACKEND, "LOCATION": location, "OPTIONS": options}}
     assert caches["default"].database.config.host == "db.upstash.io"
     traced[3](CommandDetails("default", "upstash", (("GET", "k"),), [None], 1, None))
@@ -179,10 +177,10 @@ def test_a_port_is_named_unless_it_is_that_of_redis(location, options, port, set
     assert span.attributes.get("server.port") == port
 
 
-def test_an_answer_of_the_local_store_is_no_call_of_a_database(called, traced):
+def test_a_batch_served_by_the_local_store_is_not_a_database_call(api_cache, traced):
     _, spans, reader, _ = traced
-    called.cache.database.failover.breaker.force_open()
-    called.get("k")
+    api_cache.cache.database.failover.breaker.force_open()
+    api_cache.get("k")
     (span,) = spans.get_finished_spans()
     assert (span.name, span.kind.name) == ("GET", "INTERNAL")
     assert span.attributes == {
@@ -203,7 +201,7 @@ def test_an_answer_of_the_local_store_is_no_call_of_a_database(called, traced):
         ("ALICE@EXAMPLE.ORG is not allowed", None),
     ],
 )
-def test_the_text_of_an_error_is_no_status_code(text, code, traced):
+def test_the_text_of_an_error_is_not_a_status_code(text, code, traced):
     _, spans, reader, observer = traced
     observer(CommandDetails("a", "upstash-rest", (("EVAL",),), [make_reply_error(text)], 1, None))
     (span,) = spans.get_finished_spans()

@@ -1,4 +1,4 @@
-"""What an overview makes of histories with holes, at moments that the test chooses."""
+"""Overviews of incomplete histories, at given times."""
 
 from __future__ import annotations
 
@@ -26,65 +26,65 @@ def site(emulator, settings, new_process_state):
     registry.reset()
 
 
-def used(at, times, alias="default"):
-    """Write what a process would have written for a minute."""
+def write_usage(at, times, alias="default"):
+    """Write the totals of a process for a minute and an hour."""
     sums = encode_totals(Totals(batches=times, billed=times, misses=times)).decode()
     cache(alias).client.redis.hset(hour_key(alias, at), f"{at:%M}:p", sums)
     cache(alias).client.redis.hset(day_key(alias, at), f"{at:%H}:p", sums)
 
 
-def overview(now):
+def read(now):
     return cache().run(read_overview(cache(), minutes=HOUR, now=now))
 
 
 @pytest.fixture
 def broken_month():
-    """A day of the month that cannot be read, an hour that can."""
-    used(NOW - HOUR / 2, 7)
+    """A readable hour, and a day of the month that cannot be read."""
+    write_usage(NOW - HOUR / 2, 7)
     cache().client.redis.set(day_key("default", NOW - timedelta(days=3)), "text")
 
 
-def test_a_month_that_cannot_be_read_is_asked_for_again_after_some_minutes(broken_month, emulator):
-    def read(now):
+def test_a_month_that_cannot_be_read_is_read_again_after_five_minutes(broken_month, emulator):
+    def read_month(now):
         return cache().run(read_until_yesterday(cache().database, now))
 
     with emulator.count() as first, pytest.raises(ReplyError, match="WRONGTYPE"):
-        read(NOW)
+        read_month(NOW)
     with emulator.count() as spent:
         for minute in range(5):
             with pytest.raises(ReplyError, match="WRONGTYPE"):
-                read(NOW + timedelta(minutes=minute))
+                read_month(NOW + timedelta(minutes=minute))
     assert (first.billed > 0, spent.billed) == (True, 0)
     cache().client.redis.delete(day_key("default", NOW - timedelta(days=3)))
-    assert read(NOW + timedelta(minutes=5)).batches == 0
+    assert read_month(NOW + timedelta(minutes=5)).batches == 0
 
 
-def test_what_can_be_read_is_shown_without_the_month(broken_month):
-    found = overview(NOW)
+def test_without_the_month_the_rest_is_shown(broken_month):
+    found = read(NOW)
     assert (found.scope, found.recent.misses, found.today.misses) == ("all processes", 7, 7)
     assert (found.bill, "WRONGTYPE" in found.errors[0]) == (None, True)
 
 
-def test_the_panel_shows_what_can_be_read_without_the_month(broken_month):
+def test_without_the_month_both_series_are_shown(broken_month):
     found = cache().run(read_overview(cache(), minutes=HOUR, hours=24 * HOUR, now=NOW))
     assert (found.minutes.totals.misses, found.hours.totals.misses) == (7, 7)
     assert (found.bill, "WRONGTYPE" in found.errors[0]) == (None, True)
 
 
 def test_a_month_is_read_once_a_day(emulator):
-    used(NOW - timedelta(days=2), 5)
-    used(NOW, 1)
-    assert overview(NOW).bill.commands == 6
+    write_usage(NOW - timedelta(days=2), 5)
+    write_usage(NOW, 1)
+    assert read(NOW).bill.commands == 6
     with emulator.count() as spent:
-        assert overview(NOW + HOUR).bill.commands == 6
+        assert read(NOW + HOUR).bill.commands == 6
     assert spent.billed == 3  # two hours, and today
-    assert overview(NOW + timedelta(days=1)).bill.commands == 6
+    assert read(NOW + timedelta(days=1)).bill.commands == 6
 
 
-def test_what_was_done_before_midnight_is_a_history_on_the_first_of_a_month():
+def test_on_the_first_of_a_month_the_day_before_is_a_history():
     now = datetime(2026, 3, 1, 0, 20, tzinfo=UTC)
-    used(now - HOUR / 2, 9)
-    found = overview(now)
+    write_usage(now - HOUR / 2, 9)
+    found = read(now)
     assert (found.scope, found.recent.misses, found.today.misses) == ("all processes", 9, 0)
     assert found.bill.commands == 0
 
@@ -92,34 +92,32 @@ def test_what_was_done_before_midnight_is_a_history_on_the_first_of_a_month():
 @pytest.mark.parametrize(
     ("transport", "commands"), [("rest", 100 + 20 + 7 + 5), ("local", 100 + 20)]
 )
-def test_a_database_has_one_bill_whichever_alias_it_is_asked_for(
-    transport, commands, site, emulator
-):
+def test_all_aliases_of_a_database_have_one_bill(transport, commands, site, emulator):
     other = {"KEY_PREFIX": "sessions", "OPTIONS": {"READ_TIMEOUT": 5}}
     site.CACHES = {"default": entry(emulator), "sessions": entry(emulator, **other)}
     for alias, earlier, today in (("default", 100, 20), ("sessions", 7, 5)):
-        used(NOW - timedelta(days=2), earlier, alias)
-        used(NOW - HOUR / 2, today, alias)
+        write_usage(NOW - timedelta(days=2), earlier, alias)
+        write_usage(NOW - HOUR / 2, today, alias)
     if transport != "rest":
         site.CACHES = {**site.CACHES, "sessions": entry(emulator, transport)}
-    found = overview(NOW)
+    found = read(NOW)
     assert (found.recent.misses, found.bill.commands) == (20, commands)
 
 
-def test_sites_that_share_a_database_are_told_apart_by_their_prefix(site, emulator):
+def test_sites_that_share_a_database_are_distinguished_by_their_prefix(site, emulator):
     site.CACHES = {"default": entry(emulator, KEY_PREFIX="prod")}
-    used(NOW - HOUR / 2, 20)
-    assert overview(NOW).recent.misses == 20
+    write_usage(NOW - HOUR / 2, 20)
+    assert read(NOW).recent.misses == 20
     site.CACHES = {"default": entry(emulator, KEY_PREFIX="staging")}
-    assert overview(NOW).scope == "this process"
+    assert read(NOW).scope == "this process"
 
 
-def test_the_other_aliases_of_a_database_cost_a_command_each(site, emulator):
+def test_each_other_alias_of_a_database_costs_one_command(site, emulator):
     names = ["default", "a", "b", "c"]
     site.CACHES = {name: entry(emulator, KEY_PREFIX=name) for name in names}
     for name in names:
-        used(NOW - HOUR / 2, 20, name)
-    cache().run(read_bill(cache().database, Totals(), NOW))  # what is read once a day
+        write_usage(NOW - HOUR / 2, 20, name)
+    cache().run(read_bill(cache().database, Totals(), NOW))  # reads the month
     with emulator.count() as spent:
         found = cache().run(read_bill(cache().database, Totals(), NOW))
     assert (spent.billed, spent.requests, found.commands) == (3, 1, 60)

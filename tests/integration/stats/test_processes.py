@@ -1,4 +1,4 @@
-"""Prometheus' directory, as real processes find and leave it."""
+"""The directory of Prometheus' multiprocess mode, with real processes."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ print(*[each.name for each in Path(%r).glob("*.db")])
 """
 
 
-def ran(folder):
-    """Run a command that meets an outage; return what it printed."""
+def run_program(folder):
+    """Run a program during an outage; return the lines it printed."""
     environ = {
         **os.environ,
         "PROMETHEUS_MULTIPROC_DIR": str(folder),
@@ -46,13 +46,13 @@ def ran(folder):
     return ended.stdout.splitlines()
 
 
-def test_a_command_that_has_ended_leaves_its_counters_and_not_the_state_that_it_saw(tmp_path):
-    state, _, names = ran(tmp_path)
+def test_a_command_that_has_ended_leaves_its_counters_but_no_gauges(tmp_path):
+    state, _, names = run_program(tmp_path)
     assert state == "open"
     assert "gauge_livemax_" in names
-    left = {each.name.rpartition("_")[0] for each in tmp_path.glob("*.db")}
-    assert left == {"counter", "histogram"}
+    remaining = {each.name.rpartition("_")[0] for each in tmp_path.glob("*.db")}
+    assert remaining == {"counter", "histogram"}
 
 
-def test_a_directory_that_is_not_there_stops_nobody(tmp_path):
-    assert ran(tmp_path / "missing")[:2] == ["open", "continuum_upstash.E009"]
+def test_a_missing_directory_does_not_stop_a_process(tmp_path):
+    assert run_program(tmp_path / "missing")[:2] == ["open", "continuum_upstash.E009"]

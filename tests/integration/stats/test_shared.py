@@ -21,7 +21,7 @@ from tests.integration.stats.gunicorn_site import gunicorn, kill, use
 
 @pytest.fixture(params=["rest", "tcp"])
 def site(request, emulator, settings, new_process_state, request_signals):
-    """A process that serves requests."""
+    """A process that handles requests."""
     settings.CACHES = {"default": entry(emulator, request.param, KEY_PREFIX="shop")}
     settings.CONTINUUM_STATS = {"INTERVAL": 0, "SHARE": 1000}
     writer.start()
@@ -37,33 +37,33 @@ def respond():
 
 
 @pytest.fixture
-def called(api, site, request):
+def api_cache(api, site, request):
     return SyncOrAsync(cache(), request.getfixturevalue("runner") if api == "async" else None)
 
 
-def of_all():
-    """The shared sums, as an observer of another process finds them."""
+def read_all_totals():
+    """Return the totals of all processes."""
     now = datetime.now(UTC)
     begin = now - timedelta(hours=1)
     return reader.sum_buckets(cache().run(reader.read_minutes("default", begin, now)))
 
 
-def test_the_count_agrees_with_the_bill_to_the_command(called, emulator):
+def test_the_count_equals_the_bill(api_cache, emulator):
     with emulator.count() as spent:
-        called.set("n", 1)
-        called.set_many({f"k{i}": i for i in range(20)}, 60)
-        called.get_many([f"k{i}" for i in range(30)])
-        called.incr("n")
+        api_cache.set("n", 1)
+        api_cache.set_many({f"k{i}": i for i in range(20)}, 60)
+        api_cache.get_many([f"k{i}" for i in range(30)])
+        api_cache.incr("n")
         with pytest.raises(ValueError, match="not found"):
-            called.incr("missing")
-        called.get_or_set("made", lambda: 5)
-        called.delete_pattern("k*")
-        called.touch("n", 60)
+            api_cache.incr("missing")
+        api_cache.get_or_set("made", lambda: 5)
+        api_cache.delete_pattern("k*")
+        api_cache.touch("n", 60)
         with cache().lock("report"):
             pass
-        called.clear()
+        api_cache.clear()
         respond()
-        called.get("n")
+        api_cache.get("n")
         respond()
     counted = read_process_totals("default")
     assert counted.billed + counted.overhead == spent.billed
@@ -83,18 +83,16 @@ def trips():
     unsubscribe(observe)
 
 
-def test_sharing_takes_one_round_trip_in_an_interval_and_none_before_a_response(
-    called, trips, site
-):
+def test_a_write_is_one_round_trip_per_interval_after_a_response(api_cache, trips, site):
     site.CONTINUUM_STATS = {"INTERVAL": 60, "SHARE": 1000}
     for _ in range(3):
-        called.get("k")
-        called.get("k")
+        api_cache.get("k")
+        api_cache.get("k")
         respond()
     assert trips == ["GET", "GET", "HSET", *["GET"] * 4]
 
 
-def test_statistics_cost_no_more_than_their_share(site, emulator):
+def test_statistics_cost_at_most_their_share(site, emulator):
     site.CONTINUUM_STATS = {"INTERVAL": 0, "SHARE": 0.05}
     with emulator.count() as spent:
         for i in range(1000):
@@ -103,7 +101,7 @@ def test_statistics_cost_no_more_than_their_share(site, emulator):
     assert 1000 < spent.billed <= 1055
 
 
-def test_off_by_setting(site, emulator):
+def test_shared_statistics_can_be_switched_off(site, emulator):
     site.CONTINUUM_STATS = {"SHARED": False}
     writer.start()
     with emulator.count() as spent:
@@ -113,7 +111,7 @@ def test_off_by_setting(site, emulator):
     assert spent.billed == 50
 
 
-def test_sums_expire_by_themselves(site):
+def test_shared_statistics_expire(site):
     cache().get("k")
     respond()
     keys = cache().client.keys("continuum:stats:*")
@@ -121,7 +119,7 @@ def test_sums_expire_by_themselves(site):
     assert all(cache().client.ttl(key) > 3600 for key in keys)
 
 
-def test_a_refusal_silences_the_statistics_and_not_the_cache(emulator, site):
+def test_a_refusal_stops_the_statistics_but_not_the_cache(emulator, site):
     options = {"TOKEN": emulator.read_only_token}
     site.CACHES = {"default": entry(emulator, KEY_PREFIX="shop", OPTIONS=options)}
     with emulator.count() as spent:
@@ -132,16 +130,16 @@ def test_a_refusal_silences_the_statistics_and_not_the_cache(emulator, site):
     assert read_process_totals("default").overhead == 0
 
 
-def test_a_counter_that_the_user_stored_as_text_leaves_the_sums_as_they_are(called, emulator):
+def test_a_counter_that_is_a_text_does_not_affect_the_totals(api_cache, emulator):
     with emulator.count() as spent:
-        called.set("stats:cache_misses", "mine")
+        api_cache.set("stats:cache_misses", "mine")
         for _ in range(10):
-            called.get("k")
+            api_cache.get("k")
             respond()
     own = read_process_totals("default")
     assert own.billed + own.overhead == spent.billed
-    assert of_all().misses == own.misses
-    assert called.get("stats:cache_misses") == "mine"
+    assert read_all_totals().misses == own.misses
+    assert api_cache.get("stats:cache_misses") == "mine"
 
 
 PROGRAM = """
@@ -164,7 +162,7 @@ time.sleep(60)
 """
 
 
-def test_sums_of_several_processes_survive_their_death(emulator, site):
+def test_the_totals_of_killed_processes_are_kept(emulator, site):
     environ = {
         **os.environ,
         "UPSTASH_REDIS_REST_URL": emulator.rest_url,
@@ -184,11 +182,11 @@ def test_sums_of_several_processes_survive_their_death(emulator, site):
         for process in processes:
             process.kill()
             process.communicate()
-    found = of_all()
+    found = read_all_totals()
     assert (found.hits, found.sets) == (100, 4)
 
 
-def test_a_process_that_ends_writes_what_is_left(emulator, site):
+def test_a_process_writes_its_last_totals_at_exit(emulator, site):
     environ = {
         **os.environ,
         "UPSTASH_REDIS_REST_URL": emulator.rest_url,
@@ -197,28 +195,28 @@ def test_a_process_that_ends_writes_what_is_left(emulator, site):
     environ.pop("DJANGO_SETTINGS_MODULE", None)
     program = PROGRAM.replace("time.sleep(60)", "").replace('"INTERVAL": 0', '"INTERVAL": 60')
     subprocess.run([sys.executable, "-c", program, "10"], env=environ, check=True, timeout=30)
-    found = of_all()
+    found = read_all_totals()
     assert (found.hits, found.sets) == (10, 1)
 
 
-def test_the_workers_of_gunicorn_agree_and_the_dead_one_counts(tmp_path, emulator, site):
+def test_the_totals_of_gunicorn_workers_include_a_killed_one(tmp_path, emulator, site):
     site.CACHES = {"default": entry(emulator)}
     with gunicorn(tmp_path, emulator, INTERVAL=0, SHARE=1000) as port:
         workers, requests = use(port)
-        until = monotonic() + 10  # what comes after a response may come after the test's next step
-        while of_all().hits < requests and monotonic() < until:
+        until = monotonic() + 10  # the write follows the response
+        while read_all_totals().hits < requests and monotonic() < until:
             sleep(0.01)
         kill(workers.pop())
-    found = of_all()
+    found = read_all_totals()
     assert (found.hits, found.sets) == (requests, requests)
 
 
-def test_an_overview_reads_what_was_shared(called):
-    called.set("k", 1)
-    called.get("k")
-    called.get("k")
+def test_an_overview_reads_what_was_shared(api_cache):
+    api_cache.set("k", 1)
+    api_cache.get("k")
+    api_cache.get("k")
     respond()
-    overview = called.run(read_overview(cache(), minutes=timedelta(hours=1)))
+    overview = api_cache.run(read_overview(cache(), minutes=timedelta(hours=1)))
     assert overview.scope == "all processes"
     assert overview.recent.hits == 2
     assert overview.minutes.totals.as_dict() == overview.recent.as_dict()

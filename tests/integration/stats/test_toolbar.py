@@ -1,4 +1,4 @@
-"""The panel in the real toolbar, under WSGI and ASGI."""
+"""The panel in django-debug-toolbar, under WSGI and ASGI."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def view(request):
     return HttpResponse(PAGE)
 
 
-def counted(request):
+def count(request):
     caches["default"].set("n", 1)
     caches["default"].incr("n")
     caches["default"].get_many(["n", "m"])
@@ -47,12 +47,12 @@ async def aview(request):
 
 
 def urls():
-    """Return a URLconf, made when the toolbar's app is installed."""
+    """Return a URLconf; the toolbar's app must be installed."""
     module = ModuleType("urls_of_test")
     module.urlpatterns = [
         path("sync/", view),
         path("async/", aview),
-        path("counted/", counted),
+        path("count/", count),
         path("numbers/", numbers),
         path("__debug__/", include("debug_toolbar.urls")),
     ]
@@ -73,7 +73,7 @@ def toolbar(emulator):
             {"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}
         ],
     )
-    # Django readies new apps before it applies the other settings of the same override.
+    # Django calls ready() of new apps before it applies the other settings of the same override.
     apps = override_settings(INSTALLED_APPS=[*settings.INSTALLED_APPS, "debug_toolbar"])
     with panels, apps, override_settings(ROOT_URLCONF=urls()):
         yield
@@ -83,14 +83,14 @@ def toolbar(emulator):
     registry.reset()
 
 
-def check(page, panel):
+def check_panel(page, panel):
     assert "2 round trips, 2 billed commands" in html.unescape(page)
     for words in ("upstash-rest", "stored", "hit", "GET"):
         assert words in panel
     assert "secret-value" not in panel
 
 
-def panel_url(page):
+def find_panel_url(page):
     request_id = re.search(r'data-request-id="([^"]+)"', page)[1]
     return f"/__debug__/render_panel/?request_id={request_id}&panel_id=UpstashPanel"
 
@@ -98,13 +98,13 @@ def panel_url(page):
 def test_sync(toolbar):
     client = Client()
     page = client.get("/sync/").content.decode()
-    check(page, client.get(panel_url(page)).json()["content"])
+    check_panel(page, client.get(find_panel_url(page)).json()["content"])
 
 
-def test_the_first_key_is_shown_of_scripts_and_of_many(toolbar):
+def test_the_first_key_of_scripts_and_of_several_keys_is_shown(toolbar):
     client = Client()
-    page = client.get("/counted/").content.decode()
-    panel = client.get(panel_url(page)).json()["content"]
+    page = client.get("/count/").content.decode()
+    panel = client.get(find_panel_url(page)).json()["content"]
     assert "<code>EVAL :1:n</code>" in panel
     assert "<code>MGET :1:n…</code>" in panel
 
@@ -117,4 +117,4 @@ def test_a_plain_client_may_send_numbers(toolbar):
 async def test_async(toolbar):
     client = AsyncClient()
     page = (await client.get("/async/")).content.decode()
-    check(page, (await client.get(panel_url(page))).json()["content"])
+    check_panel(page, (await client.get(find_panel_url(page))).json()["content"])

@@ -54,7 +54,7 @@ def test_the_verdict(changes, verdict):
     assert make_health(**changes).verdict == verdict
 
 
-def test_as_json_knows_it():
+def test_health_as_json():
     values = make_health(server=server(860)).as_dict()
     assert values["verdict"] == "degraded"
     assert values["server"]["memory_used"] == 0.86
@@ -71,56 +71,56 @@ def test_eviction(policy, evicts):
 
 
 class Cache:
-    """Runs a plan against one canned answer."""
+    """Runs a plan with one canned result."""
 
-    def __init__(self, cache, answer):
-        self.database, self._answer, self.batches = cache.database, answer, []
+    def __init__(self, cache, result):
+        self.database, self._result, self.batches = cache.database, result, []
 
     def run(self, plan):
         try:
             self.batches.append(next(plan))
-            if isinstance(self._answer, Exception):
-                plan.throw(self._answer)
-            plan.send(self._answer)
+            if isinstance(self._result, Exception):
+                plan.throw(self._result)
+            plan.send(self._result)
         except StopIteration as stop:
             return stop.value
 
     arun = None
 
 
-def looked(make_cache, answer):
-    cache = Cache(make_cache("local"), answer)
+def probe(make_cache, result):
+    cache = Cache(make_cache("local"), result)
     return cache.run(probe_health(cache)), cache.batches
 
 
-def test_a_look_is_one_round_trip_that_nobody_is_billed_for(make_cache):
-    found, (batch,) = looked(make_cache, [b"PONG", INFO % (b"noeviction", 250)])
+def test_a_probe_is_one_round_trip_that_is_not_billed(make_cache):
+    found, (batch,) = probe(make_cache, [b"PONG", INFO % (b"noeviction", 250)])
     assert list(batch.commands) == [("PING",), ("INFO",)]
     assert batch.needs_server
     assert (found.server.memory_ratio, found.server.policy) == (0.25, "noeviction")
 
 
 @pytest.mark.parametrize(
-    ("answer", "answered", "errors"),
+    ("result", "replied", "errors"),
     [
         (ConnectionFailed("nobody there"), False, ("nobody there",)),
         ([b"PONG", make_reply_error("NOPERM no INFO")], True, 1),
         ([make_reply_error("NOAUTH"), make_reply_error("NOAUTH")], False, 1),
     ],
 )
-def test_what_goes_wrong_stands_in_the_report(answer, answered, errors, make_cache):
-    found, _ = looked(make_cache, answer)
-    assert (found.round_trip is not None, found.server) == (answered, None)
+def test_errors_become_part_of_the_result(result, replied, errors, make_cache):
+    found, _ = probe(make_cache, result)
+    assert (found.round_trip is not None, found.server) == (replied, None)
     assert found.errors == errors or len(found.errors) == errors
 
 
-def test_a_local_cache_is_well(make_cache, api, request):
+def test_a_local_cache_is_ok(make_cache, api, request):
     runner = request.getfixturevalue("runner") if api == "async" else None
     cache = make_cache("local")
     assert SyncOrAsync(cache, runner).run(probe_health(cache)).verdict == "ok"
 
 
-def test_only_our_aliases_count(settings):
+def test_only_aliases_of_this_package_are_listed(settings):
     settings.CACHES = {
         "default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"},
         "ours": {"BACKEND": "continuum_upstash.backend.CacheBackend"},

@@ -16,5 +16,5 @@ from continuum_upstash.panel.formatting import format_percentage
         (1.0, "100 %"),
     ],
 )
-def test_a_share_that_is_there_is_not_told_as_nothing(share, text):
+def test_a_small_share_is_not_shown_as_zero(share, text):
     assert format_percentage(share) == text

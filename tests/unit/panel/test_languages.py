@@ -1,4 +1,4 @@
-"""A page of the panel is in one language, though Django translates some words of its own."""
+"""A page of the panel is in one language, even where Django has translations of single words."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WORDS = {
 
 
 @pytest.mark.parametrize("language", [code for code, _ in settings.LANGUAGES])
-def test_no_word_is_translated_by_django_alone(language):
+def test_no_word_is_translated_by_django_only(language):
     assert {"State", "Paused.", "Hit rate"} <= WORDS
     with translation.override(language):
         assert {word for word in WORDS if translation.gettext(word) != word} == set()

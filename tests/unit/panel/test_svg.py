@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from continuum_upstash.panel.svg import choose_axis_max, draw_bars, draw_line, draw_points
 
 
-def test_a_line_has_a_gap_where_there_is_no_value_and_a_dot_for_a_value_alone():
+def test_a_line_has_gaps_for_missing_values_and_points_for_isolated_values():
     values = [0.0, 5.0, None, 10.0, None]
     assert draw_line(values, top=10.0) == "M10.00 100.00 L30.00 50.00"
     assert draw_points(values, top=10.0) == "M70.00 0.00h0"
 
 
-def test_a_bar_stands_in_its_slot_and_is_seen_however_small_it_is():
+def test_a_bar_is_in_its_slot_and_has_a_minimum_height():
     path = draw_bars([50, 0, 0.001, 200], top=100)
     assert re.findall(r"M([\d.]+) 100v-([\d.]+)h([\d.]+)", path) == [
         ("2.50", "50.00", "20.00"),
@@ -24,7 +24,7 @@ def test_a_bar_stands_in_its_slot_and_is_seen_however_small_it_is():
     ]
 
 
-def test_without_values_there_is_nothing_to_draw():
+def test_without_values_nothing_is_drawn():
     assert [draw_line([None], 1.0), draw_points([None], 1.0), draw_bars([0, 0], 1.0)] == [""] * 3
 
 
@@ -37,7 +37,7 @@ def test_an_axis_ends_at_a_round_number(values, top):
 
 
 @given(st.floats(1e-6, 1e12))
-def test_no_value_is_above_its_axis_and_the_axis_not_far_above_it(value):
+def test_an_axis_ends_at_or_slightly_above_the_highest_value(value):
     top = choose_axis_max([value], 1e-9)
     assert value <= top * (1 + 1e-6)
     assert top <= value * 2.5 * (1 + 1e-6)

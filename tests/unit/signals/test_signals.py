@@ -1,4 +1,4 @@
-"""A change becomes a signal where somebody may wish to know."""
+"""State changes of the breaker are sent as Django signals."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ def harness(api):
 
 @pytest.fixture
 def received():
-    heard = []
+    signals = []
 
-    def hear(sender, signal, **details):
+    def receive(sender, signal, **details):
         name = "changed" if signal is backend_changed else "unavailable"
-        heard.append((name, details["state"], details["backend"]))
+        signals.append((name, details["state"], details["backend"]))
         assert details["alias"] == "shop"
         assert details["reason"]
 
     for signal in (backend_changed, upstash_unavailable):
-        signal.connect(hear)
-    yield heard
+        signal.connect(receive)
+    yield signals
     for signal in (backend_changed, upstash_unavailable):
-        signal.disconnect(hear)
+        signal.disconnect(receive)
 
 
-def test_an_outage_is_three_signals(received):
+def test_an_outage_sends_three_signals(received):
     harness = FailoverHarness()
     harness.start_outage()
     harness.clock.now = harness.breaker.retry_at
-    harness.call("GET", "k")  # a probe in vain changes nothing
+    harness.call("GET", "k")  # a failed probe changes nothing
     harness.end_outage()
     harness.call("GET", "k")
     assert received == [
@@ -47,25 +47,25 @@ def test_an_outage_is_three_signals(received):
     ]
 
 
-def test_without_fallback_nobody_takes_over(received):
+def test_without_fallback_the_backend_does_not_change(received):
     harness = FailoverHarness(config=replace(CONFIG, fallback=False))
     harness.breaker.force_open()
     harness.breaker.reset()
     assert received == [("unavailable", "forced_open", "upstash-rest")]
 
 
-def test_a_receiver_that_fails_keeps_nobody_from_hearing(received, caplog):
+def test_a_failing_receiver_does_not_affect_the_others(received, caplog):
     def fail(**details):
-        raise RuntimeError("a receiver's own fault")
+        raise RuntimeError("the receiver failed")
 
     upstash_unavailable.connect(fail)
     harness = FailoverHarness()
     harness.start_outage()
     upstash_unavailable.disconnect(fail)
     assert len(received) == 2
-    assert "a receiver's own fault" in caplog.text
+    assert "the receiver failed" in caplog.text
 
 
-def test_what_is_no_change_of_state_sends_nothing(received):
+def test_other_records_send_no_signal(received):
     send_signals(CommandDetails("shop", "local", (), (), 0.1, None))
     assert received == []

@@ -12,13 +12,13 @@ from continuum_upstash.stats.labels import classify_reply
 from continuum_upstash.stats.totals import BOUNDS, BUCKETS, Totals, add_up, estimate_quantile
 
 
-def details(*commands_and_replies, backend="upstash-rest", seconds=0.002, error=None):
+def make_details(*commands_and_replies, backend="upstash-rest", seconds=0.002, error=None):
     commands = [command for command, _ in commands_and_replies]
     replies = [] if error else [reply for _, reply in commands_and_replies]
     return CommandDetails("default", backend, commands, replies, seconds, error)
 
 
-def counted(*records):
+def count(*records):
     counters = Counters()
     for record in records:
         counters.count(record)
@@ -43,8 +43,8 @@ def counted(*records):
         (("DEL", "k"), 1, {"hits": 0, "sets": 0}),
     ],
 )
-def test_a_command_is_counted_for_what_came_of_it(command, reply, expected):
-    totals = counted(details((command, reply)))
+def test_a_command_is_counted_by_its_reply(command, reply, expected):
+    totals = count(make_details((command, reply)))
     assert {name: getattr(totals, name) for name in expected} == expected
     assert totals.commands == {str(command[0]).upper(): 1}
 
@@ -73,21 +73,21 @@ FOREIGN = Script("return redis.call('GET', KEYS[1]) or redis.pcall('INCR', KEYS[
         (("GET", "k"), make_reply_error("ERR max requests limit exceeded"), 0),
     ],
 )
-def test_what_a_command_is_billed(command, reply, billed):
-    assert counted(details((command, reply))).billed == billed
+def test_the_billed_commands_of_a_command(command, reply, billed):
+    assert count(make_details((command, reply))).billed == billed
 
 
-def test_numbers_keep_nothing_of_their_batch_from_being_counted():
-    totals = counted(
-        details((("SET", "visits", 1), b"OK"), (("GET", 5), b"1"), (("GET", "k"), None))
+def test_number_arguments_do_not_prevent_the_counting_of_a_batch():
+    totals = count(
+        make_details((("SET", "visits", 1), b"OK"), (("GET", 5), b"1"), (("GET", "k"), None))
     )
     assert (totals.sets, totals.hits, totals.misses, totals.billed) == (1, 1, 1, 3)
 
 
-def test_local_answers_are_not_billed_and_stand_apart():
+def test_local_replies_are_not_billed_and_are_counted_separately():
     counters = Counters()
-    counters.count(details((("GET", "k"), b"1")))
-    counters.count(details((("GET", "k"), b"1"), backend="local"))
+    counters.count(make_details((("GET", "k"), b"1")))
+    counters.count(make_details((("GET", "k"), b"1"), backend="local"))
     totals = counters.read("default")
     assert {backend: totals.billed for backend, totals in totals.items()} == {
         "upstash-rest": 1,
@@ -97,26 +97,26 @@ def test_local_answers_are_not_billed_and_stand_apart():
 
 
 def test_errors_are_counted_by_class():
-    totals = counted(
-        details((("GET", "k"), None), error=ConnectionFailed("no")),
-        details((("GET", "k"), make_reply_error("WRONGTYPE no")), (("GET", "k"), b"1")),
+    totals = count(
+        make_details((("GET", "k"), None), error=ConnectionFailed("no")),
+        make_details((("GET", "k"), make_reply_error("WRONGTYPE no")), (("GET", "k"), b"1")),
     )
     assert totals.errors == {"ConnectionFailed": 1, "ReplyError": 1}
     assert (totals.batches, totals.hits, totals.misses, totals.error_rate) == (2, 1, 0, 1.0)
 
 
-def test_a_server_that_asks_for_a_script_has_not_failed():
-    totals = counted(
-        details((("EVALSHA", ScriptHash(RELEASE), 0), make_reply_error("NOSCRIPT no")))
+def test_noscript_is_not_an_error():
+    totals = count(
+        make_details((("EVALSHA", ScriptHash(RELEASE), 0), make_reply_error("NOSCRIPT no")))
     )
     assert (totals.errors, totals.commands) == ({}, {"EVALSHA": 1})
 
 
-def test_saved_requests_and_what_statistics_cost_are_counted():
+def test_saved_requests_and_the_cost_of_statistics_are_count():
     counters = Counters()
     counters.count(Coalesced("default", "upstash-rest", 3))
     counters.count(
-        details(
+        make_details(
             (("HSET", "continuum:stats:shop:2026031012", "30:p", b"{}"), 1),
             (("EXPIRE", "continuum:stats:shop:2026031012", 60), 1),
             (("INCRBY", "shop:1:stats:cache_hits", 3), make_reply_error("NOPERM no")),
@@ -129,9 +129,11 @@ def test_saved_requests_and_what_statistics_cost_are_counted():
     assert (totals.batches, totals.commands, totals.errors) == (0, {}, {})
 
 
-def test_tallies_add_up_and_subtract():
-    one = counted(details((("GET", "k"), b"1")))
-    both = counted(details((("GET", "k"), b"1")), details((("SET", "k", b"1"), b"OK"), seconds=9))
+def test_totals_can_be_added_and_subtracted():
+    one = count(make_details((("GET", "k"), b"1")))
+    both = count(
+        make_details((("GET", "k"), b"1")), make_details((("SET", "k", b"1"), b"OK"), seconds=9)
+    )
     rest = both - one
     assert (rest.sets, rest.hits, rest.commands, rest.batches) == (1, 0, {"SET": 1}, 1)
     one += rest
@@ -139,13 +141,13 @@ def test_tallies_add_up_and_subtract():
     assert Totals.from_dict({**both.as_dict(), "of_a_later_version": 1}) == both
 
 
-def test_rates_of_nothing_are_not_numbers():
+def test_without_commands_there_are_no_rates():
     assert (Totals().hit_rate, Totals().error_rate, Totals().estimate_quantile(0.5)) == (
         None,
         None,
         None,
     )
-    assert counted(details((("MGET", "a", "b"), [b"", None]))).hit_rate == 0.5
+    assert count(make_details((("MGET", "a", "b"), [b"", None]))).hit_rate == 0.5
 
 
 @pytest.mark.parametrize(
@@ -158,24 +160,24 @@ def test_rates_of_nothing_are_not_numbers():
         ([0.00001], 0.5, (0, BOUNDS[0])),
     ],
 )
-def test_a_quantile_lies_in_the_bucket_of_its_duration(durations, share, expected):
-    totals = counted(*(details((("GET", "k"), None), seconds=seconds) for seconds in durations))
+def test_a_quantile_is_in_the_bucket_of_its_duration(durations, share, expected):
+    totals = count(*(make_details((("GET", "k"), None), seconds=seconds) for seconds in durations))
     assert expected[0] <= totals.estimate_quantile(share) <= expected[1]
 
 
-def test_there_is_a_bucket_for_what_takes_longer_than_all_bounds():
+def test_the_last_bucket_counts_durations_beyond_all_bounds():
     assert len(BOUNDS) + 1 == BUCKETS
     assert estimate_quantile([0] * BUCKETS, 0.5) is None
 
 
 @pytest.mark.parametrize("name", ["GET", "GETDEL", "GETEX", "HGET", "LINDEX", "SETEX", "INCR"])
-def test_sums_and_metrics_agree_on_what_a_hit_is(name):
+def test_totals_and_metrics_agree_on_hits(name):
     counters = Counters()
     command = (name, "k", 10, b"v") if name == "SETEX" else (name, "k")
     for reply in (b"value", None):
         counters.count(CommandDetails("a", "upstash-rest", [command], [reply], 0.001, None))
     totals = counters.read("a")["upstash-rest"]
-    told = [classify_reply(name, reply) for reply in (b"value", None)]
+    results = [classify_reply(name, reply) for reply in (b"value", None)]
     assert (totals.hits, totals.misses, totals.sets) == tuple(
-        told.count(each) for each in ("hit", "miss", "stored")
+        results.count(each) for each in ("hit", "miss", "stored")
     )

@@ -1,4 +1,4 @@
-"""The dashboard and the alerts ask for metrics that exist, with labels that they have."""
+"""The dashboard and the alerts use existing metrics and labels."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ REFERENCE = ROOT / "docs" / "reference" / "metrics.md"
 
 @pytest.fixture(scope="module")
 def series():
-    """Name of a series, and its labels, of everything that we can show."""
+    """The labels of every series of prometheus_client, by name."""
     registry = CollectorRegistry()
     metrics = PrometheusObserver(registry)
     metrics(CommandDetails("a", "local", (("GET", "k"), ("GET", "k")), [b"1", None], 1, None))
@@ -40,17 +40,17 @@ def series():
     metrics(LimitDecided("a", "api", "limited", allowed=False))
     metrics.set_gauge(MEMORY_RATIO, 1, "a")
     metrics.set_gauge(COMMANDS_RATIO, 1, "a")
-    return shown(generate_latest(registry).decode())
+    return parse_series(generate_latest(registry).decode())
 
 
 @pytest.fixture(scope="module")
 def series_without_the_extra():
-    """The same of the text that commands and views make themselves."""
+    """The labels of every series of the text form, by name."""
     totals = Totals(commands={"GET": 1}, errors={"ReplyError": 1})
-    return shown(render_text({"a": AliasMetrics(totals, "closed", 0.5, 0.5)}))
+    return parse_series(render_text({"a": AliasMetrics(totals, "closed", 0.5, 0.5)}))
 
 
-def shown(text):
+def parse_series(text):
     found = {}
     for line in text.splitlines():
         if match := re.match(r"(\w+)\{(.*)\} ", line):
@@ -58,28 +58,28 @@ def shown(text):
     return found
 
 
-def expressions():
+def list_expressions():
     board = json.loads(DASHBOARD.read_text())
-    asked = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
+    expressions = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
     rules = re.findall(r"expr: (?:\|\n((?: {10,}.*\n)+)|(.+))", ALERTS.read_text())
-    return [*asked, *(block or line for block, line in rules)]
+    return [*expressions, *(block or line for block, line in rules)]
 
 
-@pytest.mark.parametrize("expression", expressions())
-def test_an_expression_asks_for_what_there_is(expression, series):
+@pytest.mark.parametrize("expression", list_expressions())
+def test_an_expression_uses_existing_metrics_and_labels(expression, series):
     expression = re.sub(r"alias:continuum_\w+:\w+", "", expression)
     for name, selector in re.findall(r"(continuum_\w+)(?:\{([^}]*)\})?", expression):
         assert name in series
         assert set(re.findall(r"(\w+)[=!]", selector)) <= series[name] | {"le"}
 
 
-@pytest.mark.parametrize("expression", expressions())
-def test_who_cannot_scrape_has_what_an_expression_asks_for(expression, series_without_the_extra):
+@pytest.mark.parametrize("expression", list_expressions())
+def test_the_text_form_has_every_metric_of_the_expressions(expression, series_without_the_extra):
     names = re.findall(r"continuum_\w+", re.sub(r"alias:continuum_\w+:\w+", "", expression))
     assert set(names) <= series_without_the_extra.keys()
 
 
-def test_the_alerts_of_the_guide_are_there():
+def test_the_alerts_have_the_documented_thresholds():
     text = ALERTS.read_text()
     for threshold in (MEMORY_WARN_RATIO, WARN_RATIO, 0.05):
         assert f"> {threshold:g}\n" in text
@@ -90,10 +90,10 @@ def test_each_metric_is_documented_with_its_labels(series, series_without_the_ex
     documented = {
         row[1].strip(" `"): set(re.findall(r"`(\w+)`", row[3])) for row in rows if len(row) > 4
     }
-    assert documented == {**metrics_of(series_without_the_extra), **metrics_of(series)}
+    assert documented == {**group_by_metric(series_without_the_extra), **group_by_metric(series)}
 
 
-def metrics_of(series):
+def group_by_metric(series):
     return {
         re.sub(r"_(bucket|sum|count)$", "", name): labels - {"le"}
         for name, labels in series.items()
