@@ -1,9 +1,9 @@
-"""What costs, once per configuration: the only module-level state of the package.
+"""Everything that is shared in a process: the only module-level state of the package.
 
-Django makes a cache backend per thread and per task. Connections, breakers, local stores and the
-objects that a feature keeps per process live here instead: per process for sync, per running
-event loop for async. A forked child starts without any of them: on its parent's connections it
-would read its parent's replies, and a thread of the parent may have held one of the locks.
+Django makes a cache backend per thread and per task. Connections, circuit breakers, local stores
+and the features' own objects are kept here instead: one set per configuration, and for async also
+per event loop. A forked child starts without them: on its parent's connections it would read its
+parent's replies, and another thread of the parent may have held one of the locks.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ T = TypeVar("T")
 class Extras:
     """One object per class, made when it is first needed; any number of threads may use it.
 
-    A feature keeps its state here and not in a module: its counters, its clocks, what it has
-    verified. The state ends with its owner, a `Database` or the process, and with a fork.
+    A feature keeps its state here and not in a module: its counters or clocks, for example. The
+    state lasts as long as its owner, a `Database` or the process; a forked child starts without.
     """
 
     __slots__ = ("_lock", "_objects")
@@ -64,7 +64,7 @@ class Extras:
 
 
 class _LoopState:
-    """What belongs to one event loop."""
+    """The transport and the runs of one event loop."""
 
     __slots__ = ("single_flights", "transport")
 
@@ -80,9 +80,9 @@ class Database:
     `arun_single_flight`: they stay valid after a fork, a closed event loop, and `reconnect`.
 
     Attributes:
-        config: what it was made from.
+        config: the configuration.
         failover: its circuit breaker, dirty keys and local store; a forked child has its own.
-        extras: what features keep per process for this database; a forked child starts without.
+        extras: the features' objects for this database; a forked child starts without.
     """
 
     def __init__(self, config: Config, pool_factory: PoolFactory | None = None) -> None:
@@ -92,10 +92,10 @@ class Database:
 
     def reset_after_fork(self) -> None:
         """Drop everything without touching a socket: the sockets are the parent's, too."""
-        self._opening = threading.RLock()  # re-entrant as the breaker's
+        self._opening = threading.RLock()  # re-entrant: a signal handler may use the cache
         self._transport: Transport | None = None
         self._loops: dict[asyncio.AbstractEventLoop, _LoopState] = {}
-        self.failover = FailoverPolicy(self.config, _local_store(self.config))
+        self.failover = FailoverPolicy(self.config, _get_local_store(self.config))
         self.extras = Extras()
         self._single_flights = SingleFlightGroup()
 
@@ -196,16 +196,15 @@ def get_database(config: Config, pool_factory: PoolFactory | None = None) -> Dat
 
 
 def list_databases() -> tuple[Database, ...]:
-    """Return those of this process so far."""
+    """Return the databases that this process has used."""
     return tuple(_process.databases.values())
 
 
 def get_process_state(kind: type[T], make: Callable[[], T] | None = None) -> T:
     """Return the one object of class `kind` in this process; a forked child makes its own.
 
-    What belongs to one database lives in `Database.extras` instead. An observer that needs such
-    an object is a function that gets it for each record: the object of the parent process is of
-    no use in a child.
+    State of one database belongs in `Database.extras` instead. An observer should call this for
+    each record, since a forked child must not use the object of its parent.
 
     Args:
         kind: the class.
@@ -224,9 +223,9 @@ def reset() -> None:
         each.close()
 
 
-def _local_store(config: Config) -> LocalTransport:
+def _get_local_store(config: Config) -> LocalTransport:
     if config.mode != "local":
         return LocalTransport(config)
-    # As with LocMemCache, aliases that differ in nothing but their keys see one store.
+    # As with LocMemCache, aliases that differ only in their keys share a store.
     key = replace(config, alias="")
     return _process.local_stores.setdefault(key, LocalTransport(key))
