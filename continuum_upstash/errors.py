@@ -3,7 +3,9 @@
 ContinuumError
 ├── ConfigurationError       a setting is invalid
 ├── Unavailable              the server did not reply
-│   └── ConnectionFailed, DeadlineExceeded
+│   ├── ConnectionFailed
+│   │   └── ServerNotReady   also a ReplyError: the server replied that it runs no command for now
+│   └── DeadlineExceeded
 ├── ReplyError               the server replied with an error: WRONGTYPE, a script error, …
 │   └── Refused              the server rejects this command, or all, until something changes
 │       ├── AuthenticationFailed, NotPermitted, QuotaExceeded, CapacityExceeded,
@@ -18,7 +20,6 @@ with a read-only token.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 
@@ -95,6 +96,16 @@ class ReplyError(ContinuumError):
         self.code = message.split(" ", 1)[0]
 
 
+class ServerNotReady(ConnectionFailed, ReplyError):
+    """The server replied that it runs no command for now: it is loading, busy, or has no database.
+
+    It is also a ReplyError because a gateway can return it for one command of a batch.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, unsent=True)
+
+
 class Refused(ReplyError):
     """The server rejects this command, or all, until something outside the code changes."""
 
@@ -121,48 +132,6 @@ class RequestTooLarge(Refused):
 
 class ReadOnlyReplica(Refused):
     """Writes fail for some seconds, for example during a server upgrade."""
-
-
-# The first match applies. The texts are those of Upstash (its docs, redis/troubleshooting) and
-# of Redis. The hint is appended to the error text.
-_KINDS: tuple[tuple[re.Pattern[str], type[Refused], str], ...] = (
-    (
-        re.compile(
-            r"WRONGPASS|NOAUTH|Unauthorized|ERR (?:invalid password|.*AUTH.* called without)"
-        ),
-        AuthenticationFailed,
-        "Copy the token (REST) or the password (TCP) again from the console.",
-    ),
-    (
-        re.compile(r"NOPERM"),
-        NotPermitted,
-        "Use the standard token, not the read-only one, or extend the ACL user's permissions.",
-    ),
-    (
-        re.compile(r"ERR max (?:daily )?requests? limit exceeded"),
-        QuotaExceeded,
-        "Every command fails until the period ends. Change the pricing plan or raise the budget.",
-    ),
-    (
-        re.compile(r"ERR DB capacity quota exceeded|OOM "),
-        CapacityExceeded,
-        "Delete keys, choose a larger pricing plan, or enable eviction if it is only a cache.",
-    ),
-    (
-        re.compile(r"ERR max (?:request|single record|key) size exceeded"),
-        RequestTooLarge,
-        "Store smaller values, or set COMPRESS_MIN_BYTES and MAX_VALUE_BYTES.",
-    ),
-    (re.compile(r"READONLY "), ReadOnlyReplica, "Try again in a few seconds."),
-)
-
-
-def make_reply_error(text: str) -> ReplyError:
-    """Return the error for a server's error text, with a hint what to do if there is one."""
-    for pattern, kind, hint in _KINDS:
-        if pattern.match(text):
-            return kind(f"{text.rstrip('.')}. {hint}")
-    return ReplyError(text)
 
 
 def suggest_similar(name: str, known: Iterable[str]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from continuum_upstash.errors import Refused, RequestTooLarge
+from continuum_upstash.errors import Refused, RequestTooLarge, ServerNotReady
 from continuum_upstash.observe import CommandDetails
 from continuum_upstash.plans.command_table import COMMANDS, SCRIPT_KEYS, UNKNOWN
 from continuum_upstash.protocol import Command, Reply, Script, ScriptHash
@@ -29,7 +29,7 @@ def count_billed(name: str, command: Command, reply: Reply) -> int:
     spec = COMMANDS.get(name, UNKNOWN)
     if not spec.billed:
         return 0
-    if isinstance(reply, Refused) and not isinstance(reply, RequestTooLarge):
+    if isinstance(reply, (Refused, ServerNotReady)) and not isinstance(reply, RequestTooLarge):
         return 0
     if spec.keys is not SCRIPT_KEYS or len(command) == 1:  # an EVAL without a script is billed
         return 1

@@ -25,6 +25,7 @@ from continuum_upstash.config.resolve import _OPTIONS, REDIS_OPTIONS
 from continuum_upstash.emulator.process import Emulator
 from continuum_upstash.plans.locks import Lock
 from continuum_upstash.transports import registry
+from continuum_upstash.transports.service_errors import MEANINGS, SERVICE_TEXTS, Meaning
 
 ROOT = Path(__file__).parents[2]
 DOCS = sorted((ROOT / "docs").rglob("*.md"))
@@ -112,9 +113,10 @@ def test_each_page_is_in_the_table_of_contents():
 # ---- the reference
 
 
-def table_rows(page: str) -> list[list[str]]:
-    """The cells of all tables of a reference page."""
-    lines = (REFERENCE / page).read_text().splitlines()
+def table_rows(page: str, column: str = "") -> list[list[str]]:
+    """The cells of the tables of a reference page, or of the one with this first column."""
+    blocks = (REFERENCE / page).read_text().split("\n\n")
+    lines = "\n".join(each for each in blocks if each.startswith(f"| {column}")).splitlines()
     rows = [line.strip("|").split("|") for line in lines if line.startswith("| ")]
     return [[cell.strip() for cell in row] for row in rows]
 
@@ -154,14 +156,25 @@ def test_each_variable_that_is_read_is_documented_and_no_other():
 
 
 def test_each_error_is_documented_with_its_bases():
-    documented = {row[0].strip("`"): row[1].replace("`", "") for row in table_rows("errors.md")}
-    del documented["Error"]
+    rows = table_rows("errors.md", "Error")
+    documented = {row[0].strip("`"): row[1].replace("`", "") for row in rows[1:]}
     raised = {
         error.__name__: ", ".join(base.__name__ for base in error.__bases__)
         for error in vars(errors).values()
         if inspect.isclass(error) and issubclass(error, errors.ContinuumError)
     }
     assert documented == raised
+
+
+def test_each_error_text_is_documented_with_its_class_and_meaning():
+    documented = [[cell.strip("`") for cell in row] for row in table_rows("errors.md", "Text")]
+    assert documented[1:] == [
+        [example, row.error.__name__, MEANINGS[row.error].name.lower().replace("_", "-")]
+        for row in SERVICE_TEXTS
+        for example in row.examples
+    ]
+    meanings = [row[0] for row in table_rows("errors.md", "Meaning")[1:]]
+    assert meanings == [meaning.name.lower().replace("_", "-") for meaning in Meaning]
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ from typing import Final
 
 import redis.exceptions
 
-from continuum_upstash.errors import ConnectionFailed, ContinuumError, ReplyError, make_reply_error
+from continuum_upstash.errors import ConnectionFailed, ContinuumError, ReplyError
 from continuum_upstash.transports.network_errors import connect_failed
-from continuum_upstash.transports.redis.resp2 import find_fatal_error
+from continuum_upstash.transports.service_errors import find_fatal_error, make_reply_error
 
 # The first match decides. These are the server's replies to the handshake, without the error code,
 # which redis-py removes; its other errors are about the connection.

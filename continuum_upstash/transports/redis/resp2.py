@@ -10,18 +10,15 @@ from typing import Any, Final, cast
 
 import hiredis
 
-from continuum_upstash.errors import (
-    AuthenticationFailed,
-    ConnectionFailed,
-    ContinuumError,
-    QuotaExceeded,
-    ReadOnlyReplica,
-    ReplyError,
-    make_reply_error,
-)
+from continuum_upstash.errors import ReadOnlyReplica, ReplyError
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Argument, Command, Replies, Script, ScriptHash
 from continuum_upstash.transports.base import lone_surrogate_error
+from continuum_upstash.transports.service_errors import (
+    find_batch_error,
+    find_fatal_error,
+    make_reply_error,
+)
 
 PING: Final = b"*1\r\n$4\r\nPING\r\n"
 INCOMPLETE: Final = object()
@@ -33,9 +30,6 @@ _PACKABLE: Final = frozenset({str, int, bytes})  # what hiredis accepts
 
 _MULTI: Final = b"*1\r\n$5\r\nMULTI\r\n"
 _EXEC: Final = b"*1\r\n$4\r\nEXEC\r\n"
-
-# The server runs no command at all for now; another attempt or another server may succeed.
-_NOT_SERVING: Final = ("LOADING ", "MASTERDOWN ", "CLUSTERDOWN ", "ERR max number of clients")
 
 
 def pack(batch: Batch, *, key_locking: bool) -> bytes:
@@ -112,15 +106,13 @@ def check_replies(replies: list[Any], batch: Batch, label: str) -> Replies:
 
     Raises:
         Refused: the password or the quota, for every command alike.
-        ConnectionFailed: the server is starting or has too many clients; no command ran.
+        ServerNotReady: the server runs no command for now.
         ReplyError: the transaction was discarded; this is the error of the command that caused it.
     """
     if batch.atomic:
         return _unwrap_transaction(replies, label)
-    if isinstance(replies[0], ReplyError) and all(isinstance(each, ReplyError) for each in replies):
-        error = find_fatal_error(replies[0], label)
-        if error is not None:
-            raise error
+    if isinstance(replies[0], ReplyError) and (error := find_batch_error(replies, label)):
+        raise error
     return replies
 
 
@@ -129,13 +121,3 @@ def _unwrap_transaction(replies: list[Any], label: str) -> Replies:
         return replies[-1]
     first_error = next(each for each in replies if isinstance(each, ReplyError))
     raise find_fatal_error(first_error, label) or first_error
-
-
-def find_fatal_error(error: ReplyError, label: str) -> ContinuumError | None:
-    """Return what to raise if `error` means that the server runs no command, else None."""
-    text = str(error)
-    if isinstance(error, AuthenticationFailed | QuotaExceeded):
-        return type(error)(f"{text} ({label})")
-    if text.startswith(_NOT_SERVING):
-        return ConnectionFailed(f"{label}: the server is not ready: {text}", unsent=True)
-    return None

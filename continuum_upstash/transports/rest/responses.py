@@ -21,12 +21,12 @@ from continuum_upstash.errors import (
     ReplyError,
     RequestTooLarge,
     Unavailable,
-    make_reply_error,
 )
 from continuum_upstash.plans.command_table import COUNTERS
 from continuum_upstash.protocol import Command, Replies, Reply
 from continuum_upstash.transports.rest.http11 import HttpResponse
 from continuum_upstash.transports.rest.requests import Request
+from continuum_upstash.transports.service_errors import find_batch_error, make_reply_error
 
 _RESP2: Final = frozenset(b"+-:$*")
 _INCOMPLETE: Final = object()
@@ -102,9 +102,12 @@ def _decode_entries(document: list[Any], commands: Sequence[Command], label: str
         raise _response_format_error(label)
     try:
         pairs = zip(document, commands, strict=True)
-        return [_decode_entry(entry, command) for entry, command in pairs]
-    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
-        raise _response_format_error(label) from error
+        replies = [_decode_entry(entry, command) for entry, command in pairs]
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as cause:
+        raise _response_format_error(label) from cause
+    if isinstance(replies[0], ReplyError) and (error := find_batch_error(replies, label)):
+        raise error
+    return replies
 
 
 def _decode_entry(entry: Any, command: Command) -> Reply:

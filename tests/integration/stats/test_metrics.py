@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from prometheus_client import CollectorRegistry, generate_latest
 
 from continuum_upstash import __version__
-from continuum_upstash.errors import ConnectionFailed, make_reply_error
+from continuum_upstash.errors import ConnectionFailed
 from continuum_upstash.observe import CommandDetails, StateChange, subscribe, unsubscribe
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Script, ScriptHash
@@ -23,6 +23,7 @@ from continuum_upstash.stats.exporters.otel import OTelObserver
 from continuum_upstash.stats.exporters.prometheus import PrometheusObserver
 from continuum_upstash.stats.shared.writer import SharedWriter
 from continuum_upstash.transports import registry
+from continuum_upstash.transports.service_errors import make_reply_error
 from tests.conftest import SyncOrAsync
 from tests.integration.management.command_runs import BACKEND
 from tests.integration.stats.gunicorn_site import fetch, gunicorn, kill, use

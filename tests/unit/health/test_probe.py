@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from continuum_upstash.errors import ConnectionFailed, make_reply_error
+from continuum_upstash.errors import ConnectionFailed
 from continuum_upstash.health.probe import Health, ServerInfo, list_upstash_aliases, probe_health
 from continuum_upstash.observe import BackendStatus
+from continuum_upstash.transports.service_errors import make_reply_error
 from tests.conftest import SyncOrAsync
 
 INFO = b"redis_version:8.2.0\r\nmaxmemory_policy:%b\r\ntotal_data_size:%d\r\nmax_data_size:1000\r\n"

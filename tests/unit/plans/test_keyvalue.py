@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from continuum_upstash.errors import ReplyError, RequestTooLarge, make_reply_error
+from continuum_upstash.errors import ReplyError, RequestTooLarge
 from continuum_upstash.observe import ValueDiscarded, subscribe, unsubscribe
 from continuum_upstash.plans import keyvalue
 from continuum_upstash.plans.keyvalue import INCR_EXISTING, KeyValuePlans
+from continuum_upstash.transports.service_errors import make_reply_error
 from tests.unit.plan_runner import codec, run_plan
 
 plans = KeyValuePlans(codec, alias="test")

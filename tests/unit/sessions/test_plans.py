@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from django.contrib.sessions.exceptions import SessionInterrupted
 
-from continuum_upstash.errors import CapacityExceeded, ReplyError, make_reply_error
+from continuum_upstash.errors import CapacityExceeded, ReplyError
 from continuum_upstash.sessions.keys import StorageKey
 from continuum_upstash.sessions.plans import ROTATE_KEY
+from continuum_upstash.transports.service_errors import make_reply_error
 from tests.unit.sessions.session_plans import (
     KEY,
     REDIS_KEY,

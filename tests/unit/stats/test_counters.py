@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from continuum_upstash.errors import ConnectionFailed, make_reply_error
+from continuum_upstash.errors import ConnectionFailed
 from continuum_upstash.observe import Coalesced, CommandDetails
 from continuum_upstash.plans.keyvalue import INCR_EXISTING
 from continuum_upstash.plans.locks import RELEASE
@@ -10,6 +10,7 @@ from continuum_upstash.protocol import Script, ScriptHash
 from continuum_upstash.stats.counters import Counters
 from continuum_upstash.stats.labels import classify_reply
 from continuum_upstash.stats.totals import BOUNDS, BUCKETS, Totals, add_up, estimate_quantile
+from continuum_upstash.transports.service_errors import make_reply_error
 
 
 def make_details(*commands_and_replies, backend="upstash-rest", seconds=0.002, error=None):

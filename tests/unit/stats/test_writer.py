@@ -7,11 +7,12 @@ from types import SimpleNamespace
 import pytest
 from django.core.signals import request_finished, request_started
 
-from continuum_upstash.errors import ConnectionFailed, make_reply_error
+from continuum_upstash.errors import ConnectionFailed
 from continuum_upstash.observe import CommandDetails, notify
 from continuum_upstash.stats.counters import Counters
 from continuum_upstash.stats.shared import writer
 from continuum_upstash.stats.shared.writer import SharedWriter
+from continuum_upstash.transports.service_errors import make_reply_error
 
 BACKEND = "continuum_upstash.backend.CacheBackend"
 NOON = 1_800_000_000.0 // 86400 * 86400 + 12 * 3600

@@ -18,10 +18,10 @@ from continuum_upstash.errors import (
     ReplyError,
     RequestTooLarge,
     Unavailable,
-    make_reply_error,
 )
 from continuum_upstash.observe import subscribe, unsubscribe
 from continuum_upstash.plans.keyvalue import INCR_EXISTING
+from continuum_upstash.transports.service_errors import make_reply_error
 from tests.unit.transports.failover.failover_harness import CONFIG, QUOTA, FailoverHarness, refused
 
 

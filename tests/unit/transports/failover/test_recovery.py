@@ -6,10 +6,11 @@ import asyncio
 
 import pytest
 
-from continuum_upstash.errors import DeadlineExceeded, Unavailable, make_reply_error
+from continuum_upstash.errors import DeadlineExceeded, Unavailable
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Script
 from continuum_upstash.transports.failover.transport import AsyncFailoverTransport
+from continuum_upstash.transports.service_errors import make_reply_error
 from tests.unit.transports.failover.failover_harness import (
     CONFIG,
     QUOTA,

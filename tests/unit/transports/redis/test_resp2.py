@@ -15,7 +15,6 @@ from continuum_upstash.errors import (
     NotSerializable,
     QuotaExceeded,
     ReplyError,
-    make_reply_error,
 )
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Script
@@ -26,6 +25,7 @@ from continuum_upstash.transports.redis.resp2 import (
     count_replies,
     pack,
 )
+from continuum_upstash.transports.service_errors import make_reply_error
 
 LABEL = "cache 'x'"
 GET = ("GET", "k")
