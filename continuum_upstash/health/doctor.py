@@ -52,7 +52,8 @@ _FIXES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """
+    """The result of one examination.
+
     Attributes:
         name: what was examined.
         outcome: ``ok``, ``info`` (neither right nor wrong), ``warning`` or ``failed``.
@@ -73,7 +74,7 @@ def examine(cache: UpstashBaseCache, *, write: bool = False) -> Iterator[Finding
     """Yield the findings as they are made. Costs a few billed commands.
 
     Args:
-        cache: which one.
+        cache: the cache.
         write: also write, read and delete a key (two billed commands).
     """
     config = cache.database.config

@@ -53,7 +53,8 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """
+    """The health, the statistics and the bill of one cache.
+
     Attributes:
         health: of the cache.
         period: how far back `recent` goes.
@@ -116,12 +117,11 @@ def read_overview(
 ) -> Plan[Overview]:
     """Return the overview of one cache.
 
-    It costs one billed command for today, one for each further hour of `minutes` and each further
-    day of `hours`, one for each other alias of the same database, and once a day one for each past
-    day of the month.
+    It costs one billed command for each hour in `minutes`, each day in `hours` (at least today) and
+    each other alias of the same database, and once a day one for each past day of the month.
 
     Args:
-        cache: which one.
+        cache: the cache.
         minutes: length of the series by minute, up to 26 hours.
         hours: length of the series by hour, up to 32 days.
         now: UTC; by default the current time.
@@ -138,7 +138,7 @@ def read_overview(
     alias, pending = health.alias, get_process_state(SharedWriter).read_pending(health.alias)
     try:
         by_minute = (yield from read_minutes(alias, now - minutes, now)) if minutes else []
-        by_hour = yield from read_hours(alias, min(midnight, now - (hours or _MINUTE)), now)
+        by_hour = yield from read_hours(alias, min(midnight, now - (hours or timedelta())), now)
     except ContinuumError as error:
         return _describe_process(health, period, str(error))
     today = add_up([pending, *(each.totals for each in by_hour if each.at >= midnight)])

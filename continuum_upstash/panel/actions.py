@@ -19,7 +19,8 @@ from continuum_upstash.panel.session_summary import is_login_store
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """
+    """The message after an action.
+
     Attributes:
         level: of django.contrib.messages.
         text: what happened, without secrets.
@@ -31,7 +32,8 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """
+    """One button of the panel.
+
     Attributes:
         title: of the confirmation page.
         button: its label.

@@ -15,7 +15,8 @@ MAX_CHANGES: Final = 20  # of each alias
 
 @dataclass(frozen=True, slots=True)
 class LoggedChange:
-    """
+    """One change of state.
+
     Attributes:
         at: Unix seconds.
         details: what changed.

@@ -45,7 +45,8 @@ class Plot:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """
+    """One chart of a series.
+
     Attributes:
         top, middle: the labels of the axis at its end and in the middle.
         begin, end: the begin of the first slot and of the last one.

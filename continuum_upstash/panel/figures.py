@@ -20,7 +20,8 @@ from continuum_upstash.stats.totals import Totals
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """
+    """One figure.
+
     Attributes:
         value: of the last hour, or of this process since it started.
         day: of the last day; empty: unknown.

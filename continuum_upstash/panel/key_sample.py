@@ -20,7 +20,8 @@ _MAX_FAMILIES: Final = 25  # that are shown
 
 @dataclass(frozen=True, slots=True)
 class KeySample:
-    """
+    """The key families of a sample.
+
     Attributes:
         families: the largest ones, without sessions, which the panel never deletes.
         others: keys of the sample in other families.

@@ -14,7 +14,8 @@ from continuum_upstash.stats.labels import LOCAL
 
 @dataclass(slots=True)
 class PageCost:
-    """
+    """What a page has cost so far.
+
     Attributes:
         billed: billed commands.
         round_trips: to a database; batches served by the local store do not count.

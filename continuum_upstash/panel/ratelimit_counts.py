@@ -42,7 +42,8 @@ def count_decision(record: Record) -> None:
 
 @dataclass(frozen=True, slots=True)
 class PolicyRow:
-    """
+    """The decisions of one policy.
+
     Attributes:
         name: of the policy.
         policy: None: it is defined in code, not in the settings.
@@ -56,7 +57,8 @@ class PolicyRow:
 
 @dataclass(frozen=True, slots=True)
 class RateLimitTable:
-    """
+    """The rate limits of one database.
+
     Attributes:
         mode: ``enforce``, ``shadow`` or ``off``.
         rows: the policies of the settings in their order, then those of code that made decisions.

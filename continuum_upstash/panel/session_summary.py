@@ -15,7 +15,8 @@ from continuum_upstash.sessions.index import SessionCounts, count_sessions
 
 @dataclass(frozen=True, slots=True)
 class SessionSummary:
-    """
+    """The sessions of one database.
+
     Attributes:
         policy: the server's eviction policy; empty: unknown.
         safe: whether the server keeps sessions when it is full; None: unknown.

@@ -28,7 +28,8 @@ _BYTES: Final = frozenset({"compress_min_bytes", "max_value_bytes", "local_max_b
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """
+    """One row of the table.
+
     Attributes:
         name: as in OPTIONS.
         value: with its unit.

@@ -13,7 +13,8 @@ NO_FAMILY = "(no family)"
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """
+    """One key family of a sample.
+
     Attributes:
         name: with its colon, for example ``query:``.
         seen: keys in the sample.

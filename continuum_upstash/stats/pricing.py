@@ -17,7 +17,8 @@ WARN_RATIO: Final = 0.8  # fraction of the month's commands at which warnings be
 
 @dataclass(frozen=True, slots=True)
 class PricingPlan:
-    """
+    """The prices and limits of one plan.
+
     Attributes:
         dollars: the fixed price per month.
         dollars_per_100k: the price of 100,000 commands.

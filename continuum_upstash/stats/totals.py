@@ -15,7 +15,8 @@ BUCKETS: Final = len(BOUNDS) + 1  # the last one counts what took longer
 
 @dataclass(slots=True)
 class Totals:
-    """
+    """Counts and sums; see `add_up`.
+
     Attributes:
         batches: round trips, including failed ones.
         commands: completed commands by name.

@@ -13,7 +13,8 @@ STATES: Final = ("closed", "open", "half_open", "forced_open", "disabled")
 
 
 class Metric(NamedTuple):
-    """
+    """One row of the table.
+
     Attributes:
         name: without PREFIX.
         help: one sentence.

@@ -1,11 +1,10 @@
-"""Writes this process's totals to the database, where every process can add them up.
+"""Writes this process's totals to the database, where they can be added to those of all processes.
 
-A process writes after a response (Django's signal `request_finished`), in one round trip, one alias
-at a time, and at most every INTERVAL seconds. A process that serves no requests, a worker or a
-long management command, writes after one of its commands instead. What is left is written when the
-process exits. A write waits until enough commands were sent to pay for it, so that the statistics
-never cost more than SHARE of the bill. A process that is killed loses what it counted since its
-last write.
+A process writes after a response (Django's signal `request_finished`), at most every INTERVAL
+seconds. A write is one round trip and covers one alias. A process that handles no requests (a
+worker, or a management command) writes after one of its commands instead. The rest is written when
+the process exits. A write waits until the alias has sent enough commands, so that the statistics
+cost at most SHARE of the bill. A process that is killed loses what it counted since its last write.
 """
 
 from __future__ import annotations
@@ -51,9 +50,9 @@ from continuum_upstash.transports.registry import Database, get_process_state, l
 
 HITS: Final = "stats:cache_hits"
 MISSES: Final = "stats:cache_misses"
-_PAUSE_SECONDS: Final = 600.0  # after a refusal, as by a read-only token, or an unexpected error
+_PAUSE_SECONDS: Final = 600.0  # after a refusal (a read-only token) or an unexpected error
 _TEMPORARY: Final = (CapacityExceeded, QuotaExceeded, ReadOnlyReplica)
-_HASHES: Final = 2  # the first commands of a write hold the totals
+_HASHES: Final = 2  # the first commands of a write contain the totals
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +64,7 @@ class _Window:
     totals: Totals = field(default_factory=Totals)
 
     def plus(self, key: str, hash_field: str, added: Totals) -> _Window:
-        """Return this window with `added`, or a new one if the key or the field is another."""
+        """Return this window plus `added`, or a new window if the key or the field differs."""
         totals = Totals()
         if (key, hash_field) == (self.key, self.hash_field):
             totals += self.totals
@@ -75,18 +74,18 @@ class _Window:
 
 @dataclass(slots=True)
 class _Checkpoint:
-    """How far an alias's totals are written.
+    """How much of an alias's totals has been written.
 
     Attributes:
-        written_at: when, by the writer's clock; -inf: never.
+        tried_at: the time of the last write, by the writer's clock; -inf: never.
         retry_at: the earliest time of the next write, after a refusal.
         written: the totals that the last write covered.
         minute, hour: what the last write stored.
         expiring: hashes that have an expiry.
-        rejected: what is refused permanently and not sent again: counters, or EXPIRE.
+        rejected: counters, or EXPIRE, that the server refuses permanently and that are not sent.
     """
 
-    written_at: float = -math.inf
+    tried_at: float = -math.inf
     retry_at: float = -math.inf
     written: Totals = field(default_factory=Totals)
     minute: _Window = field(default_factory=_Window)
@@ -95,7 +94,7 @@ class _Checkpoint:
     rejected: set[str] = field(default_factory=set)
 
     def accept(self, alias: str, pairs: Sequence[tuple[Command, Reply]]) -> None:
-        """Take the replies to EXPIRE and INCRBY."""
+        """Process the replies to EXPIRE and INCRBY."""
         expiring = {self.minute.key, self.hour.key}
         for (name, key, *_), reply in pairs:
             if not isinstance(reply, ReplyError):
@@ -105,7 +104,7 @@ class _Checkpoint:
             if subject not in self.rejected and not isinstance(reply, _TEMPORARY):
                 self.rejected.add(subject)
                 logger.warning(
-                    "Shared statistics of cache '%s': continuing without %s: %s",
+                    "Shared statistics of cache '%s': %s is refused and no longer sent: %s",
                     alias,
                     subject,
                     reply,
@@ -115,11 +114,11 @@ class _Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class PendingWrite:
-    """A write that was claimed and not finished yet; the checkpoint advances when it is stored.
+    """A write in progress; the checkpoint advances when it succeeds.
 
     Attributes:
         database: where to send `batch`.
-        totals: what the write covers.
+        totals: what it covers.
     """
 
     database: Database
@@ -149,11 +148,11 @@ class SharedWriter:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def is_due(self) -> bool:
-        """Return whether the last write is INTERVAL seconds ago; no other is in progress then."""
+        """Return whether the last write was INTERVAL seconds ago and none is in progress."""
         return self._clock() >= self._due
 
     def flush(self) -> None:
-        """Write the alias that has waited longest, if a write is due."""
+        """Write the totals of the alias that has waited longest, if a write is due."""
         if (write := self.claim()) is not None:
             self._send(write)
 
@@ -161,49 +160,49 @@ class SharedWriter:
         """Do the same in a task of the running event loop."""
         if (write := self.claim()) is not None:
             task = loop.create_task(self._asend(write))
-            self._tasks.add(task)  # a loop holds its tasks by weak references only
+            self._tasks.add(task)  # the loop itself keeps weak references only
             task.add_done_callback(self._tasks.discard)
 
     def flush_all(self) -> None:
-        """Write every alias, whenever the last write was."""
+        """Write the totals of every alias now."""
         for database in self._databases():
             if (write := self._prepare(database)) is not None:
                 self._send(write)
 
     def read_pending(self, alias: str) -> Totals:
-        """Return what this process counted since its last write; nothing if it never writes."""
+        """Return what this process counted since its last write; empty if SHARED is off."""
         if not get_setting("SHARED"):
             return Totals()
         checkpoint = self._checkpoints.get(alias, _Checkpoint())
         return add_up(self._counters.read(alias).values()) - checkpoint.written
 
     def claim(self) -> PendingWrite | None:
-        """Return the write that is due; the next one is due after `finish`."""
+        """Return the write that is due, or None. No other is due before `finish`."""
         with self._lock:
             if not self.is_due():
                 return None
-            # For an error below: it would be the same at the next command.
+            # An error below would occur again after the next command.
             self._due = self._clock() + _PAUSE_SECONDS
         due = self._clock() + get_setting("INTERVAL")
-        for database in sorted(self._databases(), key=self._get_write_time):
+        for database in sorted(self._databases(), key=self._get_last_try):
             if (write := self._prepare(database)) is not None:
                 return write
         self._due = due
         return None
 
     def finish(self, write: PendingWrite, replies: Replies) -> None:
-        """Take the replies to a write; without any it failed, and the next one covers it."""
+        """Process the replies to a write. Without replies it failed; the next one covers it."""
         self._due = self._clock() + get_setting("INTERVAL")
         if not replies:
             return
-        alias, now = write.database.config.alias, self._clock()
+        alias = write.database.config.alias
         checkpoint = self._checkpoints[alias]
         refused = [isinstance(reply, ReplyError) for reply in replies[:_HASHES]]
         if any(refused):
-            checkpoint.retry_at = now + _PAUSE_SECONDS
-        # Each hash is written in full: the next write repairs the one that was refused.
+            checkpoint.retry_at = self._clock() + _PAUSE_SECONDS
+        # Each hash is written in full, so a refused one is repaired by the next write.
         if not all(refused):
-            checkpoint.written_at, checkpoint.written = now, write.totals
+            checkpoint.written = write.totals
             checkpoint.minute, checkpoint.hour = write.minute, write.hour
             pairs = list(zip(write.batch.commands, replies, strict=True))
             checkpoint.accept(alias, pairs[_HASHES:])
@@ -211,7 +210,7 @@ class SharedWriter:
     def _send(self, write: PendingWrite) -> None:
         replies: Replies = []
         try:
-            with suppress(ContinuumError):  # the breaker has counted and logged it
+            with suppress(ContinuumError):  # the circuit breaker logs it
                 replies = write.database.send(write.batch)
         finally:
             self.finish(write, replies)
@@ -224,12 +223,12 @@ class SharedWriter:
         finally:
             self.finish(write, replies)
 
-    def _get_write_time(self, database: Database) -> float:
+    def _get_last_try(self, database: Database) -> float:
         checkpoint = self._checkpoints.get(database.config.alias)
-        return checkpoint.written_at if checkpoint else -math.inf
+        return checkpoint.tried_at if checkpoint else -math.inf
 
     def _prepare(self, database: Database) -> PendingWrite | None:
-        """Return the write of an alias, unless it cannot succeed or is not paid for."""
+        """Return the write of an alias; None: it would fail, or too few commands were sent."""
         alias = database.config.alias
         checkpoint = self._checkpoints.setdefault(alias, _Checkpoint())
         if database.config.mode == "local" or database.status.state not in CALLING_STATES:
@@ -245,6 +244,7 @@ class SharedWriter:
         commands += _counter_commands(alias, added, checkpoint.rejected)
         if added.billed < len(commands) / get_setting("SHARE"):
             return None
+        checkpoint.tried_at = self._clock()
         return PendingWrite(database, Batch(commands, needs_server=True), totals, minute, hour)
 
 
@@ -265,7 +265,7 @@ def _counter_commands(alias: str, added: Totals, rejected: set[str]) -> Iterator
         except Exception:  # noqa: BLE001 a KEY_FUNCTION may raise for keys that are not its own
             rejected.add(name)
             logger.exception(
-                "Shared statistics of cache '%s': KEY_FUNCTION rejects %s, which is not counted",
+                "Shared statistics of cache '%s': KEY_FUNCTION rejects %s, which is not stored",
                 alias,
                 name,
             )
@@ -280,7 +280,7 @@ def full_key(alias: str, key: str) -> str:
 
 
 def start() -> None:
-    """Write from now on, unless CONTINUUM_STATS switches shared statistics off."""
+    """Write from now on, unless SHARED is off."""
     stop()
     if get_setting("SHARED"):
         subscribe(_flush_after_command)
@@ -309,7 +309,7 @@ def _flush_after_command(record: Record) -> None:
 
 
 def _prefer_responses(**_: Any) -> None:
-    """Leave the commands alone in a process that serves requests: no response waits for a write."""
+    """Stop writing after commands: in a process that handles requests, responses would wait."""
     unsubscribe(_flush_after_command)
 
 
@@ -324,5 +324,5 @@ def _flush_at_exit() -> None:
 def _run_logged(flush: Callable[[], None]) -> None:
     try:
         flush()
-    except Exception:  # noqa: BLE001 an error in the statistics must not become the site's
+    except Exception:  # noqa: BLE001 an error in the statistics must not break the site
         logger.exception("Shared statistics could not be written")

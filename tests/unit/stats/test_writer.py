@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from django.core.signals import request_finished, request_started
 
-from continuum_upstash.errors import ConnectionFailed
+from continuum_upstash.errors import ConnectionFailed, ReplyError
 from continuum_upstash.observe import CommandDetails, notify
 from continuum_upstash.stats.counters import Counters
 from continuum_upstash.stats.shared import writer
@@ -261,6 +261,17 @@ def test_a_write_covers_the_alias_that_has_waited_longest(settings):
         harness.writer.flush()
     assert [len(database.batches) for database in harness.databases] == [2, 2]
     assert decode_hashes(harness.databases[1].batches[-1].commands).popitem()[1]["hits"] == 400
+
+
+def test_an_alias_whose_writes_fail_does_not_block_the_others(settings):
+    settings.CONTINUUM_STATS = {}
+    harness = Harness("a", "b")
+    harness.databases[0].errors = [ReplyError("NOPERM")] * 9
+    for harness.now in (0, 10, 20, 30):
+        for alias in ("a", "b"):
+            harness.use(alias=alias)
+        harness.writer.flush()
+    assert [len(database.batches) for database in harness.databases] == [2, 2]
 
 
 @pytest.mark.parametrize("obstacle", ["open", "local"])
