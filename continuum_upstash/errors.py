@@ -107,7 +107,13 @@ class ServerNotReady(ConnectionFailed, ReplyError):
 
 
 class Refused(ReplyError):
-    """The server rejects this command, or all, until something outside the code changes."""
+    """The server rejects this command, or all, until something outside the code changes.
+
+    Attributes:
+        retry_after: the seconds of a Retry-After header, or None.
+    """
+
+    retry_after: float | None = None
 
 
 class AuthenticationFailed(Refused):

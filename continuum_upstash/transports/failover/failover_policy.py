@@ -165,7 +165,7 @@ class FailoverPolicy:
                 generation,
                 str(error).removeprefix(f"{self._config.label}: "),
                 refused=isinstance(error, GLOBAL_REFUSALS),
-                retry_after=error.retry_after if isinstance(error, Unavailable) else None,
+                retry_after=error.retry_after,
             )
         return self.reply_locally(batch, error)
 

@@ -14,11 +14,23 @@ import httptools
 
 from continuum_upstash import __version__
 from continuum_upstash.config.resolve import Config
-from continuum_upstash.errors import ConfigurationError, ConnectionFailed, RequestTooLarge
+from continuum_upstash.errors import (
+    ConfigurationError,
+    ConnectionFailed,
+    RequestTooLarge,
+    Unavailable,
+)
 from continuum_upstash.transports.rest.requests import Request, RequestKind
 
 MAX_RESPONSE_BYTES: Final = 256 * 1024 * 1024
 MAX_HEAD_BYTES: Final = 64 * 1024
+
+# zlib's window bits for gzip, and for deflate, which some servers send without zlib's header.
+_WINDOW_BITS: Final[dict[str, tuple[int, ...]]] = {
+    "gzip": (31,),
+    "x-gzip": (31,),
+    "deflate": (15, -15),
+}
 
 _JSON: Final = "Content-Type: application/json\r\n"
 _BINARY: Final = "Content-Type: application/octet-stream\r\n"
@@ -93,7 +105,11 @@ class RequestEncoder:
 
 
 def _make_common_headers(host: str, telemetry: bool) -> str:
-    lines = {"Host": host, "User-Agent": f"continuum-upstash/{__version__}"}
+    lines = {
+        "Host": host,
+        "User-Agent": f"continuum-upstash/{__version__}",
+        "Accept-Encoding": "identity",
+    }
     if telemetry:
         lines["Upstash-Telemetry-Sdk"] = f"continuum-upstash@v{__version__}"
         lines["Upstash-Telemetry-Runtime"] = f"python@v{platform.python_version()}"
@@ -202,6 +218,37 @@ class ResponseParser:
                 f"{self._label}: the response's headers exceed {MAX_HEAD_BYTES >> 10} KB."
             )
         check_response_size(self._received, self._label)
+
+
+def decompress(response: HttpResponse, label: str) -> HttpResponse:
+    """Return a response with its body decompressed; some proxies compress it unrequested.
+
+    Raises:
+        Unavailable: the encoding is not supported, or the body is not encoded so.
+        RequestTooLarge: the decompressed body exceeds MAX_RESPONSE_BYTES.
+    """
+    encoding = response.headers[b"content-encoding"].decode("latin-1").strip().lower()
+    if encoding in {"", "identity"}:
+        return response
+    if encoding not in _WINDOW_BITS:
+        raise Unavailable(
+            f"{label}: the response has the Content-Encoding {encoding[:40]!r}, which is not "
+            "supported. Configure the proxy not to compress responses."
+        )
+    import zlib  # noqa: PLC0415 the REST API does not compress
+
+    for window_bits in _WINDOW_BITS[encoding]:
+        decoder = zlib.decompressobj(window_bits)
+        try:
+            body = decoder.decompress(response.body, MAX_RESPONSE_BYTES + 1)
+        except zlib.error:
+            continue
+        check_response_size(len(body), label)
+        if decoder.eof and not decoder.unused_data:
+            return response._replace(body=body)
+    raise Unavailable(
+        f"{label}: malformed response: its Content-Encoding is {encoding}, its body is not."
+    )
 
 
 def check_response_size(size: int, label: str) -> None:

@@ -114,7 +114,6 @@ def _can_retry(error: ConnectionFailed, batch: Batch) -> bool:
 
 def _make_client_settings(config: Config, encoder: RequestEncoder) -> dict[str, Any]:
     settings: dict[str, Any] = {
-        "headers": {"Accept-Encoding": "identity"},
         "timeout": httpx.Timeout(config.read_timeout, connect=config.connect_timeout),
         "limits": httpx.Limits(
             max_connections=config.pool_size,

@@ -7,9 +7,12 @@ does not come from the database (https://upstash.com/docs/redis/features/restapi
 from __future__ import annotations
 
 import json
+import re
 from binascii import a2b_base64
 from collections.abc import Sequence
+from datetime import UTC
 from http import HTTPStatus
+from time import time
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -24,11 +27,14 @@ from continuum_upstash.errors import (
 )
 from continuum_upstash.plans.command_table import COUNTERS
 from continuum_upstash.protocol import Command, Replies, Reply
-from continuum_upstash.transports.rest.http11 import HttpResponse
+from continuum_upstash.transports.rest.http11 import HttpResponse, decompress
 from continuum_upstash.transports.rest.requests import Request
 from continuum_upstash.transports.service_errors import find_batch_error, make_reply_error
 
 _RESP2: Final = frozenset(b"+-:$*")
+_STATUS_OF_REPLIES: Final = frozenset({HTTPStatus.OK, HTTPStatus.BAD_REQUEST})
+_ERROR_CODE: Final = re.compile(r"[A-Z][A-Z0-9]+(?: |$)")
+_SECONDS: Final = re.compile(r"\d{1,15}(?:\.\d+)?", re.ASCII)
 _INCOMPLETE: Final = object()
 
 # A float would lose digits; the text of a number is Redis' reply.
@@ -44,7 +50,11 @@ def decode_replies(
         AuthenticationFailed: the token was rejected.
         ReplyError: several commands were rejected as a whole.
         Unavailable: this is not a response of the REST API.
+        RequestTooLarge: the response exceeds MAX_RESPONSE_BYTES after decompression, or a gateway
+            rejected the size of the request.
     """
+    if b"content-encoding" in response.headers:
+        response = decompress(response, label)
     body = response.body
     if request.kind != "batch" and body and body[0] in _RESP2:
         reply = _parse_resp2(body, label)
@@ -84,15 +94,17 @@ def _parse_json(response: HttpResponse, label: str) -> Any:
 
 
 def _parse_error(document: Any, response: HttpResponse, label: str) -> ReplyError:
-    """Return the error of a JSON object, or raise it where the service cannot run commands."""
+    """Return the error of a JSON object, or raise it if it does not come from the REST API.
+
+    Gateways return JSON objects with an "error", too. The REST API returns the error of a command
+    with status 200 or 400, and it begins with an error code of Redis.
+    """
     if not isinstance(document, dict) or not isinstance(document.get("error"), str):
         raise _foreign_response_error(response, label)
     error = make_reply_error(document["error"])
-    if isinstance(error, Refused):
-        return error
-    if response.status == HTTPStatus.UNAUTHORIZED:
-        return AuthenticationFailed(f"{error} Copy the token of {label} again.")
-    if response.status == HTTPStatus.TOO_MANY_REQUESTS or response.status >= 500:
+    if isinstance(error, (Unavailable, Refused)):
+        error.retry_after = _parse_retry_after(response)
+    elif response.status not in _STATUS_OF_REPLIES or not _ERROR_CODE.match(document["error"]):
         raise _foreign_response_error(response, label)
     return error
 
@@ -147,13 +159,42 @@ def _foreign_response_error(response: HttpResponse, label: str) -> Unavailable |
         return Unavailable(
             f"{label}: HTTP {status} redirects to {host}. Set the REST URL to the database's own."
         )
+    seconds = _parse_retry_after(response)
+    hint = "" if seconds is None else f" Retry-After: {seconds:.0f} s."
     if status == HTTPStatus.TOO_MANY_REQUESTS or status >= 500:
-        after = response.headers.get(b"retry-after", b"")
-        seconds = int(after) if after.isdigit() and len(after) < 10 else None  # or it is a date
-        hint = "" if seconds is None else f" Retry-After: {seconds} s."
         return Unavailable(f"{label}: HTTP {status} instead of a reply.{hint}", retry_after=seconds)
     kind = response.headers.get(b"content-type", b"no content type").decode("latin-1")[:80]
     return Unavailable(
         f"{label}: HTTP {status} with {kind} instead of a reply. "
-        "Check that the URL is the database's REST URL."
+        f"Check that the URL is the database's REST URL.{hint}",
+        retry_after=seconds,
     )
+
+
+def _parse_retry_after(response: HttpResponse) -> float | None:
+    """Return the seconds of a Retry-After header, or None if there is no valid one.
+
+    It contains seconds, or a date, from which the response's own date is subtracted: the clocks of
+    server and client may differ.
+    """
+    text = response.headers.get(b"retry-after", b"").decode("latin-1").strip()
+    if _SECONDS.fullmatch(text):
+        return float(text)
+    at = _parse_date(text)
+    if at is None:
+        return None
+    now = _parse_date(response.headers.get(b"date", b"").decode("latin-1"))
+    return max(at - (time() if now is None else now), 0.0)
+
+
+def _parse_date(text: str) -> float | None:
+    """Return the Unix seconds of an HTTP date, or None if it is not one."""
+    if not text:
+        return None
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415 only for dates, it takes 10 ms
+
+    try:
+        date = parsedate_to_datetime(text)
+        return date.replace(tzinfo=date.tzinfo or UTC).timestamp()
+    except (ValueError, OverflowError):
+        return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import socket
 
 import pytest
@@ -167,6 +168,19 @@ def test_a_proxys_error_page_is_unavailable_and_the_connection_is_kept(serve, re
     with pytest.raises(Unavailable, match="HTTP 502"):
         client.send(GET)
     assert client.send(GET) == [b"OK"]
+    assert server.accepted == 1
+
+
+def test_identity_is_requested_and_a_compressed_response_is_read(serve, rest):
+    def behave(peer):
+        while peer.read_request() is not None:
+            body = gzip.compress(b"$5\r\nvalue\r\n")
+            peer.send(http_response(body, "Content-Encoding: gzip"))
+
+    server = serve(behave)
+    client = rest(server.url())
+    assert [client.send(GET) for _ in range(2)] == [[b"value"]] * 2
+    assert b"\r\nAccept-Encoding: identity\r\n" in server.heads[0]
     assert server.accepted == 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import socket
 import subprocess
 import sys
@@ -86,6 +87,18 @@ def test_requests_are_sent_through_the_proxy_of_the_environment(serve, rest, pro
     assert server.heads[0].startswith(b"POST /SET/k?PX=5 HTTP/1.1\r\n")
     assert b"Authorization: Bearer secret-token" in server.heads[0]
     assert b"Upstash-Sync-Token: 5" in server.heads[1]
+
+
+@pytest.mark.usefixtures("use_httpx")
+def test_a_proxy_may_compress_the_response(serve, rest):
+    def behave(peer):
+        peer.read_request()
+        peer.send(http_response(gzip.compress(OK), "Content-Encoding: gzip"))
+
+    server = serve(behave)
+    assert rest(server.url()).send(GET) == [b"OK"]
+    assert server.heads[0].lower().count(b"accept-encoding: identity") == 1
+    assert server.heads[0].lower().count(b"accept-encoding") == 1
 
 
 def test_a_tunnel_through_a_proxy_is_verified_end_to_end(serve, rest, proxy, monkeypatch, tmp_path):

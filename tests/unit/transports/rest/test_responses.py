@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import zlib
 from base64 import b64encode
 from contextlib import suppress
+from email.utils import formatdate
+from time import time
 
 import pytest
 from hypothesis import given
@@ -17,15 +20,18 @@ from continuum_upstash.errors import (
     QuotaExceeded,
     ReplyError,
     RequestTooLarge,
+    ServerNotReady,
     Unavailable,
 )
 from continuum_upstash.plans.effects import Batch
+from continuum_upstash.transports.rest import http11
 from continuum_upstash.transports.rest.http11 import HttpResponse
 from continuum_upstash.transports.rest.requests import encode_request
 from continuum_upstash.transports.rest.responses import decode_replies
 
 LABEL = "cache 'x' (rest, db.example)"
 GET = ("GET", "k")
+OK = b"+OK\r\n"
 
 
 def decode(body: bytes, *commands, status: int = 200, atomic: bool = False, **headers: str):
@@ -197,6 +203,139 @@ def test_a_server_error_is_unavailable_and_its_page_is_not_shown(status, command
     assert "30 s" in str(caught.value)
     assert caught.value.retry_after == 30
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "status", [402, 403, 404, 405, 406, 408, 409, 410, 414, 418, 421, 425, 431, 451]
+)
+@pytest.mark.parametrize("commands", [[GET], [GET, GET]])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"error":"Forbidden"}',
+        b'{"error":"ERR not allowed here"}',
+        b'{"error":{"code":"404","message":"NOT_FOUND"}}',
+        b'{"message":"Forbidden"}',
+        b"<html>",
+        b"",
+    ],
+)
+def test_a_gateways_error_is_unavailable_in_json_as_in_html(status, commands, body):
+    with pytest.raises(Unavailable, match=rf"HTTP {status} with"):
+        decode(body, *commands, status=status)
+
+
+@pytest.mark.parametrize("status", [200, 400])
+@pytest.mark.parametrize(
+    "error", ['"Bad Request"', '"try later"', '""', "null", "5", '{"message":"x"}', '["x"]']
+)
+def test_an_error_without_the_code_of_redis_does_not_come_from_a_command(error, status):
+    with pytest.raises(Unavailable, match=rf"HTTP {status} with"):
+        decode(b'{"error":%b}' % error.encode(), status=status)
+
+
+@pytest.mark.parametrize("status", [200, 400, 403, 429, 500, 503])
+@pytest.mark.parametrize(
+    "text", ["DB connection refused", "LOADING Redis is loading", "ERR max number of clients"]
+)
+def test_an_outage_is_recognized_whatever_the_status(text, status):
+    body = json.dumps({"error": text}).encode()
+    (error,) = decode(body, status=status, retry_after=" 7 ")
+    assert type(error) is ServerNotReady
+    assert error.retry_after == 7
+    with pytest.raises(ServerNotReady) as caught:
+        decode(body, GET, GET, status=status, retry_after=" 7 ")
+    assert caught.value.retry_after == 7
+
+
+def test_a_pipeline_of_outages_is_one_failure():
+    entry = {"error": "DB connection refused"}
+    with pytest.raises(ServerNotReady, match="refused"):
+        decode_many(entry, entry)
+    first, second = decode_many(entry, {"result": None})
+    assert (type(first), second) == (ServerNotReady, None)
+
+
+DATE = "Sun, 06 Nov 1994 08:49:{} GMT"
+
+
+@pytest.mark.parametrize("status", [403, 429, 503])
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("120", 120),
+        (" 120\t", 120),
+        ("1.5", 1.5),
+        ("999999999999", 999999999999),
+        (DATE.format(37), 30),
+        (f" {DATE.format(37)} ", 30),
+        ("Sunday, 06-Nov-94 08:49:37 GMT", 30),
+        ("Sun Nov  6 08:49:37 1994", 30),
+        (DATE.format("01"), 0),
+        ("", None),
+        ("-1", None),
+        ("soon", None),
+        ("Sun, 99 Nov 1994 08:49:37 GMT", None),
+        ("\N{SUPERSCRIPT TWO}", None),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date(text, seconds, status):
+    with pytest.raises(Unavailable) as caught:
+        decode(b"", status=status, retry_after=text, date=DATE.format("07"))
+    assert caught.value.retry_after == seconds
+    assert ("Retry-After" in str(caught.value)) is (seconds is not None)
+
+
+def test_a_retry_after_date_is_compared_with_the_own_clock_where_the_response_has_none():
+    with pytest.raises(Unavailable) as caught:
+        decode(b"", status=503, retry_after=formatdate(time() + 90, usegmt=True))
+    assert 85 < caught.value.retry_after <= 90
+
+
+def test_a_refusal_has_the_time_of_the_response_too():
+    body = b'{"error":"ERR max requests limit exceeded"}'
+    with pytest.raises(QuotaExceeded) as caught:
+        decode(body, GET, GET, status=429, retry_after="900")
+    assert caught.value.retry_after == 900
+
+
+def deflate(data: bytes, window_bits: int) -> bytes:
+    encoder = zlib.compressobj(wbits=window_bits)
+    return encoder.compress(data) + encoder.flush()
+
+
+@pytest.mark.parametrize(
+    ("encoding", "window_bits"),
+    [("gzip", 31), ("X-GZip", 31), (" gzip ", 31), ("deflate", 15), ("deflate", -15)],
+)
+def test_a_compressed_response_is_decompressed(encoding, window_bits):
+    body = deflate(b"$5\r\nvalue\r\n", window_bits)
+    assert decode(body, content_encoding=encoding) == [b"value"]
+
+
+@pytest.mark.parametrize(("encoding", "body"), [("identity", OK), ("", OK), ("IDENTITY", OK)])
+def test_an_uncompressed_response_may_say_so(encoding, body):
+    assert decode(body, content_encoding=encoding) == [b"OK"]
+
+
+@pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, gzip", "x" * 1000])
+def test_an_encoding_that_is_not_supported_is_named(encoding):
+    with pytest.raises(Unavailable, match=f"Content-Encoding '{encoding[:40]}'") as caught:
+        decode(b"\x1b", content_encoding=encoding)
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+@pytest.mark.parametrize("body", [OK, b"", deflate(OK, 31)[:-9], deflate(OK, 31) + b"x"])
+def test_a_body_that_is_not_encoded_as_it_says_is_unavailable(encoding, body):
+    with pytest.raises(Unavailable, match="Content-Encoding is"):
+        decode(body, content_encoding=encoding)
+
+
+def test_a_body_that_grows_beyond_the_limit_is_too_large(monkeypatch):
+    monkeypatch.setattr(http11, "MAX_RESPONSE_BYTES", 1_000)
+    with pytest.raises(RequestTooLarge):
+        decode(deflate(b"$2000\r\n%b\r\n" % (b"x" * 2000), 31), content_encoding="gzip")
 
 
 def test_a_redirect_is_an_error_that_names_the_other_host():
