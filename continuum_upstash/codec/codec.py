@@ -28,7 +28,7 @@ from continuum_upstash.codec.ext_types import ExtType, LazyType, NotPackable
 from continuum_upstash.codec.json import decode_json, encode_json
 from continuum_upstash.codec.limits import MAX_INT_BITS, MAX_INT_DIGITS, TooManyObjects
 from continuum_upstash.codec.msgpack import MsgpackSerializer
-from continuum_upstash.codec.pickle import SignedPickle
+from continuum_upstash.codec.pickle import SignedPickle, UnpickleError
 from continuum_upstash.codec.zstd import InvalidFrame, compress, decompress
 from continuum_upstash.errors import ConfigurationError, NotSerializable
 
@@ -133,8 +133,13 @@ class Codec:
         try:
             return self._decoders[data[0]](data)
         except _DECODING_ERRORS as exc:
+            reason = (
+                f"{type(exc).__name__} ({exc})"
+                if type(exc) is UnpickleError
+                else type(exc).__name__
+            )
             raise DecodeError(
-                f"{len(data)} bytes with first byte 0x{data[0]:02x}: {type(exc).__name__}"
+                f"{len(data)} bytes with first byte 0x{data[0]:02x}: {reason}"
             ) from exc
 
     def _encode_msgpack(self, value: object) -> bytes:

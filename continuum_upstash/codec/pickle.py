@@ -19,7 +19,10 @@ class BadSignature(ValueError):
 
 
 class UnpickleError(ValueError):
-    """The signature is valid, but the classes of the pickle were removed or changed."""
+    """The signature is valid, but the pickle's classes were removed, changed or raised an error.
+
+    The message is the name of that error.
+    """
 
 
 class SignedPickle:
@@ -61,17 +64,15 @@ class SignedPickle:
 
         Raises:
             BadSignature: it is not.
-            UnpickleError: its classes were removed or changed.
+            UnpickleError: its classes were removed or changed, or their code raised an error.
         """
         tag, payload = data[:_TAG_BYTES], data[_TAG_BYTES:]
         if not any(hmac.compare_digest(tag, _sign(key, payload)) for key in self._keys):
             raise BadSignature
         try:
             return pickle.loads(payload)
-        # The errors that pickle's documentation lists. Other errors come from the classes
-        # themselves and are not caught.
-        except (pickle.UnpicklingError, AttributeError, EOFError, ImportError, IndexError) as exc:
-            raise UnpickleError(str(exc)) from exc
+        except Exception as exc:  # the classes run their own code, which may raise anything
+            raise UnpickleError(type(exc).__name__) from exc
 
 
 def _sign(key: bytes, payload: bytes | memoryview) -> bytes:

@@ -124,23 +124,28 @@ class KeyValuePlans:
         Concurrent callers in this process share one GET, one call of a callable default and one
         SET; each decodes its own copy.
         """
-        data = yield SingleFlight(key, lambda: self._get_or_set_bytes(key, default, ttl_ms))
-        return self.decode(data, None)
+        data, computed = yield SingleFlight(
+            key, lambda: self._get_or_set_bytes(key, default, ttl_ms)
+        )
+        return self.decode(data, computed)
 
-    def _get_or_set_bytes(self, key: str, default: object, ttl_ms: int | None) -> Plan[bytes]:
+    def _get_or_set_bytes(
+        self, key: str, default: object, ttl_ms: int | None
+    ) -> Plan[tuple[bytes, Any]]:
+        """Return the stored bytes, and the default as it was computed; None if it was not."""
         raw: bytes | None = yield from call("GET", key)
         if raw is not None and self.decode(raw, MISSING) is not MISSING:
-            return raw
+            return raw, None
         value = (yield Compute(default)) if callable(default) else default
         data: bytes = yield Encode(value)
         if (ttl_ms is not None and ttl_ms <= 0) or self._exceeds_max_size(data):
-            return data
+            return data, value
         # NX would keep a value that cannot be decoded.
         condition = ("NX",) if raw is None else ()
         if (yield from call(*_make_set_command(key, data, ttl_ms), *condition)) is None:
             theirs: bytes | None = yield from call("GET", key)
-            return data if theirs is None else theirs
-        return data
+            return (data if theirs is None else theirs), value
+        return data, value
 
     def incr(self, key: str, delta: int) -> Plan[int | None]:
         """Add to an integer; return the sum, or None if the key does not exist.

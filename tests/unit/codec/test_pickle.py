@@ -13,6 +13,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 import pytest
+from django.core.exceptions import SynchronousOnlyOperation
 
 from continuum_upstash.codec.codec import Codec, DecodeError, to_text
 from continuum_upstash.errors import ConfigurationError, NotSerializable
@@ -188,6 +189,52 @@ class TestSignature:
         monkeypatch.delattr(sys.modules[__name__], "Money")
         with pytest.raises(DecodeError):
             self.codec.decode(self.data)
+
+
+class Unhelpful(Exception):
+    pass
+
+
+class RaisesOnLoad:
+    def __init__(self, error):
+        self.error = error
+
+    def __reduce__(self):
+        return _raise, (self.error,)
+
+
+def _raise(error):
+    raise error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("secret"),
+        ZeroDivisionError("secret"),
+        KeyError("secret"),
+        SynchronousOnlyOperation("secret"),
+        Unhelpful("secret"),
+        AssertionError("secret"),
+        StopIteration("secret"),
+        MemoryError("secret"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+@pytest.mark.parametrize("wrap", [lambda v: v, lambda v: [v] * 500], ids=["alone", "compressed"])
+def test_an_object_whose_class_raises_any_error_is_undecodable(error, wrap):
+    codec = Codec(pickle_keys=(KEY,), compress_min_bytes=500)
+    data = codec.encode(wrap(RaisesOnLoad(error)))
+    with pytest.raises(DecodeError, match=rf"UnpickleError \({type(error).__name__}\)$"):
+        codec.decode(data)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, GeneratorExit])
+def test_an_interruption_while_a_pickle_is_loaded_is_raised(error):
+    codec = Codec(pickle_keys=(KEY,))
+    data = codec.encode(RaisesOnLoad(error()))
+    with pytest.raises(error):
+        codec.decode(data)
 
 
 def test_more_objects_than_a_decoder_accepts_become_a_pickle_which_is_trusted(monkeypatch):

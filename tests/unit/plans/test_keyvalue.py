@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from continuum_upstash.codec.codec import Codec
 from continuum_upstash.errors import ReplyError, RequestTooLarge
 from continuum_upstash.observe import ValueDiscarded, subscribe, unsubscribe
 from continuum_upstash.plans import keyvalue
@@ -123,6 +124,35 @@ def test_a_value_that_cannot_be_decoded_is_a_miss_and_is_replaced(discarded):
     assert (result, sent[1]) == (5, [("SET", "k", b"5")])
     assert len(discarded) == 2
     assert "zstd" not in "".join(discarded)
+
+
+class RaisesOnLoad:
+    def __setstate__(self, state):
+        raise RuntimeError
+
+    def __init__(self):
+        self.state = 1
+
+
+def test_a_pickle_whose_class_raises_on_load_is_a_miss(discarded):
+    pickling = Codec(pickle_keys=(b"a key",))
+    signed = KeyValuePlans(pickling, alias="test")
+    stored = pickling.encode(RaisesOnLoad())
+    assert run_plan(signed.get("k", "default"), [stored])[0] == "default"
+    assert run_plan(signed.get_many(["a", "b"]), [[stored, b"5"]])[0] == {"b": 5}
+    result, sent = run_plan(signed.get_or_set("k", 5, None), [stored], [b"OK"])
+    assert (result, sent[1]) == (5, [("SET", "k", b"5")])
+    assert discarded == [discarded[0]] * 3
+    assert "UnpickleError (RuntimeError)" in discarded[0]
+
+
+def test_get_or_set_returns_a_computed_value_that_can_be_stored_but_not_loaded(discarded):
+    pickling = Codec(pickle_keys=(b"a key",))
+    signed, value = KeyValuePlans(pickling, alias="test"), RaisesOnLoad()
+    plan = signed.get_or_set("k", lambda: value, None)
+    result, _ = run_plan(plan, [None], [b"OK"], encode=pickling.encode)
+    assert result is value
+    assert len(discarded) == 1
 
 
 def test_a_value_over_the_limit_is_not_sent_and_deletes_the_old_value(discarded):
