@@ -169,7 +169,7 @@ def _check_server(cache: UpstashBaseCache) -> Plan[list[Finding]]:
     if ratio is not None:
         is_full = ratio >= MEMORY_WARN_RATIO
         fix = "Delete keys (manage.py cache_cleanup), or choose a larger plan." if is_full else ""
-        detail = f"{ratio:.1%} of the limit"
+        detail = f"{ratio * 100:.1f} % of the limit"
         findings.append(Finding("memory", "warning" if is_full else "ok", detail, fix))
     alias = cache.database.config.alias
     return [*findings, _examine_eviction(alias, server.policy, evicts=server.evicts)]

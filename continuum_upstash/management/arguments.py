@@ -1,4 +1,4 @@
-"""What the commands have in common: which caches, which format, and how they fail."""
+"""What the management commands share: the selection of caches, argument types, JSON and errors."""
 
 from __future__ import annotations
 
@@ -16,85 +16,85 @@ from django.core.management.base import CommandError
 from continuum_upstash.cache.base import UpstashBaseCache
 from continuum_upstash.health.probe import get_upstash_caches, list_upstash_aliases
 
+# Exit statuses.
 DEGRADED: Final = 1
-UNREACHABLE: Final = 2  # or misuse
+UNREACHABLE: Final = 2  # also for invalid arguments
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
-def add_caches(parser: ArgumentParser) -> None:
-    """Add --cache and --all; see `chosen`."""
-    which = parser.add_mutually_exclusive_group()
-    which.add_argument(
+def add_cache_options(parser: ArgumentParser) -> None:
+    """Add --cache and --all; see `select_aliases`."""
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument(
         "--cache", action="append", metavar="ALIAS", help="an alias of CACHES; may be repeated"
     )
-    which.add_argument("--all", action="store_true", help="every alias of this package (default)")
+    group.add_argument("--all", action="store_true", help="all aliases of this package (default)")
 
 
-def chosen(options: dict[str, Any]) -> list[str]:
-    """Return the aliases that were asked for.
+def select_aliases(options: dict[str, Any]) -> list[str]:
+    """Return the aliases that --cache names, or all of this package.
 
     Raises:
-        CommandError: there is none of that name, or none at all.
+        CommandError: an alias is unknown, or there is none.
     """
     known = list_upstash_aliases()
     for alias in options["cache"] or ():
         if alias not in known:
-            refuse(f"There is no alias '{alias}' of this package in CACHES. {_there_is(known)}")
+            fail(f"CACHES has no alias '{alias}' of this package. {_describe_aliases(known)}")
     if not known:
-        refuse(_there_is(known))
+        fail(_describe_aliases(known))
     return options["cache"] or known
 
 
-def caches_of(aliases: Iterable[str]) -> list[UpstashBaseCache]:
-    """Return the caches.
-
+def get_caches(aliases: Iterable[str]) -> list[UpstashBaseCache]:
+    """
     Raises:
-        CommandError: their configuration is wrong.
+        CommandError: the configuration of an alias is invalid.
     """
     try:
         return get_upstash_caches(aliases)
     except ImproperlyConfigured as error:
-        refuse(str(error))
+        fail(str(error))
 
 
-def seconds(text: str) -> int:
-    """Return the seconds of a time such as ``90``, ``15m``, ``1h`` or ``7d``; for argparse."""
+def parse_seconds(text: str) -> int:
+    """Return the seconds of a duration such as ``90``, ``15m``, ``1h`` or ``7d``; for argparse."""
     match = re.fullmatch(r"(\d+)([smhd]?)", text)
     if match is None:
-        raise ArgumentTypeError(f"{text!r} is not a time: write 90, 15m, 1h or 7d")
+        raise ArgumentTypeError(f"{text!r} is not a duration: write for example 90, 15m, 1h or 7d")
     return int(match[1]) * _UNITS[match[2] or "s"]
 
 
-def ago(text: str) -> timedelta:
-    """Return how far back a time such as ``7d`` goes; for argparse."""
+def parse_lookback(text: str) -> timedelta:
+    """Return a duration such as ``7d`` that reaches into the past; for argparse."""
     try:
-        span = timedelta(seconds=seconds(text))
-        datetime.now(UTC) - span  # for the error, where there is no such day
+        duration = timedelta(seconds=parse_seconds(text))
+        datetime.now(UTC) - duration  # raises OverflowError for a date before the year 1
     except OverflowError as error:
-        raise ArgumentTypeError(f"{text!r} is longer ago than time: write 1h, 7d or 32d") from error
-    return span
+        raise ArgumentTypeError(f"{text!r} is too long: write for example 1h, 7d or 32d") from error
+    return duration
 
 
-def positive(text: str) -> int:
+def parse_positive_int(text: str) -> int:
     """Return a whole number above 0; for argparse."""
     if not text.isdecimal() or int(text) == 0:
         raise ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return int(text)
 
 
-def as_json(values: dict[str, Any]) -> str:
-    """Return what a command prints; `schema` grows when a name changes its meaning."""
+def format_json(values: dict[str, Any]) -> str:
+    """Return the output of --format json. `schema` grows when an entry changes its meaning."""
     return json.dumps({"schema": 1, **values}, indent=2)
 
 
-def refuse(message: str, returncode: int = UNREACHABLE) -> NoReturn:
+def fail(message: str, returncode: int = UNREACHABLE) -> NoReturn:
     raise CommandError(message, returncode=returncode)
 
 
-def _there_is(known: list[str]) -> str:
+def _describe_aliases(known: list[str]) -> str:
     if known:
-        return f"There is {', '.join(known)}."
+        return f"Aliases of this package: {', '.join(known)}."
     others = ", ".join(settings.CACHES)
     return (
         f"No entry of CACHES ({others}) has the BACKEND continuum_upstash.backend.CacheBackend: "

@@ -1,108 +1,126 @@
-"""An overview as lines for a terminal."""
+"""An overview as text for a terminal, with the labels and units of the panel."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
+from django.template.defaultfilters import filesizeformat
+
 from continuum_upstash.health.overview import NO_HISTORY, Overview
-from continuum_upstash.plans.info import format_bytes
 from continuum_upstash.stats.key_families import Family
 from continuum_upstash.stats.totals import Totals
 
 
-def sheet(overview: Overview, families: Sequence[Family] | None, spent: int) -> str:
-    """Return the lines of one alias.
+def render_overview(overview: Overview, families: Sequence[Family] | None, spent: int) -> str:
+    """Return the text about one alias.
 
     Args:
         overview: of the alias.
-        families: None: they are not known.
-        spent: billed commands of this look.
+        families: the largest key families; None: unknown or not requested.
+        spent: billed commands that the overview itself used.
     """
-    rows = [*_state(overview), *_figures(overview), *_server(overview), *_bill(overview)]
+    rows = [
+        *_describe_state(overview),
+        *_describe_statistics(overview),
+        *_describe_server(overview),
+        *_describe_bill(overview),
+    ]
     if families is not None:
-        rows += [("families", _family(each)) for each in families] or [
-            ("families", "none among the keys of the sample")
+        rows += [("Key family", _format_family(each)) for each in families] or [
+            ("Key families", "none in the sample")
         ]
-    rows.append(("this look", billed(spent)))
-    rows += [("warning", text) for text in overview.health.warnings]
-    rows += [("error", text) for text in (*overview.health.errors, *overview.errors)]
-    head = f"{overview.health.label}: {overview.health.verdict}"
-    return "\n".join([head, *(f"  {name:<12} {text}" for name, text in rows)])
+    rows.append(("This report", format_billed(spent)))
+    rows += [("Warning", text) for text in overview.health.warnings]
+    rows += [("Error", text) for text in (*overview.health.errors, *overview.errors)]
+    title = f"{overview.health.label}: {overview.health.verdict}"
+    return "\n".join([title, *(f"  {name:<15} {text}" for name, text in rows)])
 
 
-def _state(overview: Overview) -> Iterable[tuple[str, str]]:
-    status, trip = overview.health.status, overview.health.round_trip
-    yield "answers", f"{status.backend} ({status.state}: {status.reason})"
-    yield "round trip", "no answer" if trip is None else milliseconds(trip)
+def _describe_state(overview: Overview) -> Iterable[tuple[str, str]]:
+    status, round_trip = overview.health.status, overview.health.round_trip
+    yield "Backend", status.backend
+    if overview.health.mode != "local":
+        reason = f": {status.reason}" if status.reason else ""
+        yield "Circuit breaker", f"{status.state}{reason}"
+    yield "Round trip", "no reply" if round_trip is None else format_milliseconds(round_trip)
     if status.local_replies:
-        yield "fallback", f"{status.local_replies:,} answers in the database's place"
+        yield "Served locally", f"{status.local_replies:,} commands"
+    if status.dirty_keys:
+        yield "Dirty keys", f"{status.dirty_keys:,}"
 
 
-def _figures(overview: Overview) -> Iterable[tuple[str, str]]:
+def _describe_statistics(overview: Overview) -> Iterable[tuple[str, str]]:
     if overview.health.round_trip is None:
         return
-    if overview.scope == "this process":  # which has done nothing but look
-        yield "figures", NO_HISTORY
+    if overview.scope == "this process":  # which has only read the overview
+        yield "Statistics", NO_HISTORY
         return
     totals = overview.recent
-    yield "figures", f"of all processes, last {_span(overview.period)}"
-    yield "latency", _latency(totals)
-    rate = totals.hit_rate
-    found = f"({totals.hits:,} hits, {totals.misses:,} misses, {totals.sets:,} sets)"
-    yield "hit rate", f"{_percent(rate)} {found}"
+    yield "Statistics", f"all processes, last {_format_period(overview.period)}"
+    yield "Latency", _format_latency(totals)
+    counts = f"({totals.hits:,} hits, {totals.misses:,} misses, {totals.sets:,} sets)"
+    yield "Hit rate", f"{format_percentage(totals.hit_rate)} {counts}"
     errors = ", ".join(f"{count:,} {name}" for name, count in sorted(totals.errors.items()))
-    yield "errors", errors or "none"
+    yield "Errors", errors or "none"
 
 
-def _server(overview: Overview) -> Iterable[tuple[str, str]]:
+def _describe_server(overview: Overview) -> Iterable[tuple[str, str]]:
     server = overview.health.server
     if server is None:
         return
-    yield "keys", f"{server.keys:,} in the database"
-    limit = f" of {format_bytes(server.memory_limit)}" if server.memory_limit else ""
-    used = "" if server.memory_ratio is None else f" ({server.memory_ratio:.1%})"
-    yield "memory", f"{format_bytes(server.memory)}{limit}{used}"
-    yield "eviction", server.policy or "not told"
+    yield "Keys", f"{server.keys:,} in the database"
+    limit = ""
+    if server.memory_limit:
+        limit = f" of {format_bytes(server.memory_limit)}"
+        limit += f" ({format_percentage(server.memory_ratio)})"
+    yield "Memory", f"{format_bytes(server.memory)}{limit}"
+    yield "Eviction policy", server.policy or "unknown"
 
 
-def _bill(overview: Overview) -> Iterable[tuple[str, str]]:
+def _describe_bill(overview: Overview) -> Iterable[tuple[str, str]]:
     today, bill = overview.today, overview.bill
     if bill is None:
         return
     own = f", {today.overhead:,} of them for statistics" if today.overhead else ""
-    yield "today", f"{billed(today.all_billed)}{own}"
-    limit = "" if bill.limit is None else f" of {bill.limit:,} ({_percent(bill.used_ratio)})"
-    yield "this month", f"{bill.commands:,}{limit} billed commands, plan {bill.plan}"
-    yield "projected", f"{bill.projected:,} commands, ${bill.dollars:,.2f} at the month's end"
+    yield "Today", f"{format_billed(today.all_billed)}{own}"
+    limit = ""
+    if bill.limit is not None:
+        limit = f" of {bill.limit:,} ({format_percentage(bill.used_ratio)})"
+    yield "This month", f"{bill.commands:,}{limit} billed commands, pricing plan {bill.plan}"
+    yield "Projected", f"{bill.projected:,} billed commands, ${bill.dollars:,.2f} for the month"
 
 
-def _family(family: Family) -> str:
-    return f"{family.name} {family.share:.1%} ({family.seen:,})"
+def _format_family(family: Family) -> str:
+    return f"{family.name} {format_percentage(family.share)} ({family.seen:,} keys)"
 
 
-def _latency(totals: Totals) -> str:
-    shares = ((0.5, "p50"), (0.95, "p95"), (0.99, "p99"))
-    found = [(name, totals.estimate_quantile(share)) for share, name in shares]
-    known = [f"{name} {milliseconds(value)}" for name, value in found if value is not None]
-    return "  ".join(known) or "nothing was asked"
+def _format_latency(totals: Totals) -> str:
+    quantiles = ((0.5, "p50"), (0.95, "p95"), (0.99, "p99"))
+    values = [(name, totals.estimate_quantile(share)) for share, name in quantiles]
+    known = [f"{name} {format_milliseconds(value)}" for name, value in values if value is not None]
+    return "  ".join(known) or "no commands in this period"
 
 
-def billed(commands: int) -> str:
+def format_billed(commands: int) -> str:
     return "1 billed command" if commands == 1 else f"{commands:,} billed commands"
 
 
-def milliseconds(seconds: float) -> str:
+def format_milliseconds(seconds: float) -> str:
     return f"{seconds * 1000:.2f} ms"
 
 
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{share:.1%}"
+def format_percentage(share: float | None) -> str:
+    return "-" if share is None else f"{share * 100:.1f} %"
 
 
-def _span(since: timedelta) -> str:
-    whole = int(since.total_seconds())
+def format_bytes(size: int) -> str:
+    return filesizeformat(size).replace("\xa0", " ")
+
+
+def _format_period(period: timedelta) -> str:
+    seconds = int(period.total_seconds())
     for unit, name in ((86400, "d"), (3600, "h"), (60, "m")):
-        if whole % unit == 0:
-            return f"{whole // unit}{name}"
-    return f"{whole}s"
+        if seconds % unit == 0:
+            return f"{seconds // unit}{name}"
+    return f"{seconds}s"

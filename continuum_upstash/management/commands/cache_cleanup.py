@@ -6,7 +6,7 @@ from argparse import ArgumentParser
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
 from django.conf import settings
 from django.core.management.base import BaseCommand
@@ -15,56 +15,74 @@ from continuum_upstash.cache.base import UpstashBaseCache
 from continuum_upstash.errors import ConfigurationError, ContinuumError
 from continuum_upstash.keys import escape_glob, make_scoped_pattern
 from continuum_upstash.management.arguments import (
-    as_json,
-    caches_of,
-    chosen,
-    positive,
-    refuse,
-    seconds,
+    fail,
+    format_json,
+    get_caches,
+    parse_positive_int,
+    parse_seconds,
+    select_aliases,
 )
 from continuum_upstash.management.progress import Progress
-from continuum_upstash.management.text_report import billed
+from continuum_upstash.management.text_report import format_billed
 from continuum_upstash.plans.cleanup import KeyDeleter, KeySelector, OnProgress, ScanProgress
 from continuum_upstash.plans.effects import Plan
 from continuum_upstash.sessions.keys import compile_session_matcher
 
-_INTERRUPTED = 130  # as a shell has it for Ctrl-C
+_INTERRUPTED: Final = 130  # the exit status of shells for Ctrl-C
 
 
 class Command(BaseCommand):
     help = (
-        "Delete the keys of one cache that match a glob pattern, without holding them in memory. "
-        "Counts first, says what it will delete and how many billed commands that takes, and "
-        "asks. Exit code 0: done; 1: declined; 2: unreachable, or wrong arguments; 130: "
-        "interrupted, with the cursor to go on from."
+        "Delete the keys of one cache that match a glob pattern. Memory usage does not depend on "
+        "the number of keys. The command first counts the keys, shows how many it will delete "
+        "and how many billed commands this takes, and asks for confirmation. Exit status 0: "
+        "success; 1: not confirmed; 2: the database is unreachable or the arguments are invalid; "
+        "130: interrupted, with the cursor for --resume."
     )
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("pattern", nargs="?", help="a glob for keys as your code names them")
-        parser.add_argument("--cache", metavar="ALIAS", help="an alias of CACHES (default)")
-        parser.add_argument("--family", help="all keys that begin with FAMILY and a colon")
-        parser.add_argument("--raw", action="store_true", help="PATTERN is for whole Redis keys")
-        parser.add_argument("--all", action="store_true", help="allow a bare *")
-        lifetime = parser.add_mutually_exclusive_group()
-        lifetime.add_argument("--no-ttl", action="store_true", help="only keys that never expire")
-        lifetime.add_argument("--ttl-below", type=seconds, metavar="T", help="90, 15m, 1h, 7d …")
-        lifetime.add_argument("--ttl-above", type=seconds, metavar="T")
-        parser.add_argument("--limit", type=positive, help="stop after so many keys")
-        parser.add_argument("--batch", type=positive, default=1000, help="keys of one UNLINK")
-        parser.add_argument("--rate", type=positive, help="most keys to delete in a second")
-        parser.add_argument("--resume", default="0", metavar="CURSOR", help="go on from there")
-        parser.add_argument("--dry-run", action="store_true", help="count, delete nothing")
-        parser.add_argument("--no-input", "--noinput", action="store_false", dest="interactive")
-        parser.add_argument("--format", choices=("text", "json"), default="text", dest="form")
+        add = parser.add_argument
+        add("pattern", nargs="?", help="a glob pattern for keys as your code uses them")
+        add("--cache", metavar="ALIAS", help="an alias of CACHES (default: default)")
+        add("--family", help="delete all keys that start with FAMILY and a colon")
+        add("--raw", action="store_true", help="PATTERN matches full Redis keys")
+        add("--all", action="store_true", help="allow the pattern *")
+        ttl = parser.add_mutually_exclusive_group()
+        ttl.add_argument("--no-ttl", action="store_true", help="only keys without an expiry")
+        ttl.add_argument(
+            "--ttl-below",
+            type=parse_seconds,
+            metavar="T",
+            help="only keys with a remaining lifetime below T: 90, 15m, 1h, 7d …",
+        )
+        ttl.add_argument(
+            "--ttl-above",
+            type=parse_seconds,
+            metavar="T",
+            help="only keys with a remaining lifetime above T, or without an expiry",
+        )
+        add("--limit", type=parse_positive_int, help="stop after this number of keys")
+        add("--batch", type=parse_positive_int, default=1000, help="keys per UNLINK (1000)")
+        add("--rate", type=parse_positive_int, help="maximum number of keys deleted per second")
+        add("--resume", default="0", metavar="CURSOR", help="continue from this cursor")
+        add("--dry-run", action="store_true", help="count only; delete nothing")
+        add(
+            "--no-input",
+            "--noinput",
+            action="store_false",
+            dest="interactive",
+            help="do not ask for confirmation",
+        )
+        add("--format", choices=("text", "json"), default="text", dest="form")
 
     def handle(self, **options: Any) -> None:
-        cache = _cache(options)
-        selector = _selector(cache, options)
+        cache = _get_cache(options)
+        selector = _make_selector(cache, options)
         batch = min(options["batch"], options["rate"] or options["batch"])
         deleter = KeyDeleter(selector, batch=batch, limit=options["limit"])
         if not options["resume"].isdecimal():
-            refuse(f"--resume takes the cursor that was printed, not {options['resume']!r}.")
+            fail(f"--resume requires the cursor that was printed, not {options['resume']!r}.")
         self._clean(cache, deleter, selector, options)
 
     def _clean(
@@ -75,26 +93,26 @@ class Command(BaseCommand):
         options: dict[str, Any],
     ) -> None:
         counted = self._run(cache, deleter.count, "matched", None, options)
-        announced = deleter.compute_cost(counted)
+        cost = deleter.compute_cost(counted)
         if options["form"] == "text" or not options["dry_run"]:
-            found = _announced(selector, counted, announced)
-            self._tell(f"{cache.database.config.label}: {found}", options)
+            preview = _format_preview(selector, counted, cost)
+            self._print(f"{cache.database.config.label}: {preview}", options)
         if options["dry_run"] or not counted.matched:
-            self._finish(counted, announced, options)
+            self._print_result(counted, cost, options)
             return
         if options["interactive"]:
-            self._ask()
-        done = self._run(cache, deleter.delete, "deleted", counted.pages, options)
-        self._finish(done, announced, options)
+            self._confirm()
+        deleted = self._run(cache, deleter.delete, "deleted", counted.pages, options)
+        self._print_result(deleted, cost, options)
 
-    def _ask(self) -> None:
+    def _confirm(self) -> None:
         if sys.stdin is None or not sys.stdin.isatty():
-            refuse("Nobody is there to ask: add --no-input to delete, or --dry-run to count.")
-        answer = ""
+            fail("stdin is not a terminal: pass --no-input to delete, or --dry-run to count only.")
+        text = ""
         with suppress(EOFError, KeyboardInterrupt):
-            answer = input("Type 'yes' to continue, or 'no' to cancel: ")
-        if answer != "yes":
-            refuse("Nothing was deleted.", 1)
+            text = input("Type 'yes' to continue, or 'no' to cancel: ")
+        if text != "yes":
+            fail("Nothing was deleted.", 1)
 
     def _run(
         self,
@@ -105,69 +123,69 @@ class Command(BaseCommand):
         options: dict[str, Any],
     ) -> ScanProgress:
         bar = Progress(self.stderr, pages, quiet=options["verbosity"] == 0)
-        latest, began = ScanProgress(options["resume"]), time.monotonic()
+        latest, started = ScanProgress(options["resume"]), time.monotonic()
 
         def show(progress: ScanProgress) -> None:
             nonlocal latest
             latest = progress
             bar.show(progress.pages, f"{getattr(progress, figure)} keys {figure}")
-            _brake(progress.deleted, began, options["rate"])
+            _throttle(progress.deleted, started, options["rate"])
 
         try:
             cache.run(scan(options["resume"], show))
         except KeyboardInterrupt:
             bar.end()
-            refuse(f"Interrupted: {_so_far(latest)}", _INTERRUPTED)
+            fail(f"Interrupted: {_format_progress(latest)}", _INTERRUPTED)
         except ContinuumError as error:
             bar.end()
-            refuse(f"{error} {_so_far(latest)}" if latest.pages else str(error))
+            fail(f"{error} {_format_progress(latest)}" if latest.pages else str(error))
         bar.end()
         return latest
 
-    def _finish(self, walk: ScanProgress, announced: int, options: dict[str, Any]) -> None:
+    def _print_result(self, progress: ScanProgress, cost: int, options: dict[str, Any]) -> None:
         if options["form"] == "json":
-            entry = {**asdict(walk), "announced": announced, "dry_run": options["dry_run"]}
-            self.stdout.write(as_json(entry))
-        elif walk.matched and not options["dry_run"]:
-            text = _done(walk) if walk.complete else _so_far(walk)
+            entry = {**asdict(progress), "announced": cost, "dry_run": options["dry_run"]}
+            self.stdout.write(format_json(entry))
+        elif progress.matched and not options["dry_run"]:
+            text = _format_deleted(progress) if progress.complete else _format_progress(progress)
             self.stdout.write(self.style.SUCCESS(text))
 
-    def _tell(self, text: str, options: dict[str, Any]) -> None:
-        # With JSON, stdout is for the result alone.
+    def _print(self, text: str, options: dict[str, Any]) -> None:
+        # With --format json, stdout contains only the result.
         stream = self.stderr if options["form"] == "json" else self.stdout
         stream.write(text, style_func=str)
 
 
-def _cache(options: dict[str, Any]) -> UpstashBaseCache:
-    (cache,) = caches_of(chosen({"cache": [options["cache"] or "default"]}))
+def _get_cache(options: dict[str, Any]) -> UpstashBaseCache:
+    (cache,) = get_caches(select_aliases({"cache": [options["cache"] or "default"]}))
     return cache
 
 
-def _spares(options: dict[str, Any]) -> Callable[[str], object]:
-    """Return what tells the keys of sessions, unless their cache was named."""
-    named = options["cache"] == settings.SESSION_CACHE_ALIAS
-    return (lambda _: False) if named else compile_session_matcher()
+def _make_session_matcher(options: dict[str, Any]) -> Callable[[str], object]:
+    """Return what matches the keys of sessions; nothing if --cache names their alias."""
+    is_named = options["cache"] == settings.SESSION_CACHE_ALIAS
+    return (lambda _: False) if is_named else compile_session_matcher()
 
 
-def _selector(cache: UpstashBaseCache, options: dict[str, Any]) -> KeySelector:
+def _make_selector(cache: UpstashBaseCache, options: dict[str, Any]) -> KeySelector:
     pattern, family = options["pattern"], options["family"]
     if bool(pattern) == bool(family):
-        refuse("Say which keys: either PATTERN or --family.")
+        fail("Name the keys by either PATTERN or --family.")
     if family:
         pattern = escape_glob(family.removesuffix(":")) + ":*"
     if not pattern.strip("*") and not options["all"]:
-        refuse(f"{pattern} is every key of this cache: add --all if you mean it.")
-    ttl = _lifetime(options)
+        fail(f"{pattern} matches all keys of this cache: pass --all to allow this.")
+    exclude, ttl = _make_session_matcher(options), _make_ttl_filter(options)
     if options["raw"]:
-        return KeySelector(pattern, lambda _: True, _spares(options), ttl)
+        return KeySelector(pattern, lambda _: True, exclude, ttl)
     try:
-        wanted = make_scoped_pattern(cache.key_func, cache.key_prefix, cache.version, pattern)
+        scoped = make_scoped_pattern(cache.key_func, cache.key_prefix, cache.version, pattern)
     except ConfigurationError as error:
-        refuse(str(error))
-    return KeySelector(wanted.pattern, wanted.matches, _spares(options), ttl)
+        fail(str(error))
+    return KeySelector(scoped.pattern, scoped.matches, exclude, ttl)
 
 
-def _lifetime(options: dict[str, Any]) -> Any:
+def _make_ttl_filter(options: dict[str, Any]) -> Callable[[int], bool] | None:
     below, above = options["ttl_below"], options["ttl_above"]
     if options["no_ttl"]:
         return lambda ms: ms == -1
@@ -178,35 +196,37 @@ def _lifetime(options: dict[str, Any]) -> Any:
     return None
 
 
-def _so_far(walk: ScanProgress) -> str:
-    return f"{_done(walk)} Go on with --resume {walk.cursor}"
-
-
-def _done(walk: ScanProgress) -> str:
-    return f"{_keys(walk.deleted)} deleted by {billed(walk.commands)}."
-
-
-def _announced(selector: KeySelector, counted: ScanProgress, cost: int) -> str:
-    spared = _spared(counted.excluded)
+def _format_preview(selector: KeySelector, counted: ScanProgress, cost: int) -> str:
+    excluded = _format_excluded(counted.excluded)
     if not counted.matched:
-        return f"no key matches {selector.pattern}; {billed(counted.commands)}.{spared}"
+        used = format_billed(counted.commands)
+        return f"no key matches {selector.pattern}. Counting took {used}.{excluded}"
     match = "matches" if counted.matched == 1 else "match"
     return (
-        f"{_keys(counted.matched)} {match} {selector.pattern}. Deleting takes {billed(cost)}; "
-        f"counting took {counted.commands:,}.{spared}"
+        f"{_format_keys(counted.matched)} {match} {selector.pattern}. Deleting takes "
+        f"{format_billed(cost)}; counting took {counted.commands:,}.{excluded}"
     )
 
 
-def _spared(count: int) -> str:
+def _format_excluded(count: int) -> str:
     if not count:
         return ""
-    return f" {_keys(count)} of sessions left alone: name their cache with --cache to delete them."
+    keys = _format_keys(count)
+    return f" {keys} of sessions will be kept: pass --cache with their alias to delete them."
 
 
-def _keys(count: int) -> str:
+def _format_progress(progress: ScanProgress) -> str:
+    return f"{_format_deleted(progress)} Continue with --resume {progress.cursor}"
+
+
+def _format_deleted(progress: ScanProgress) -> str:
+    return f"{_format_keys(progress.deleted)} deleted with {format_billed(progress.commands)}."
+
+
+def _format_keys(count: int) -> str:
     return "1 key" if count == 1 else f"{count:,} keys"
 
 
-def _brake(deleted: int, began: float, rate: int | None) -> None:
+def _throttle(deleted: int, started: float, rate: int | None) -> None:
     if rate is not None:
-        time.sleep(max(deleted / rate - (time.monotonic() - began), 0))
+        time.sleep(max(deleted / rate - (time.monotonic() - started), 0))

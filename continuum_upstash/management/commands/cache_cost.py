@@ -12,12 +12,13 @@ from continuum_upstash.errors import ConfigurationError
 from continuum_upstash.health.overview import NO_HISTORY, read_overview
 from continuum_upstash.management.arguments import (
     DEGRADED,
-    add_caches,
-    as_json,
-    caches_of,
-    chosen,
-    refuse,
+    add_cache_options,
+    fail,
+    format_json,
+    get_caches,
+    select_aliases,
 )
+from continuum_upstash.management.text_report import format_percentage
 from continuum_upstash.stats.pricing import (
     PRICING_PLANS,
     WARN_RATIO,
@@ -27,17 +28,16 @@ from continuum_upstash.stats.pricing import (
 )
 from continuum_upstash.stats.totals import Totals
 
-_MAX_COMMANDS = 8  # that are listed
+_MAX_COMMANDS = 8  # in the list of the most frequent commands
 
 
 @dataclass(frozen=True, slots=True)
 class _Cost:
-    """The cost of one alias's month.
-
+    """
     Attributes:
-        month: what the alias did.
-        bill: that of its database, which other aliases may use, too; None: there is no history.
-        alternatives: what the same month costs in other plans.
+        month: this month's totals of the alias.
+        bill: of its database, which other aliases may share; None: there is no history.
+        alternatives: the bills for the same commands on other pricing plans.
     """
 
     alias: str
@@ -48,46 +48,58 @@ class _Cost:
 
 class Command(BaseCommand):
     help = (
-        "Show what the month's commands cost, where they come from, and what other plans would "
-        "cost. Storage, traffic and read regions are not known here. Exit code 0: fine; 1: over "
-        "80 % of the plan's commands, with --fail-on limit; 2: unreachable, or wrong arguments."
+        "Show the projected cost of the month's commands, which commands cause it, and the cost "
+        "on other pricing plans. Storage, traffic and read regions are not included. Exit status "
+        "0: success; 1: more than 80 % of the pricing plan's commands are used, with --fail-on "
+        "limit; 2: the database is unreachable or the arguments are invalid."
     )
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        add_caches(parser)
+        add_cache_options(parser)
         parser.add_argument("--format", choices=("table", "json"), default="table", dest="form")
         parser.add_argument(
-            "--plan", choices=tuple(PRICING_PLANS), help="instead of CONTINUUM_STATS'"
+            "--plan",
+            choices=tuple(PRICING_PLANS),
+            help="calculate for this pricing plan instead of the one in CONTINUUM_STATS",
         )
-        parser.add_argument("--fail-on", choices=("limit",), help="exit with 1 near the limit")
+        parser.add_argument(
+            "--fail-on",
+            choices=("limit",),
+            help="exit with status 1 if more than 80 %% of the plan's commands are used",
+        )
 
     def handle(self, **options: Any) -> None:
-        costs = [_get_cost(each, options["plan"]) for each in caches_of(chosen(options))]
+        caches = get_caches(select_aliases(options))
+        costs = [_read_cost(each, options["plan"]) for each in caches]
         if options["form"] == "json":
-            self.stdout.write(as_json({"caches": [_as_dict(each) for each in costs]}))
+            self.stdout.write(format_json({"caches": [_as_dict(each) for each in costs]}))
         else:
             self.stdout.write("\n\n".join(map(_format, costs)))
-        near = [
+        near_limit = [
             each.alias for each in costs if each.bill and (each.bill.used_ratio or 0) >= WARN_RATIO
         ]
-        if near and options["fail_on"]:
-            refuse(f"Over {WARN_RATIO:.0%} of the month's commands: {', '.join(near)}.", DEGRADED)
+        if near_limit and options["fail_on"]:
+            fail(
+                f"More than {WARN_RATIO * 100:.0f} % of the month's commands are used: "
+                f"{', '.join(near_limit)}.",
+                DEGRADED,
+            )
 
 
-def _get_cost(cache: UpstashBaseCache, plan: str | None) -> _Cost:
+def _read_cost(cache: UpstashBaseCache, plan: str | None) -> _Cost:
     config, now = cache.database.config, datetime.now(UTC)
     try:
         name = plan or get_pricing_plan_name(config.alias)
     except ConfigurationError as error:
-        refuse(str(error))
+        fail(str(error))
     if config.mode == "local":
         return _Cost(config.alias, Totals(), project_bill(name, 0, now), _compare(name, 0, now))
     overview = cache.run(read_overview(cache, now=now))
     if overview.health.round_trip is None:
-        refuse(f"{config.label}: {'; '.join(overview.health.errors)}")
+        fail(f"{config.label}: {'; '.join(overview.health.errors)}")
     if overview.errors:
-        refuse("; ".join(overview.errors))
+        fail("; ".join(overview.errors))
     if overview.bill is None or overview.month is None:
         return _Cost(config.alias, Totals(), None, _compare(name, 0, now))
     commands = overview.bill.commands
@@ -96,7 +108,7 @@ def _get_cost(cache: UpstashBaseCache, plan: str | None) -> _Cost:
 
 
 def _compare(name: str, commands: int, now: datetime) -> list[Bill]:
-    """Return the bills of the other plans whose limit is sufficient."""
+    """Return the bills on the other pricing plans whose limit is sufficient."""
     bills = [project_bill(other, commands, now) for other in PRICING_PLANS if other != name]
     return [each for each in bills if each.limit is None or each.projected <= each.limit]
 
@@ -115,17 +127,17 @@ def _format(cost: _Cost) -> str:
     bill = cost.bill
     if bill is None:
         return f"{cost.alias}: {NO_HISTORY}"
-    used = f" of {bill.limit:,} ({bill.used_ratio:.1%})" if bill.limit else ""
+    limit = f" of {bill.limit:,} ({format_percentage(bill.used_ratio)})" if bill.limit else ""
     own = cost.month.all_billed
-    part = "" if own == bill.commands else f" of the database, {own:,} of them here"
-    lines = [
-        f"{cost.alias}: plan {bill.plan}, ${bill.dollars:,.2f} at the month's end",
-        f"  billed       {bill.commands:,}{used} commands{part}",
-        f"  projected    {bill.projected:,} commands",
-        f"  statistics   {cost.month.overhead:,} of them",
+    part = "" if own == bill.commands else f" of the database, {own:,} of them by this cache"
+    rows = [
+        ("This month", f"{bill.commands:,}{limit} billed commands{part}"),
+        ("Projected", f"{bill.projected:,} billed commands"),
+        ("Statistics", f"{cost.month.overhead:,} of the billed commands"),
     ]
-    most = sorted(cost.month.commands.items(), key=lambda item: -item[1])[:_MAX_COMMANDS]
-    lines += [f"  {name:<12} {count:,}" for name, count in most]
+    frequent = sorted(cost.month.commands.items(), key=lambda item: -item[1])[:_MAX_COMMANDS]
+    rows += [(name, f"{count:,}") for name, count in frequent]
     cheapest = sorted(cost.alternatives, key=lambda each: each.dollars)[:2]
-    lines += [f"  plan {each.plan:<7} ${each.dollars:,.2f}" for each in cheapest]
-    return "\n".join(lines)
+    rows += [(f"Plan {each.plan}", f"${each.dollars:,.2f} for the month") for each in cheapest]
+    title = f"{cost.alias}: pricing plan {bill.plan}, ${bill.dollars:,.2f} for the month"
+    return "\n".join([title, *(f"  {name:<15} {text}" for name, text in rows)])

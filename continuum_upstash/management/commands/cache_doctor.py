@@ -12,47 +12,54 @@ from continuum_upstash.health.probe import get_upstash_caches
 from continuum_upstash.management.arguments import (
     DEGRADED,
     UNREACHABLE,
-    add_caches,
-    as_json,
-    chosen,
-    refuse,
+    add_cache_options,
+    fail,
+    format_json,
+    select_aliases,
 )
 
 _MARKS: Final = {"ok": "ok  ", "info": "    ", "warning": "WARN", "failed": "FAIL"}
-_NOT_EXAMINED: Final = frozenset({"configuration", "connection"})
+_REQUIRED: Final = frozenset({"configuration", "connection"})  # other checks need these
 
 
 class Command(BaseCommand):
     help = (
-        "Examine the databases: credentials and where they come from, TLS, round trips, clock, "
-        "token, eviction, quota; each failure with its fix. Costs a few billed commands. Exit "
-        "code 0: fine; 1: something failed, or is a warning with --fail-on warning; 2: "
-        "unreachable, or wrong arguments."
+        "Check each database: credentials and their source, TLS, round trips, clock, token, "
+        "eviction, quota. Each problem is shown with its fix. Costs a few billed commands. Exit "
+        "status 0: success; 1: a check failed, or warns with --fail-on warning; 2: the database "
+        "is unreachable or the arguments are invalid."
     )
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        add_caches(parser)
+        add_cache_options(parser)
         parser.add_argument("--format", choices=("text", "json"), default="text", dest="form")
-        parser.add_argument("--write", action="store_true", help="write, read and delete a key")
-        parser.add_argument("--fail-on", choices=("warning", "failed"), default="failed")
+        parser.add_argument(
+            "--write", action="store_true", help="also write, read and delete a key"
+        )
+        parser.add_argument(
+            "--fail-on",
+            choices=("warning", "failed"),
+            default="failed",
+            help="exit with status 1 for these findings (default: failed)",
+        )
 
     def handle(self, **options: Any) -> None:
         text = options["form"] == "text"
         findings = {}
-        for alias in chosen(options):
+        for alias in select_aliases(options):
             if text:
                 self.stdout.write(self.style.MIGRATE_HEADING(f"Cache '{alias}'"))
-            findings[alias] = self._examined(alias, write=options["write"], show=text)
+            findings[alias] = self._examine(alias, write=options["write"], show=text)
         if not text:
             entries = [
                 {"alias": alias, "findings": [asdict(each) for each in found]}
                 for alias, found in findings.items()
             ]
-            self.stdout.write(as_json({"caches": entries}))
-        self._judge([each for found in findings.values() for each in found], options["fail_on"])
+            self.stdout.write(format_json({"caches": entries}))
+        self._check([each for found in findings.values() for each in found], options["fail_on"])
 
-    def _examined(self, alias: str, *, write: bool, show: bool) -> list[Finding]:
+    def _examine(self, alias: str, *, write: bool, show: bool) -> list[Finding]:
         findings = []
         try:
             (cache,) = get_upstash_caches([alias])
@@ -72,10 +79,10 @@ class Command(BaseCommand):
         if finding.fix:
             self.stdout.write(f"                       -> {finding.fix}")
 
-    def _judge(self, findings: list[Finding], fail_on: str) -> None:
+    def _check(self, findings: list[Finding], fail_on: str) -> None:
         failed = [each for each in findings if each.outcome == "failed"]
-        if any(each.name in _NOT_EXAMINED for each in failed):
-            refuse("Not every database could be examined.", UNREACHABLE)
-        warned = [each for each in findings if each.outcome == "warning"]
-        if failed or (warned and fail_on == "warning"):
-            refuse(f"Failures: {len(failed)}, warnings: {len(warned)}.", DEGRADED)
+        if any(each.name in _REQUIRED for each in failed):
+            fail("At least one database could not be checked.", UNREACHABLE)
+        warnings = [each for each in findings if each.outcome == "warning"]
+        if failed or (warnings and fail_on == "warning"):
+            fail(f"Failures: {len(failed)}, warnings: {len(warnings)}.", DEGRADED)

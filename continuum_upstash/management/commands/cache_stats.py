@@ -18,16 +18,16 @@ from continuum_upstash.keys import make_scoped_pattern
 from continuum_upstash.management.arguments import (
     DEGRADED,
     UNREACHABLE,
-    add_caches,
-    ago,
-    as_json,
-    caches_of,
-    chosen,
-    positive,
-    refuse,
+    add_cache_options,
+    fail,
+    format_json,
+    get_caches,
+    parse_lookback,
+    parse_positive_int,
+    select_aliases,
 )
 from continuum_upstash.management.progress import Progress
-from continuum_upstash.management.text_report import sheet
+from continuum_upstash.management.text_report import render_overview
 from continuum_upstash.plans.scan import COUNT, KeyScan
 from continuum_upstash.stats.counters import read_process_totals
 from continuum_upstash.stats.exporters.prometheus_text import render_text
@@ -37,11 +37,11 @@ _DAY: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
+class _CacheReport:
     """
     Attributes:
-        families: the largest ones; None: nobody asked, or could be told.
-        spent: billed commands that the look itself took.
+        families: the largest key families; None: unknown or not requested.
+        spent: billed commands that the report itself used.
     """
 
     overview: Overview
@@ -51,104 +51,118 @@ class _Look:
 
 class Command(BaseCommand):
     help = (
-        "Show how each cache is doing: connection, state, latency, hit rate, memory, the month's "
-        "commands against the plan. Exit code 0: fine; 1: degraded, with --fail-on degraded; "
-        "2: unreachable, or wrong arguments."
+        "Show connection, state, latency, hit rate, memory, and the month's commands compared "
+        "with the pricing plan. Exit status 0: success; 1: degraded, with --fail-on degraded; "
+        "2: the database is unreachable or the arguments are invalid."
     )
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        add_caches(parser)
+        add_cache_options(parser)
         parser.add_argument(
             "--format", choices=("table", "json", "prometheus"), default="table", dest="form"
         )
-        parser.add_argument("--watch", type=positive, metavar="N", help="again every N seconds")
         parser.add_argument(
-            "--since", type=ago, default="1h", help="15m, 1h (default), 7d … up to 32d"
+            "--watch", type=parse_positive_int, metavar="N", help="refresh every N seconds"
         )
         parser.add_argument(
-            "--families", action="store_true", help="the largest key families, by a sample"
+            "--since",
+            type=parse_lookback,
+            default="1h",
+            help="the period: 15m, 1h (default), 7d … up to 32d",
+        )
+        parser.add_argument(
+            "--families",
+            action="store_true",
+            help="show the largest key families, estimated from a sample",
         )
         parser.add_argument(
             "--sample",
-            type=positive,
+            type=parse_positive_int,
             default=5000,
-            help="keys to look at, anybody's (default 5000)",
+            help="keys to read for --families, including those of other caches (default 5000)",
         )
-        parser.add_argument("--fail-on", choices=("degraded",), help="exit with 1 then")
+        parser.add_argument(
+            "--fail-on", choices=("degraded",), help="exit with status 1 if a cache is degraded"
+        )
 
     def handle(self, **options: Any) -> None:
-        caches = caches_of(chosen(options))
+        caches = get_caches(select_aliases(options))
         if options["watch"] and not self.stdout.isatty():
-            refuse("--watch redraws a terminal, and this is none: leave it out.")
+            fail("--watch requires a terminal, and stdout is not one.")
         if options["watch"]:
             with suppress(KeyboardInterrupt):
                 self._watch(caches, options)
             return
-        looks = [self._look(each, options) for each in caches]
-        self.stdout.write(_text(looks, options["form"]))
-        self._judge([each.overview for each in looks], options["fail_on"])
+        reports = [self._make_report(each, options) for each in caches]
+        self.stdout.write(_format(reports, options["form"]))
+        self._check([each.overview for each in reports], options["fail_on"])
 
     def _watch(self, caches: Sequence[UpstashBaseCache], options: dict[str, Any]) -> NoReturn:
         while True:
-            looks = [self._look(each, options) for each in caches]
-            self.stdout.write(f"\x1b[2J\x1b[H{_text(looks, options['form'])}")
+            reports = [self._make_report(each, options) for each in caches]
+            self.stdout.write(f"\x1b[2J\x1b[H{_format(reports, options['form'])}")
             time.sleep(options["watch"])
 
-    def _look(self, cache: UpstashBaseCache, options: dict[str, Any]) -> _Look:
-        before = _billed(cache)
+    def _make_report(self, cache: UpstashBaseCache, options: dict[str, Any]) -> _CacheReport:
+        before = _count_billed(cache)
         since = options["since"]
         period = {"minutes": since} if since <= _DAY else {"hours": since}
         overview = cache.run(read_overview(cache, **period))
-        asked = options["families"] and overview.health.round_trip is not None
-        families = self._families(cache, options) if asked else None
-        return _Look(overview, families, _billed(cache) - before)
+        families = None
+        if options["families"] and overview.health.round_trip is not None:
+            families = self._sample_families(cache, options)
+        return _CacheReport(overview, families, _count_billed(cache) - before)
 
-    def _families(self, cache: UpstashBaseCache, options: dict[str, Any]) -> list[Family] | None:
-        wanted = make_scoped_pattern(cache.key_func, cache.key_prefix, cache.version, "*")
-        scan, sample, seen = KeyScan(wanted.pattern), FamilySampler(wanted), 0
-        pages = ceil(options["sample"] / COUNT)
-        progress = Progress(self.stderr, pages, quiet=options["verbosity"] == 0)
-        # A page without keys of this cache is billed, too.
-        while scan.pages < pages and not scan.is_complete:
+    def _sample_families(
+        self, cache: UpstashBaseCache, options: dict[str, Any]
+    ) -> list[Family] | None:
+        pattern = make_scoped_pattern(cache.key_func, cache.key_prefix, cache.version, "*")
+        scan, sampler, read = KeyScan(pattern.pattern), FamilySampler(pattern), 0
+        max_pages = ceil(options["sample"] / COUNT)
+        progress = Progress(self.stderr, max_pages, quiet=options["verbosity"] == 0)
+        # The pages are limited, not the keys: a page without keys of this cache is billed, too.
+        while scan.pages < max_pages and not scan.is_complete:
             try:
-                names = cache.run(scan.fetch_page())
+                full_keys = cache.run(scan.fetch_page())
             except ContinuumError as error:
                 progress.end()
-                self.stderr.write(f"No families of '{cache.database.config.alias}': {error}")
+                self.stderr.write(
+                    f"Cannot read the key families of '{cache.database.config.alias}': {error}"
+                )
                 return None
-            sample.add(names)
-            seen += len(names)
-            progress.show(scan.pages, f"{seen} keys")
+            sampler.add(full_keys)
+            read += len(full_keys)
+            progress.show(scan.pages, f"{read} keys")
         progress.end()
-        return sample.list_largest()
+        return sampler.list_largest()
 
-    def _judge(self, overviews: Sequence[Overview], fail_on: str | None) -> None:
-        silent = [each.health.label for each in overviews if each.health.round_trip is None]
-        if silent:
-            refuse(f"No answer from {', '.join(silent)}.", UNREACHABLE)
-        poor = [each.health.label for each in overviews if each.health.verdict != "ok"]
-        if poor and fail_on:
-            refuse(f"Degraded: {', '.join(poor)}.", DEGRADED)
+    def _check(self, overviews: Sequence[Overview], fail_on: str | None) -> None:
+        unreachable = [each.health.label for each in overviews if each.health.round_trip is None]
+        if unreachable:
+            fail(f"No reply from {', '.join(unreachable)}.", UNREACHABLE)
+        degraded = [each.health.label for each in overviews if each.health.verdict != "ok"]
+        if degraded and fail_on:
+            fail(f"Degraded: {', '.join(degraded)}.", DEGRADED)
 
 
-def _billed(cache: UpstashBaseCache) -> int:
-    """Return what this process has cost so far."""
+def _count_billed(cache: UpstashBaseCache) -> int:
+    """Return the billed commands of this process so far."""
     return read_process_totals(cache.database.config.alias).all_billed
 
 
-def _text(looks: Sequence[_Look], form: str) -> str:
+def _format(reports: Sequence[_CacheReport], form: str) -> str:
     if form == "prometheus":
-        aliases = {each.overview.health.alias: each.overview.as_metrics() for each in looks}
-        return render_text(aliases)
+        return render_text(
+            {each.overview.health.alias: each.overview.as_metrics() for each in reports}
+        )
     if form == "json":
-        return _json(looks)
-    return "\n\n".join(sheet(each.overview, each.families, each.spent) for each in looks)
+        return format_json({"caches": [_as_dict(each) for each in reports]})
+    return "\n\n".join(
+        render_overview(each.overview, each.families, each.spent) for each in reports
+    )
 
 
-def _json(looks: Sequence[_Look]) -> str:
-    entries = []
-    for look in looks:
-        listed = None if look.families is None else [asdict(each) for each in look.families]
-        entries.append({**look.overview.as_dict(), "spent": look.spent, "families": listed})
-    return as_json({"caches": entries})
+def _as_dict(report: _CacheReport) -> dict[str, Any]:
+    families = None if report.families is None else [asdict(each) for each in report.families]
+    return {**report.overview.as_dict(), "spent": report.spent, "families": families}

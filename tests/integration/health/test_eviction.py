@@ -7,7 +7,8 @@ import pytest
 from continuum_upstash.checks.live import check_live
 from continuum_upstash.emulator.process import running
 from continuum_upstash.transports import registry
-from tests.integration.management.command_runs import entry, ran
+from tests.integration.cache_entries import make_entry
+from tests.integration.management.command_runs import run_command
 from tests.integration.panel.panel_html import Page
 from tests.integration.panel.panel_site import Accounts, page
 
@@ -24,7 +25,7 @@ def evicting():
 
 @pytest.fixture(autouse=True)
 def site(evicting, settings, monkeypatch):
-    settings.CACHES = {"default": entry(evicting)}
+    settings.CACHES = {"default": make_entry(evicting)}
     monkeypatch.setattr("sys.argv", ["manage.py", "check", "--tag", "continuum_upstash_live"])
     yield
     registry.reset()
@@ -45,18 +46,18 @@ def test_eviction_of_sessions_is_an_error_unless_it_is_accepted(
 ):
     settings.SESSION_ENGINE, settings.SESSION_ALLOW_EVICTION = engine, accepted
     assert [each.id.removeprefix("continuum_upstash.") for each in check_live()] == checks
-    ended = ran("cache_doctor", "--format", "json")
-    (found,) = (each for each in ended.json["caches"][0]["findings"] if each["name"] == "eviction")
-    assert (found["outcome"], ended.code) == (outcome, 1 if outcome == "failed" else 0)
+    run = run_command("cache_doctor", "--format", "json")
+    (found,) = (each for each in run.json["caches"][0]["findings"] if each["name"] == "eviction")
+    assert (found["outcome"], run.code) == (outcome, 1 if outcome == "failed" else 0)
     assert ("SESSION_ALLOW_EVICTION" in found["detail"]) == accepted
 
 
 def test_eviction_of_rate_limits_is_a_warning(settings):
     settings.CONTINUUM_RATELIMIT = {"POLICIES": {"api": {"rate": "5/m"}}}
     assert [each.id for each in check_live()] == ["continuum_upstash.W205"]
-    ended = ran("cache_doctor", "--format", "json")
-    (found,) = (each for each in ended.json["caches"][0]["findings"] if each["name"] == "eviction")
-    assert (found["outcome"], ended.code) == ("warning", 0)
+    run = run_command("cache_doctor", "--format", "json")
+    (found,) = (each for each in run.json["caches"][0]["findings"] if each["name"] == "eviction")
+    assert (found["outcome"], run.code) == ("warning", 0)
     assert "ALIAS" in found["fix"]
 
 

@@ -1,4 +1,4 @@
-"""What clears a cache ends nobody's session, unless the sessions' cache was named."""
+"""Cleaning a cache keeps sessions unless --cache names their alias."""
 
 from __future__ import annotations
 
@@ -6,25 +6,21 @@ from importlib import import_module
 
 import pytest
 
-from continuum_upstash.transports import registry
-from tests.integration.management.command_runs import cache, entry, ran
+from continuum_upstash.backend import get_cache
+from tests.integration.cache_entries import make_entry
+from tests.integration.management.command_runs import run_command
 
-OURS = "continuum_upstash.sessions"
+ENGINE = "continuum_upstash.sessions"
 
 
 @pytest.fixture(autouse=True)
-def site(emulator, settings):
-    settings.CACHES = {
-        "default": entry(emulator, KEY_PREFIX="shop"),
-        "sessions": entry(emulator, KEY_PREFIX="shop-sessions"),
-    }
-    yield
-    registry.reset()
+def session_cache(site, emulator):
+    site.CACHES["sessions"] = make_entry(emulator, KEY_PREFIX="shop-sessions")
 
 
 @pytest.fixture
 def log_in(settings):
-    """Return a function that stores a session and returns whether it is still there."""
+    """Return a function that stores a session and returns a function that reads it."""
 
     def store(engine, alias):
         settings.SESSION_ENGINE, settings.SESSION_CACHE_ALIAS = engine, alias
@@ -36,50 +32,50 @@ def log_in(settings):
     return store
 
 
-def clean(*arguments):
-    ended = ran("cache_cleanup", *arguments, "--no-input")
-    assert ended.code == 0
-    return ended
+def run_cleanup(*arguments):
+    run = run_command("cache_cleanup", *arguments, "--no-input")
+    assert run.code == 0
+    return run
 
 
 @pytest.mark.parametrize(
     ("transport", "engine"),
-    [("rest", OURS), ("tcp", OURS), ("rest", "tests.integration.sessions.derived_sessions")],
+    [("rest", ENGINE), ("tcp", ENGINE), ("rest", "tests.integration.sessions.derived_sessions")],
 )
-def test_they_are_told_by_name_whatever_the_url_of_the_cache_is(
+def test_sessions_are_recognised_in_a_cache_with_another_url(
     transport, engine, log_in, emulator, settings
 ):
-    there = entry(emulator, transport, KEY_PREFIX="shop")
-    settings.CACHES = {**settings.CACHES, "default": there}
-    logged_in = log_in(engine, "sessions")
-    cache("sessions").set("query:1", 1)
-    ended = clean("*", "--raw", "--all")
-    assert (logged_in(), cache("sessions").get("query:1")) == ("7", None)
-    assert "2 keys of sessions left alone: name their cache with --cache" in ended.out
-    clean("*", "--raw", "--all", "--cache", "default")
-    assert logged_in(), "their database was named, but not their cache"
-    clean("*", "--raw", "--all", "--cache", "sessions")
-    assert not logged_in()
+    entry = make_entry(emulator, transport, KEY_PREFIX="shop")
+    settings.CACHES = {**settings.CACHES, "default": entry}
+    read_user = log_in(engine, "sessions")
+    get_cache("sessions").set("query:1", 1)
+    run = run_cleanup("*", "--raw", "--all")
+    assert (read_user(), get_cache("sessions").get("query:1")) == ("7", None)
+    assert "2 keys of sessions will be kept: pass --cache with their alias" in run.out
+    run_cleanup("*", "--raw", "--all", "--cache", "default")
+    assert read_user(), "--cache named another cache of their database"
+    run_cleanup("*", "--raw", "--all", "--cache", "sessions")
+    assert not read_user()
 
 
-def unversioned(key, prefix, version):
+def make_key_without_version(key, prefix, version):
     return f"{prefix}:{key}"
 
 
-def test_they_are_left_alone_where_keys_have_the_form_of_their_names(log_in, emulator, settings):
-    versionless = entry(emulator, KEY_PREFIX="shop", KEY_FUNCTION=unversioned)
-    settings.CACHES = {"default": versionless}
-    logged_in = log_in(OURS, "default")
-    cache().set("session:of-work", 1)
-    ended = clean("--family", "session", "--format", "json")
-    assert (ended.json["deleted"], ended.json["excluded"], logged_in()) == (1, 1, "7")
+def test_sessions_are_kept_where_keys_look_like_theirs(log_in, emulator, settings):
+    entry = make_entry(emulator, KEY_PREFIX="shop", KEY_FUNCTION=make_key_without_version)
+    settings.CACHES = {"default": entry}
+    read_user = log_in(ENGINE, "default")
+    get_cache().set("session:of-cache", 1)
+    run = run_cleanup("--family", "session", "--format", "json")
+    assert (run.json["deleted"], run.json["excluded"], read_user()) == (1, 1, "7")
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("kind", ["cache", "cached_db"])
-def test_django_s_sessions_are_left_alone_too(kind, log_in):
-    logged_in = log_in(f"django.contrib.sessions.backends.{kind}", "default")
-    cache().set("query:1", 1)
-    ended = clean("*", "--all", "--format", "json")
-    assert (ended.json["deleted"], ended.json["excluded"], logged_in()) == (1, 1, "7")
-    assert clean("*", "--all", "--cache", "default", "--format", "json").json["deleted"] == 1
+def test_sessions_of_django_engines_are_kept(kind, log_in):
+    read_user = log_in(f"django.contrib.sessions.backends.{kind}", "default")
+    get_cache().set("query:1", 1)
+    run = run_cleanup("*", "--all", "--format", "json")
+    assert (run.json["deleted"], run.json["excluded"], read_user()) == (1, 1, "7")
+    assert run_cleanup("*", "--all", "--cache", "default", "--format", "json").json["deleted"] == 1

@@ -5,31 +5,30 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from continuum_upstash.backend import get_cache
 from continuum_upstash.errors import ConnectionFailed
 from continuum_upstash.stats.shared.schema import day_key
 from continuum_upstash.transports import registry
-from tests.integration.management.command_runs import BACKEND, cache, entry, ran
+from tests.integration.cache_entries import BACKEND, make_entry
+from tests.integration.management.command_runs import run_command
 
 
 @pytest.fixture(autouse=True)
-def site(emulator, settings):
-    settings.CACHES = {"default": entry(emulator)}
-    settings.SESSION_ENGINE = "django.contrib.sessions.backends.db"
-    yield
-    registry.reset()
+def sessions_in_sql(site):
+    site.SESSION_ENGINE = "django.contrib.sessions.backends.db"
 
 
-def examined(*arguments):
-    ended = ran("cache_doctor", "--format", "json", *arguments)
-    (only,) = ended.json["caches"]
-    return ended, {each["name"]: each for each in only["findings"]}
+def examine(*arguments):
+    run = run_command("cache_doctor", "--format", "json", *arguments)
+    (only,) = run.json["caches"]
+    return run, {each["name"]: each for each in only["findings"]}
 
 
 @pytest.mark.parametrize("transport", ["rest", "tcp"])
-def test_a_healthy_database(transport, emulator, settings):
-    settings.CACHES = {"default": entry(emulator, transport)}
-    ended, found = examined()
-    assert ended.code == 0
+def test_a_healthy_database_passes_all_checks(transport, emulator, settings):
+    settings.CACHES = {"default": make_entry(emulator, transport)}
+    run, found = examine()
+    assert run.code == 0
     assert {each["outcome"] for each in found.values()} <= {"ok", "info"}
     assert {"connection", "round trip", "clock", "token", "eviction", "quota"} <= found.keys()
     assert found["configuration"]["detail"].endswith("from LOCATION, token from OPTIONS") or (
@@ -37,52 +36,52 @@ def test_a_healthy_database(transport, emulator, settings):
     )
 
 
-def test_what_a_server_can_do_is_told_where_it_says_so(valkey, settings):
+def test_the_commands_of_the_server_are_listed(valkey, settings):
     settings.CACHES = {"default": {"BACKEND": BACKEND, "LOCATION": valkey.url}}
-    _, found = examined()
+    _, found = examine()
     assert found["features"]["outcome"] == "ok"
     assert "EVAL" in found["features"]["detail"]
     assert "; not DELEX" in found["features"]["detail"]
 
 
-def test_text_for_people():
-    ended = ran("cache_doctor")
-    assert (ended.code, ended.err) == (0, "")
-    assert "Cache 'default'" in ended.out
-    assert "20 pings" in ended.out
+def test_text_output():
+    run = run_command("cache_doctor")
+    assert (run.code, run.err) == (0, "")
+    assert "Cache 'default'" in run.out
+    assert "20 pings" in run.out
 
 
-def test_it_costs_a_few_commands(emulator):
+def test_the_checks_cost_a_few_commands(emulator):
     with emulator.count() as spent:
-        examined()
+        examine()
     assert spent.billed <= 40
 
 
-def test_a_write_probe_leaves_nothing_behind(emulator):
-    _, found = examined("--write")
+def test_the_write_check_reports_success_and_failure(emulator):
+    _, found = examine("--write")
     assert found["write"]["outcome"] == "ok"
     with emulator.fault("capacity"):
-        ended, found = examined("--write")
-    assert (ended.code, found["write"]["outcome"]) == (1, "failed")
+        run, found = examine("--write")
+    assert (run.code, found["write"]["outcome"]) == (1, "failed")
     assert found["write"]["fix"]
 
 
-def test_a_read_only_token_is_found_out(emulator, settings):
-    settings.CACHES = {"default": entry(emulator, OPTIONS={"TOKEN": emulator.read_only_token})}
-    ended, found = examined()
-    assert (ended.code, found["token"]["outcome"]) == (1, "failed")
+def test_a_read_only_token_is_detected(emulator, settings):
+    settings.CACHES = {"default": make_entry(emulator, OPTIONS={"TOKEN": emulator.read_only_token})}
+    run, found = examine()
+    assert (run.code, found["token"]["outcome"]) == (1, "failed")
     assert "standard token" in found["token"]["fix"]
 
 
-def test_it_claims_no_writing_that_it_has_not_tried():
-    assert "--write tests" in examined()[1]["token"]["detail"]
-    assert "--write" not in examined("--write")[1]["token"]["detail"]
+def test_write_permission_is_claimed_only_after_a_write():
+    assert "--write tests" in examine()[1]["token"]["detail"]
+    assert "--write" not in examine("--write")[1]["token"]["detail"]
 
 
-def test_an_unknown_plan_is_no_failed_connection(settings):
+def test_an_unknown_pricing_plan_fails_only_the_quota_check(settings):
     settings.CONTINUUM_STATS = {"PLAN": "gold"}
-    ended, found = examined("--write")
-    assert (ended.code, found["connection"]["outcome"], found["write"]["outcome"]) == (
+    run, found = examine("--write")
+    assert (run.code, found["connection"]["outcome"], found["write"]["outcome"]) == (
         1,
         "ok",
         "ok",
@@ -90,33 +89,33 @@ def test_an_unknown_plan_is_no_failed_connection(settings):
     assert (found["quota"]["outcome"], "gold" in found["quota"]["detail"]) == ("failed", True)
 
 
-def test_a_month_that_cannot_be_read_is_told_as_such():
-    cache().client.redis.set(day_key("default", datetime.now(UTC)), "text")
-    _, found = examined()
+def test_an_unreadable_month_is_a_warning():
+    get_cache().client.redis.set(day_key("default", datetime.now(UTC)), "text")
+    _, found = examine()
     assert found["quota"]["outcome"] == "warning"
     assert "WRONGTYPE" in found["quota"]["detail"]
 
 
-def test_a_wrong_token_is_told_from_an_outage(emulator, settings):
-    settings.CACHES = {"default": entry(emulator, OPTIONS={"TOKEN": "wrong-token"})}
-    ended, found = examined()
-    assert (ended.code, found["connection"]["outcome"]) == (2, "failed")
+def test_a_wrong_token_is_distinguished_from_an_outage(emulator, settings):
+    settings.CACHES = {"default": make_entry(emulator, OPTIONS={"TOKEN": "wrong-token"})}
+    run, found = examine()
+    assert (run.code, found["connection"]["outcome"]) == (2, "failed")
     assert "Copy the token" in found["connection"]["fix"]
-    assert "wrong-token" not in ended.out
+    assert "wrong-token" not in run.out
 
 
-def test_a_wrong_token_is_told_as_such_when_the_breaker_has_opened_for_it(emulator, settings):
+def test_a_wrong_token_is_reported_after_it_opened_the_breaker(emulator, settings):
     options = {"TOKEN": "of-another-database"}
-    settings.CACHES = {"default": entry(emulator, OPTIONS=options)}
-    cache().get("k")
-    assert cache().status.state == "open"
-    assert "they differ" in ran("cache_doctor").out
+    settings.CACHES = {"default": make_entry(emulator, OPTIONS=options)}
+    get_cache().get("k")
+    assert get_cache().status.state == "open"
+    assert "they differ" in run_command("cache_doctor").out
 
 
-def test_an_outage(emulator):
+def test_an_outage_exits_with_2_and_a_fix(emulator):
     with emulator.fault("refuse"):
-        ended, found = examined()
-    assert (ended.code, found["connection"]["outcome"]) == (2, "failed")
+        run, found = examine()
+    assert (run.code, found["connection"]["outcome"]) == (2, "failed")
     assert "manage.py upstash_emulator" in found["connection"]["fix"]
     assert f":{urlsplit(emulator.rest_url).port})" in found["connection"]["detail"]
 
@@ -130,71 +129,71 @@ def test_an_outage(emulator):
         ("http://[::1]:8079", "manage.py upstash_emulator"),
     ],
 )
-def test_who_does_not_answer_is_looked_for_where_it_is(url, words, settings, monkeypatch):
+def test_the_fix_for_an_unreachable_database_depends_on_its_host(url, words, settings, monkeypatch):
     settings.CACHES = {"default": {"BACKEND": BACKEND, "LOCATION": url, "OPTIONS": {"TOKEN": "t"}}}
 
     def refuse(*_):
         raise ConnectionFailed("Connection refused.", unsent=True)
 
     monkeypatch.setattr(registry.Database, "send", refuse)
-    assert words in examined()[1]["connection"]["fix"]
+    assert words in examine()[1]["connection"]["fix"]
 
 
-def test_a_database_that_takes_too_long(emulator):
+def test_a_database_that_times_out_fails_the_connection_check(emulator):
     with emulator.fault("latency", seconds=9):
-        ended, found = examined()
-    assert (ended.code, found["connection"]["outcome"]) == (2, "failed")
+        run, found = examine()
+    assert (run.code, found["connection"]["outcome"]) == (2, "failed")
 
 
-def test_a_used_up_quota(emulator):
+def test_an_exhausted_quota_names_the_plan(emulator):
     with emulator.fault("quota"):
-        ended, found = examined()
-    assert ended.code == 2
+        run, found = examine()
+    assert run.code == 2
     assert "plan" in found["connection"]["fix"]
 
 
 def test_a_wrong_configuration_is_a_finding(settings, emulator):
-    settings.CACHES = {"default": entry(emulator, OPTIONS={"POOLSIZE": 1})}
-    ended, found = examined()
-    assert (ended.code, found["configuration"]["outcome"]) == (2, "failed")
+    settings.CACHES = {"default": make_entry(emulator, OPTIONS={"POOLSIZE": 1})}
+    run, found = examine()
+    assert (run.code, found["configuration"]["outcome"]) == (2, "failed")
     assert "POOL_SIZE" in found["configuration"]["detail"]
 
 
-def test_a_local_cache_is_a_warning_that_may_fail(settings):
-    settings.CACHES = {"default": entry(None, "local")}
-    assert examined()[0].code == 0
-    assert examined("--fail-on", "warning")[0].code == 1
+def test_a_local_cache_is_a_warning(settings):
+    settings.CACHES = {"default": make_entry(None, "local")}
+    assert examine()[0].code == 0
+    assert examine("--fail-on", "warning")[0].code == 1
 
 
-def test_forgotten_variables_are_a_failure_in_production_and_a_warning_before(settings):
-    settings.CACHES, settings.DEBUG = {"default": entry(None, "forgotten")}, False
-    ended, found = examined()
-    assert (ended.code, found["configuration"]["outcome"]) == (2, "failed")
+def test_missing_variables_fail_in_production_and_warn_in_debug(settings):
+    settings.CACHES, settings.DEBUG = {"default": make_entry(None, "unconfigured")}, False
+    run, found = examine()
+    assert (run.code, found["configuration"]["outcome"]) == (2, "failed")
     assert "UPSTASH_REDIS_REST_URL" in found["configuration"]["fix"]
     settings.DEBUG = True
-    ended, found = examined()
-    assert (ended.code, found["configuration"]["outcome"]) == (0, "warning")
+    run, found = examine()
+    assert (run.code, found["configuration"]["outcome"]) == (0, "warning")
 
 
-@pytest.mark.parametrize("transport", ["forgotten", "local"])
-def test_sessions_without_a_database_are_a_failure(transport, settings):
-    settings.CACHES = {"default": entry(None, transport, OPTIONS={"ENV_PREFIX": "SESSIONS_"})}
+@pytest.mark.parametrize("transport", ["unconfigured", "local"])
+def test_sessions_without_a_database_fail(transport, settings):
+    settings.CACHES = {"default": make_entry(None, transport, OPTIONS={"ENV_PREFIX": "SESSIONS_"})}
     settings.SESSION_ENGINE, settings.DEBUG = "continuum_upstash.sessions", True
-    ended, found = examined()
-    assert (ended.code, found["sessions"]["outcome"]) == (1, "failed")
+    run, found = examine()
+    assert (run.code, found["sessions"]["outcome"]) == (1, "failed")
     assert "Set SESSIONS_UPSTASH_REDIS_REST_URL" in found["sessions"]["fix"]
     assert ("Remove MODE" in found["sessions"]["fix"]) is (transport == "local")
     settings.SESSION_ALLOW_EVICTION = True
-    ended, found = examined()
-    assert (ended.code, found["sessions"]["outcome"]) == (0, "info")
+    run, found = examine()
+    assert (run.code, found["sessions"]["outcome"]) == (0, "info")
 
 
-def test_an_unknown_alias():
-    ended = ran("cache_doctor", "--cache", "nobody")
-    assert (ended.code, "There is default." in ended.error) == (2, True)
+def test_an_unknown_alias_exits_with_2():
+    run = run_command("cache_doctor", "--cache", "unknown")
+    assert (run.code, "Aliases of this package: default." in run.error) == (2, True)
 
 
-def test_no_alias_of_ours(settings):
+def test_without_an_alias_of_the_package_it_exits_with_2(settings):
     settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}
-    ended = ran("cache_doctor")
-    assert (ended.code, "BACKEND" in ended.error) == (2, True)
+    run = run_command("cache_doctor")
+    assert (run.code, "BACKEND" in run.error) == (2, True)

@@ -5,9 +5,10 @@ from io import StringIO
 import pytest
 from django.core.management import call_command
 
+from continuum_upstash.backend import get_cache
 from continuum_upstash.stats.shared import writer
-from continuum_upstash.transports import registry
-from tests.integration.management.command_runs import cache, entry, ran
+from tests.integration.cache_entries import make_entry
+from tests.integration.management.command_runs import run_command
 
 NAMES = {
     "alias", "verdict", "status", "server", "round_trip", "recent", "today", "bill", "families",
@@ -16,34 +17,26 @@ NAMES = {
 }  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def site(emulator, settings, new_process_state):
-    """One alias whose statistics are shared at every batch."""
-    settings.CACHES = {"default": entry(emulator, KEY_PREFIX="shop")}
-    settings.CONTINUUM_STATS = {"INTERVAL": 0, "SHARE": 1000}
-    writer.start()
-    yield
-    writer.stop()
-    registry.reset()
+pytestmark = pytest.mark.usefixtures("shared_statistics")
 
 
-def used():
-    cache().set("query:1", "value")
+def use_cache():
+    get_cache().set("query:1", "value")
     for key in ("query:1", "query:1", "query:1", "missing"):
-        cache().get(key)
-    cache().client.ping()  # a batch carries what was counted before it
+        get_cache().get(key)
+    get_cache().client.ping()  # its batch shares the counts of the calls before
 
 
-def only(ended):
-    (found,) = ended.json["caches"]
+def get_entry(run):
+    (found,) = run.json["caches"]
     return found
 
 
-def test_what_all_processes_did():
-    used()
-    ended = ran("cache_stats", "--format", "json")
-    found = only(ended)
-    assert (ended.code, ended.json["schema"], found.keys()) == (0, 1, NAMES)
+def test_json_has_the_totals_of_all_processes():
+    use_cache()
+    run = run_command("cache_stats", "--format", "json")
+    found = get_entry(run)
+    assert (run.code, run.json["schema"], found.keys()) == (0, 1, NAMES)
     assert (found["scope"], found["verdict"]) == ("all processes", "ok")
     recent = found["recent"]
     assert (recent["hits"], recent["misses"], recent["sets"]) == (3, 1, 1)
@@ -53,17 +46,17 @@ def test_what_all_processes_did():
     assert found["bill"]["commands"] == found["today"]["billed"] + found["today"]["overhead"] > 5
 
 
-def test_the_table_is_for_people():
-    used()
-    ended = ran("cache_stats", "--since", "7d")
-    assert ended.code == 0
-    for words in ("cache 'default' (rest,", "hit rate     75.0%", "of all processes, last 7d"):
-        assert words in ended.out
+def test_table_output():
+    use_cache()
+    run = run_command("cache_stats", "--since", "7d")
+    assert run.code == 0
+    for words in ("cache 'default' (rest,", "Hit rate        75.0 %", "all processes, last 7d"):
+        assert words in run.out
 
 
-def test_prometheus_text():
-    used()
-    lines = ran("cache_stats", "--format", "prometheus").out.splitlines()
+def test_prometheus_output():
+    use_cache()
+    lines = run_command("cache_stats", "--format", "prometheus").out.splitlines()
     assert 'continuum_cache_hits_total{alias="default"} 3' in lines
     assert "# TYPE continuum_cache_latency_seconds histogram" in lines
     infinite = next(line for line in lines if 'le="+Inf"' in line)
@@ -78,10 +71,10 @@ def test_prometheus_text():
     assert 0 < float(values['continuum_cache_commands_used_ratio{alias="default"}']) < 1
 
 
-def test_families_of_a_sample():
-    cache().set_many({f"query:{i}": i for i in range(30)} | {f"page:{i}": i for i in range(10)})
-    cache().set("lonely", 1)
-    found = only(ran("cache_stats", "--format", "json", "--families"))["families"]
+def test_key_families_are_estimated_from_a_sample():
+    get_cache().set_many({f"query:{i}": i for i in range(30)} | {f"page:{i}": i for i in range(10)})
+    get_cache().set("without-a-colon", 1)
+    found = get_entry(run_command("cache_stats", "--format", "json", "--families"))["families"]
     assert [(each["name"], each["seen"]) for each in found] == [
         ("query:", 30),
         ("page:", 10),
@@ -89,99 +82,101 @@ def test_families_of_a_sample():
     ]
 
 
-@pytest.mark.parametrize(("sample", "most"), [("1000", 1), ("1001", 2), ("5000", 5)])
-def test_a_sample_walks_no_more_than_its_size_among_others_keys(sample, most, emulator, settings):
-    settings.CACHES["big"] = entry(emulator, KEY_PREFIX="big")
+@pytest.mark.parametrize(("sample", "max_billed"), [("1000", 1), ("1001", 2), ("5000", 5)])
+def test_a_sample_costs_no_more_than_its_size(sample, max_billed, emulator, settings):
+    settings.CACHES["big"] = make_entry(emulator, KEY_PREFIX="big")
     for n in range(0, 12_000, 4_000):
-        cache("big").set_many({f"q:{i}": 1 for i in range(n, n + 4_000)}, None)
+        get_cache("big").set_many({f"q:{i}": 1 for i in range(n, n + 4_000)}, None)
     writer.stop()
     arguments = ("cache_stats", "--cache", "default", "--format", "json")
-    _, without = (only(ran(*arguments))["spent"] for _ in range(2))  # the first reads the month
-    assert only(ran(*arguments, "--families", "--sample", sample))["spent"] - without <= most
+    # The first run also reads the month.
+    _, without = (get_entry(run_command(*arguments))["spent"] for _ in range(2))
+    with_families = get_entry(run_command(*arguments, "--families", "--sample", sample))["spent"]
+    assert with_families - without <= max_billed
 
 
-def test_more_than_is_kept_is_what_is_kept(emulator):
-    used()
+def test_a_period_longer_than_the_retention_is_shortened(emulator):
+    use_cache()
     writer.stop()
     with emulator.count() as spent:
-        found = only(ran("cache_stats", "--format", "json", "--since", "365d"))
+        found = get_entry(run_command("cache_stats", "--format", "json", "--since", "365d"))
     assert (found["since_seconds"], found["recent"]["hits"]) == (32 * 86400, 3)
-    assert spent.billed <= 33 + 31  # a day each of the span, and of the month with today
+    assert spent.billed <= 33 + 31  # the days of the period, and of the month with today
 
 
-def test_an_unknown_plan_hides_the_bill_and_nothing_else(settings):
-    used()
+def test_an_unknown_pricing_plan_hides_only_the_bill(settings):
+    use_cache()
     settings.CONTINUUM_STATS = {"PLAN": "gold"}
-    ended = ran("cache_stats")
-    assert (ended.code, "write one of free" in ended.out) == (0, True)
-    assert "hit rate     75.0%" in ended.out
+    run = run_command("cache_stats")
+    assert (run.code, "write one of free" in run.out) == (0, True)
+    assert "Hit rate        75.0 %" in run.out
 
 
 @pytest.mark.parametrize("families", [(), ("--families",)])
-def test_it_says_what_it_costs_itself(families, emulator):
-    used()
-    with emulator.count() as counted:
-        found = only(ran("cache_stats", "--format", "json", *families))
-    assert found["spent"] == counted.billed
+def test_the_report_names_its_own_cost(families, emulator):
+    use_cache()
+    with emulator.count() as usage:
+        found = get_entry(run_command("cache_stats", "--format", "json", *families))
+    assert found["spent"] == usage.billed
 
 
-def test_what_nobody_shares_is_not_shown_as_if_somebody_did():
+def test_without_shared_statistics_there_is_no_history():
     writer.stop()
-    cache().get("k")
-    assert "figures      no history yet" in ran("cache_stats").out
-    found = only(ran("cache_stats", "--format", "json"))
+    get_cache().get("k")
+    assert "Statistics      no history yet" in run_command("cache_stats").out
+    found = get_entry(run_command("cache_stats", "--format", "json"))
     assert (found["scope"], found["recent"]["misses"], found["bill"]) == ("this process", 1, None)
-    text = ran("cache_stats", "--format", "prometheus").out
+    text = run_command("cache_stats", "--format", "prometheus").out
     assert 'continuum_cache_misses_total{alias="default"}' not in text
     assert 'continuum_cache_breaker_state{alias="default",state="closed"} 1' in text
 
 
-def test_a_local_cache(settings, emulator):
-    settings.CACHES = {"default": entry(None, "local")}
-    ended = ran("cache_stats", "--format", "json")
-    assert (ended.code, only(ended)["mode"], only(ended)["verdict"]) == (0, "local", "ok")
+def test_a_local_cache_is_ok(settings, emulator):
+    settings.CACHES = {"default": make_entry(None, "local")}
+    run = run_command("cache_stats", "--format", "json")
+    assert (run.code, get_entry(run)["mode"], get_entry(run)["verdict"]) == (0, "local", "ok")
 
 
-def test_an_outage_is_2_and_still_shown(emulator):
-    used()
+def test_an_outage_exits_with_2_and_is_shown(emulator):
+    use_cache()
     with emulator.fault("refuse"):
-        ended = ran("cache_stats", "--format", "json")
-    found = only(ended)
-    assert (ended.code, found["verdict"], found["round_trip"]) == (2, "degraded", None)
+        run = run_command("cache_stats", "--format", "json")
+    found = get_entry(run)
+    assert (run.code, found["verdict"], found["round_trip"]) == (2, "degraded", None)
     assert found["errors"]
 
 
-def test_a_read_only_token_sees_all_but_families(emulator, settings):
-    used()
+def test_a_read_only_token_shows_everything_except_families(emulator, settings):
+    use_cache()
     options = {"TOKEN": emulator.read_only_token}
-    settings.CACHES = {"default": entry(emulator, KEY_PREFIX="shop", OPTIONS=options)}
-    ended = ran("cache_stats", "--format", "json", "--families")
-    found = only(ended)
-    assert (ended.code, found["scope"], found["families"]) == (0, "all processes", None)
-    assert "No families" in ended.err
+    settings.CACHES = {"default": make_entry(emulator, KEY_PREFIX="shop", OPTIONS=options)}
+    run = run_command("cache_stats", "--format", "json", "--families")
+    found = get_entry(run)
+    assert (run.code, found["scope"], found["families"]) == (0, "all processes", None)
+    assert "Cannot read the key families" in run.err
 
 
 def test_a_cache_without_credentials_is_degraded(settings):
-    settings.CACHES = {"default": entry(None, "forgotten")}
-    ended = ran("cache_stats", "--fail-on", "degraded")
-    assert ended.code == 1
-    assert "Set UPSTASH_REDIS_REST_URL" in ended.out
-    settings.CACHES = {"default": entry(None, "local")}
-    assert ran("cache_stats", "--fail-on", "degraded").code == 0
+    settings.CACHES = {"default": make_entry(None, "unconfigured")}
+    run = run_command("cache_stats", "--fail-on", "degraded")
+    assert run.code == 1
+    assert "Set UPSTASH_REDIS_REST_URL" in run.out
+    settings.CACHES = {"default": make_entry(None, "local")}
+    assert run_command("cache_stats", "--fail-on", "degraded").code == 0
 
 
-def test_degraded_fails_when_asked_to(monkeypatch):
-    assert ran("cache_stats", "--fail-on", "degraded").code == 0
+def test_fail_on_degraded_exits_with_1(monkeypatch):
+    assert run_command("cache_stats", "--fail-on", "degraded").code == 0
     monkeypatch.setattr("continuum_upstash.health.probe.MEMORY_WARN_RATIO", 0.0)
-    assert ran("cache_stats").code == 0
-    ended = ran("cache_stats", "--fail-on", "degraded")
-    assert (ended.code, "warning" in ended.out) == (1, True)
+    assert run_command("cache_stats").code == 0
+    run = run_command("cache_stats", "--fail-on", "degraded")
+    assert (run.code, "Warning" in run.out) == (1, True)
 
 
-def test_a_breaker_that_is_held_open_is_2():
-    cache().database.failover.breaker.force_open()
-    ended = ran("cache_stats")
-    assert (ended.code, "forced_open" in ended.out) == (2, True)
+def test_a_breaker_that_is_forced_open_exits_with_2():
+    get_cache().database.failover.breaker.force_open()
+    run = run_command("cache_stats")
+    assert (run.code, "forced_open" in run.out) == (2, True)
 
 
 class Terminal(StringIO):
@@ -189,25 +184,25 @@ class Terminal(StringIO):
         return True
 
 
-def test_watching_redraws_until_ctrl_c(monkeypatch):
-    looks = []
+def test_watch_redraws_until_ctrl_c(monkeypatch):
+    pauses = []
 
     def sleep(seconds):
-        looks.append(seconds)
-        if len(looks) == 3:
+        pauses.append(seconds)
+        if len(pauses) == 3:
             raise KeyboardInterrupt
 
     monkeypatch.setattr("continuum_upstash.management.commands.cache_stats.time.sleep", sleep)
     out = Terminal()
     call_command("cache_stats", "--watch", "5", stdout=out)
-    assert looks == [5, 5, 5]
+    assert pauses == [5, 5, 5]
     assert out.getvalue().count("cache 'default'") == 3
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--cache", "nobody"], "There is default."),
+        (["--cache", "unknown"], "Aliases of this package: default."),
         (["--watch", "1"], "terminal"),
         (["--since", "soon"], "15m"),
         (["--since", "1000000d"], "32d"),
@@ -215,13 +210,13 @@ def test_watching_redraws_until_ctrl_c(monkeypatch):
         (["--format", "xml"], "invalid choice"),
     ],
 )
-def test_misuse_is_2(arguments, words, capsys):
-    ended = ran("cache_stats", *arguments)
-    assert words in ended.error
-    assert ended.code == 2 or "argument" in ended.error
+def test_invalid_arguments_exit_with_2(arguments, words, capsys):
+    run = run_command("cache_stats", *arguments)
+    assert words in run.error
+    assert run.code == 2 or "argument" in run.error
 
 
-def test_the_guides_counters_are_read_from_the_cache_itself():
-    used()
-    assert cache().get("stats:cache_hits") == 3
-    assert cache().get("stats:cache_misses") == 1
+def test_the_guides_counters_are_read_from_the_cache():
+    use_cache()
+    assert get_cache().get("stats:cache_hits") == 3
+    assert get_cache().get("stats:cache_misses") == 1

@@ -1,4 +1,4 @@
-"""What all the commands promise: help, JSON, exit codes, and no traceback whatever is wrong."""
+"""What all commands have in common: help, JSON, exit statuses, and errors without a traceback."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from django.core.management import get_commands, load_command_class
 
-from continuum_upstash.transports import registry
-from tests.integration.management.command_runs import entry, ran
+from tests.integration.cache_entries import make_entry
+from tests.integration.management.command_runs import run_command
 
 COMMANDS = {
     "cache_stats": [],
@@ -20,23 +20,23 @@ COMMANDS = {
     "cache_cost": [],
     "cache_cleanup": ["query:*", "--dry-run"],
 }
-NUMBER, MAYBE = (int, float), (int, float, type(None))
-TALLY = {
+NUMBER, OPTIONAL = (int, float), (int, float, type(None))
+TOTALS = {
     "batches": int, "commands": dict, "hits": int, "misses": int, "sets": int, "errors": dict,
     "coalesced": int, "bytes_out": int, "bytes_in": int, "billed": int, "overhead": int,
-    "seconds": NUMBER, "latency": [NUMBER], "hit_rate": MAYBE, "error_rate": MAYBE,
-    "p50_seconds": MAYBE, "p95_seconds": MAYBE, "p99_seconds": MAYBE,
+    "seconds": NUMBER, "latency": [NUMBER], "hit_rate": OPTIONAL, "error_rate": OPTIONAL,
+    "p50_seconds": OPTIONAL, "p95_seconds": OPTIONAL, "p99_seconds": OPTIONAL,
 }  # fmt: skip
 BILL = {
-    "plan": str, "commands": int, "limit": MAYBE, "projected": int, "dollars": NUMBER,
+    "plan": str, "commands": int, "limit": OPTIONAL, "projected": int, "dollars": NUMBER,
 }  # fmt: skip
 STATUS = {
-    "backend": str, "state": str, "reason": str, "since": NUMBER, "next_probe": MAYBE,
+    "backend": str, "state": str, "reason": str, "since": NUMBER, "next_probe": OPTIONAL,
     "failures": int, "local_replies": int, "dirty_keys": int,
 }  # fmt: skip
 SERVER = {
     "version": str, "keys": int, "memory": int, "memory_limit": int, "policy": str,
-    "memory_used": MAYBE,
+    "memory_used": OPTIONAL,
 }  # fmt: skip
 SCHEMAS = {
     "cache_stats": {
@@ -44,9 +44,9 @@ SCHEMAS = {
         "caches": [
             {
                 "alias": str, "mode": str, "host": str, "label": str, "at": NUMBER,
-                "status": STATUS, "fallback": bool, "round_trip": MAYBE, "server": SERVER,
+                "status": STATUS, "fallback": bool, "round_trip": OPTIONAL, "server": SERVER,
                 "errors": [str], "verdict": str, "warnings": [str], "since_seconds": NUMBER,
-                "scope": str, "recent": TALLY, "today": TALLY, "bill": (dict, type(None)),
+                "scope": str, "recent": TOTALS, "today": TOTALS, "bill": (dict, type(None)),
                 "spent": int, "families": (list, type(None)),
             }
         ],
@@ -76,92 +76,85 @@ SCHEMAS = {
 }  # fmt: skip
 
 
-def follows(value, schema):
+def assert_follows(value, schema):
     """Assert that a value has exactly the names of a schema, and its types."""
     if isinstance(schema, dict):
         assert value.keys() == schema.keys()
         for name, inner in schema.items():
-            follows(value[name], inner)
+            assert_follows(value[name], inner)
     elif isinstance(schema, list):
         for each in value:
-            follows(each, schema[0])
+            assert_follows(each, schema[0])
     else:
         assert isinstance(value, schema), (value, schema)
-
-
-@pytest.fixture(autouse=True)
-def site(emulator, settings):
-    settings.CACHES = {"default": entry(emulator, KEY_PREFIX="shop")}
-    yield settings
-    registry.reset()
 
 
 each_command = pytest.mark.parametrize("name", COMMANDS)
 
 
 def run_json(name):
-    return ran(name, *COMMANDS[name], "--format", "json")
+    return run_command(name, *COMMANDS[name], "--format", "json")
 
 
 @each_command
-def test_help_says_what_the_exit_codes_mean(name):
+def test_help_explains_the_exit_statuses(name):
     command = load_command_class(get_commands()[name], name)
     text = " ".join(command.create_parser("manage.py", name).format_help().split())
-    assert "Exit code 0:" in text
-    assert "2: unreachable, or wrong arguments" in text
+    assert "Exit status 0:" in text
+    assert "2: the database is unreachable or the arguments are invalid" in text
     assert "--cache" in text
 
 
 @each_command
-def test_json_follows_its_schema_and_stands_alone(name):
-    ended = run_json(name)
-    assert ended.code == 0
-    assert next(iter(ended.json)) == "schema"
-    follows(ended.json, SCHEMAS[name])
+def test_json_follows_its_schema(name):
+    run = run_json(name)
+    assert run.code == 0
+    assert next(iter(run.json)) == "schema"
+    assert_follows(run.json, SCHEMAS[name])
 
 
 @each_command
-def test_a_wrong_alias_names_those_there_are(name):
-    ended = ran(name, *COMMANDS[name], "--cache", "nobody")
-    assert (ended.code, ended.out) == (2, "")
-    assert "There is default." in ended.error
+def test_an_unknown_alias_exits_with_2_and_names_the_others(name):
+    run = run_command(name, *COMMANDS[name], "--cache", "unknown")
+    assert (run.code, run.out) == (2, "")
+    assert "Aliases of this package: default." in run.error
 
 
 @each_command
-def test_a_database_that_is_down_is_2_and_leaks_nothing(name, emulator):
+def test_an_outage_exits_with_2_and_shows_no_secret(name, emulator):
     with emulator.fault("refuse"):
-        ended = run_json(name)
-    assert ended.code == 2
-    assert emulator.token not in ended.out + ended.err + ended.error
+        run = run_json(name)
+    assert run.code == 2
+    assert emulator.token not in run.out + run.err + run.error
 
 
 @each_command
 @pytest.mark.parametrize("fault", ["garbage", "hang", "quota", "http"])
-def test_whatever_the_service_does_there_is_an_exit_code(name, fault, emulator, site):
+def test_every_fault_of_the_service_exits_with_2(name, fault, emulator, site):
     options = {"READ_TIMEOUT": 0.3}
-    site.CACHES = {"default": entry(emulator, KEY_PREFIX="shop", OPTIONS=options)}
+    site.CACHES = {"default": make_entry(emulator, KEY_PREFIX="shop", OPTIONS=options)}
     with emulator.fault(fault):
-        assert ran(name, *COMMANDS[name]).code == 2
+        assert run_command(name, *COMMANDS[name]).code == 2
 
 
 @each_command
-def test_a_wrong_configuration_is_2_with_a_hint(name, site, emulator):
-    site.CACHES = {"default": entry(emulator, OPTIONS={"POOLSIZE": 1})}
-    ended = ran(name, *COMMANDS[name])
-    assert ended.code == 2
-    assert "POOL_SIZE" in ended.error + ended.out
+def test_an_invalid_configuration_exits_with_2_and_a_hint(name, site, emulator):
+    site.CACHES = {"default": make_entry(emulator, OPTIONS={"POOLSIZE": 1})}
+    run = run_command(name, *COMMANDS[name])
+    assert run.code == 2
+    assert "POOL_SIZE" in run.error + run.out
 
 
 @pytest.mark.parametrize(
     ("name", "code"),
     [("cache_stats", 0), ("cache_cost", 0), ("cache_doctor", 1), ("cache_cleanup", 2)],
 )
-def test_a_read_only_token_is_enough_to_look(name, code, site, emulator):
+def test_a_read_only_token_is_sufficient_for_reading(name, code, site, emulator):
     options = {"TOKEN": emulator.read_only_token}
-    site.CACHES = {"default": entry(emulator, KEY_PREFIX="shop", OPTIONS=options)}
-    ended = run_json(name)
-    assert ended.code == code
-    assert code == 0 or "standard token" in ended.out + ended.error
+    site.CACHES = {"default": make_entry(emulator, KEY_PREFIX="shop", OPTIONS=options)}
+    run = run_json(name)
+    assert run.code == code
+    assert code == 0 or "standard token" in run.out + run.error
 
 
 PROGRAM = """
@@ -177,8 +170,8 @@ execute_from_command_line(["manage.py", *sys.argv[1:]])
 
 
 @each_command
-def test_in_a_pipe_stdout_is_the_result_and_nothing_is_coloured(name, emulator):
-    ended = subprocess.run(
+def test_in_a_pipe_stdout_is_the_result_without_colours(name, emulator):
+    run = subprocess.run(
         [sys.executable, "-c", PROGRAM, name, *COMMANDS[name], "--format", "json"],
         env=os.environ
         | {
@@ -191,5 +184,5 @@ def test_in_a_pipe_stdout_is_the_result_and_nothing_is_coloured(name, emulator):
         text=True,
         check=True,
     )
-    follows(json.loads(ended.stdout), SCHEMAS[name])
-    assert "\x1b" not in ended.stdout + ended.stderr
+    assert_follows(json.loads(run.stdout), SCHEMAS[name])
+    assert "\x1b" not in run.stdout + run.stderr

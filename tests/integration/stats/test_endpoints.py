@@ -3,17 +3,18 @@ from __future__ import annotations
 import pytest
 from django.test import Client, RequestFactory
 
+from continuum_upstash.backend import get_cache
 from continuum_upstash.health import views
 from continuum_upstash.health_plugin import UpstashCache
 from continuum_upstash.observe import unsubscribe
 from continuum_upstash.stats.exporters import prometheus
 from continuum_upstash.transports import registry
-from tests.integration.management.command_runs import cache, entry
+from tests.integration.cache_entries import make_entry
 
 
 @pytest.fixture(autouse=True)
 def site(emulator, settings, new_process_state):
-    settings.CACHES = {"default": entry(emulator)}
+    settings.CACHES = {"default": make_entry(emulator)}
     settings.ROOT_URLCONF = "continuum_upstash.urls"
     settings.ALLOWED_HOSTS = ["*"]
     yield settings
@@ -41,7 +42,7 @@ def test_a_degraded_cache_is_ready_unless_strict(emulator):
 
 
 def test_a_cache_that_is_down_is_not_ready(emulator, site):
-    site.CACHES = {"default": entry(emulator, OPTIONS={"FALLBACK": False})}
+    site.CACHES = {"default": make_entry(emulator, OPTIONS={"FALLBACK": False})}
     with emulator.fault("refuse"):
         assert get("/ready/").status_code == 503
 
@@ -49,15 +50,15 @@ def test_a_cache_that_is_down_is_not_ready(emulator, site):
 @pytest.mark.parametrize(
     ("transport", "debug", "strict_code", "status"),
     [
-        ("forgotten", False, 503, "degraded"),
-        ("forgotten", True, 200, "ok"),
+        ("unconfigured", False, 503, "degraded"),
+        ("unconfigured", True, 200, "ok"),
         ("local", False, 200, "ok"),
     ],
 )
 def test_a_missing_configuration_is_degraded_and_local_mode_is_not(
     transport, debug, strict_code, status, site
 ):
-    site.CACHES, site.DEBUG = {"default": entry(None, transport)}, debug
+    site.CACHES, site.DEBUG = {"default": make_entry(None, transport)}, debug
     assert (get("/ready/").status_code, get("/ready/").json()["status"]) == (200, status)
     assert get("/ready/?strict=1").status_code == strict_code
 
@@ -69,7 +70,7 @@ def test_liveness_does_not_contact_the_database(emulator):
 
 
 def test_ten_probes_make_one_round_trip_that_is_not_billed(emulator):
-    cache().client.ping()
+    get_cache().client.ping()
     with emulator.count() as spent:
         for _ in range(10):
             get("/ready/")
@@ -84,8 +85,8 @@ def test_probes_show_no_host_and_no_error(emulator):
 
 
 def test_metrics_without_the_extra_are_those_of_this_process():
-    cache().set("k", 1)
-    cache().get("k")
+    get_cache().set("k", 1)
+    get_cache().get("k")
     response = get("/metrics/")
     assert response["Content-Type"].startswith("text/plain")
     text = response.content.decode()
@@ -97,7 +98,7 @@ def test_metrics_of_the_extra(site):
     site.CONTINUUM_STATS = {"PROMETHEUS": True}
     prometheus.start()
     try:
-        cache().get("k")
+        get_cache().get("k")
         text = views.metrics(RequestFactory().get("/")).content.decode()
     finally:
         unsubscribe(prometheus.get_observer())
@@ -115,4 +116,4 @@ async def test_the_plugin_of_django_health_check(emulator):
         assert check.pretty_status().startswith("degraded")
         with pytest.raises(Exception, match="degraded"):
             await UpstashCache(strict=True).run()
-    await cache().database.aclose()
+    await get_cache().database.aclose()

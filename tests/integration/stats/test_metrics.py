@@ -25,7 +25,7 @@ from continuum_upstash.stats.shared.writer import SharedWriter
 from continuum_upstash.transports import registry
 from continuum_upstash.transports.service_errors import make_reply_error
 from tests.conftest import SyncOrAsync
-from tests.integration.management.command_runs import BACKEND
+from tests.integration.cache_entries import BACKEND
 from tests.integration.stats.gunicorn_site import fetch, gunicorn, kill, use
 
 

@@ -6,13 +6,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from continuum_upstash.backend import get_cache
 from continuum_upstash.errors import ReplyError
 from continuum_upstash.health.monthly_usage import read_bill, read_until_yesterday
 from continuum_upstash.health.overview import read_overview
 from continuum_upstash.stats.shared.schema import day_key, encode_totals, hour_key
 from continuum_upstash.stats.totals import Totals
 from continuum_upstash.transports import registry
-from tests.integration.management.command_runs import cache, entry
+from tests.integration.cache_entries import make_entry
 
 HOUR = timedelta(hours=1)
 NOW = datetime(2026, 3, 10, 12, 30, tzinfo=UTC)
@@ -20,7 +21,7 @@ NOW = datetime(2026, 3, 10, 12, 30, tzinfo=UTC)
 
 @pytest.fixture(autouse=True)
 def site(emulator, settings, new_process_state):
-    settings.CACHES = {"default": entry(emulator)}
+    settings.CACHES = {"default": make_entry(emulator)}
     settings.CONTINUUM_STATS = {"SHARED": False}
     yield settings
     registry.reset()
@@ -29,24 +30,24 @@ def site(emulator, settings, new_process_state):
 def write_usage(at, times, alias="default"):
     """Write the totals of a process for a minute and an hour."""
     sums = encode_totals(Totals(batches=times, billed=times, misses=times)).decode()
-    cache(alias).client.redis.hset(hour_key(alias, at), f"{at:%M}:p", sums)
-    cache(alias).client.redis.hset(day_key(alias, at), f"{at:%H}:p", sums)
+    get_cache(alias).client.redis.hset(hour_key(alias, at), f"{at:%M}:p", sums)
+    get_cache(alias).client.redis.hset(day_key(alias, at), f"{at:%H}:p", sums)
 
 
 def read(now):
-    return cache().run(read_overview(cache(), minutes=HOUR, now=now))
+    return get_cache().run(read_overview(get_cache(), minutes=HOUR, now=now))
 
 
 @pytest.fixture
 def broken_month():
     """A readable hour, and a day of the month that cannot be read."""
     write_usage(NOW - HOUR / 2, 7)
-    cache().client.redis.set(day_key("default", NOW - timedelta(days=3)), "text")
+    get_cache().client.redis.set(day_key("default", NOW - timedelta(days=3)), "text")
 
 
 def test_a_month_that_cannot_be_read_is_read_again_after_five_minutes(broken_month, emulator):
     def read_month(now):
-        return cache().run(read_until_yesterday(cache().database, now))
+        return get_cache().run(read_until_yesterday(get_cache().database, now))
 
     with emulator.count() as first, pytest.raises(ReplyError, match="WRONGTYPE"):
         read_month(NOW)
@@ -55,7 +56,7 @@ def test_a_month_that_cannot_be_read_is_read_again_after_five_minutes(broken_mon
             with pytest.raises(ReplyError, match="WRONGTYPE"):
                 read_month(NOW + timedelta(minutes=minute))
     assert (first.billed > 0, spent.billed) == (True, 0)
-    cache().client.redis.delete(day_key("default", NOW - timedelta(days=3)))
+    get_cache().client.redis.delete(day_key("default", NOW - timedelta(days=3)))
     assert read_month(NOW + timedelta(minutes=5)).batches == 0
 
 
@@ -66,7 +67,7 @@ def test_without_the_month_the_rest_is_shown(broken_month):
 
 
 def test_without_the_month_both_series_are_shown(broken_month):
-    found = cache().run(read_overview(cache(), minutes=HOUR, hours=24 * HOUR, now=NOW))
+    found = get_cache().run(read_overview(get_cache(), minutes=HOUR, hours=24 * HOUR, now=NOW))
     assert (found.minutes.totals.misses, found.hours.totals.misses) == (7, 7)
     assert (found.bill, "WRONGTYPE" in found.errors[0]) == (None, True)
 
@@ -94,30 +95,30 @@ def test_on_the_first_of_a_month_the_day_before_is_a_history():
 )
 def test_all_aliases_of_a_database_have_one_bill(transport, commands, site, emulator):
     other = {"KEY_PREFIX": "sessions", "OPTIONS": {"READ_TIMEOUT": 5}}
-    site.CACHES = {"default": entry(emulator), "sessions": entry(emulator, **other)}
+    site.CACHES = {"default": make_entry(emulator), "sessions": make_entry(emulator, **other)}
     for alias, earlier, today in (("default", 100, 20), ("sessions", 7, 5)):
         write_usage(NOW - timedelta(days=2), earlier, alias)
         write_usage(NOW - HOUR / 2, today, alias)
     if transport != "rest":
-        site.CACHES = {**site.CACHES, "sessions": entry(emulator, transport)}
+        site.CACHES = {**site.CACHES, "sessions": make_entry(emulator, transport)}
     found = read(NOW)
     assert (found.recent.misses, found.bill.commands) == (20, commands)
 
 
 def test_sites_that_share_a_database_are_distinguished_by_their_prefix(site, emulator):
-    site.CACHES = {"default": entry(emulator, KEY_PREFIX="prod")}
+    site.CACHES = {"default": make_entry(emulator, KEY_PREFIX="prod")}
     write_usage(NOW - HOUR / 2, 20)
     assert read(NOW).recent.misses == 20
-    site.CACHES = {"default": entry(emulator, KEY_PREFIX="staging")}
+    site.CACHES = {"default": make_entry(emulator, KEY_PREFIX="staging")}
     assert read(NOW).scope == "this process"
 
 
 def test_each_other_alias_of_a_database_costs_one_command(site, emulator):
     names = ["default", "a", "b", "c"]
-    site.CACHES = {name: entry(emulator, KEY_PREFIX=name) for name in names}
+    site.CACHES = {name: make_entry(emulator, KEY_PREFIX=name) for name in names}
     for name in names:
         write_usage(NOW - HOUR / 2, 20, name)
-    cache().run(read_bill(cache().database, Totals(), NOW))  # reads the month
+    get_cache().run(read_bill(get_cache().database, Totals(), NOW))  # reads the month
     with emulator.count() as spent:
-        found = cache().run(read_bill(cache().database, Totals(), NOW))
+        found = get_cache().run(read_bill(get_cache().database, Totals(), NOW))
     assert (spent.billed, spent.requests, found.commands) == (3, 1, 60)

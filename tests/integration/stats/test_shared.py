@@ -9,20 +9,21 @@ from time import monotonic, sleep
 import pytest
 from django.core.signals import request_finished, request_started
 
+from continuum_upstash.backend import get_cache
 from continuum_upstash.health.overview import read_overview
 from continuum_upstash.observe import subscribe, unsubscribe
 from continuum_upstash.stats.counters import read_process_totals
 from continuum_upstash.stats.shared import reader, writer
 from continuum_upstash.transports import registry
 from tests.conftest import SyncOrAsync
-from tests.integration.management.command_runs import cache, entry
+from tests.integration.cache_entries import make_entry
 from tests.integration.stats.gunicorn_site import gunicorn, kill, use
 
 
 @pytest.fixture(params=["rest", "tcp"])
 def site(request, emulator, settings, new_process_state, request_signals):
     """A process that handles requests."""
-    settings.CACHES = {"default": entry(emulator, request.param, KEY_PREFIX="shop")}
+    settings.CACHES = {"default": make_entry(emulator, request.param, KEY_PREFIX="shop")}
     settings.CONTINUUM_STATS = {"INTERVAL": 0, "SHARE": 1000}
     writer.start()
     request_started.send(None)
@@ -38,14 +39,14 @@ def respond():
 
 @pytest.fixture
 def api_cache(api, site, request):
-    return SyncOrAsync(cache(), request.getfixturevalue("runner") if api == "async" else None)
+    return SyncOrAsync(get_cache(), request.getfixturevalue("runner") if api == "async" else None)
 
 
 def read_all_totals():
     """Return the totals of all processes."""
     now = datetime.now(UTC)
     begin = now - timedelta(hours=1)
-    return reader.sum_buckets(cache().run(reader.read_minutes("default", begin, now)))
+    return reader.sum_buckets(get_cache().run(reader.read_minutes("default", begin, now)))
 
 
 def test_the_count_equals_the_bill(api_cache, emulator):
@@ -59,7 +60,7 @@ def test_the_count_equals_the_bill(api_cache, emulator):
         api_cache.get_or_set("made", lambda: 5)
         api_cache.delete_pattern("k*")
         api_cache.touch("n", 60)
-        with cache().lock("report"):
+        with get_cache().lock("report"):
             pass
         api_cache.clear()
         respond()
@@ -96,7 +97,7 @@ def test_statistics_cost_at_most_their_share(site, emulator):
     site.CONTINUUM_STATS = {"INTERVAL": 0, "SHARE": 0.05}
     with emulator.count() as spent:
         for i in range(1000):
-            cache().get(f"k{i}")
+            get_cache().get(f"k{i}")
             respond()
     assert 1000 < spent.billed <= 1055
 
@@ -106,25 +107,25 @@ def test_shared_statistics_can_be_switched_off(site, emulator):
     writer.start()
     with emulator.count() as spent:
         for _ in range(50):
-            cache().get("k")
+            get_cache().get("k")
             respond()
     assert spent.billed == 50
 
 
 def test_shared_statistics_expire(site):
-    cache().get("k")
+    get_cache().get("k")
     respond()
-    keys = cache().client.keys("continuum:stats:*")
+    keys = get_cache().client.keys("continuum:stats:*")
     assert len(keys) == 2
-    assert all(cache().client.ttl(key) > 3600 for key in keys)
+    assert all(get_cache().client.ttl(key) > 3600 for key in keys)
 
 
 def test_a_refusal_stops_the_statistics_but_not_the_cache(emulator, site):
     options = {"TOKEN": emulator.read_only_token}
-    site.CACHES = {"default": entry(emulator, KEY_PREFIX="shop", OPTIONS=options)}
+    site.CACHES = {"default": make_entry(emulator, KEY_PREFIX="shop", OPTIONS=options)}
     with emulator.count() as spent:
         for _ in range(20):
-            assert cache().get("k") is None
+            assert get_cache().get("k") is None
             respond()
     assert spent.billed == 20
     assert read_process_totals("default").overhead == 0
@@ -200,7 +201,7 @@ def test_a_process_writes_its_last_totals_at_exit(emulator, site):
 
 
 def test_the_totals_of_gunicorn_workers_include_a_killed_one(tmp_path, emulator, site):
-    site.CACHES = {"default": entry(emulator)}
+    site.CACHES = {"default": make_entry(emulator)}
     with gunicorn(tmp_path, emulator, INTERVAL=0, SHARE=1000) as port:
         workers, requests = use(port)
         until = monotonic() + 10  # the write follows the response
@@ -216,7 +217,7 @@ def test_an_overview_reads_what_was_shared(api_cache):
     api_cache.get("k")
     api_cache.get("k")
     respond()
-    overview = api_cache.run(read_overview(cache(), minutes=timedelta(hours=1)))
+    overview = api_cache.run(read_overview(get_cache(), minutes=timedelta(hours=1)))
     assert overview.scope == "all processes"
     assert overview.recent.hits == 2
     assert overview.minutes.totals.as_dict() == overview.recent.as_dict()

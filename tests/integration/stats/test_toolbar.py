@@ -15,7 +15,7 @@ from django.urls import include, path
 
 from continuum_upstash.observe import unsubscribe
 from continuum_upstash.transports import registry
-from tests.integration.management.command_runs import entry
+from tests.integration.cache_entries import make_entry
 
 PANEL = "continuum_upstash.stats.toolbar.UpstashPanel"
 PAGE = "<html><body>served</body></html>"
@@ -63,7 +63,7 @@ def urls():
 def toolbar(emulator):
     panels = override_settings(
         DEBUG=True,
-        CACHES={"default": entry(emulator)},
+        CACHES={"default": make_entry(emulator)},
         INTERNAL_IPS=["127.0.0.1"],
         STATIC_URL="static/",
         MIDDLEWARE=["debug_toolbar.middleware.DebugToolbarMiddleware"],
