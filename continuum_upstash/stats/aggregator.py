@@ -51,7 +51,7 @@ class Aggregator:
 
     def record(self, details: CommandDetails) -> None:
         """Add one round trip. A write of the shared statistics adds only to `overhead`."""
-        if is_statistics_write(details.commands):
+        if details.commands[0][0] == "HSET" and is_statistics_write(details.commands):
             self.overhead += count_billed_in_batch(details)
             return
         self._latency[bisect_left(BOUNDS, details.seconds)] += 1
