@@ -13,7 +13,7 @@ from django.core.cache.backends.base import DEFAULT_TIMEOUT
 
 from continuum_upstash.cache.base import ImproperlyConfiguredCache
 from continuum_upstash.cache.extras import ExtraMethods
-from continuum_upstash.cache.timeouts import Timeout
+from continuum_upstash.plans.timeouts import Timeout
 
 
 class CacheBackend(ExtraMethods):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from asgiref.sync import sync_to_async
 from django.core.cache import caches
 from django.core.cache.backends.base import (
+    DEFAULT_TIMEOUT,
     MEMCACHE_MAX_KEY_LENGTH,
     BaseCache,
     memcached_error_chars_re,
@@ -19,7 +20,6 @@ from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperatio
 from django.utils.module_loading import import_string
 
 from continuum_upstash.cache.codec_types import EXT_TYPES, get_pickle_keys
-from continuum_upstash.cache.timeouts import Timeouts
 from continuum_upstash.client.async_upstash_cache import AsyncUpstashCache
 from continuum_upstash.client.upstash_cache import UpstashCache
 from continuum_upstash.codec.codec import Codec
@@ -29,6 +29,7 @@ from continuum_upstash.observe import BackendStatus
 from continuum_upstash.plans.effects import Plan
 from continuum_upstash.plans.keyvalue import KeyValuePlans
 from continuum_upstash.plans.runner import AsyncRunner, Runner, arun, run
+from continuum_upstash.plans.timeouts import Timeouts
 from continuum_upstash.transports.registry import Database, get_database
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class UpstashBaseCache(BaseCache):
         self._codec = codec = _make_codec(
             config, get_pickle_keys() if config.pickle == "signed" else ()
         )
-        self._timeouts = Timeouts(self.default_timeout, config.ttl_by_prefix)
+        self._timeouts = Timeouts(self.default_timeout, config.ttl_by_prefix, DEFAULT_TIMEOUT)
         reverse = params.get("REVERSE_KEY_FUNCTION")
         self._reverse = import_string(reverse) if isinstance(reverse, str) else reverse
         self._database = get_database(config, _make_pool)
@@ -134,14 +135,14 @@ class CacheClient(UpstashCache):
     """The plain client of a cache."""
 
     def __init__(self, database: Database, codec: Codec) -> None:
-        self._attach(database, codec)
+        self._attach(database, codec, Timeouts(None))
 
 
 class AsyncCacheClient(AsyncUpstashCache):
     """The plain async client of a cache."""
 
     def __init__(self, database: Database, codec: Codec) -> None:
-        self._attach(database, codec)
+        self._attach(database, codec, Timeouts(None))
 
 
 def _make_pool(config: Config) -> ConnectionPool:

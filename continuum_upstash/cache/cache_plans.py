@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from continuum_upstash.cache.base import UpstashBaseCache
-from continuum_upstash.cache.timeouts import Timeout
 from continuum_upstash.keys import KeyPattern, make_alias_pattern, make_scoped_pattern
 from continuum_upstash.plans import scan
 from continuum_upstash.plans.effects import Plan
 from continuum_upstash.plans.keyvalue import to_ms
+from continuum_upstash.plans.timeouts import Timeout
 
 
 class CachePlans(UpstashBaseCache):

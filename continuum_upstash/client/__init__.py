@@ -4,11 +4,12 @@ from typing import TYPE_CHECKING, Any
 
 from continuum_upstash.client.configured_client import Backend, ClientOptions
 from continuum_upstash.client.upstash_cache import UpstashCache
+from continuum_upstash.plans.timeouts import DEFAULT_TTL
 
 if TYPE_CHECKING:
     from continuum_upstash.client.async_upstash_cache import AsyncUpstashCache
 
-__all__ = ["AsyncUpstashCache", "Backend", "ClientOptions", "UpstashCache"]
+__all__ = ["DEFAULT_TTL", "AsyncUpstashCache", "Backend", "ClientOptions", "UpstashCache"]
 
 
 def __getattr__(name: str) -> Any:

@@ -8,11 +8,20 @@ from typing import Any
 from continuum_upstash.plans import info, scan
 from continuum_upstash.plans.effects import Plan, call
 from continuum_upstash.plans.keyvalue import KeyValuePlans, to_ms
+from continuum_upstash.plans.timeouts import Timeouts, Ttl
 
 
 class ClientPlans:
-    def __init__(self, keyvalue: KeyValuePlans) -> None:
+    """The plans of one client.
+
+    Args:
+        keyvalue: the plans for its database.
+        timeouts: the timeouts of keys that are set without a `ttl`.
+    """
+
+    def __init__(self, keyvalue: KeyValuePlans, timeouts: Timeouts) -> None:
         self._keyvalue = keyvalue
+        self.get_ttl_ms = timeouts.get_ttl_ms
 
     def ping(self) -> Plan[bool]:
         return bool((yield from call("PING", needs_server=True)))
@@ -20,11 +29,11 @@ class ClientPlans:
     def get(self, key: str, default: Any) -> Plan[Any]:
         return self._keyvalue.get(key, default)
 
-    def set(self, key: str, value: Any, ttl: float | None) -> Plan[bool]:
-        return self._keyvalue.set(key, value, to_ms(ttl))
+    def set(self, key: str, value: Any, ttl: Ttl) -> Plan[bool]:
+        return self._keyvalue.set(key, value, self.get_ttl_ms(key, ttl))
 
-    def add(self, key: str, value: Any, ttl: float | None) -> Plan[bool]:
-        return self._keyvalue.set(key, value, to_ms(ttl), "NX")
+    def add(self, key: str, value: Any, ttl: Ttl) -> Plan[bool]:
+        return self._keyvalue.set(key, value, self.get_ttl_ms(key, ttl), "NX")
 
     def delete(self, keys: Sequence[str]) -> Plan[int]:
         return self._keyvalue.delete_many(keys)
@@ -41,11 +50,17 @@ class ClientPlans:
     def get_many(self, keys: Sequence[str]) -> Plan[dict[str, Any]]:
         return self._keyvalue.get_many(keys)
 
-    def set_many(self, values: Mapping[str, Any], ttl: float | None) -> Plan[list[str]]:
-        return self._keyvalue.set_many(values, to_ms(ttl))
+    def set_many(self, values: Mapping[str, Any], ttl: Ttl) -> Plan[list[str]]:
+        by_ttl_ms: dict[int | None, dict[str, Any]] = {}
+        for key, value in values.items():
+            by_ttl_ms.setdefault(self.get_ttl_ms(key, ttl), {})[key] = value
+        refused: list[str] = []
+        for ttl_ms, group in by_ttl_ms.items():
+            refused += yield from self._keyvalue.set_many(group, ttl_ms)
+        return refused
 
-    def get_or_set(self, key: str, default: Any, ttl: float | None) -> Plan[Any]:
-        return self._keyvalue.get_or_set(key, default, to_ms(ttl))
+    def get_or_set(self, key: str, default: Any, ttl: Ttl) -> Plan[Any]:
+        return self._keyvalue.get_or_set(key, default, self.get_ttl_ms(key, ttl))
 
     def incr(self, key: str, delta: int) -> Plan[int]:
         total: int = yield from call("INCRBY", key, delta)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
-from typing import Literal, TypedDict, Unpack
+from typing import Final, Literal, TypedDict, Unpack
 
 from continuum_upstash.client.client_plans import ClientPlans
 from continuum_upstash.codec.codec import Codec
 from continuum_upstash.config.resolve import resolve
+from continuum_upstash.errors import ConfigurationError, suggest_similar
 from continuum_upstash.observe import BackendStatus
 from continuum_upstash.plans.keyvalue import KeyValuePlans
+from continuum_upstash.plans.timeouts import Timeouts
 from continuum_upstash.transports.registry import Database, get_database
 
 
@@ -33,6 +35,7 @@ class ClientOptions(TypedDict, total=False):
         read_timeout: seconds for a whole batch.
         health_check_interval: longest time in seconds until an unreachable database is tried again.
         compress_min_bytes: values of at least this size are compressed; None: never.
+        ttl_by_prefix: seconds by key prefix, for keys set without a `ttl`; None: no expiry.
         max_value_bytes: larger values are not stored; None: the server decides.
         coalesce: whether async commands of one event-loop tick share a request.
         local_max_entries: maximum number of keys in the local store.
@@ -47,12 +50,16 @@ class ClientOptions(TypedDict, total=False):
     read_timeout: float
     health_check_interval: float
     compress_min_bytes: int | None
+    ttl_by_prefix: Mapping[str, float | None]
     max_value_bytes: int | None
     coalesce: bool
     local_max_entries: int
     local_max_bytes: int
     telemetry: bool
     ca_file: str | None
+
+
+_ARGUMENTS: Final = ("rest_url", "rest_token", "redis_url", "use_msgpack", "pickle_keys")
 
 
 class ConfiguredClient:
@@ -90,6 +97,7 @@ class ConfiguredClient:
         Raises:
             ConfigurationError: an argument or an environment variable is wrong.
         """
+        _reject_unknown(options)
         arguments: dict[str, object] = {
             "REST_URL": rest_url,
             "TOKEN": rest_token,
@@ -106,13 +114,14 @@ class ConfiguredClient:
             pickle_keys=tuple(pickle_keys),
             compress_min_bytes=config.compress_min_bytes,
         )
-        self._attach(get_database(config), codec)
+        self._attach(get_database(config), codec, Timeouts(None, config.ttl_by_prefix))
 
-    def _attach(self, database: Database, codec: Codec) -> None:
+    def _attach(self, database: Database, codec: Codec, timeouts: Timeouts) -> None:
         config = database.config
         self._database = database
         self._plans = ClientPlans(
-            KeyValuePlans(codec, alias=config.alias, max_value_bytes=config.max_value_bytes)
+            KeyValuePlans(codec, alias=config.alias, max_value_bytes=config.max_value_bytes),
+            timeouts,
         )
 
     def __repr__(self) -> str:
@@ -130,3 +139,12 @@ class ConfiguredClient:
     def status(self) -> BackendStatus:
         """The state of the circuit breaker in this process, and its reason."""
         return self._database.status
+
+
+def _reject_unknown(options: Iterable[str]) -> None:
+    # An option of a CACHES entry that a client would ignore is unknown, too.
+    known = ClientOptions.__annotations__
+    for name in options:
+        if name not in known:
+            hint = suggest_similar(name.lower(), {*known, *_ARGUMENTS})
+            raise ConfigurationError(f"{name} is not an option of a client.{hint}")

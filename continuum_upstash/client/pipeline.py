@@ -9,6 +9,7 @@ from continuum_upstash.client.client_plans import ClientPlans
 from continuum_upstash.errors import ReplyError
 from continuum_upstash.plans.effects import AsyncPlanRunner, Batch, Encode, Plan, PlanRunner
 from continuum_upstash.plans.keyvalue import to_ms
+from continuum_upstash.plans.timeouts import DEFAULT_TTL, Ttl
 from continuum_upstash.protocol import Argument, Command, Replies, Reply
 
 R = TypeVar("R")
@@ -51,18 +52,20 @@ class _CommandQueue(Generic[R]):
         return self._add(self._decode, "GET", key)
 
     def set(
-        self, key: str, value: Any, *, ex: float | None = None, nx: bool = False, xx: bool = False
+        self, key: str, value: Any, *, ex: Ttl = DEFAULT_TTL, nx: bool = False, xx: bool = False
     ) -> Self:
         """Add a SET; its result is whether the value was stored.
 
         Args:
             key: the full key.
             value: any value that has a stored format.
-            ex: seconds to live; None: no expiry.
+            ex: seconds to live; None: no expiry, 0 or less: 1 ms. Without it, `ttl_by_prefix`
+                applies, else there is no expiry.
             nx: store only if the key does not exist.
             xx: store only if the key exists.
         """
-        expiry = () if ex is None else ("PX", to_ms(ex))
+        ttl_ms = self._plans.get_ttl_ms(key, ex)
+        expiry = () if ttl_ms is None else ("PX", max(ttl_ms, 1))  # Redis rejects 0
         condition = ("NX",) if nx else ("XX",) if xx else ()
         return self._add(_is_stored, "SET", key, _Encoded(value), *expiry, *condition)
 

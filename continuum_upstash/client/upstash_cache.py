@@ -12,6 +12,7 @@ from continuum_upstash.codec.codec import Codec
 from continuum_upstash.plans.effects import Plan
 from continuum_upstash.plans.locks import Lock
 from continuum_upstash.plans.runner import Runner, run
+from continuum_upstash.plans.timeouts import DEFAULT_TTL, Timeouts, Ttl
 from continuum_upstash.transports.registry import Database
 
 if TYPE_CHECKING:  # the SDK brings httpx, 50 ms to import
@@ -32,8 +33,8 @@ class UpstashCache(ConfiguredClient):
             the command until something changes (quota, token, capacity).
     """
 
-    def _attach(self, database: Database, codec: Codec) -> None:
-        super()._attach(database, codec)
+    def _attach(self, database: Database, codec: Codec, timeouts: Timeouts) -> None:
+        super()._attach(database, codec, timeouts)
         self._runner = Runner(database.send, codec.encode, database.run_single_flight)
 
     def run(self, plan: Plan[R]) -> R:
@@ -57,7 +58,7 @@ class UpstashCache(ConfiguredClient):
         """Return the value of a key, or `default` if there is none. Billed: 1 command."""
         return self.run(self._plans.get(key, default))
 
-    def set(self, key: str, value: Any, ttl: float | None = None) -> bool:
+    def set(self, key: str, value: Any, ttl: Ttl = DEFAULT_TTL) -> bool:
         """Store a value; return whether it was stored. Billed: 1 command.
 
         It is not stored if it is larger than `max_value_bytes`; then the key is deleted.
@@ -65,14 +66,15 @@ class UpstashCache(ConfiguredClient):
         Args:
             key: the full key.
             value: any value that has a stored format.
-            ttl: seconds; None: no expiry, 0 or less: expires immediately.
+            ttl: seconds; None: no expiry, 0 or less: expires immediately. Without it,
+                `ttl_by_prefix` applies, else there is no expiry.
 
         Raises:
             NotSerializable: the value has no stored format.
         """
         return self.run(self._plans.set(key, value, ttl))
 
-    def add(self, key: str, value: Any, ttl: float | None = None) -> bool:
+    def add(self, key: str, value: Any, ttl: Ttl = DEFAULT_TTL) -> bool:
         """Store a value unless the key exists; return whether it was stored. Billed: 1 command.
 
         Raises:
@@ -113,17 +115,18 @@ class UpstashCache(ConfiguredClient):
         """
         return self.run(self._plans.get_many(keys))
 
-    def set_many(self, values: Mapping[str, Any], ttl: float | None = None) -> list[str]:
+    def set_many(self, values: Mapping[str, Any], ttl: Ttl = DEFAULT_TTL) -> list[str]:
         """Store values; return the keys whose values were too large to store.
 
-        Billed: 1 command per key with a `ttl`, otherwise 1 for all.
+        Billed: 1 command per key with a `ttl`, otherwise 1 for all. Keys with different times to
+        live (`ttl_by_prefix`) take one request per time.
 
         Raises:
-            NotSerializable: a value has no stored format; nothing was stored.
+            NotSerializable: a value has no stored format; no value of its request was stored.
         """
         return self.run(self._plans.set_many(values, ttl))
 
-    def get_or_set(self, key: str, default: Any, ttl: float | None = None) -> Any:
+    def get_or_set(self, key: str, default: Any, ttl: Ttl = DEFAULT_TTL) -> Any:
         """Return the value of a key; if there is none, store `default` and return it.
 
         Concurrent callers of one process share one lookup and one call of the function.
@@ -133,7 +136,7 @@ class UpstashCache(ConfiguredClient):
         Args:
             key: the full key.
             default: a value, or a function without arguments that returns it.
-            ttl: seconds; None: no expiry.
+            ttl: see `set`.
 
         Raises:
             NotSerializable: the value has no stored format.
@@ -143,7 +146,7 @@ class UpstashCache(ConfiguredClient):
     def incr(self, key: str, delta: int = 1) -> int:
         """Add to an integer with INCRBY; return the new value. Billed: 1 command.
 
-        A missing key counts as 0.
+        A missing key counts as 0; it is created without an expiry.
 
         Raises:
             ReplyError: the value is not an integer, or the result does not fit in 64 bits.

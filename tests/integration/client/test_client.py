@@ -61,6 +61,39 @@ def test_the_first_steps(client, transport):
     assert client.reconnect() is True
 
 
+def test_a_prefix_sets_the_ttl_of_keys_that_are_set_without_one(credentials):
+    client = UpstashCache(**credentials, ttl_by_prefix={"query:": 300})
+    client.set("query:a", 1)
+    client.set("query:b", 1, ttl=None)
+    client.add("query:c", 1)
+    client.set_many({"query:d": 1, "other": 2})
+    client.get_or_set("query:e", 1)
+    client.pipeline().set("query:f", 1).execute()
+    assert all(299 <= client.ttl(f"query:{letter}") <= 300 for letter in "acdef")
+    assert [client.ttl(key) for key in ("query:b", "other")] == [None, None]
+    registry.reset()
+
+
+def test_a_prefix_sets_the_ttl_in_an_event_loop(credentials):
+    async def main():
+        async with AsyncUpstashCache(**credentials, ttl_by_prefix={"query:": 300}) as client:
+            await client.set("query:a", 1)
+            await client.set("query:b", 1, ttl=None)
+            await client.add("query:c", 1)
+            await client.set_many({"query:d": 1, "other": 2})
+            await client.get_or_set("query:e", 1)
+            await client.pipeline().set("query:f", 1).execute()
+            return [
+                await client.ttl(key)
+                for key in ("query:b", "other", *map("query:{}".format, "acdef"))
+            ]
+
+    unlimited, other, *limited = asyncio.run(main())
+    assert (unlimited, other) == (None, None)
+    assert all(299 <= ttl <= 300 for ttl in limited)
+    registry.reset()
+
+
 def test_delete_pattern_and_keys(client):
     client.set_many({f"old:pattern:{number}": number for number in range(5)})
     client.set("new", 1)
@@ -199,7 +232,7 @@ def test_wrong_arguments_raise(monkeypatch):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(ConfigurationError, match="no REST token"):
         UpstashCache(rest_url="https://db.upstash.io")
-    with pytest.raises(ConfigurationError, match="Did you mean POOL_SIZE"):
+    with pytest.raises(ConfigurationError, match="Did you mean pool_size"):
         UpstashCache(pool_sise=3)
 
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 from django.core.cache.backends.base import DEFAULT_TIMEOUT
 
-from continuum_upstash.cache.timeouts import Timeouts
 from continuum_upstash.plans.keyvalue import to_ms
+from continuum_upstash.plans.timeouts import Timeouts
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,8 @@ def test_values_that_are_not_a_time_are_rejected():
 
 
 def test_the_longest_prefix_sets_the_timeout_of_keys_without_one():
-    timeouts = Timeouts(300, (("query:", 5), ("query:slow:", 60), ("permanent:", None)))
+    by_prefix = (("query:", 5), ("query:slow:", 60), ("permanent:", None))
+    timeouts = Timeouts(300, by_prefix, DEFAULT_TIMEOUT)
     assert timeouts.get_ttl_ms("query:a", DEFAULT_TIMEOUT) == 5_000
     assert timeouts.get_ttl_ms("query:slow:a", DEFAULT_TIMEOUT) == 60_000
     assert timeouts.get_ttl_ms("permanent:a", DEFAULT_TIMEOUT) is None

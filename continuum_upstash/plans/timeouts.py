@@ -1,0 +1,64 @@
+"""Timeouts of keys: seconds, as users write them, to milliseconds, as in Redis commands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum
+from typing import Any, Final, TypeAlias
+
+from continuum_upstash.plans.keyvalue import to_ms
+
+Timeout: TypeAlias = float | None
+
+
+class DefaultTtl(Enum):
+    """The type of `DEFAULT_TTL`."""
+
+    DEFAULT_TTL = "default"
+
+
+DEFAULT_TTL: Final = DefaultTtl.DEFAULT_TTL
+"""The `ttl` of a plain client's key that is set without one."""
+
+Ttl: TypeAlias = float | DefaultTtl | None
+
+
+class Timeouts:
+    """The timeouts of keys that are set without one.
+
+    Args:
+        default: seconds; None: no expiry.
+        by_prefix: (key prefix, seconds) instead of the default; the longest matching prefix is
+            used.
+        unset: the timeout that means: set without one.
+    """
+
+    def __init__(
+        self,
+        default: Timeout,
+        by_prefix: Sequence[tuple[str, Timeout]] = (),
+        unset: object = DEFAULT_TTL,
+    ) -> None:
+        self._default = to_ms(default)
+        self._by_prefix = [
+            (prefix, to_ms(ttl))
+            for prefix, ttl in sorted(by_prefix, key=lambda item: -len(item[0]))
+        ]
+        self._unset = unset
+
+    def get_ttl_ms(self, key: Any, timeout: Any) -> int | None:
+        """Return the milliseconds for a key; None: no expiry, 0: expires immediately.
+
+        Args:
+            key: without the prefix and version of a Django cache.
+            timeout: seconds, None, or `unset`.
+        """
+        if timeout is not self._unset:
+            ttl_ms: int | None = to_ms(timeout)
+            return ttl_ms
+        if self._by_prefix:
+            text = str(key)
+            for prefix, prefix_ttl_ms in self._by_prefix:
+                if text.startswith(prefix):
+                    return prefix_ttl_ms
+        return self._default
