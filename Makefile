@@ -11,10 +11,10 @@ NPM := $(if $(shell command -v npm),$(patsubst %,tests/%/npm/node_modules/.packa
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint types docs bench clean
+.PHONY: help demo test test-all test-service lint types docs bench clean
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*  ## /\1: /p' $(MAKEFILE_LIST) | awk -F': ' '{printf "make %-10s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*  ## /\1: /p' $(MAKEFILE_LIST) | awk -F': ' '{printf "make %-12s %s\n", $$1, $$2}'
 
 demo: $(VENV)/.installed-emulator  ## run the example site, e.g. with ARGS="--port 8001"
 	@$(BIN)/python -m example_project.demo $(ARGS)
@@ -28,6 +28,10 @@ LONG := tests/outage tests/integration/sessions/test_crash.py tests/integration/
 test-all: $(VENV)/.installed-dev  ## run all tests, on each installed Python and supported Django
 	$(PYTHON) .ci/matrix.py $(ARGS)
 	TEST_LENGTH=30 $(BIN)/python -m pytest $(LONG)
+
+# Without PROFILE, the database of UPSTASH_REDIS_REST_URL and UPSTASH_REDIS_REST_TOKEN.
+test-service: $(VENV)/.installed-dev  ## check what we assume about Upstash, on your database or with PROFILE=upstash
+	@$(BIN)/python -m tests.service $(if $(PROFILE),--profile=$(PROFILE)) $(ARGS)
 
 lint: $(VENV)/.installed-dev  ## check style, format and the direction of imports
 	$(BIN)/ruff check .

@@ -1,0 +1,198 @@
+"""ERR: the texts of errors, and what they mean.
+
+Texts that cannot be provoked without damage are tested on the emulator only.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.service.catalogue import OVER_TCP, UPSTASH, assume
+from tests.service.expectations import error
+
+TTL = ("PX", "60000")
+MEGABYTE = 1024 * 1024
+
+
+@assume(
+    "ERR-001",
+    unproven="pages name the code, not the text",
+    affects="Values of another type are reported as an error of another kind.",
+    commands=2,
+)
+def test_wrongtype(call, key):
+    """A command on a value of another type returns an error that begins with WRONGTYPE."""
+    assert call("HSET", key, "a", "1") == 1
+    assert call("GET", key) == error("WRONGTYPE ")
+
+
+@assume(
+    "ERR-002",
+    seen_in="volter-ai/twin-packs-open upstash/src/semantics",
+    affects="A database without DELEX: lock.release() fails instead of using a script.",
+    commands=1,
+    profiles=OVER_TCP,
+)
+def test_a_command_that_does_not_exist(call):
+    """A command that the service lacks returns `ERR Command is not available: …`."""
+    assert call("ROLE") == error("ERR Command is not available: 'ROLE'")
+
+
+@assume(
+    "ERR-003",
+    documented="redis/features/restapi",
+    affects="The text of a raised ReplyError.",
+    commands=1,
+)
+def test_wrong_number_of_arguments(call, key):
+    """A wrong number of arguments returns `ERR wrong number of arguments for 'get' command`."""
+    assert call("GET", key, "surplus") == error("ERR wrong number of arguments for 'get' command")
+
+
+@assume(
+    "ERR-004",
+    unproven="the text is that of Redis; no page shows it",
+    affects="A database without SET IFEQ: lock.extend() fails instead of using a script.",
+    commands=1,
+)
+def test_a_syntax_error(call, key):
+    """An unknown option returns an error that begins with `ERR syntax error`."""
+    assert call("SET", key, "1", "BOGUS") == error("ERR syntax error")
+
+
+@assume(
+    "ERR-005",
+    documented="redis/troubleshooting/max_key_size_exceeded",
+    affects="A key that is too long is reported as ReplyError instead of RequestTooLarge.",
+    commands=1,
+    profiles=UPSTASH,
+)
+def test_a_key_that_is_too_long(rest, make_key):
+    """A key of more than 32 KB returns `ERR max key size exceeded`."""
+    key = make_key.prefix + "x" * 33 * 1024  # could not be deleted; it would expire
+    assert rest.call("SET", key, "1", *TTL) == error("ERR max key size exceeded")
+
+
+@assume(
+    "ERR-006",
+    documented="redis/troubleshooting/max_request_size_exceeded",
+    affects="get_many of large values fails instead of asking for fewer at once.",
+    commands=3,
+    profiles=UPSTASH,
+    alone=True,
+)
+def test_a_reply_that_is_too_large(rest, key, record_property):
+    """A reply beyond the request limit is a JSON error `ERR max request size exceeded`.
+
+    The value is made by SETRANGE, so that nothing large is sent.
+    """
+    size = 11 * MEGABYTE
+    if rest.call("SETRANGE", key, str(size - 1), "x") != size:
+        pytest.skip("a value of 11 MB cannot be stored")
+    response = rest.post_json("/", ["GET", key], Upstash_Response_Format="resp2")
+    assert rest.call("DEL", key) == 1
+    record_property("observed", f"HTTP {response.status}, {len(response.body)} bytes")
+    if len(response.body) > size:
+        pytest.skip("the request limit of this database is above 11 MB")
+    assert b"ERR max request size exceeded" in response.body
+
+
+@assume(
+    "ERR-007",
+    seen_in="koala73/worldmonitor docs/solutions/integration-issues",
+    affects="A value that is too large is reported as an outage instead of RequestTooLarge.",
+    commands=1,
+    profiles=UPSTASH,
+)
+def test_a_request_that_is_too_large(rest, key, target):
+    """An argument beyond the request limit returns HTTP 413 and `ERR max request size exceeded`."""
+    if target.is_real and not target.large:
+        pytest.skip("uploads 11 MB: make test-service ARGS=--large")
+    response = rest.post_json("/", ["SET", key, "x" * (11 * MEGABYTE), *TTL])
+    if response.json == {"result": "OK"}:
+        pytest.skip("the request limit of this database is above 11 MB")
+    assert response.status == 413
+    assert response.json["error"].startswith("ERR max request size exceeded")
+
+
+@assume(
+    "ERR-008",
+    seen_in="volter-ai/twin-packs-open upstash/src/semantics",
+    affects="Only the emulator: it refuses commands that the service accepts over REST.",
+    commands=1,
+    profiles=UPSTASH,
+)
+def test_commands_of_connections_are_not_for_rest(rest):
+    """MULTI, WATCH and the like return `ERR Command "MULTI" is not allowed in REST …`."""
+    assert rest.call("WATCH", "key") == error("ERR Command .* is not allowed in REST")
+
+
+@assume(
+    "ERR-009",
+    documented="redis/commands/server/command",
+    affects="cache_doctor cannot list what the server supports.",
+    commands=0,
+    profiles=OVER_TCP,
+)
+def test_command_returns_an_empty_array(call):
+    """COMMAND returns an empty array."""
+    assert call("COMMAND") == []
+
+
+@assume(
+    "ERR-010",
+    documented="redis/commands/connection/select",
+    affects="A URL with another database index is not reported.",
+    commands=1,
+    profiles=OVER_TCP,
+)
+def test_only_database_0_exists(call):
+    """SELECT of another database than 0 returns an error."""
+    assert call("SELECT", "1") == error("ERR ")
+
+
+# ---- what is never provoked on a real database
+
+
+@assume(
+    "ERR-020",
+    documented="redis/troubleshooting/db_capacity_quota_exceeded",
+    affects="A full database is not recognized: cache writes raise ReplyError.",
+    commands=2,
+    profiles=UPSTASH,
+    alone=True,
+)
+def test_a_full_database(emulator, rest, key):
+    """A write to a full database without eviction returns `ERR DB capacity quota exceeded`."""
+    with emulator.fault("capacity"):
+        assert rest.call("SET", key, "1", *TTL) == error("ERR DB capacity quota exceeded")
+        assert rest.call("DEL", key) == 0
+
+
+@assume(
+    "ERR-021",
+    documented="redis/troubleshooting/max_requests_limit",
+    affects="A used-up quota is not recognized: every command raises ReplyError, no fallback.",
+    commands=1,
+    profiles=UPSTASH,
+    alone=True,
+)
+def test_a_quota_that_is_used_up(emulator, rest, key):
+    """When the month's commands are used up, each returns `ERR max requests limit exceeded`."""
+    with emulator.fault("quota"):
+        assert rest.call("GET", key) == error("ERR max requests limit exceeded")
+
+
+@assume(
+    "ERR-022",
+    seen_in="lobehub/lobehub (error classifier), an RQ worker",
+    affects="An upgrade of the server is not recognized: cache writes raise ReplyError.",
+    commands=2,
+    profiles=UPSTASH,
+    alone=True,
+)
+def test_an_upgrade_of_the_server(emulator, rest, key):
+    """During an upgrade, a write returns `READONLY Writes are temporarily rejected …`."""
+    with emulator.fault("readonly"):
+        assert rest.call("SET", key, "1", *TTL) == error("READONLY ")
+        assert rest.call("GET", key) is None
