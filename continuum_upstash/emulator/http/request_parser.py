@@ -87,7 +87,7 @@ def _parse_json(body: bytes) -> Any:
     except ValueError as error:
         raise RequestRejected(f"ERR invalid JSON: {error}") from error
     except RecursionError as error:
-        raise RequestRejected(error_messages.unsupported_type("[")) from error
+        raise RequestRejected(error_messages.wrong_argument_type("[")) from error
 
 
 def _reject_constant(name: str) -> None:
@@ -103,7 +103,7 @@ def _encode_argument(value: Any) -> bytes:
         case None:
             raise RequestRejected(error_messages.NULL_ARGUMENT)
     bracket = "[" if isinstance(value, list) else "{"
-    raise RequestRejected(error_messages.unsupported_type(bracket))
+    raise RequestRejected(error_messages.wrong_argument_type(bracket))
 
 
 def _encode_utf8(text: str) -> bytes:

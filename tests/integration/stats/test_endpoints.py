@@ -8,17 +8,13 @@ from continuum_upstash.health import views
 from continuum_upstash.health_plugin import UpstashCache
 from continuum_upstash.observe import unsubscribe
 from continuum_upstash.stats.exporters import prometheus
-from continuum_upstash.transports import registry
 from tests.integration.cache_entries import make_entry
 
 
 @pytest.fixture(autouse=True)
-def site(emulator, settings, new_process_state):
-    settings.CACHES = {"default": make_entry(emulator)}
-    settings.ROOT_URLCONF = "continuum_upstash.urls"
-    settings.ALLOWED_HOSTS = ["*"]
-    yield settings
-    registry.reset()
+def urls(site, new_process_state):
+    site.ROOT_URLCONF = "continuum_upstash.urls"
+    site.ALLOWED_HOSTS = ["*"]
 
 
 def get(path):

@@ -12,7 +12,6 @@ from continuum_upstash.health.monthly_usage import read_bill, read_until_yesterd
 from continuum_upstash.health.overview import read_overview
 from continuum_upstash.stats.shared.schema import day_key, encode_totals, hour_key
 from continuum_upstash.stats.totals import Totals
-from continuum_upstash.transports import registry
 from tests.integration.cache_entries import make_entry
 
 HOUR = timedelta(hours=1)
@@ -20,11 +19,8 @@ NOW = datetime(2026, 3, 10, 12, 30, tzinfo=UTC)
 
 
 @pytest.fixture(autouse=True)
-def site(emulator, settings, new_process_state):
-    settings.CACHES = {"default": make_entry(emulator)}
-    settings.CONTINUUM_STATS = {"SHARED": False}
-    yield settings
-    registry.reset()
+def no_shared_statistics(site, new_process_state):
+    site.CONTINUUM_STATS = {"SHARED": False}
 
 
 def write_usage(at, times, alias="default"):

@@ -14,22 +14,21 @@ from continuum_upstash.health.overview import read_overview
 from continuum_upstash.observe import subscribe, unsubscribe
 from continuum_upstash.stats.counters import read_process_totals
 from continuum_upstash.stats.shared import reader, writer
-from continuum_upstash.transports import registry
 from tests.conftest import SyncOrAsync
 from tests.integration.cache_entries import make_entry
 from tests.integration.stats.gunicorn_site import gunicorn, kill, use
 
 
 @pytest.fixture(params=["rest", "tcp"])
-def site(request, emulator, settings, new_process_state, request_signals):
-    """A process that handles requests."""
-    settings.CACHES = {"default": make_entry(emulator, request.param, KEY_PREFIX="shop")}
-    settings.CONTINUUM_STATS = {"INTERVAL": 0, "SHARE": 1000}
-    writer.start()
+def site(request, site, emulator, request_signals):
+    """A process that handles requests, and shares its statistics after each."""
+    site.CACHES = {"default": make_entry(emulator, request.param, KEY_PREFIX="shop")}
+    return site
+
+
+@pytest.fixture(autouse=True)
+def started_request(shared_statistics):
     request_started.send(None)
-    yield settings
-    writer.stop()
-    registry.reset()
 
 
 def respond():
