@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-BELOW_DJANGO = ("codec", "config", "plans", "transports", "test_errors.py", "test_keys.py")
+BELOW_DJANGO = ("client", "codec", "config", "plans", "transports", "test_keys.py")
 
 PROGRAM = """
 import sys

@@ -13,7 +13,6 @@ from typing import NamedTuple
 from uuid import UUID
 
 import pytest
-from django.core.exceptions import SynchronousOnlyOperation
 
 from continuum_upstash.codec.codec import Codec, DecodeError, to_text
 from continuum_upstash.errors import ConfigurationError, NotSerializable
@@ -213,7 +212,6 @@ def _raise(error):
         RuntimeError("secret"),
         ZeroDivisionError("secret"),
         KeyError("secret"),
-        SynchronousOnlyOperation("secret"),
         Unhelpful("secret"),
         AssertionError("secret"),
         StopIteration("secret"),

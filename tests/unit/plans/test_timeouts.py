@@ -1,10 +1,9 @@
 from __future__ import annotations
 
 import pytest
-from django.core.cache.backends.base import DEFAULT_TIMEOUT
 
 from continuum_upstash.plans.keyvalue import to_ms
-from continuum_upstash.plans.timeouts import Timeouts
+from continuum_upstash.plans.timeouts import DEFAULT_TTL, Timeouts
 
 
 @pytest.mark.parametrize(
@@ -34,11 +33,11 @@ def test_values_that_are_not_a_time_are_rejected():
 
 def test_the_longest_prefix_sets_the_timeout_of_keys_without_one():
     by_prefix = (("query:", 5), ("query:slow:", 60), ("permanent:", None))
-    timeouts = Timeouts(300, by_prefix, DEFAULT_TIMEOUT)
-    assert timeouts.get_ttl_ms("query:a", DEFAULT_TIMEOUT) == 5_000
-    assert timeouts.get_ttl_ms("query:slow:a", DEFAULT_TIMEOUT) == 60_000
-    assert timeouts.get_ttl_ms("permanent:a", DEFAULT_TIMEOUT) is None
-    assert timeouts.get_ttl_ms("other", DEFAULT_TIMEOUT) == 300_000
-    assert timeouts.get_ttl_ms(5, DEFAULT_TIMEOUT) == 300_000
+    timeouts = Timeouts(300, by_prefix)
+    assert timeouts.get_ttl_ms("query:a", DEFAULT_TTL) == 5_000
+    assert timeouts.get_ttl_ms("query:slow:a", DEFAULT_TTL) == 60_000
+    assert timeouts.get_ttl_ms("permanent:a", DEFAULT_TTL) is None
+    assert timeouts.get_ttl_ms("other", DEFAULT_TTL) == 300_000
+    assert timeouts.get_ttl_ms(5, DEFAULT_TTL) == 300_000
     assert timeouts.get_ttl_ms("query:a", 1) == 1_000
     assert timeouts.get_ttl_ms("query:a", None) is None
