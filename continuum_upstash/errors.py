@@ -5,7 +5,8 @@ ContinuumError
 ├── Unavailable              the server did not reply
 │   ├── ConnectionFailed
 │   │   └── ServerNotReady   also a ReplyError: the server replied that it runs no command for now
-│   └── DeadlineExceeded
+│   ├── DeadlineExceeded
+│   └── PoolExhausted        all connections were busy: the server may be well
 ├── ReplyError               the server replied with an error: WRONGTYPE, a script error, …
 │   └── Refused              the server rejects this command, or all, until something changes
 │       ├── AuthenticationFailed, NotPermitted, QuotaExceeded, CapacityExceeded,
@@ -75,13 +76,21 @@ class DeadlineExceeded(Unavailable):
     """The reply was not complete before the timeout.
 
     Attributes:
-        is_outage: False if the time-out is no sign of an outage: no connection of the pool became
-            free, or the batch had a shorter deadline of its own.
+        is_outage: False if the time-out is no sign of an outage: the batch had a shorter deadline
+            of its own.
     """
 
     def __init__(self, message: str, *, is_outage: bool = True) -> None:
         super().__init__(message)
         self.is_outage = is_outage
+
+
+class PoolExhausted(Unavailable):
+    """All connections of the pool were busy until the deadline; nothing was sent.
+
+    The server replies to the callers that have a connection, so this is no outage: the circuit
+    breaker does not count it, and the local fallback does not serve the call.
+    """
 
 
 class ReplyError(ContinuumError):

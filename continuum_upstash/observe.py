@@ -69,6 +69,9 @@ class BackendStatus:
         local_replies: batches that the local store has served in place of the database since the
             process started.
         dirty_keys: keys, or prefixes of keys, to UNLINK before the database is read again.
+        pool_exhausted: calls that failed since the process started because all connections of the
+            pool were busy.
+        last_pool_exhausted: Unix seconds of the last such call, or None.
     """
 
     backend: str
@@ -79,6 +82,8 @@ class BackendStatus:
     failures: int
     local_replies: int
     dirty_keys: int
+    pool_exhausted: int = 0
+    last_pool_exhausted: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from continuum_upstash.errors import (
     ConfigurationError,
     ContinuumError,
     NotPermitted,
+    PoolExhausted,
     QuotaExceeded,
     ReplyError,
     Unavailable,
@@ -30,6 +31,7 @@ from continuum_upstash.protocol import Command, Replies, Reply
 from continuum_upstash.ratelimit.conf import conf as ratelimit_conf
 from continuum_upstash.sessions.conf import conf as session_conf
 from continuum_upstash.stats.pricing import PRICING_PLANS, WARN_RATIO, get_pricing_plan_name
+from continuum_upstash.stats.totals import Totals
 
 Outcome: TypeAlias = Literal["ok", "info", "warning", "failed"]
 
@@ -183,6 +185,7 @@ def _check_quota(cache: UpstashBaseCache) -> Plan[list[Finding]]:
     limit = f"{plan.request_mb} MB per request and per response"
     findings = [Finding("request limit", "info", limit)]
     overview = yield from read_overview(cache)
+    findings += _examine_pool(overview.today)
     bill, errors = overview.bill, "; ".join(overview.errors)
     if bill is None:
         outcome: Outcome = "warning" if errors else "info"
@@ -193,6 +196,14 @@ def _check_quota(cache: UpstashBaseCache) -> Plan[list[Finding]]:
         return [*findings, Finding("quota", "ok", detail)]
     fix = "At the limit every command fails: choose a larger plan."
     return [*findings, Finding("quota", "warning", detail, fix)]
+
+
+def _examine_pool(today: Totals) -> list[Finding]:
+    count = today.errors.get(PoolExhausted.__name__, 0)
+    if not count:
+        return []
+    detail = f"{count:,} calls failed today because all connections were busy"
+    return [Finding("connection pool", "warning", detail, "Raise POOL_SIZE.")]
 
 
 def _check_write(_: UpstashBaseCache) -> Plan[list[Finding]]:

@@ -22,6 +22,7 @@ from continuum_upstash.transports.registry import Database
 Verdict: TypeAlias = Literal["ok", "degraded", "down"]
 
 MEMORY_WARN_RATIO: Final = 0.85  # fraction of the memory limit at which warnings begin
+POOL_WARN_SECONDS: Final = 300.0  # how long an exhausted connection pool is worth a warning
 _WORKING_STATES: Final = frozenset({"closed", "disabled"})
 
 
@@ -103,6 +104,12 @@ class Health:
         if ratio is not None and ratio >= MEMORY_WARN_RATIO:
             warnings.append(
                 f"{ratio:.0%} of the memory limit is used: delete keys or choose a larger plan."
+            )
+        exhausted_at = self.status.last_pool_exhausted
+        if exhausted_at is not None and self.at - exhausted_at < POOL_WARN_SECONDS:
+            warnings.append(
+                f"connection pool exhausted: {self.status.pool_exhausted} calls of this process "
+                "failed because all connections were busy. Raise POOL_SIZE."
             )
         return tuple(warnings)
 

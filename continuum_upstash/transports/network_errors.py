@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from continuum_upstash.errors import ConnectionFailed, DeadlineExceeded
+from continuum_upstash.errors import ConnectionFailed, DeadlineExceeded, PoolExhausted
 
 
 def connect_failed(label: str, error: OSError, seconds: float) -> ConnectionFailed:
@@ -47,11 +47,10 @@ def deadline_exceeded(label: str, seconds: float) -> DeadlineExceeded:
     )
 
 
-def pool_exhausted(label: str, size: int, seconds: float) -> DeadlineExceeded:
-    return DeadlineExceeded(
+def pool_exhausted(label: str, size: int, seconds: float) -> PoolExhausted:
+    return PoolExhausted(
         f"{label}: connection pool exhausted: all {size} connections were busy for {seconds:g} s. "
-        "Raise POOL_SIZE.",
-        is_outage=False,
+        "Raise POOL_SIZE, or run fewer threads or greenlets per process."
     )
 
 

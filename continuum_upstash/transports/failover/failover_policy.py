@@ -29,6 +29,7 @@ from continuum_upstash.errors import (
     AuthenticationFailed,
     CapacityExceeded,
     DeadlineExceeded,
+    PoolExhausted,
     QuotaExceeded,
     ReplyError,
     Unavailable,
@@ -49,6 +50,7 @@ from continuum_upstash.transports.wrappers.instrumented import InstrumentedTrans
 
 # The server refuses all commands until someone changes the token or the quota.
 GLOBAL_REFUSALS: Final = (AuthenticationFailed, QuotaExceeded)
+LOG_INTERVAL: Final = 60.0  # seconds
 _OUTAGE_ERRORS: Final = (Unavailable, *GLOBAL_REFUSALS)
 _RETRY_STATES: Final = {State.OPEN, State.HALF_OPEN}
 _BACKENDS: Final = {"rest": "upstash-rest", "redis": "upstash-redis", "local": "local"}
@@ -86,6 +88,8 @@ class FailoverPolicy:
         self._clock = clock
         self._lock = threading.RLock()  # reentrant, as the breaker's
         self._local_replies = 0
+        self._pool_exhausted = 0
+        self._pool_exhausted_at = self._pool_logged_at = -inf
         self._last_counted_error: Callable[[], Exception | None] = lambda: None
 
     @property
@@ -106,6 +110,8 @@ class FailoverPolicy:
             failures=breaker.failures,
             local_replies=self._local_replies,
             dirty_keys=len(self.dirty_keys),
+            pool_exhausted=self._pool_exhausted,
+            last_pool_exhausted=self._pool_exhausted_at + offset if self._pool_exhausted else None,
         )
 
     def probe_then_send(self, permit: Permit, batch: Batch) -> Plan[Replies]:
@@ -151,8 +157,14 @@ class FailoverPolicy:
 
         Raises:
             Unavailable, ReplyError: the error, if the local store cannot serve the batch.
+            PoolExhausted: always, unless the breaker has opened meanwhile.
         """
-        if not isinstance(error, _OUTAGE_ERRORS):
+        if isinstance(error, PoolExhausted):
+            self.breaker.release(generation)
+            if self.breaker.is_passing:
+                self._report_pool_exhausted(error)
+                raise error
+        elif not isinstance(error, _OUTAGE_ERRORS):
             self.breaker.record_success(generation)
             if flushed:
                 raise error
@@ -168,6 +180,18 @@ class FailoverPolicy:
                 retry_after=error.retry_after,
             )
         return self.reply_locally(batch, error)
+
+    def _report_pool_exhausted(self, error: PoolExhausted) -> None:
+        """Count the error, and log one a minute: a crowd of callers gets it at once."""
+        now = self._clock()
+        with self._lock:
+            self._pool_exhausted += 1
+            self._pool_exhausted_at = now
+            is_logged = now - self._pool_logged_at >= LOG_INTERVAL
+            if is_logged:
+                self._pool_logged_at = now
+        if is_logged:
+            logger.warning("%s", error)
 
     def reply_locally(self, batch: Batch, error: Exception | None = None) -> Replies:
         """Return the local store's replies, and mark the keys that the batch changes as dirty.

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from asgiref.sync import async_to_sync
 
-from continuum_upstash.errors import ConnectionFailed, DeadlineExceeded
+from continuum_upstash.errors import ConnectionFailed, DeadlineExceeded, PoolExhausted
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Script
 from continuum_upstash.transports.redis.async_transport import AsyncRedisTransport
@@ -55,7 +55,7 @@ def test_the_error_of_an_exhausted_pool_suggests_a_larger_pool_size(valkey, monk
     first = threads.submit(redis.send, Batch([GET]))
     entered.wait()
     monkeypatch.undo()
-    with pytest.raises(DeadlineExceeded, match=r"all 1 connections.*POOL_SIZE"):
+    with pytest.raises(PoolExhausted, match=r"all 1 connections.*POOL_SIZE"):
         redis.send(Batch([GET]))
     leave.set()
     assert isinstance(first.exception(), DeadlineExceeded)  # the time in the pool counts, too

@@ -9,7 +9,7 @@ from contextlib import closing
 
 import pytest
 
-from continuum_upstash.errors import DeadlineExceeded
+from continuum_upstash.errors import PoolExhausted
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.transports.rest.transport import AsyncRestTransport, RestTransport
 from tests.integration.rest.rest_clients import config
@@ -39,7 +39,7 @@ def test_a_thread_that_finds_all_connections_busy_waits_until_its_deadline(serve
         server.arrived.acquire()
         impatient = RestTransport(config(server.url(), pool_size=1, read_timeout=0.1))
         impatient._client._pool = waiting._client._pool
-        with pytest.raises(DeadlineExceeded, match=r"all 1 connections were busy.*POOL_SIZE"):
+        with pytest.raises(PoolExhausted, match=r"all 1 connections were busy.*POOL_SIZE"):
             impatient.send(GET)
         release.set()
         assert first.result() == [b"OK"]
@@ -55,7 +55,7 @@ async def test_a_task_that_finds_all_connections_busy_waits_until_its_deadline(s
     await asyncio.to_thread(server.arrived.acquire)
     impatient = AsyncRestTransport(config(server.url(), pool_size=1, read_timeout=0.1))
     impatient._client._pool = waiting._client._pool
-    with pytest.raises(DeadlineExceeded, match="all 1 connections were busy"):
+    with pytest.raises(PoolExhausted, match="all 1 connections were busy"):
         await impatient.asend(GET)
     release.set()
     assert await first == [b"OK"]

@@ -6,7 +6,13 @@ import asyncio
 
 import pytest
 
-from continuum_upstash.errors import ConnectionFailed, DeadlineExceeded, ReplyError, Unavailable
+from continuum_upstash.errors import (
+    ConnectionFailed,
+    DeadlineExceeded,
+    PoolExhausted,
+    ReplyError,
+    Unavailable,
+)
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.transports.failover.failover_policy import FailoverPolicy
 from continuum_upstash.transports.failover.transport import FailoverTransport
@@ -83,7 +89,7 @@ def test_other_timeouts_are_the_databases(error, deadline_s):
         ConnectionFailed("connection refused"),
         Unavailable("HTTP 502"),
         ReplyError("WRONGTYPE"),
-        DeadlineExceeded("all 10 connections were busy", is_outage=False),
+        PoolExhausted("all 10 connections were busy"),
     ],
 )
 def test_other_errors_stay_what_they_are(error):
