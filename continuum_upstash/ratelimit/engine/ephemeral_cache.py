@@ -20,6 +20,7 @@ _EntryKey: TypeAlias = tuple[Counter, int]  # a charge's counter and limit
 
 class _Blocked(NamedTuple):
     cost: int
+    since: float
     free_at: float
     trusted_until: float
 
@@ -32,7 +33,7 @@ class EphemeralCache:
 
     Args:
         size: the maximum number of entries; the oldest ones are dropped.
-        clock: returns monotonic seconds.
+        clock: returns seconds.
     """
 
     def __init__(self, size: int = 10_000, clock: Callable[[], float] = monotonic) -> None:
@@ -44,7 +45,7 @@ class EphemeralCache:
     def block(self, charge: Charge, seconds: float) -> None:
         """Store that a charge, and any with a higher cost, does not fit for some seconds."""
         now, key = self._clock(), (charge.counter, charge.limit)
-        entry = _Blocked(charge.cost, now + seconds, now + min(seconds, _MAX_TRUST_SECONDS))
+        entry = _Blocked(charge.cost, now, now + seconds, now + min(seconds, _MAX_TRUST_SECONDS))
         with self._lock:
             self._entries[key] = entry
             self._entries.move_to_end(key)
@@ -60,7 +61,7 @@ class EphemeralCache:
         if entry is None or charge.cost < entry.cost:
             return 0.0
         now = self._clock()
-        if now < entry.trusted_until:
+        if entry.since <= now < entry.trusted_until:  # a wall clock may be set back
             return entry.free_at - now
         with self._lock:
             self._entries.pop(key, None)

@@ -16,7 +16,7 @@ from continuum_upstash.ratelimit.engine.decision import Decision, Verdict
 from continuum_upstash.ratelimit.engine.ephemeral_cache import EphemeralCache
 from continuum_upstash.ratelimit.engine.script import Charge, build_command, parse_reply
 from continuum_upstash.ratelimit.engine.server_clock import ServerClock
-from continuum_upstash.transports.local.transport import LocalTransport
+from continuum_upstash.transports.local.transport import LocalTransport, read_wall_clock
 from continuum_upstash.transports.registry import Database
 
 _LOG_SECONDS: Final = 30.0
@@ -87,8 +87,11 @@ class ProcessState:
 
     def __init__(self, config: Config) -> None:
         self.breaker = LimiterBreaker(config)
-        self.clock = ServerClock()
-        self.ephemeral_cache = EphemeralCache()
+        if config.mode == "local":  # the local store follows the wall clock, which tests may set
+            self.clock = ServerClock(read_wall_clock, read_wall_clock)
+            self.ephemeral_cache = EphemeralCache(clock=read_wall_clock)
+        else:
+            self.clock, self.ephemeral_cache = ServerClock(), EphemeralCache()
         self.local_limiter = LocalLimiter(self.breaker)
 
 

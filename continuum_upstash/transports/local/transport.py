@@ -17,6 +17,15 @@ from continuum_upstash.transports.local.commands import ParsedCommand, execute, 
 from continuum_upstash.transports.local.keyspace import Keyspace
 
 
+def read_wall_clock() -> float:
+    """Return seconds since the epoch.
+
+    The function is looked up at each call: libraries that set the time in tests, as freezegun does,
+    replace it.
+    """
+    return time.time()
+
+
 class LocalTransport:
     """A store in this process, bounded by ``local_max_entries`` and ``local_max_bytes``.
 
@@ -30,7 +39,7 @@ class LocalTransport:
 
     name = "local"
 
-    def __init__(self, config: Config, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, config: Config, clock: Callable[[], float] = read_wall_clock) -> None:
         self._space = Keyspace(config.local_max_entries, config.local_max_bytes, clock)
         # Reentrant: a signal handler that uses the cache may interrupt this thread here.
         self._lock = threading.RLock()

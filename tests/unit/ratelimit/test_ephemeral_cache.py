@@ -56,6 +56,12 @@ def test_a_long_block_is_used_for_one_minute_and_returned_in_full(cache, clock):
     assert cache.get_blocked_seconds(make_charge()) == 0.0
 
 
+def test_a_block_ends_when_the_clock_is_set_back(cache, clock):
+    cache.block(make_charge(), 3600.0)
+    clock.now -= 1
+    assert cache.get_blocked_seconds(make_charge()) == 0.0
+
+
 def test_the_cache_is_bounded_and_drops_the_oldest_entry(cache):
     for name in "abcd":
         cache.block(make_charge(name), 2.0)
