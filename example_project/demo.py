@@ -101,7 +101,7 @@ def _provide_database(redis_url: str) -> Iterator[str]:
             "UPSTASH_REDIS_REST_TOKEN": emulator.token,
             "UPSTASH_REDIS_URL": emulator.redis_url,
             "SESSIONS_UPSTASH_REDIS_URL": emulator.redis_url,
-            READY_LINE: emulator.addresses.line(),
+            READY_LINE: emulator.addresses.format_line(),
         }
         yield f"Upstash emulator at {emulator.rest_url}"
 

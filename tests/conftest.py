@@ -21,10 +21,10 @@ class SyncOrAsync:
         if self._runner is None:
             return getattr(self.cache, name)
         method = getattr(self.cache, f"a{name}")
-        return lambda *args, **kwargs: self._runner.run(_awaited(method, args, kwargs))
+        return lambda *args, **kwargs: self._runner.run(_await(method, args, kwargs))
 
 
-async def _awaited(method, args, kwargs):
+async def _await(method, args, kwargs):
     return await method(*args, **kwargs)
 
 
@@ -37,13 +37,13 @@ def emulator(upstash_emulator):
 
 @pytest.fixture
 def new_process_state(monkeypatch):
-    """What features keep per process begins empty, and is as before after the test."""
+    """Give the test an empty per-process state, and restore the old one after it."""
     monkeypatch.setattr(registry._process, "extras", registry.Extras())
 
 
 @pytest.fixture
 def request_signals():
-    """Django's signals of a request, which leave its database alone."""
+    """Django's request signals, without the receivers that close database connections."""
     from django.core import signals  # noqa: PLC0415 tests below floor 4 run without Django
     from django.db import close_old_connections  # noqa: PLC0415 as above
 
@@ -56,7 +56,7 @@ def request_signals():
 
 @pytest.fixture
 def make_cache(request):
-    """Return a function that makes a backend on a transport: rest, tcp or local."""
+    """Return a function that makes a cache backend over a transport: rest, tcp or local."""
     from continuum_upstash.backend import CacheBackend  # noqa: PLC0415 as above
 
     def make(transport, /, **params):
@@ -96,6 +96,6 @@ def transport(request):
 
 @pytest.fixture
 def any_cache(transport, api, make_cache, request):
-    """A cache on each transport, sync and async."""
+    """A cache over each transport, sync and async."""
     cache = make_cache(transport)
     return SyncOrAsync(cache, request.getfixturevalue("runner") if api == "async" else None)

@@ -2,7 +2,7 @@
 """Run Django's own cache and session tests against any BACKEND or ENGINE.
 
 The tests come, unchanged, from the sdist of the Django version that is installed beside the
-interpreter, so anybody can repeat the run. Only the files of suites/ and a settings module are
+interpreter, so that the run can be repeated. Only the files of suites/ and a settings module are
 added to a throw-away copy.
 
   run_django_suite.py --location http://127.0.0.1:8079 --options '{"TOKEN": "…"}' --mode async
@@ -94,7 +94,7 @@ def sdist(python: str, version: str, cache_dir: Path) -> Path:
 
 
 def prepare(args: argparse.Namespace, source: Path, work: Path) -> str:
-    """Copy Django's tests and ours; return the test label. The installed Django is tested."""
+    """Copy Django's tests and suites/; return the test label. The installed Django is tested."""
     tests = work / "tests"
     shutil.copytree(source / "tests", tests)
     entry = {"BACKEND": args.backend, "LOCATION": args.location, **args.params}
@@ -152,7 +152,7 @@ def report(args: argparse.Namespace, code: int, output: str, log: Path, seconds:
         sys.exit(f"{output[-6000:]}\nrun_django_suite: the run gave no result (exit {code})")
     outcomes = [json.loads(line) for line in log.read_text().splitlines()]
     if len(outcomes) != int(ran.group(1)):
-        sys.exit(f"run_django_suite: {ran.group(1)} tests ran, but {len(outcomes)} were noted")
+        sys.exit(f"run_django_suite: {ran.group(1)} tests ran, but {len(outcomes)} were recorded")
     count = {
         kind: sum(each["outcome"] == kind for each in outcomes)
         for kind in ("passed", "failed", "errors", "skipped")

@@ -1,7 +1,7 @@
-"""Django's own session tests, unchanged: of the store, and of the middleware with our store.
+"""Django's own session tests, unchanged: of the store, and of the middleware with this store.
 
-They run a second time with our middleware in place of Django's. The only skips are a test that
-reads the table django_session, and on Django 6.1 what that version itself skips.
+They run a second time with this package's middleware in place of Django's. The only skips are a
+test that reads the table django_session, and on Django 6.1 those of that version itself.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from continuum_upstash.emulator.process import running
 
 RUNNER = Path(__file__).with_name("run_django_suite.py")
 
-OUR_MIDDLEWARE = """\
+CONTINUUM_MIDDLEWARE = """\
 import django.contrib.sessions.middleware as django_middleware
 from continuum_upstash.sessions.middleware import SessionMiddleware
 django_middleware.SessionMiddleware = SessionMiddleware
 """
 
 
-@pytest.mark.parametrize("middleware", ["Django's", "ours"])
+@pytest.mark.parametrize("middleware", ["django", "continuum"])
 @pytest.mark.parametrize("transport", ["rest", "tcp"])
 def test_djangos_session_tests_pass(transport, middleware):
     with running() as emulator:
@@ -33,8 +33,8 @@ def test_djangos_session_tests_pass(transport, middleware):
             arguments += ["--options", json.dumps({"TOKEN": emulator.token})]
         else:
             arguments = ["--location", emulator.redis_url]
-        if middleware == "ours":
-            arguments += ["--settings-extra", OUR_MIDDLEWARE]
+        if middleware == "continuum":
+            arguments += ["--settings-extra", CONTINUUM_MIDDLEWARE]
         command = [sys.executable, RUNNER, "--engine", "continuum_upstash.sessions", *arguments]
         run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout + run.stderr

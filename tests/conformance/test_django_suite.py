@@ -1,7 +1,7 @@
 """Django's own cache tests, unchanged, on every transport in every mode.
 
-The only skips inside are the cull tests (there is no MAX_ENTRIES to cull by) and, on one shared
-event loop, two that need the test's own thread.
+The only skips are the cull tests (there is no MAX_ENTRIES) and, on one shared event loop, two tests
+that need the test's own thread.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def test_djangos_cache_tests_pass(transport, mode):
     if transport == "local":
         run_suite("", {"MODE": "local"}, mode)
         return
-    with running() as emulator:  # the suite clears its database: it gets one of its own
+    with running() as emulator:  # a database of its own, because the suite clears it
         if transport == "rest":
             run_suite(emulator.rest_url, {"TOKEN": emulator.token}, mode)
         else:

@@ -1,4 +1,4 @@
-"""Starts the demo in a process of its own, for the tests."""
+"""Starts `make demo` in a process of its own."""
 
 from __future__ import annotations
 
@@ -30,39 +30,39 @@ class Demo:
         return re.search(r"password (\S+)", self.output)[1]
 
 
-def environment(state: Path, **more: str) -> dict[str, str]:
-    """The tests' own environment without what could name a database."""
+def make_environment(state: Path, **more: str) -> dict[str, str]:
+    """Return the environment of the tests, without variables that name a database."""
     names = re.compile(r"(.*_)?(UPSTASH|KV|CONTINUUM|DJANGO)_|REDIS_URL")
     plain = {name: value for name, value in os.environ.items() if not names.match(name)}
     return plain | {"DEMO_STATE": str(state)} | more
 
 
 @contextmanager
-def demo(state: Path, command: tuple[str, ...] = COMMAND, **more: str) -> Iterator[Demo]:
+def start_demo(state: Path, command: tuple[str, ...] = COMMAND, **more: str) -> Iterator[Demo]:
     process = subprocess.Popen(
-        command, cwd=ROOT, env=environment(state, **more), stdout=subprocess.PIPE, text=True
+        command, cwd=ROOT, env=make_environment(state, **more), stdout=subprocess.PIPE, text=True
     )
     with process:
         try:
-            yield Demo(process, "".join(until(process.stdout, "Ctrl-C")))
+            yield Demo(process, "".join(read_until(process.stdout, "Ctrl-C")))
         finally:
             process.send_signal(signal.SIGINT)
 
 
-def until(lines: Iterable[str], word: str) -> Iterator[str]:
-    """Yield lines up to the one with the word."""
+def read_until(lines: Iterable[str], word: str) -> Iterator[str]:
+    """Yield lines up to the first one with the word."""
     for line in lines:
         yield line
         if word in line:
             return
 
 
-def fails(state: Path, *arguments: str, **more: str) -> str:
-    """Run a demo that cannot run; return its message."""
+def read_demo_error(state: Path, *arguments: str, **more: str) -> str:
+    """Run a demo that cannot start; return its message."""
     run = subprocess.run(
         [*COMMAND, *arguments],
         cwd=ROOT,
-        env=environment(state, **more),
+        env=make_environment(state, **more),
         capture_output=True,
         text=True,
         timeout=60,

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterator
 
 import httpx
 import pytest
 
-from tests.project.demo_process import Demo, demo
+from tests.project.demo_process import Demo, start_demo
+from tests.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    with demo(tmp_path_factory.mktemp("demo")) as running:
+    with start_demo(tmp_path_factory.mktemp("demo")) as running:
         yield running
 
 
@@ -154,9 +154,7 @@ def test_an_outage_of_sessions_is_not_shown_as_a_logout(site, browser):
 
 
 def wait_for_backend(backend, browser, page):
-    deadline = time.monotonic() + 60
-    while f'badge-{backend}"' not in browser.get(page).text:
-        assert time.monotonic() < deadline
+    wait_until(lambda: f'badge-{backend}"' in browser.get(page).text, seconds=60)
 
 
 def test_the_admin_opens_with_the_printed_password(site, browser):

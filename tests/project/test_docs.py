@@ -1,4 +1,4 @@
-"""The documentation is run, and its tables are compared with the code."""
+"""The documentation's Python is run, and its tables are compared with the code."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ PAGES = [
     *DOCS,
 ]
 REFERENCE = ROOT / "docs" / "reference"
-NOTHING = "\N{EN DASH}"
+NO_DEFAULT = "\N{EN DASH}"
 
 
-def name(page: Path) -> str:
+def get_name(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
-def snippets(page: Path) -> list[str]:
-    """The Python of a page. Its first line is a comment that names the file it would stand in."""
+def find_snippets(page: Path) -> list[str]:
+    """Return the Python of a page. The first line of each snippet names its file."""
     return re.findall(r"^```python\n(.*?)^```$", page.read_text(), re.DOTALL | re.MULTILINE)
 
 
@@ -50,9 +50,9 @@ def is_settings(snippet: str) -> bool:
     return snippet.startswith("# settings.py")
 
 
-# What INSTALLED_APPS holds before a page adds to it.
+# INSTALLED_APPS before a page adds to it.
 OTHER_APPS = [app for app in settings.INSTALLED_APPS if not app.startswith("continuum_upstash")]
-WITH_SNIPPETS = [page for page in PAGES if snippets(page)]
+WITH_SNIPPETS = [page for page in PAGES if find_snippets(page)]
 
 
 @pytest.fixture
@@ -65,23 +65,23 @@ def credentials(upstash_emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> 
     registry.reset()
 
 
-@pytest.mark.parametrize("page", WITH_SNIPPETS, ids=name)
+@pytest.mark.parametrize("page", WITH_SNIPPETS, ids=get_name)
 def test_the_python_of_a_page_runs(page, credentials):
     names: dict[str, Any] = {"INSTALLED_APPS": OTHER_APPS.copy()}
     modules: dict[str, Any] = {"__name__": "snippet"}
-    for snippet in filter(is_settings, snippets(page)):
+    for snippet in filter(is_settings, find_snippets(page)):
         exec(compile(snippet, f"{page} settings", "exec"), names)
     with override_settings(**{key: value for key, value in names.items() if key.isupper()}):
-        for snippet in snippets(page):
+        for snippet in find_snippets(page):
             assert snippet.startswith("# "), "a snippet begins with the name of its file"
             if not is_settings(snippet):
                 exec(compile(snippet, str(page), "exec"), modules)
-        answers = asyncio.run(answers_of(modules))
-    assert all(answer.status_code == 200 for answer in answers)
+        responses = asyncio.run(call_views(modules))
+    assert all(response.status_code == 200 for response in responses)
 
 
-async def answers_of(modules: dict[str, Any]) -> list[HttpResponse]:
-    """Ask the async views that a page defines."""
+async def call_views(modules: dict[str, Any]) -> list[HttpResponse]:
+    """Call the async views that a page defines."""
     views = [
         view
         for view in modules.values()
@@ -91,13 +91,13 @@ async def answers_of(modules: dict[str, Any]) -> list[HttpResponse]:
 
 
 def test_the_readme_shows_a_view_and_a_client():
-    readme = "".join(snippets(ROOT / "README.md"))
+    readme = "".join(find_snippets(ROOT / "README.md"))
     assert "async def report(request)" in readme
     assert "UpstashCache()" in readme
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name)
-def test_the_links_of_a_page_lead_to_files(page):
+@pytest.mark.parametrize("page", PAGES, ids=get_name)
+def test_the_links_of_a_page_point_to_files(page):
     links = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text())
     assert [link for link in links if not (page.parent / link).exists()] == []
 
@@ -105,7 +105,7 @@ def test_the_links_of_a_page_lead_to_files(page):
 def test_each_page_is_in_the_table_of_contents():
     contents = re.findall(r"```{toctree}.*?```", (ROOT / "docs/index.md").read_text(), re.DOTALL)
     entries = [line for block in contents for line in block.splitlines()]
-    pages = {name(page).removeprefix("docs/").removesuffix(".md") for page in DOCS}
+    pages = {get_name(page).removeprefix("docs/").removesuffix(".md") for page in DOCS}
     listed = {page for page in pages for entry in entries if fnmatch(page, entry)}
     assert pages - listed == {"index"}
 
@@ -113,8 +113,8 @@ def test_each_page_is_in_the_table_of_contents():
 # ---- the reference
 
 
-def table_rows(page: str, column: str = "") -> list[list[str]]:
-    """The cells of the tables of a reference page, or of the one with this first column."""
+def read_table_rows(page: str, column: str = "") -> list[list[str]]:
+    """Return the cells of all tables of a reference page, or of the one with this first column."""
     blocks = (REFERENCE / page).read_text().split("\n\n")
     lines = "\n".join(each for each in blocks if each.startswith(f"| {column}")).splitlines()
     rows = [line.strip("|").split("|") for line in lines if line.startswith("| ")]
@@ -122,14 +122,14 @@ def table_rows(page: str, column: str = "") -> list[list[str]]:
 
 
 def test_each_option_is_documented_with_its_default():
-    documented = {row[0].strip("`"): row[1].strip("`") for row in table_rows("settings.md")}
+    documented = {row[0].strip("`"): row[1].strip("`") for row in read_table_rows("settings.md")}
     del documented["Option"]
     defaults = {field.name.upper(): field.default for field in fields(Config)}
     defaults["MODE"] = "auto"  # the mode of a Config is what auto has found
     assert documented.keys() == _OPTIONS
     for option, default in documented.items():
         expected = defaults.get(option)
-        assert default == (NOTHING if expected in {None, (), ""} else str(expected)), option
+        assert default == (NO_DEFAULT if expected in {None, (), ""} else str(expected)), option
 
 
 def test_each_option_of_django_redis_that_is_passed_on_is_documented():
@@ -137,8 +137,8 @@ def test_each_option_of_django_redis_that_is_passed_on_is_documented():
     assert {option for option in REDIS_OPTIONS if f"`{option}`" not in page} == set()
 
 
-class Asked(dict[str, str]):
-    """An empty environment that remembers what it was asked for."""
+class RecordingEnvironment(dict[str, str]):
+    """An empty environment that records which variables are read."""
 
     def __init__(self) -> None:
         self.names: set[str] = set()
@@ -149,14 +149,14 @@ class Asked(dict[str, str]):
 
 
 def test_each_variable_that_is_read_is_documented_and_no_other():
-    environ = Asked()
+    environ = RecordingEnvironment()
     resolve({}, environ)
-    tables = " ".join(row[0] for row in table_rows("environment.md"))
+    tables = " ".join(row[0] for row in read_table_rows("environment.md"))
     assert set(re.findall(r"`(\w+)`", tables)) == environ.names
 
 
 def test_each_error_is_documented_with_its_bases():
-    rows = table_rows("errors.md", "Error")
+    rows = read_table_rows("errors.md", "Error")
     documented = {row[0].strip("`"): row[1].replace("`", "") for row in rows[1:]}
     raised = {
         error.__name__: ", ".join(base.__name__ for base in error.__bases__)
@@ -167,13 +167,13 @@ def test_each_error_is_documented_with_its_bases():
 
 
 def test_each_error_text_is_documented_with_its_class_and_meaning():
-    documented = [[cell.strip("`") for cell in row] for row in table_rows("errors.md", "Text")]
+    documented = [[cell.strip("`") for cell in row] for row in read_table_rows("errors.md", "Text")]
     assert documented[1:] == [
         [example, row.error.__name__, MEANINGS[row.error].name.lower().replace("_", "-")]
         for row in SERVICE_TEXTS
         for example in row.examples
     ]
-    meanings = [row[0] for row in table_rows("errors.md", "Meaning")[1:]]
+    meanings = [row[0] for row in read_table_rows("errors.md", "Meaning")[1:]]
     assert meanings == [meaning.name.lower().replace("_", "-") for meaning in Meaning]
 
 

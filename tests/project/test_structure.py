@@ -1,4 +1,4 @@
-"""The structure, held: imports go down only, files stay small, imports stay cheap."""
+"""The structure of the package: imports go down only, files stay small, imports stay cheap."""
 
 from __future__ import annotations
 
@@ -23,31 +23,31 @@ FUNCTIONS = [
 ]
 
 
-def lines(node):
+def count_lines(node):
     return node.end_lineno - node.lineno + 1
 
 
 def test_imports_go_down_only():
-    # A process of its own: import-linter silences the loggers of the one that it runs in.
+    # In a process of its own, because import-linter disables loggers.
     command = Path(sys.executable).with_name("lint-imports")
     run = subprocess.run([command], cwd=PACKAGE.parent, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_a_file_can_be_read_in_one_sitting(path):
+def test_a_file_has_at_most_450_lines_and_a_telling_name(path):
     assert len(path.read_text().splitlines()) <= 450
     assert path.stem not in {"utils", "helpers", "common", "misc", "manager", "base_client"}
 
 
-def test_functions_fit_a_screen():
+def test_functions_have_at_most_60_lines():
     too_long = [
-        f"{path.relative_to(PACKAGE)}:{node.lineno} {node.name} ({lines(node)} lines)"
+        f"{path.relative_to(PACKAGE)}:{node.lineno} {node.name} ({count_lines(node)} lines)"
         for path, node in FUNCTIONS
-        if lines(node) > 60
+        if count_lines(node) > 60
     ]
     assert not too_long
-    assert median(lines(node) for _, node in FUNCTIONS) <= 9
+    assert median(count_lines(node) for _, node in FUNCTIONS) <= 9
 
 
 def is_broad(handler):
@@ -55,14 +55,14 @@ def is_broad(handler):
     return caught is None or (isinstance(caught, ast.Name) and caught.id.endswith("Exception"))
 
 
-def test_a_broad_except_raises_again_or_says_why():
+def test_a_broad_except_raises_again_or_has_a_comment():
     for path in FILES:
         text = path.read_text()
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.ExceptHandler) and is_broad(node):
                 raises = any(isinstance(each, ast.Raise) for each in ast.walk(node))
-                said = "#" in text.splitlines()[node.lineno - 1]
-                assert raises or said, f"{path.name}:{node.lineno}"
+                has_comment = "#" in text.splitlines()[node.lineno - 1]
+                assert raises or has_comment, f"{path.name}:{node.lineno}"
 
 
 def test_the_version_is_the_one_of_pyproject():
@@ -70,8 +70,8 @@ def test_the_version_is_the_one_of_pyproject():
     assert continuum_upstash.__version__ == project["version"]
 
 
-def loaded_by(statement):
-    """Return the modules that a statement loads in a fresh interpreter."""
+def find_loaded_modules(statement):
+    """Return the modules that a statement loads in a new interpreter."""
     script = (
         f"import sys; before = set(sys.modules); {statement}; print(*set(sys.modules) - before)"
     )
@@ -99,5 +99,5 @@ UNUSED_BY_REST = {"django", "redis", "httpx", "upstash_redis", "zstandard", "sta
         ),
     ],
 )
-def test_an_import_loads_nothing_that_it_may_not_need(statement, unwanted):
-    assert not loaded_by(statement) & unwanted
+def test_an_import_loads_no_unnecessary_modules(statement, unwanted):
+    assert not find_loaded_modules(statement) & unwanted

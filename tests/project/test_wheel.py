@@ -1,4 +1,4 @@
-"""The wheel, as somebody gets it who has nothing of this repository but the README."""
+"""The wheel, installed in an empty environment with the settings of the README."""
 
 from __future__ import annotations
 
@@ -32,9 +32,11 @@ print(continuum_upstash.__file__)
 
 def run(*command: str | Path, **environ: str) -> str:
     plain = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    ran = subprocess.run(command, env=plain | environ, capture_output=True, text=True, check=False)
-    assert ran.returncode == 0, ran.stderr
-    return ran.stdout
+    process = subprocess.run(
+        command, env=plain | environ, capture_output=True, text=True, check=False
+    )
+    assert process.returncode == 0, process.stderr
+    return process.stdout
 
 
 @pytest.fixture(scope="module")
@@ -69,20 +71,20 @@ def test_the_settings_of_the_readme_work_in_an_empty_environment(
     project.mkdir()
     run(python, "-m", "django", "startproject", "shop", project)
     readme = (ROOT / "README.md").read_text()
-    (shown,) = re.findall(
+    (snippet,) = re.findall(
         r"^```python\n(# settings\.py\n.*?)^```$", readme, re.DOTALL | re.MULTILINE
     )
     with (project / "shop" / "settings.py").open("a") as settings:
-        settings.write(shown)
+        settings.write(snippet)
     (project / "program.py").write_text(PROGRAM)
 
-    printed = run(
+    output = run(
         python,
         project / "program.py",
         DJANGO_SETTINGS_MODULE="shop.settings",
         UPSTASH_REDIS_REST_URL=upstash_emulator.rest_url,
         UPSTASH_REDIS_REST_TOKEN=upstash_emulator.token,
     )
-    answer, imported = printed.splitlines()
-    assert answer == "{'hello': 'world'} upstash-rest"
-    assert Path(imported).is_relative_to(tmp_path)
+    result, path = output.splitlines()
+    assert result == "{'hello': 'world'} upstash-rest"
+    assert Path(path).is_relative_to(tmp_path)

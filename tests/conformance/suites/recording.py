@@ -1,4 +1,4 @@
-"""Copied beside Django's tests: notes the outcome of each test, sub-tests counted into theirs."""
+"""Copied beside Django's tests: records the outcome of each test, including its sub-tests."""
 
 from __future__ import annotations
 

@@ -12,9 +12,9 @@ from tests.integration.management.command_runs import run_command
 from tests.integration.panel.panel_html import Page
 from tests.integration.panel.panel_site import Accounts, page
 
-OURS = "continuum_upstash.sessions"
-DJANGOS = "django.contrib.sessions.backends.cache"
-IN_TABLES_TOO = "django.contrib.sessions.backends.cached_db"
+CONTINUUM_ENGINE = "continuum_upstash.sessions"
+CACHE_ENGINE = "django.contrib.sessions.backends.cache"
+CACHED_DB_ENGINE = "django.contrib.sessions.backends.cached_db"
 
 
 @pytest.fixture(scope="module")
@@ -34,11 +34,11 @@ def site(evicting, settings, monkeypatch):
 @pytest.mark.parametrize(
     ("engine", "accepted", "checks", "outcome"),
     [
-        (OURS, False, ["E041"], "failed"),
-        (OURS, True, ["I041"], "info"),
-        (DJANGOS, False, ["E041"], "failed"),
-        (DJANGOS, True, ["I041"], "info"),
-        (IN_TABLES_TOO, False, [], "ok"),
+        (CONTINUUM_ENGINE, False, ["E041"], "failed"),
+        (CONTINUUM_ENGINE, True, ["I041"], "info"),
+        (CACHE_ENGINE, False, ["E041"], "failed"),
+        (CACHE_ENGINE, True, ["I041"], "info"),
+        (CACHED_DB_ENGINE, False, [], "ok"),
     ],
 )
 def test_eviction_of_sessions_is_an_error_unless_it_is_accepted(
@@ -63,7 +63,7 @@ def test_eviction_of_rate_limits_is_a_warning(settings):
 
 def test_the_panel_warns_if_eviction_is_accepted(client, transactional_db, settings):
     settings.ROOT_URLCONF = "tests.integration.panel.panel_site"
-    settings.SESSION_ENGINE, settings.SESSION_ALLOW_EVICTION = OURS, True
+    settings.SESSION_ENGINE, settings.SESSION_ALLOW_EVICTION = CONTINUUM_ENGINE, True
     client.force_login(Accounts().operator())
     text = Page(client.get(page())).text
     assert "including sessions, when it is full (optimistic-volatile)" in text

@@ -111,13 +111,13 @@ async def test_many_cancellations_leave_the_pool_complete(echoing):
         tasks = [asyncio.create_task(rest.asend(batch(number))) for number in range(60)]
         for _ in range(chance.randrange(12)):
             await asyncio.sleep(0)
-        doomed = set(chance.sample(range(60), 30))
-        for number in doomed:
+        cancelled = set(chance.sample(range(60), 30))
+        for number in cancelled:
             tasks[number].cancel()
         got = await asyncio.gather(*tasks, return_exceptions=True)
         for number, result in enumerate(got):
             assert result == reply(number) or (
-                number in doomed and isinstance(result, asyncio.CancelledError)
+                number in cancelled and isinstance(result, asyncio.CancelledError)
             )
     assert rest._client._pool._available == 3
     await rest.aclose()

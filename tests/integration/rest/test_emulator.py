@@ -129,12 +129,12 @@ def test_ten_thousand_random_values_are_unchanged_by_each_request_kind(db):
     for at, body in enumerate(bodies):
         assert db.send(("SET", f"body:{at}", body)) == [b"OK"]
     store(db, "text", texts)
-    store(db, "armoured", [codec.encode(value) for value in values])
+    store(db, "base64", [codec.encode(value) for value in values])
     for name, written in (("body", bodies), ("text", texts)):
         get_all = ("MGET", *[f"{name}:{at}" for at in range(len(written))])
         assert db.send(get_all) == [written]  # as RESP2
         assert db.send(get_all, ("PING",)) == [written, b"PONG"]  # as base64
-    (stored,) = db.send(("MGET", *[f"armoured:{at}" for at in range(len(values))]))
+    (stored,) = db.send(("MGET", *[f"base64:{at}" for at in range(len(values))]))
     assert [codec.decode(each) for each in stored] == values
 
 

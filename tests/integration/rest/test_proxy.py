@@ -110,9 +110,9 @@ def test_a_tunnel_through_a_proxy_is_verified_end_to_end(serve, rest, proxy, mon
     client = rest(trusted.url("localhost"), ca_file=str(ca_file))
     assert [client.send(GET) for _ in range(3)] == [[b"OK"]] * 3
     assert (trusted.accepted, proxy.accepted) == (1, 1)
-    stranger = serve(tls=tls(trustme.CA().issue_cert("localhost")))
+    untrusted = serve(tls=tls(trustme.CA().issue_cert("localhost")))
     with pytest.raises(ConnectionFailed, match="ConnectError") as caught:
-        rest(stranger.url("localhost"), ca_file=str(ca_file)).send(INCR)
+        rest(untrusted.url("localhost"), ca_file=str(ca_file)).send(INCR)
     assert caught.value.unsent
     assert b"secret-token" not in b"".join(proxy.heads)
 
