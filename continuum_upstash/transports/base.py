@@ -60,9 +60,10 @@ class Deadline:
     Attributes:
         at: when the time is up, in seconds of the clock.
         seconds: how long the exchange may take.
+        is_own: whether it is the batch's own.
     """
 
-    __slots__ = ("_clock", "_is_own", "at", "seconds")
+    __slots__ = ("_clock", "at", "is_own", "seconds")
 
     def __init__(
         self,
@@ -76,7 +77,7 @@ class Deadline:
             own: the batch's `deadline_s`; None: it has no deadline of its own.
             clock: monotonic seconds.
         """
-        self._is_own = own is not None
+        self.is_own = own is not None
         self._clock = clock
         self.seconds = read_timeout if own is None else min(own, read_timeout)
         self.at = clock() + self.seconds
@@ -93,12 +94,12 @@ class Deadline:
         return left
 
     def extend(self, seconds: float) -> None:
-        if not self._is_own:
+        if not self.is_own:
             self.at += seconds
 
     def limit(self, seconds: float) -> float:
         """Return a timeout of `seconds`, or what a batch's own deadline leaves of it."""
-        return min(seconds, self.get_remaining()) if self._is_own else seconds
+        return min(seconds, self.get_remaining()) if self.is_own else seconds
 
     def timeout_error(self, label: str) -> DeadlineExceeded:
         """Return the error to raise when the time is up."""

@@ -1,4 +1,4 @@
-"""HTTP over asyncio: connections that carry one request at a time, and the pool of an event loop.
+"""HTTP over asyncio: connections that carry one request at a time, and the client of a loop.
 
 Deadlines are times of the loop's clock. Each connection has one timer, which is only set again when
 it fires: a timer per request would cost more CPU than encoding the request.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections import deque
 from typing import cast
 
 from continuum_upstash.config.resolve import Config
@@ -16,7 +15,9 @@ from continuum_upstash.errors import ConnectionFailed, ContinuumError
 from continuum_upstash.plans.command_table import is_retryable
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.transports import network_errors
+from continuum_upstash.transports.async_pool import AsyncConnectionPool
 from continuum_upstash.transports.base import Deadline
+from continuum_upstash.transports.pool import Slot
 from continuum_upstash.transports.rest.http11 import HttpResponse, RequestEncoder, ResponseParser
 from continuum_upstash.transports.rest.http_client import MAX_IDLE_SECONDS
 from continuum_upstash.transports.rest.requests import Request
@@ -33,6 +34,7 @@ class AsyncHttpConnection(asyncio.Protocol):
 
     Attributes:
         reusable: whether it may carry another request; False while it carries one.
+        last_reply_at: seconds of the loop's clock.
         closed: done when the socket is closed.
     """
 
@@ -47,14 +49,14 @@ class AsyncHttpConnection(asyncio.Protocol):
         self._pending: asyncio.Future[HttpResponse] | None = None
         self._deadline = 0.0
         self._timer: asyncio.TimerHandle | None = None
-        self._used_at = 0.0
+        self.last_reply_at = 0.0
         self._is_readable = make_readable_check(fileno)
 
     def is_alive(self) -> bool:
         """Return whether an idle connection can carry a request: it was used lately and is open."""
         if not self.reusable or self._transport.is_closing():
             return False
-        idle = self._loop.time() - self._used_at
+        idle = self._loop.time() - self.last_reply_at
         return idle < MAX_IDLE_SECONDS and not self._is_readable()
 
     async def exchange(self, data: bytes, deadline: Deadline) -> HttpResponse:
@@ -74,13 +76,13 @@ class AsyncHttpConnection(asyncio.Protocol):
             response = await self._pending
         finally:
             self._pending = None
-        self._used_at = self._loop.time()
+        self.last_reply_at = self._loop.time()
         # A response before the whole request was sent means that the server rejects the rest.
         unwritten = self._transport.get_write_buffer_size()
         self.reusable = response.reusable and not unwritten and not self._transport.is_closing()
         return response
 
-    def abort(self) -> None:
+    def close(self) -> None:
         if not self.reusable:
             reset_on_close(self._transport.get_extra_info("socket"))
         self.reusable = False
@@ -95,7 +97,7 @@ class AsyncHttpConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         pending = self._pending
         if pending is None or pending.done():
-            self.abort()  # a response without a request
+            self.close()  # a response without a request
             return
         try:
             response = self._parser.feed(data)
@@ -173,75 +175,6 @@ async def _open_socket(host: str, port: int, deadline: Deadline) -> socket.socke
     raise OSError(f"{host} has no address")
 
 
-class AsyncHttpConnectionPool:
-    """At most `size` connections; the last one used is the first one to be used again.
-
-    Each exchange acquires a connection, or the right to open one, and releases it. Tasks that wait
-    for one get it in the order of their arrival.
-    """
-
-    def __init__(self, size: int) -> None:
-        self._available = size
-        self._idle: list[AsyncHttpConnection] = []
-        self._waiters: deque[asyncio.Future[None]] = deque()
-        self._is_closed = False
-
-    async def acquire(self, deadline: Deadline) -> AsyncHttpConnection | None:
-        """Return an idle connection, or None: then the caller may open one.
-
-        Waiting extends the deadline: it is not the server's time.
-
-        Raises:
-            TimeoutError: none became available until the deadline.
-        """
-        if self._available:
-            self._available -= 1
-        else:
-            await self._wait(deadline)
-        while self._idle:
-            connection = self._idle.pop()
-            if connection.is_alive():
-                return connection
-            connection.abort()
-        return None
-
-    def release(self, connection: AsyncHttpConnection | None) -> None:
-        if connection is not None:
-            if connection.reusable and not self._is_closed:
-                self._idle.append(connection)
-            else:
-                connection.abort()
-        while self._waiters:
-            waiter = self._waiters.popleft()
-            if not waiter.done():
-                waiter.set_result(None)
-                return
-        self._available += 1
-
-    async def aclose(self) -> None:
-        """Close the idle connections now, and each of the others when it is released."""
-        self._is_closed = True
-        idle, self._idle = self._idle, []
-        for connection in idle:
-            connection.abort()
-        if idle:
-            await asyncio.wait([connection.closed for connection in idle], timeout=1.0)
-
-    async def _wait(self, deadline: Deadline) -> None:
-        loop = asyncio.get_running_loop()
-        started = loop.time()
-        waiter = loop.create_future()
-        self._waiters.append(waiter)
-        try:
-            async with asyncio.timeout_at(deadline.at):
-                await waiter
-        except BaseException:
-            if waiter.done() and not waiter.cancelled():
-                self.release(None)  # the right was granted too late: pass it on
-            raise
-        deadline.extend(loop.time() - started)
-
-
 class AsyncSocketHttpClient:
     """Exchanges requests over a pool of kept connections of one event loop.
 
@@ -251,36 +184,35 @@ class AsyncSocketHttpClient:
     def __init__(self, config: Config, encoder: RequestEncoder) -> None:
         self._config = config
         self._encoder = encoder
-        self._pool = AsyncHttpConnectionPool(config.pool_size)
+        self._pool = AsyncConnectionPool[AsyncHttpConnection](config.pool_size, encoder.label)
 
     async def exchange(
         self, request: Request, sync_token: bytes | None, batch: Batch
     ) -> HttpResponse:
-        config, label = self._config, self._encoder.label
+        config = self._config
         data = self._encoder.encode(request, sync_token)
         clock = asyncio.get_running_loop().time
         deadline = Deadline(config.read_timeout, clock=clock)
+        slot: Slot[AsyncHttpConnection] = Slot()
         try:
-            connection = await self._pool.acquire(deadline)
-        except TimeoutError:
-            raise network_errors.pool_exhausted(label, config.pool_size, deadline.seconds) from None
-        try:
-            if connection is not None:
+            await self._pool.acquire(slot, deadline)
+            if slot.connection is not None:
                 try:
-                    return await connection.exchange(data, deadline)
+                    return await slot.connection.exchange(data, deadline)
                 except ConnectionFailed:
                     # The server may close an idle connection just when a request is sent.
                     if not is_retryable(batch):
                         raise
-                    connection.abort()
+                    slot.connection.close()
             started = clock()
-            connection = await connect(self._encoder, config.ca_file, config.connect_timeout)
+            slot.connection = await connect(self._encoder, config.ca_file, config.connect_timeout)
             deadline.extend(clock() - started)
-            return await connection.exchange(data, deadline)
+            return await slot.connection.exchange(data, deadline)
         except TimeoutError:
-            raise deadline.timeout_error(label) from None
+            raise deadline.timeout_error(self._encoder.label) from None
         finally:
-            self._pool.release(connection)
+            self._pool.release(slot)
 
     async def aclose(self) -> None:
-        await self._pool.aclose()
+        if idle := self._pool.close():
+            await asyncio.wait([connection.closed for connection in idle], timeout=1.0)

@@ -1,4 +1,4 @@
-"""HTTP over blocking sockets: connections that carry one request at a time, and their pool.
+"""HTTP over blocking sockets: connections that carry one request at a time, and their client.
 
 A deadline covers the exchange up to the last byte: slow partial responses do not extend it.
 Closing sends no TLS close_notify, so that a forked child can drop the connections that it inherited
@@ -8,8 +8,6 @@ without ending its parent's TLS sessions.
 from __future__ import annotations
 
 import socket
-import threading
-from collections import deque
 from time import monotonic
 from typing import Final
 
@@ -19,6 +17,7 @@ from continuum_upstash.plans.command_table import is_retryable
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.transports import network_errors
 from continuum_upstash.transports.base import Deadline
+from continuum_upstash.transports.pool import ConnectionPool, Slot
 from continuum_upstash.transports.rest.http11 import HttpResponse, RequestEncoder, ResponseParser
 from continuum_upstash.transports.rest.http_client import MAX_IDLE_SECONDS
 from continuum_upstash.transports.rest.requests import Request
@@ -38,6 +37,7 @@ class HttpConnection:
 
     Attributes:
         reusable: whether it may carry another request; False while it carries one.
+        last_reply_at: monotonic seconds.
     """
 
     def __init__(self, sock: socket.socket, encoder: RequestEncoder) -> None:
@@ -47,11 +47,11 @@ class HttpConnection:
         self._parser = ResponseParser(encoder.label)
         self._atomic_write = RECORD_BYTES if encoder.secure else None
         self._is_readable = make_readable_check(sock.fileno())
-        self._used_at = 0.0
+        self.last_reply_at = 0.0
 
     def is_alive(self) -> bool:
         """Return whether an idle connection can carry a request: it was used lately and is open."""
-        return monotonic() - self._used_at < MAX_IDLE_SECONDS and not self._is_readable()
+        return monotonic() - self.last_reply_at < MAX_IDLE_SECONDS and not self._is_readable()
 
     def exchange(self, data: bytes, deadline: Deadline) -> HttpResponse:
         """Send a request and return its response.
@@ -63,7 +63,7 @@ class HttpConnection:
         self.reusable = False
         is_written = self._write(data, deadline)
         response = self._read(deadline)
-        self._used_at = monotonic()
+        self.last_reply_at = monotonic()
         self.reusable = is_written and response.reusable
         return response
 
@@ -147,122 +147,38 @@ def _open_socket(host: str, port: int, deadline: Deadline) -> socket.socket:
     raise OSError(f"{host} has no address")
 
 
-class HttpConnectionPool:
-    """At most `size` connections; the last one used is the first one to be used again.
-
-    Each exchange acquires a connection, or the right to open one, and releases it. Threads that
-    wait for one get it in the order of their arrival: otherwise a busy thread could keep the
-    others waiting.
-    """
-
-    def __init__(self, size: int) -> None:
-        self._available = size
-        self._idle: list[HttpConnection] = []
-        self._waiters: deque[threading.Lock] = deque()
-        # Re-entrant: a signal handler that uses the cache may interrupt its own thread in here.
-        self._lock = threading.RLock()
-
-    def acquire(self, deadline: Deadline) -> HttpConnection | None:
-        """Return an idle connection, or None: then the caller may open one.
-
-        Waiting extends the deadline: it is not the server's time.
-
-        Raises:
-            TimeoutError: none became available until the deadline.
-        """
-        with self._lock:
-            if self._available:
-                self._available -= 1
-                return self._pop_idle()
-            waiter = threading.Lock()
-            waiter.acquire()
-            self._waiters.append(waiter)
-        started, in_time = monotonic(), False
-        try:
-            in_time = waiter.acquire(timeout=max(0.0, deadline.at - started))
-        finally:
-            if not in_time:
-                self._cancel_wait(waiter)
-        if not in_time:
-            raise TimeoutError
-        deadline.extend(monotonic() - started)
-        with self._lock:
-            return self._pop_idle()
-
-    def release(self, connection: HttpConnection | None) -> None:
-        if connection is not None and not connection.reusable:
-            connection.close()
-            connection = None
-        with self._lock:
-            if connection is not None:
-                self._idle.append(connection)
-            try:
-                waiter = self._waiters.popleft()
-            except IndexError:
-                self._available += 1
-            else:
-                waiter.release()
-
-    def close(self) -> None:
-        """Close the idle connections; one that carries a request finishes it first."""
-        with self._lock:
-            idle, self._idle = self._idle, []
-        for connection in idle:
-            connection.close()
-
-    def _cancel_wait(self, waiter: threading.Lock) -> None:
-        with self._lock:
-            is_waiting = waiter in self._waiters
-            if is_waiting:
-                self._waiters.remove(waiter)
-        if not is_waiting:
-            self.release(None)  # the right was granted too late: pass it on
-
-    def _pop_idle(self) -> HttpConnection | None:
-        while True:
-            try:
-                connection = self._idle.pop()
-            except IndexError:
-                return None
-            if connection.is_alive():
-                return connection
-            connection.close()
-
-
 class SocketHttpClient:
     """Exchanges requests over a pool of kept connections; any number of threads may use it."""
 
     def __init__(self, config: Config, encoder: RequestEncoder) -> None:
         self._config = config
         self._encoder = encoder
-        self._pool = HttpConnectionPool(config.pool_size)
+        self._pool = ConnectionPool[HttpConnection](config.pool_size, encoder.label)
 
     def exchange(self, request: Request, sync_token: bytes | None, batch: Batch) -> HttpResponse:
-        config, label = self._config, self._encoder.label
+        config = self._config
         data = self._encoder.encode(request, sync_token)
         deadline = Deadline(config.read_timeout, batch.deadline_s)
+        slot: Slot[HttpConnection] = Slot()
         try:
-            connection = self._pool.acquire(deadline)
-        except TimeoutError:
-            raise network_errors.pool_exhausted(label, config.pool_size, deadline.seconds) from None
-        try:
-            if connection is not None:
+            self._pool.acquire(slot, deadline)
+            if slot.connection is not None:
                 try:
-                    return connection.exchange(data, deadline)
+                    return slot.connection.exchange(data, deadline)
                 except ConnectionFailed as error:
                     # The server may close an idle connection just when a request is sent.
                     if not (error.unsent or is_retryable(batch)):
                         raise
-                    connection.close()
+                    slot.connection.close()
             started = monotonic()
             timeout = deadline.limit(config.connect_timeout)
-            connection = connect(self._encoder, config.ca_file, timeout)
+            slot.connection = connect(self._encoder, config.ca_file, timeout)
             deadline.extend(monotonic() - started)
-            return connection.exchange(data, deadline)
+            return slot.connection.exchange(data, deadline)
         except TimeoutError:
-            raise deadline.timeout_error(label) from None
+            raise deadline.timeout_error(self._encoder.label) from None
         finally:
-            self._pool.release(connection)
+            self._pool.release(slot)
 
     def close(self) -> None:
         self._pool.close()

@@ -22,6 +22,7 @@ from continuum_upstash.transports.rest.transport import AsyncRestTransport, Rest
 from tests.integration.rest.rest_clients import config
 from tests.integration.rest.test_tls import tls
 from tests.integration.scripted_server import OK, ScriptedServer, http_response, respond_ok
+from tests.pool_slots import count_free
 
 GET = Batch([("GET", "k")])
 INCR = Batch([("INCR", "n")])
@@ -119,7 +120,7 @@ async def test_many_cancellations_leave_the_pool_complete(echoing):
             assert result == reply(number) or (
                 number in cancelled and isinstance(result, asyncio.CancelledError)
             )
-    assert rest._client._pool._available == 3
+    assert count_free(rest._client._pool) == 3
     await rest.aclose()
     server.wait_until_all_closed()
 
@@ -250,4 +251,4 @@ def test_failing_threads_leave_the_pool_in_order(serve):
 
         got = list(threads.map(work, range(60)))
         assert got == ["failed" if number % 3 else [b"OK"] for number in range(60)]
-        assert rest._client._pool._available == 3
+        assert count_free(rest._client._pool) == 3

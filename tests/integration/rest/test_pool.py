@@ -6,6 +6,7 @@ import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from math import inf
 
 import pytest
 
@@ -39,6 +40,7 @@ def test_a_thread_that_finds_all_connections_busy_waits_until_its_deadline(serve
         server.arrived.acquire()
         impatient = RestTransport(config(server.url(), pool_size=1, read_timeout=0.1))
         impatient._client._pool = waiting._client._pool
+        waiting._client._pool._last_reply_at = inf  # other callers get replies
         with pytest.raises(PoolExhausted, match=r"all 1 connections were busy.*POOL_SIZE"):
             impatient.send(GET)
         release.set()
@@ -55,6 +57,7 @@ async def test_a_task_that_finds_all_connections_busy_waits_until_its_deadline(s
     await asyncio.to_thread(server.arrived.acquire)
     impatient = AsyncRestTransport(config(server.url(), pool_size=1, read_timeout=0.1))
     impatient._client._pool = waiting._client._pool
+    waiting._client._pool._last_reply_at = inf  # other callers get replies
     with pytest.raises(PoolExhausted, match="all 1 connections were busy"):
         await impatient.asend(GET)
     release.set()

@@ -6,12 +6,10 @@ import pytest
 
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.transports import registry
-from continuum_upstash.transports.rest.connection_pool import HttpConnectionPool
 from continuum_upstash.transports.rest.sync_token import SyncTokens
 from continuum_upstash.transports.singleflight import SingleFlightGroup
 
 LOCKS = {
-    "pool": lambda: HttpConnectionPool(1)._lock,
     "single flights": lambda: SingleFlightGroup()._lock,
     "sync tokens": lambda: SyncTokens()._lock,
     "databases": lambda: registry._process.lock,
