@@ -181,6 +181,7 @@ def rest(request: pytest.FixtureRequest, target: Target, counter: CommandCounter
     client: RestClient = request.getfixturevalue("rest_connection")
     client.counter = counter
     client.exchanges.clear()
+    client.sync_token = ""
     request.node.stash[EXCHANGES] = client.exchanges
     return client
 

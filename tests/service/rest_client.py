@@ -42,6 +42,8 @@ class RestClient:
 
     Attributes:
         counter: of the current test.
+        sync_token: of the last response; it is sent with the next request, so that a replica
+            returns what the test has written.
         exchanges: the last requests and responses, for the report; without headers that hold a
             token.
     """
@@ -56,6 +58,7 @@ class RestClient:
         self._connection: http.client.HTTPConnection | None = None
         self._failures = 0
         self.counter = counter
+        self.sync_token = ""
         self.exchanges: deque[dict[str, Any]] = deque(maxlen=6)
 
     def send(
@@ -83,11 +86,14 @@ class RestClient:
         """
         self.counter.add(commands)
         all_headers = dict(headers or {})
+        if self.sync_token:
+            all_headers.setdefault("Upstash-Sync-Token", self.sync_token)
         token = self._token if token is None else token
         if token:
             all_headers["Authorization"] = f"Bearer {token}"
         response = self._exchange(method, self._path + target, body, all_headers)
         self.exchanges.append(_describe(method, target, body, headers or {}, response))
+        self.sync_token = response.headers.get("upstash-sync-token", "")
         return response
 
     def post_json(self, target: str, document: Any, **headers: str) -> Response:

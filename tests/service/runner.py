@@ -156,7 +156,7 @@ def _run_pytest(results: Results, only: str, workers: int) -> str:
     """Run the tests that may run side by side, then those that need the database for themselves."""
     selection = f"--only={only}"
     code, output = _call_pytest(
-        [selection, "-n", str(workers), "--dist", "load", "-m", "not alone"], results
+        [selection, "-n", str(workers), "--dist", "worksteal", "-m", "not alone"], results
     )
     if code == pytest.ExitCode.INTERRUPTED:
         raise KeyboardInterrupt

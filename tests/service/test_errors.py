@@ -196,3 +196,19 @@ def test_an_upgrade_of_the_server(emulator, rest, key):
     with emulator.fault("readonly"):
         assert rest.call("SET", key, "1", *TTL) == error("READONLY ")
         assert rest.call("GET", key) is None
+
+
+@assume(
+    "ERR-023",
+    seen_in="a public report of a database that was full (EVAL in the console)",
+    affects="Only the emulator: scripts run there on a full database.",
+    commands=3,
+    profiles=UPSTASH,
+    alone=True,
+)
+def test_scripts_on_a_full_database(emulator, rest, key):
+    """A full database rejects every script with the error of a write, also if it only reads."""
+    with emulator.fault("capacity"):
+        reply = rest.call("EVAL", "return redis.call('GET', KEYS[1])", "1", key)
+        assert reply == error("ERR DB capacity quota exceeded")
+        assert rest.call("GET", key) is None

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection, HTTPSConnection
+from urllib.parse import urlsplit
+
 import pytest
 
 from tests.service.catalogue import EVERYWHERE, UPSTASH, assume
 from tests.service.expectations import error, matching
-from tests.service.rest_client import read_entry
+from tests.service.rest_client import TIMEOUT, RestClient, read_entry
 
 WRONG_TOKEN = "AbcdEFGHijklMNOPqrstUVWXyz0123456789"
 
@@ -225,3 +230,55 @@ def test_a_read_only_token_may_not_scan(rest, target):
         pytest.skip("set UPSTASH_REDIS_REST_READ_ONLY_TOKEN")
     response = rest.send("POST", "/", b'["SCAN","0"]', token=target.read_only_token)
     assert read_entry(response.json) == error("NOPERM")
+
+
+@assume(
+    "HTTP-017",
+    unproven="limits of connections were removed from the plans; none is published for HTTP",
+    affects="Connections are refused under load: lower POOL_SIZE, whose default is 10.",
+    commands=0,
+)
+def test_ten_connections_at_once(rest, target):
+    """Ten connections from one address are served at the same time."""
+    clients = [RestClient(target.rest_url, target.token, rest.counter) for _ in range(10)]
+    try:
+        with ThreadPoolExecutor(10) as threads:
+            replies = list(threads.map(lambda client: client.call("PING"), clients))
+        assert replies == ["PONG"] * 10
+        assert [client.call("PING") for client in clients] == ["PONG"] * 10
+    finally:
+        for client in clients:
+            client.close()
+
+
+@assume(
+    "HTTP-018",
+    documented="redis/features/restapi",
+    affects="Only the emulator: subscriptions over server-sent events behave differently there.",
+    commands=2,
+    profiles=UPSTASH,
+)
+def test_subscriptions_are_server_sent_events(rest, target, make_key):
+    """POST /subscribe/channel returns events: `data: subscribe,channel,1`, then each message."""
+    channel = make_key.prefix.replace(":", "-")
+    rest.counter.add(1)
+    with open_stream(target, f"/subscribe/{channel}") as stream:
+        assert read_event(stream) == f"data: subscribe,{channel},1"
+        assert rest.call("PUBLISH", channel, "hello") == 1
+        assert read_event(stream) == f"data: message,{channel},hello"
+
+
+@contextmanager
+def open_stream(target, path):
+    parts = urlsplit(target.rest_url)
+    kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+    connection = kind(parts.netloc, timeout=TIMEOUT)
+    headers = {"Authorization": f"Bearer {target.token}", "Accept": "text/event-stream"}
+    connection.request("POST", parts.path.rstrip("/") + path, headers=headers)
+    with closing(connection), connection.getresponse() as response:
+        yield response
+
+
+def read_event(stream):
+    lines = (stream.readline().decode().strip() for _ in range(10))
+    return next(filter(None, lines), "nothing")
