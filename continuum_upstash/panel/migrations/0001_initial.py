@@ -17,6 +17,7 @@ class Migration(migrations.Migration):
                 "verbose_name_plural": "cache health",
                 "default_permissions": ("view", "change"),
                 "managed": False,
+                "base_manager_name": "objects",
             },
         ),
     ]
