@@ -7,12 +7,12 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.project.demo_process import demo
+from tests.project.demo_process import start_demo
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    with demo(tmp_path_factory.mktemp("demo")) as running:
+    with start_demo(tmp_path_factory.mktemp("demo")) as running:
         yield running.url
 
 

@@ -8,6 +8,8 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 
+import trustme
+
 OK = b"+OK\r\n"
 
 
@@ -156,3 +158,9 @@ class ScriptedServer:
 def respond_ok(peer: Peer) -> None:
     while peer.read_request() is not None:
         peer.send(http_response())
+
+
+def make_tls_context(certificate: trustme.LeafCert) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate.configure_cert(context)
+    return context

@@ -33,7 +33,7 @@ FILES = {
         "    def closed(self): ...\n"
     ),
     "transports/rest/__init__.py": "",
-    "transports/rest/transport.py": "from ..keys import Refused # noqa: F401\n",
+    "transports/rest/transport.py": "from ..keys import Refused # noqa: E402\n",
     "transports/redis/transport.py": "",
     "transports/certificates/ca.pem": "",
 }

@@ -20,8 +20,13 @@ from continuum_upstash.errors import Unavailable
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.transports.rest.transport import AsyncRestTransport, RestTransport
 from tests.integration.rest.rest_clients import config
-from tests.integration.rest.test_tls import tls
-from tests.integration.scripted_server import OK, ScriptedServer, http_response, respond_ok
+from tests.integration.scripted_server import (
+    OK,
+    ScriptedServer,
+    http_response,
+    make_tls_context,
+    respond_ok,
+)
 from tests.pool_slots import count_free
 
 GET = Batch([("GET", "k")])
@@ -100,7 +105,7 @@ def echoing(request, serve, tmp_path):
         return serve(echo), {}
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
-    server = serve(echo, tls=tls(authority.issue_cert("localhost")))
+    server = serve(echo, tls=make_tls_context(authority.issue_cert("localhost")))
     return server, {"ca_file": str(tmp_path / "ca.pem")}
 
 
@@ -189,7 +194,7 @@ def test_a_forked_child_drops_inherited_connections_without_harm_to_its_parent(s
     authority = trustme.CA()
     ca_file = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(ca_file)
-    server = serve(tls=tls(authority.issue_cert("localhost")))
+    server = serve(tls=make_tls_context(authority.issue_cert("localhost")))
     done = script(
         """
         import gc, os, sys

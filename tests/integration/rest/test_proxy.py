@@ -25,8 +25,7 @@ from continuum_upstash.transports.rest import http11
 from continuum_upstash.transports.rest.http11 import RequestEncoder
 from continuum_upstash.transports.rest.http_client import can_use_sockets
 from tests.integration.rest.rest_clients import config
-from tests.integration.rest.test_tls import tls
-from tests.integration.scripted_server import OK, http_response
+from tests.integration.scripted_server import OK, http_response, make_tls_context
 
 GET = ("GET", "k")
 INCR = ("INCR", "n")
@@ -106,11 +105,11 @@ def test_a_tunnel_through_a_proxy_is_verified_end_to_end(serve, rest, proxy, mon
     ca_file = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(ca_file)
     monkeypatch.setenv("https_proxy", proxy.url())
-    trusted = serve(tls=tls(authority.issue_cert("localhost")))
+    trusted = serve(tls=make_tls_context(authority.issue_cert("localhost")))
     client = rest(trusted.url("localhost"), ca_file=str(ca_file))
     assert [client.send(GET) for _ in range(3)] == [[b"OK"]] * 3
     assert (trusted.accepted, proxy.accepted) == (1, 1)
-    untrusted = serve(tls=tls(trustme.CA().issue_cert("localhost")))
+    untrusted = serve(tls=make_tls_context(trustme.CA().issue_cert("localhost")))
     with pytest.raises(ConnectionFailed, match="ConnectError") as caught:
         rest(untrusted.url("localhost"), ca_file=str(ca_file)).send(INCR)
     assert caught.value.unsent

@@ -9,7 +9,7 @@ import pytest
 import trustme
 
 from continuum_upstash.errors import ConfigurationError, ConnectionFailed
-from tests.integration.scripted_server import respond_ok
+from tests.integration.scripted_server import make_tls_context, respond_ok
 
 GET = ("GET", "k")
 INCR = ("INCR", "n")
@@ -27,15 +27,9 @@ def ca_file(authority, tmp_path_factory):
     return str(path)
 
 
-def tls(certificate: trustme.LeafCert) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    certificate.configure_cert(context)
-    return context
-
-
 @pytest.fixture
 def trusted(authority):
-    return tls(authority.issue_cert("localhost", "127.0.0.1"))
+    return make_tls_context(authority.issue_cert("localhost", "127.0.0.1"))
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
@@ -62,7 +56,7 @@ def test_large_values_are_complete_over_tls(serve, rest, trusted, ca_file):
 
 
 def test_a_certificate_for_another_host_is_rejected(serve, rest, authority, ca_file):
-    server = serve(tls=tls(authority.issue_cert("other.example")))
+    server = serve(tls=make_tls_context(authority.issue_cert("other.example")))
     with pytest.raises(
         ConnectionFailed, match=r"not trusted: Hostname mismatch.*localhost"
     ) as caught:
@@ -72,7 +66,7 @@ def test_a_certificate_for_another_host_is_rejected(serve, rest, authority, ca_f
 
 
 def test_a_certificate_of_another_authority_is_rejected(serve, rest, ca_file):
-    server = serve(tls=tls(trustme.CA().issue_cert("localhost")))
+    server = serve(tls=make_tls_context(trustme.CA().issue_cert("localhost")))
     with pytest.raises(
         ConnectionFailed, match=r"not trusted: .* Check the URL's host, or set CA_FILE"
     ):
@@ -87,7 +81,7 @@ def test_the_systems_store_does_not_trust_an_authority_of_our_own(serve, rest, t
 def test_an_expired_certificate_is_rejected(serve, rest, authority, ca_file):
     expired = authority.issue_cert("localhost", not_after=datetime(2020, 1, 1, tzinfo=UTC))
     with pytest.raises(ConnectionFailed, match="not trusted: certificate has expired"):
-        rest(serve(tls=tls(expired)).url("localhost"), ca_file=ca_file).send(GET)
+        rest(serve(tls=make_tls_context(expired)).url("localhost"), ca_file=ca_file).send(GET)
 
 
 def test_tls_older_than_1_2_is_rejected(serve, rest, trusted, ca_file):

@@ -8,22 +8,6 @@ from pathlib import Path
 import pytest
 
 from continuum_upstash.transports.local.commands import COMMANDS
-from tests.unit.transports.local.local_store import Store
-
-
-@pytest.fixture
-def local():
-    return Store()
-
-
-@pytest.fixture
-def clock(local):
-    return local.clock
-
-
-@pytest.fixture
-def call(local):
-    return local.call
 
 
 @pytest.mark.parametrize(

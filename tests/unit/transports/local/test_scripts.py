@@ -6,22 +6,6 @@ import pytest
 
 from continuum_upstash.errors import ReplyError
 from continuum_upstash.protocol import Script
-from tests.unit.transports.local.local_store import Store
-
-
-@pytest.fixture
-def local():
-    return Store()
-
-
-@pytest.fixture
-def clock(local):
-    return local.clock
-
-
-@pytest.fixture
-def call(local):
-    return local.call
 
 
 def transfer(call, keys, args):

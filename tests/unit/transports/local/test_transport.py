@@ -17,21 +17,6 @@ from tests.unit.transports.local.local_store import Store
 
 
 @pytest.fixture
-def local():
-    return Store()
-
-
-@pytest.fixture
-def clock(local):
-    return local.clock
-
-
-@pytest.fixture
-def call(local):
-    return local.call
-
-
-@pytest.fixture
 def frequent_switches():
     """Make threads switch between any two steps, not every 5 ms."""
     interval = sys.getswitchinterval()
