@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from time import monotonic
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 from continuum_upstash.protocol import Command, Reply
 
@@ -54,6 +54,9 @@ class StateChange:
     previous_backend: str
 
 
+Writes: TypeAlias = Literal["accepted", "full", "read_only"]
+
+
 @dataclass(frozen=True, slots=True)
 class BackendStatus:
     """The state of a database as this process sees it.
@@ -72,6 +75,8 @@ class BackendStatus:
         pool_exhausted: calls that failed since the process started because all connections of the
             pool were busy.
         last_pool_exhausted: Unix seconds of the last such call, or None.
+        writes: ``full`` if the database has refused a write within the last minute because it
+            stores nothing more, ``read_only`` if it accepted no writes, else ``accepted``.
     """
 
     backend: str
@@ -84,6 +89,7 @@ class BackendStatus:
     dirty_keys: int
     pool_exhausted: int = 0
     last_pool_exhausted: float | None = None
+    writes: Writes = "accepted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,13 +183,20 @@ _logged_at: dict[tuple[str, str], float] = {}
 
 
 def report_discarded(record: ValueDiscarded) -> None:
-    """Notify the observers of a value that was not stored or not decoded, and log it.
-
-    Each kind is logged once a minute for each alias, since one value may be read very often.
-    """
+    """Notify the observers of a value that was not stored or not decoded, and log it."""
     notify(record)
+    log_once_a_minute(record.alias, record.reason)
+
+
+def log_once_a_minute(alias: str, reason: str) -> None:
+    """Log a warning unless one of its kind was logged for the alias within the last minute.
+
+    Args:
+        alias: the cache alias, or the client's name.
+        reason: one line without secrets; the part before the first colon is its kind.
+    """
     now = monotonic()
-    kind = (record.alias, record.reason.partition(":")[0])
+    kind = (alias, reason.partition(":")[0])
     if now - _logged_at.get(kind, -math.inf) >= _LOG_INTERVAL:
         _logged_at[kind] = now
-        logger.warning("Cache '%s': %s", record.alias, record.reason)
+        logger.warning("Cache '%s': %s", alias, reason)

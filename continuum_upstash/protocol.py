@@ -24,11 +24,13 @@ class Script:
             ``call`` is the local store's ``redis.call``.
         count_billed: returns how many commands ran inside, from the EVAL and its reply, since each
             is billed; None: unknown.
+        is_reply: returns whether the script can return this; errors are not passed.
     """
 
     lua: str
     local_rule: Callable[[Callable[..., Reply], Sequence[str], Sequence[bytes]], Reply]
     count_billed: Callable[[Command, Reply], int] | None = None
+    is_reply: Callable[[Reply], bool] = lambda _: True
 
     @property
     def with_key_locking_flag(self) -> str:
@@ -55,6 +57,11 @@ class ScriptHash:
     def source(self, *, key_locking: bool) -> str:
         """Return the argument of EVALSHA, for a server that supports key locking or does not."""
         return _hash_sha1(self.script.source(key_locking=key_locking))
+
+
+def is_integer(reply: Reply) -> bool:
+    """Return whether a reply is an integer."""
+    return type(reply) is int
 
 
 @lru_cache(maxsize=64)

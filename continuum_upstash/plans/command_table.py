@@ -6,13 +6,13 @@ command without a row is billed, never sent a second time, and only the server c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum, auto
 from functools import partial
 from typing import Final, NamedTuple
 
 from continuum_upstash.plans.effects import Batch
-from continuum_upstash.protocol import Argument, Command, Script, ScriptHash
+from continuum_upstash.protocol import Argument, Command, Reply, Script, ScriptHash
 
 # Where the keys are among the arguments.
 NO_KEYS: Final = slice(0)
@@ -53,6 +53,8 @@ class CommandSpec(NamedTuple):
         billed: Upstash bills it.
         idempotent: for a write, whether it can be sent again.
         reply: what its reply means, where the statistics or a transport need to know.
+        returns: the types of its replies except errors; None: any.
+        deletes: it only deletes keys.
     """
 
     reads: bool = False
@@ -62,7 +64,16 @@ class CommandSpec(NamedTuple):
     billed: bool = True
     idempotent: Idempotent = Idempotent.NEVER
     reply: ReplyKind | None = None
+    returns: frozenset[object] | None = None
+    deletes: bool = False
 
+
+# What a command may return. A server or proxy that returns anything else is not what it claims.
+_ANY: Final = frozenset({bytes, int, list, type(None)})
+_INT: Final = frozenset({int})
+_LIST: Final = frozenset({list})
+_STATUS: Final = frozenset({bytes})
+_TEXT: Final = frozenset({bytes, type(None)})
 
 UNKNOWN: Final = CommandSpec()
 
@@ -78,122 +89,157 @@ _COUNTER: Final = ReplyKind.COUNTER
 
 COMMANDS: Final[Mapping[str, CommandSpec]] = {
     "AUTH": _FREE,
-    "BITCOUNT": _read(FIRST),
-    "BITPOS": _read(FIRST),
+    "BITCOUNT": _read(FIRST, returns=_INT),
+    "BITPOS": _read(FIRST, returns=_INT),
     "CLIENT": UNKNOWN,
     "COMMAND": _FREE,
     "CONFIG": _FREE,
-    "DBSIZE": _read(),
-    "DECR": _write(FIRST, reply=_COUNTER),
-    "DECRBY": _write(FIRST, reply=_COUNTER),
-    "DEL": _write(ALL, local=True, idempotent=_ALWAYS),
-    "DELEX": _write(FIRST, local=True),
-    "DIGEST": _read(FIRST),
+    "DBSIZE": _read(returns=_INT),
+    "DECR": _write(FIRST, reply=_COUNTER, returns=_INT),
+    "DECRBY": _write(FIRST, reply=_COUNTER, returns=_INT),
+    "DEL": _write(ALL, local=True, idempotent=_ALWAYS, returns=_INT, deletes=True),
+    "DELEX": _write(FIRST, local=True, returns=_INT),
+    "DIGEST": _read(FIRST, returns=_TEXT),
     "DISCARD": _FREE,
-    "ECHO": _read(),
+    "ECHO": _read(returns=_STATUS),
     "EVAL": _write(SCRIPT_KEYS, local=True),
     "EVALSHA": _write(SCRIPT_KEYS, local=True),
     "EVALSHA_RO": _read(SCRIPT_KEYS),
     "EVAL_RO": _read(SCRIPT_KEYS),
     "EXEC": _FREE,
-    "EXISTS": _read(ALL, local=True),
-    "EXPIRE": _write(FIRST, local=True, idempotent=_UNLESS_CONDITIONAL),
-    "EXPIREAT": _write(FIRST, idempotent=_UNLESS_CONDITIONAL),
-    "EXPIRETIME": _read(FIRST, local=True),
+    "EXISTS": _read(ALL, local=True, returns=_INT),
+    "EXPIRE": _write(FIRST, local=True, idempotent=_UNLESS_CONDITIONAL, returns=_INT),
+    "EXPIREAT": _write(FIRST, idempotent=_UNLESS_CONDITIONAL, returns=_INT),
+    "EXPIRETIME": _read(FIRST, local=True, returns=_INT),
     "FCALL_RO": _read(SCRIPT_KEYS),
-    "FLUSHALL": _write(idempotent=_ALWAYS),
-    "FLUSHDB": _write(idempotent=_ALWAYS),
-    "GET": _read(FIRST, local=True, reply=_VALUE),
-    "GETBIT": _read(FIRST),
-    "GETDEL": _write(FIRST, local=True, reply=_VALUE),
-    "GETEX": _write(FIRST, local=True, idempotent=_ALWAYS, reply=_VALUE),
-    "GETRANGE": _read(FIRST),
-    "GETSET": _write(FIRST),
-    "HDEL": _write(FIRST),
+    "FLUSHALL": _write(idempotent=_ALWAYS, returns=_STATUS),
+    "FLUSHDB": _write(idempotent=_ALWAYS, returns=_STATUS),
+    "GET": _read(FIRST, local=True, reply=_VALUE, returns=_TEXT),
+    "GETBIT": _read(FIRST, returns=_INT),
+    "GETDEL": _write(FIRST, local=True, reply=_VALUE, returns=_TEXT),
+    "GETEX": _write(FIRST, local=True, idempotent=_ALWAYS, reply=_VALUE, returns=_TEXT),
+    "GETRANGE": _read(FIRST, returns=_TEXT),
+    "GETSET": _write(FIRST, returns=_TEXT),
+    "HDEL": _write(FIRST, returns=_INT),
     "HELLO": _FREE,
-    "HEXISTS": _read(FIRST),
+    "HEXISTS": _read(FIRST, returns=_INT),
     "HEXPIRE": _write(FIRST),
-    "HGET": _read(FIRST, local=True),
-    "HGETALL": _read(FIRST, local=True),
-    "HINCRBY": _write(FIRST, reply=_COUNTER),
-    "HKEYS": _read(FIRST),
-    "HLEN": _read(FIRST),
-    "HMGET": _read(FIRST, local=True),
+    "HGET": _read(FIRST, local=True, returns=_TEXT),
+    "HGETALL": _read(FIRST, local=True, returns=_LIST),
+    "HINCRBY": _write(FIRST, reply=_COUNTER, returns=_INT),
+    "HKEYS": _read(FIRST, returns=_LIST),
+    "HLEN": _read(FIRST, returns=_INT),
+    "HMGET": _read(FIRST, local=True, returns=_LIST),
     "HPTTL": _read(FIRST),
-    "HSCAN": _read(FIRST),
-    "HSET": _write(FIRST, local=True),
-    "HSTRLEN": _read(FIRST),
+    "HSCAN": _read(FIRST, returns=_LIST),
+    "HSET": _write(FIRST, local=True, returns=_INT),
+    "HSTRLEN": _read(FIRST, returns=_INT),
     "HTTL": _read(FIRST),
-    "HVALS": _read(FIRST),
-    "INCR": _write(FIRST, local=True, reply=_COUNTER),
-    "INCRBY": _write(FIRST, local=True, reply=_COUNTER),
-    "INFO": _read(billed=False),
-    "KEYS": _read(),
-    "LINDEX": _read(FIRST),
-    "LLEN": _read(FIRST),
+    "HVALS": _read(FIRST, returns=_LIST),
+    "INCR": _write(FIRST, local=True, reply=_COUNTER, returns=_INT),
+    "INCRBY": _write(FIRST, local=True, reply=_COUNTER, returns=_INT),
+    "INFO": _read(billed=False, returns=_STATUS),
+    "KEYS": _read(returns=_LIST),
+    "LINDEX": _read(FIRST, returns=_TEXT),
+    "LLEN": _read(FIRST, returns=_INT),
     "LPOS": _read(FIRST),
-    "LRANGE": _read(FIRST),
-    "MGET": _read(ALL, local=True, reply=_VALUE),
-    "MSET": _write(EVERY_OTHER, local=True, idempotent=_ALWAYS, reply=_STORED),
-    "MSETNX": _write(EVERY_OTHER),
+    "LRANGE": _read(FIRST, returns=_LIST),
+    "MGET": _read(ALL, local=True, reply=_VALUE, returns=_LIST),
+    "MSET": _write(EVERY_OTHER, local=True, idempotent=_ALWAYS, reply=_STORED, returns=_STATUS),
+    "MSETNX": _write(EVERY_OTHER, returns=_INT),
     "MULTI": _FREE,
-    "PERSIST": _write(FIRST, local=True, idempotent=_ALWAYS),
-    "PEXPIRE": _write(FIRST, local=True, idempotent=_UNLESS_CONDITIONAL),
-    "PEXPIREAT": _write(FIRST, local=True, idempotent=_UNLESS_CONDITIONAL),
-    "PEXPIRETIME": _read(FIRST, local=True),
-    "PFCOUNT": _read(ALL),
-    "PING": _read(billed=False),
-    "PSETEX": _write(FIRST, idempotent=_ALWAYS, reply=_STORED),
-    "PTTL": _read(FIRST, local=True),
+    "PERSIST": _write(FIRST, local=True, idempotent=_ALWAYS, returns=_INT),
+    "PEXPIRE": _write(FIRST, local=True, idempotent=_UNLESS_CONDITIONAL, returns=_INT),
+    "PEXPIREAT": _write(FIRST, local=True, idempotent=_UNLESS_CONDITIONAL, returns=_INT),
+    "PEXPIRETIME": _read(FIRST, local=True, returns=_INT),
+    "PFCOUNT": _read(ALL, returns=_INT),
+    "PING": _read(billed=False, returns=_STATUS),
+    "PSETEX": _write(FIRST, idempotent=_ALWAYS, reply=_STORED, returns=_STATUS),
+    "PTTL": _read(FIRST, local=True, returns=_INT),
     "QUIT": _FREE,
-    "RANDOMKEY": _read(),
-    "RENAME": _write(FIRST_TWO, local=True),
-    "RENAMENX": _write(FIRST_TWO, local=True),
+    "RANDOMKEY": _read(returns=_TEXT),
+    "RENAME": _write(FIRST_TWO, local=True, returns=_STATUS),
+    "RENAMENX": _write(FIRST_TWO, local=True, returns=_INT),
     "RESET": _FREE,
-    "SADD": _write(FIRST, local=True),
-    "SCAN": _read(),
-    "SCARD": _read(FIRST),
-    "SDIFF": _read(ALL),
+    "SADD": _write(FIRST, local=True, returns=_INT),
+    "SCAN": _read(returns=_LIST),
+    "SCARD": _read(FIRST, returns=_INT),
+    "SDIFF": _read(ALL, returns=_LIST),
     "SELECT": _FREE,
-    "SET": _write(FIRST, local=True, idempotent=_UNLESS_CONDITIONAL, reply=_STORED),
-    "SETEX": _write(FIRST, idempotent=_ALWAYS, reply=_STORED),
-    "SETNX": _write(FIRST),
-    "SINTER": _read(ALL),
-    "SISMEMBER": _read(FIRST),
-    "SMEMBERS": _read(FIRST, local=True),
-    "SMISMEMBER": _read(FIRST),
-    "SREM": _write(FIRST),
-    "SSCAN": _read(FIRST),
-    "STRLEN": _read(FIRST, local=True),
-    "SUNION": _read(ALL),
-    "TIME": _read(),
-    "TOUCH": _read(ALL),
-    "TTL": _read(FIRST, local=True),
-    "TYPE": _read(FIRST, local=True),
-    "UNLINK": _write(ALL, local=True, idempotent=_ALWAYS),
+    "SET": _write(FIRST, local=True, idempotent=_UNLESS_CONDITIONAL, reply=_STORED, returns=_TEXT),
+    "SETEX": _write(FIRST, idempotent=_ALWAYS, reply=_STORED, returns=_STATUS),
+    "SETNX": _write(FIRST, returns=_INT),
+    "SINTER": _read(ALL, returns=_LIST),
+    "SISMEMBER": _read(FIRST, returns=_INT),
+    "SMEMBERS": _read(FIRST, local=True, returns=_LIST),
+    "SMISMEMBER": _read(FIRST, returns=_LIST),
+    "SREM": _write(FIRST, returns=_INT),
+    "SSCAN": _read(FIRST, returns=_LIST),
+    "STRLEN": _read(FIRST, local=True, returns=_INT),
+    "SUNION": _read(ALL, returns=_LIST),
+    "TIME": _read(returns=_LIST),
+    "TOUCH": _read(ALL, returns=_INT),
+    "TTL": _read(FIRST, local=True, returns=_INT),
+    "TYPE": _read(FIRST, local=True, returns=_STATUS),
+    "UNLINK": _write(ALL, local=True, idempotent=_ALWAYS, returns=_INT, deletes=True),
     "UNWATCH": _FREE,
     "WATCH": _FREE,
-    "XLEN": _read(FIRST),
+    "XLEN": _read(FIRST, returns=_INT),
     "XRANGE": _read(FIRST),
     "XREVRANGE": _read(FIRST),
     "ZADD": _write(FIRST, local=True),
-    "ZCARD": _read(FIRST),
-    "ZCOUNT": _read(FIRST),
-    "ZMSCORE": _read(FIRST),
-    "ZRANGE": _read(FIRST, local=True),
+    "ZCARD": _read(FIRST, returns=_INT),
+    "ZCOUNT": _read(FIRST, returns=_INT),
+    "ZMSCORE": _read(FIRST, returns=_LIST),
+    "ZRANGE": _read(FIRST, local=True, returns=_LIST),
     "ZRANGEBYSCORE": _read(FIRST),
     "ZRANK": _read(FIRST),
-    "ZREM": _write(FIRST, local=True),
-    "ZREMRANGEBYSCORE": _write(FIRST, local=True),
+    "ZREM": _write(FIRST, local=True, returns=_INT),
+    "ZREMRANGEBYSCORE": _write(FIRST, local=True, returns=_INT),
     "ZREVRANGE": _read(FIRST),
     "ZREVRANK": _read(FIRST),
-    "ZSCAN": _read(FIRST),
-    "ZSCORE": _read(FIRST, local=True),
+    "ZSCAN": _read(FIRST, returns=_LIST),
+    "ZSCORE": _read(FIRST, local=True, returns=_TEXT),
 }
 
 COUNTERS: Final = frozenset(
     name for name, spec in COMMANDS.items() if spec.reply is ReplyKind.COUNTER
 )
+
+
+def _is_script_reply(command: Command, reply: Reply) -> bool:
+    script = command[1] if len(command) > 1 else None
+    return not isinstance(script, Script) or script.is_reply(reply)
+
+
+def _has_value_per_key(command: Command, reply: Reply) -> bool:
+    keys = len(command) - (1 if command[0] == "MGET" else 2)
+    return isinstance(reply, list) and len(reply) == keys and set(map(type, reply)) <= _TEXT
+
+
+def _is_scan_page(_: Command, reply: Reply) -> bool:
+    return isinstance(reply, list) and [type(each) for each in reply] == [bytes, list]
+
+
+def _is_time(_: Command, reply: Reply) -> bool:
+    parts = [each for each in reply if isinstance(each, bytes)] if isinstance(reply, list) else []
+    return len(parts) == 2 and all(part.isdigit() for part in parts)
+
+
+_REPLY_CHECKS: Final[Mapping[str, Callable[[Command, Reply], bool]]] = {
+    "EVAL": _is_script_reply,
+    "HMGET": _has_value_per_key,
+    "MGET": _has_value_per_key,
+    "SCAN": _is_scan_page,
+    "TIME": _is_time,
+}
+
+# The types by which a reply to a single command is known to be valid without `is_reply_to`.
+REPLY_TYPES: Final[Mapping[Argument, frozenset[object]]] = {
+    name: frozenset() if name in _REPLY_CHECKS else spec.returns or _ANY
+    for name, spec in COMMANDS.items()
+}
+OTHER_REPLY_TYPES: Final = _ANY  # of a command without a row
 
 _EXPIRY_OPTIONS: Final = frozenset({"EX", "PX", "EXAT", "PXAT", "KEEPTTL"})
 
@@ -254,3 +300,11 @@ def _list_options(command: Command) -> list[Argument]:
         if str(option).upper() != "KEEPTTL":
             next(rest, None)
     return names
+
+
+def is_reply_to(command: Command, reply: Reply) -> bool:
+    """Return whether a reply that is no error can be the reply to a command."""
+    if type(reply) not in (get_spec(command).returns or _ANY):
+        return False
+    check = _REPLY_CHECKS.get(str(command[0]).upper())
+    return check is None or check(command, reply)

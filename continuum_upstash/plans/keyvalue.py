@@ -61,6 +61,12 @@ def _count_incr_commands(_: Command, reply: Reply) -> int:
     return 3 if isinstance(reply, bytes) else 2
 
 
+def _is_sum(reply: Reply) -> bool:
+    if isinstance(reply, bytes):
+        return reply.removeprefix(b"-").isdigit()
+    return reply is None or type(reply) is int
+
+
 # Three billed commands: EVAL and two inside. There is no cheaper way that does not create a missing
 # key and has no race. Lua's numbers are doubles, so a sum beyond 2^53 is read as text.
 INCR_EXISTING: Final = Script(
@@ -70,6 +76,7 @@ INCR_EXISTING: Final = Script(
     "return redis.call('GET', KEYS[1])",
     _incr_locally,
     _count_incr_commands,
+    _is_sum,
 )
 
 

@@ -15,7 +15,7 @@ from typing import Final, Generic, Self, TypeVar
 
 from continuum_upstash.errors import LockLost, LockNotAcquired
 from continuum_upstash.plans.effects import AsyncPlanRunner, Plan, PlanRunner, Sleep, call
-from continuum_upstash.protocol import Command, Reply, Script
+from continuum_upstash.protocol import Command, Reply, Script, is_integer
 
 _MAX_SLEEP: Final = 1.0  # seconds
 
@@ -42,12 +42,14 @@ RELEASE: Final = Script(
     "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end\nreturn redis.call('DEL', KEYS[1])",
     _release_locally,
     _count_commands,
+    is_integer,
 )
 EXTEND: Final = Script(
     "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end\n"
     "return redis.call('PEXPIRE', KEYS[1], ARGV[2])",
     _extend_locally,
     _count_commands,
+    is_integer,
 )
 
 

@@ -39,6 +39,7 @@ REPLACE: Final = Script(
     "return redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])",
     _replace_locally,
     _count_replace_commands,
+    lambda reply: reply is None or type(reply) is bytes,
 )
 
 

@@ -11,7 +11,7 @@ from django.contrib.sessions.exceptions import SessionInterrupted
 
 from continuum_upstash.errors import ReplyError
 from continuum_upstash.plans.effects import Batch, Encode, Plan, call
-from continuum_upstash.protocol import Command, Replies, Reply, Script
+from continuum_upstash.protocol import Command, Replies, Reply, Script, is_integer
 from continuum_upstash.sessions.index_entries import (
     IndexUpdate,
     build_index_removal,
@@ -60,6 +60,7 @@ ROTATE_KEY: Final = Script(
     "return 1",
     _rotate_locally,
     _count_rotate_commands,
+    is_integer,
 )
 
 

@@ -228,6 +228,11 @@ def get_meaning(error: ReplyError) -> Meaning:
     return MEANINGS.get(type(error), Meaning.COMMAND)
 
 
+def is_fatal(error: ReplyError) -> bool:
+    """Return whether an error says that the server runs no command."""
+    return get_meaning(error) in _FATAL
+
+
 def find_batch_error(replies: Sequence[Reply], label: str) -> ReplyError | None:
     """Return the error to raise for a whole batch, or None.
 
@@ -239,6 +244,4 @@ def find_batch_error(replies: Sequence[Reply], label: str) -> ReplyError | None:
 
 def find_fatal_error(error: ReplyError, label: str) -> ReplyError | None:
     """Return what to raise if `error` means that the server runs no command, else None."""
-    if get_meaning(error) not in _FATAL:
-        return None
-    return type(error)(f"{error} ({label})")
+    return type(error)(f"{error} ({label})") if is_fatal(error) else None

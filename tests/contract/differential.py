@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import ReplyError
+from continuum_upstash.plans.command_table import is_reply_to
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Command, Reply, Script
 from continuum_upstash.transports.local.transport import LocalTransport
@@ -23,6 +24,8 @@ class DifferentialStore:
         """Return the server's reply and the local one, in forms that must be equal."""
         remote = self._run_remotely(_to_valkey(command))
         (local,) = self.local.send(Batch((command,)))
+        for reply in (remote, local):
+            assert isinstance(reply, ReplyError) or is_reply_to(command, reply)
         return to_comparable(command, remote), to_comparable(command, local)
 
     def run_both(self, *command: str | int | bytes | Script) -> None:

@@ -25,6 +25,7 @@ from continuum_upstash.ratelimit.engine.script import (
     Charge,
     ScriptResult,
     build_command,
+    is_result,
     parse_reply,
 )
 from continuum_upstash.ratelimit.engine.server_clock import ServerClock
@@ -221,9 +222,14 @@ class Limiter:
                 for part in parts
             ]
             replies = yield _build_batch(commands, until)
-        for reply in replies:
+        for part, reply in zip(parts, replies, strict=True):
             if isinstance(reply, ReplyError):
                 raise reply
+            if not is_result(part, reply):
+                raise Unavailable(
+                    f"Cache '{self._alias}': not the reply to this command: the limiter's script "
+                    "returns integers. Check that the URL is the database's."
+                )
         return cast("Replies", replies)
 
     def _reset(self, policies: Iterable[Policy | str], identity: str) -> Plan[int]:

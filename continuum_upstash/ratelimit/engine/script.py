@@ -88,6 +88,13 @@ class ScriptResult(NamedTuple):
     verdicts: tuple[Verdict, ...]
 
 
+def is_result(charges: Sequence[Charge], reply: Reply) -> bool:
+    """Return whether a reply has the form of the script's, for these charges."""
+    if not isinstance(reply, list) or len(reply) != 2 + 3 * len(charges):
+        return False
+    return set(map(type, reply)) == {int}
+
+
 def parse_reply(charges: Sequence[Charge], reply: Reply) -> ScriptResult:
     """Return the result in the reply to the command of some charges."""
     numbers = iter(cast("list[int]", reply))

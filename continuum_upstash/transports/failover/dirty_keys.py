@@ -25,9 +25,11 @@ from os.path import commonprefix
 from time import monotonic
 from typing import Final
 
+from continuum_upstash.errors import ReplyError
 from continuum_upstash.keys import escape_glob
 from continuum_upstash.plans.effects import Batch, Plan, call
 from continuum_upstash.plans.scan import KeyScan
+from continuum_upstash.transports.service_errors import is_fatal
 
 MAX_KEYS: Final = 10_000
 SWEEP_KEYS: Final = 1_000
@@ -92,17 +94,23 @@ class DirtyKeys:
         and rate limits have deadlines of their own.
 
         Raises:
-            ReplyError: the server refused the UNLINK; the keys stay dirty.
+            ReplyError: the server refused to unlink the batch's keys, or runs no command; the keys
+                stay dirty. If it only refused to unlink others, the batch can be sent.
         """
         if batch.needs_server or not self._claim_sweep():
             yield from self._unlink(self._dirty_keys_in(batch))
             return
+        own, pause = self._dirty_keys_in(batch), 0.0
         try:
-            yield from self._unlink(self._dirty_keys_in(batch) | self._next_keys())
+            yield from self._unlink(own | self._next_keys())
             if self._prefixes:
                 yield from self._sweep_page()
+        except ReplyError as error:
+            if own or is_fatal(error):
+                raise
+            pause = self._sweep_timeout
         finally:
-            self._sweep_lease_until = self._clock()
+            self._sweep_lease_until = self._clock() + pause
 
     def _claim_sweep(self) -> bool:
         with self._lock:

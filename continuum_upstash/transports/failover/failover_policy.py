@@ -1,5 +1,10 @@
 """The failover policy of one database: its circuit breaker, its dirty keys and its local store.
 
+The breaker counts a batch as failed if the server did not reply, if it replied that it runs no
+command for now, or if a reply cannot be the one to its command. A batch whose writes the server
+refuses for now, during an upgrade for example, is served by the local store; the breaker stays
+closed, since reads succeed.
+
 While the breaker is not closed or keys are dirty, a batch takes these steps. They are a plan, so
 they are written once for sync and async:
 
@@ -31,11 +36,24 @@ from continuum_upstash.errors import (
     DeadlineExceeded,
     PoolExhausted,
     QuotaExceeded,
+    ReadOnlyReplica,
     ReplyError,
     Unavailable,
 )
-from continuum_upstash.observe import BackendStatus, StateChange, logger, notify
-from continuum_upstash.plans.command_table import ReplyKind, get_spec, list_written_keys
+from continuum_upstash.observe import (
+    BackendStatus,
+    StateChange,
+    Writes,
+    log_once_a_minute,
+    logger,
+    notify,
+)
+from continuum_upstash.plans.command_table import (
+    ReplyKind,
+    get_spec,
+    is_reply_to,
+    list_written_keys,
+)
 from continuum_upstash.plans.effects import Batch, Plan
 from continuum_upstash.protocol import Command, Replies, Reply
 from continuum_upstash.transports.failover.circuit_breaker import (
@@ -46,12 +64,14 @@ from continuum_upstash.transports.failover.circuit_breaker import (
 )
 from continuum_upstash.transports.failover.dirty_keys import DirtyKeys
 from continuum_upstash.transports.local.transport import LocalTransport
+from continuum_upstash.transports.service_errors import Meaning, get_meaning
 from continuum_upstash.transports.wrappers.instrumented import InstrumentedTransport
 
 # The server refuses all commands until someone changes the token or the quota.
 GLOBAL_REFUSALS: Final = (AuthenticationFailed, QuotaExceeded)
 LOG_INTERVAL: Final = 60.0  # seconds
 _OUTAGE_ERRORS: Final = (Unavailable, *GLOBAL_REFUSALS)
+_REFUSAL_SECONDS: Final = 60.0  # how long the status shows that a write was refused
 _RETRY_STATES: Final = {State.OPEN, State.HALF_OPEN}
 _BACKENDS: Final = {"rest": "upstash-rest", "redis": "upstash-redis", "local": "local"}
 
@@ -90,6 +110,7 @@ class FailoverPolicy:
         self._local_replies = 0
         self._pool_exhausted = 0
         self._pool_exhausted_at = self._pool_logged_at = -inf
+        self._refused_write: tuple[Meaning, float] = (Meaning.COMMAND, -inf)
         self._last_counted_error: Callable[[], Exception | None] = lambda: None
 
     @property
@@ -112,15 +133,24 @@ class FailoverPolicy:
             dirty_keys=len(self.dirty_keys),
             pool_exhausted=self._pool_exhausted,
             last_pool_exhausted=self._pool_exhausted_at + offset if self._pool_exhausted else None,
+            writes=self._writes,
         )
+
+    @property
+    def _writes(self) -> Writes:
+        meaning, at = self._refused_write
+        if self._clock() - at >= _REFUSAL_SECONDS:
+            return "accepted"
+        return "full" if meaning is Meaning.FULL else "read_only"
 
     def probe_then_send(self, permit: Permit, batch: Batch) -> Plan[Replies]:
         """Probe if the permit says so, unlink dirty keys, and send the batch to the database."""
         try:
             if permit.probe:
-                (pong,) = yield batch._replace(commands=(("PING",),), atomic=False)
-                if isinstance(pong, GLOBAL_REFUSALS):
-                    raise pong
+                ping = batch._replace(commands=(("PING",),), atomic=False)
+                error = self._find_failure(ping, (yield ping))
+                if error is not None:
+                    raise error
             yield from self.dirty_keys.flush_for(batch)
         except (Unavailable, ReplyError) as error:
             return self.on_error(permit.generation, batch, error, flushed=False)
@@ -131,17 +161,58 @@ class FailoverPolicy:
         return self.on_replies(permit.generation, batch, replies)
 
     def on_replies(self, generation: int, batch: Batch, replies: Replies) -> Replies:
-        """Record a success; a refusal of all commands is recorded as a failure.
+        """Record a success, or a failure if a reply shows one; return the replies to the batch.
 
         Args:
             generation: the breaker's when the batch was sent.
             batch: the batch that was sent.
             replies: its replies.
         """
-        if isinstance(replies[0], GLOBAL_REFUSALS):
-            return self.on_error(generation, batch, replies[0])
-        self.breaker.record_success(generation)
-        return replies
+        error = self._find_failure(batch, replies)
+        if error is not None:
+            return self.on_error(generation, batch, error)
+        if self.breaker.failures or not self.breaker.is_passing:
+            self.breaker.record_success(generation)
+        refusal = self._find_refused_write(batch, replies)
+        if refusal is None or self._list_local_writes(batch) is None:
+            return replies
+        return self.reply_locally(batch, refusal)
+
+    def _find_failure(self, batch: Batch, replies: Replies) -> Exception | None:
+        """Return the error that a failed server is recorded with, or None."""
+        if len(replies) != len(batch.commands):
+            return self._wrong_reply_error("a batch", f"{len(replies)} replies")
+        for command, reply in zip(batch.commands, replies, strict=True):
+            if isinstance(reply, _OUTAGE_ERRORS):
+                return reply
+            if not isinstance(reply, ReplyError) and not is_reply_to(command, reply):
+                return self._wrong_reply_error(str(command[0]), f"a {type(reply).__name__}")
+        return None
+
+    def _find_refused_write(self, batch: Batch, replies: Replies) -> ReplyError | None:
+        """Return the error of a write that the server refuses for now and cannot be dropped.
+
+        A full database still deletes keys, so that the plans drop what cannot be stored; if it
+        refuses that as well, it is as good as read-only.
+        """
+        for command, reply in zip(batch.commands, replies, strict=True):
+            if isinstance(reply, (CapacityExceeded, ReadOnlyReplica)):
+                self._note_refused_write(reply)
+                if isinstance(reply, ReadOnlyReplica) or get_spec(command).deletes:
+                    return reply
+        return None
+
+    def _note_refused_write(self, error: ReplyError) -> None:
+        self._refused_write = get_meaning(error), self._clock()
+        if isinstance(error, ReadOnlyReplica):
+            reason = f"the database accepts no writes for now: {error}"
+            log_once_a_minute(self._config.alias, reason)
+
+    def _wrong_reply_error(self, command: str, reply: str) -> Unavailable:
+        return Unavailable(
+            f"{self._config.label}: not the reply to this command: {command} returned {reply}. "
+            "Check that the URL is the database's, and the proxy in front of it."
+        )
 
     def on_error(
         self, generation: int, batch: Batch, error: Exception, *, flushed: bool = True
@@ -166,7 +237,9 @@ class FailoverPolicy:
                 raise error
         elif not isinstance(error, _OUTAGE_ERRORS):
             self.breaker.record_success(generation)
-            if flushed:
+            if isinstance(error, ReadOnlyReplica):
+                self._note_refused_write(error)
+            elif flushed:
                 raise error
         elif isinstance(error, DeadlineExceeded) and not error.is_outage:
             self.breaker.release(generation)
@@ -204,9 +277,7 @@ class FailoverPolicy:
             Unavailable, ReplyError: `error`, or that the breaker is open, if the local store
                 cannot serve the batch or FALLBACK is off.
         """
-        written = None
-        if self._fallback and not batch.needs_server:
-            written = list_written_keys(batch)
+        written = self._list_local_writes(batch)
         if written is None:
             raise error or self._breaker_open_error()
         replies = self._metered.send(batch)
@@ -216,6 +287,10 @@ class FailoverPolicy:
         with self._lock:
             self._local_replies += 1
         return replies
+
+    def _list_local_writes(self, batch: Batch) -> list[str] | None:
+        """Return the keys that the batch may change, or None if only the server may serve it."""
+        return list_written_keys(batch) if self._fallback and not batch.needs_server else None
 
     def _accept_oversized_set(self, command: Command, reply: Reply) -> Reply:
         """Treat a value that exceeds the whole local store as stored and evicted at once."""

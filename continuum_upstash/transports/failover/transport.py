@@ -1,17 +1,19 @@
 """The transports of a database with failover to its local store.
 
-While the breaker is closed and no key is dirty, they cost two attribute reads. What happens
-otherwise is in failover_policy.py.
+While the breaker is closed and no key is dirty, they cost a few attribute reads and, for a single
+command, a lookup of the types that its reply may have. What happens otherwise is in
+failover_policy.py.
 """
 
 from __future__ import annotations
 
 from continuum_upstash.errors import ReplyError, Unavailable
+from continuum_upstash.plans.command_table import OTHER_REPLY_TYPES, REPLY_TYPES
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.plans.runner import AsyncRunner, Runner, arun, run
 from continuum_upstash.protocol import Replies
 from continuum_upstash.transports.base import AsyncTransport, Transport
-from continuum_upstash.transports.failover.failover_policy import GLOBAL_REFUSALS, FailoverPolicy
+from continuum_upstash.transports.failover.failover_policy import FailoverPolicy
 
 
 class FailoverTransport:
@@ -38,9 +40,13 @@ class FailoverTransport:
             replies = self._primary.send(batch)
         except (Unavailable, ReplyError) as error:
             return self._policy.on_error(generation, batch, error)
-        if self._breaker.failures or type(replies[0]) in GLOBAL_REFUSALS:
-            return self._policy.on_replies(generation, batch, replies)
-        return replies
+        if (
+            len(batch.commands) == len(replies) == 1
+            and type(replies[0]) in REPLY_TYPES.get(batch.commands[0][0], OTHER_REPLY_TYPES)
+            and not self._breaker.failures
+        ):
+            return replies
+        return self._policy.on_replies(generation, batch, replies)
 
     def close(self) -> None:
         self._primary.close()
@@ -70,9 +76,13 @@ class AsyncFailoverTransport:
             replies = await self._primary.asend(batch)
         except (Unavailable, ReplyError) as error:
             return self._policy.on_error(generation, batch, error)
-        if self._breaker.failures or type(replies[0]) in GLOBAL_REFUSALS:
-            return self._policy.on_replies(generation, batch, replies)
-        return replies
+        if (
+            len(batch.commands) == len(replies) == 1
+            and type(replies[0]) in REPLY_TYPES.get(batch.commands[0][0], OTHER_REPLY_TYPES)
+            and not self._breaker.failures
+        ):
+            return replies
+        return self._policy.on_replies(generation, batch, replies)
 
     async def aclose(self) -> None:
         await self._primary.aclose()

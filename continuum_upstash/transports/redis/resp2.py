@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 
 import hiredis
 
-from continuum_upstash.errors import ReadOnlyReplica, ReplyError
+from continuum_upstash.errors import ReadOnlyReplica, ReplyError, Unavailable
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Argument, Command, Replies, Script, ScriptHash
 from continuum_upstash.transports.base import lone_surrogate_error
@@ -119,5 +119,7 @@ def check_replies(replies: list[Any], batch: Batch, label: str) -> Replies:
 def _unwrap_transaction(replies: list[Any], label: str) -> Replies:
     if isinstance(replies[-1], list):
         return replies[-1]
-    first_error = next(each for each in replies if isinstance(each, ReplyError))
+    first_error = next((each for each in replies if isinstance(each, ReplyError)), None)
+    if first_error is None:
+        raise Unavailable(f"{label}: not the reply to this command: EXEC returned no list.")
     raise find_fatal_error(first_error, label) or first_error

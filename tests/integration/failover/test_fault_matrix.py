@@ -19,7 +19,6 @@ from continuum_upstash.errors import (
     CapacityExceeded,
     NotPermitted,
     QuotaExceeded,
-    ReadOnlyReplica,
     Unavailable,
 )
 from continuum_upstash.transports import registry
@@ -214,29 +213,38 @@ def test_without_fallback_an_open_breaker_raises_unavailable_at_once(
     assert cache.get("k") == "old"
 
 
-@pytest.mark.parametrize(
-    ("fault", "error", "refused"),
-    [
-        ("capacity", CapacityExceeded, ["set", "set_many", "add", "incr"]),
-        ("readonly", ReadOnlyReplica, ["set", "set_many", "add", "incr", "delete"]),
-    ],
-)
-def test_errors_that_are_no_outage_are_raised_and_never_hidden(
-    fault, error, refused, api, open_cache, emulator
+def test_a_database_that_accepts_no_writes_is_read_and_the_writes_are_local(
+    api, open_cache, emulator
 ):
     cache = open_cache("rest")
     for key, value in BEFORE.items():
         cache.set(key, value)
+    with start_fault(emulator, "rest", "readonly", {}):
+        assert run_all_operations(cache) == OUTAGE | {"get": "old"}
+        assert cache.get_many(["get", "get_many"]) == {"get": "old", "get_many": "old"}
+        status = cache.cache.status
+        assert (status.state, status.backend) == ("closed", "upstash-rest")
+        assert status.writes == "read_only"
+    written = ["set", "set_many", "delete", "add", "incr"]
+    assert cache.get_many(written) == {}, "neither the old values nor local copies"
+    assert cache.cache.status.dirty_keys == 0
+
+
+def test_a_full_database_raises_capacity_exceeded(api, open_cache, emulator):
+    cache = open_cache("rest")
+    for key, value in BEFORE.items():
+        cache.set(key, value)
     cache.delete("add")
-    with start_fault(emulator, "rest", fault, {}):
+    with start_fault(emulator, "rest", "capacity", {}):
         for name, operation in OPERATIONS.items():
-            if name in refused:
-                with pytest.raises(error):
+            if name in {"set", "set_many", "add", "incr"}:
+                with pytest.raises(CapacityExceeded):
                     operation(cache)
             else:
                 operation(cache)
         status = cache.cache.status
         assert (status.state, status.local_replies, status.dirty_keys) == ("closed", 0, 0)
+        assert status.writes == "full"
     assert cache.get("set") == "old"
 
 
@@ -245,7 +253,6 @@ def test_errors_that_are_no_outage_are_raised_and_never_hidden(
     [
         ("ERR max requests limit exceeded. Limit: 500000, Usage: 500000.", QuotaExceeded, True),
         ("OOM command not allowed when used memory > 'maxmemory'.", CapacityExceeded, False),
-        ("READONLY You can't write against a read only replica.", ReadOnlyReplica, False),
         ("NOPERM User default has no permissions to run it", NotPermitted, False),
     ],
 )

@@ -9,6 +9,7 @@ import pytest
 from continuum_upstash.errors import ReplyError
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.transports.failover.dirty_keys import DirtyKeys
+from continuum_upstash.transports.service_errors import make_reply_error
 from tests.unit.fake_clock import FakeClock
 from tests.unit.plan_runner import run_plan
 from tests.unit.transports.local.local_store import Store
@@ -95,8 +96,19 @@ def test_a_lost_sweep_is_replaced_after_the_sweep_timeout(harness):
 def test_a_failed_sweep_is_replaced_at_once(harness):
     harness.dirty_keys.mark(["a"])
     with pytest.raises(ReplyError):
-        harness.flush_for([ReplyError("READONLY")])
+        harness.flush_for([make_reply_error("LOADING Redis is loading")])
     assert harness.dirty_keys.has_pending
+    assert harness.flush_for([1]) == [[("UNLINK", "a")]]
+
+
+def test_a_server_that_refuses_deletes_stops_the_sweep_but_no_other_batch(harness):
+    harness.dirty_keys.mark(["a"])
+    assert harness.flush_for([make_reply_error("READONLY")]) == [[("UNLINK", "a")]]
+    assert "a" in harness.dirty_keys
+    assert harness.flush_for() == [], "not with each batch"
+    with pytest.raises(ReplyError):
+        harness.flush_for([make_reply_error("READONLY")], batch=get("a"))
+    harness.clock.now += SWEEP_TIMEOUT
     assert harness.flush_for([1]) == [[("UNLINK", "a")]]
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from continuum_upstash import observe
 from continuum_upstash.errors import (
     AuthenticationFailed,
     CapacityExceeded,
@@ -14,12 +15,12 @@ from continuum_upstash.errors import (
     DeadlineExceeded,
     NotPermitted,
     QuotaExceeded,
-    ReadOnlyReplica,
     ReplyError,
     RequestTooLarge,
     Unavailable,
 )
 from continuum_upstash.observe import subscribe, unsubscribe
+from continuum_upstash.plans.effects import Batch
 from continuum_upstash.plans.keyvalue import INCR_EXISTING
 from continuum_upstash.transports.service_errors import make_reply_error
 from tests.unit.transports.failover.failover_harness import CONFIG, QUOTA, FailoverHarness, refused
@@ -123,7 +124,6 @@ def test_a_quota_error_among_the_replies_opens_the_breaker(harness):
         CapacityExceeded("OOM"),
         NotPermitted("NOPERM"),
         RequestTooLarge("ERR max request size exceeded"),
-        ReadOnlyReplica("READONLY"),
     ],
 )
 @pytest.mark.parametrize("in_place", [True, False])
@@ -137,6 +137,130 @@ def test_an_error_that_is_no_outage_is_raised_and_never_opens_the_breaker(harnes
                 harness.call("SET", "k", b"v")
     assert harness.breaker.is_passing
     assert len(harness.dirty_keys) == 0
+
+
+READONLY = "READONLY Writes are temporarily rejected due to server upgrade"
+
+
+@pytest.mark.parametrize("in_place", [True, False])
+def test_a_refused_write_is_served_locally_and_reads_continue(
+    harness, in_place, caplog, monkeypatch
+):
+    monkeypatch.setattr(observe, "_logged_at", {})
+    harness.remote.send(Batch((("SET", "other", b"remote"),)))
+    error = make_reply_error(READONLY)
+    harness.remote.outcomes = [[error] if in_place else error, [error], [error]]
+    assert harness.call("SET", "k", b"new") == b"OK"
+    assert harness.call("GET", "k") == b"new", "the UNLINK of the dirty key is refused"
+    assert harness.call("GET", "other") == b"remote"
+    assert harness.breaker.is_passing
+    status = harness.policy.status
+    assert (status.writes, status.backend, status.dirty_keys) == ("read_only", "upstash-rest", 1)
+    assert [line for line in caplog.messages if "accepts no writes for now: READONLY" in line]
+    assert harness.call("GET", "k") is None, "unlinked as soon as the server accepts it"
+    assert harness.policy.status.dirty_keys == 0
+
+
+def test_other_keys_are_read_from_the_server_while_it_refuses_to_unlink(harness):
+    harness.remote.send(Batch((("SET", "other", b"remote"),)))
+    error = make_reply_error(READONLY)
+    harness.remote.outcomes = [[error], [error]]
+    harness.call("SET", "k", b"new")
+    assert harness.call("GET", "other") == b"remote"
+    assert harness.call("GET", "other") == b"remote"
+    unlinks = [sent for sent in harness.remote.sent if sent[0][0] == "UNLINK"]
+    assert len(unlinks) == 1, "not with each batch"
+
+
+def test_a_batch_with_a_refused_write_is_served_locally_as_a_whole(harness):
+    harness.remote.outcomes = [[b"OK", make_reply_error(READONLY)]]
+    assert harness.send(("SET", "a", b"1"), ("SET", "b", b"2")) == [b"OK", b"OK"]
+    assert ("a" in harness.dirty_keys, "b" in harness.dirty_keys) == (True, True)
+
+
+@pytest.mark.parametrize("options", [{"needs_server": True}, {}])
+def test_a_refused_write_that_only_the_server_can_run_keeps_its_error(harness, options):
+    error = make_reply_error(READONLY)
+    harness.remote.outcomes = [[error]]
+    command = ("SET", "k", b"v") if options else ("LPUSH", "k", b"v")
+    assert harness.call(*command, **options) is error
+    assert harness.policy.status.writes == "read_only"
+
+
+def test_a_full_database_that_refuses_deletes_too_is_as_good_as_read_only(harness):
+    full = make_reply_error("ERR DB capacity quota exceeded")
+    harness.remote.outcomes = [[full], [full]]
+    assert harness.call("SET", "k", b"v") is full
+    assert harness.call("DEL", "k") == 0
+    assert "k" in harness.dirty_keys
+    assert harness.policy.status.writes == "full"
+
+
+def test_the_status_shows_a_refused_write_for_a_minute(harness):
+    harness.remote.outcomes = [[make_reply_error("OOM command not allowed")]]
+    assert harness.policy.status.writes == "accepted"
+    harness.call("SET", "k", b"v", needs_server=True)
+    harness.clock.now += 59
+    assert harness.policy.status.writes == "full"
+    harness.clock.now += 1
+    assert harness.policy.status.writes == "accepted"
+
+
+@pytest.mark.parametrize("text", ["LOADING Redis is loading", "DB connection refused", QUOTA])
+@pytest.mark.parametrize("position", [0, 1])
+def test_an_outage_among_the_replies_is_an_outage_of_the_batch(harness, text, position):
+    replies = [b"OK", b"OK"]
+    replies[position] = make_reply_error(text)
+    harness.remote.outcomes = [replies]
+    assert harness.send(("SET", "a", b"1"), ("SET", "b", b"2")) == [b"OK", b"OK"]
+    status = harness.policy.status
+    assert (status.failures, status.local_replies, status.dirty_keys) == (1, 1, 2)
+
+
+WRONG_REPLIES = [
+    (("GET", "k"), 1),
+    (("GET", "k"), [b"v"]),
+    (("SET", "k", b"v"), 1),
+    (("SET", "k", b"v"), []),
+    (("DEL", "k"), b"1"),
+    (("DEL", "k"), None),
+    (("EXISTS", "k"), b"x"),
+    (("PEXPIRE", "k", 5), None),
+    (("MGET", "k", "l"), b"v"),
+    (("MGET", "k", "l"), [b"v"]),
+    (("MGET", "k", "l"), [b"v", 1]),
+    (("MSET", "k", b"v"), None),
+    (("EVAL", INCR_EXISTING, 1, "k", 1), [1]),
+    (("EVAL", INCR_EXISTING, 1, "k", 1), b"one"),
+]
+
+
+@pytest.mark.parametrize(
+    ("command", "reply"), WRONG_REPLIES, ids=[f"{c[0]} {r}" for c, r in WRONG_REPLIES]
+)
+def test_a_reply_that_cannot_be_the_commands_is_an_outage(harness, command, reply):
+    expected = harness.policy.local.send(Batch((command,)))
+    harness.policy.local.clear()
+    harness.remote.outcomes = [[reply], [reply]]
+    with pytest.raises(Unavailable, match=f"not the reply to this command: {command[0]}"):
+        harness.send(command, needs_server=True)
+    assert harness.send(command) == expected
+    assert harness.policy.status.failures == 2
+
+
+@pytest.mark.parametrize("replies", [[], [b"OK", b"OK", b"OK"], [b"OK"]])
+def test_another_number_of_replies_is_an_outage(harness, replies):
+    harness.remote.outcomes = [replies]
+    assert harness.send(("SET", "a", b"1"), ("SET", "b", b"2"), atomic=True) == [b"OK", b"OK"]
+    assert harness.policy.status.failures == 1
+
+
+def test_a_probe_with_a_wrong_reply_fails(harness):
+    harness.start_outage()
+    harness.end_outage()
+    harness.remote.outcomes = [[7]]
+    assert harness.call("GET", "k") is None
+    assert not harness.breaker.is_passing
 
 
 def test_an_error_of_a_command_resets_the_count_of_failures(harness):

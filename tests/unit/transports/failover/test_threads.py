@@ -33,7 +33,7 @@ class Together:
 
     def send(self, batch):
         self.barrier.wait(timeout=30)
-        return [1] * len(batch.commands)
+        return [b"1"] * len(batch.commands)
 
     def close(self):
         """There is nothing to close."""
@@ -47,7 +47,7 @@ def test_no_lock_is_held_over_a_round_trip(dirty):
         policy.dirty_keys.mark([f"k{number}" for number in range(THREADS)])
     with ThreadPoolExecutor(THREADS) as threads:
         batches = [Batch((("GET", f"k{number}"),)) for number in range(THREADS)]
-        assert list(threads.map(failover.send, batches)) == [[1]] * THREADS
+        assert list(threads.map(failover.send, batches)) == [[b"1"]] * THREADS
     assert not policy.dirty_keys.has_pending
 
 
