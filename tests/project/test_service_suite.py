@@ -12,11 +12,13 @@ import threading
 import time
 from collections import Counter
 from contextlib import contextmanager
+from dataclasses import fields
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from tests.service.catalogue import GROUPS, list_assumptions, load_modules
+from continuum_upstash.emulator.emulator_options import Options
+from tests.service.catalogue import EVERYWHERE, GROUPS, list_assumptions, load_modules
 from tests.service.counter import CommandCounter
 from tests.service.rest_client import RestClient
 from tests.service.runner import MAX_COMMANDS
@@ -210,6 +212,17 @@ def test_a_real_database_is_not_named():
     text = "https://eu1-merry-cat-1.upstash.io/?_token=secret-token"
     assert target.redact(text) == "https://<database>.upstash.io/?_token=<secret>"
     assert "secret-token" not in repr(target)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    "profile" not in {field.name for field in fields(Options)},
+    reason="the emulator has no profiles",
+)
+@pytest.mark.parametrize("profile", sorted(EVERYWHERE - {"upstash"}))
+def test_what_a_profile_promises_holds(profile, tmp_path):
+    run = run_suite(f"--profile={profile}", f"--json={tmp_path / 'report.json'}")
+    assert run.returncode == 0, run.stdout + run.stderr
 
 
 # ---- a database that cannot be examined

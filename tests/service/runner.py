@@ -24,7 +24,7 @@ from typing import Any, Final
 
 import pytest
 
-from continuum_upstash.emulator.process import running
+from continuum_upstash.emulator.process import Emulator, running
 from tests.service.catalogue import EVERYWHERE, Assumption, get_assumption
 from tests.service.counter import CommandCounter
 from tests.service.preflight import Server, Unusable, check_write, examine
@@ -92,9 +92,19 @@ def _open_target(options: argparse.Namespace, journal: str) -> Iterator[Target]:
         yield find_database(os.environ, new_prefix(), journal, large=options.large)
         return
     arguments = [] if options.profile == "upstash" else [f"--profile={options.profile}"]
-    with running(*arguments) as emulator:
+    with _start_emulator(arguments) as emulator:
         target = describe_emulator(emulator.addresses, options.profile, new_prefix())
         yield replace(target, journal=journal)
+
+
+@contextmanager
+def _start_emulator(arguments: list[str]) -> Iterator[Emulator]:
+    with contextlib.ExitStack() as stack:
+        try:
+            emulator = stack.enter_context(running(*arguments))
+        except RuntimeError as error:
+            raise Unusable(str(error)) from None
+        yield emulator
 
 
 def _run(target: Target, options: argparse.Namespace) -> int:

@@ -119,6 +119,7 @@ def test_the_error_of_a_single_command_has_status_400(rest, key):
     documented="redis/features/restapi",
     affects="Every pipeline and coalesced async command: values cannot be read.",
     commands=3,
+    profiles=UPSTASH,
 )
 def test_base64_encodes_strings_at_every_depth(rest, key):
     """With Upstash-Encoding: base64, strings are base64 at every depth; OK is not."""
