@@ -45,7 +45,7 @@ def _describe_state(overview: Overview) -> Iterable[tuple[str, str]]:
         yield "Circuit breaker", f"{status.state}{reason}"
     yield "Round trip", "no reply" if round_trip is None else format_milliseconds(round_trip)
     if status.local_replies:
-        yield "Served locally", f"{status.local_replies:,} commands"
+        yield "Served locally", f"{status.local_replies:,} batches"
     if status.dirty_keys:
         yield "Dirty keys", f"{status.dirty_keys:,}"
     if status.pool_exhausted:

@@ -13,6 +13,7 @@ from django.core.management import get_commands, load_command_class
 
 from tests.integration.cache_entries import make_entry
 from tests.integration.management.command_runs import run_command
+from tests.integration.management.json_schema import NUMBER, OPTIONAL, assert_follows
 
 COMMANDS = {
     "cache_stats": [],
@@ -20,7 +21,6 @@ COMMANDS = {
     "cache_cost": [],
     "cache_cleanup": ["query:*", "--dry-run"],
 }
-NUMBER, OPTIONAL = (int, float), (int, float, type(None))
 TOTALS = {
     "batches": int, "commands": dict, "hits": int, "misses": int, "sets": int, "errors": dict,
     "coalesced": int, "bytes_out": int, "bytes_in": int, "billed": int, "overhead": int,
@@ -33,6 +33,7 @@ BILL = {
 STATUS = {
     "backend": str, "state": str, "reason": str, "since": NUMBER, "next_probe": OPTIONAL,
     "failures": int, "local_replies": int, "dirty_keys": int,
+    "pool_exhausted": int, "last_pool_exhausted": OPTIONAL,
 }  # fmt: skip
 SERVER = {
     "version": str, "keys": int, "memory": int, "memory_limit": int, "policy": str,
@@ -74,19 +75,6 @@ SCHEMAS = {
         "excluded": int, "deleted": int, "commands": int, "announced": int, "dry_run": bool,
     },
 }  # fmt: skip
-
-
-def assert_follows(value, schema):
-    """Assert that a value has exactly the names of a schema, and its types."""
-    if isinstance(schema, dict):
-        assert value.keys() == schema.keys()
-        for name, inner in schema.items():
-            assert_follows(value[name], inner)
-    elif isinstance(schema, list):
-        for each in value:
-            assert_follows(each, schema[0])
-    else:
-        assert isinstance(value, schema), (value, schema)
 
 
 each_command = pytest.mark.parametrize("name", COMMANDS)

@@ -7,7 +7,7 @@ from django.core.management import get_commands, load_command_class
 
 from tests.integration.cache_entries import make_entry
 from tests.integration.management.command_runs import run_command
-from tests.integration.management.test_contract import NUMBER, OPTIONAL, assert_follows
+from tests.integration.management.json_schema import NUMBER, OPTIONAL, assert_follows
 
 SCHEMAS = {
     "status": {
