@@ -38,8 +38,7 @@ class Batch(NamedTuple):
         needs_server: the result is only correct when all processes share one store (a lock, for
             example), so the local fallback must not reply.
         deadline_s: seconds after which the result is useless, where that is less than the
-            transport's own timeouts. It includes opening a connection, except over TCP in a
-            thread, where redis-py applies its own connect timeout.
+            transport's own timeouts. It includes opening a connection.
     """
 
     commands: Sequence[Command]

@@ -10,12 +10,17 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cache, partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from continuum_upstash.errors import ConfigurationError
 
 # A write of up to this many bytes is one TLS record: it is sent as a whole or not at all.
 RECORD_BYTES: Final = 16 * 1024
+
+# How often data are still read after the deadline; this exceeds what the system buffers.
+LATE_READS: Final = 128
+
+T = TypeVar("T")
 
 _NO_LINGER: Final = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 
@@ -109,6 +114,21 @@ def make_readable_check(fileno: int) -> Callable[[], object]:
         poll.register(fileno, select.POLLIN)
         return partial(poll.poll, 0)
     return lambda: select.select([fileno], [], [], 0)[0]  # Windows
+
+
+def receive_late(sock: socket.socket, receive: Callable[[], T]) -> T:
+    """Return what `receive` finds without waiting.
+
+    A time-out may have passed because this thread was stopped, and not because nothing arrived.
+
+    Raises:
+        TimeoutError: nothing has arrived.
+    """
+    sock.settimeout(0)
+    try:
+        return receive()
+    except (BlockingIOError, ssl.SSLWantReadError):
+        raise TimeoutError from None
 
 
 def reset_on_close(sock: socket.socket | None) -> None:

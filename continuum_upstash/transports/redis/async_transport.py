@@ -49,7 +49,7 @@ class AsyncRedisTransport:
         self._read_timeout = get_read_timeout(config, pool)
         self._health_check_interval = get_health_check_interval(pool)
         self._connect_timeout = get_connect_timeout(config, pool)
-        self._connector = Connector(pool, self._connect_timeout)
+        self._connector = Connector(pool, config.label, self._connect_timeout)
         self._connection: AsyncRedisConnection | None = None
         self._reconnect_task: asyncio.Task[AsyncRedisConnection] | None = None
         self._lifetime: AsyncGenerator[None, None] | None = None

@@ -1,66 +1,53 @@
-"""One sync connection: sends a batch and reads its replies within one deadline.
-
-It uses the socket of a redis-py connection, which has no public name. Measured with redis-py 8.1 on
-loopback, the public `send_packed_command` and `read_response` cost 3 to 5 % more CPU per cache.get
-(21.1 -> 22.1 µs, the median of 4 interleaved runs). That is not why they are not used: their
-timeout starts again with each received piece, so a slow partial reply would have no limit; after a
-failed write they say neither whether a byte was sent (an INCR could not be repeated safely) nor
-what the server replied; and unacknowledged data could not be discarded on close.
-"""
+"""One sync connection: sends a batch and reads its replies within one deadline."""
 
 from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from functools import partial
 from ssl import SSLSocket
 from time import monotonic
-from typing import Final, cast
+from typing import Final
 
 from hiredis import ProtocolError
-from redis import Connection
 
 from continuum_upstash.protocol import Replies
 from continuum_upstash.transports.base import Deadline
 from continuum_upstash.transports.network_errors import connection_lost
 from continuum_upstash.transports.redis.redis_errors import protocol_error, stale_connection
 from continuum_upstash.transports.redis.resp2 import INCOMPLETE, ReplyReader
-from continuum_upstash.transports.sockets import RECORD_BYTES, make_readable_check, reset_on_close
+from continuum_upstash.transports.sockets import (
+    LATE_READS,
+    RECORD_BYTES,
+    make_readable_check,
+    receive_late,
+    reset_on_close,
+)
 
 _READ_SIZE: Final = 65536
 
 
 class RedisConnection:
-    """A connected redis-py connection, whose socket is used directly.
+    """A connected socket that carries one message at a time.
 
     It must not be used again after an error: replies may still arrive.
 
     Attributes:
-        connection: the pool's.
+        reusable: whether it may carry another message; False while it carries one.
         last_reply_at: monotonic seconds.
     """
 
-    __slots__ = (
-        "_buffer",
-        "_is_readable",
-        "_label",
-        "_reader",
-        "_socket",
-        "connection",
-        "last_reply_at",
-    )
-
-    def __init__(self, connection: Connection, label: str) -> None:
-        self.connection = connection
-        self.last_reply_at = monotonic()
+    def __init__(self, sock: socket.socket, label: str) -> None:
+        self._socket = sock
+        self.reusable = False
+        self.last_reply_at = 0.0
         self._label = label
         self._reader = ReplyReader()
         self._buffer = bytearray(_READ_SIZE)
-        self._socket = cast("socket.socket", connection._sock)  # noqa: SLF001 no public name
-        self._is_readable = make_readable_check(self._socket.fileno())
+        self._is_readable = make_readable_check(sock.fileno())
 
-    @property
-    def is_clean(self) -> bool:
-        """Whether the server has neither closed it nor sent anything without a request."""
+    def is_alive(self) -> bool:
+        """Return whether the server has neither closed it nor sent anything without a request."""
         has_decrypted = isinstance(self._socket, SSLSocket) and self._socket.pending()
         return not (self._reader.has_more() or has_decrypted or self._is_readable())
 
@@ -68,9 +55,14 @@ class RedisConnection:
     def saw_readonly(self) -> bool:
         return self._reader.saw_readonly
 
-    def reset_on_close(self) -> None:
-        """Discard unsent and unacknowledged data when it is closed."""
-        reset_on_close(self._socket)
+    def close(self) -> None:
+        """Close it; after an error, unsent and unacknowledged data are discarded."""
+        if not self.reusable:
+            reset_on_close(self._socket)
+        self._socket.close()
+
+    def __del__(self) -> None:
+        self._socket.close()  # a forked child drops the connections of its parent like this
 
     def send(
         self,
@@ -93,15 +85,18 @@ class RedisConnection:
                 sent.
             DeadlineExceeded: the replies were not complete in time.
         """
+        self.reusable = False
         try:
             self._write(message, deadline)
-            return self._read(count, deadline, may_give_up)
+            replies = self._read(count, deadline, may_give_up)
         except TimeoutError as error:
             raise deadline.timeout_error(self._label) from error
         except OSError as error:
             raise connection_lost(self._label, error) from error
         except ProtocolError as error:
             raise protocol_error(self._label) from error
+        self.reusable = not self._reader.saw_readonly
+        return replies
 
     def _write(self, message: bytes, deadline: Deadline) -> None:
         sent = 0
@@ -117,27 +112,33 @@ class RedisConnection:
 
     def _read(self, count: int, deadline: Deadline, may_give_up: Callable[[], bool]) -> Replies:
         feed, next_reply = self._reader.feed, self._reader.next
+        receive = partial(self._socket.recv_into, self._buffer)
         replies: Replies = []
-        timeout, is_silent = deadline.get_remaining() / 2, True
-        while True:
-            self._socket.settimeout(timeout)
+        is_silent, late_reads = True, LATE_READS
+        while len(replies) < count:
             try:
-                received = self._socket.recv_into(self._buffer)
+                left = deadline.get_remaining()
+                self._socket.settimeout(left / 2 if is_silent else left)
+                received = receive()
             except TimeoutError:
-                if not is_silent:
+                late_reads -= 1
+                try:
+                    received = receive_late(self._socket, receive)
+                except TimeoutError:
+                    if not is_silent:
+                        raise
+                    if may_give_up():
+                        raise stale_connection(self._label) from None
+                    is_silent = False
+                    continue
+                if not late_reads:
                     raise
-                if may_give_up():
-                    raise stale_connection(self._label) from None
-                timeout, is_silent = deadline.get_remaining(), False
-                continue
             if not received:
                 raise connection_lost(self._label, None)
+            is_silent = False
             feed(self._buffer, 0, received)
             while (reply := next_reply()) is not INCOMPLETE:
                 replies.append(reply)
-            if len(replies) >= count:
-                break
-            timeout, is_silent = deadline.get_remaining(), False
         if len(replies) > count:
             raise protocol_error(self._label)
         self.last_reply_at = monotonic()

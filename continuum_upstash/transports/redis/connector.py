@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from redis import ConnectionPool, SSLConnection, UnixDomainSocketConnection
 from redis.sentinel import SentinelConnectionPool
 
+from continuum_upstash.errors import ConnectionFailed
 from continuum_upstash.protocol import Command
 from continuum_upstash.transports.redis.options import get_tls_context
 
@@ -19,8 +20,9 @@ ProtocolFactory: TypeAlias = Callable[[], asyncio.BaseProtocol]
 class Connector:
     """Reads the options from a redis-py connection that is never opened: it has parsed the URL."""
 
-    def __init__(self, pool: ConnectionPool, timeout: float) -> None:
+    def __init__(self, pool: ConnectionPool, label: str, timeout: float) -> None:
         self._pool = pool
+        self._label = label
         self._timeout = timeout
         self._template: Any = pool.connection_class(**pool.connection_kwargs)
 
@@ -64,7 +66,7 @@ class Connector:
                 ssl=get_tls_context(self._template) if secure else None,
                 server_hostname=host if secure else None,
             )
-        self._set_keepalive(transport.get_extra_info("socket"))
+        set_keepalive(self._template, transport.get_extra_info("socket"))
 
     async def _find_server(self) -> tuple[str, int]:
         if isinstance(self._pool, SentinelConnectionPool):
@@ -73,25 +75,51 @@ class Connector:
             return host, port
         return self._template.host, self._template.port
 
-    def _set_keepalive(self, sock: socket.socket) -> None:
-        if self._template.socket_keepalive:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            for option, value in self._template.socket_keepalive_options.items():
-                sock.setsockopt(socket.IPPROTO_TCP, option, value)
-
     async def list_handshake_commands(self) -> list[Command]:
-        """Return the first commands of a new connection: usually AUTH; may be empty."""
-        commands: list[Command] = []
+        """Return the first commands of a new connection: usually AUTH; may be empty.
+
+        Raises:
+            ConnectionFailed: the credential provider failed.
+        """
+        credentials = None
         if self._template.credential_provider is not None:
-            commands.append(
-                ("AUTH", *await self._template.credential_provider.get_credentials_async())
-            )
-        elif self._template.username:
-            commands.append(("AUTH", self._template.username, self._template.password or ""))
-        elif self._template.password:
-            commands.append(("AUTH", self._template.password))
-        if self._template.client_name:
-            commands.append(("CLIENT", "SETNAME", self._template.client_name))
-        if self._template.db:
-            commands.append(("SELECT", int(self._template.db)))
-        return commands
+            try:
+                credentials = await self._template.credential_provider.get_credentials_async()
+            except Exception as error:
+                raise credentials_error(error, self._label) from error
+        return make_handshake_commands(self._template, credentials)
+
+
+def make_handshake_commands(template: Any, credentials: Sequence[str] | None) -> list[Command]:
+    """Return the first commands of a new connection.
+
+    Args:
+        template: a redis-py connection, for its options.
+        credentials: those of its credential provider, if it has one.
+    """
+    commands: list[Command] = []
+    if credentials is not None:
+        commands.append(("AUTH", *credentials))
+    elif template.username:
+        commands.append(("AUTH", template.username, template.password or ""))
+    elif template.password:
+        commands.append(("AUTH", template.password))
+    if template.client_name:
+        commands.append(("CLIENT", "SETNAME", template.client_name))
+    if template.db:
+        commands.append(("SELECT", int(template.db)))
+    return commands
+
+
+def credentials_error(error: Exception, label: str) -> ConnectionFailed:
+    """Return the error for a credential provider that raised `error`; nothing was sent."""
+    return ConnectionFailed(
+        f"{label}: the credential provider failed with {type(error).__name__}.", unsent=True
+    )
+
+
+def set_keepalive(template: Any, sock: socket.socket) -> None:
+    if template.socket_keepalive:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in template.socket_keepalive_options.items():
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)

@@ -8,6 +8,7 @@ without ending its parent's TLS sessions.
 from __future__ import annotations
 
 import socket
+from functools import partial
 from time import monotonic
 from typing import Final
 
@@ -22,10 +23,12 @@ from continuum_upstash.transports.rest.http11 import HttpResponse, RequestEncode
 from continuum_upstash.transports.rest.http_client import MAX_IDLE_SECONDS
 from continuum_upstash.transports.rest.requests import Request
 from continuum_upstash.transports.sockets import (
+    LATE_READS,
     RECORD_BYTES,
     get_https_context,
     iter_connect_attempts,
     make_readable_check,
+    receive_late,
     reset_on_close,
 )
 
@@ -97,11 +100,17 @@ class HttpConnection:
         return True
 
     def _read(self, deadline: Deadline) -> HttpResponse:
-        receive, feed = self._sock.recv, self._parser.feed
+        receive, feed, late_reads = self._sock.recv, self._parser.feed, LATE_READS
         while True:
-            self._sock.settimeout(deadline.get_remaining())
             try:
-                data = receive(RECEIVE_BYTES)
+                try:
+                    self._sock.settimeout(deadline.get_remaining())
+                    data = receive(RECEIVE_BYTES)
+                except TimeoutError:
+                    late_reads -= 1
+                    if not late_reads:
+                        raise
+                    data = receive_late(self._sock, partial(receive, RECEIVE_BYTES))
             except TimeoutError:
                 raise
             except OSError as error:

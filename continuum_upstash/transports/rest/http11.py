@@ -163,6 +163,9 @@ class ResponseParser:
         """
         try:
             self._parser.feed_data(data)
+        except httptools.HttpParserCallbackError as error:
+            # An exception that a signal handler raised while a method of this class ran.
+            raise (error.__context__ or error) from None
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             if self._response is None:
                 raise ConnectionFailed(

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from math import inf
 
 import pytest
 from asgiref.sync import async_to_sync
@@ -41,20 +42,20 @@ def test_a_hundred_batches_at_once_use_no_more_connections_than_the_pool_has(val
 
 def test_the_error_of_an_exhausted_pool_suggests_a_larger_pool_size(valkey, monkeypatch):
     config = config_for(valkey.url, pool_size=1, read_timeout=0.2)
-    pool = make_plain_pool(config)
-    redis = RedisTransport(config, pool)
-    entered, leave, connect = threading.Event(), threading.Event(), pool.get_connection
+    redis = RedisTransport(config, make_plain_pool(config))
+    entered, leave, connect = threading.Event(), threading.Event(), redis._connector.connect
 
-    def connect_slowly():
+    def connect_slowly(deadline):
         entered.set()
         leave.wait()
-        return connect()
+        return connect(deadline)
 
-    monkeypatch.setattr(pool, "get_connection", connect_slowly)
+    monkeypatch.setattr(redis._connector, "connect", connect_slowly)
     threads = ThreadPoolExecutor(1)
     first = threads.submit(redis.send, Batch([GET]))
     entered.wait()
     monkeypatch.undo()
+    redis._pool._last_reply_at = inf  # other callers get replies
     with pytest.raises(PoolExhausted, match=r"all 1 connections.*POOL_SIZE"):
         redis.send(Batch([GET]))
     leave.set()

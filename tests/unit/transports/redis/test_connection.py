@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 from ssl import SSLEOFError, SSLSocket
-from types import SimpleNamespace
 
 import pytest
 
@@ -26,6 +25,9 @@ class BrokenSocket:
     def send(self, data):
         raise ConnectionResetError(104, "Connection reset by peer")
 
+    def close(self):
+        """Nothing is open."""
+
 
 class BrokenPlainSocket(BrokenSocket, socket.socket):
     pass
@@ -46,7 +48,7 @@ class BrokenTlsSocket(BrokenSocket, SSLSocket):
 )
 def test_a_write_of_several_tls_records_may_have_sent_the_first(kind, size, unsent):
     sock = kind.__new__(kind)
-    connection = RedisConnection(SimpleNamespace(_sock=sock), "db")
+    connection = RedisConnection(sock, "db")
     with pytest.raises(ConnectionFailed) as caught:
         connection.send(b"x" * size, 1, Deadline(10))
     assert caught.value.unsent is unsent
