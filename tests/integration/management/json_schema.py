@@ -8,7 +8,7 @@ NUMBER, OPTIONAL = (int, float), (int, float, type(None))
 def assert_follows(value, schema):
     """Assert that a value has exactly the names of a schema, and its types."""
     if isinstance(schema, dict):
-        assert value.keys() == schema.keys()
+        assert value.keys() == schema.keys(), value.keys() ^ schema.keys()
         for name, inner in schema.items():
             assert_follows(value[name], inner)
     elif isinstance(schema, list):
