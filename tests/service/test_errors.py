@@ -187,13 +187,14 @@ def test_a_quota_that_is_used_up(emulator, rest, key):
     "ERR-022",
     seen_in="lobehub/lobehub (error classifier), an RQ worker",
     affects="An upgrade of the server is not recognized: cache writes raise ReplyError.",
-    commands=2,
+    commands=3,
     profiles=UPSTASH,
     alone=True,
 )
 def test_an_upgrade_of_the_server(emulator, rest, key):
-    """During an upgrade, a write returns `READONLY Writes are temporarily rejected …`."""
+    """During an upgrade, a write or delete returns `READONLY Writes are temporarily rejected …`."""
     with emulator.fault("readonly"):
+        assert rest.call("DEL", key) == error("READONLY ")
         assert rest.call("SET", key, "1", *TTL) == error("READONLY ")
         assert rest.call("GET", key) is None
 

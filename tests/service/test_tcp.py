@@ -187,3 +187,18 @@ def test_the_read_only_user(connect, target):
     password = quote(target.read_only_token, safe="")
     connection = connect(replace_credentials(target.redis_url, f"default_ro:{password}"))
     assert connection.authenticate() == Status("OK")
+
+
+@assume(
+    "TCP-012",
+    seen_in="environment files of Vercel projects (KV_URL and KV_REST_API_URL)",
+    affects="MODE redis with REST credentials only: ConnectionFailed.",
+    commands=0,
+    profiles=UPSTASH,
+)
+def test_the_address_is_that_of_the_rest_api(connect, target):
+    """TCP is served at the host of the REST URL, on port 6379 with TLS."""
+    if not target.is_real or not target.rest_host.endswith(".upstash.io"):
+        pytest.skip("this is not a database at upstash.io")
+    connection = connect(f"rediss://default:{quote(target.token, safe='')}@{target.rest_host}:6379")
+    assert connection.authenticate() == Status("OK")
