@@ -17,7 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from continuum_upstash.emulator.emulator_options import Options
+from continuum_upstash.emulator.emulator_options import EmulatorOptions
 from tests.service.catalogue import EVERYWHERE, GROUPS, list_assumptions, load_modules
 from tests.service.counter import CommandCounter
 from tests.service.rest_client import RestClient
@@ -216,7 +216,7 @@ def test_a_real_database_is_not_named():
 
 @pytest.mark.slow
 @pytest.mark.skipif(
-    "profile" not in {field.name for field in fields(Options)},
+    "profile" not in {field.name for field in fields(EmulatorOptions)},
     reason="the emulator has no profiles",
 )
 @pytest.mark.parametrize("profile", sorted(EVERYWHERE - {"upstash"}))
