@@ -19,9 +19,10 @@ from django.core.cache.backends.base import (
 from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperation
 from django.utils.module_loading import import_string
 
-from continuum_upstash.cache.codec_types import EXT_TYPES, get_pickle_keys
+from continuum_upstash.cache.codec_types import EXT_TYPES, get_signing_keys
 from continuum_upstash.client.async_upstash_cache import AsyncUpstashCache
 from continuum_upstash.client.upstash_cache import UpstashCache
+from continuum_upstash.codec.base64 import SignedBase64
 from continuum_upstash.codec.codec import Codec
 from continuum_upstash.config.resolve import Config, resolve
 from continuum_upstash.errors import ConfigurationError
@@ -56,13 +57,17 @@ class UpstashBaseCache(BaseCache):
         super().__init__(params)
         alias = _find_alias(location, params)
         try:
-            config = resolve(params.get("OPTIONS", {}), os.environ, alias=alias, location=location)
+            config = resolve(
+                params.get("OPTIONS", {}),
+                os.environ,
+                alias=alias,
+                location=location,
+                signing_keys=get_signing_keys(),
+            )
         except ConfigurationError as error:
             raise ImproperlyConfiguredCache(str(error)) from None
         self._config = config
-        self._codec = codec = _make_codec(
-            config, get_pickle_keys() if config.pickle == "signed" else ()
-        )
+        self._codec = codec = _make_codec(config)
         self._timeouts = Timeouts(self.default_timeout, config.ttl_by_prefix, DEFAULT_TIMEOUT)
         reverse = params.get("REVERSE_KEY_FUNCTION")
         self._reverse = import_string(reverse) if isinstance(reverse, str) else reverse
@@ -157,10 +162,12 @@ def run_in_django_thread(function: Callable[[object], bytes], value: object) -> 
 
 
 @lru_cache(maxsize=64)
-def _make_codec(config: Config, keys: tuple[bytes, ...]) -> Codec:
+def _make_codec(config: Config) -> Codec:
     return Codec(
         serializer=config.serializer,
-        pickle_keys=keys,
+        pickle_keys=config.signing_keys if config.pickle == "signed" else (),
+        signing_keys=config.signing_keys,
+        base64=SignedBase64(*config.base64_secrets),
         compress_min_bytes=config.compress_min_bytes,
         ext=EXT_TYPES,
     )

@@ -1,4 +1,4 @@
-"""Django's types in the codec: SafeString and lazy text; and the keys that sign pickles."""
+"""Django's types in the codec: SafeString and lazy text; and the keys that sign values."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from django.utils.safestring import SafeString
 from continuum_upstash.codec.ext_types import ExtType, LazyType
 
 
-def get_pickle_keys() -> tuple[bytes, ...]:
-    """Return the secrets that sign a Codec's pickles: SECRET_KEY and SECRET_KEY_FALLBACKS."""
+def get_signing_keys() -> tuple[bytes, ...]:
+    """Return the secrets that sign stored values: SECRET_KEY and SECRET_KEY_FALLBACKS."""
     return tuple(map(force_bytes, (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)))
 
 
@@ -29,6 +29,7 @@ EXT_TYPES = (
         type=SafeString,
         write=lambda text: text.encode("utf-8", "surrogatepass"),
         read=lambda payload: SafeString(payload.decode("utf-8", "surrogatepass")),
+        is_signed=True,  # a template does not escape it
     ),
     LazyType(Promise, _to_text),
 )

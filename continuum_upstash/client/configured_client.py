@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Final, Literal, TypedDict, Unpack
 
 from continuum_upstash.client.client_plans import ClientPlans
+from continuum_upstash.codec.base64 import SignedBase64
 from continuum_upstash.codec.codec import Codec
 from continuum_upstash.config.resolve import resolve
 from continuum_upstash.errors import ConfigurationError, suggest_similar
@@ -90,7 +91,8 @@ class ConfiguredClient:
             use_msgpack: False writes JSON, for clients in other languages; JSON supports fewer
                 types.
             pickle_keys: secrets for signing pickles of values that the serializer cannot
-                represent; without them such values raise NotSerializable.
+                represent; without them such values raise NotSerializable. To share values with a
+                Django site, pass its SECRET_KEY (as bytes).
             name: the client's name in messages and metrics.
             options: see `ClientOptions`.
 
@@ -108,10 +110,13 @@ class ConfiguredClient:
         }
         arguments |= {option.upper(): value for option, value in options.items()}
         arguments = {option: value for option, value in arguments.items() if value is not None}
-        config = resolve(arguments, os.environ, alias=name)
+        keys = tuple(pickle_keys)
+        config = resolve(arguments, os.environ, alias=name, signing_keys=keys)
         codec = Codec(
             serializer=config.serializer,
-            pickle_keys=tuple(pickle_keys),
+            pickle_keys=keys,
+            signing_keys=keys,
+            base64=SignedBase64(*config.base64_secrets),
             compress_min_bytes=config.compress_min_bytes,
         )
         self._attach(get_database(config), codec, Timeouts(None, config.ttl_by_prefix))

@@ -5,35 +5,48 @@
     other printable UTF-8 text, written by another client
     0x80 and up     msgpack (msgpack.py), unless it is UTF-8 text
     0x01            one zstd frame (zstd.py); its content follows this table
-    0x02            a signed pickle (pickle.py)
-    ~               base64 of one of the three above, where binary data cannot be sent
+    0x02            signed: a pickle (pickle.py), or msgpack with types that require a signature
+    ~               signed base64 of one of the three above, where only text can be sent (base64.py)
     0x03            reserved for encryption at rest
 
 Bytes that begin like another format but do not parse (`[x`, `0123`, `~~`) are text: clients in
 other languages store strings without quotes. The msgpack that we write is never valid UTF-8, so
 text in any script stays text.
+
+Nothing in the bytes is trusted unless it is signed: docs/reference/stored-bytes.md says how much
+memory and time decoding takes at most.
 """
 
 from __future__ import annotations
 
 import re
-from base64 import b64decode, b64encode
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from math import isfinite
 from typing import Any, Literal
 
-from continuum_upstash.codec.ext_types import ExtType, LazyType, NotPackable
+from continuum_upstash.codec.base64 import SignedBase64
+from continuum_upstash.codec.ext_types import ExtType, LazyType, NotPackable, SignatureRequired
 from continuum_upstash.codec.json import decode_json, encode_json
-from continuum_upstash.codec.limits import MAX_INT_BITS, MAX_INT_DIGITS, TooManyObjects
+from continuum_upstash.codec.limits import (
+    MAX_INT_BITS,
+    MAX_INT_DIGITS,
+    LimitExceeded,
+    estimate_memory,
+    get_memory_limit,
+    get_min_stored_bytes,
+)
 from continuum_upstash.codec.msgpack import MsgpackSerializer
 from continuum_upstash.codec.pickle import SignedPickle, UnpickleError
+from continuum_upstash.codec.signature import Signer
 from continuum_upstash.codec.zstd import InvalidFrame, compress, decompress
 from continuum_upstash.errors import ConfigurationError, NotSerializable
 
 _FIRST_UTF8_LEAD, _LAST_UTF8_LEAD = 0xC2, 0xF4  # first bytes of characters beyond ASCII (RFC 3629)
-_COMPRESSED, _PICKLE, _BASE64 = b"\x01", b"\x02", b"~"
+_COMPRESSED, _SIGNED, _BASE64 = b"\x01", b"\x02", b"~"
+_SIGNED_PURPOSE = b"continuum_upstash.signed"
+# The first byte of a pickle. In msgpack it is a whole value, an empty dict, which is not signed.
+_PICKLE = 0x80
 
 _is_int = re.compile(rb"0|-?[1-9][0-9]{0,%d}" % (MAX_INT_DIGITS - 1)).fullmatch
 # A float as Python, JS and INCRBYFLOAT print it. `1.10` and `1e5` are more likely a version and an
@@ -51,7 +64,7 @@ _DECODING_ERRORS = (
     OSError,
     RecursionError,
     MemoryError,
-    TooManyObjects,
+    LimitExceeded,
 )
 
 # The next wider msgpack header for the same value. Its second byte is not valid UTF-8.
@@ -80,27 +93,47 @@ class Codec:
         pickle_keys: secrets that sign pickles, which store what msgpack cannot, for example an
             HttpResponse. The first secret signs, every secret verifies. Without secrets, pickles
             are neither written nor loaded.
+        signing_keys: secrets that sign values of types which are only read from signed bytes;
+            by default `pickle_keys`.
+        base64: encodes and decodes binary values that are sent as text; by default, `signing_keys`
+            sign and verify them.
         compress_min_bytes: values of at least this size are compressed if that saves 10 %.
         max_decoded_bytes: a compressed value that would be larger is not decoded; a larger value
             is not compressed.
         ext: types to store besides the standard ones.
     """
 
-    __slots__ = ("_compress_min", "_decoders", "_encode", "_max_decoded", "_msgpack", "_pickle")
+    __slots__ = (
+        "_base64",
+        "_compress_min",
+        "_decoders",
+        "_encode",
+        "_max_decoded",
+        "_msgpack",
+        "_pickle",
+        "_signed_msgpack",
+        "_signer",
+    )
 
     def __init__(
         self,
         *,
         serializer: Literal["msgpack", "json"] = "msgpack",
         pickle_keys: tuple[bytes, ...] = (),
+        signing_keys: tuple[bytes, ...] | None = None,
+        base64: SignedBase64 | None = None,
         compress_min_bytes: int | None = None,
         max_decoded_bytes: int = 64 * 1024 * 1024,
         ext: tuple[ExtType | LazyType, ...] = (),
     ) -> None:
         self._compress_min = compress_min_bytes
         self._max_decoded = max_decoded_bytes
+        keys = pickle_keys if signing_keys is None else signing_keys
         self._msgpack = MsgpackSerializer(ext)
+        self._signed_msgpack = MsgpackSerializer(ext, is_signed=True)
+        self._signer = Signer(keys, _SIGNED_PURPOSE)
         self._pickle = SignedPickle(pickle_keys)
+        self._base64 = SignedBase64(keys) if base64 is None else base64
         match serializer:
             case "msgpack":
                 self._encode = self._encode_msgpack
@@ -123,7 +156,7 @@ class Codec:
         data = self._encode(value)
         if self._compress_min is None or not self._compress_min <= len(data) <= self._max_decoded:
             return data
-        frame = compress(data)
+        frame = compress(data, get_min_stored_bytes(data) - len(_COMPRESSED))
         return data if frame is None else _COMPRESSED + frame
 
     def decode(self, data: bytes) -> Any:
@@ -147,11 +180,25 @@ class Codec:
             return b"%d" % value
         try:
             packed = self._msgpack.pack(value)
+        except SignatureRequired as exc:
+            return self._encode_signed(value, exc)
         except NotPackable as exc:
             return self._encode_pickle(value, exc)
         if packed[0] < _FIRST_UTF8_LEAD or _try_utf8(packed) is None:
             return packed
-        return _force_non_utf8(packed)
+        return _force_non_utf8(packed, value)
+
+    def _encode_signed(self, value: object, reason: SignatureRequired) -> bytes:
+        if not self._signer:
+            raise NotSerializable(
+                f"A {type(value).__qualname__} cannot be stored: it contains {reason}, and there "
+                "is no key to sign it with."
+            ) from reason
+        try:
+            packed = self._signed_msgpack.pack(value)
+        except NotPackable as exc:
+            return self._encode_pickle(value, exc)
+        return _SIGNED + self._signer.sign(packed)
 
     def _encode_pickle(self, value: object, reason: NotPackable) -> bytes:
         if not self._pickle:
@@ -160,7 +207,7 @@ class Codec:
                 "and pickle is disabled. Store its plain values instead, or set "
                 'OPTIONS["PICKLE"] = "signed".'
             ) from reason
-        return _PICKLE + self._pickle.dumps(value)
+        return _SIGNED + self._pickle.dumps(value)
 
     def _make_decoders(self) -> tuple[Callable[[bytes], Any], ...]:
         decoders: list[Callable[[bytes], Any]] = [_reject_unknown_format] * 256
@@ -175,7 +222,7 @@ class Codec:
         for lead in range(_FIRST_UTF8_LEAD, _LAST_UTF8_LEAD + 1):
             decoders[lead] = self._decode_text_or_msgpack
         decoders[_COMPRESSED[0]] = self._decode_compressed
-        decoders[_PICKLE[0]] = self._decode_pickle
+        decoders[_SIGNED[0]] = self._decode_signed
         decoders[_BASE64[0]] = self._decode_base64
         return tuple(decoders)
 
@@ -184,38 +231,29 @@ class Codec:
         return self._msgpack.unpack(data) if text is None else text
 
     def _decode_compressed(self, data: bytes) -> Any:
-        content = decompress(data[1:], self._max_decoded)
+        limit = get_memory_limit(len(data))
+        content = decompress(data[1:], min(self._max_decoded, limit))
         # We never nest these formats; hostile bytes could nest them without end.
         if content.startswith((_COMPRESSED, _BASE64)):
             raise InvalidFrame("a nested compressed or base64 value")
+        if estimate_memory(content) > limit:
+            raise LimitExceeded("memory of a compressed value")
         return self._decoders[content[0]](content)
 
-    def _decode_pickle(self, data: bytes) -> Any:
-        return self._pickle.loads(memoryview(data)[1:])
+    def _decode_signed(self, data: bytes) -> Any:
+        signed = memoryview(data)[1:]
+        kind = signed[self._signer.tag_bytes : self._signer.tag_bytes + 1]
+        if kind and kind[0] == _PICKLE:
+            return self._pickle.loads(signed)
+        return self._signed_msgpack.unpack(bytes(self._signer.verify(signed)))
 
     def _decode_base64(self, data: bytes) -> Any:
-        try:
-            content = b64decode(data[1:], validate=True)
-        except ValueError:
-            content = b""
-        if content.startswith((_COMPRESSED, _PICKLE)):
-            return self._decoders[content[0]](content)
-        if content[:1] >= b"\x80":
-            with suppress(*_DECODING_ERRORS):
-                return self._msgpack.unpack(content)
-        return data.decode()
-
-
-def to_text(data: bytes) -> str:
-    """Return stored bytes as text that decodes to the same value, for JSON requests."""
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        return _encode_base64(data).decode()
-
-
-def _encode_base64(data: bytes) -> bytes:
-    return _BASE64 + b64encode(data)
+        content = self._base64.decode(data)
+        if content is None:
+            return data.decode()
+        if content.startswith(_BASE64):
+            raise ValueError("nested base64")
+        return self._decoders[content[0]](content)
 
 
 def _try_utf8(data: bytes) -> str | None:
@@ -228,11 +266,11 @@ def _try_utf8(data: bytes) -> str | None:
         return None
 
 
-def _force_non_utf8(packed: bytes) -> bytes:
-    """Return another encoding of the same value, one that is not valid UTF-8."""
+def _force_non_utf8(packed: bytes, value: object) -> bytes:
+    """Return another encoding of the same value, one that is not valid UTF-8, or a number."""
     header = _WIDER_HEADER.get(packed[0])
-    if header is None:  # -0.0, for example: there is no wider header for a float
-        return _encode_base64(packed)
+    if header is None:  # there is no wider header for a float, for example -0.0
+        return repr(value).encode()
     return header + packed[1:]
 
 

@@ -9,15 +9,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 _MICROSECOND = timedelta(microseconds=1)
 
+# ZoneInfo's own cache keeps eight zones: a value of few bytes could load one a thousand times.
+_load_zone = lru_cache(maxsize=2048)(ZoneInfo)
+
 
 class NotPackable(TypeError):
     """A part of the value is neither native to msgpack nor exactly of a known type."""
+
+
+class SignatureRequired(NotPackable):
+    """A part of the value may only be read from a signed value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +38,14 @@ class ExtType:
         write: returns the payload of a value. Raises NotPackable if it has none.
         read: returns the value of a payload. Payloads are untrusted: it raises ValueError,
             TypeError, ArithmeticError, LookupError or OSError for an invalid one.
+        is_signed: read only from a value that was signed with one of our secrets.
     """
 
     code: int
     type: type
     write: Callable[[Any], bytes]
     read: Callable[[bytes], Any]
+    is_signed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +101,7 @@ def _decode_datetime(kind: type[datetime | time], payload: bytes) -> datetime | 
     if len(rest) < 2:
         return value
     offset = value.utcoffset()
-    zone = ZoneInfo(rest[1]) if offset is None else timezone(offset, rest[1])
+    zone = _load_zone(rest[1]) if offset is None else timezone(offset, rest[1])
     return value.replace(tzinfo=zone)
 
 

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from continuum_upstash.codec.limits import MAX_INT_BITS, MAX_INT_DIGITS, MAX_OBJECTS, TooManyObjects
+from continuum_upstash.codec.limits import MAX_INT_BITS, MAX_INT_DIGITS
 from continuum_upstash.errors import NotSerializable
 
 _ATOMS = frozenset({str, float, bool, type(None)})
@@ -38,10 +38,9 @@ def encode_json(value: object, resolve: Callable[[object], object]) -> bytes:
             value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=default
         )
         data = text.encode()
-        _check_object_count(text)
         # After dumps, which raises an error if there is a cycle.
         _reject_lossy(value, resolve)
-    except (TypeError, ValueError, RecursionError, TooManyObjects) as exc:
+    except (TypeError, ValueError, RecursionError) as exc:
         raise NotSerializable(
             f"A {type(value).__qualname__} cannot be stored as JSON exactly: {exc}. "
             'Convert it first, or set OPTIONS["SERIALIZER"] = "msgpack" for this alias.'
@@ -81,16 +80,9 @@ def decode_json(text: str) -> Any:
 
     Raises:
         ValueError: it is not strict JSON.
-        TooManyObjects, RecursionError: it is too large or too deeply nested.
+        RecursionError: it is too deeply nested.
     """
-    _check_object_count(text)
     return _decoder.decode(text)
-
-
-def _check_object_count(text: str) -> None:
-    # Brackets in strings count, too, both when encoding and when decoding.
-    if len(text) > MAX_OBJECTS and text.count("[") + text.count("{") > MAX_OBJECTS:
-        raise TooManyObjects(f"more than {MAX_OBJECTS} lists and dicts")
 
 
 def _decode_int(digits: str) -> int:

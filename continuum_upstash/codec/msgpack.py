@@ -13,8 +13,14 @@ from typing import Any
 from msgpack import ExtType as Extension
 from msgpack import Packer, unpackb
 
-from continuum_upstash.codec.ext_types import STANDARD, ExtType, LazyType, NotPackable
-from continuum_upstash.codec.limits import MAX_OBJECTS, TooManyObjects
+from continuum_upstash.codec.ext_types import (
+    STANDARD,
+    ExtType,
+    LazyType,
+    NotPackable,
+    SignatureRequired,
+)
+from continuum_upstash.codec.limits import MAX_UNMEASURED_ITEMS, HashTableBuilder
 
 # Codes are stored: see ext_types.py.
 _CONTAINERS: dict[int, type] = {1: tuple, 2: set, 3: frozenset}
@@ -28,14 +34,22 @@ _BUFFERS = frozenset({bytearray, memoryview})  # msgpack encodes them as bytes
 
 
 class MsgpackSerializer:
-    """Packs and unpacks values of the standard types and of those in `ext`."""
+    """Packs and unpacks values of the standard types and of those in `ext`.
 
-    __slots__ = ("_decoders", "_lazy_types", "_types")
+    Args:
+        ext: further types.
+        is_signed: whether the bytes are signed: if not, types that require it are rejected.
+    """
 
-    def __init__(self, ext: Iterable[ExtType | LazyType]) -> None:
+    __slots__ = ("_decoders", "_is_signed", "_lazy_types", "_types")
+
+    def __init__(self, ext: Iterable[ExtType | LazyType], *, is_signed: bool = False) -> None:
         known = (*STANDARD, *ext)
+        self._is_signed = is_signed
         self._types = {each.type: each for each in known if isinstance(each, ExtType)}
-        self._decoders = {each.code: each.read for each in self._types.values()}
+        self._decoders = {
+            each.code: each.read for each in self._types.values() if is_signed or not each.is_signed
+        }
         self._lazy_types = [each for each in known if isinstance(each, LazyType)]
 
     def resolve(self, value: object) -> object:
@@ -49,7 +63,8 @@ class MsgpackSerializer:
         """Return the value as msgpack.
 
         Raises:
-            NotPackable: an unsupported type, a cycle, more than 1024 levels or MAX_OBJECTS.
+            SignatureRequired: a type that is only read from signed bytes.
+            NotPackable: another unsupported type, a cycle or more than 1024 levels.
         """
         try:
             packed = self._pack(value)
@@ -57,11 +72,6 @@ class MsgpackSerializer:
             packed = self._pack(value, "surrogatepass")
         if _may_contain_buffer(packed) and not _BUFFERS.isdisjoint(map(type, _iterate(value))):
             raise NotPackable("a bytearray or memoryview")
-        if (
-            len(packed) > MAX_OBJECTS
-            and sum(map(_is_container_or_ext, _iterate(value))) > MAX_OBJECTS
-        ):
-            raise NotPackable(f"more than {MAX_OBJECTS} containers and extension values")
         return packed
 
     def _pack(self, value: object, unicode_errors: str | None = None) -> bytes:
@@ -82,6 +92,8 @@ class MsgpackSerializer:
             return [_CONTAINER_TAGS[kind], *value]  # type: ignore[misc]  # the types with tags are iterable
         if kind in self._types:
             ext = self._types[kind]
+            if ext.is_signed and not self._is_signed:
+                raise SignatureRequired(f"a {kind.__qualname__} without a signature")
             return Extension(ext.code, ext.write(value))
         plain = self.resolve(value)
         if plain is value:
@@ -93,15 +105,26 @@ class MsgpackSerializer:
 
         Raises:
             ValueError, TypeError: invalid bytes; or the errors of an ExtType's `read`.
-            TooManyObjects: more than MAX_OBJECTS.
+            LimitExceeded: the keys of a dict or the items of a set collide.
         """
-        large = len(data) > MAX_OBJECTS  # otherwise there are fewer: each takes at least a byte
         # Searching for one byte is ten times as fast as for two.
-        if not large and (_CONTAINER_TAG[:1] not in data or _CONTAINER_TAG not in data):
-            return _unpackb(data, self._read_ext)
-        unpacker = _Unpacker(self._read_ext)
+        has_tags = _CONTAINER_TAG[:1] in data and _CONTAINER_TAG in data
+        try:
+            if not has_tags:
+                return _unpackb(data, self._read_ext)
+            return self._unpack_with_hooks(data)
+        except ValueError:
+            if len(data) <= MAX_UNMEASURED_ITEMS:
+                raise
+        return self._unpack_with_hooks(data, has_large_dict=True)
+
+    def _unpack_with_hooks(self, data: bytes, *, has_large_dict: bool = False) -> Any:
+        unpacker = _Unpacker(self._read_ext, len(data))
         value = _unpackb(
-            data, unpacker.read_ext, unpacker.read_array, unpacker.read_map if large else None
+            data,
+            unpacker.read_ext,
+            unpacker.read_array,
+            unpacker.read_map if has_large_dict else None,
         )
         if unpacker.tags_pending:
             raise ValueError("a container tag is not the first item of an array")
@@ -115,53 +138,49 @@ def _unpackb(
     data: bytes,
     read_ext: Callable[[int, bytes], Any],
     read_array: Callable[[list[Any]], Any] | None = None,
-    read_map: Callable[[dict[Any, Any]], Any] | None = None,
+    read_map: Callable[[list[tuple[Any, Any]]], Any] | None = None,
 ) -> Any:
     return unpackb(
         data,
         ext_hook=read_ext,
         list_hook=read_array,
-        object_hook=read_map,
+        object_pairs_hook=read_map,
+        max_map_len=MAX_UNMEASURED_ITEMS if read_map is None else len(data),
         strict_map_key=False,
         unicode_errors="surrogatepass",
     )
 
 
 class _Unpacker:
-    """Counts the objects of one value, and converts arrays with a tag to the tag's type.
+    """Builds the dicts of one value, and converts its arrays with a tag to the tag's type.
 
     A tag is decoded to the type itself, which nothing else is decoded to.
     """
 
-    __slots__ = ("_left", "_read_ext", "tags_pending")
+    __slots__ = ("_read_ext", "_tables", "tags_pending")
 
-    def __init__(self, read_ext: Callable[[int, bytes], Any]) -> None:
+    def __init__(self, read_ext: Callable[[int, bytes], Any], size: int) -> None:
         self._read_ext = read_ext
-        self._left = MAX_OBJECTS
+        self._tables = HashTableBuilder(size)
         self.tags_pending = 0
 
     def read_ext(self, code: int, payload: bytes) -> Any:
         if payload or code not in _CONTAINERS:
-            self._count()
             return self._read_ext(code, payload)
         self.tags_pending += 1
         return _CONTAINERS[code]
 
     def read_array(self, items: list[Any]) -> Any:
-        self._count()
         if not items or type(items[0]) is not type:
             return items
         self.tags_pending -= 1
-        return items[0](items[1:])
+        kind: Any = items[0]
+        if len(items) <= MAX_UNMEASURED_ITEMS or kind is tuple:
+            return kind(items[1:])
+        return self._tables.build(kind, items[1:])
 
-    def read_map(self, items: dict[Any, Any]) -> Any:
-        self._count()
-        return items
-
-    def _count(self) -> None:
-        self._left -= 1
-        if self._left < 0:
-            raise TooManyObjects
+    def read_map(self, pairs: list[tuple[Any, Any]]) -> Any:
+        return self._tables.build(dict, pairs)
 
 
 def _iterate(value: object) -> Iterator[Any]:
@@ -179,9 +198,3 @@ def _iterate(value: object) -> Iterator[Any]:
 
 def _may_contain_buffer(packed: bytes) -> bool:
     return b"\xc4" in packed or b"\xc5" in packed or b"\xc6" in packed  # bin 8, 16, 32
-
-
-def _is_container_or_ext(item: Any) -> bool:
-    """Return whether it is an array, a map or an extension in msgpack."""
-    kind = type(item)
-    return kind not in _SCALARS and (kind is not int or item.bit_length() > 63)

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import hmac
 import pickle
 from typing import Any
 
-from continuum_upstash.errors import ConfigurationError, NotSerializable
+from continuum_upstash.codec.signature import Signer
+from continuum_upstash.errors import NotSerializable
 
 _PURPOSE = b"continuum_upstash.pickle"  # part of stored signatures: never change it
-_TAG_BYTES = 32
 # Fixed: all supported Python versions read it and write the same bytes.
 _PROTOCOL = 5
-
-
-class BadSignature(ValueError):
-    """The pickle was not signed with any of the keys, and was not loaded."""
 
 
 class UnpickleError(ValueError):
@@ -31,16 +26,13 @@ class SignedPickle:
     The first secret signs and every secret verifies. Without secrets, nothing is signed or loaded.
     """
 
-    __slots__ = ("_keys",)
+    __slots__ = ("_signer",)
 
     def __init__(self, secrets: tuple[bytes, ...]) -> None:
-        if not all(secrets):
-            raise ConfigurationError("A secret for signing pickles is empty. Set SECRET_KEY.")
-        # A signature made elsewhere with the same secret, of a cookie say, is not valid here.
-        self._keys = [hmac.digest(secret, _PURPOSE, "sha256") for secret in secrets]
+        self._signer = Signer(secrets, _PURPOSE)
 
     def __bool__(self) -> bool:
-        return bool(self._keys)
+        return bool(self._signer)
 
     def dumps(self, value: object) -> bytes:
         """Return the signature and the pickle.
@@ -57,7 +49,7 @@ class SignedPickle:
                 f"A {type(value).__qualname__} cannot be stored: {exc}. "
                 "Store its plain values instead."
             ) from exc
-        return _sign(self._keys[0], payload) + payload
+        return self._signer.sign(payload)
 
     def loads(self, data: memoryview) -> Any:
         """Return the value if the signature is valid.
@@ -66,14 +58,8 @@ class SignedPickle:
             BadSignature: it is not.
             UnpickleError: its classes were removed or changed, or their code raised an error.
         """
-        tag, payload = data[:_TAG_BYTES], data[_TAG_BYTES:]
-        if not any(hmac.compare_digest(tag, _sign(key, payload)) for key in self._keys):
-            raise BadSignature
+        payload = self._signer.verify(data)
         try:
             return pickle.loads(payload)
         except Exception as exc:  # the classes run their own code, which may raise anything
             raise UnpickleError(type(exc).__name__) from exc
-
-
-def _sign(key: bytes, payload: bytes | memoryview) -> bytes:
-    return hmac.digest(key, payload, "sha256")

@@ -10,22 +10,38 @@ _LEVEL = 1
 _WORTHWHILE = 0.9  # saving less than 10 % is not worth decompressing at each read
 
 
+# A skippable frame, which every decoder of zstd ignores (RFC 8878, section 3.1.2).
+_SKIPPABLE = b"\x50\x2a\x4d\x18"
+_SKIPPABLE_HEADER = len(_SKIPPABLE) + 4
+
+
 class InvalidFrame(ValueError):
     """Not exactly one complete zstd frame with its size, which is within the limit."""
 
 
-def compress(data: bytes) -> bytes | None:
-    """Return `data` as one zstd frame, or None if that saves less than 10 %."""
+def compress(data: bytes, min_bytes: int = 0) -> bytes | None:
+    """Return `data` as one zstd frame, or None if that saves less than 10 %.
+
+    Args:
+        data: what to compress.
+        min_bytes: a smaller frame follows a skippable frame, so that both have this size.
+    """
     frame = _get_zstd().compress(data)
+    if len(frame) < min_bytes:
+        padding = bytes(max(0, min_bytes - len(frame) - _SKIPPABLE_HEADER))
+        frame = _SKIPPABLE + len(padding).to_bytes(4, "little") + padding + frame
     return frame if len(frame) <= len(data) * _WORTHWHILE else None
 
 
 def decompress(frame: bytes, limit: int) -> bytes:
-    """Return the content of one zstd frame.
+    """Return the content of one zstd frame, which may follow a skippable frame.
 
     Raises:
         InvalidFrame: the frame is invalid, or its content exceeds `limit` bytes.
     """
+    if frame.startswith(_SKIPPABLE):
+        padding = int.from_bytes(frame[len(_SKIPPABLE) : _SKIPPABLE_HEADER], "little")
+        frame = frame[_SKIPPABLE_HEADER + padding :]
     return _get_zstd().decompress(frame, limit)
 
 

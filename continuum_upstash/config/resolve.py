@@ -10,9 +10,9 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final, Literal, cast
-from urllib.parse import SplitResult, parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from continuum_upstash.config.credentials import (
     Environment,
@@ -54,6 +54,7 @@ class Config:
         ca_file: a PEM file to trust instead of the system's certificates.
         clear: whether clear() deletes the alias's own keys or the whole database.
         redis_options: django-redis' connection options as a hashable value; TCP only.
+        signing_keys: secrets that sign stored values; the first signs, every one verifies.
         sources: where each credential came from, for the doctor and the panel.
     """
 
@@ -81,6 +82,7 @@ class Config:
     ca_file: str | None = None
     clear: Literal["prefix", "flushdb"] = "prefix"
     redis_options: Hashable = field(default=("dict",), repr=False)
+    signing_keys: tuple[bytes, ...] = field(default=(), repr=False)
     sources: tuple[tuple[str, str], ...] = field(default=(), compare=False)
 
     @property
@@ -126,6 +128,22 @@ class Config:
     def _url(self) -> SplitResult:
         redis = self.redis_url.reveal() if self.mode == "redis" and self.redis_url else ""
         return urlsplit(self.rest_url or "" if self.mode == "rest" else redis)
+
+    @property
+    def base64_secrets(self) -> tuple[tuple[bytes, ...], ...]:
+        """The secrets that sign binary values which are sent as text, for `SignedBase64`.
+
+        A client without Django has no SECRET_KEY: it signs and verifies with the token, which is
+        also the password over TCP (https://upstash.com/docs/redis/howto/connectclient). The result
+        of a callable is not used, since it may be another one when the value is read.
+        """
+        secret: object = None
+        if self.mode == "rest" and self.token:
+            secret = self.token.value
+        elif self.mode == "redis":
+            secret = unquote(self._url.password or "")
+        token = (secret.encode(),) if isinstance(secret, str) and secret else ()
+        return self.signing_keys, token
 
     @property
     def is_upstash(self) -> bool:
@@ -175,7 +193,7 @@ _DJANGO_REDIS: Final[Mapping[str, str]] = {
 }
 
 _DEFAULTS: Final = {f.name: f.default for f in fields(Config)}
-_DERIVED_FIELDS: Final = {"alias", "unconfigured", "sources", "redis_options"}
+_DERIVED_FIELDS: Final = {"alias", "unconfigured", "sources", "redis_options", "signing_keys"}
 _OPTIONS: Final = frozenset(name.upper() for name in _DEFAULTS.keys() - _DERIVED_FIELDS)
 _CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "serializer": ("msgpack", "json"),
@@ -190,6 +208,7 @@ def resolve(
     *,
     alias: str = "default",
     location: str = "",
+    signing_keys: tuple[bytes, ...] = (),
 ) -> Config:
     """Return the configuration of one database.
 
@@ -199,15 +218,17 @@ def resolve(
         alias: the name of the database in messages.
         location: ``LOCATION`` of the CACHES entry: an ``https://`` or ``rediss://`` URL. If it is
             empty, the environment is read.
+        signing_keys: see `Config`.
 
     Raises:
         ConfigurationError: an unknown option, an invalid value, half a pair of credentials, a URL
             that contradicts the mode, or no URL although FALLBACK is False.
     """
     try:
-        return _resolve(dict(options), environ, alias, location)
+        config = _resolve(dict(options), environ, alias, location)
     except ConfigurationError as error:
         raise ConfigurationError(f"Cache '{alias}': {error}") from None
+    return replace(config, signing_keys=signing_keys)
 
 
 def _resolve(

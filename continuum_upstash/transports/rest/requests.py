@@ -8,7 +8,7 @@
 The reply to a single command is requested as RESP2, the fastest lossless form. The replies to
 several commands are requested as JSON with base64, the only form that is documented for them
 (https://upstash.com/docs/redis/features/restapi). JSON cannot contain binary values: there they
-are sent as base64 text, which the codec also reads.
+are sent as signed base64 text, which the codec also reads.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from operator import index
 from typing import Final, Literal, NamedTuple, TypeAlias
 from urllib.parse import quote
 
-from continuum_upstash.codec.codec import to_text
+from continuum_upstash.codec.base64 import SignedBase64
 from continuum_upstash.errors import ReplyError
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Argument, Command, Reply, Script, ScriptHash
@@ -60,40 +60,45 @@ class Request(NamedTuple):
     convert_reply: Callable[[Reply], Reply] | None = None
 
 
-def encode_request(batch: Batch) -> Request:
+def encode_request(batch: Batch, base64: SignedBase64) -> Request:
     """Return the request for a batch.
 
+    Args:
+        batch: the commands.
+        base64: encodes binary values where only text can be sent.
+
     Raises:
-        NotSerializable: a key or another text contains a lone surrogate.
+        NotSerializable: a key or another text contains a lone surrogate; or a binary value needs
+            base64, and there is no secret to sign it with.
     """
     commands = batch.commands
     try:
         if len(commands) == 1:
             command = commands[0]
             return _encode_with_value(command) or Request(
-                "command", "/", _encode_json(command).encode()
+                "command", "/", _encode_json(command, base64).encode()
             )
         target = "/multi-exec" if batch.atomic else "/pipeline"
-        body = "[" + ",".join([_encode_json(command) for command in commands]) + "]"
+        body = "[" + ",".join([_encode_json(command, base64) for command in commands]) + "]"
         return Request("batch", target, body.encode())
     except UnicodeEncodeError:
         raise lone_surrogate_error() from None
 
 
-def _encode_json(command: Command) -> str:
+def _encode_json(command: Command, base64: SignedBase64) -> str:
     arguments = [
-        encode_basestring(argument) if type(argument) is str else _encode_argument(argument)
+        encode_basestring(argument) if type(argument) is str else _encode_argument(argument, base64)
         for argument in command
     ]
     return "[" + ",".join(arguments) + "]"
 
 
-def _encode_argument(argument: Argument) -> str:
+def _encode_argument(argument: Argument, base64: SignedBase64) -> str:
     if isinstance(argument, bytes):
         try:
             text = argument.decode()
         except UnicodeDecodeError:
-            return f'"{to_text(argument)}"'  # base64 has nothing to escape
+            return f'"{base64.encode(argument)}"'  # base64 has nothing to escape
         return encode_basestring(text)
     if isinstance(argument, int):
         return f'"{argument:d}"'  # the service may round a JSON number

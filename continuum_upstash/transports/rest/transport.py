@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 
+from continuum_upstash.codec.base64 import SignedBase64
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Replies
@@ -30,10 +31,11 @@ class RestTransport:
 
     def __init__(self, config: Config) -> None:
         self._encoder = RequestEncoder(config)
+        self._base64 = SignedBase64(*config.base64_secrets)
         self._client = make_http_client(config, self._encoder)
 
     def send(self, batch: Batch) -> Replies:
-        request = encode_request(batch)
+        request = encode_request(batch, self._base64)
         tokens = sync_token.get_tokens()
         url = self._encoder.url
         response = self._client.exchange(request, tokens.get(url), batch)
@@ -51,6 +53,7 @@ class AsyncRestTransport:
 
     def __init__(self, config: Config) -> None:
         self._encoder = RequestEncoder(config)
+        self._base64 = SignedBase64(*config.base64_secrets)
         self._client = make_async_http_client(config, self._encoder)
         self._lifetime: AsyncGenerator[None, None] | None = None
 
@@ -58,7 +61,7 @@ class AsyncRestTransport:
         if self._lifetime is None:
             self._lifetime = _close_with_loop(self._client)
             await anext(self._lifetime)
-        request = encode_request(batch)
+        request = encode_request(batch, self._base64)
         tokens = sync_token.get_tokens()
         url = self._encoder.url
         response = await self._client.exchange(request, tokens.get(url), batch)

@@ -14,19 +14,19 @@ from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext_lazy
 
-from continuum_upstash.cache.codec_types import EXT_TYPES, get_pickle_keys
+from continuum_upstash.cache.codec_types import EXT_TYPES, get_signing_keys
 from continuum_upstash.codec.codec import Codec, DecodeError
 from continuum_upstash.errors import NotSerializable
 
 
 @pytest.fixture
 def codec():
-    return Codec(pickle_keys=get_pickle_keys(), ext=EXT_TYPES)
+    return Codec(pickle_keys=get_signing_keys(), ext=EXT_TYPES)
 
 
 @pytest.fixture
 def no_pickle():
-    return Codec(ext=EXT_TYPES)
+    return Codec(signing_keys=get_signing_keys(), ext=EXT_TYPES)
 
 
 @pytest.mark.parametrize("text", ["", "<b>x</b>", "é" * 70, "\ud800"])
@@ -100,7 +100,7 @@ def test_a_rendered_template_response_is_restored_and_an_unrendered_one_raises(c
 
 def test_json_rejects_a_response_and_names_the_solution():
     with pytest.raises(NotSerializable, match=r"HttpResponse.*\"SERIALIZER\"\] = \"msgpack\""):
-        Codec(serializer="json", pickle_keys=get_pickle_keys()).encode(HttpResponse())
+        Codec(serializer="json", pickle_keys=get_signing_keys()).encode(HttpResponse())
 
 
 def test_a_model_instance_is_restored(codec):
@@ -125,15 +125,15 @@ async def test_a_queryset_in_an_event_loop_raises_the_error_that_moves_encoding_
         codec.encode({"users": User.objects.all()})
 
 
-class TestPickleKeys:
+class TestSigningKeys:
     def test_the_secret_key_signs_and_the_fallbacks_verify(self, settings):
         settings.SECRET_KEY = "new"
         settings.SECRET_KEY_FALLBACKS = [b"old", "older"]
-        assert get_pickle_keys() == (b"new", b"old", b"older")
+        assert get_signing_keys() == (b"new", b"old", b"older")
 
     def test_a_key_that_rotates_out_verifies_while_it_is_a_fallback(self, settings):
         def codec():
-            return Codec(pickle_keys=get_pickle_keys())
+            return Codec(pickle_keys=get_signing_keys())
 
         settings.SECRET_KEY = "old"
         data = codec().encode(HttpResponse(b"x"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import tracemalloc
 from base64 import b64encode
 from contextlib import suppress
 
@@ -13,9 +12,11 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from continuum_upstash.codec.base64 import SignedBase64
 from continuum_upstash.codec.codec import Codec, DecodeError
 from continuum_upstash.codec.zstd import compress
 
+base64 = SignedBase64((b"some key",))
 codec = Codec(pickle_keys=(b"some key",), compress_min_bytes=64)
 
 TAG = {"tuple": b"\xc7\x00\x01", "set": b"\xc7\x00\x02", "frozenset": b"\xc7\x00\x03"}
@@ -56,6 +57,7 @@ hostile = (
     | st.builds(bytes.__add__, leads, st.binary())
     | packed
     | packed.map(lambda data: b"~" + b64encode(data))
+    | packed.map(lambda data: base64.encode(data).encode())
     | st.binary(min_size=200).map(lambda data: b"\x01" + (compress(data * 9) or b""))
 )
 
@@ -127,8 +129,10 @@ def test_a_container_tag_outside_an_array_is_undecodable(kind, around):
         frame(b"x" * 200)[:-1],
         frame(b"x" * 200) + b"!",
         b"\x01" + zstandard.compress(frame(b"x" * 200)),
-        b"\x01" + zstandard.compress(b"~" + b64encode(frame(b"x" * 200))),
-        b"~" + b64encode(b"\x01not zstd"),
+        b"\x01" + zstandard.compress(base64.encode(frame(b"x" * 200)).encode()),
+        base64.encode(b"\x01not zstd").encode(),
+        base64.encode(b"~~").encode(),
+        base64.encode(b"\xc1").encode(),
         pickle.dumps({"from": "another cache backend"}),
         b"[" * 200_000,
         b'{"a":' * 200_000,
@@ -156,60 +160,8 @@ class Exploit:
 @pytest.mark.parametrize("before", [b"", b"\x02", b"\x02" + bytes(32)], ids=["bare", "2", "2+tag"])
 def test_an_unsigned_pickle_is_never_loaded(protocol, before):
     data = before + pickle.dumps(Exploit(), protocol)
-    for wrapped in (data, b"~" + b64encode(data), b"\x01" + (compress(data * 50) or b"")):
+    wrapped_in_base64 = base64.encode(data).encode()
+    for wrapped in (data, wrapped_in_base64, b"\x01" + (compress(data * 50) or b"")):
         with suppress(DecodeError):
             codec.decode(wrapped)
     assert LOADED == []
-
-
-def peak_bytes(data, limit=64 * 1024 * 1024):
-    tracemalloc.start()
-    try:
-        with pytest.raises(DecodeError):
-            Codec(max_decoded_bytes=limit).decode(data)
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-
-
-def test_a_frame_over_the_limit_is_not_decompressed():
-    data = frame(bytes(2_000_000))
-    assert len(data) < 1000
-    assert peak_bytes(data, limit=1_999_999) < 500_000
-
-
-def test_array_headers_that_claim_too_many_items_take_little_memory():
-    million = b"\xdd\x00\x10\x00\x00"
-    assert peak_bytes(million * 1000 + bytes(0x100000)) < 100_000_000
-
-
-@pytest.mark.parametrize(
-    "unit",
-    [
-        b"\x80",
-        b"\x90",
-        b"\x81\x01\x90",
-        b"\x92" + TAG["set"] + b"\x01",
-        b"\xd4\x0e\x00",
-        b"\xc7\x00\x0a",
-    ],
-    ids=["dict", "list", "nested", "set", "timedelta", "empty extension"],
-)
-def test_objects_are_counted(monkeypatch, unit):
-    monkeypatch.setattr("continuum_upstash.codec.msgpack.MAX_OBJECTS", 1000)
-    with pytest.raises(DecodeError, match="TooManyObjects"):
-        codec.decode(frame(b"\xdc\x03\xe9" + unit * 1001))
-
-
-def test_a_small_frame_of_millions_of_dicts_is_not_decoded_completely():
-    data = frame(b"\xdd\x00\x40\x00\x00" + b"\x80" * 0x400000)
-    assert len(data) < 5000
-    with pytest.raises(DecodeError, match="TooManyObjects"):
-        codec.decode(data)
-
-
-@pytest.mark.parametrize("unit", [b"[],", b"{},"])
-def test_json_with_millions_of_objects_is_not_decoded(unit):
-    data = frame(b"[" + unit * 0x400000 + b"0]")
-    assert len(data) < 5000
-    assert peak_bytes(data) < 60_000_000

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from continuum_upstash.codec.base64 import SignedBase64
 from continuum_upstash.errors import (
     AuthenticationFailed,
     ContinuumError,
@@ -38,7 +39,7 @@ def decode(body: bytes, *commands, status: int = 200, atomic: bool = False, **he
     batch = Batch(commands or [GET], atomic=atomic)
     named = {name.replace("_", "-").encode(): value.encode() for name, value in headers.items()}
     response = HttpResponse(status, named, body, reusable=True)
-    return decode_replies(response, encode_request(batch), batch.commands, LABEL)
+    return decode_replies(response, encode_request(batch, SignedBase64()), batch.commands, LABEL)
 
 
 def decode_many(*entries, commands=None):
