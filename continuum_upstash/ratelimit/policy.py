@@ -116,6 +116,11 @@ class Policy:
         """The parts of its key; empty if the key is a function."""
         return () if callable(self.key) else str(self.key).split("+")
 
+    @property
+    def reads_body(self) -> bool:
+        """Whether its key contains a field of the request's body."""
+        return any(source.startswith("post:") for source in self.sources)
+
     def get_algorithm_param(self, now: int) -> int:
         """Return `Check.param`, see `continuum_upstash.ratelimit.engine.algorithms`.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from asgiref.sync import sync_to_async
@@ -22,8 +22,8 @@ def check_request(
 ) -> Decision:
     """Decide on a request, and store the decision as ``request.ratelimit``.
 
-    A policy that was already evaluated for the request is skipped, and a counter that was already
-    charged is only read.
+    A policy that was already evaluated for the request is skipped, unless `get_body` gives it other
+    values to count by. A counter that was already charged is only read.
 
     Args:
         request: the request.
@@ -33,7 +33,7 @@ def check_request(
     Raises:
         ConfigurationError: two policies share a counter, or the limiter's alias is invalid.
     """
-    applicable = _select_applicable(request, policies)
+    applicable = _select_applicable(request, policies, get_body)
     if not applicable:
         return _record(request, EXEMPT)
     user = getattr(request, "user", None) if _needs_user(applicable) else None
@@ -44,6 +44,40 @@ def check_request(
         return _record(request, COST_EXCEEDS_LIMIT)
     decision = limiter.decide(charges) if charges else EXEMPT
     return _record(request, decision, applicable, charges)
+
+
+def check_attempt(
+    request: HttpRequest, policies: Iterable[Policy], data: Mapping[str, object]
+) -> Decision:
+    """Decide on one attempt of a request, such as a login, and count the values that it uses.
+
+    A client chooses the method of a request, and may send fields that no code reads. So the method
+    does not matter here, and keys by ``post:`` read `data` only. Each attempt of a request is
+    charged; what a rule or decorator has charged for the request pays for one attempt.
+
+    Args:
+        request: the request.
+        policies: they are charged together, or none is.
+        data: the validated values by field.
+
+    Raises:
+        ConfigurationError: two policies share a counter, or the limiter's alias is invalid.
+    """
+    policies = list(policies)
+    if conf.mode == "off":
+        return _record(request, EXEMPT)
+    user = getattr(request, "user", None) if _needs_user(policies) else None
+    limiter = Limiter()
+    try:
+        charges = _build_charges(limiter, request, policies, user, lambda: data)
+    except CostExceedsLimit:
+        return _record(request, COST_EXCEEDS_LIMIT)
+    decision = limiter.decide(charges) if charges else EXEMPT
+    if decision.allowed:
+        earlier, used = _get_charged(request), {charge.counter for charge in charges}
+        unused = tuple(each for each in earlier.counters if each not in used)
+        request._ratelimit_charged = earlier._replace(counters=unused)  # type: ignore[attr-defined]  # noqa: SLF001 our attribute
+    return _record(request, decision)
 
 
 async def acheck_request(request: HttpRequest, policies: Iterable[Policy]) -> Decision:
@@ -85,7 +119,9 @@ def _is_session_user(user: LazyObject[Any]) -> bool:
     return getattr(setup, "__module__", "") == "django.contrib.auth.middleware"
 
 
-def _select_applicable(request: HttpRequest, policies: Iterable[Policy]) -> list[Policy]:
+def _select_applicable(
+    request: HttpRequest, policies: Iterable[Policy], get_body: GetBody | None = None
+) -> list[Policy]:
     """Return the policies for the request's method that have not yet been evaluated for it."""
     if conf.mode == "off":
         return []
@@ -93,7 +129,8 @@ def _select_applicable(request: HttpRequest, policies: Iterable[Policy]) -> list
     return [
         each
         for each in policies
-        if each not in evaluated and (each.methods is None or method in each.methods)
+        if (each.methods is None or method in each.methods)
+        and (each not in evaluated or (get_body is not None and each.reads_body))
     ]
 
 
@@ -108,7 +145,7 @@ def _build_charges(
     user: Any,
     get_body: GetBody | None = None,
 ) -> list[Charge]:
-    charges, charged = [], _get_charged(request).counters
+    charges, charged = [], _get_charged(request)
     for policy in policies:
         if any(_is_exempt(exempt, request, user) for exempt in policy.exempt):
             continue
@@ -120,8 +157,10 @@ def _build_charges(
             if not (policy.shadow or conf.is_shadow):  # in shadow mode no request is denied
                 raise
         else:
-            # A counter that another policy of the group has charged is only read.
-            charges.append(charge._replace(cost=0) if charge.counter in charged else charge)
+            if charge.counter not in charged.counters:
+                charges.append(charge)
+            elif policy not in charged.policies:  # another policy of the group: only read
+                charges.append(charge._replace(cost=0))
     return charges
 
 

@@ -7,6 +7,7 @@ from django.http import HttpResponse
 from django.urls import path, re_path
 from django.utils.decorators import method_decorator
 from django.views import View
+from rest_framework.authentication import BasicAuthentication
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
@@ -155,6 +156,10 @@ class LoginRest(Rest):
         return Response("ok")
 
 
+class BasicRest(Rest):
+    authentication_classes = (BasicAuthentication,)
+
+
 @django_ratelimit(key="ip", rate="1/d", block=False)
 def limited(request):
     return HttpResponse(str(request.limited))
@@ -182,6 +187,7 @@ urlpatterns = [
     path("rest/heavy/", HeavyRest.as_view()),
     path("rest/deny/", DenyRest.as_view()),
     path("rest/login/", LoginRest.as_view()),
+    path("rest/basic/", BasicRest.as_view()),
     path("rest/stacked/", Stacked.as_view()),
     path("rest/stacked/reverse/", StackedInReverse.as_view()),
     path("rest/stacked/conditionally/", StackedConditionally.as_view()),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from base64 import b64decode, b64encode
 
 import pytest
 from django.test import Client, RequestFactory, override_settings
@@ -12,6 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from continuum_upstash.ratelimit.drf import UpstashRateThrottle
+from tests.integration.ratelimit import policy_urls
 from tests.integration.ratelimit.any_client import get_statuses
 
 
@@ -82,6 +84,36 @@ def test_an_account_is_counted_in_a_form_and_in_json(limited_site):
     assert post_login(client, {"username": 7}, address="203.0.113.5") == 200
     assert post_login(client, "username=7", form, "203.0.113.6") == 200
     assert post_login(client, {"username": "7"}, address="203.0.113.7") == 429
+
+
+def test_a_rule_before_the_throttle_does_not_replace_its_count_by_account(limited_site):
+    rules = [{"route": "rest/login/", "policies": ["accounts"]}]
+    client, form = Client(), "application/x-www-form-urlencoded"
+    with limited_site(RULES=rules):
+        statuses = [
+            post_login(client, {"username": "alice"}, address=f"203.0.113.{number}")
+            for number in range(3)
+        ]
+        assert statuses == [200, 200, 429]
+        once = [post_login(client, "username=bob", form) for _ in range(3)]
+        assert once == [200, 200, 429]
+
+
+def get_basic_account(request):
+    _, _, credentials = request.headers.get("Authorization", "").partition(" ")
+    return b64decode(credentials).decode().partition(":")[0]
+
+
+@pytest.mark.django_db
+def test_wrong_credentials_are_counted_by_a_rule_and_not_by_a_throttle(limited_site):
+    headers = {"Authorization": f"Basic {b64encode(b'alice:wrong').decode()}"}
+    client, path = Client(), "/rest/basic/"
+    assert [client.get(path, headers=headers).status_code for _ in range(8)] == [401] * 8
+    policies = {"basic": {"rate": "2/d", "key": get_basic_account}}
+    rules = [{"route": "rest/basic/", "policies": ["basic"]}]
+    with limited_site(POLICIES={**policy_urls.LIMITS["POLICIES"], **policies}, RULES=rules):
+        statuses = [client.get(path, headers=headers).status_code for _ in range(3)]
+    assert statuses == [401, 401, 429]
 
 
 @pytest.mark.parametrize("data", [["alice"], "alice", {"username": ["alice"]}, {"username": True}])
