@@ -14,9 +14,9 @@ from django.core.checks import CheckMessage
 
 from continuum_upstash.checks.catalogue import check_message
 from continuum_upstash.checks.entries import get_entry, get_key_prefix, resolve_entries
-from continuum_upstash.config.credentials import is_private
 from continuum_upstash.config.hashable import from_hashable
 from continuum_upstash.config.resolve import Config
+from continuum_upstash.config.urls import is_private
 
 _UNVERIFIED: Final = (None, "none", CERT_NONE)  # redis-py's values of ssl_cert_reqs
 _PLATFORMS: Final = {"VERCEL": "Vercel", "AWS_LAMBDA_FUNCTION_NAME": "Lambda"}

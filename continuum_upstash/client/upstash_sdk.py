@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeAlias, cast
+from types import FunctionType
+from typing import Any, TypeAlias, TypeVar
 
 import upstash_redis
 import upstash_redis.asyncio
@@ -17,6 +18,7 @@ from continuum_upstash.errors import ReplyError
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Argument, Command, Replies, Reply
 
+_Client = TypeVar("_Client")
 _Result: TypeAlias = Any
 
 
@@ -58,17 +60,25 @@ class AsyncSdkTransport:
 
 def make_redis(send: Callable[[Batch], Replies]) -> upstash_redis.Redis:
     """Return the SDK's sync client over a transport."""
-    client = upstash_redis.Redis(url="", token="", allow_telemetry=False)
-    own: Any = client._http  # noqa: SLF001 the SDK has no public way to replace its transport
-    own.close()
-    client._http = cast("Any", SdkTransport(send))  # noqa: SLF001
-    return client
+    return _create_client(upstash_redis.Redis, "SyncHttpClient", SdkTransport(send))
 
 
 def make_async_redis(asend: Callable[[Batch], Awaitable[Replies]]) -> upstash_redis.asyncio.Redis:
     """Return the SDK's async client over a transport."""
-    client = upstash_redis.asyncio.Redis(url="", token="", allow_telemetry=False)
-    client._http = cast("Any", AsyncSdkTransport(asend))  # noqa: SLF001 as above; the replaced one has opened no connection
+    return _create_client(upstash_redis.asyncio.Redis, "AsyncHttpClient", AsyncSdkTransport(asend))
+
+
+def _create_client(kind: type[_Client], http_class: str, transport: object) -> _Client:
+    """Create a client of the SDK with a transport in the place of its HTTP client.
+
+    Its `__init__` runs without the class of that HTTP client, which would read the proxies of the
+    environment and fail for some of them.
+    """
+    create: Any = kind.__init__
+    names = {**create.__globals__, http_class: lambda **_: transport}
+    create = FunctionType(create.__code__, names, argdefs=create.__defaults__)
+    client = kind.__new__(kind)
+    create(client, url="", token="", allow_telemetry=False)
     return client
 
 

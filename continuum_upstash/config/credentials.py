@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from ipaddress import ip_address
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, TypeAlias, cast
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote
 
+from continuum_upstash.config.environment import Environment, Sourced
+from continuum_upstash.config.secrets import Secret, SecretFile, clean_token
+from continuum_upstash.config.urls import is_upstash, split_url
 from continuum_upstash.errors import ConfigurationError
 
 Mode: TypeAlias = Literal["rest", "redis", "local"]
 
-_TRUE: Final = frozenset({"1", "true", "yes", "on"})
-_FALSE: Final = frozenset({"0", "false", "no", "off"})
 _REST_PAIRS: Final = (
     ("UPSTASH_REDIS_REST_URL", "UPSTASH_REDIS_REST_TOKEN"),
     ("KV_REST_API_URL", "KV_REST_API_TOKEN"),
@@ -21,73 +21,7 @@ _REST_PAIRS: Final = (
 _REST_SCHEMES: Final = frozenset({"https", "http"})
 _REDIS_SCHEMES: Final = frozenset({"rediss", "redis", "unix"})
 _REDIS_NAMES: Final = ("UPSTASH_REDIS_URL", "KV_URL", "REDIS_URL")
-
-
-@dataclass(frozen=True, slots=True)
-class Secret:
-    """A token, or a URL with a password; hidden in repr, str, logs and tracebacks."""
-
-    value: str | Callable[[], str] = field(repr=False)
-
-    def reveal(self) -> str:
-        """Return the secret. A callable is called each time, so tokens can be rotated."""
-        return self.value if isinstance(self.value, str) else self.value()
-
-    def __str__(self) -> str:
-        return "********"
-
-
-def make_setup_hint(prefix: str) -> str:
-    """Return which environment variables to set, for variables with this prefix."""
-    return (
-        f"Set {prefix}UPSTASH_REDIS_REST_URL and {prefix}UPSTASH_REDIS_REST_TOKEN (REST), or "
-        f"{prefix}UPSTASH_REDIS_URL (TCP)."
-    )
-
-
-def strip_quotes(text: str) -> str:
-    """Return `text` without surrounding white space and quotes, which are often pasted with it."""
-    return text.strip().strip("'\"").strip()
-
-
-class Environment:
-    """The environment variables of one database.
-
-    Credentials are read with the prefix only, settings first with it and then without.
-    """
-
-    def __init__(self, environ: Mapping[str, str], prefix: object) -> None:
-        if not isinstance(prefix, str):
-            raise ConfigurationError("ENV_PREFIX must be a string, for example 'SESSIONS_'.")
-        self._environ = environ
-        self.prefix = prefix
-        self.setup_hint = make_setup_hint(prefix)
-
-    def get(self, name: str) -> str:
-        return strip_quotes(self._environ.get(self.prefix + name, ""))
-
-    def get_setting(self, name: str) -> str:
-        return self.get(name) or strip_quotes(self._environ.get(name, ""))
-
-    def get_source(self, name: str) -> str:
-        """Return the name of the variable whose value `get_setting` returns."""
-        return self.prefix + name if self.get(name) else name
-
-    def get_boolean(self, name: str) -> bool | None:
-        text = self.get_setting(name).lower()
-        if not text:
-            return None
-        if text not in _TRUE | _FALSE:
-            raise ConfigurationError(f"{name} is '{text}'. Set it to true or false.")
-        return text in _TRUE
-
-    def get_integer(self, name: str) -> int | None:
-        text = self.get_setting(name)
-        if not text:
-            return None
-        if not text.isdecimal():
-            raise ConfigurationError(f"{name} is '{text}'. Set it to a whole number.")
-        return int(text)
+_REDIS_PORT: Final = 6379
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +29,7 @@ class Credentials:
     """The mode and the credentials of a database.
 
     Attributes:
+        token: the REST token; over TCP the password, if it may change.
         unconfigured: there are no credentials, and the local mode was not selected.
         sources: pairs of a credential and the option or variable it came from, never the secret
             itself; also ("mode", source) if the mode was set.
@@ -108,14 +43,6 @@ class Credentials:
     sources: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Sourced:
-    """A value and where it came from. An empty value means that there is none."""
-
-    value: Any = None
-    source: str = "OPTIONS"
-
-
 def resolve_credentials(options: dict[str, Any], env: Environment, location: str) -> Credentials:
     """Return the mode and the credentials; removes their options from `options`.
 
@@ -124,48 +51,63 @@ def resolve_credentials(options: dict[str, Any], env: Environment, location: str
             mode, or none for a mode that was set.
     """
     mode = _read_mode(options.pop("MODE", ""), env)
-    credentials = _select(mode.value, options, env, location)
+    given = {name: Sourced(options.pop(name, None)) for name in ("REST_URL", "TOKEN", "REDIS_URL")}
+    credentials = _select(mode, given, env, location)
     if mode.value == "auto":
         return credentials
     return replace(credentials, sources=(*credentials.sources, ("mode", mode.source)))
 
 
-def _read_mode(option: object, env: Environment) -> _Sourced:
-    name = "CONTINUUM_CACHE_MODE"
-    given = _Sourced(option) if option else _Sourced(env.get_setting(name), env.get_source(name))
+def _read_mode(option: object, env: Environment) -> Sourced:
+    given = Sourced(option) if option else env.get_setting("CONTINUUM_CACHE_MODE")
     mode = str(given.value or "auto").lower()
     mode = "auto" if mode == "upstash" else mode
     if mode not in {"auto", "rest", "redis", "local"}:
-        raise ConfigurationError(f"MODE is '{mode}'. Set it to auto, rest, redis or local.")
-    return _Sourced(mode, given.source)
+        raise ConfigurationError(
+            f"{_name_mode(given)} is {mode!r}. Set it to auto, rest, redis or local."
+        )
+    return Sourced(mode, given.source)
 
 
-def _select(mode: str, options: dict[str, Any], env: Environment, location: str) -> Credentials:
-    given = {name: _Sourced(options.pop(name, None)) for name in ("REST_URL", "TOKEN", "REDIS_URL")}
-    if mode == "local":
+def _name_mode(mode: Sourced) -> str:
+    return "MODE" if mode.source == "OPTIONS" else mode.source
+
+
+def _select(
+    mode: Sourced, given: dict[str, Sourced], env: Environment, location: str
+) -> Credentials:
+    kind = mode.value
+    if kind == "local":
         return Credentials("local")
     if location:
-        kind = "redis" if urlsplit(location).scheme in _REDIS_SCHEMES else "rest"
-        if mode not in {"auto", kind}:
+        scheme = location.partition(":")[0].lower()
+        located = "redis" if scheme in _REDIS_SCHEMES else "rest"
+        if kind not in {"auto", located}:
             raise ConfigurationError(
-                f"LOCATION is a {kind} URL, but MODE is {mode}. Remove one of them."
+                f"LOCATION is a {located} URL, but {_name_mode(mode)} is {kind}. "
+                "Remove one of them."
             )
-        mode = kind
-        given[f"{kind.upper()}_URL"] = _Sourced(location, "LOCATION")
+        kind = located
+        given[f"{kind.upper()}_URL"] = Sourced(location, "LOCATION")
     found = None
-    if mode != "redis":
+    if kind != "redis":
         found = _select_rest(env, given["REST_URL"], given["TOKEN"])
-    if mode != "rest" and found is None:
-        found = _select_redis(env, given["REDIS_URL"])
-    if mode != "auto" and found is None:
-        raise ConfigurationError(f"MODE is {mode}, but no URL is set for it. {env.setup_hint}")
+    if kind != "rest" and found is None:
+        found = _select_redis(env, given["REDIS_URL"], given["TOKEN"])
+    if kind == "redis" and found is None:
+        found = _derive_redis(_select_rest(env, given["REST_URL"], given["TOKEN"]))
+    if kind != "auto" and found is None:
+        raise ConfigurationError(
+            f"{_name_mode(mode)} is {kind}, but no URL is set for it. {env.setup_hint}"
+        )
     return found or Credentials("local", unconfigured=True)
 
 
-def _select_rest(env: Environment, url: _Sourced, token: _Sourced) -> Credentials | None:
+def _select_rest(env: Environment, url: Sourced, token: Sourced) -> Credentials | None:
     for names in _REST_PAIRS:
-        pair = [_Sourced(env.get(name), env.prefix + name) for name in names]
+        pair = [env.get_credential(name) for name in names]
         if pair[0].value or pair[1].value:
+            pair[0] = _read_file(pair[0])
             _reject_mismatched_token(url, token, *pair)
             url, token = (url if url.value else pair[0]), (token if token.value else pair[1])
             break
@@ -175,25 +117,25 @@ def _select_rest(env: Environment, url: _Sourced, token: _Sourced) -> Credential
         raise ConfigurationError(
             f"A REST token is set ({token.source}), but no REST URL. {env.setup_hint}"
         )
-    parts = _parse_url(url, _REST_SCHEMES, "https://…", env.setup_hint)
+    parts = _parse_url(url, _REST_SCHEMES, "https://…", env)
     if not token.value:
         raise ConfigurationError(
             f"A REST URL is set ({url.source}), but no REST token. {env.setup_hint}"
         )
-    if parts.username or parts.password or parts.query:
+    if parts.username or parts.password or parts.query or parts.fragment:
         raise ConfigurationError(
             f"The REST URL ({url.source}) must be a scheme and a host only. {env.setup_hint}"
         )
     return Credentials(
         "rest",
         rest_url=parts.geturl().rstrip("/"),
-        token=Secret(_validate_token(token.value)),
+        token=_make_token(token),
         sources=(("rest_url", url.source), ("token", token.source)),
     )
 
 
 def _reject_mismatched_token(
-    url: _Sourced, token: _Sourced, env_url: _Sourced, env_token: _Sourced
+    url: Sourced, token: Sourced, env_url: Sourced, env_token: Sourced
 ) -> None:
     """Do not send the environment's token to the host of another database."""
     if not url.value or token.value or not env_url.value:
@@ -205,74 +147,102 @@ def _reject_mismatched_token(
         )
 
 
-def _select_redis(env: Environment, url: _Sourced) -> Credentials | None:
+def _select_redis(env: Environment, url: Sourced, token: Sourced) -> Credentials | None:
     for name in _REDIS_NAMES:
         if not url.value:
-            url = _Sourced(env.get(name), env.prefix + name)
+            url = env.get_credential(name)
     if not url.value:
         return None
-    parts = _parse_url(url, _REDIS_SCHEMES, "rediss://…", env.setup_hint)
-    if (parts.hostname or "").endswith(".upstash.io") and parts.path not in {"", "/", "/0"}:
+    parts = _parse_url(_read_file(url), _REDIS_SCHEMES, "rediss://…", env)
+    if is_upstash(parts.hostname or "") and parts.path not in {"", "/", "/0"}:
         raise ConfigurationError(
             f"The Redis URL ({url.source}) selects database {parts.path[1:]}, but Upstash has "
             "only database 0. Remove the path."
         )
-    return Credentials(
-        "redis", redis_url=Secret(parts.geturl()), sources=(("redis_url", url.source),)
-    )
+    sources = (("redis_url", url.source),)
+    if isinstance(url.value, SecretFile):
+        return Credentials("redis", redis_url=Secret(url.value), sources=sources)
+    if token.value and not parts.password and parts.scheme != "unix":
+        return _add_password(parts, _make_token(token), (*sources, ("token", token.source)))
+    return Credentials("redis", redis_url=Secret(url.value.strip()), sources=sources)
 
 
-def _parse_url(url: _Sourced, schemes: frozenset[str], form: str, hint: str) -> SplitResult:
+def _derive_redis(rest: Credentials | None) -> Credentials | None:
+    """Return the TCP credentials of a database whose REST credentials are known.
+
+    Upstash has one host for both, and the token is the password.
+    """
+    parts = split_url(rest.rest_url) if rest and rest.rest_url else None
+    if rest is None or rest.token is None or parts is None:
+        return None
+    scheme = "rediss" if parts.scheme == "https" else "redis"
+    host = parts.netloc.removesuffix(f":{parts.port}").rstrip(":")
+    parts = SplitResult(scheme, f"{host}:{_REDIS_PORT}", "", "", "")
+    (_, url_source), (_, token_source) = rest.sources
+    return _add_password(parts, rest.token, (("redis_url", url_source), ("token", token_source)))
+
+
+def _add_password(
+    parts: SplitResult, token: Secret, sources: tuple[tuple[str, str], ...]
+) -> Credentials:
+    if not token.is_fixed:  # the transport reads it for each new connection
+        return Credentials("redis", token=token, redis_url=Secret(parts.geturl()), sources=sources)
+    host = parts.netloc.rpartition("@")[2]
+    password = quote(token.reveal(), safe="")
+    parts = parts._replace(netloc=f"{parts.username or 'default'}:{password}@{host}")
+    return Credentials("redis", redis_url=Secret(parts.geturl()), sources=sources)
+
+
+def _parse_url(url: Sourced, schemes: frozenset[str], form: str, env: Environment) -> SplitResult:
     if not isinstance(url.value, str):
         raise ConfigurationError(
             f"The URL ({url.source}) must be a string, not {type(url.value).__name__}."
         )
-    try:
-        parts = urlsplit(url.value.strip())
-        parts.port  # noqa: B018 reading it validates it
-    except ValueError:
-        raise ConfigurationError(f"The URL ({url.source}) cannot be parsed. {hint}") from None
-    host = "" if "://" in url.value else urlsplit(f"//{url.value}").hostname or ""
+    text = url.value.strip()
+    if text.startswith("/") and "unix" in schemes:
+        raise ConfigurationError(f"The URL ({url.source}) has no scheme. Write unix://{text}")
+    without_scheme = None if "://" in text else split_url(f"//{text}")
+    host = without_scheme.hostname or "" if without_scheme else ""
     if "." in host:  # a token that was set instead of a URL has no dot; do not print it
         raise ConfigurationError(
             f"The URL ({url.source}) has no scheme. Write https://{host} (REST) or "
             f"rediss://{host} (TCP)."
         )
-    if parts.scheme not in schemes or not (parts.hostname or parts.scheme == "unix"):
-        raise ConfigurationError(f"The URL ({url.source}) must have the form {form}. {hint}")
+    parts = split_url(text)
+    if parts is None:
+        raise ConfigurationError(
+            f"The URL ({url.source}) cannot be parsed. Check its host and port, and "
+            f"percent-encode the special characters of its password. {env.setup_hint}"
+        )
+    if parts.scheme == "unix" and "unix" in schemes:
+        form = "unix:///path/of/the/socket"
+        is_valid = text.startswith("unix://") and bool(parts.path and not parts.hostname)
+    else:
+        is_valid = parts.scheme in schemes and bool(parts.hostname)
+    if not is_valid:
+        raise ConfigurationError(
+            f"The URL ({url.source}) must have the form {form}. {env.setup_hint}"
+        )
     return parts
 
 
-def _validate_token(token: Any) -> str | Callable[[], str]:
-    if callable(token):
-        return cast("Callable[[], str]", token)
-    if not isinstance(token, str):
-        raise ConfigurationError(
-            f"TOKEN must be a string or a callable, not {type(token).__name__}."
-        )
-    token = strip_quotes(token)
-    if not token.isascii() or not token.isprintable() or " " in token:
-        raise ConfigurationError(
-            "TOKEN has characters that tokens do not have. Copy it again from the console."
-        )
-    return str(token)
+def _read_file(given: Sourced) -> Sourced:
+    if isinstance(given.value, SecretFile):
+        return Sourced(given.value(), given.source)
+    return given
 
 
-def is_loopback(host: str) -> bool:
-    """Return whether `host` is this machine."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def is_private(host: str) -> bool:
-    """Return whether unencrypted traffic to `host` is acceptable.
-
-    That is the case for loopback, private address ranges and local names.
-    """
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return "." not in host or host.endswith((".local", ".internal", ".localhost"))
-    return address.is_private or address.is_loopback or address.is_link_local
+def _make_token(token: Sourced) -> Secret:
+    name = "TOKEN" if token.source == "OPTIONS" else token.source
+    if isinstance(token.value, SecretFile):
+        clean_token(token.value(), name)
+        return Secret(token.value)
+    if isinstance(token.value, str):
+        return Secret(clean_token(token.value, name))
+    # The registry finds a database by its configuration, which contains the callable.
+    if callable(token.value) and isinstance(token.value, Hashable):
+        return Secret(cast("Callable[[], Any]", token.value))
+    raise ConfigurationError(
+        f"{name} must be a string or a callable that is hashable, such as a function, not "
+        f"{type(token.value).__name__}."
+    )

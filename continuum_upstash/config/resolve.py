@@ -9,19 +9,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final, Literal, cast
-from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qs, unquote
 
-from continuum_upstash.config.credentials import (
-    Environment,
-    Mode,
-    Secret,
-    make_setup_hint,
-    resolve_credentials,
-)
+from continuum_upstash.config.credentials import Credentials, Mode, resolve_credentials
+from continuum_upstash.config.environment import Environment, make_setup_hint
 from continuum_upstash.config.hashable import to_hashable
+from continuum_upstash.config.proxies import Proxy, find_proxy
+from continuum_upstash.config.secrets import Secret
+from continuum_upstash.config.urls import is_upstash, remove_root_dot, split_url
 from continuum_upstash.errors import ConfigurationError, suggest_similar
 
 _PORTS: Final = {"https": 443, "http": 80, "rediss": 6379, "redis": 6379}
@@ -35,10 +32,12 @@ class Config:
         alias: the cache alias, or the name of a plain client; used in messages and metrics.
         mode: how the database is reached.
         unconfigured: the mode is local because there are no credentials, not by choice.
+        setup_hint: what to set, for an alias that has no database.
         env_prefix: the prefix of its environment variables.
         rest_url: ``https://…`` without a trailing slash.
-        token: the REST token.
+        token: the REST token; over TCP the password, if it may change.
         redis_url: ``rediss://…`` with its password.
+        proxy: the HTTP or SOCKS proxy for REST requests.
         fallback: reply from the local store while the database cannot be reached.
         pool_size: maximum connections of a process (sync) or of an event loop (async).
         connect_timeout, read_timeout: seconds; `read_timeout` is for a whole batch.
@@ -61,10 +60,12 @@ class Config:
     alias: str = "default"
     mode: Mode = "local"
     unconfigured: bool = False
+    setup_hint: str = field(default="", compare=False)
     env_prefix: str = field(default="", compare=False)
     rest_url: str | None = None
     token: Secret | None = None
     redis_url: Secret | None = None
+    proxy: Proxy | None = None
     fallback: bool = True
     pool_size: int = 10
     connect_timeout: float = 1.0
@@ -87,8 +88,8 @@ class Config:
 
     @property
     def host(self) -> str:
-        """The host of the server; empty in local mode."""
-        return self._url.hostname or ""
+        """The host of the server; empty in local mode and for a Unix socket."""
+        return remove_root_dot(self._url.hostname or "")
 
     @property
     def port(self) -> int:
@@ -98,9 +99,9 @@ class Config:
     @property
     def address(self) -> str:
         """The host for messages, with the port if it is not the scheme's default."""
-        host, port = self.host, 0
-        with suppress(ValueError):  # an invalid port, which may be a part of a password
-            port = self.port
+        if self._url.scheme == "unix":
+            return self._url.path
+        host, port = self.host, self.port
         if port in {0, _PORTS.get(self._url.scheme)}:
             return host
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -112,7 +113,7 @@ class Config:
         A REST and a TCP URL are recognized as one database on Upstash only, where each database
         has its own host.
         """
-        if self.host.endswith(".upstash.io"):
+        if is_upstash(self.host):
             return (self.host,)
         if self.mode == "local":
             return ()
@@ -127,7 +128,8 @@ class Config:
     @property
     def _url(self) -> SplitResult:
         redis = self.redis_url.reveal() if self.mode == "redis" and self.redis_url else ""
-        return urlsplit(self.rest_url or "" if self.mode == "rest" else redis)
+        parts = split_url(self.rest_url or "" if self.mode == "rest" else redis)
+        return parts or SplitResult("", "", "", "", "")
 
     @property
     def base64_secrets(self) -> tuple[tuple[bytes, ...], ...]:
@@ -140,7 +142,7 @@ class Config:
         secret: object = None
         if self.mode == "rest" and self.token:
             secret = self.token.value
-        elif self.mode == "redis":
+        elif self.redis_url and self.redis_url.is_fixed:
             secret = unquote(self._url.password or "")
         token = (secret.encode(),) if isinstance(secret, str) and secret else ()
         return self.signing_keys, token
@@ -151,19 +153,19 @@ class Config:
 
         True for every REST URL; over TCP for Upstash's hosts.
         """
-        return self.mode == "rest" or self.host.endswith(".upstash.io")
+        return self.mode == "rest" or is_upstash(self.host)
+
+    @property
+    def has_rotating_credentials(self) -> bool:
+        """Whether another attempt may use another token or password."""
+        secrets = (self.token, self.redis_url)
+        return any(secret is not None and not secret.is_fixed for secret in secrets)
 
     @property
     def label(self) -> str:
         """The name of this database in messages: ``cache 'default' (rest, db.upstash.io)``."""
-        where = f"{self.mode}, {self.address}" if self.host else self.mode
+        where = f"{self.mode}, {self.address}" if self.address else self.mode
         return f"cache '{self.alias}' ({where})"
-
-    @property
-    def setup_hint(self) -> str:
-        """What to set, for an alias that has no database."""
-        remove = "" if self.unconfigured else "Remove MODE, or CONTINUUM_CACHE_MODE. "
-        return remove + make_setup_hint(self.env_prefix)
 
 
 # django-redis' options, which its connection factory receives in TCP mode.
@@ -193,7 +195,15 @@ _DJANGO_REDIS: Final[Mapping[str, str]] = {
 }
 
 _DEFAULTS: Final = {f.name: f.default for f in fields(Config)}
-_DERIVED_FIELDS: Final = {"alias", "unconfigured", "sources", "redis_options", "signing_keys"}
+_DERIVED_FIELDS: Final = {
+    "alias",
+    "proxy",
+    "redis_options",
+    "setup_hint",
+    "signing_keys",
+    "sources",
+    "unconfigured",
+}
 _OPTIONS: Final = frozenset(name.upper() for name in _DEFAULTS.keys() - _DERIVED_FIELDS)
 _CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "serializer": ("msgpack", "json"),
@@ -248,6 +258,7 @@ def _resolve(
             f"The mode is {credentials.mode}, but {', '.join(sorted(redis_options))} is for TCP "
             "only. Remove it, or set a rediss:// URL."
         )
+    proxy = find_proxy(environ, credentials.rest_url) if credentials.rest_url else None
     settings: dict[str, Any] = {
         "fallback": env.get_boolean("CONTINUUM_CACHE_FALLBACK"),
         "pool_size": env.get_integer("UPSTASH_POOL_SIZE"),
@@ -265,14 +276,26 @@ def _resolve(
         alias=alias,
         mode=credentials.mode,
         unconfigured=credentials.unconfigured,
+        setup_hint=_make_setup_hint(credentials, env),
         env_prefix=env.prefix,
         rest_url=credentials.rest_url,
         token=credentials.token,
         redis_url=credentials.redis_url,
+        proxy=proxy,
         redis_options=to_hashable(redis_options),
-        sources=credentials.sources,
+        sources=(*credentials.sources, *([("proxy", proxy.source)] if proxy else [])),
         **settings,
     )
+
+
+def _make_setup_hint(credentials: Credentials, env: Environment) -> str:
+    if credentials.mode != "local":
+        return ""
+    if credentials.unconfigured:
+        return env.setup_hint
+    source = dict(credentials.sources)["mode"]
+    mode = "MODE" if source == "OPTIONS" else source
+    return f"Remove {mode}. {make_setup_hint(env.prefix)}"
 
 
 def _reject_unknown(options: Mapping[str, Any]) -> None:

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 from django.conf import settings
 
 from continuum_upstash.cache.base import UpstashBaseCache
-from continuum_upstash.config.credentials import is_loopback, is_private
 from continuum_upstash.config.resolve import Config
+from continuum_upstash.config.urls import is_loopback, is_private
 from continuum_upstash.errors import (
     AuthenticationFailed,
     ConfigurationError,

@@ -10,14 +10,14 @@ from django.template.defaultfilters import filesizeformat
 from django.utils.formats import number_format
 from django.utils.translation import gettext_lazy as _
 
-from continuum_upstash.config.credentials import Secret
 from continuum_upstash.config.hashable import from_hashable
 from continuum_upstash.config.resolve import Config
+from continuum_upstash.config.secrets import Secret
 from continuum_upstash.panel.formatting import Text
 
 # The page shows the alias elsewhere, and the others in another form.
 _OMITTED: Final = frozenset(
-    {"alias", "env_prefix", "redis_options", "rest_url", "sources", "unconfigured"}
+    {"alias", "env_prefix", "redis_options", "rest_url", "setup_hint", "sources", "unconfigured"}
 )
 _HIDDEN: Final = "••••••••"
 _SECONDS: Final = frozenset(

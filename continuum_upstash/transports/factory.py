@@ -47,9 +47,9 @@ def build_transport(
 
 def _build_primary(config: Config, pool_factory: PoolFactory | None) -> Transport:
     if config.mode == "rest":
-        from continuum_upstash.transports.rest.transport import RestTransport  # noqa: PLC0415 by mode
+        from continuum_upstash.transports.rest import rotating_token  # noqa: PLC0415 by mode
 
-        return RestTransport(config)
+        return rotating_token.make_rest_transport(config)
     from continuum_upstash.transports.redis import transport  # noqa: PLC0415 by mode
 
     return transport.RedisTransport(config, (pool_factory or transport.make_plain_pool)(config))
@@ -72,10 +72,11 @@ def _build_async_primary(config: Config, pool_factory: PoolFactory | None) -> As
         # Its one connection writes the commands of a tick together: there is nothing to coalesce.
         pool = (pool_factory or transport.make_plain_pool)(config)
         return async_transport.AsyncRedisTransport(config, pool)
-    from continuum_upstash.transports.rest.transport import AsyncRestTransport  # noqa: PLC0415 by mode
+    from continuum_upstash.transports.rest import rotating_token  # noqa: PLC0415 by mode
 
+    rest = rotating_token.make_async_rest_transport(config)
     if not config.coalesce:
-        return AsyncRestTransport(config)
+        return rest
     from continuum_upstash.transports.wrappers.coalesce import CoalescingTransport  # noqa: PLC0415 asyncio
 
-    return CoalescingTransport(AsyncRestTransport(config), config.alias)
+    return CoalescingTransport(rest, config.alias)

@@ -249,7 +249,7 @@ class FailoverPolicy:
             self.breaker.record_failure(
                 generation,
                 str(error).removeprefix(f"{self._config.label}: "),
-                refused=isinstance(error, GLOBAL_REFUSALS),
+                refused=self._is_refusal(error),
                 retry_after=error.retry_after,
             )
         return self.reply_locally(batch, error)
@@ -265,6 +265,12 @@ class FailoverPolicy:
                 self._pool_logged_at = now
         if is_logged:
             logger.warning("%s", error)
+
+    def _is_refusal(self, error: Exception) -> bool:
+        """Return whether the server will refuse the next attempt, too."""
+        if isinstance(error, AuthenticationFailed) and self._config.has_rotating_credentials:
+            return False
+        return isinstance(error, GLOBAL_REFUSALS)
 
     def reply_locally(self, batch: Batch, error: Exception | None = None) -> Replies:
         """Return the local store's replies, and mark the keys that the batch changes as dirty.

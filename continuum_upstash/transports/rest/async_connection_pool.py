@@ -155,7 +155,7 @@ async def connect(
                 lambda: AsyncHttpConnection(encoder, loop, sock.fileno()),
                 sock=sock,
                 ssl=context,
-                server_hostname=encoder.host if context else None,
+                server_hostname=encoder.server_name if context else None,
             )
     except OSError as error:
         raise network_errors.connect_failed(encoder.label, error, seconds) from error

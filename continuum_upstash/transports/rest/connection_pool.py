@@ -135,7 +135,7 @@ def connect(encoder: RequestEncoder, ca_file: str | None, seconds: float) -> Htt
         try:
             if context is not None:
                 sock.settimeout(deadline.get_remaining())
-                sock = context.wrap_socket(sock, server_hostname=encoder.host)
+                sock = context.wrap_socket(sock, server_hostname=encoder.server_name)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         except BaseException:

@@ -8,12 +8,12 @@ from __future__ import annotations
 import os
 import platform
 from typing import Final, NamedTuple
-from urllib.parse import urlsplit
 
 import httptools
 
 from continuum_upstash import __version__
 from continuum_upstash.config.resolve import Config
+from continuum_upstash.config.urls import remove_root_dot, split_url
 from continuum_upstash.errors import (
     ConfigurationError,
     ConnectionFailed,
@@ -49,64 +49,65 @@ class RequestEncoder:
     Attributes:
         url: what every request's URL begins with, without a trailing slash.
         host, port, secure: where to connect, and whether with TLS.
+        server_name: the host as its certificate and the header Host contain it.
         label: how messages name the database.
     """
 
     def __init__(self, config: Config) -> None:
         if config.rest_url is None or config.token is None:
             raise ConfigurationError(f"{config.label} has no REST URL and token.")
-        parts = urlsplit(config.rest_url)
-        self.url = config.rest_url
-        self.host = parts.hostname or ""
+        parts = split_url(config.rest_url)
+        if parts is None or not parts.hostname:
+            raise ConfigurationError(f"The REST URL of {config.label} has no valid host and port.")
+        self.host = parts.hostname
+        self.server_name = remove_root_dot(parts.hostname)
         self.secure = parts.scheme == "https"
+        self.port = parts.port or (443 if self.secure else 80)
         self.label = config.label
         self._path_prefix = parts.path
-        self._token = config.token
-        try:
-            self.port = parts.port or (443 if self.secure else 80)
-            host = parts.netloc.rpartition("@")[2].encode("idna").decode()
-        except ValueError as error:
-            raise ConfigurationError(
-                f"The REST URL of {config.label} has no valid host and port."
-            ) from error
-        self._common = _make_common_headers(host, config.telemetry)
-        self._cached_heads: tuple[str, dict[RequestKind, bytes]] = ("", {})
+        authority = _make_authority(self.server_name, parts.port)
+        self.url = f"{parts.scheme}://{authority}{parts.path}"
+        self._common = _make_common_headers(authority, config.telemetry)
+        self._token = ""
+        self._heads: dict[RequestKind, bytes] = {}
+        if config.token.is_fixed:
+            self.use_token(config.token.reveal())
+
+    def use_token(self, token: str) -> bool:
+        """Use a token from now on; return whether it differs from the one before."""
+        if token == self._token:
+            return False
+        # Replaced as a whole: other threads encode requests meanwhile.
+        self._heads = {
+            kind: f"{self._common}Authorization: Bearer {token}\r\n{own}Content-Length: ".encode()
+            for kind, own in _KIND_HEADERS.items()
+        }
+        self._token = token
+        return True
 
     def encode(self, request: Request, sync_token: bytes | None) -> bytes:
         """Return the whole HTTP request."""
         kind, target, body, _ = request
         line = b"" if sync_token is None else b"Upstash-Sync-Token: %b\r\n" % sync_token
         path = (self._path_prefix + target).encode()
-        head = self._get_request_heads()[kind]
+        head = self._heads[kind]
         return b"POST %b HTTP/1.1\r\n%b%b%d\r\n\r\n%b" % (path, line, head, len(body), body)
 
     def headers(self, kind: RequestKind) -> list[tuple[str, str]]:
         """Return the headers for a client that encodes its own requests."""
-        lines = self._get_request_heads()[kind].decode().split("\r\n")
+        lines = self._heads[kind].decode().split("\r\n")
         pairs = (line.partition(": ") for line in lines[1:-1])  # neither Host nor Content-Length
         return [(name, value) for name, _, value in pairs]
 
-    def _get_request_heads(self) -> dict[RequestKind, bytes]:
-        """Return the constant part of the heads, encoded once per token."""
-        token = self._token.reveal()  # read for each request: a callable may rotate it
-        known, heads = self._cached_heads
-        if token == known:
-            return heads
-        if not token.isascii() or not token.isprintable():
-            raise ConfigurationError(
-                f"The REST token of {self.label} is not printable ASCII text. Copy it again."
-            )
-        heads = {
-            kind: f"{self._common}Authorization: Bearer {token}\r\n{own}Content-Length: ".encode()
-            for kind, own in _KIND_HEADERS.items()
-        }
-        self._cached_heads = (token, heads)
-        return heads
+
+def _make_authority(host: str, port: int | None) -> str:
+    name = f"[{host}]" if ":" in host else host.encode("idna").decode()
+    return name if port is None else f"{name}:{port}"
 
 
-def _make_common_headers(host: str, telemetry: bool) -> str:
+def _make_common_headers(authority: str, telemetry: bool) -> str:
     lines = {
-        "Host": host,
+        "Host": authority,
         "User-Agent": f"continuum-upstash/{__version__}",
         "Accept-Encoding": "identity",
     }

@@ -6,7 +6,6 @@ where Python has no sockets (in a browser, or on some edge platforms).
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Final, Protocol
 
@@ -46,7 +45,7 @@ class AsyncHttpClient(Protocol):
 
 
 def make_http_client(config: Config, encoder: RequestEncoder) -> HttpClient:
-    if can_use_sockets(encoder):
+    if can_use_sockets(config):
         from continuum_upstash.transports.rest import connection_pool  # noqa: PLC0415 as below
 
         return connection_pool.SocketHttpClient(config, encoder)
@@ -56,7 +55,7 @@ def make_http_client(config: Config, encoder: RequestEncoder) -> HttpClient:
 
 
 def make_async_http_client(config: Config, encoder: RequestEncoder) -> AsyncHttpClient:
-    if can_use_sockets(encoder):
+    if can_use_sockets(config):
         from continuum_upstash.transports.rest import async_connection_pool  # noqa: PLC0415 asyncio
 
         return async_connection_pool.AsyncSocketHttpClient(config, encoder)
@@ -65,15 +64,6 @@ def make_async_http_client(config: Config, encoder: RequestEncoder) -> AsyncHttp
     return httpx_client.AsyncHttpxClient(config, encoder)
 
 
-def can_use_sockets(encoder: RequestEncoder) -> bool:
-    """Return whether this platform has sockets and names no proxy for the encoder's host."""
-    if sys.platform in {"emscripten", "wasi"}:
-        return False
-    names_proxies = any(name.lower().endswith("_proxy") for name in os.environ)
-    if not names_proxies and sys.platform not in {"darwin", "win32"}:
-        return True  # without urllib.request, which would double the time of our import
-    from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415 see above
-
-    scheme = "https" if encoder.secure else "http"
-    proxies = getproxies()
-    return not (proxies.get(scheme) or proxies.get("all")) or bool(proxy_bypass(encoder.host))
+def can_use_sockets(config: Config) -> bool:
+    """Return whether this platform has sockets, and no proxy is set for the database's host."""
+    return sys.platform not in {"emscripten", "wasi"} and config.proxy is None

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from continuum_upstash.config.resolve import Config
-from continuum_upstash.errors import ConnectionFailed
+from continuum_upstash.errors import ConfigurationError, ConnectionFailed
 from continuum_upstash.plans.command_table import is_retryable
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.transports import network_errors
@@ -121,10 +121,24 @@ def _make_client_settings(config: Config, encoder: RequestEncoder) -> dict[str, 
             keepalive_expiry=MAX_IDLE_SECONDS,
         ),
     }
-    if encoder.secure:
+    proxy = config.proxy
+    is_tls_proxy = proxy is not None and proxy.url.startswith("https:")
+    context = None
+    if encoder.secure or is_tls_proxy:
         from continuum_upstash.transports.sockets import get_https_context  # noqa: PLC0415 may lack ssl
 
-        settings["verify"] = get_https_context(config.ca_file)
+        settings["verify"] = context = get_https_context(config.ca_file)
+    try:
+        httpx.URL(encoder.url)
+        if proxy is not None:
+            settings["proxy"] = httpx.Proxy(
+                proxy.url, auth=proxy.auth, ssl_context=context if is_tls_proxy else None
+            )
+    except (httpx.InvalidURL, ValueError):
+        names = "the REST URL" if proxy is None else f"the REST URL or the proxy in {proxy.source}"
+        raise ConfigurationError(
+            f"{config.label}: httpx cannot use the host of {names}. Correct it."
+        ) from None
     return settings
 
 
@@ -164,10 +178,10 @@ def _translate_errors(config: Config, deadline: Deadline) -> Iterator[None]:
             config.label, config.pool_size, config.read_timeout
         ) from error
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
+        proxy = config.proxy
+        hint = "" if proxy is None else f" Check the proxy in {proxy.source}, and NO_PROXY."
         raise ConnectionFailed(
-            f"{config.label}: cannot connect through httpx ({type(error).__name__}). "
-            "Check the proxy in HTTPS_PROXY, HTTP_PROXY or ALL_PROXY, and NO_PROXY.",
-            unsent=True,
+            f"{config.label}: cannot connect through httpx ({_describe(error)}).{hint}", unsent=True
         ) from error
     except (httpx.TimeoutException, TimeoutError) as error:
         raise deadline.timeout_error(config.label) from error
@@ -175,3 +189,9 @@ def _translate_errors(config: Config, deadline: Deadline) -> Iterator[None]:
         raise ConnectionFailed(
             f"{config.label}: the connection broke before the reply ({type(error).__name__})."
         ) from error
+
+
+def _describe(error: httpx.TransportError) -> str:
+    name = type(error).__name__
+    is_rejected = isinstance(error, httpx.ProxyError) and "407" in str(error)
+    return f"{name}: the proxy rejects the user name or the password" if is_rejected else name

@@ -22,6 +22,8 @@ from continuum_upstash.transports.rest.responses import decode_replies
 class RestTransport:
     """Sends each batch as one HTTP request; any number of threads may use it.
 
+    A token that may change is set by `use_token` before each batch (`rotating_token`).
+
     A batch is sent a second time only if the server closed a kept connection before the request
     was written, or if running the batch twice has the same result
     (`plans.command_table.is_retryable`).
@@ -33,6 +35,7 @@ class RestTransport:
         self._encoder = RequestEncoder(config)
         self._base64 = SignedBase64(*config.base64_secrets)
         self._client = make_http_client(config, self._encoder)
+        self.use_token = self._encoder.use_token
 
     def send(self, batch: Batch) -> Replies:
         request = encode_request(batch, self._base64)
@@ -56,6 +59,7 @@ class AsyncRestTransport:
         self._base64 = SignedBase64(*config.base64_secrets)
         self._client = make_async_http_client(config, self._encoder)
         self._lifetime: AsyncGenerator[None, None] | None = None
+        self.use_token = self._encoder.use_token
 
     async def asend(self, batch: Batch) -> Replies:
         if self._lifetime is None:

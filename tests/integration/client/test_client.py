@@ -189,6 +189,31 @@ def test_the_async_client_mirrors_the_sync_one(credentials, transport):
     assert sync_names - {"run"} == async_names - {"arun"}
 
 
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"HTTPS_PROXY": "http://127.0.0.1:9", "NO_PROXY": "127.0.0.1,localhost,[::1],fd00::/8"},
+        {"HTTPS_PROXY": "socks://127.0.0.1:9", "NO_PROXY": "[x,127.0.0.1"},
+        {"HTTPS_PROXY": "http://user:s3 cr#t@127.0.0.1:9"},
+    ],
+)
+def test_a_proxy_for_other_hosts_does_not_matter(credentials, environ, monkeypatch):
+    monkeypatch.delenv("http_proxy", raising=False)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+
+    async def main():
+        async with AsyncUpstashCache(**credentials) as client:
+            await client.redis.set("k", "v")
+            return await client.redis.get("k"), await client.get("k")
+
+    with UpstashCache(**credentials) as client:
+        client.redis.set("k", "v")
+        assert (client.redis.get("k"), client.get("k")) == ("v", "v")
+    assert asyncio.run(main()) == ("v", "v")
+    registry.reset()
+
+
 def test_json_values_are_readable_in_other_languages(credentials, transport):
     with UpstashCache(**credentials, use_msgpack=False) as client:
         client.set("k", {"a": [1, "ü"], "b": None})

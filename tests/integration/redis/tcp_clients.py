@@ -9,8 +9,8 @@ from typing import Any, Protocol
 
 from redis import ConnectionPool
 
-from continuum_upstash.config.credentials import Secret
 from continuum_upstash.config.resolve import Config
+from continuum_upstash.config.secrets import Secret
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Command, Replies
 from continuum_upstash.transports.redis.async_transport import AsyncRedisTransport

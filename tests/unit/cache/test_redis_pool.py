@@ -10,9 +10,9 @@ from redis.retry import Retry
 from redis.sentinel import SentinelConnectionPool, SentinelManagedSSLConnection
 
 from continuum_upstash.cache.redis_pool import make_django_pool
-from continuum_upstash.config.credentials import Secret
 from continuum_upstash.config.hashable import to_hashable
 from continuum_upstash.config.resolve import Config, resolve
+from continuum_upstash.config.secrets import Secret
 from continuum_upstash.errors import ConfigurationError
 from continuum_upstash.transports.redis.transport import make_plain_pool
 

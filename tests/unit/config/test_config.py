@@ -5,7 +5,6 @@ import re
 
 import pytest
 
-from continuum_upstash.config.credentials import is_private
 from continuum_upstash.config.hashable import from_hashable, to_hashable
 from continuum_upstash.config.resolve import Config, resolve
 from continuum_upstash.errors import ConfigurationError
@@ -14,6 +13,17 @@ REST = "https://db.upstash.io"
 TCP = "rediss://default:s3cret@db.upstash.io:6379"
 REST_ENV = {"UPSTASH_REDIS_REST_URL": REST, "UPSTASH_REDIS_REST_TOKEN": "t0ken"}
 KV_ENV = {"KV_REST_API_URL": "https://kv.upstash.io", "KV_REST_API_TOKEN": "kv-t0ken"}
+DERIVED = "rediss://default:t0ken@db.upstash.io:6379"
+KV_DERIVED = "rediss://default:kv-t0ken@kv.upstash.io:6379"
+NONE = (None, None)
+UNIX = "unix:///run/redis.sock"
+
+
+class Unhashable:
+    __hash__ = None
+
+    def __call__(self):
+        return "t0ken"
 
 
 def prefixed(prefix, environ):
@@ -34,6 +44,21 @@ def prefixed(prefix, environ):
         ({"MODE": "redis"}, REST_ENV | {"REDIS_URL": TCP}, "", ("redis", None, None, TCP)),
         ({"MODE": "local"}, REST_ENV, "", ("local", None, None, None)),
         ({"MODE": "upstash"}, REST_ENV, "", ("rest", REST, "t0ken", None)),
+        # The token is the password.
+        ({"MODE": "redis"}, REST_ENV, "", ("redis", None, None, DERIVED)),
+        ({"MODE": "redis", "REST_URL": REST, "TOKEN": "t0ken"}, {}, "", ("redis", *NONE, DERIVED)),
+        ({}, KV_ENV | {"CONTINUUM_CACHE_MODE": "redis"}, "", ("redis", *NONE, KV_DERIVED)),
+        (
+            {"MODE": "redis", "REST_URL": "http://[::1]:8079/path", "TOKEN": "t0/k@n"},
+            {},
+            "",
+            ("redis", *NONE, "redis://default:t0%2Fk%40n@[::1]:6379"),
+        ),
+        ({"TOKEN": "a"}, {}, "rediss://h:1", ("redis", *NONE, "rediss://default:a@h:1")),
+        ({"TOKEN": "a"}, {}, "rediss://me@h", ("redis", *NONE, "rediss://me:a@h")),
+        ({"TOKEN": "a"}, {}, "rediss://:pw@h", ("redis", *NONE, "rediss://:pw@h")),
+        ({"TOKEN": "a"}, {}, UNIX, ("redis", *NONE, UNIX)),
+        ({}, {"REDIS_URL": f" {UNIX} "}, "", ("redis", *NONE, UNIX)),
         ({}, REST_ENV | {"CONTINUUM_CACHE_MODE": "local"}, "", ("local", None, None, None)),
         ({}, REST_ENV, TCP, ("redis", None, None, TCP)),
         ({"TOKEN": "mine"}, {}, REST, ("rest", REST, "mine", None)),
@@ -73,7 +98,16 @@ def test_arguments_come_before_options_before_environment(options, environ, loca
         ({}, {}, REST, "URL is set (LOCATION), but no REST token"),
         ({"MODE": "rest"}, {"REDIS_URL": TCP}, "", "MODE is rest, but no URL is set"),
         ({"MODE": "redis"}, REST_ENV, REST, "LOCATION is a rest URL, but MODE is redis"),
-        ({"MODE": "tcp"}, {}, "", "Set it to auto, rest, redis or local"),
+        ({"MODE": "tcp"}, {}, "", "MODE is 'tcp'. Set it to auto, rest, redis or local"),
+        ({}, {"CONTINUUM_CACHE_MODE": "foo"}, "", "CONTINUUM_CACHE_MODE is 'foo'. Set it to auto"),
+        (
+            {"ENV_PREFIX": "S_"},
+            {"S_CONTINUUM_CACHE_MODE": "foo", "CONTINUUM_CACHE_MODE": "rest"},
+            "",
+            "S_CONTINUUM_CACHE_MODE is 'foo'",
+        ),
+        ({}, {"CONTINUUM_CACHE_MODE": "rest"}, "", "CONTINUUM_CACHE_MODE is rest, but no URL"),
+        ({}, {"CONTINUUM_CACHE_MODE": "redis"}, REST, "but CONTINUUM_CACHE_MODE is redis"),
         ({"CLIENT_CLASS": "django_redis.client.DefaultClient"}, {}, "", "Delete it"),
         ({"COMPRESSOR": "x"}, {}, "", "Set COMPRESS_MIN_BYTES"),
         ({"IGNORE_EXCEPTIONS": True}, {}, "", "Use FALLBACK"),
@@ -90,6 +124,21 @@ def test_arguments_come_before_options_before_environment(options, environ, loca
         ({"TOKEN": "x"}, {}, "https://:s3cret@db", "a scheme and a host only"),
         ({"TOKEN": "two words"}, {}, REST, "Copy it again"),
         ({"TOKEN": 5}, {}, REST, "must be a string or a callable"),
+        ({"TOKEN": "''"}, {}, REST, "TOKEN must not be empty"),
+        ({}, {"KV_REST_API_TOKEN": "s3 cret"}, REST, "KV_REST_API_TOKEN has characters"),
+        ({"TOKEN": Unhashable()}, {}, REST, "that is hashable"),
+        ({"TOKEN": "x"}, {}, "https://db#s3cret", "a scheme and a host only"),
+        ({"TOKEN": "x"}, {}, "https://a..b", "cannot be parsed"),
+        ({"TOKEN": "x"}, {}, "[x", "must have the form https://"),
+        ({"TOKEN": "x"}, {}, "https://u:s3[cret@db", "The URL (LOCATION) cannot be parsed"),
+        ({}, {}, "rediss://u:s3]cret@db", "The URL (LOCATION) cannot be parsed"),
+        ({}, {"KV_URL": "rediss://u:s3\u2100cret@db"}, "", "The URL (KV_URL) cannot be parsed"),
+        ({"REDIS_URL": "rediss://u:3#s3cret@db"}, {}, "", "percent-encode the special characters"),
+        ({}, {}, "/run/redis.sock", "must have the form https://"),
+        ({}, {"REDIS_URL": "/run/redis.sock"}, "", "Write unix:///run/redis.sock"),
+        ({}, {"REDIS_URL": "unix://run/redis.sock"}, "", "form unix:///path/of/the/socket"),
+        ({}, {"REDIS_URL": "unix:/run/redis.sock"}, "", "form unix:///path/of/the/socket"),
+        ({"MODE": "redis"}, {"UPSTASH_REDIS_REST_URL": REST}, "", "but no REST token"),
         ({}, {"REDIS_URL": TCP + "/3"}, "", "only database 0"),
         ({"POOL_SIZE": 0}, {}, "", "POOL_SIZE must be a whole number above 0"),
         ({"POOL_SIZE": True}, {}, "", "POOL_SIZE must be a whole number"),
@@ -104,6 +153,8 @@ def test_arguments_come_before_options_before_environment(options, environ, loca
         ({"ENV_PREFIX": 5}, {}, "", "ENV_PREFIX must be a string"),
         ({"SOCKET_TIMEOUT": 3}, REST_ENV, "", "SOCKET_TIMEOUT is for TCP only"),
         ({}, {"UPSTASH_POOL_SIZE": "many"}, "", "UPSTASH_POOL_SIZE is 'many'"),
+        ({}, {"UPSTASH_POOL_SIZE": "0"}, "", "UPSTASH_POOL_SIZE is '0'"),
+        ({"ENV_PREFIX": "S_"}, {"S_UPSTASH_POOL_SIZE": "x"}, "", "S_UPSTASH_POOL_SIZE is 'x'"),
         ({}, {"CONTINUUM_CACHE_FALLBACK": "perhaps"}, "", "Set it to true or false"),
     ],
 )
@@ -111,7 +162,8 @@ def test_an_invalid_configuration_is_reported_with_its_fix(options, environ, loc
     with pytest.raises(ConfigurationError, match=re.escape(message)) as caught:
         resolve(options, environ, alias="mine", location=location)
     assert str(caught.value).startswith("Cache 'mine': ")
-    assert "s3cret" not in str(caught.value)
+    assert "s3" not in str(caught.value)
+    assert "cret" not in str(caught.value)
 
 
 def test_options_take_precedence_over_the_environment():
@@ -205,23 +257,6 @@ def test_sources_name_the_origin_of_the_mode(options, environ, source):
 
 
 @pytest.mark.parametrize(
-    ("host", "private"),
-    [
-        ("127.0.0.1", True),
-        ("::1", True),
-        ("10.1.2.3", True),
-        ("localhost", True),
-        ("redis", True),
-        ("db.internal", True),
-        ("8.8.8.8", False),
-        ("db.upstash.io", False),
-    ],
-)
-def test_unencrypted_traffic_is_acceptable_to_private_hosts_only(host, private):
-    assert is_private(host) is private
-
-
-@pytest.mark.parametrize(
     ("url", "address"),
     [
         (REST, "db.upstash.io"),
@@ -231,6 +266,8 @@ def test_unencrypted_traffic_is_acceptable_to_private_hosts_only(host, private):
         ("http://localhost", "localhost"),
         (TCP, "db.upstash.io"),
         ("redis://127.0.0.1:6380/0", "127.0.0.1:6380"),
+        ("https://db.upstash.io.", "db.upstash.io"),
+        (UNIX, "/run/redis.sock"),
     ],
 )
 def test_messages_include_a_port_that_is_not_the_default(url, address):
@@ -241,6 +278,7 @@ def test_messages_include_a_port_that_is_not_the_default(url, address):
 def test_upstash_is_recognized_by_its_host_over_tcp():
     assert resolve({}, {"REDIS_URL": TCP}).is_upstash
     assert not resolve({}, {"REDIS_URL": "redis://127.0.0.1"}).is_upstash
+    assert resolve({}, {"REDIS_URL": "rediss://db.upstash.io.:6379"}).is_upstash
     assert resolve({}, REST_ENV).is_upstash
 
 
@@ -255,6 +293,7 @@ def test_nested_options_survive_the_conversion_to_a_hashable_value():
     [
         ("https://db.upstash.io", "rediss://default:password@db.upstash.io:6379", True),
         ("rediss://db.upstash.io", "rediss://db.upstash.io:6379/0", True),
+        ("https://db.upstash.io", "https://db.upstash.io.", True),
         ("https://db.upstash.io", "https://other.upstash.io", False),
         ("https://db.upstash.io", "", False),
         ("http://127.0.0.1:80", "http://127.0.0.1/", True),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from continuum_upstash.config.credentials import Secret
 from continuum_upstash.config.resolve import Config
+from continuum_upstash.config.secrets import Secret
 from continuum_upstash.errors import ConnectionFailed
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.transports.failover.failover_policy import FailoverPolicy

@@ -1,0 +1,70 @@
+"""Reads a token that may change: from the callable TOKEN, or from a file."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from continuum_upstash.config.resolve import Config
+from continuum_upstash.config.secrets import Secret, SecretFile, clean_token
+from continuum_upstash.errors import ConfigurationError, Unavailable
+
+
+class TokenReader:
+    """Calls the user's function, and validates what it returns."""
+
+    def __init__(self, token: Secret, config: Config) -> None:
+        """
+        Args:
+            token: one that is not fixed.
+            config: the database that it is for.
+        """
+        assert not isinstance(token.value, str)
+        self._call: Callable[[], Any] = token.value
+        self._label, self._timeout = config.label, config.read_timeout
+        is_file = isinstance(token.value, SecretFile)
+        source = dict(config.sources).get("token", "TOKEN")
+        self._name = f"the token in {source}" if is_file else "the result of the callable TOKEN"
+
+    def read(self) -> str:
+        """Return the current token.
+
+        Raises:
+            Unavailable: the function raised an exception.
+            ConfigurationError: it returned no token, or it is a coroutine function.
+        """
+        try:
+            result = self._call()
+        except Exception as error:
+            raise self._failure(error) from error
+        if isinstance(result, Awaitable):
+            if close := getattr(result, "close", None):
+                close()  # otherwise Python warns that the coroutine was never awaited
+            raise ConfigurationError(
+                f"{self._label}: TOKEN is a coroutine function, which sync calls cannot await. Set "
+                "TOKEN to a function that is not async, or use only async calls."
+            )
+        return self._clean(result)
+
+    async def aread(self) -> str:
+        """Return the current token; a coroutine is awaited for at most READ_TIMEOUT."""
+        try:
+            result = self._call()
+            if isinstance(result, Awaitable):
+                import asyncio  # noqa: PLC0415 sync clients start faster without it
+
+                async with asyncio.timeout(self._timeout):
+                    result = await result
+        except Exception as error:
+            raise self._failure(error) from error
+        return self._clean(result)
+
+    def _clean(self, token: object) -> str:
+        try:
+            return clean_token(token, self._name)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{self._label}: {error}") from None
+
+    def _failure(self, error: Exception) -> Unavailable:
+        # The text of the user's exception may contain a secret.
+        return Unavailable(f"{self._label}: the callable TOKEN raised {type(error).__name__}.")
