@@ -6,12 +6,15 @@ import threading
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from continuum_upstash.errors import ConfigurationError
 from continuum_upstash.observe import LimitDecided, Record
 from continuum_upstash.ratelimit.conf import conf
 from continuum_upstash.ratelimit.policy import Policy
 from continuum_upstash.transports.registry import get_process_state
+
+Outcome: TypeAlias = tuple[str, bool]  # LimitDecided's outcome and allowed
 
 
 class DecisionCounter:
@@ -20,16 +23,16 @@ class DecisionCounter:
     def __init__(self) -> None:
         # Re-entrant: a signal handler that uses the cache may interrupt its own thread in here.
         self._lock = threading.RLock()
-        self._counts: defaultdict[str, defaultdict[str, Counter[str]]] = defaultdict(
+        self._counts: defaultdict[str, defaultdict[str, Counter[Outcome]]] = defaultdict(
             lambda: defaultdict(Counter)
         )
 
     def add(self, decision: LimitDecided) -> None:
         with self._lock:
-            self._counts[decision.alias][decision.policy][decision.outcome] += 1
+            self._counts[decision.alias][decision.policy][decision.outcome, decision.allowed] += 1
 
-    def for_alias(self, alias: str) -> Mapping[str, Counter[str]]:
-        """Return the number of decisions by policy name and outcome (see `LimitDecided`)."""
+    def for_alias(self, alias: str) -> Mapping[str, Counter[Outcome]]:
+        """Return the number of decisions by policy name and outcome."""
         with self._lock:
             return {name: count.copy() for name, count in self._counts[alias].items()}
 
@@ -47,12 +50,36 @@ class PolicyRow:
     Attributes:
         name: of the policy.
         policy: None: it is defined in code, not in the settings.
-        count: its decisions by outcome.
+        allowed: the requests that it allowed.
+        refused: the requests that it refused.
+        from_memory: how many of those it refused without contacting the database.
+        in_outage: how many of all it decided by on_error.
+        would_refuse: how many of the allowed ones a shadow policy would have refused.
     """
 
     name: str
     policy: Policy | None
-    count: Counter[str]
+    allowed: int
+    refused: int
+    from_memory: int
+    in_outage: int
+    would_refuse: int
+
+
+def _make_row(name: str, policy: Policy | None, count: Counter[Outcome]) -> PolicyRow:
+    allowed = sum(number for (_, is_allowed), number in count.items() if is_allowed)
+    outcomes: Counter[str] = Counter()
+    for (outcome, _), number in count.items():
+        outcomes[outcome] += number
+    return PolicyRow(
+        name,
+        policy,
+        allowed,
+        refused=count.total() - allowed,
+        from_memory=outcomes["cached"],
+        in_outage=outcomes["unavailable"],
+        would_refuse=outcomes["shadow"],
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +104,7 @@ def make_rate_limit_table(alias: str) -> RateLimitTable | None:
         policies = conf.policies if conf.alias == alias else {}
         names = [*policies, *sorted(counts.keys() - policies.keys())]
         rows = tuple(
-            PolicyRow(name, policies.get(name), counts.get(name, Counter())) for name in names
+            _make_row(name, policies.get(name), counts.get(name, Counter())) for name in names
         )
         return RateLimitTable(conf.mode, rows) if rows else None
     except ConfigurationError as error:
