@@ -17,7 +17,16 @@ from continuum_upstash.panel.formatting import Text
 
 # The page shows the alias elsewhere, and the others in another form.
 _OMITTED: Final = frozenset(
-    {"alias", "env_prefix", "redis_options", "rest_url", "setup_hint", "sources", "unconfigured"}
+    {
+        "alias",
+        "env_prefix",
+        "redis_options",
+        "rest_url",
+        "setup_hint",
+        "signing_keys",
+        "sources",
+        "unconfigured",
+    }
 )
 _HIDDEN: Final = "••••••••"
 _SECONDS: Final = frozenset(
