@@ -99,10 +99,14 @@ class ValueDiscarded:
     Attributes:
         alias: the cache alias, or the client's name.
         reason: why, in one line without the key and the value.
+        kind: ``full`` if the database stores nothing more, ``too_large`` if the value exceeds
+            MAX_VALUE_BYTES or the server's limit, ``undecodable`` if a stored value cannot be
+            decoded.
     """
 
     alias: str
     reason: str
+    kind: Literal["full", "too_large", "undecodable"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,7 +72,9 @@ class UpstashBaseCache(BaseCache):
         reverse = params.get("REVERSE_KEY_FUNCTION")
         self._reverse = import_string(reverse) if isinstance(reverse, str) else reverse
         self._database = get_database(config, _make_pool)
-        self._keyvalue = KeyValuePlans(codec, alias=alias, max_value_bytes=config.max_value_bytes)
+        self._keyvalue = KeyValuePlans(
+            codec, alias=alias, max_value_bytes=config.max_value_bytes, on_full=config.on_full
+        )
         self._runner = Runner(self._database.send, codec.encode, self._database.run_single_flight)
         self._async_runner = AsyncRunner(
             self._database.asend,

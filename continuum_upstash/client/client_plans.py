@@ -22,6 +22,7 @@ class ClientPlans:
     def __init__(self, keyvalue: KeyValuePlans, timeouts: Timeouts) -> None:
         self._keyvalue = keyvalue
         self.get_ttl_ms = timeouts.get_ttl_ms
+        self.unstorable, self.drop = keyvalue.unstorable, keyvalue.drop
 
     def ping(self) -> Plan[bool]:
         return bool((yield from call("PING", needs_server=True)))
@@ -63,8 +64,7 @@ class ClientPlans:
         return self._keyvalue.get_or_set(key, default, self.get_ttl_ms(key, ttl))
 
     def incr(self, key: str, delta: int) -> Plan[int]:
-        total: int = yield from call("INCRBY", key, delta)
-        return total
+        return self._keyvalue.incr_or_create(key, delta)
 
     def delete_pattern(self, pattern: str) -> Plan[int]:
         return scan.delete_keys(pattern)

@@ -38,6 +38,7 @@ class ClientOptions(TypedDict, total=False):
         compress_min_bytes: values of at least this size are compressed; None: never.
         ttl_by_prefix: seconds by key prefix, for keys set without a `ttl`; None: no expiry.
         max_value_bytes: larger values are not stored; None: the server decides.
+        on_full: whether a write is dropped or raises CapacityExceeded if the database is full.
         coalesce: whether async commands of one event-loop tick share a request.
         local_max_entries: maximum number of keys in the local store.
         local_max_bytes: maximum size of the local store in bytes.
@@ -53,6 +54,7 @@ class ClientOptions(TypedDict, total=False):
     compress_min_bytes: int | None
     ttl_by_prefix: Mapping[str, float | None]
     max_value_bytes: int | None
+    on_full: Literal["drop", "raise"]
     coalesce: bool
     local_max_entries: int
     local_max_bytes: int
@@ -125,7 +127,12 @@ class ConfiguredClient:
         config = database.config
         self._database = database
         self._plans = ClientPlans(
-            KeyValuePlans(codec, alias=config.alias, max_value_bytes=config.max_value_bytes),
+            KeyValuePlans(
+                codec,
+                alias=config.alias,
+                max_value_bytes=config.max_value_bytes,
+                on_full=config.on_full,
+            ),
             timeouts,
         )
 

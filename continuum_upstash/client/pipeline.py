@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Generic, Self, TypeVar
 
 from continuum_upstash.client.client_plans import ClientPlans
@@ -90,15 +90,31 @@ class _CommandQueue(Generic[R]):
         for command in commands:
             batch.append((yield from _encode(command)))  # noqa: PERF401 a plan cannot yield in one
         replies: Replies = yield Batch(batch, atomic=self._atomic)
+        yield from self._drop_unstored(batch, replies, decoders)
         results: list[Any] = []
         for reply, decode in zip(replies, decoders, strict=True):
             if not isinstance(reply, ReplyError):
                 results.append(decode(reply))
+            elif decode is _is_stored and isinstance(reply, self._plans.unstorable):
+                results.append(False)
             elif raise_on_error:
                 raise reply
             else:
                 results.append(reply)
         return results
+
+    def _drop_unstored(
+        self, batch: Sequence[Command], replies: Replies, decoders: Sequence[Callable[[Any], Any]]
+    ) -> Plan[None]:
+        """Delete the old values of keys whose new ones were not stored, as `set` does."""
+        unstored = [
+            (command, reply)
+            for command, reply, decode in zip(batch, replies, decoders, strict=True)
+            if decode is _is_stored and isinstance(reply, self._plans.unstorable)
+        ]
+        if unstored:
+            outdated = [str(command[1]) for command, _ in unstored if "NX" not in command[3:]]
+            yield from self._plans.drop(unstored[0][1], outdated)
 
     def _add(self, decode: Callable[[Any], Any], *parts: Argument | _Encoded) -> Self:
         self._commands.append(parts)

@@ -52,6 +52,7 @@ class Config:
         telemetry: send the SDK headers that describe the platform to Upstash.
         ca_file: a PEM file to trust instead of the system's certificates.
         clear: whether clear() deletes the alias's own keys or the whole database.
+        on_full: whether a cache write is dropped or raises if the database is full.
         redis_options: django-redis' connection options as a hashable value; TCP only.
         signing_keys: secrets that sign stored values; the first signs, every one verifies.
         sources: where each credential came from, for the doctor and the panel.
@@ -82,6 +83,7 @@ class Config:
     telemetry: bool = False
     ca_file: str | None = None
     clear: Literal["prefix", "flushdb"] = "prefix"
+    on_full: Literal["drop", "raise"] = "drop"
     redis_options: Hashable = field(default=("dict",), repr=False)
     signing_keys: tuple[bytes, ...] = field(default=(), repr=False)
     sources: tuple[tuple[str, str], ...] = field(default=(), compare=False)
@@ -209,6 +211,7 @@ _CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "serializer": ("msgpack", "json"),
     "pickle": ("signed", "never"),
     "clear": ("prefix", "flushdb"),
+    "on_full": ("drop", "raise"),
 }
 
 

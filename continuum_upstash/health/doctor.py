@@ -16,16 +16,19 @@ from continuum_upstash.config.resolve import Config
 from continuum_upstash.config.urls import is_loopback, is_private
 from continuum_upstash.errors import (
     AuthenticationFailed,
+    CapacityExceeded,
     ConfigurationError,
     ContinuumError,
     NotPermitted,
     PoolExhausted,
     QuotaExceeded,
+    ReadOnlyReplica,
     ReplyError,
     Unavailable,
 )
 from continuum_upstash.health.overview import NO_HISTORY, read_overview
-from continuum_upstash.health.probe import MEMORY_WARN_RATIO, probe_health
+from continuum_upstash.health.probe import MEMORY_WARN_RATIO, Health, probe_health
+from continuum_upstash.plans import info
 from continuum_upstash.plans.effects import Batch, Plan
 from continuum_upstash.protocol import Command, Replies, Reply
 from continuum_upstash.ratelimit.conf import conf as ratelimit_conf
@@ -41,8 +44,12 @@ _SLOW: Final = 0.15  # seconds: longer than to another region of the same contin
 _TEST_KEY: Final = "continuum:doctor:probe"
 _FEATURES: Final = ("EVAL", "DELEX", "GETEX", "UNLINK", "HEXPIRE", "JSON.GET")
 
+_FREE_SPACE: Final = "Delete keys (manage.py cache_cleanup), or choose a larger plan."
 _FIXES: Final = {
     AuthenticationFailed: "Copy the token (REST) or the password (TCP) again: they differ.",
+    CapacityExceeded: _FREE_SPACE,
+    NotPermitted: "Use the standard token: this one cannot write.",
+    ReadOnlyReplica: "Wait until the database accepts writes again, after an upgrade for example.",
     QuotaExceeded: "Change the plan or raise the budget in the console, or wait for next month.",
     Unavailable: (
         "Does {host} resolve from here? Is the database active in the console, and not archived? "
@@ -150,9 +157,10 @@ def _check_token(_: UpstashBaseCache, *, write: bool) -> Plan[list[Finding]]:
 
 
 def _check_features(_: UpstashBaseCache) -> Plan[list[Finding]]:
-    (reply,) = yield from _send(("COMMAND", "INFO", *_FEATURES))
-    if not isinstance(reply, list):
-        return [Finding("features", "info", "the server does not list its commands")]
+    reply, server = yield from _send(("COMMAND", "INFO", *_FEATURES), ("INFO",))
+    if not isinstance(reply, list) or len(reply) != len(_FEATURES):  # Upstash returns an empty list
+        detail = f"the server does not list its commands{_describe_versions(server)}"
+        return [Finding("features", "info", detail)]
     known = [name for name, each in zip(_FEATURES, reply, strict=True) if each]
     missing = [name for name in _FEATURES if name not in known]
     detail = ", ".join(known) + (f"; not {', '.join(missing)}" if missing else "")
@@ -162,19 +170,37 @@ def _check_features(_: UpstashBaseCache) -> Plan[list[Finding]]:
     return [Finding("features", "failed", detail, fix)]
 
 
+def _describe_versions(reply: Reply) -> str:
+    """Return the versions in the reply to INFO, which decide what the server supports."""
+    if not isinstance(reply, bytes):
+        return ""
+    fields = info.parse(reply.decode("utf-8", "replace"))
+    versions = {"Redis": fields["version"], "Upstash": fields.get("upstash_version")}
+    known = [f"{name} {version}" for name, version in versions.items() if version]
+    return f"; its version is that of {' and '.join(known)}" if known else ""
+
+
 def _check_server(cache: UpstashBaseCache) -> Plan[list[Finding]]:
-    server = (yield from probe_health(cache)).server
+    health = yield from probe_health(cache)
+    server = health.server
     if server is None:
         return [Finding("server", "info", "the server refuses INFO")]
     findings = [Finding("server", "info", f"Redis {server.version}, {server.keys:,} keys")]
-    ratio = server.memory_ratio
-    if ratio is not None:
-        is_full = ratio >= MEMORY_WARN_RATIO
-        fix = "Delete keys (manage.py cache_cleanup), or choose a larger plan." if is_full else ""
-        detail = f"{ratio * 100:.1f} % of the limit"
-        findings.append(Finding("memory", "warning" if is_full else "ok", detail, fix))
+    findings += _examine_memory(health, server.memory_ratio)
     alias = cache.database.config.alias
     return [*findings, _examine_eviction(alias, server.policy, evicts=server.evicts)]
+
+
+def _examine_memory(health: Health, ratio: float | None) -> list[Finding]:
+    used = "" if ratio is None else f"{ratio * 100:.1f} % of the limit"
+    if health.is_full:
+        detail = f"full, writes are refused: {used}" if used else "full, writes are refused"
+        return [Finding("memory", "failed", detail, _FREE_SPACE)]
+    if ratio is None:
+        return []
+    if ratio >= MEMORY_WARN_RATIO:
+        return [Finding("memory", "warning", used, _FREE_SPACE)]
+    return [Finding("memory", "ok", used)]
 
 
 def _check_quota(cache: UpstashBaseCache) -> Plan[list[Finding]]:
@@ -186,6 +212,7 @@ def _check_quota(cache: UpstashBaseCache) -> Plan[list[Finding]]:
     findings = [Finding("request limit", "info", limit)]
     overview = yield from read_overview(cache)
     findings += _examine_pool(overview.today)
+    findings += _examine_unstored(overview.today)
     bill, errors = overview.bill, "; ".join(overview.errors)
     if bill is None:
         outcome: Outcome = "warning" if errors else "info"
@@ -206,11 +233,20 @@ def _examine_pool(today: Totals) -> list[Finding]:
     return [Finding("connection pool", "warning", detail, "Raise POOL_SIZE.")]
 
 
+def _examine_unstored(today: Totals) -> list[Finding]:
+    count = today.discarded.get("full", 0)
+    if not count:
+        return []
+    detail = f"{count:,} times today, values were not stored because the database was full"
+    return [Finding("full", "warning", detail, _FREE_SPACE)]
+
+
 def _check_write(_: UpstashBaseCache) -> Plan[list[Finding]]:
     replies = yield from _send(("SET", _TEST_KEY, b"1", "EX", 10), ("GETDEL", _TEST_KEY))
-    errors = [str(reply) for reply in replies if isinstance(reply, ReplyError)]
-    if errors:
-        return [Finding("write", "failed", errors[0], "See the message.")]
+    error = next((reply for reply in replies if isinstance(reply, ReplyError)), None)
+    if error is not None:
+        fix = next((fix for kind, fix in _FIXES.items() if isinstance(error, kind)), "")
+        return [Finding("write", "failed", str(error), fix)]
     return [Finding("write", "ok", "a key was written, read and deleted")]
 
 

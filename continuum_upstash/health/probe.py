@@ -92,6 +92,14 @@ class Health:
         return "degraded" if self.errors or self.warnings else "ok"
 
     @property
+    def is_full(self) -> bool:
+        """Whether the database refuses writes because it is full and does not evict."""
+        if self.status.writes == "full":
+            return True
+        server = self.server
+        return server is not None and not server.evicts and (server.memory_ratio or 0) >= 1
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """What is wrong although the cache works."""
         warnings = []
@@ -101,9 +109,19 @@ class Health:
                 f"{self.setup_hint}"
             )
         ratio = self.server.memory_ratio if self.server else None
-        if ratio is not None and ratio >= MEMORY_WARN_RATIO:
+        if self.is_full:
+            warnings.append(
+                "The database is full: it refuses writes, and cached values are not stored. "
+                "Delete keys, choose a larger plan, or enable eviction if it is only a cache."
+            )
+        elif ratio is not None and ratio >= MEMORY_WARN_RATIO:
             warnings.append(
                 f"{ratio:.0%} of the memory limit is used: delete keys or choose a larger plan."
+            )
+        if self.status.writes == "read_only":
+            warnings.append(
+                "The database accepts no writes for now, during an upgrade for example: "
+                + ("the local store serves them." if self.fallback else "they fail.")
             )
         exhausted_at = self.status.last_pool_exhausted
         if exhausted_at is not None and self.at - exhausted_at < POOL_WARN_SECONDS:

@@ -48,6 +48,8 @@ def _describe_state(overview: Overview) -> Iterable[tuple[str, str]]:
         yield "Served locally", f"{status.local_replies:,} batches"
     if status.dirty_keys:
         yield "Dirty keys", f"{status.dirty_keys:,}"
+    if status.writes != "accepted":
+        yield "Writes", f"refused: {status.writes.replace('_', '-')}"
     if status.pool_exhausted:
         yield "Pool exhausted", f"{status.pool_exhausted:,} calls; raise POOL_SIZE"
 

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from operator import index
 from typing import Any, Final, Literal, TypeVar, overload
 
 from continuum_upstash.codec.codec import Codec, DecodeError
-from continuum_upstash.errors import ReplyError, RequestTooLarge
+from continuum_upstash.errors import CapacityExceeded, Refused, ReplyError, RequestTooLarge
 from continuum_upstash.observe import ValueDiscarded, report_discarded
 from continuum_upstash.plans.effects import Batch, Compute, Encode, Plan, SingleFlight, call
-from continuum_upstash.protocol import Command, Reply, Script
+from continuum_upstash.protocol import Command, Replies, Reply, Script
 
 T = TypeVar("T")
 
@@ -87,19 +88,39 @@ class KeyValuePlans:
         codec: encodes and decodes values.
         alias: its name in the records for observers.
         max_value_bytes: larger values are not sent; None: no limit but the server's.
+        on_full: what a write does that the server cannot store since it is full. ``drop``: it
+            counts as not stored, and the old value is deleted, since it is outdated. ``raise``: it
+            raises CapacityExceeded, and the old value stays.
+
+    Attributes:
+        unstorable: the errors of a write that counts as not stored.
     """
 
-    __slots__ = ("_alias", "_codec", "_max_value_bytes")
+    __slots__ = ("_alias", "_codec", "_max_value_bytes", "unstorable")
 
-    def __init__(self, codec: Codec, *, alias: str, max_value_bytes: int | None = None) -> None:
+    def __init__(
+        self,
+        codec: Codec,
+        *,
+        alias: str,
+        max_value_bytes: int | None = None,
+        on_full: Literal["drop", "raise"] = "drop",
+    ) -> None:
         self._codec = codec
         self._alias = alias
         self._max_value_bytes = max_value_bytes
+        self.unstorable: tuple[type[Refused], ...] = (RequestTooLarge,)
+        if on_full == "drop":
+            self.unstorable += (CapacityExceeded,)
 
     # ---- one key
 
     def get(self, key: str, default: Any = None) -> Plan[Any]:
-        raw = yield from call("GET", key)
+        try:
+            raw = yield from call("GET", key)
+        except RequestTooLarge as error:
+            self._report_too_large_to_read(error)
+            return default
         return default if raw is None else self.decode(raw, default)
 
     def set(
@@ -109,15 +130,32 @@ class KeyValuePlans:
         if ttl_ms is not None and ttl_ms <= 0:
             return (yield from self._set_expired(key, condition))
         data = yield Encode(value)
+        # As in Django's memcached backend: the old value would be outdated, except with NX.
+        outdated = () if condition == "NX" else (key,)
         if self._exceeds_max_size(data):
-            # Like Django's memcached backend: the old value would be outdated.
-            if not condition:
-                yield from call("DEL", key)
+            yield from self._delete_all(outdated)
             return False
-        reply = yield from call(
-            *_make_set_command(key, data, ttl_ms), *((condition,) if condition else ())
-        )
+        try:  # as in `_write`; one generator less on the hot path
+            reply = yield from call(
+                *_make_set_command(key, data, ttl_ms), *((condition,) if condition else ())
+            )
+        except self.unstorable as error:
+            yield from self.drop(error, outdated)
+            return False
         return reply is not None
+
+    def _write(self, command: Command, *outdated: str) -> Plan[Any]:
+        """Send a write, and return its reply; False if the server does not store it.
+
+        Args:
+            command: the write.
+            outdated: the keys whose values are then outdated; they are deleted.
+        """
+        try:
+            return (yield from call(*command))
+        except self.unstorable as error:
+            yield from self.drop(error, outdated)
+            return False
 
     def _set_expired(self, key: str, condition: str) -> Plan[bool]:
         if condition == "NX":
@@ -140,16 +178,25 @@ class KeyValuePlans:
         self, key: str, default: object, ttl_ms: int | None
     ) -> Plan[tuple[bytes, Any]]:
         """Return the stored bytes, and the default as it was computed; None if it was not."""
-        raw: bytes | None = yield from call("GET", key)
+        raw: bytes | None = None
+        try:
+            raw = yield from call("GET", key)
+            is_missing = raw is None
+        except RequestTooLarge as error:
+            self._report_too_large_to_read(error)
+            is_missing = False
         if raw is not None and self.decode(raw, MISSING) is not MISSING:
             return raw, None
         value = (yield Compute(default)) if callable(default) else default
         data: bytes = yield Encode(value)
         if (ttl_ms is not None and ttl_ms <= 0) or self._exceeds_max_size(data):
             return data, value
-        # NX would keep a value that cannot be decoded.
-        condition = ("NX",) if raw is None else ()
-        if (yield from call(*_make_set_command(key, data, ttl_ms), *condition)) is None:
+        command = _make_set_command(key, data, ttl_ms)
+        # NX would keep a value that cannot be read.
+        stored = yield from (
+            self._write((*command, "NX")) if is_missing else self._write(command, key)
+        )
+        if stored is None:
             theirs: bytes | None = yield from call("GET", key)
             return (data if theirs is None else theirs), value
         return data, value
@@ -164,24 +211,37 @@ class KeyValuePlans:
         if not -(2**63) <= index(delta) < 2**63:
             raise OverflowError(f"The delta {delta} does not fit 64 bits.")
         try:
-            total: int | bytes | None = yield from call("EVAL", INCR_EXISTING, 1, key, delta)
+            total: int | bytes | bool | None = yield from self._write(
+                ("EVAL", INCR_EXISTING, 1, key, delta), key
+            )
         except ReplyError as error:
             if "overflow" in str(error):
                 raise OverflowError("The sum does not fit 64 bits.") from error
             if "not an integer" in str(error) or "not an int" in str(error):
                 raise TypeError("The value is not a 64-bit integer.") from error
             raise
-        return None if total is None else int(total)
+        return None if total is None or total is False else int(total)
+
+    def incr_or_create(self, key: str, delta: int) -> Plan[int]:
+        """Add to an integer, 0 if the key does not exist; return the sum.
+
+        If the server does not store it, the sum is that of a missing key.
+
+        Raises:
+            ReplyError: the value is not an integer, or the sum does not fit 64 bits.
+        """
+        total: int | bool = yield from self._write(("INCRBY", key, delta), key)
+        return delta if total is False else total
 
     def rename(self, old: str, new: str) -> Plan[bool]:
         """Rename a key, with its expiry; return whether it existed."""
         try:
-            yield from call("RENAME", old, new)
+            reply = yield from self._write(("RENAME", old, new), old, new)
         except ReplyError as error:
             if "no such key" in str(error):
                 return False
             raise
-        return True
+        return reply is not False
 
     def delete(self, key: str) -> Plan[bool]:
         return bool((yield from call("DEL", key)))
@@ -196,16 +256,17 @@ class KeyValuePlans:
         if ttl_ms is None:
             # PERSIST returns 0 both for a missing key and for a key without expiry. Only then
             # is a second command needed.
-            return bool((yield from call("PERSIST", key))) or (yield from self.exists(key))
+            reply = yield from self._write(("PERSIST", key), key)
+            return bool(reply) or (reply is not False and (yield from self.exists(key)))
         if ttl_ms <= 0:
             return (yield from self.delete(key))
-        return bool((yield from call("PEXPIRE", key, ttl_ms)))
+        return bool((yield from self._write(("PEXPIRE", key, ttl_ms), key)))
 
     def persist(self, key: str) -> Plan[bool]:
-        return bool((yield from call("PERSIST", key)))
+        return bool((yield from self._write(("PERSIST", key), key)))
 
     def expire_at(self, key: str, unix_ms: int) -> Plan[bool]:
-        return bool((yield from call("PEXPIREAT", key, unix_ms)))
+        return bool((yield from self._write(("PEXPIREAT", key, unix_ms), key)))
 
     def get_ttl(
         self, key: str, command: Literal["TTL", "PTTL", "EXPIRETIME", "PEXPIRETIME"]
@@ -230,9 +291,10 @@ class KeyValuePlans:
         """Send MGET, in halves if the reply exceeds the request limit, which includes replies."""
         try:
             raws: list[bytes | None] = yield from call("MGET", *keys)
-        except RequestTooLarge:
+        except RequestTooLarge as error:
             if len(keys) == 1:
-                raise
+                self._report_too_large_to_read(error)
+                return [None]
         else:
             return raws
         half = len(keys) // 2
@@ -240,7 +302,7 @@ class KeyValuePlans:
         return first + (yield from self._mget(keys[half:]))
 
     def set_many(self, values: Mapping[str, object], ttl_ms: int | None) -> Plan[list[str]]:
-        """Store values; return the keys of those that were rejected for their size."""
+        """Store values; return the keys of those that were not stored."""
         if ttl_ms is not None and ttl_ms <= 0:
             yield from self.delete_many(list(values))
             return []
@@ -253,8 +315,34 @@ class KeyValuePlans:
         yield from self.delete_many(rejected)
         max_items = None if ttl_ms is None else PIPELINE_COMMANDS  # MSET is one command
         for chunk in _split_into_requests(data.items(), _count_item_bytes, max_items):
-            rejected += yield from _send_set_many(chunk, ttl_ms)
+            rejected += yield from self._set_chunk(chunk, ttl_ms)
         return rejected
+
+    def _set_chunk(self, items: Sequence[tuple[str, bytes]], ttl_ms: int | None) -> Plan[list[str]]:
+        """Store values in one round trip; return the keys of those that were not stored."""
+        replies: Replies
+        try:
+            if ttl_ms is None and len(items) > 1:
+                yield from call("MSET", *(part for item in items for part in item))
+                return []
+            replies = yield Batch([_make_set_command(key, data, ttl_ms) for key, data in items])
+        except self.unstorable as error:
+            if isinstance(error, RequestTooLarge) and len(items) > 1:
+                half = len(items) // 2
+                first = yield from self._set_chunk(items[:half], ttl_ms)
+                return first + (yield from self._set_chunk(items[half:], ttl_ms))
+            replies = [error] * len(items)
+        errors = {
+            key: reply
+            for (key, _), reply in zip(items, replies, strict=True)
+            if isinstance(reply, ReplyError)
+        }
+        unstored = {key: each for key, each in errors.items() if isinstance(each, self.unstorable)}
+        if unstored:
+            yield from self.drop(next(iter(unstored.values())), list(unstored))
+        for key in errors.keys() - unstored.keys():
+            raise errors[key]
+        return list(unstored)
 
     def delete_many(self, keys: Sequence[str]) -> Plan[int]:
         """Delete keys; return how many existed."""
@@ -263,16 +351,41 @@ class KeyValuePlans:
             deleted += yield from call("UNLINK", *chunk)
         return deleted
 
+    def _delete_all(self, keys: Sequence[str]) -> Plan[None]:
+        if len(keys) == 1:
+            yield from call("DEL", *keys)
+        elif keys:
+            yield from self.delete_many(keys)
+
     # ---- values
+
+    def drop(self, error: ReplyError, outdated: Sequence[str]) -> Plan[None]:
+        """Report that the server has not stored a value, and delete what is outdated therefore.
+
+        Args:
+            error: one of `unstorable`.
+            outdated: the keys that have an older value.
+        """
+        if isinstance(error, CapacityExceeded):
+            reason = f"the database is full, values are not stored: {error}"
+            report_discarded(ValueDiscarded(self._alias, reason, "full"))
+        else:
+            reason = f"a value was not stored: {error}"
+            report_discarded(ValueDiscarded(self._alias, reason, "too_large"))
+        with suppress(RequestTooLarge):  # the key itself is too large, so it has no value
+            yield from self._delete_all(outdated)
+
+    def _report_too_large_to_read(self, error: RequestTooLarge) -> None:
+        reason = f"a stored value was not read: {error}"
+        report_discarded(ValueDiscarded(self._alias, reason, "too_large"))
 
     def decode(self, raw: bytes, default: T) -> Any | T:
         """Decode a stored value; return the default and log it if it cannot be decoded."""
         try:
             return self._codec.decode(raw)
         except DecodeError as error:
-            report_discarded(
-                ValueDiscarded(self._alias, f"a stored value cannot be decoded: {error}")
-            )
+            reason = f"a stored value cannot be decoded: {error}"
+            report_discarded(ValueDiscarded(self._alias, reason, "undecodable"))
             return default
 
     def _exceeds_max_size(self, data: bytes) -> bool:
@@ -280,26 +393,12 @@ class KeyValuePlans:
         if limit is None or len(data) <= limit:
             return False
         reason = f"a value was not stored: {len(data)} bytes exceed MAX_VALUE_BYTES ({limit})"
-        report_discarded(ValueDiscarded(self._alias, reason))
+        report_discarded(ValueDiscarded(self._alias, reason, "too_large"))
         return True
 
 
 def _make_set_command(key: str, data: bytes, ttl_ms: int | None) -> Command:
     return ("SET", key, data) if ttl_ms is None else ("SET", key, data, "PX", ttl_ms)
-
-
-def _send_set_many(items: Sequence[tuple[str, bytes]], ttl_ms: int | None) -> Plan[list[str]]:
-    if ttl_ms is None and len(items) > 1:
-        yield from call("MSET", *(part for item in items for part in item))
-        return []
-    replies = yield Batch([_make_set_command(key, data, ttl_ms) for key, data in items])
-    rejected = []
-    for (key, _), reply in zip(items, replies, strict=True):
-        if isinstance(reply, RequestTooLarge):
-            rejected.append(key)
-        elif isinstance(reply, ReplyError):
-            raise reply
-    return rejected
 
 
 def _count_key_bytes(key: str) -> int:

@@ -32,6 +32,7 @@ class Aggregator:
         "bytes_in",
         "bytes_out",
         "coalesced",
+        "discarded",
         "hits",
         "misses",
         "overhead",
@@ -48,6 +49,7 @@ class Aggregator:
         self.hits = self.misses = self.sets = 0
         self.bytes_in = self.bytes_out = 0
         self.coalesced = self.overhead = 0
+        self.discarded: defaultdict[str, int] = defaultdict(int)
 
     def record(self, details: CommandDetails) -> None:
         """Add one round trip. A write of the shared statistics adds only to `overhead`."""
@@ -111,6 +113,7 @@ class Aggregator:
             sets=self.sets,
             errors=dict(self._errors),
             coalesced=self.coalesced,
+            discarded=dict(self.discarded),
             bytes_out=self.bytes_out,
             bytes_in=self.bytes_in,
             billed=0 if self._local else sum(commands.values()) + self._billed,

@@ -8,8 +8,16 @@ from __future__ import annotations
 
 import threading
 
-from continuum_upstash.observe import Coalesced, CommandDetails, Record, subscribe, unsubscribe
+from continuum_upstash.observe import (
+    Coalesced,
+    CommandDetails,
+    Record,
+    ValueDiscarded,
+    subscribe,
+    unsubscribe,
+)
 from continuum_upstash.stats.aggregator import Aggregator
+from continuum_upstash.stats.labels import LOCAL
 from continuum_upstash.stats.totals import Totals, add_up
 from continuum_upstash.transports.registry import get_process_state
 
@@ -32,6 +40,10 @@ class Counters:
         elif type(record) is Coalesced:
             with self._lock:
                 self._get_or_create(record.alias, record.backend).coalesced += record.batches
+        elif type(record) is ValueDiscarded:
+            with self._lock:
+                # The record names no backend: nothing that depends on it is counted.
+                self._get_or_create(record.alias, LOCAL).discarded[record.kind] += 1
 
     def read(self, alias: str) -> dict[str, Totals]:
         """Return an alias's totals so far, by backend."""

@@ -23,6 +23,7 @@ class Totals:
         hits, misses: keys that reads found and did not find.
         sets: stored values.
         errors: failed batches and failed commands, by exception class.
+        discarded: values that were not stored or not decoded, by the kind of `ValueDiscarded`.
         coalesced: requests saved by sending the batches of one event-loop tick together.
         bytes_out, bytes_in: sizes of keys and values, without protocol overhead.
         billed: billed commands, without those of the shared statistics.
@@ -37,6 +38,7 @@ class Totals:
     misses: int = 0
     sets: int = 0
     errors: dict[str, int] = field(default_factory=dict)
+    discarded: dict[str, int] = field(default_factory=dict)
     coalesced: int = 0
     bytes_out: int = 0
     bytes_in: int = 0

@@ -56,6 +56,10 @@ COMMANDS: Final = Metric(
 ERRORS: Final = Metric(
     "cache_errors_total", "counter", "Failed round trips and commands, by exception class.",
     ("alias", "error"), "errors", "error")
+DISCARDED: Final = Metric(
+    "cache_discarded_values_total", "counter",
+    "Values that were not stored or not decoded, by kind: full, too_large, undecodable.",
+    ("alias", "kind"), "discarded", "kind")
 STATE_CHANGES: Final = Metric(
     "cache_state_changes_total", "counter", "Changes of the circuit breaker's state.",
     ("alias", "old", "new"))
@@ -76,9 +80,10 @@ COMMANDS_RATIO: Final = Metric(
 BUILD_INFO: Final = Metric("build_info", "gauge", "1 for the running version.", ("version",))
 
 TEXT_COUNTERS: Final = (
-    HITS, MISSES, SETS, REQUESTS, BILLED, OVERHEAD, COALESCED, COMMANDS, ERRORS,
+    HITS, MISSES, SETS, REQUESTS, BILLED, OVERHEAD, COALESCED, COMMANDS, ERRORS, DISCARDED,
 )
 CLIENT_COUNTERS: Final = (
-    HITS, MISSES, REQUESTS, BILLED, OVERHEAD, COALESCED, COMMANDS, ERRORS, STATE_CHANGES, DECISIONS,
+    HITS, MISSES, REQUESTS, BILLED, OVERHEAD, COALESCED, COMMANDS, ERRORS, DISCARDED,
+    STATE_CHANGES, DECISIONS,
 )
 # fmt: on

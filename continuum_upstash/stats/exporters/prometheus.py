@@ -29,6 +29,7 @@ from continuum_upstash.observe import (
     LimitDecided,
     Record,
     StateChange,
+    ValueDiscarded,
     subscribe,
 )
 from continuum_upstash.protocol import Command, Reply
@@ -43,6 +44,7 @@ from continuum_upstash.stats.exporters.metrics import (
     COMMANDS,
     COMMANDS_RATIO,
     DECISIONS,
+    DISCARDED,
     ERRORS,
     HITS,
     LATENCY,
@@ -112,6 +114,8 @@ class PrometheusObserver:
             self.set_state(record.alias, record.new)
         elif isinstance(record, Coalesced):
             self._count(COALESCED, record.batches, record.alias)
+        elif isinstance(record, ValueDiscarded):
+            self._count(DISCARDED, 1, record.alias, record.kind)
         elif isinstance(record, LimitDecided):
             self._count(DECISIONS, 1, record.alias, record.policy, record.outcome)
 

@@ -230,8 +230,37 @@ def test_a_database_that_accepts_no_writes_is_read_and_the_writes_are_local(
     assert cache.cache.status.dirty_keys == 0
 
 
-def test_a_full_database_raises_capacity_exceeded(api, open_cache, emulator):
+FULL_RESULTS = {
+    "get": "old",
+    "set": None,
+    "get_many": {"get": "old", "get_many": "old"},
+    "set_many": ["set_many"],
+    "incr": ValueError,
+    "delete": True,
+    "add": False,
+}
+
+
+def test_a_full_database_is_read_and_outdated_values_are_deleted(api, open_cache, emulator):
     cache = open_cache("rest")
+    for key, value in BEFORE.items():
+        cache.set(key, value)
+    cache.delete("add")
+    with start_fault(emulator, "rest", "capacity", {}):
+        for name, operation in OPERATIONS.items():
+            if FULL_RESULTS[name] is ValueError:
+                with pytest.raises(ValueError, match="not found"):
+                    operation(cache)
+            else:
+                assert operation(cache) == FULL_RESULTS[name]
+        status = cache.cache.status
+        assert (status.state, status.local_replies, status.dirty_keys) == ("closed", 0, 0)
+        assert status.writes == "full"
+    assert cache.get_many(BEFORE) == {"get": "old", "get_many": "old"}
+
+
+def test_with_on_full_raise_a_full_database_raises_capacity_exceeded(api, open_cache, emulator):
+    cache = open_cache("rest", ON_FULL="raise")
     for key, value in BEFORE.items():
         cache.set(key, value)
     cache.delete("add")
@@ -244,7 +273,6 @@ def test_a_full_database_raises_capacity_exceeded(api, open_cache, emulator):
                 operation(cache)
         status = cache.cache.status
         assert (status.state, status.local_replies, status.dirty_keys) == ("closed", 0, 0)
-        assert status.writes == "full"
     assert cache.get("set") == "old"
 
 
@@ -252,7 +280,6 @@ def test_a_full_database_raises_capacity_exceeded(api, open_cache, emulator):
     ("text", "kind", "opens"),
     [
         ("ERR max requests limit exceeded. Limit: 500000, Usage: 500000.", QuotaExceeded, True),
-        ("OOM command not allowed when used memory > 'maxmemory'.", CapacityExceeded, False),
         ("NOPERM User default has no permissions to run it", NotPermitted, False),
     ],
 )

@@ -11,8 +11,8 @@ from tests.conftest import SyncOrAsync
 INFO = b"redis_version:8.2.0\r\nmaxmemory_policy:%b\r\ntotal_data_size:%d\r\nmax_data_size:1000\r\n"
 
 
-def status(state="closed", backend="upstash-rest"):
-    return BackendStatus(backend, state, "started", 0.0, None, 0, 0, 0)
+def status(state="closed", backend="upstash-rest", writes="accepted"):
+    return BackendStatus(backend, state, "started", 0.0, None, 0, 0, 0, writes=writes)
 
 
 def make_health(**changes):
@@ -42,6 +42,9 @@ def server(memory=0, limit=1000, policy="noeviction"):
         ({"server": server(840)}, "ok"),
         ({"server": server(860)}, "degraded"),
         ({"server": server(860, limit=0)}, "ok"),
+        ({"server": server(1000)}, "degraded"),
+        ({"status": status(writes="full")}, "degraded"),
+        ({"status": status(writes="read_only")}, "degraded"),
         ({"errors": ("NOPERM",)}, "degraded"),
         ({"setup_hint": "Set the variables."}, "degraded"),
         ({"status": status("disabled")}, "ok"),
@@ -53,6 +56,31 @@ def server(memory=0, limit=1000, policy="noeviction"):
 )
 def test_the_verdict(changes, verdict):
     assert make_health(**changes).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_full"),
+    [
+        ({"server": server(1000)}, True),
+        ({"server": server(1100)}, True),
+        ({"server": server(999)}, False),
+        ({"server": server(1100, policy="optimistic-volatile")}, False),
+        ({"server": server(1100, limit=0)}, False),
+        ({"status": status(writes="full")}, True),
+        ({"status": status(writes="read_only")}, False),
+    ],
+)
+def test_a_full_database_is_named_full(changes, is_full):
+    health = make_health(**changes)
+    assert health.is_full is is_full
+    assert any("database is full" in text for text in health.warnings) is is_full
+
+
+@pytest.mark.parametrize(("fallback", "effect"), [(True, "local store"), (False, "they fail")])
+def test_a_database_that_accepts_no_writes_is_a_warning(fallback, effect):
+    (warning,) = make_health(status=status(writes="read_only"), fallback=fallback).warnings
+    assert "accepts no writes" in warning
+    assert effect in warning
 
 
 def test_health_as_json():

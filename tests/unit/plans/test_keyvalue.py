@@ -3,10 +3,11 @@ from __future__ import annotations
 import pytest
 
 from continuum_upstash.codec.codec import Codec
-from continuum_upstash.errors import ReplyError, RequestTooLarge
+from continuum_upstash.errors import CapacityExceeded, ReplyError
 from continuum_upstash.observe import ValueDiscarded, subscribe, unsubscribe
 from continuum_upstash.plans import keyvalue
 from continuum_upstash.plans.keyvalue import INCR_EXISTING, KeyValuePlans
+from continuum_upstash.plans.runner import Runner, run
 from continuum_upstash.transports.service_errors import make_reply_error
 from tests.unit.plan_runner import codec, run_plan
 
@@ -16,16 +17,25 @@ WRONGTYPE = make_reply_error("WRONGTYPE Operation against a key holding the wron
 TOO_LARGE = make_reply_error("ERR max request size exceeded. Limit: 10 bytes, Actual: 11 bytes")
 
 
+class DiscardedReasons(list):
+    """The reasons, and the records that they are from."""
+
+    def __init__(self):
+        super().__init__()
+        self.records = []
+
+
 @pytest.fixture
 def discarded():
-    records = []
+    reasons = DiscardedReasons()
 
     def observer(record):
         if isinstance(record, ValueDiscarded):
-            records.append(record.reason)
+            reasons.append(record.reason)
+            reasons.records.append(record)
 
     subscribe(observer)
-    yield records
+    yield reasons
     unsubscribe(observer)
 
 
@@ -179,14 +189,115 @@ def test_get_many_splits_when_the_reply_exceeds_the_request_limit():
     ]
 
 
-def test_get_many_of_one_value_over_the_limit_raises():
-    with pytest.raises(RequestTooLarge):
-        run_plan(plans.get_many(["a"]), [TOO_LARGE])
+def test_a_stored_value_that_is_too_large_to_be_read_is_a_miss(discarded):
+    assert run_plan(plans.get("a", 5), [TOO_LARGE])[0] == 5
+    assert run_plan(plans.get_many(["a"]), [TOO_LARGE])[0] == {}
+    result, sent = run_plan(plans.get_or_set("a", 7, None), [TOO_LARGE], [b"OK"])
+    assert (result, sent) == (7, [[("GET", "a")], [("SET", "a", b"7")]])
+    assert [(each.kind, each.reason[:27]) for each in discarded.records] == [
+        ("too_large", "a stored value was not read")
+    ] * 3
+
+
+FULL = make_reply_error("ERR DB capacity quota exceeded. Threshold: 1 bytes, Usage: 2 bytes.")
+INCR = ("EVAL", INCR_EXISTING, 1, "k", 2)
+UNSTORED = [
+    (lambda plans: plans.set("k", 1, None), ("SET", "k", b"1"), ("DEL", "k"), 1, False),
+    (
+        lambda plans: plans.set("k", 1, 5, "XX"),
+        ("SET", "k", b"1", "PX", 5, "XX"),
+        ("DEL", "k"),
+        1,
+        False,
+    ),
+    (lambda plans: plans.set("k", 1, None, "NX"), ("SET", "k", b"1", "NX"), None, 0, False),
+    (lambda plans: plans.set_many({"k": 1}, None), ("SET", "k", b"1"), ("DEL", "k"), 1, ["k"]),
+    (lambda plans: plans.incr("k", 2), INCR, ("DEL", "k"), 1, None),
+    (lambda plans: plans.incr_or_create("k", 2), ("INCRBY", "k", 2), ("DEL", "k"), 1, 2),
+    (lambda plans: plans.touch("k", 5), ("PEXPIRE", "k", 5), ("DEL", "k"), 1, False),
+    (lambda plans: plans.touch("k", None), ("PERSIST", "k"), ("DEL", "k"), 1, False),
+    (lambda plans: plans.persist("k"), ("PERSIST", "k"), ("DEL", "k"), 1, False),
+    (lambda plans: plans.expire_at("k", 5), ("PEXPIREAT", "k", 5), ("DEL", "k"), 1, False),
+    (lambda plans: plans.rename("k", "l"), ("RENAME", "k", "l"), ("UNLINK", "k", "l"), 1, False),
+]
+
+
+@pytest.mark.parametrize(("make", "command", "deletion", "deleted", "result"), UNSTORED)
+@pytest.mark.parametrize("error", [FULL, TOO_LARGE])
+@pytest.mark.parametrize("in_place", [True, False])
+def test_a_write_that_cannot_be_stored_is_not_stored_and_the_old_value_is_deleted(
+    make, command, deletion, deleted, result, error, in_place, discarded
+):
+    replies = [[error] if in_place else error, *([[deleted]] if deletion else [])]
+    expected = [[command], *([[deletion]] if deletion else [])]
+    assert run_plan(make(plans), *replies) == (result, expected)
+    kind = "full" if error is FULL else "too_large"
+    assert [each.kind for each in discarded.records] == [kind]
+
+
+@pytest.mark.parametrize(("make", "command", "deletion", "deleted", "result"), UNSTORED)
+def test_with_on_full_raise_a_full_database_is_an_error_and_the_old_value_stays(
+    make, command, deletion, deleted, result, discarded
+):
+    strict = KeyValuePlans(codec, alias="test", on_full="raise")
+    with pytest.raises(CapacityExceeded):
+        run_plan(make(strict), [FULL])
+    assert not discarded
+    replies = [[TOO_LARGE], *([[deleted]] if deletion else [])]
+    assert run_plan(make(strict), *replies)[0] == result
+
+
+@pytest.mark.parametrize("error", [FULL, TOO_LARGE])
+def test_get_or_set_returns_what_it_could_not_store(error, discarded):
+    result, sent = run_plan(plans.get_or_set("k", lambda: 7, 5), [None], [error])
+    assert (result, sent[1:]) == (7, [[("SET", "k", b"7", "PX", 5, "NX")]])
+    undecodable = codec.encode({"a": 1})[:-1]
+    result, sent = run_plan(plans.get_or_set("k", 7, None), [undecodable], [error], [1])
+    assert (result, sent[1:]) == (7, [[("SET", "k", b"7")], [("DEL", "k")]])
+
+
+@pytest.mark.parametrize("ttl_ms", [None, 5])
+def test_set_many_returns_the_keys_that_a_full_database_did_not_store(ttl_ms, discarded):
+    replies = [FULL] if ttl_ms is None else [FULL, b"OK", FULL]
+    result, sent = run_plan(plans.set_many({"a": 1, "b": 2, "c": 3}, ttl_ms), replies, [2])
+    unstored = ["a", "b", "c"] if ttl_ms is None else ["a", "c"]
+    assert (result, sent[1:]) == (unstored, [[("UNLINK", *unstored)]])
+    assert len(discarded) == 1
 
 
 def test_set_many_returns_the_keys_that_the_server_rejected_for_their_size():
-    result, _ = run_plan(plans.set_many({"a": 1, "b": 2}, 5), [b"OK", TOO_LARGE])
-    assert result == ["b"]
+    result, sent = run_plan(plans.set_many({"a": 1, "b": 2}, 5), [b"OK", TOO_LARGE], [1])
+    assert (result, sent[1:]) == (["b"], [[("DEL", "b")]])
+
+
+@pytest.mark.parametrize("ttl_ms", [None, 5])
+def test_set_many_sends_halves_when_a_request_is_too_large_as_a_whole(ttl_ms):
+    expiry = () if ttl_ms is None else ("PX", ttl_ms)
+    values = {"a": 1, "b": 2, "c": 3}
+    replies = [TOO_LARGE, [b"OK"], TOO_LARGE, [b"OK"], TOO_LARGE, [1]]
+    result, sent = run_plan(plans.set_many(values, ttl_ms), *replies)
+    assert result == ["c"]
+    assert sent[3:] == [
+        [("SET", "b", b"2", *expiry)],
+        [("SET", "c", b"3", *expiry)],
+        [("DEL", "c")],
+    ]
+
+
+def test_set_many_raises_another_error_after_it_has_deleted_what_is_outdated():
+    sent = []
+
+    def send(batch):
+        sent.append(batch.commands)
+        return [FULL, WRONGTYPE] if len(sent) == 1 else [1]
+
+    with pytest.raises(ReplyError, match="WRONGTYPE"):
+        run(plans.set_many({"a": 1, "b": 2}, 5), Runner(send, codec.encode))
+    assert sent[1] == (("DEL", "a"),)
+
+
+def test_a_key_that_is_too_large_cannot_have_an_old_value():
+    assert run_plan(plans.set("k", 1, None), [TOO_LARGE], [TOO_LARGE])[0] is False
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from continuum_upstash.errors import ConnectionFailed
-from continuum_upstash.observe import Coalesced, CommandDetails
+from continuum_upstash.observe import Coalesced, CommandDetails, ValueDiscarded
 from continuum_upstash.plans.keyvalue import INCR_EXISTING
 from continuum_upstash.plans.locks import RELEASE
 from continuum_upstash.protocol import Script, ScriptHash
@@ -48,6 +48,17 @@ def test_a_command_is_counted_by_its_reply(command, reply, expected):
     totals = count(make_details((command, reply)))
     assert {name: getattr(totals, name) for name in expected} == expected
     assert totals.commands == {str(command[0]).upper(): 1}
+
+
+def test_discarded_values_are_counted_by_kind():
+    totals = count(
+        ValueDiscarded("default", "the database is full: …", "full"),
+        ValueDiscarded("default", "the database is full: …", "full"),
+        ValueDiscarded("default", "a value was not stored: …", "too_large"),
+    )
+    assert totals.discarded == {"full": 2, "too_large": 1}
+    assert (totals.batches, totals.billed) == (0, 0)
+    assert Totals.from_dict(totals.as_dict()) == totals
 
 
 FOREIGN = Script("return redis.call('GET', KEYS[1]) or redis.pcall('INCR', KEYS[1])", None)

@@ -12,7 +12,13 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from continuum_upstash.health.probe import MEMORY_WARN_RATIO
-from continuum_upstash.observe import Coalesced, CommandDetails, LimitDecided, StateChange
+from continuum_upstash.observe import (
+    Coalesced,
+    CommandDetails,
+    LimitDecided,
+    StateChange,
+    ValueDiscarded,
+)
 from continuum_upstash.stats.exporters.metrics import COMMANDS_RATIO, MEMORY_RATIO
 from continuum_upstash.stats.exporters.prometheus import PrometheusObserver
 from continuum_upstash.stats.exporters.prometheus_text import AliasMetrics, render_text
@@ -38,6 +44,7 @@ def series():
     metrics(CommandDetails("a", "upstash-rest", write, [1], 1, None))
     metrics(StateChange("a", "closed", "open", "", "local", "upstash-rest"))
     metrics(LimitDecided("a", "api", "limited", allowed=False))
+    metrics(ValueDiscarded("a", "full", "full"))
     metrics.set_gauge(MEMORY_RATIO, 1, "a")
     metrics.set_gauge(COMMANDS_RATIO, 1, "a")
     return parse_series(generate_latest(registry).decode())
@@ -46,7 +53,7 @@ def series():
 @pytest.fixture(scope="module")
 def series_without_the_extra():
     """The labels of every series of the text form, by name."""
-    totals = Totals(commands={"GET": 1}, errors={"ReplyError": 1})
+    totals = Totals(commands={"GET": 1}, errors={"ReplyError": 1}, discarded={"full": 1})
     return parse_series(render_text({"a": AliasMetrics(totals, "closed", 0.5, 0.5)}))
 
 
