@@ -9,7 +9,12 @@ from typing import Any, Final
 from django.conf import settings
 from django.contrib.sessions.exceptions import SessionInterrupted
 
-from continuum_upstash.errors import ReplyError
+from continuum_upstash.errors import (
+    CapacityExceeded,
+    ReadOnlyReplica,
+    ReplyError,
+    SessionStoreUnavailable,
+)
 from continuum_upstash.plans.effects import Batch, Encode, Plan, call
 from continuum_upstash.protocol import Command, Replies, Reply, Script, is_integer
 from continuum_upstash.sessions.index_entries import (
@@ -90,7 +95,8 @@ class SessionPlans:
     def load(self, key: StorageKey) -> Plan[Data | None]:
         """Return the data, or None if there is no such session.
 
-        With SESSION_SAVE_EVERY_REQUEST, a session with an expiry of its own costs a second command.
+        With SESSION_SAVE_EVERY_REQUEST, a session with an expiry of its own costs a second command,
+        and any session one more while the database is full or accepts no writes.
         """
         renew: bool = settings.SESSION_SAVE_EVERY_REQUEST
         session = yield from self._read(key, renew=renew)
@@ -103,14 +109,18 @@ class SessionPlans:
             if ttl_ms <= 0:
                 yield from self.delete(key)
                 return None
-            yield from call("PEXPIRE", make_redis_key(key.prefix, session.digest), ttl_ms)
+            redis_key = make_redis_key(key.prefix, session.digest)
+            yield from _renew(("PEXPIRE", redis_key, ttl_ms))
         return session.data
 
     def _read(self, key: StorageKey, *, renew: bool) -> Plan[SignedSession | None]:
-        get: Command = ("GET", key.redis_key)
+        signed: bytes | None
+        is_read = False
         if renew:
-            get = ("GETEX", key.redis_key, "PX", self._get_ttl_ms({}))
-        signed: bytes | None = yield from call(*get)
+            getex: Command = ("GETEX", key.redis_key, "PX", self._get_ttl_ms({}))
+            is_read, signed = yield from _renew(getex)
+        if not is_read:
+            signed = yield from call("GET", key.redis_key)
         if signed is not None:
             return verify(signed, key.digests, self._serializer)
         if len(key.digests) == 1:
@@ -260,6 +270,22 @@ class SessionPlans:
     def _remember(self, session: SignedSession, *, is_fresh: bool) -> None:
         self._session = session
         self._fresh_until = monotonic() + _FRESH_SECONDS if is_fresh else 0.0
+
+
+def _renew(command: Command) -> Plan[tuple[bool, Any]]:
+    """Send a command that renews an expiry; return whether it ran, and its reply.
+
+    A database that is full or read-only refuses it as a write. The session can still be read, and
+    is kept until its old expiry.
+    """
+    try:
+        reply: Reply = yield from call(*command)
+    except (CapacityExceeded, ReadOnlyReplica, SessionStoreUnavailable) as error:
+        refusal = error.__cause__ if isinstance(error, SessionStoreUnavailable) else error
+        if not isinstance(refusal, (CapacityExceeded, ReadOnlyReplica)):
+            raise
+        return False, None
+    return True, reply
 
 
 def _raise_error(replies: Replies) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.contrib.sessions.exceptions import SessionInterrupted
 
-from continuum_upstash.errors import CapacityExceeded, ReplyError
+from continuum_upstash.errors import CapacityExceeded, ReplyError, SessionStoreUnavailable
 from continuum_upstash.sessions.keys import StorageKey
 from continuum_upstash.sessions.plans import ROTATE_KEY
 from continuum_upstash.transports.service_errors import make_reply_error
@@ -67,6 +67,34 @@ def test_with_save_every_request_an_expiry_of_its_own_costs_a_pexpire(settings):
     assert sent == [[("GETEX", REDIS_KEY, "PX", TTL_MS)], [("PEXPIRE", REDIS_KEY, 5_000)]]
     found, sent = run_plan(make_plans().load(KEY), [sign_data({"_session_expiry": -1})], [1])
     assert (found, sent[1]) == (None, [("UNLINK", REDIS_KEY)])
+
+
+def unavailable(error):
+    """Return the error that the runner of the sessions raises for a refused command."""
+    translated = SessionStoreUnavailable("the session database is full")
+    translated.__cause__ = error
+    return translated
+
+
+@pytest.mark.parametrize("text", ["ERR DB capacity quota exceeded", "READONLY Writes are rejected"])
+@pytest.mark.parametrize("translate", [lambda error: [error], unavailable])
+def test_a_session_that_cannot_be_renewed_is_read(settings, text, translate):
+    settings.SESSION_SAVE_EVERY_REQUEST = True
+    plans, refused = make_plans(), translate(make_reply_error(text))
+    found, sent = run_plan(plans.load(KEY), refused, [sign_data({"a": 1})])
+    assert (found, sent[1:]) == ({"a": 1}, [[("GET", REDIS_KEY)]])
+    unchanged = run_plan(plans.update(KEY, {"a": 1}))
+    assert unchanged == ({"a": 1}, []), "nothing to store, so no error at the end of the request"
+    own_expiry = sign_data({"_session_expiry": 5_000})
+    found, _ = run_plan(make_plans().load(KEY), [own_expiry], refused)
+    assert found == {"_session_expiry": 5_000}
+
+
+@pytest.mark.parametrize("error", [unavailable(None), make_reply_error("WRONGTYPE no")])
+def test_another_error_of_a_renewal_is_raised(settings, error):
+    settings.SESSION_SAVE_EVERY_REQUEST = True
+    with pytest.raises(type(error)):
+        run_plan(make_plans().load(KEY), error)
 
 
 def test_creating_is_one_set_nx():
