@@ -194,8 +194,8 @@ class ExtraMethods(CachePlans):
     def _make_lock(
         self, kind: type[L], name: str, *, lease: float, sleep: float, wait: float | None
     ) -> L:
-        native = self._config.is_upstash
-        return kind(self, name, lease=lease, sleep=sleep, wait=wait, native=native)
+        conditional = self._database.conditional_commands
+        return kind(self, name, lease=lease, sleep=sleep, wait=wait, conditional=conditional)
 
 
 def _to_unix_ms(when: datetime | float, ms_per_unit: int) -> int:

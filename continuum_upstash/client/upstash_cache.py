@@ -207,8 +207,8 @@ class UpstashCache(ConfiguredClient):
         Raises:
             ValueError: `lease` or `sleep` is not above 0.
         """
-        native = self._database.config.is_upstash
-        return Lock(self, key, lease=lease, sleep=sleep, wait=wait, native=native)
+        conditional = self._database.conditional_commands
+        return Lock(self, key, lease=lease, sleep=sleep, wait=wait, conditional=conditional)
 
     def reconnect(self) -> bool:
         """Close the connections and send a PING now, even while the circuit breaker is open.

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, Generic, Self, TypeVar
 
 from continuum_upstash.errors import LockLost, LockNotAcquired
+from continuum_upstash.plans.conditional import ConditionalCommands, call_conditional
 from continuum_upstash.plans.effects import AsyncPlanRunner, Plan, PlanRunner, Sleep, call
 from continuum_upstash.protocol import Command, Reply, Script, is_integer
 
@@ -63,8 +64,7 @@ class _LockPlans(Generic[R]):
         sleep: seconds between the first two attempts. The delay grows to one second, with jitter,
             since each attempt is a billed command.
         wait: seconds until `acquire` gives up; None: never, 0: after one attempt.
-        native: the server supports Upstash's DELEX and SET IFEQ: one billed command instead of
-            the three of a script.
+        conditional: whether the server has DELEX and SET IFEQ; without it: it has not.
         clock: returns monotonic seconds.
 
     Raises:
@@ -79,7 +79,7 @@ class _LockPlans(Generic[R]):
         lease: float = 60.0,
         sleep: float = 0.1,
         wait: float | None = None,
-        native: bool = False,
+        conditional: ConditionalCommands | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if lease <= 0 or sleep <= 0:
@@ -87,7 +87,8 @@ class _LockPlans(Generic[R]):
         self._runner = runner
         self.name = name
         self._lease, self._sleep, self._wait = lease, sleep, wait
-        self._native, self._clock = native, clock
+        self._conditional = conditional or ConditionalCommands(supported=False)
+        self._clock = clock
         self._token: str | None = None
 
     def _acquire(self, *, blocking: bool) -> Plan[bool]:
@@ -113,18 +114,16 @@ class _LockPlans(Generic[R]):
 
     def _release(self) -> Plan[None]:
         token, self._token = self._require_token(), None
-        command: Command = ("EVAL", RELEASE, 1, self.name, token)
-        if self._native:
-            command = ("DELEX", self.name, "IFEQ", token)
-        if not (yield from call(*command, needs_server=True)):
+        native: Command = ("DELEX", self.name, "IFEQ", token)
+        script: Command = ("EVAL", RELEASE, 1, self.name, token)
+        if not (yield from call_conditional(self._conditional, native, script)):
             raise LockLost("The lock expired before it was released: use a longer lease.")
 
     def _extend(self, lease: float | None) -> Plan[None]:
         token, ms = self._require_token(), _to_ms(self._lease if lease is None else lease)
-        command: Command = ("EVAL", EXTEND, 1, self.name, token, ms)
-        if self._native:
-            command = ("SET", self.name, token, "IFEQ", token, "PX", ms)
-        if not (yield from call(*command, needs_server=True)):
+        native: Command = ("SET", self.name, token, "IFEQ", token, "PX", ms)
+        script: Command = ("EVAL", EXTEND, 1, self.name, token, ms)
+        if not (yield from call_conditional(self._conditional, native, script)):
             raise LockLost("The lock expired before it was extended: extend it earlier.")
 
     def _is_locked(self) -> Plan[bool]:

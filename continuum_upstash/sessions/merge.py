@@ -11,12 +11,13 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from continuum_upstash.errors import ReplyError
 from continuum_upstash.plans.effects import Plan, Sleep
 from continuum_upstash.protocol import Command, Reply, Script
-from continuum_upstash.sessions.index_entries import build_index_update
+from continuum_upstash.sessions.index_entries import IndexUpdate, build_index_update
 from continuum_upstash.sessions.keys import StorageKey
 from continuum_upstash.sessions.plans import Data, SessionPlans
-from continuum_upstash.sessions.signing import verify
+from continuum_upstash.sessions.signing import SignedSession, verify
 
 MAX_ATTEMPTS: Final = 20
 _MISSING: Final = object()
@@ -65,12 +66,10 @@ class MergingSessionPlans(SessionPlans):
             if self._is_unchanged(key, signed, index):
                 return merged
             if attempt < MAX_ATTEMPTS:
-                command = compare_and_set(
-                    key.redis_key, stored.signed, signed, ttl_ms, is_upstash=self._is_upstash
-                )
+                commands = self._compare_and_set(key, stored.signed, signed, ttl_ms)
             else:
-                command = ("SET", key.redis_key, signed, "PX", ttl_ms, "XX")
-            if (yield from self._store_migrating(key, command, index, base)):
+                commands = [("SET", key.redis_key, signed, "PX", ttl_ms, "XX")]
+            if (yield from self._store_supported(key, commands, index, base)):
                 self._remember_write(key, signed, merged, index)
                 return merged
             yield backoff(attempt)
@@ -83,14 +82,26 @@ class MergingSessionPlans(SessionPlans):
             merged, stored = three_way_merge(before.data, data, theirs.data), theirs
         return None
 
+    def _store_supported(
+        self, key: StorageKey, commands: list[Command], index: IndexUpdate, base: SignedSession
+    ) -> Plan[bool]:
+        """Send the first of `commands` that the server supports; every server has the last one."""
+        for command in commands[:-1]:
+            try:
+                return (yield from self._store_migrating(key, command, index, base))
+            except ReplyError as error:
+                if not self._runner.conditional_commands.rejected_by(error):
+                    raise
+        return (yield from self._store_migrating(key, commands[-1], index, base))
 
-def compare_and_set(
-    redis_key: str, old: bytes, new: bytes, ttl_ms: int, *, is_upstash: bool
-) -> Command:
-    """Return the command that stores `new` if `old` is stored, and returns nil otherwise."""
-    if is_upstash:
-        return ("SET", redis_key, new, "IFEQ", old, "PX", ttl_ms)
-    return ("EVAL", REPLACE, 1, redis_key, old, new, ttl_ms)
+    def _compare_and_set(
+        self, key: StorageKey, old: bytes, new: bytes, ttl_ms: int
+    ) -> list[Command]:
+        """Return the commands that store `new` if `old` is stored, the cheapest first."""
+        script: Command = ("EVAL", REPLACE, 1, key.redis_key, old, new, ttl_ms)
+        if not self._runner.conditional_commands.supported:
+            return [script]
+        return [("SET", key.redis_key, new, "IFEQ", old, "PX", ttl_ms), script]
 
 
 def backoff(attempt: int) -> Sleep:

@@ -81,7 +81,7 @@ class SessionPlans:
     def __init__(
         self, runner: SessionRunner, serializer: Any, get_ttl_ms: Callable[[Data], int]
     ) -> None:
-        self._is_upstash = runner.is_upstash
+        self._runner = runner
         self._serializer, self._get_ttl_ms = serializer, get_ttl_ms
         # The session as this object last read or stored it, and the monotonic second until which
         # its expiry need not be renewed.

@@ -21,6 +21,7 @@ from continuum_upstash.errors import (
     Unavailable,
 )
 from continuum_upstash.plans import info
+from continuum_upstash.plans.conditional import ConditionalCommands
 from continuum_upstash.plans.effects import Batch, Plan
 from continuum_upstash.plans.runner import AsyncRunner, Runner, arun, run
 from continuum_upstash.protocol import Replies, Reply
@@ -78,8 +79,8 @@ class SessionRunner:
         self._eviction = cache.database.extras.get(_EvictionCheck)
 
     @property
-    def is_upstash(self) -> bool:
-        return self.config.is_upstash
+    def conditional_commands(self) -> ConditionalCommands:
+        return self.database.conditional_commands
 
     def run(self, plan: Plan[R]) -> R:
         """Run a plan in this thread; return its result.

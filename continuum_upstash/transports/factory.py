@@ -32,40 +32,45 @@ from continuum_upstash.transports.wrappers.instrumented import (
 if TYPE_CHECKING:  # redis-py takes 50 ms to import: only the TCP mode needs it
     from redis import ConnectionPool
 
+    from continuum_upstash.transports.registry import Extras
+
     PoolFactory: TypeAlias = Callable[[Config], ConnectionPool]
 
 
 def build_transport(
-    config: Config, failover: FailoverPolicy, pool_factory: PoolFactory | None
+    config: Config, failover: FailoverPolicy, pool_factory: PoolFactory | None, extras: Extras
 ) -> Transport:
     """Return the sync transport of a configuration."""
     if config.mode == "local":
         return InstrumentedTransport(failover.local, config.alias)
-    primary = DeadlineTransport(_build_primary(config, pool_factory), config)
+    primary = DeadlineTransport(_build_primary(config, pool_factory, extras), config)
     return FailoverTransport(InstrumentedTransport(primary, config.alias), failover)
 
 
-def _build_primary(config: Config, pool_factory: PoolFactory | None) -> Transport:
+def _build_primary(config: Config, pool_factory: PoolFactory | None, extras: Extras) -> Transport:
     if config.mode == "rest":
         from continuum_upstash.transports.rest import rotating_token  # noqa: PLC0415 by mode
+        from continuum_upstash.transports.rest.dialect import RestDialect  # noqa: PLC0415 by mode
 
-        return rotating_token.make_rest_transport(config)
+        return rotating_token.make_rest_transport(config, extras.get(RestDialect))
     from continuum_upstash.transports.redis import transport  # noqa: PLC0415 by mode
 
     return transport.RedisTransport(config, (pool_factory or transport.make_plain_pool)(config))
 
 
 def build_async_transport(
-    config: Config, failover: FailoverPolicy, pool_factory: PoolFactory | None
+    config: Config, failover: FailoverPolicy, pool_factory: PoolFactory | None, extras: Extras
 ) -> AsyncTransport:
     """Return the async transport of a configuration for the running event loop."""
     if config.mode == "local":
         return AsyncInstrumentedTransport(failover.local, config.alias)
-    primary = AsyncDeadlineTransport(_build_async_primary(config, pool_factory), config)
+    primary = AsyncDeadlineTransport(_build_async_primary(config, pool_factory, extras), config)
     return AsyncFailoverTransport(AsyncInstrumentedTransport(primary, config.alias), failover)
 
 
-def _build_async_primary(config: Config, pool_factory: PoolFactory | None) -> AsyncTransport:
+def _build_async_primary(
+    config: Config, pool_factory: PoolFactory | None, extras: Extras
+) -> AsyncTransport:
     if config.mode == "redis":
         from continuum_upstash.transports.redis import async_transport, transport  # noqa: PLC0415 by mode
 
@@ -73,8 +78,9 @@ def _build_async_primary(config: Config, pool_factory: PoolFactory | None) -> As
         pool = (pool_factory or transport.make_plain_pool)(config)
         return async_transport.AsyncRedisTransport(config, pool)
     from continuum_upstash.transports.rest import rotating_token  # noqa: PLC0415 by mode
+    from continuum_upstash.transports.rest.dialect import RestDialect  # noqa: PLC0415 by mode
 
-    rest = rotating_token.make_async_rest_transport(config)
+    rest = rotating_token.make_async_rest_transport(config, extras.get(RestDialect))
     if not config.coalesce:
         return rest
     from continuum_upstash.transports.wrappers.coalesce import CoalescingTransport  # noqa: PLC0415 asyncio

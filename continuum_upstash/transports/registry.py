@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.observe import BackendStatus
+from continuum_upstash.plans.conditional import ConditionalCommands
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Replies
 from continuum_upstash.transports.base import AsyncTransport, Transport
@@ -119,6 +120,13 @@ class Database:
         return self.failover.backend
 
     @property
+    def conditional_commands(self) -> ConditionalCommands:
+        """Whether the server has DELEX and SET IFEQ, as far as this process knows."""
+        return self.extras.get(
+            ConditionalCommands, lambda: ConditionalCommands(supported=self.config.is_upstash)
+        )
+
+    @property
     def status(self) -> BackendStatus:
         """The state of its circuit breaker and its local fallback in this process."""
         return self.failover.status
@@ -141,7 +149,9 @@ class Database:
     def _open(self) -> Transport:
         with self._opening:
             if self._transport is None:
-                self._transport = build_transport(self.config, self.failover, self._pool_factory)
+                self._transport = build_transport(
+                    self.config, self.failover, self._pool_factory, self.extras
+                )
             return self._transport
 
     def _get_loop_state(self) -> _LoopState:
@@ -154,7 +164,9 @@ class Database:
                 # async_to_sync makes a loop for each call: drop the state of closed ones.
                 for closed in [other for other in tuple(self._loops) if other.is_closed()]:
                     self._loops.pop(closed, None)  # aclose() may be removing it, too
-                transport = build_async_transport(self.config, self.failover, self._pool_factory)
+                transport = build_async_transport(
+                    self.config, self.failover, self._pool_factory, self.extras
+                )
                 state = self._loops[loop] = _LoopState(loop, transport)
         return state
 

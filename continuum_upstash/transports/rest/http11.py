@@ -38,6 +38,7 @@ _RESP2: Final = "Upstash-Response-Format: resp2\r\n"
 _BASE64: Final = "Upstash-Encoding: base64\r\n"
 _KIND_HEADERS: Final[dict[RequestKind, str]] = {
     "command": _JSON + _RESP2,
+    "encoded": _JSON + _BASE64,
     "value": _BINARY + _RESP2,
     "batch": _JSON + _BASE64,
 }
@@ -87,7 +88,7 @@ class RequestEncoder:
 
     def encode(self, request: Request, sync_token: bytes | None) -> bytes:
         """Return the whole HTTP request."""
-        kind, target, body, _ = request
+        kind, target, body = request
         line = b"" if sync_token is None else b"Upstash-Sync-Token: %b\r\n" % sync_token
         path = (self._path_prefix + target).encode()
         head = self._heads[kind]

@@ -27,6 +27,7 @@ from continuum_upstash.errors import (
 )
 from continuum_upstash.plans.command_table import COUNTERS
 from continuum_upstash.protocol import Command, Replies, Reply
+from continuum_upstash.transports.rest.dialect import RestDialect, log_unsupported
 from continuum_upstash.transports.rest.http11 import HttpResponse, decompress
 from continuum_upstash.transports.rest.requests import Request
 from continuum_upstash.transports.service_errors import find_batch_error, make_reply_error
@@ -42,7 +43,11 @@ _decode_json: Final = json.JSONDecoder(parse_float=str.encode).decode
 
 
 def decode_replies(
-    response: HttpResponse, request: Request, commands: Sequence[Command], label: str
+    response: HttpResponse,
+    request: Request,
+    commands: Sequence[Command],
+    label: str,
+    dialect: RestDialect,
 ) -> Replies:
     """Return one reply per command.
 
@@ -60,14 +65,21 @@ def decode_replies(
         reply = _parse_resp2(body, label)
         if isinstance(reply, AuthenticationFailed):
             raise reply
-        return [request.convert_reply(reply) if request.convert_reply else reply]
+        return [reply]
     document = _parse_json(response, label)
     if isinstance(document, list) and request.kind == "batch":
         return _decode_entries(document, commands, label)
+    if isinstance(document, dict) and "result" in document and request.kind != "batch":
+        if request.kind == "encoded":
+            return _decode_entries([document], commands, label)
+        if dialect.resp2:
+            dialect.resp2 = False
+            log_unsupported("replies in RESP2", label)
+        return [_read_unencoded(document["result"], label)]
     error = _parse_error(document, response, label)
     if request.kind == "batch" or isinstance(error, AuthenticationFailed):
         raise error
-    return [request.convert_reply(error) if request.convert_reply else error]
+    return [error]
 
 
 def _parse_resp2(body: bytes, label: str) -> Reply:
@@ -132,14 +144,45 @@ def _decode_entry(entry: Any, command: Command) -> Reply:
 
 
 def _decode_base64(value: Any) -> Reply:
-    """Decode base64 at every depth; a status "OK" is not encoded, and too short to be base64."""
+    """Decode base64 at every depth.
+
+    The text of a status or of a nested error is not encoded
+    (github.com/upstash/redis-js, CHANGELOG 1.40.0), and no such text is valid base64.
+    """
     if isinstance(value, str):
-        return b"OK" if value == "OK" else a2b_base64(value, strict_mode=True)
+        try:
+            return a2b_base64(value, strict_mode=True)
+        except ValueError:
+            return value.encode()
     if isinstance(value, list):
-        return [_decode_base64(item) for item in value]
+        return [_decode_nested(item) for item in value]
     if value is None or isinstance(value, (int, bytes)):
         return value
     raise TypeError(f"no reply of Redis is a {type(value).__name__}")
+
+
+def _decode_nested(value: Any) -> Reply:
+    reply = _decode_base64(value)
+    if isinstance(value, str) and isinstance(reply, bytes) and reply == value.encode():
+        # Not base64: the text of a status, or of an error such as "WRONGTYPE Operation …".
+        return make_reply_error(value) if _ERROR_CODE.match(value) and " " in value else reply
+    return reply
+
+
+def _read_unencoded(value: Any, label: str) -> Reply:
+    """Return the reply of a server that ignores Upstash-Response-Format: JSON without base64."""
+    if isinstance(value, str):
+        if "\ufffd" in value:
+            raise Unavailable(
+                f"{label}: the server returned a binary value as text. Repeat the call: it is "
+                "requested as base64 from now on."
+            )
+        return value.encode()
+    if isinstance(value, list):
+        return [_read_unencoded(item, label) for item in value]
+    if value is None or isinstance(value, (int, bytes)):
+        return value
+    raise _response_format_error(label)
 
 
 def _response_format_error(label: str) -> Unavailable:

@@ -14,19 +14,20 @@ from continuum_upstash.errors import AuthenticationFailed
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Replies
 from continuum_upstash.transports.base import AsyncTransport, Transport
+from continuum_upstash.transports.rest.dialect import RestDialect
 from continuum_upstash.transports.rest.transport import AsyncRestTransport, RestTransport
 from continuum_upstash.transports.tokens import TokenReader
 
 
-def make_rest_transport(config: Config) -> Transport:
+def make_rest_transport(config: Config, dialect: RestDialect) -> Transport:
     if config.token is None or config.token.is_fixed:
-        return RestTransport(config)
+        return RestTransport(config, dialect)
     return RotatingTokenTransport(config.token, config)
 
 
-def make_async_rest_transport(config: Config) -> AsyncTransport:
+def make_async_rest_transport(config: Config, dialect: RestDialect) -> AsyncTransport:
     if config.token is None or config.token.is_fixed:
-        return AsyncRestTransport(config)
+        return AsyncRestTransport(config, dialect)
     return AsyncRotatingTokenTransport(config.token, config)
 
 
@@ -36,7 +37,7 @@ class RotatingTokenTransport:
     name = RestTransport.name
 
     def __init__(self, token: Secret, config: Config) -> None:
-        self._transport = RestTransport(config)
+        self._transport = RestTransport(config, dialect)
         self._reader = TokenReader(token, config)
 
     def send(self, batch: Batch) -> Replies:
@@ -61,7 +62,7 @@ class AsyncRotatingTokenTransport:
     name = AsyncRestTransport.name
 
     def __init__(self, token: Secret, config: Config) -> None:
-        self._transport = AsyncRestTransport(config)
+        self._transport = AsyncRestTransport(config, dialect)
         self._reader = TokenReader(token, config)
 
     async def asend(self, batch: Batch) -> Replies:

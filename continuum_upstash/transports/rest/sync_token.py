@@ -13,36 +13,50 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from time import monotonic
 from typing import Final
 
 HEADER: Final = b"upstash-sync-token"
 
 _MAX_LENGTH: Final = 1024
+# A database that was restored or failed over may have returned to an older counter: waiting for a
+# newer one would delay every read. Replicas follow within seconds.
+MAX_AGE_SECONDS: Final = 60.0
 _is_counter: Final = re.compile(rb"[0-9a-v]+").fullmatch
 
 
 class SyncTokens:
     """The newest token of each database, by its REST URL; threads may share it."""
 
-    __slots__ = ("_lock", "_newest", "get")
+    __slots__ = ("_lock", "_newest")
 
     def __init__(self) -> None:
         self._lock = threading.RLock()  # re-entrant: a signal handler may use the cache
-        self._newest: dict[str, bytes] = {}
-        self.get = self._newest.get
+        self._newest: dict[str, tuple[bytes, float]] = {}
+
+    def get(self, database: str) -> bytes | None:
+        """Return the token to send; None if there is none, or it was received too long ago."""
+        found = self._newest.get(database)
+        if found is None or monotonic() - found[1] > MAX_AGE_SECONDS:
+            return None
+        return found[0]
 
     def update(self, database: str, token: bytes | None) -> None:
         """Keep a response's token unless a newer one is known: responses may be out of order."""
-        if not token or len(token) > _MAX_LENGTH or token == self._newest.get(database):
+        if not token or len(token) > _MAX_LENGTH:
             return
         with self._lock:
-            known = self._newest.get(database)
+            known = self.get(database)
             if known is None or not _is_older(token, known):
-                self._newest[database] = token
+                self._newest[database] = (token, monotonic())
+
+    def discard(self, database: str) -> None:
+        """Forget a token for which the database has not replied in time."""
+        self._newest.pop(database, None)
 
     def merge(self, other: SyncTokens) -> None:
         """Update every database's token from `other`."""
-        for database, token in tuple(other._newest.items()):
+        for database, (token, _) in tuple(other._newest.items()):
             self.update(database, token)
 
 

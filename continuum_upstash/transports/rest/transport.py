@@ -6,9 +6,17 @@ from collections.abc import AsyncGenerator
 
 from continuum_upstash.codec.base64 import SignedBase64
 from continuum_upstash.config.resolve import Config
+from continuum_upstash.errors import DeadlineExceeded, ReplyError
 from continuum_upstash.plans.effects import Batch
+from continuum_upstash.plans.runner import AsyncRunner, Runner, arun, run
 from continuum_upstash.protocol import Replies
 from continuum_upstash.transports.rest import sync_token
+from continuum_upstash.transports.rest.dialect import (
+    RestDialect,
+    rejects_value_in_body,
+    repeat_as_json,
+    repeat_scripts,
+)
 from continuum_upstash.transports.rest.http11 import RequestEncoder
 from continuum_upstash.transports.rest.http_client import (
     AsyncHttpClient,
@@ -31,19 +39,30 @@ class RestTransport:
 
     name = "upstash-rest"
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, dialect: RestDialect | None = None) -> None:
         self._encoder = RequestEncoder(config)
         self._base64 = SignedBase64(*config.base64_secrets)
         self._client = make_http_client(config, self._encoder)
+        self._dialect = dialect or RestDialect()
         self.use_token = self._encoder.use_token
 
     def send(self, batch: Batch) -> Replies:
-        request = encode_request(batch, self._base64)
+        dialect, label = self._dialect, self._encoder.label
+        request = encode_request(batch, self._base64, dialect)
         tokens = sync_token.get_tokens()
         url = self._encoder.url
-        response = self._client.exchange(request, tokens.get(url), batch)
+        try:
+            response = self._client.exchange(request, tokens.get(url), batch)
+        except DeadlineExceeded:
+            tokens.discard(url)
+            raise
         tokens.update(url, response.headers.get(sync_token.HEADER))
-        return decode_replies(response, request, batch.commands, self._encoder.label)
+        if request.kind == "value" and rejects_value_in_body(response.status, response.body):
+            return run(repeat_as_json(batch, dialect, label), Runner(self.send))
+        replies = decode_replies(response, request, batch.commands, label, dialect)
+        if dialect.key_locking and ReplyError in map(type, replies):
+            return run(repeat_scripts(batch, replies, dialect, label), Runner(self.send))
+        return replies
 
     def close(self) -> None:
         self._client.close()
@@ -54,10 +73,11 @@ class AsyncRestTransport:
 
     name = "upstash-rest"
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, dialect: RestDialect | None = None) -> None:
         self._encoder = RequestEncoder(config)
         self._base64 = SignedBase64(*config.base64_secrets)
         self._client = make_async_http_client(config, self._encoder)
+        self._dialect = dialect or RestDialect()
         self._lifetime: AsyncGenerator[None, None] | None = None
         self.use_token = self._encoder.use_token
 
@@ -65,12 +85,24 @@ class AsyncRestTransport:
         if self._lifetime is None:
             self._lifetime = _close_with_loop(self._client)
             await anext(self._lifetime)
-        request = encode_request(batch, self._base64)
+        dialect, label = self._dialect, self._encoder.label
+        request = encode_request(batch, self._base64, dialect)
         tokens = sync_token.get_tokens()
         url = self._encoder.url
-        response = await self._client.exchange(request, tokens.get(url), batch)
+        try:
+            response = await self._client.exchange(request, tokens.get(url), batch)
+        except DeadlineExceeded:
+            tokens.discard(url)
+            raise
         tokens.update(url, response.headers.get(sync_token.HEADER))
-        return decode_replies(response, request, batch.commands, self._encoder.label)
+        if request.kind == "value" and rejects_value_in_body(response.status, response.body):
+            return await arun(repeat_as_json(batch, dialect, label), AsyncRunner(self.asend))
+        replies = decode_replies(response, request, batch.commands, label, dialect)
+        if dialect.key_locking and ReplyError in map(type, replies):
+            return await arun(
+                repeat_scripts(batch, replies, dialect, label), AsyncRunner(self.asend)
+            )
+        return replies
 
     async def aclose(self) -> None:
         await self._client.aclose()

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from continuum_upstash.errors import LockLost, LockNotAcquired
+from continuum_upstash.errors import LockLost, LockNotAcquired, ReplyError
+from continuum_upstash.plans.conditional import ConditionalCommands
 from continuum_upstash.plans.effects import Sleep
 from continuum_upstash.plans.locks import EXTEND, RELEASE, Lock
 from continuum_upstash.plans.runner import Runner, run
@@ -38,7 +39,7 @@ class Server:
 @pytest.mark.parametrize("native", [True, False])
 def test_acquire_and_release_take_one_command_each(native):
     server = Server(b"OK", 1)
-    with server.lock(lease=1.5, native=native) as lock:
+    with server.lock(lease=1.5, conditional=ConditionalCommands(supported=native)) as lock:
         token = server.sent[0][2]
         assert server.sent == [("SET", "lock:a", token, "PX", 1500, "NX")]
         assert lock.name == "lock:a"
@@ -78,7 +79,7 @@ def test_with_raises_if_the_lock_was_not_acquired():
 
 @pytest.mark.parametrize("native", [True, False])
 def test_an_expired_lease_raises_lock_lost(native):
-    lock = Server(b"OK", 0).lock(native=native)
+    lock = Server(b"OK", 0).lock(conditional=ConditionalCommands(supported=native))
     lock.acquire()
     with pytest.raises(LockLost, match="expired before it was released"):
         lock.release()
@@ -93,7 +94,7 @@ def test_extend_restarts_the_lease():
     token = server.sent[0][2]
     lock.extend(5)
     assert server.sent[1] == ("EVAL", EXTEND, 1, "lock:a", token, 5000)
-    lock = server.lock(lease=2, native=True)
+    lock = server.lock(lease=2, conditional=ConditionalCommands(supported=True))
     lock.acquire()
     with pytest.raises(LockLost):
         lock.extend()
@@ -127,3 +128,36 @@ def test_the_plans_of_a_lock_run_on_any_runner():
     runner = Runner(send, lambda value: b"", lambda key, run_it: run_it())
     assert run(server.lock()._acquire(blocking=True), runner) is True
     assert len(sent) == 1
+
+
+UNSUPPORTED = [
+    "ERR Command is not available: 'DELEX'. See https://upstash.com/docs/redis/overall/compatibility",
+    "ERR unknown command 'DELEX', with args beginning with: 'lock:a' 'IFEQ' ",
+    "ERR syntax error",
+]
+
+
+@pytest.mark.parametrize("text", UNSUPPORTED)
+def test_a_server_without_delex_gets_a_script_from_then_on(text):
+    conditional = ConditionalCommands(supported=True)
+    server = Server(b"OK", ReplyError(text), 1, b"OK", 1)
+    for _ in range(2):
+        with server.lock(conditional=conditional):
+            pass
+    assert [command[0] for command in server.sent] == ["SET", "DELEX", "EVAL", "SET", "EVAL"]
+
+
+def test_a_server_without_ifeq_extends_by_a_script():
+    server = Server(b"OK", ReplyError("ERR syntax error"), 1)
+    lock = server.lock(conditional=ConditionalCommands(supported=True))
+    lock.acquire()
+    lock.extend(5)
+    assert server.sent[-1][:2] == ("EVAL", EXTEND)
+
+
+def test_another_error_of_a_release_is_raised():
+    server = Server(b"OK", ReplyError("WRONGTYPE Operation against a key"))
+    lock = server.lock(conditional=ConditionalCommands(supported=True))
+    lock.acquire()
+    with pytest.raises(ReplyError, match="WRONGTYPE"):
+        lock.release()

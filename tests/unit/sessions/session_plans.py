@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 from django.core.signing import JSONSerializer
 
+from continuum_upstash.plans.conditional import ConditionalCommands
 from continuum_upstash.sessions.conf import conf
 from continuum_upstash.sessions.keys import StorageKey
 from continuum_upstash.sessions.signing import UnsignedSession, sign
@@ -23,7 +24,7 @@ def get_ttl_ms(data):
 
 
 def make_plans(*, is_upstash=True):
-    runner = SimpleNamespace(is_upstash=is_upstash)
+    runner = SimpleNamespace(conditional_commands=ConditionalCommands(supported=is_upstash))
     return conf.redis_plans_class(runner, JSONSerializer, get_ttl_ms)
 
 

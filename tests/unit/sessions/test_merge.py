@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from continuum_upstash.errors import ReplyError
 from continuum_upstash.plans.effects import Sleep
 from continuum_upstash.sessions.merge import MAX_ATTEMPTS, REPLACE
 from tests.unit.sessions.session_plans import (
@@ -49,6 +50,16 @@ def test_fields_of_a_faster_writer_are_kept(is_upstash):
         [("GET", REDIS_KEY)],
         [compare_and_set(theirs, both, is_upstash=is_upstash)],
     ]
+
+
+def test_a_server_without_ifeq_gets_a_script_from_then_on():
+    plans = load_plans({"a": 1})
+    unsupported = [ReplyError("ERR syntax error")]
+    stored, sent = run_plan(plans.update(KEY, {"a": 2}), unsupported, [b"OK"])
+    assert stored == {"a": 2}
+    assert [batch[0][0] for batch in sent] == ["SET", "EVAL"]
+    _, sent = run_plan(plans.update(KEY, {"a": 3}), [b"OK"])
+    assert [batch[0][0] for batch in sent] == ["EVAL"]
 
 
 def test_merging_does_not_revive_a_session_that_was_ended():

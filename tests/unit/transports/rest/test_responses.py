@@ -26,6 +26,7 @@ from continuum_upstash.errors import (
 )
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.transports.rest import http11
+from continuum_upstash.transports.rest.dialect import RestDialect
 from continuum_upstash.transports.rest.http11 import HttpResponse
 from continuum_upstash.transports.rest.requests import encode_request
 from continuum_upstash.transports.rest.responses import decode_replies
@@ -39,7 +40,8 @@ def decode(body: bytes, *commands, status: int = 200, atomic: bool = False, **he
     batch = Batch(commands or [GET], atomic=atomic)
     named = {name.replace("_", "-").encode(): value.encode() for name, value in headers.items()}
     response = HttpResponse(status, named, body, reusable=True)
-    return decode_replies(response, encode_request(batch, SignedBase64()), batch.commands, LABEL)
+    request = encode_request(batch, SignedBase64(), RestDialect())
+    return decode_replies(response, request, batch.commands, LABEL, RestDialect())
 
 
 def decode_many(*entries, commands=None):
@@ -157,9 +159,6 @@ def test_a_json_float_keeps_its_text():
         b'[{"result":1},{}]',
         b"[1,2]",
         b'[{"result":1},{"result":{"a":1}}]',
-        b'[{"result":1},{"result":"not base64"}]',
-        b'[{"result":1},{"result":"YQ"}]',
-        '[{"result":1},{"result":"é"}]'.encode(),
         b'[{"result":1},{"error":5}]',
         b'[{"result":1}',
         b"[" * 100_000,
@@ -182,7 +181,6 @@ def test_a_malformed_pipeline_response_is_unavailable(body):
         b"+OK\r\n+OK\r\n",
         b"+OK\r\nx",
         b"*1\r\n",
-        b'{"result":"abc"}',
         b"[1]",
         b"{}",
         b"{",
@@ -193,6 +191,46 @@ def test_a_malformed_pipeline_response_is_unavailable(body):
 def test_a_malformed_reply_is_unavailable(body):
     with pytest.raises(Unavailable):
         decode(body)
+
+
+@pytest.mark.parametrize(
+    ("result", "reply"),
+    [
+        ('"not base64"', b"not base64"),
+        ('"YQ"', b"YQ"),
+        ('"é"', "é".encode()),
+        ('["OK","YQ==",["QUEUED!"]]', [b"OK", b"a", [b"QUEUED!"]]),
+    ],
+)
+def test_a_text_that_is_not_base64_is_that_entry_alone(result, reply):
+    body = f'[{{"result":"YQ=="}},{{"result":{result}}}]'.encode()
+    assert decode(body, GET, GET) == [b"a", reply]
+
+
+@pytest.mark.parametrize("text", ["ERR nested", "WRONGTYPE Operation against a key"])
+def test_a_nested_error_is_an_error_in_its_place(text):
+    first, (nested,) = decode(f'[{{"result":"YQ=="}},{{"result":["{text}"]}}]'.encode(), GET, GET)
+    assert first == b"a"
+    assert isinstance(nested, ReplyError)
+    assert str(nested) == text
+
+
+@pytest.mark.parametrize(
+    ("body", "reply"),
+    [
+        (b'{"result":"abc"}', b"abc"),
+        (b'{"result":7}', 7),
+        (b'{"result":null}', None),
+        (b'{"result":["a",[1]]}', [b"a", [1]]),
+    ],
+)
+def test_a_server_that_ignores_the_format_header_is_understood(body, reply):
+    assert decode(body) == [reply]
+
+
+def test_a_binary_value_that_was_returned_as_text_is_unavailable():
+    with pytest.raises(Unavailable, match="requested as base64 from now on"):
+        decode('{"result":"a\ufffd"}'.encode())
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
@@ -352,14 +390,6 @@ def test_the_error_describes_the_response_of_a_foreign_server():
 def test_a_413_response_is_request_too_large():
     with pytest.raises(RequestTooLarge):
         decode(b"<html>413</html>", status=413)
-
-
-def test_the_reply_to_a_flag_paired_with_get_is_converted():
-    command = ("SET", "k", b"\x80", "NX")
-    assert decode(b"$-1\r\n", command) == [b"OK"]
-    assert decode(b"$1\r\nx\r\n", command) == [None]
-    assert decode(b"-WRONGTYPE x\r\n", command, status=400) == [None]
-    assert decode(b'{"error":"WRONGTYPE x"}', command, status=400) == [None]
 
 
 @given(
