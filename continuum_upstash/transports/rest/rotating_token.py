@@ -22,13 +22,13 @@ from continuum_upstash.transports.tokens import TokenReader
 def make_rest_transport(config: Config, dialect: RestDialect) -> Transport:
     if config.token is None or config.token.is_fixed:
         return RestTransport(config, dialect)
-    return RotatingTokenTransport(config.token, config)
+    return RotatingTokenTransport(config.token, config, dialect)
 
 
 def make_async_rest_transport(config: Config, dialect: RestDialect) -> AsyncTransport:
     if config.token is None or config.token.is_fixed:
         return AsyncRestTransport(config, dialect)
-    return AsyncRotatingTokenTransport(config.token, config)
+    return AsyncRotatingTokenTransport(config.token, config, dialect)
 
 
 class RotatingTokenTransport:
@@ -36,7 +36,7 @@ class RotatingTokenTransport:
 
     name = RestTransport.name
 
-    def __init__(self, token: Secret, config: Config) -> None:
+    def __init__(self, token: Secret, config: Config, dialect: RestDialect) -> None:
         self._transport = RestTransport(config, dialect)
         self._reader = TokenReader(token, config)
 
@@ -61,7 +61,7 @@ class AsyncRotatingTokenTransport:
 
     name = AsyncRestTransport.name
 
-    def __init__(self, token: Secret, config: Config) -> None:
+    def __init__(self, token: Secret, config: Config, dialect: RestDialect) -> None:
         self._transport = AsyncRestTransport(config, dialect)
         self._reader = TokenReader(token, config)
 

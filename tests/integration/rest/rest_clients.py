@@ -11,6 +11,7 @@ from continuum_upstash.config.resolve import Config
 from continuum_upstash.config.secrets import Secret
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Command, Replies
+from continuum_upstash.transports.rest.dialect import RestDialect
 from continuum_upstash.transports.rest.rotating_token import (
     make_async_rest_transport,
     make_rest_transport,
@@ -30,7 +31,7 @@ def config(url: str, **settings: Any) -> Config:
 
 class SyncClient:
     def __init__(self, url: str, **settings: Any) -> None:
-        self.rest = make_rest_transport(config(url, **settings))
+        self.rest = make_rest_transport(config(url, **settings), RestDialect())
 
     def send(self, *commands: Command) -> Replies:
         return self.rest.send(Batch(commands))
@@ -43,7 +44,7 @@ class AsyncClient:
     """Drives the async transport from a test that is not async itself."""
 
     def __init__(self, url: str, **settings: Any) -> None:
-        self.rest = make_async_rest_transport(config(url, **settings))
+        self.rest = make_async_rest_transport(config(url, **settings), RestDialect())
         self._runner = asyncio.Runner()
 
     def send(self, *commands: Command) -> Replies:
