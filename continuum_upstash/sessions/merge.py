@@ -66,7 +66,7 @@ class MergingSessionPlans(SessionPlans):
             if self._is_unchanged(key, signed, index):
                 return merged
             if attempt < MAX_ATTEMPTS:
-                commands = self._compare_and_set(key, stored.signed, signed, ttl_ms)
+                commands = build_compare_and_set(key.redis_key, stored.signed, signed, ttl_ms)
             else:
                 commands = [("SET", key.redis_key, signed, "PX", ttl_ms, "XX")]
             if (yield from self._store_supported(key, commands, index, base)):
@@ -86,22 +86,22 @@ class MergingSessionPlans(SessionPlans):
         self, key: StorageKey, commands: list[Command], index: IndexUpdate, base: SignedSession
     ) -> Plan[bool]:
         """Send the first of `commands` that the server supports; every server has the last one."""
-        for command in commands[:-1]:
+        conditional = self._runner.conditional_commands
+        for command in commands[:-1] if conditional.supported else ():
             try:
                 return (yield from self._store_migrating(key, command, index, base))
             except ReplyError as error:
-                if not self._runner.conditional_commands.rejected_by(error):
+                if not conditional.rejected_by(error):
                     raise
         return (yield from self._store_migrating(key, commands[-1], index, base))
 
-    def _compare_and_set(
-        self, key: StorageKey, old: bytes, new: bytes, ttl_ms: int
-    ) -> list[Command]:
-        """Return the commands that store `new` if `old` is stored, the cheapest first."""
-        script: Command = ("EVAL", REPLACE, 1, key.redis_key, old, new, ttl_ms)
-        if not self._runner.conditional_commands.supported:
-            return [script]
-        return [("SET", key.redis_key, new, "IFEQ", old, "PX", ttl_ms), script]
+
+def build_compare_and_set(redis_key: str, old: bytes, new: bytes, ttl_ms: int) -> list[Command]:
+    """Return two commands that store `new` if `old` is stored: Upstash's own, and a script."""
+    return [
+        ("SET", redis_key, new, "IFEQ", old, "PX", ttl_ms),
+        ("EVAL", REPLACE, 1, redis_key, old, new, ttl_ms),
+    ]
 
 
 def backoff(attempt: int) -> Sleep:
