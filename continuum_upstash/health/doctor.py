@@ -46,7 +46,10 @@ _FEATURES: Final = ("EVAL", "DELEX", "GETEX", "UNLINK", "HEXPIRE", "JSON.GET")
 
 _FREE_SPACE: Final = "Delete keys (manage.py cache_cleanup), or choose a larger plan."
 _FIXES: Final = {
-    AuthenticationFailed: "Copy the token (REST) or the password (TCP) again: they differ.",
+    AuthenticationFailed: (
+        "Copy the token again from the console. Over TCP it is the password of the user default, "
+        "and the read-only token is the password of the user default_ro."
+    ),
     CapacityExceeded: _FREE_SPACE,
     NotPermitted: "Use the standard token: this one cannot write.",
     ReadOnlyReplica: "Wait until the database accepts writes again, after an upgrade for example.",

@@ -55,7 +55,15 @@ def _build_primary(config: Config, pool_factory: PoolFactory | None, extras: Ext
         return rotating_token.make_rest_transport(config, extras.get(RestDialect))
     from continuum_upstash.transports.redis import transport  # noqa: PLC0415 by mode
 
-    return transport.RedisTransport(config, (pool_factory or transport.make_plain_pool)(config))
+    def build() -> transport.RedisTransport:
+        pool = (pool_factory or transport.make_plain_pool)(config)
+        return transport.RedisTransport(config, pool)
+
+    if config.redis_url is None or config.redis_url.is_fixed:
+        return build()
+    from continuum_upstash.transports.redis import url_file  # noqa: PLC0415 asyncio
+
+    return url_file.UrlFileTransport(config.redis_url, build)
 
 
 def build_async_transport(
@@ -75,8 +83,15 @@ def _build_async_primary(
         from continuum_upstash.transports.redis import async_transport, transport  # noqa: PLC0415 by mode
 
         # Its one connection writes the commands of a tick together: there is nothing to coalesce.
-        pool = (pool_factory or transport.make_plain_pool)(config)
-        return async_transport.AsyncRedisTransport(config, pool)
+        def build() -> async_transport.AsyncRedisTransport:
+            pool = (pool_factory or transport.make_plain_pool)(config)
+            return async_transport.AsyncRedisTransport(config, pool)
+
+        if config.redis_url is None or config.redis_url.is_fixed:
+            return build()
+        from continuum_upstash.transports.redis import url_file  # noqa: PLC0415 only for a file
+
+        return url_file.AsyncUrlFileTransport(config.redis_url, config, build)
     from continuum_upstash.transports.rest import rotating_token  # noqa: PLC0415 by mode
     from continuum_upstash.transports.rest.dialect import RestDialect  # noqa: PLC0415 by mode
 

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import os
+from typing import Final
 
 from continuum_upstash.errors import ConnectionFailed, DeadlineExceeded, PoolExhausted
+
+# OpenSSL's reasons for bytes that are not TLS, by version.
+_NOT_TLS: Final = frozenset(
+    {"HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE", "WRONG_VERSION_NUMBER"}
+)
 
 
 def connect_failed(label: str, error: OSError, seconds: float) -> ConnectionFailed:
@@ -23,6 +29,11 @@ def connect_failed(label: str, error: OSError, seconds: float) -> ConnectionFail
         )
     elif isinstance(error, TimeoutError):
         reason = f"no connection within CONNECT_TIMEOUT ({seconds:.4g} s)"
+    elif getattr(error, "reason", None) in _NOT_TLS:
+        reason = (
+            f"the server does not use TLS on this port ({_describe(error)}). Check the URL's port. "
+            "In a private network, such as Fly's, write redis:// or http://"
+        )
     else:
         reason = _describe(error)
     return ConnectionFailed(f"{label}: cannot connect: {reason}.", unsent=True)

@@ -65,7 +65,10 @@ class ServiceText(NamedTuple):
     hint: str = ""
 
 
-_COPY_TOKEN: Final = "Copy the token (REST) or the password (TCP) again from the console."  # noqa: S105 no secret
+_COPY_CREDENTIALS: Final = (
+    "Copy the token again from the console: over TCP it is the password, and the read-only token "
+    "needs the user name default_ro."
+)
 _RAISE_LIMIT: Final = (
     "Every command fails until the period ends. Change the pricing plan or raise the budget."
 )
@@ -94,7 +97,7 @@ SERVICE_TEXTS: Final[Sequence[ServiceText]] = (
         r"ERR (?:invalid password|operation not permitted|Client sent AUTH|"
         r".*AUTH.* called without)",
         AuthenticationFailed,
-        _COPY_TOKEN,
+        _COPY_CREDENTIALS,
     ),
     ServiceText(
         ("DENIED Redis is running in protected mode",),

@@ -11,14 +11,14 @@ from redis import ConnectionPool
 from redis.exceptions import RedisError
 
 from continuum_upstash.config.resolve import Config
-from continuum_upstash.errors import ConnectionFailed, ReplyError, Unavailable
+from continuum_upstash.errors import AuthenticationFailed, ConnectionFailed, ReplyError, Unavailable
 from continuum_upstash.plans.command_table import is_retryable
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Command, Replies
 from continuum_upstash.transports.network_errors import connection_lost
 from continuum_upstash.transports.redis import resp2
 from continuum_upstash.transports.redis.async_connection import AsyncRedisConnection
-from continuum_upstash.transports.redis.connector import Connector
+from continuum_upstash.transports.redis.connector import Connector, Credentials
 from continuum_upstash.transports.redis.options import (
     get_connect_timeout,
     get_health_check_interval,
@@ -118,11 +118,22 @@ class AsyncRedisTransport:
         if self._lifetime is None:
             self._lifetime = self._close_with_loop()
             await anext(self._lifetime)
+        credentials = await self._connector.read_credentials()
+        try:
+            return await self._connect(credentials)
+        except AuthenticationFailed:
+            # Those of a credential provider may have been replaced.
+            if (newer := await self._connector.read_credentials()) == credentials:
+                raise
+        return await self._connect(newer)
+
+    async def _connect(self, credentials: Credentials | None) -> AsyncRedisConnection:
         connection = AsyncRedisConnection(self._label, self._read_timeout)
+        commands = self._connector.list_handshake_commands(credentials)
         authenticated = False
         try:
             await self._connector.connect(lambda: connection)
-            await self._send_checked(connection, await self._connector.list_handshake_commands())
+            await self._send_checked(connection, commands)
             authenticated = True
         except (OSError, RedisError) as error:
             raise connect_error(error, self._label, self._connect_timeout) from error

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from redis import ConnectionPool, SSLConnection, UnixDomainSocketConnection
 from redis.sentinel import SentinelConnectionPool
 
-from continuum_upstash.errors import ConnectionFailed
+from continuum_upstash.config.urls import remove_root_dot
+from continuum_upstash.errors import ConnectionFailed, ContinuumError
 from continuum_upstash.protocol import Command
 from continuum_upstash.transports.redis.options import get_tls_context
 
+Credentials: TypeAlias = tuple[str, ...]  # the password, perhaps after the user name
 ProtocolFactory: TypeAlias = Callable[[], asyncio.BaseProtocol]
 
 
@@ -64,7 +66,7 @@ class Connector:
                 make_protocol,
                 *address[:2],
                 ssl=get_tls_context(self._template) if secure else None,
-                server_hostname=host if secure else None,
+                server_hostname=remove_root_dot(host) if secure else None,
             )
         set_keepalive(self._template, transport.get_extra_info("socket"))
 
@@ -75,22 +77,26 @@ class Connector:
             return host, port
         return self._template.host, self._template.port
 
-    async def list_handshake_commands(self) -> list[Command]:
-        """Return the first commands of a new connection: usually AUTH; may be empty.
+    async def read_credentials(self) -> Credentials | None:
+        """Return those of the credential provider, if there is one.
 
         Raises:
             ConnectionFailed: the credential provider failed.
         """
-        credentials = None
-        if self._template.credential_provider is not None:
-            try:
-                credentials = await self._template.credential_provider.get_credentials_async()
-            except Exception as error:
-                raise credentials_error(error, self._label) from error
+        provider = self._template.credential_provider
+        if provider is None:
+            return None
+        try:
+            return tuple(await provider.get_credentials_async())
+        except Exception as error:
+            raise credentials_error(error, self._label) from error
+
+    def list_handshake_commands(self, credentials: Credentials | None) -> list[Command]:
+        """Return the first commands of a new connection: usually AUTH; may be empty."""
         return make_handshake_commands(self._template, credentials)
 
 
-def make_handshake_commands(template: Any, credentials: Sequence[str] | None) -> list[Command]:
+def make_handshake_commands(template: Any, credentials: Credentials | None) -> list[Command]:
     """Return the first commands of a new connection.
 
     Args:
@@ -111,8 +117,10 @@ def make_handshake_commands(template: Any, credentials: Sequence[str] | None) ->
     return commands
 
 
-def credentials_error(error: Exception, label: str) -> ConnectionFailed:
-    """Return the error for a credential provider that raised `error`; nothing was sent."""
+def credentials_error(error: Exception, label: str) -> ContinuumError:
+    """Return what to raise for a credential provider that raised `error`; nothing was sent."""
+    if isinstance(error, ContinuumError):
+        return error  # of the callable TOKEN
     return ConnectionFailed(
         f"{label}: the credential provider failed with {type(error).__name__}.", unsent=True
     )

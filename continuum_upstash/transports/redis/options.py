@@ -7,14 +7,18 @@ import ssl
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Final, cast
+from urllib.parse import unquote
 
 from redis import ConnectionPool, SSLConnection
 from redis.connection import parse_url
 from redis.exceptions import RedisError
 
 from continuum_upstash.config.resolve import Config
+from continuum_upstash.config.urls import split_url
 from continuum_upstash.errors import ConfigurationError
+from continuum_upstash.transports.redis.token_credentials import TokenCredentials
 from continuum_upstash.transports.sockets import load_tls_context
+from continuum_upstash.transports.tokens import TokenReader
 
 # Seconds. Users have reported connections that were dropped after 30 s without traffic.
 HEALTH_CHECK_INTERVAL: Final = 25.0
@@ -40,6 +44,11 @@ def make_pool_options(config: Config) -> dict[str, Any]:
         options["connection_class"] = SharedTLSConnection
         if config.ca_file is not None:
             options["ssl_ca_certs"] = config.ca_file
+    if config.token is not None:
+        username = _split_userinfo(config)[0]
+        options["credential_provider"] = TokenCredentials(
+            username, TokenReader(config.token, config)
+        )
     return options
 
 
@@ -49,8 +58,7 @@ def make_pool(config: Config, factory: Callable[[str], ConnectionPool]) -> Conne
     Raises:
         ConfigurationError: the URL cannot be parsed, or an option is invalid.
     """
-    assert config.redis_url is not None
-    url = config.redis_url.reveal()
+    _, url = _split_userinfo(config)
     try:
         parse_url(url)  # type: ignore[no-untyped-call]  # redis-py's gap
     except ValueError:  # its text may contain a part of the password
@@ -71,6 +79,17 @@ def make_pool(config: Config, factory: Callable[[str], ConnectionPool]) -> Conne
             f"{config.label}: only RESP2 is supported. Remove the option 'protocol'."
         )
     return pool
+
+
+def _split_userinfo(config: Config) -> tuple[str, str]:
+    """Return the user name for a token, and the URL, without the user name if there is a token."""
+    assert config.redis_url is not None
+    url = config.redis_url.reveal()
+    parts = split_url(url)
+    if config.token is None or parts is None:
+        return "", url
+    host = parts.netloc.rpartition("@")[2]
+    return unquote(parts.username or "default"), parts._replace(netloc=host).geturl()
 
 
 def get_connect_timeout(config: Config, pool: ConnectionPool) -> float:

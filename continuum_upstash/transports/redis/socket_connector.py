@@ -15,12 +15,14 @@ from redis import ConnectionPool, SSLConnection, UnixDomainSocketConnection
 from redis.exceptions import RedisError
 from redis.sentinel import SentinelConnectionPool
 
-from continuum_upstash.errors import ReplyError
+from continuum_upstash.config.urls import remove_root_dot
+from continuum_upstash.errors import AuthenticationFailed, ReplyError
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.transports.base import Deadline
 from continuum_upstash.transports.redis import resp2
 from continuum_upstash.transports.redis.connection import RedisConnection
 from continuum_upstash.transports.redis.connector import (
+    Credentials,
     credentials_error,
     make_handshake_commands,
     set_keepalive,
@@ -48,8 +50,18 @@ class SocketConnector:
         Raises:
             ConnectionFailed: it was refused, not open in time, or not trusted; `unsent` is True.
             DeadlineExceeded: there was no complete reply to the handshake.
-            Refused: the server rejected the credentials.
+            Refused: the server rejected the credentials. Those of a credential provider are read
+                again at once: they may have been replaced.
         """
+        credentials = self._read_credentials()
+        try:
+            return self._connect(credentials, deadline)
+        except AuthenticationFailed:
+            if (newer := self._read_credentials()) == credentials:
+                raise
+        return self._connect(newer, deadline)
+
+    def _connect(self, credentials: Credentials | None, deadline: Deadline) -> RedisConnection:
         started = monotonic()
         timeout = deadline.limit(self._timeout)
         try:
@@ -59,7 +71,7 @@ class SocketConnector:
         connection = RedisConnection(sock, self._label)
         deadline.extend(monotonic() - started)
         try:
-            self._authenticate(connection, deadline)
+            self._authenticate(connection, credentials, deadline)
         finally:
             if not connection.reusable:
                 connection.close()
@@ -96,15 +108,22 @@ class SocketConnector:
         if self._template.ssl_validate_ocsp or self._template.ssl_validate_ocsp_stapled:
             wrapped: socket.socket = self._template._wrap_socket_with_ssl(sock)  # noqa: SLF001 no public name
             return wrapped
-        return get_tls_context(self._template).wrap_socket(sock, server_hostname=host)
+        return get_tls_context(self._template).wrap_socket(
+            sock, server_hostname=remove_root_dot(host)
+        )
 
-    def _authenticate(self, connection: RedisConnection, deadline: Deadline) -> None:
-        credentials = None
-        if self._template.credential_provider is not None:
-            try:
-                credentials = self._template.credential_provider.get_credentials()
-            except Exception as error:
-                raise credentials_error(error, self._label) from error
+    def _read_credentials(self) -> Credentials | None:
+        provider = self._template.credential_provider
+        if provider is None:
+            return None
+        try:
+            return tuple(provider.get_credentials())
+        except Exception as error:
+            raise credentials_error(error, self._label) from error
+
+    def _authenticate(
+        self, connection: RedisConnection, credentials: Credentials | None, deadline: Deadline
+    ) -> None:
         commands = make_handshake_commands(self._template, credentials)
         if not commands:
             connection.reusable = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -128,9 +129,35 @@ def test_a_read_is_retried_over_tls_when_its_connection_was_dropped(tls_proxy, f
     assert proxy.accepted == 3
 
 
+def test_the_dot_of_an_absolute_host_name_is_not_in_the_certificate(
+    tls_proxy, files, tcp, monkeypatch
+):
+    resolve = socket.getaddrinfo
+    looked_up = []
+
+    def record(host, *arguments, **options):
+        looked_up.append(host)
+        return resolve("127.0.0.1" if host == "localhost." else host, *arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", record)
+    client = tcp(url(tls_proxy(), "localhost."), ca_file=str(files / "authority.pem"))
+    assert client.send(GET) == [None]
+    assert looked_up[0] == "localhost."
+
+
 def test_tls_to_a_plain_port_is_reported(valkey, tcp):
     client = tcp(f"rediss://127.0.0.1:{valkey.port}", connect_timeout=0.5, read_timeout=0.5)
     with pytest.raises(ConnectionFailed, match="cannot connect"):
+        client.send(GET)
+
+
+def test_a_server_that_replies_without_tls_is_named(serve, tcp):
+    def reply_plainly(peer):
+        peer.send(b"-ERR Protocol error\r\n")
+        peer.wait_until_closed()
+
+    client = tcp(serve(reply_plainly).url().replace("http:", "rediss:"))
+    with pytest.raises(ConnectionFailed, match=r"does not use TLS on this port .* redis://"):
         client.send(GET)
 
 
