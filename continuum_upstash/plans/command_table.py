@@ -218,7 +218,10 @@ def _has_value_per_key(command: Command, reply: Reply) -> bool:
 
 
 def _is_scan_page(_: Command, reply: Reply) -> bool:
-    return isinstance(reply, list) and [type(each) for each in reply] == [bytes, list]
+    cursor, keys = reply if isinstance(reply, list) and len(reply) == 2 else (None, None)
+    if not (isinstance(cursor, bytes) and cursor.isascii() and isinstance(keys, list)):
+        return False
+    return all(type(key) is bytes for key in keys)
 
 
 def _is_time(_: Command, reply: Reply) -> bool:

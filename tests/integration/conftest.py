@@ -13,6 +13,7 @@ from continuum_upstash.emulator.process import Emulator
 from continuum_upstash.stats.shared import writer
 from continuum_upstash.transports import registry
 from tests.integration.cache_entries import make_entry
+from tests.integration.fake_database import FakeDatabase
 from tests.integration.scripted_server import ScriptedServer
 from tests.integration.valkey_server import Valkey
 from tests.ports import find_free_port
@@ -64,3 +65,12 @@ def valkey(valkey_process: Valkey) -> Valkey:
     wait_until(lambda: valkey_process.count_connections() == 0)
     valkey_process.reset()
     return valkey_process
+
+
+@pytest.fixture
+def fake_database() -> Iterator[FakeDatabase]:
+    """A database whose replies a test can replace."""
+    database = FakeDatabase()
+    yield database
+    registry.reset()
+    database.stop()
