@@ -14,11 +14,11 @@ from redis.connection import parse_url
 from redis.exceptions import RedisError
 
 from continuum_upstash.config.resolve import Config
+from continuum_upstash.config.token_reader import TokenReader
 from continuum_upstash.config.urls import split_url
 from continuum_upstash.errors import ConfigurationError
 from continuum_upstash.transports.redis.token_credentials import TokenCredentials
 from continuum_upstash.transports.sockets import load_tls_context
-from continuum_upstash.transports.tokens import TokenReader
 
 # Seconds. Users have reported connections that were dropped after 30 s without traffic.
 HEALTH_CHECK_INTERVAL: Final = 25.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from redis import CredentialProvider
 
-from continuum_upstash.transports.tokens import TokenReader
+from continuum_upstash.config.token_reader import TokenReader
 
 
 class TokenCredentials(CredentialProvider):

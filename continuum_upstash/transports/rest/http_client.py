@@ -46,9 +46,9 @@ class AsyncHttpClient(Protocol):
 
 def make_http_client(config: Config, encoder: RequestEncoder) -> HttpClient:
     if can_use_sockets(config):
-        from continuum_upstash.transports.rest import connection_pool  # noqa: PLC0415 as below
+        from continuum_upstash.transports.rest import socket_client  # noqa: PLC0415 as below
 
-        return connection_pool.SocketHttpClient(config, encoder)
+        return socket_client.SocketHttpClient(config, encoder)
     from continuum_upstash.transports.rest import httpx_client  # noqa: PLC0415 httpx takes 50 ms
 
     return httpx_client.HttpxClient(config, encoder)
@@ -56,9 +56,9 @@ def make_http_client(config: Config, encoder: RequestEncoder) -> HttpClient:
 
 def make_async_http_client(config: Config, encoder: RequestEncoder) -> AsyncHttpClient:
     if can_use_sockets(config):
-        from continuum_upstash.transports.rest import async_connection_pool  # noqa: PLC0415 asyncio
+        from continuum_upstash.transports.rest import async_socket_client  # noqa: PLC0415 asyncio
 
-        return async_connection_pool.AsyncSocketHttpClient(config, encoder)
+        return async_socket_client.AsyncSocketHttpClient(config, encoder)
     from continuum_upstash.transports.rest import httpx_client  # noqa: PLC0415 as above
 
     return httpx_client.AsyncHttpxClient(config, encoder)

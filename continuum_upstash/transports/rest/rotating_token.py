@@ -10,13 +10,13 @@ from time import monotonic
 
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.config.secrets import Secret
+from continuum_upstash.config.token_reader import TokenReader
 from continuum_upstash.errors import AuthenticationFailed
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Replies
 from continuum_upstash.transports.base import AsyncTransport, Transport
 from continuum_upstash.transports.rest.dialect import RestDialect
 from continuum_upstash.transports.rest.transport import AsyncRestTransport, RestTransport
-from continuum_upstash.transports.tokens import TokenReader
 
 
 def make_rest_transport(config: Config, dialect: RestDialect) -> Transport:

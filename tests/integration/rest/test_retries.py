@@ -10,7 +10,7 @@ from contextlib import closing
 import pytest
 
 from continuum_upstash.errors import ConnectionFailed
-from continuum_upstash.transports.rest import async_connection_pool, connection_pool
+from continuum_upstash.transports.rest import async_socket_client, socket_client
 from tests.integration.rest.rest_clients import SyncClient
 from tests.integration.scripted_server import http_response
 
@@ -52,13 +52,13 @@ def test_any_batch_is_sent_again_when_the_write_itself_failed(serve, monkeypatch
     with closing(SyncClient(server.url())) as client:
         client.send(("PING",))
         assert gone.wait(10)
-        monkeypatch.setattr(connection_pool.HttpConnection, "is_alive", lambda _: True)
+        monkeypatch.setattr(socket_client.HttpConnection, "is_alive", lambda _: True)
         assert client.send(INCR) == [b"OK"]
     assert server.requests == [b'["PING"]', b'["INCR","n"]']
 
 
 def test_a_connection_that_was_idle_for_too_long_is_not_used(serve, rest, monkeypatch):
-    for module in (connection_pool, async_connection_pool):
+    for module in (socket_client, async_socket_client):
         monkeypatch.setattr(module, "MAX_IDLE_SECONDS", 0.0)
     server = serve()
     client = rest(server.url())

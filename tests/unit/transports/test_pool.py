@@ -11,9 +11,9 @@ from weakref import ref
 import pytest
 
 from continuum_upstash.errors import DeadlineExceeded, PoolExhausted
-from continuum_upstash.transports.async_pool import AsyncConnectionPool
 from continuum_upstash.transports.base import Deadline
 from continuum_upstash.transports.pool import ConnectionPool, Slot
+from continuum_upstash.transports.rest.async_pool import AsyncConnectionPool
 from tests.pool_slots import count_free
 
 

@@ -15,9 +15,9 @@ from continuum_upstash.errors import ConnectionFailed, ContinuumError
 from continuum_upstash.plans.command_table import is_retryable
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.transports import network_errors
-from continuum_upstash.transports.async_pool import AsyncConnectionPool
 from continuum_upstash.transports.base import Deadline
 from continuum_upstash.transports.pool import Slot
+from continuum_upstash.transports.rest.async_pool import AsyncConnectionPool
 from continuum_upstash.transports.rest.http11 import HttpResponse, RequestEncoder, ResponseParser
 from continuum_upstash.transports.rest.http_client import MAX_IDLE_SECONDS
 from continuum_upstash.transports.rest.requests import Request

@@ -9,8 +9,8 @@ import warnings
 import pytest
 
 from continuum_upstash.config.resolve import resolve
+from continuum_upstash.config.token_reader import TokenReader
 from continuum_upstash.errors import ConfigurationError, Unavailable
-from continuum_upstash.transports.tokens import TokenReader
 
 
 @pytest.fixture(params=["sync", "async"])
