@@ -25,7 +25,7 @@ class ConditionalCommands:
     def __init__(self, *, supported: bool) -> None:
         self.supported = supported
 
-    def rejected_by(self, error: ReplyError) -> bool:
+    def detect_rejection(self, error: ReplyError) -> bool:
         """Return whether an error means that the server lacks them, and remember it if so."""
         if not self.supported or not str(error).startswith(_UNSUPPORTED):
             return False
@@ -51,6 +51,6 @@ def call_conditional(
         try:
             return (yield from call(*native, needs_server=True))
         except ReplyError as error:
-            if not conditional.rejected_by(error):
+            if not conditional.detect_rejection(error):
                 raise
     return (yield from call(*script, needs_server=True))

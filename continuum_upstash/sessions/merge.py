@@ -91,7 +91,7 @@ class MergingSessionPlans(SessionPlans):
             try:
                 return (yield from self._store_migrating(key, command, index, base))
             except ReplyError as error:
-                if not conditional.rejected_by(error):
+                if not conditional.detect_rejection(error):
                     raise
         return (yield from self._store_migrating(key, commands[-1], index, base))
 

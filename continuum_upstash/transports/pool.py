@@ -159,7 +159,7 @@ class SlotQueue(Generic[C]):
         if first is not None:
             first.wake()
 
-    def _exhausted_error(self, deadline: Deadline, started: float) -> Unavailable:
+    def _make_exhausted_error(self, deadline: Deadline, started: float) -> Unavailable:
         """Return the error of a wait that began at `started`; without any reply it is an outage."""
         if self._last_reply_at < started and not deadline.is_own:
             return deadline.timeout_error(self.label)
@@ -214,7 +214,7 @@ class ConnectionPool(SlotQueue[C]):
                 if is_first and self._fill(slot):
                     break
                 if now >= deadline.at:
-                    raise self._exhausted_error(deadline, started)
+                    raise self._make_exhausted_error(deadline, started)
                 interval = FIRST_INTERVAL if is_first else INTERVAL
                 waiter.wait(min(deadline.at - now, interval))
                 now = monotonic()

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.project.measure_house import are_twins, is_participle, main, measure
+from tests.project.measure_house import are_twins, is_participle, main, measure, without_shared
 
 PYPROJECT = """
 [tool.importlinter]
@@ -53,6 +53,7 @@ def test_each_figure(checkout):
     assert measure(checkout).figures == {
         "files at the top of the package": 3,
         "entries in transports/": 3,
+        "files in transports/": 1,
         "floors in the import contract": 3,
         "imports between modules": 4,
         "imports between entries of the top": 3,
@@ -80,6 +81,14 @@ def test_the_names_are_listed_with_their_places(checkout):
         "Class names used twice": {"Refused": ["errors.py", "transports/keys.py"]},
         "Functions named by a bare participle": {"_told": ["keys.py:1"]},
     }
+
+
+def test_a_name_that_is_shared_on_purpose_counts_with_a_third_place():
+    shared = {"keys": ({"keys.py", "sessions/keys.py"}, "a reason")}
+    both = ["keys.py", "sessions/keys.py"]
+    third = [*both, "stats/keys.py"]
+    assert without_shared({"keys": both}, shared) == {}
+    assert without_shared({"keys": third}, shared) == {"keys": third}
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ class AsyncConnectionPool(SlotQueue[C]):
                 if is_first and self._fill(slot):
                     break
                 if now >= deadline.at:
-                    raise self._exhausted_error(deadline, started)
+                    raise self._make_exhausted_error(deadline, started)
                 interval = FIRST_INTERVAL if is_first else INTERVAL
                 await waiter.wait(min(deadline.at - now, interval))
                 now = monotonic()
