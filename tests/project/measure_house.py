@@ -29,7 +29,7 @@ CONVENTIONAL_FILES = (
 )
 CONVENTIONAL_CLASSES = "Command Meta Migration"
 
-# Names that two places share on purpose: {name: (the places, the reason)}. Any further place counts.
+# {name: (the places that share it on purpose, the reason)}; a further place counts.
 SHARED_FILE_NAMES = {
     "base": (
         {"cache/base.py", "transports/base.py"},
