@@ -29,6 +29,22 @@ DEFAULT_TTL_BY_PREFIX: Mapping[str, int] = MappingProxyType(
 )
 """TTLs in seconds of common key families, a starting point for OPTIONS["TTL_BY_PREFIX"]."""
 
+SESSION_KEYS = "continuum:session:"
+SESSION_INDEX_KEYS = "continuum:session-user:"
+RATELIMIT_KEYS = "continuum:ratelimit:"
+SHADOW_RATELIMIT_KEYS = "continuum:ratelimit-shadow:"
+STATISTICS_KEYS = "continuum:stats:"
+DOCTOR_KEYS = "continuum:doctor:"
+RESERVED_KEYS = (
+    SESSION_KEYS,
+    SESSION_INDEX_KEYS,
+    RATELIMIT_KEYS,
+    SHADOW_RATELIMIT_KEYS,
+    STATISTICS_KEYS,
+    DOCTOR_KEYS,
+)
+"""What the Redis keys of features begin with, and no key of a cache does."""
+
 _KEY = "918273645546372819"
 _LONG_KEY = "64" * 200  # some key functions hash only the keys that memcached would reject
 _VERSION = 5049382716
@@ -53,7 +69,7 @@ class AliasPattern:
     regex: re.Pattern[str]
 
     def matches(self, name: str) -> bool:
-        return self.regex.fullmatch(name) is not None
+        return self.regex.fullmatch(name) is not None and not name.startswith(RESERVED_KEYS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +90,12 @@ class KeyPattern:
 
     def matches(self, name: str) -> bool:
         fixed = len(self.prefix) + len(self.suffix)
-        return len(name) >= fixed and name.startswith(self.prefix) and name.endswith(self.suffix)
+        return (
+            len(name) >= fixed
+            and name.startswith(self.prefix)
+            and name.endswith(self.suffix)
+            and not name.startswith(RESERVED_KEYS)
+        )
 
     def extract_key(self, name: str) -> str:
         """Return the user's key of a matching full key."""

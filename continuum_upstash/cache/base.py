@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from asgiref.sync import sync_to_async
@@ -14,6 +14,8 @@ from django.core.cache.backends.base import (
     DEFAULT_TIMEOUT,
     MEMCACHE_MAX_KEY_LENGTH,
     BaseCache,
+    InvalidCacheKey,
+    default_key_func,
     memcached_error_chars_re,
 )
 from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperation
@@ -26,6 +28,7 @@ from continuum_upstash.codec.base64 import SignedBase64
 from continuum_upstash.codec.codec import Codec
 from continuum_upstash.config.resolve import Config, resolve
 from continuum_upstash.errors import ConfigurationError
+from continuum_upstash.keys import RESERVED_KEYS, KeyFunction
 from continuum_upstash.observe import BackendStatus
 from continuum_upstash.plans.effects import Plan
 from continuum_upstash.plans.keyvalue import KeyValuePlans
@@ -55,6 +58,7 @@ class UpstashBaseCache(BaseCache):
 
     def __init__(self, location: str, params: dict[str, Any]) -> None:
         super().__init__(params)
+        self.key_func = _protect_reserved_keys(self.key_func, self.key_prefix)
         alias = _find_alias(location, params)
         try:
             config = resolve(
@@ -161,6 +165,27 @@ def _make_pool(config: Config) -> ConnectionPool:
 def run_in_django_thread(function: Callable[[object], bytes], value: object) -> Any:
     """Run a function in the thread that owns Django's database connections."""
     return sync_to_async(function)(value)
+
+
+def _protect_reserved_keys(key_func: KeyFunction, prefix: str) -> KeyFunction:
+    """Return a key function that raises InvalidCacheKey for the key of a session, for example.
+
+    The default key function cannot return one, unless KEY_PREFIX begins like them.
+    """
+    if key_func is default_key_func and not f"{prefix}:".startswith("continuum:"):
+        return key_func
+
+    @wraps(key_func)
+    def make_key(key: Any, key_prefix: str, version: Any) -> str:
+        full_key = key_func(key, key_prefix, version)
+        if full_key.startswith(RESERVED_KEYS):
+            raise InvalidCacheKey(
+                "KEY_FUNCTION, KEY_PREFIX and version result in a Redis key that is reserved for "
+                "sessions, rate limits or statistics. Change one of them."
+            )
+        return full_key
+
+    return make_key
 
 
 @lru_cache(maxsize=64)

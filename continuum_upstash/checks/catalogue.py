@@ -65,10 +65,6 @@ CATALOGUE: Final[dict[str, tuple[Callable[..., CheckMessage], str]]] = {
         Warning,
         ("Remove ssl_cert_reqs. If the server uses your own certificate authority, set CA_FILE."),
     ),
-    "W020": (
-        Warning,
-        "Use a separate alias for sessions, or include the version in the alias's keys.",
-    ),
     "W021": (Warning, 'Set SECURE_REDIRECT_EXEMPT = [r"^health/"], with the path of your probes.'),
     "I030": (Info, ""),
     "E040": (Error, "Run manage.py cache_doctor."),

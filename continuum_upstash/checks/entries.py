@@ -6,12 +6,10 @@ import os
 from typing import Any, cast
 
 from django.conf import settings
-from django.core.cache.backends.base import get_key_func
 
 from continuum_upstash.config.resolve import Config, resolve
 from continuum_upstash.errors import ConfigurationError
 from continuum_upstash.health.probe import list_upstash_aliases
-from continuum_upstash.keys import make_alias_pattern
 
 
 def get_entry(alias: str) -> dict[str, Any]:
@@ -34,12 +32,3 @@ def resolve_entries() -> tuple[dict[str, Config], list[ConfigurationError]]:
         except ConfigurationError as error:
             errors.append(error)
     return configs, errors
-
-
-def would_clear(alias: str, full_key: str) -> bool:
-    """Return whether `clear()` of an alias would delete a full key."""
-    try:
-        key_function = get_key_func(get_entry(alias).get("KEY_FUNCTION"))
-        return make_alias_pattern(key_function, get_key_prefix(alias)).matches(full_key)
-    except Exception:  # noqa: BLE001 a KEY_FUNCTION may accept only its application's own keys
-        return False

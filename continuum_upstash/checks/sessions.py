@@ -9,11 +9,10 @@ from django.conf import settings
 from django.core.checks import CheckMessage
 
 from continuum_upstash.checks.catalogue import check_message
-from continuum_upstash.checks.entries import get_key_prefix, resolve_entries, would_clear
+from continuum_upstash.checks.entries import resolve_entries
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.health.probe import list_upstash_aliases
 from continuum_upstash.sessions.conf import conf
-from continuum_upstash.sessions.keys import make_redis_key
 
 _CACHE_ENGINES: Final = frozenset(
     {"django.contrib.sessions.backends.cache", "django.contrib.sessions.backends.cached_db"}
@@ -57,9 +56,6 @@ def _check_database(configs: Mapping[str, Config]) -> Iterator[CheckMessage]:
         if other.alias != alias:
             text = f"sessions share a database with the cache '{other.alias}'."
             yield check_message("W016", text, alias)
-        if would_clear(other.alias, make_redis_key(get_key_prefix(alias), "0" * 64)):
-            text = "KEY_FUNCTION produces keys of the same form as session keys."
-            yield check_message("W020", text, other.alias)
 
 
 def _check_engine() -> Iterator[CheckMessage]:

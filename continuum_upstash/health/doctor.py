@@ -28,6 +28,7 @@ from continuum_upstash.errors import (
 )
 from continuum_upstash.health.overview import NO_HISTORY, read_overview
 from continuum_upstash.health.probe import MEMORY_WARN_RATIO, Health, probe_health
+from continuum_upstash.keys import DOCTOR_KEYS
 from continuum_upstash.plans import info
 from continuum_upstash.plans.effects import Batch, Plan
 from continuum_upstash.protocol import Command, Replies, Reply
@@ -41,7 +42,7 @@ Outcome: TypeAlias = Literal["ok", "info", "warning", "failed"]
 PINGS: Final = 20
 _MAX_CLOCK_OFFSET: Final = 1.0  # seconds; beyond, expiry times are visibly wrong
 _SLOW: Final = 0.15  # seconds: longer than to another region of the same continent
-_TEST_KEY: Final = "continuum:doctor:probe"
+_TEST_KEY: Final = f"{DOCTOR_KEYS}probe"
 _FEATURES: Final = ("EVAL", "DELEX", "GETEX", "UNLINK", "HEXPIRE", "JSON.GET")
 
 _FREE_SPACE: Final = "Delete keys (manage.py cache_cleanup), or choose a larger plan."

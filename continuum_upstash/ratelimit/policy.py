@@ -13,6 +13,7 @@ from asgiref.sync import iscoroutinefunction
 from django.http import HttpRequest
 
 from continuum_upstash.errors import ConfigurationError, suggest_similar
+from continuum_upstash.keys import RATELIMIT_KEYS, SHADOW_RATELIMIT_KEYS
 from continuum_upstash.ratelimit.client_ip import Network, parse_network
 from continuum_upstash.ratelimit.engine.algorithms import Algorithm
 from continuum_upstash.ratelimit.rate import Rate, parse_rate
@@ -137,16 +138,16 @@ class Policy:
         """Return the common prefix of the Redis keys of one client.
 
         Args:
-            namespace: the KEY_PREFIX of the alias with its colon, or empty.
+            namespace: the KEY_PREFIX of the alias.
             identity: the client, hashed unless the policy has an upstash_prefix.
         """
-        shadow = "shadow:" if self.shadow else ""
         if self.upstash_prefix is not None:
-            return f"{shadow}{self.upstash_prefix}:{identity}"
-        return f"{namespace}{shadow}ratelimit:{self.counter_name}:{identity}"
+            return f"{'shadow:' if self.shadow else ''}{self.upstash_prefix}:{identity}"
+        family = SHADOW_RATELIMIT_KEYS if self.shadow else RATELIMIT_KEYS
+        return f"{family}{namespace}:{self.counter_name}:{identity}"
 
     def build_keys(self, key_prefix: str, now: int) -> tuple[str, ...]:
-        """Return the Redis keys: ``ratelimit:{group}:{identity}:{window}`` and similar ones.
+        """Return the Redis keys: the prefix, ``:`` and the window, or similar ones.
 
         Args:
             key_prefix: the result of `build_key_prefix`.

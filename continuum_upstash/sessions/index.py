@@ -20,11 +20,15 @@ from django.conf import settings
 from django.contrib.sessions.backends.base import SessionBase
 from django.utils.module_loading import import_string
 
-from continuum_upstash.keys import escape_glob
 from continuum_upstash.plans.effects import Plan, call, call_many
 from continuum_upstash.plans.scan import KeyScan
 from continuum_upstash.sessions.conf import conf
-from continuum_upstash.sessions.keys import compute_digests, make_index_key, make_redis_key
+from continuum_upstash.sessions.keys import (
+    SESSIONS_PATTERN,
+    compute_digests,
+    make_index_key,
+    make_redis_key,
+)
 from continuum_upstash.sessions.session_runner import ImproperlyConfiguredSessions, SessionRunner
 from continuum_upstash.sessions.signing import verify
 
@@ -196,7 +200,7 @@ class _UserSessions:
 
 def _count(prefix: str, pages: int) -> Plan[SessionCounts]:
     sessions, indexes = make_redis_key(prefix, ""), make_index_key(prefix, "")
-    scan, keys = KeyScan(escape_glob(sessions[:-1]) + "*"), set[str]()
+    scan, keys = KeyScan(SESSIONS_PATTERN), set[str]()
     while scan.pages < pages and not scan.is_complete:
         keys.update((yield from scan.fetch_page()))
     return SessionCounts(

@@ -1,10 +1,12 @@
 """The Redis keys of sessions and of the user index.
 
-    {KEY_PREFIX}:session:{digest}         a session; digest: HMAC-SHA256 of its session key
-    {KEY_PREFIX}:session-user:{user id}   the index of a user's sessions
+    continuum:session:{KEY_PREFIX}:{digest}        a session
+    continuum:session-user:{KEY_PREFIX}:{user id}  the index of a user's sessions
 
-The database contains no session key, so no cookie can be derived from it. No version follows the
-prefix, so neither a cache key nor ``cache.clear()`` can reach a session.
+The digest is the HMAC-SHA256 of the session key.
+
+The database contains no session key, so no cookie can be derived from it. No key of a cache begins
+like these, whatever its prefix, version and KEY_FUNCTION (`continuum_upstash.keys.RESERVED_KEYS`).
 """
 
 from __future__ import annotations
@@ -16,7 +18,11 @@ from typing import Final
 from django.conf import settings
 from django.utils.crypto import salted_hmac
 
+from continuum_upstash.keys import SESSION_INDEX_KEYS, SESSION_KEYS
+
 NAMESPACE: Final = "continuum_upstash.sessions"
+
+SESSIONS_PATTERN: Final = "continuum:session*"  # matches sessions and indexes
 
 # Our session keys have 32 characters; Django allows 8 and more. Other cookies cost no command.
 is_session_key: Final = re.compile(r"[a-z0-9]{8,128}").fullmatch
@@ -37,12 +43,12 @@ def compute_digests(session_key: str) -> tuple[str, ...]:
 
 def make_redis_key(prefix: str, digest: str) -> str:
     """Return the Redis key of a session."""
-    return f"{prefix}:session:{digest}"
+    return f"{SESSION_KEYS}{prefix}:{digest}"
 
 
 def make_index_key(prefix: str, user_id: str) -> str:
     """Return the Redis key of the index of a user's sessions."""
-    return f"{prefix}:session-user:{user_id}"
+    return f"{SESSION_INDEX_KEYS}{prefix}:{user_id}"
 
 
 def compile_session_matcher() -> Callable[[str], object]:
@@ -52,9 +58,7 @@ def compile_session_matcher() -> Callable[[str], object]:
     aliases may reach one database by different URLs, and sessions outlive a change of
     SESSION_ENGINE.
     """
-    prefix = settings.CACHES.get(settings.SESSION_CACHE_ALIAS, {}).get("KEY_PREFIX", "")
-    session, index = re.escape(make_redis_key(prefix, "")), re.escape(make_index_key(prefix, ""))
-    return re.compile(rf"^(?:{session}[0-9a-f]{{64}}\Z|{index})|{_DJANGO_SESSION}").search
+    return re.compile(rf"^(?:{SESSION_KEYS}|{SESSION_INDEX_KEYS})|{_DJANGO_SESSION}").search
 
 
 class StorageKey:

@@ -61,7 +61,7 @@ class Limiter:
         cache = _get_cache(alias)
         self._alias = alias
         self._database = cache.database
-        self._namespace = f"{cache.key_prefix}:" if cache.key_prefix else ""
+        self._namespace = cache.key_prefix
         # Upstash advises against reading the time in scripts, and would bill it.
         self._use_server_clock = not cache.database.config.is_upstash
         self._run, self._arun = cache.run, cache.arun

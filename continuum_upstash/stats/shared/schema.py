@@ -16,10 +16,10 @@ from typing import Any, Final
 from django.conf import settings
 
 from continuum_upstash.errors import ReplyError
+from continuum_upstash.keys import STATISTICS_KEYS
 from continuum_upstash.protocol import Command
 from continuum_upstash.stats.totals import Totals
 
-_PREFIX: Final = "continuum:stats:"
 MINUTES_KEPT: Final = 26 * 3600  # seconds
 HOURS_KEPT: Final = 32 * 24 * 3600  # seconds: on its last day a month's first day is still there
 
@@ -38,12 +38,12 @@ class Bucket:
 
 def hour_key(alias: str, at: datetime) -> str:
     """Return the key of the hash with an hour's minutes."""
-    return f"{_PREFIX}{_get_namespace(alias)}:{at:%Y%m%d%H}"
+    return f"{STATISTICS_KEYS}{_get_namespace(alias)}:{at:%Y%m%d%H}"
 
 
 def day_key(alias: str, at: datetime) -> str:
     """Return the key of the hash with a day's hours."""
-    return f"{_PREFIX}{_get_namespace(alias)}:{at:%Y%m%d}"
+    return f"{STATISTICS_KEYS}{_get_namespace(alias)}:{at:%Y%m%d}"
 
 
 def _get_namespace(alias: str) -> str:
@@ -77,7 +77,7 @@ def decode_buckets(fields: Sequence[Any], begin: datetime, unit: timedelta) -> l
     except (ValueError, TypeError, AttributeError) as error:
         raise ReplyError(
             "The shared statistics contain data that this version cannot read. To reset them, "
-            f"delete the keys that begin with {_PREFIX}"
+            f"delete the keys that begin with {STATISTICS_KEYS}"
         ) from error
     return [Bucket(begin + number * unit, buckets[number]) for number in sorted(buckets)]
 
@@ -85,7 +85,7 @@ def decode_buckets(fields: Sequence[Any], begin: datetime, unit: timedelta) -> l
 def is_statistics_write(commands: Sequence[Command]) -> bool:
     """Return whether a batch writes the shared statistics."""
     command = commands[0]
-    return command[0] == "HSET" and str(command[1]).startswith(_PREFIX)
+    return command[0] == "HSET" and str(command[1]).startswith(STATISTICS_KEYS)
 
 
 def to_utc(seconds: float) -> datetime:

@@ -196,8 +196,9 @@ def test_the_keys_have_the_documented_form_and_contain_no_identity(limiter):
     limiter.check([make_policy("fixed", rate="5/m", group="api")], "203.0.113.7")
     ((_, keys),) = get_database(limiter).send(Batch([("SCAN", 0)]))
     (key,) = (key.decode() for key in keys)
-    family, group, identity, window = key.split(":")
-    assert (family, group, len(identity), window.isdecimal()) == ("ratelimit", "api", 32, True)
+    root, family, prefix, group, identity, window = key.split(":")
+    assert (root, family, prefix, group) == ("continuum", "ratelimit", "", "api")
+    assert (len(identity), window.isdecimal()) == (32, True)
 
 
 # ---- the counters of @upstash/ratelimit

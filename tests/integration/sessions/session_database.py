@@ -18,7 +18,7 @@ def read_sessions():
 
 
 def make_index_key(user_id):
-    return f"{caches['sessions'].key_prefix}:session-user:{user_id}"
+    return f"continuum:session-user:{caches['sessions'].key_prefix}:{user_id}"
 
 
 def count_indexed(user_id):

@@ -44,7 +44,7 @@ def reject_unnamespaced(key, prefix, version):
                     KEY_PREFIX="shop", KEY_FUNCTION=lambda key, prefix, _: prefix + key
                 )
             },
-            ["W020"],
+            [],
         ),
         (
             "continuum_upstash.sessions",

@@ -14,9 +14,9 @@ from tests.unit import plan_runner
 
 TTL_MS = 3_600_000
 KEY = StorageKey("p", ("d1",))
-REDIS_KEY = "p:session:d1"
+REDIS_KEY = "continuum:session:p:d1"
 USER = {"_auth_user_id": "7"}
-INDEX_KEY = "p:session-user:7"
+INDEX_KEY = "continuum:session-user:p:7"
 
 
 def get_ttl_ms(data):

@@ -20,4 +20,4 @@ def test_keys_in_djangos_format_are_session_keys(key):
 
 
 def test_a_redis_key_contains_the_prefix_and_the_digest():
-    assert make_redis_key("p", "d1") == "p:session:d1"
+    assert make_redis_key("p", "d1") == "continuum:session:p:d1"

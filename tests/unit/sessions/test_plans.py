@@ -144,7 +144,7 @@ def test_delete_and_exists_are_one_command_each():
 def test_rotating_the_key_is_one_script(before, must_exist):
     plans, new = load_plans(before), StorageKey("p", ("d2",))
     rotated, sent = run_plan(plans.rotate_key(KEY, new, {"a": 1}), [1])
-    keys = ("p:session:d2", REDIS_KEY)
+    keys = ("continuum:session:p:d2", REDIS_KEY)
     raw = sign_data({"a": 1}, digest="d2")
     assert (rotated, sent) == (True, [[("EVAL", ROTATE_KEY, 2, *keys, raw, TTL_MS, must_exist)]])
     assert run_plan(plans.update(new, {"a": 1}))[1] == []  # it has just been stored
@@ -170,7 +170,7 @@ def test_an_error_reply_is_raised():
 # ---- SECRET_KEY_FALLBACKS
 
 TWO_DIGESTS = StorageKey("p", ("new", "old"))
-NEW_KEY, OLD_KEY = "p:session:new", "p:session:old"
+NEW_KEY, OLD_KEY = "continuum:session:p:new", "continuum:session:p:old"
 
 
 def test_an_older_digest_is_read_only_on_a_miss():
