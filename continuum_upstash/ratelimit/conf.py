@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Mapping
 from functools import cached_property
 from math import inf
@@ -31,7 +33,7 @@ DEFAULTS: Final[Mapping[str, Any]] = {
     "HEADERS": "ietf",
     "MODE": "enforce",
     "DEADLINE": 0.25,
-    "INSTANCES": 1,
+    "INSTANCES": None,
 }
 
 
@@ -117,8 +119,16 @@ class RateLimitSettings:
 
     @cached_property
     def instances(self) -> int:
-        """The number of processes that share the limit of on_error ``local``."""
-        return int(_validate_number("INSTANCES", self.read("INSTANCES"), (int,)))
+        """The number of processes that share the limit of on_error ``local``.
+
+        By default WEB_CONCURRENCY, which gunicorn, uvicorn and Heroku use, or 2 if it is not set: a
+        process that does not know of others allows half of the limit.
+        """
+        value = self.read("INSTANCES")
+        if value is None:
+            workers = os.environ.get("WEB_CONCURRENCY", "")
+            value = int(workers) if re.fullmatch(r"[1-9][0-9]{0,3}", workers) else 2
+        return int(_validate_number("INSTANCES", value, (int,)))
 
 
 def _validate_choice(name: str, value: Any, choices: tuple[C, ...]) -> C:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from time import monotonic
 from typing import Final, NamedTuple, TypeAlias
 
+from continuum_upstash.ratelimit.engine.decision import Verdict
 from continuum_upstash.ratelimit.engine.script import Charge, Counter
 
-_MAX_TRUST_SECONDS: Final = 60.0
+_TRUST_SECONDS: Final = 60.0
 
 _EntryKey: TypeAlias = tuple[Counter, int]  # a charge's counter and limit
 
@@ -28,16 +29,20 @@ class _Blocked(NamedTuple):
 class EphemeralCache:
     """A bounded, thread-safe cache of charges that do not fit.
 
-    An entry is used for at most one minute. After that, a command is sent again, so that a reset by
-    another process takes effect.
-
     Args:
         size: the maximum number of entries; the oldest ones are dropped.
+        max_trust_seconds: how long an entry is used. After that, a command is sent again, so that a
+            reset by another process takes effect.
         clock: returns seconds.
     """
 
-    def __init__(self, size: int = 10_000, clock: Callable[[], float] = monotonic) -> None:
-        self._size, self._clock = size, clock
+    def __init__(
+        self,
+        size: int = 10_000,
+        max_trust_seconds: float = _TRUST_SECONDS,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self._size, self._max_trust_seconds, self._clock = size, max_trust_seconds, clock
         self._entries: OrderedDict[_EntryKey, _Blocked] = OrderedDict()
         # Re-entrant: a signal handler may interrupt its own thread while it holds the lock.
         self._lock = threading.RLock()
@@ -45,17 +50,50 @@ class EphemeralCache:
     def block(self, charge: Charge, seconds: float) -> None:
         """Store that a charge, and any with a higher cost, does not fit for some seconds."""
         now, key = self._clock(), (charge.counter, charge.limit)
-        entry = _Blocked(charge.cost, now, now + seconds, now + min(seconds, _MAX_TRUST_SECONDS))
+        entry = _Blocked(
+            charge.cost, now, now + seconds, now + min(seconds, self._max_trust_seconds)
+        )
         with self._lock:
             self._entries[key] = entry
             self._entries.move_to_end(key)
             if len(self._entries) > self._size:
                 self._entries.popitem(last=False)
 
+    def block_exhausted(self, charges: Sequence[Charge], verdicts: Sequence[Verdict]) -> None:
+        """Store the charges of a decision that do not fit, or would not fit again.
+
+        Args:
+            charges: all charges of the decision.
+            verdicts: the result of each charge.
+        """
+        pairs = list(zip(charges, verdicts, strict=True))
+        # If the same cost would not fit again, only the database can calculate until when.
+        is_wait_known = not any(0 < verdict.remaining < charge.cost for charge, verdict in pairs)
+        for charge, verdict in pairs:
+            if verdict.retry_after > 0:
+                self.block(charge, verdict.retry_after)
+            elif verdict.remaining == 0 and is_wait_known:
+                self.block(charge._replace(cost=1), verdict.reset_after)
+
+    def find_blocked(self, charges: Iterable[Charge]) -> tuple[Verdict, ...]:
+        """Return the verdicts of the charges that are known not to fit; empty: none is.
+
+        Each denial is certain, but its retry_after is a lower bound: only the database can
+        calculate when the other policies allow the request, or when a higher cost than the entry's
+        fits.
+        """
+        if not self._entries:
+            return ()
+        return tuple(
+            [
+                Verdict(charge.policy, 0, seconds, seconds)
+                for charge in charges
+                if charge.cost and (seconds := self.get_blocked_seconds(charge))
+            ]
+        )
+
     def get_blocked_seconds(self, charge: Charge) -> float:
         """Return the seconds until a charge can fit; 0: that is unknown."""
-        if not self._entries:
-            return 0.0
         key = (charge.counter, charge.limit)
         entry = self._entries.get(key)
         if entry is None or charge.cost < entry.cost:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from continuum_upstash.config.resolve import Config
@@ -24,12 +24,23 @@ _MIN_RETRY_SECONDS: Final = 1.0
 
 
 class LocalLimiter:
-    """Applies on_error while the database is unavailable; limits only this process."""
+    """Applies on_error while the database is unavailable; limits only this process.
 
-    def __init__(self, breaker: LimiterBreaker) -> None:
-        self._breaker = breaker
-        # Uses monotonic time, so that adjusting the system clock cannot change limits.
-        self._local = LocalTransport(Config(), clock=time.monotonic)
+    It keeps 10,000 counters, and apart from them 10,000 exhausted limits, so that requests of other
+    identities cannot displace a limit that denies.
+
+    Args:
+        breaker: the limiter's circuit breaker of the database.
+        clock: returns monotonic seconds.
+    """
+
+    def __init__(
+        self, breaker: LimiterBreaker, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        # Monotonic time, so that adjusting the system clock cannot change limits.
+        self._breaker, self._clock = breaker, clock
+        self._local = LocalTransport(Config(), clock)
+        self._exhausted = EphemeralCache(max_trust_seconds=math.inf, clock=clock)
         self._logged_at = -math.inf
 
     def decide(self, charges: Sequence[Charge], error: Exception, database: Database) -> Decision:
@@ -47,20 +58,27 @@ class LocalLimiter:
             verdicts = tuple(Verdict(policy, 0, seconds, seconds) for policy in denying)
             return Decision(False, "unavailable", verdicts)
         local = [
-            charge._replace(
-                limit=max(charge.cost, math.ceil(charge.limit / conf.instances)),
-                shares=conf.instances,
-            )
+            _take_share(charge, conf.instances)
             for charge in charges
             if charge.policy.on_error == "local"
         ]
         if not local:
             return Decision(True, "unavailable")
-        now = int(time.monotonic() * 1000)
+        blocked = self._exhausted.find_blocked(local)
+        if blocked:
+            return Decision(False, "limited", blocked)
+        now = int(self._clock() * 1000)
         command = build_command(local, now, use_server_clock=True, by_hash=False)
         (reply,) = self._local.send(Batch((command,)))
         result = parse_reply(local, reply)
+        self._exhausted.block_exhausted(local, result.verdicts)
         return Decision(result.fits, "unavailable" if result.fits else "limited", result.verdicts)
+
+    def reset(self, charge: Charge) -> None:
+        """Delete this process's counters of a charge."""
+        self._exhausted.clear(charge.key_prefix)
+        keys = charge.policy.build_keys(charge.key_prefix, int(self._clock() * 1000))
+        self._local.send(Batch((("UNLINK", *keys),)))
 
     def _get_seconds_until_retry(self, database: Database) -> float:
         next_probe = database.status.next_probe
@@ -73,6 +91,12 @@ class LocalLimiter:
             self._logged_at = now
             names = ", ".join(f"{each.policy.name}: {each.policy.on_error}" for each in charges)
             logger.warning("Rate limiter unavailable; applying on_error (%s): %s", names, error)
+
+
+def _take_share(charge: Charge, instances: int) -> Charge:
+    """Return the charge with this process's part of the limit."""
+    limit = max(charge.cost, math.ceil(charge.limit / instances))
+    return charge._replace(limit=limit, shares=instances)
 
 
 class ProcessState:

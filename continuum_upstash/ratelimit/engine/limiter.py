@@ -17,7 +17,7 @@ from continuum_upstash.observe import LimitDecided, has_observers, notify
 from continuum_upstash.plans.effects import Batch, Plan
 from continuum_upstash.protocol import Command, Replies
 from continuum_upstash.ratelimit.conf import conf
-from continuum_upstash.ratelimit.engine.decision import EXEMPT, Decision, Reason, Verdict
+from continuum_upstash.ratelimit.engine.decision import EXEMPT, Decision, Reason
 from continuum_upstash.ratelimit.engine.ephemeral_cache import EphemeralCache
 from continuum_upstash.ratelimit.engine.fallback import ProcessState, get_limiter_state
 from continuum_upstash.ratelimit.engine.identity_hash import hash_identity
@@ -192,9 +192,9 @@ class Limiter:
         enforced = [charge for charge in charges if not charge.policy.shadow]
         shadowed = [charge for charge in charges if charge.policy.shadow]
         state = get_limiter_state(self._database)
-        denial = _find_cached_denial(enforced, state.ephemeral_cache)
-        if denial is not None:
-            return denial
+        blocked = state.ephemeral_cache.find_blocked(enforced)
+        if blocked:
+            return Decision(False, "cached", blocked)
         try:
             parts = [part for part in (enforced, shadowed) if part]
             replies = yield from state.breaker.guard(self._query(parts, state))
@@ -244,6 +244,7 @@ class Limiter:
             raise deleted
         for charge in charges:
             state.ephemeral_cache.clear(charge.key_prefix)
+            state.local_limiter.reset(charge)
         return cast("int", deleted)
 
 
@@ -259,20 +260,6 @@ def _get_cache(alias: str) -> UpstashBaseCache:
         'CONTINUUM_RATELIMIT["ALIAS"] to an entry of CACHES whose BACKEND is '
         "continuum_upstash.backend.CacheBackend."
     )
-
-
-def _find_cached_denial(charges: Sequence[Charge], cache: EphemeralCache) -> Decision | None:
-    """Return the denial that the ephemeral cache implies.
-
-    The denial is certain, but its retry_after is a lower bound: only the database can calculate
-    when the other policies allow the request, or when a higher cost than the entry's fits.
-    """
-    verdicts = [
-        Verdict(charge.policy, 0, seconds, seconds)
-        for charge in charges
-        if charge.cost and (seconds := cache.get_blocked_seconds(charge))
-    ]
-    return Decision(False, "cached", tuple(verdicts)) if verdicts else None
 
 
 def _get_server_time(clock: ServerClock, until: float) -> Plan[int]:
@@ -301,14 +288,7 @@ def _build_decision(
     remaining_replies = iter(replies)
     result = parse_reply(enforced, next(remaining_replies)) if enforced else _NO_RESULT
     shadow_result = parse_reply(shadowed, next(remaining_replies)) if shadowed else _NO_RESULT
-    verdicts = list(zip(enforced, result.verdicts, strict=True))
-    # If the same cost would not fit again, only the database can calculate until when.
-    is_wait_known = not any(0 < verdict.remaining < charge.cost for charge, verdict in verdicts)
-    for charge, verdict in verdicts:
-        if verdict.retry_after > 0:
-            cache.block(charge, verdict.retry_after)
-        elif verdict.remaining == 0 and is_wait_known:
-            cache.block(charge._replace(cost=1), verdict.reset_after)
+    cache.block_exhausted(enforced, result.verdicts)
     if result.fits:
         reason: Reason = "allowed" if shadow_result.fits else "shadow"
         at = result.at or shadow_result.at

@@ -59,6 +59,7 @@ LIMITS = {
         {"route": "ruled-twice/", "policies": ["allow"]},
     ],
     "DEADLINE": 10.0,
+    "INSTANCES": 1,
 }
 
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import pytest
 from django.test import override_settings
 
-from continuum_upstash.config.resolve import Config
 from continuum_upstash.plans.effects import Batch
-from continuum_upstash.ratelimit.engine.fallback import get_limiter_state
-from continuum_upstash.transports.local.transport import LocalTransport
+from continuum_upstash.ratelimit.engine.fallback import LocalLimiter, get_limiter_state
 from tests.integration.ratelimit.limiters import close_breakers, get_database, make_policy
 
 SOCKETS = {
@@ -148,8 +146,8 @@ def test_instances_share_the_local_limit(limiter, emulator):
 def test_instances_share_the_refill_of_a_token_bucket(limiter, emulator, monkeypatch):
     policy = make_policy("token_bucket", rate="8/10s", burst=40)
     now = 1000.0
-    local_limiter = get_limiter_state(get_database(limiter)).local_limiter
-    monkeypatch.setattr(local_limiter, "_local", LocalTransport(Config(), clock=lambda: now))
+    state = get_limiter_state(get_database(limiter))
+    monkeypatch.setattr(state, "local_limiter", LocalLimiter(state.breaker, lambda: now))
     with (
         override_settings(CONTINUUM_RATELIMIT={"DEADLINE": 5.0, "INSTANCES": 4}),
         emulator.fault("refuse"),

@@ -24,9 +24,10 @@ class ScriptStore:
         self.now = 1_764_000_000_000
         self._local = LocalTransport(Config(), clock=lambda: self.now / 1000)
 
-    def check(self, policies, cost, identity="client"):
+    def check(self, policies, cost, identity="client", skew=0):
+        """Return the result; `skew` is what the caller's clock is ahead, in milliseconds."""
         charges = build_charges(policies, cost, identity)
-        command = build_command(charges, self.now, use_server_clock=False, by_hash=True)
+        command = build_command(charges, self.now + skew, use_server_clock=False, by_hash=True)
         (reply,) = self._local.send(Batch((command,)))
         return parse_reply(charges, reply)
 

@@ -45,6 +45,30 @@ def test_strict_never_allows_more_than_its_limit_in_any_window(history, limit, w
 
 
 @SIMULATIONS
+@given(histories, st.lists(st.integers(0, 300), min_size=2, max_size=4), st.integers(1, 9))
+def test_strict_with_clocks_that_differ_keeps_its_limit_in_a_window_shorter_by_that(
+    history, skews, limit
+):
+    policy, store, allowed = make_policy("strict", limit), ScriptStore(), []
+    for number, (gap, cost) in enumerate(history):
+        store.now += gap
+        skew = skews[number % len(skews)]
+        if store.check([policy], min(cost, limit), skew=skew).fits:
+            allowed.append((store.now, min(cost, limit)))
+    window = 1000 - (max(skews) - min(skews))
+    assert get_maximum_in_any_window(allowed, window) <= limit
+
+
+def test_strict_with_clocks_that_differ_can_allow_twice_its_limit_in_its_window():
+    policy, store = make_policy("strict", 20), ScriptStore()
+    store.now += 999
+    slow = [store.check([policy], 1, skew=-100).fits for _ in range(21)]
+    store.now += 901
+    fast = [store.check([policy], 1, skew=100).fits for _ in range(21)]
+    assert (slow.count(True), fast.count(True)) == (20, 20)
+
+
+@SIMULATIONS
 @given(histories, st.integers(1, 9))
 def test_fixed_allows_its_limit_in_an_aligned_window_and_twice_that_in_any_window(history, limit):
     allowed = run_history(make_policy("fixed", limit), history)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from continuum_upstash.ratelimit.engine.ephemeral_cache import EphemeralCache
@@ -54,6 +56,13 @@ def test_a_long_block_is_used_for_one_minute_and_returned_in_full(cache, clock):
     assert cache.get_blocked_seconds(make_charge()) == 3541.0
     clock.now += 1
     assert cache.get_blocked_seconds(make_charge()) == 0.0
+
+
+def test_a_cache_without_other_processes_uses_a_block_until_its_end(clock):
+    cache = EphemeralCache(max_trust_seconds=math.inf, clock=clock)
+    cache.block(make_charge(), 3600.0)
+    clock.now += 3599
+    assert cache.get_blocked_seconds(make_charge()) == 1.0
 
 
 def test_a_block_ends_when_the_clock_is_set_back(cache, clock):
