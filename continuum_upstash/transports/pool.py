@@ -15,6 +15,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from contextlib import suppress
+from math import inf
 from time import monotonic
 from typing import Final, Generic, Protocol, TypeVar
 from weakref import getweakrefcount, ref
@@ -131,11 +132,12 @@ class SlotQueue(Generic[C]):
             try:
                 connection = self._idle.pop()
             except IndexError:  # no check beforehand: other threads pop, too
-                return True
+                break
             if connection.is_alive():
                 slot.connection = connection
-                return True
+                break
             connection.close()
+        return True
 
     def _find_first(self, now: float) -> Waiter | None:
         """Return the waiter whose turn it is; those that were interrupted are removed."""
@@ -207,18 +209,21 @@ class ConnectionPool(SlotQueue[C]):
         started = now = monotonic()
         waiter = _WaitingThread(deadline.at)
         reference: ref[Waiter] = ref(waiter)
-        self._waiters.append(reference)
         try:
-            while True:
-                is_first = self._find_first(now) is waiter
-                if is_first and self._fill(slot):
-                    break
-                if now >= deadline.at:
-                    raise self._make_exhausted_error(deadline, started)
-                interval = FIRST_INTERVAL if is_first else INTERVAL
-                waiter.wait(min(deadline.at - now, interval))
-                now = monotonic()
+            try:
+                self._waiters.append(reference)
+                while True:
+                    is_first = self._find_first(now) is waiter
+                    if is_first and self._fill(slot):
+                        break
+                    if now >= deadline.at:
+                        raise self._make_exhausted_error(deadline, started)
+                    interval = FIRST_INTERVAL if is_first else INTERVAL
+                    waiter.wait(min(deadline.at - now, interval))
+                    now = monotonic()
+            finally:
+                self._remove(reference)
+                self._wake_first()
         finally:
-            self._remove(reference)
-            self._wake_first()
+            waiter.until = -inf  # the removal may have been interrupted
         deadline.extend(monotonic() - started)

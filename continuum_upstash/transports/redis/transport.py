@@ -63,14 +63,17 @@ class RedisTransport:
             self._reset()  # the idle connections are the parent's
         slot: Slot[RedisConnection] = Slot()
         try:
-            self._pool.acquire(slot, deadline)
-            replies = self._exchange(slot, batch, message, deadline)
-        except Unavailable:
-            # The idle connections have been silent for longer, to the same address.
-            self._pool.close()
-            raise
+            try:
+                self._pool.acquire(slot, deadline)
+                replies = self._exchange(slot, batch, message, deadline)
+            except Unavailable:
+                # The idle connections have been silent for longer, to the same address.
+                self._pool.close()
+                raise
+            finally:
+                self._pool.release(slot)
         finally:
-            self._pool.release(slot)
+            slot.claim = None  # release may have been interrupted
         return resp2.check_replies(replies, batch, self._label)
 
     def _exchange(

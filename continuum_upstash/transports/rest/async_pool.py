@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from math import inf
 from time import monotonic
 from weakref import ref
 
@@ -66,18 +67,21 @@ class AsyncConnectionPool(SlotQueue[C]):
         started = now = monotonic()
         waiter = _WaitingTask(deadline.at)
         reference: ref[Waiter] = ref(waiter)
-        self._waiters.append(reference)
         try:
-            while True:
-                is_first = self._find_first(now) is waiter
-                if is_first and self._fill(slot):
-                    break
-                if now >= deadline.at:
-                    raise self._make_exhausted_error(deadline, started)
-                interval = FIRST_INTERVAL if is_first else INTERVAL
-                await waiter.wait(min(deadline.at - now, interval))
-                now = monotonic()
+            try:
+                self._waiters.append(reference)
+                while True:
+                    is_first = self._find_first(now) is waiter
+                    if is_first and self._fill(slot):
+                        break
+                    if now >= deadline.at:
+                        raise self._make_exhausted_error(deadline, started)
+                    interval = FIRST_INTERVAL if is_first else INTERVAL
+                    await waiter.wait(min(deadline.at - now, interval))
+                    now = monotonic()
+            finally:
+                self._remove(reference)
+                self._wake_first()
         finally:
-            self._remove(reference)
-            self._wake_first()
+            waiter.until = -inf  # the removal may have been interrupted
         deadline.extend(monotonic() - started)

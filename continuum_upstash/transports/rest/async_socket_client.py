@@ -194,24 +194,40 @@ class AsyncSocketHttpClient:
         clock = asyncio.get_running_loop().time
         deadline = Deadline(config.read_timeout, clock=clock)
         slot: Slot[AsyncHttpConnection] = Slot()
+        kept = None
+        try:  # as in the sync client
+            try:
+                await self._pool.acquire(slot, deadline)
+                kept = slot.connection
+                if kept is not None:
+                    return await kept.exchange(data, deadline)
+                return await self._exchange_anew(slot, data, deadline)
+            except ConnectionFailed:
+                # The server may close an idle connection just when a request is sent.
+                if kept is None or not is_retryable(batch):
+                    raise
+                kept.close()
+                return await self._exchange_anew(slot, data, deadline)
+            except TimeoutError:
+                raise deadline.timeout_error(self._encoder.label) from None
+            finally:
+                self._pool.release(slot)
+        finally:
+            slot.claim = None  # release may have been interrupted
+
+    async def _exchange_anew(
+        self, slot: Slot[AsyncHttpConnection], data: bytes, deadline: Deadline
+    ) -> HttpResponse:
+        clock = asyncio.get_running_loop().time
+        started = clock()
         try:
-            await self._pool.acquire(slot, deadline)
-            if slot.connection is not None:
-                try:
-                    return await slot.connection.exchange(data, deadline)
-                except ConnectionFailed:
-                    # The server may close an idle connection just when a request is sent.
-                    if not is_retryable(batch):
-                        raise
-                    slot.connection.close()
-            started = clock()
-            slot.connection = await connect(self._encoder, config.ca_file, config.connect_timeout)
+            slot.connection = await connect(
+                self._encoder, self._config.ca_file, self._config.connect_timeout
+            )
             deadline.extend(clock() - started)
             return await slot.connection.exchange(data, deadline)
         except TimeoutError:
             raise deadline.timeout_error(self._encoder.label) from None
-        finally:
-            self._pool.release(slot)
 
     async def aclose(self) -> None:
         if idle := self._pool.close():

@@ -44,8 +44,8 @@ class HttpConnection:
     """
 
     def __init__(self, sock: socket.socket, encoder: RequestEncoder) -> None:
-        self.reusable = False
         self._sock = sock
+        self.reusable = False
         self._label = encoder.label
         self._parser = ResponseParser(encoder.label)
         self._atomic_write = RECORD_BYTES if encoder.secure else None
@@ -169,25 +169,40 @@ class SocketHttpClient:
         data = self._encoder.encode(request, sync_token)
         deadline = Deadline(config.read_timeout, batch.deadline_s)
         slot: Slot[HttpConnection] = Slot()
+        kept = None
+        # No `try` may stand within these two, since CPython does not protect its first instruction.
         try:
-            self._pool.acquire(slot, deadline)
-            if slot.connection is not None:
-                try:
-                    return slot.connection.exchange(data, deadline)
-                except ConnectionFailed as error:
-                    # The server may close an idle connection just when a request is sent.
-                    if not (error.unsent or is_retryable(batch)):
-                        raise
-                    slot.connection.close()
-            started = monotonic()
-            timeout = deadline.limit(config.connect_timeout)
-            slot.connection = connect(self._encoder, config.ca_file, timeout)
+            try:
+                self._pool.acquire(slot, deadline)
+                kept = slot.connection
+                if kept is not None:
+                    return kept.exchange(data, deadline)
+                return self._exchange_anew(slot, data, deadline)
+            except ConnectionFailed as error:
+                # The server may close an idle connection just when a request is sent.
+                if kept is None or not (error.unsent or is_retryable(batch)):
+                    raise
+                kept.close()
+                return self._exchange_anew(slot, data, deadline)
+            except TimeoutError:
+                raise deadline.timeout_error(self._encoder.label) from None
+            finally:
+                self._pool.release(slot)
+        finally:
+            slot.claim = None  # release may have been interrupted
+
+    def _exchange_anew(
+        self, slot: Slot[HttpConnection], data: bytes, deadline: Deadline
+    ) -> HttpResponse:
+        """Exchange over a new connection, for which only a batch's own deadline counts."""
+        started = monotonic()
+        timeout = deadline.limit(self._config.connect_timeout)
+        try:
+            slot.connection = connect(self._encoder, self._config.ca_file, timeout)
             deadline.extend(monotonic() - started)
             return slot.connection.exchange(data, deadline)
         except TimeoutError:
             raise deadline.timeout_error(self._encoder.label) from None
-        finally:
-            self._pool.release(slot)
 
     def close(self) -> None:
         self._pool.close()
