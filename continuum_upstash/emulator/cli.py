@@ -7,6 +7,7 @@ from typing import Any
 
 from continuum_upstash.emulator.emulator_options import EmulatorOptions, InvalidOption
 from continuum_upstash.emulator.faults.model import Fault, Faults
+from continuum_upstash.emulator.profiles import PROFILES
 from continuum_upstash.emulator.redis.embedded_valkey import ValkeyUnavailable
 from continuum_upstash.emulator.redis.upstream import UpstreamError
 
@@ -22,8 +23,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--port", type=int, default=defaults.port, help="REST port; 0: a free port")
     add("--redis-port", type=int, default=0, help="TCP port (default: a free port)")
     add("--control-port", type=int, default=0, help="control port (default: a free port)")
-    add("--token", default=defaults.token, help="REST token (default: random)")
-    add("--read-only-token", default=defaults.read_only_token, help="REST token for reads only")
+    add("--profile", default=defaults.profile, choices=PROFILES, help="the database to simulate")
+    add(
+        "--token",
+        default=defaults.token,
+        help="REST token, and TCP password of the user default (default: random)",
+    )
+    add(
+        "--read-only-token",
+        default=defaults.read_only_token,
+        help="REST token for reads only, and TCP password of the user default_ro",
+    )
     add("--redis-url", default="", help="use this Redis or Valkey instead of an embedded one")
     add(
         "--max-data-size",
@@ -50,6 +60,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action=argparse.BooleanOptionalAction,
         default=False,
         help="a full database evicts keys",
+    )
+    add(
+        "--refuse-getex-when-full",
+        action="store_true",
+        help="a full database rejects GETEX, too",
     )
     add(
         "--fault",

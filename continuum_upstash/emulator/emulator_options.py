@@ -4,6 +4,8 @@ import secrets
 from dataclasses import dataclass, field
 from typing import Self
 
+from continuum_upstash.emulator.profiles import PROFILES, Profile
+
 _MEGABYTE = 1024 * 1024
 
 
@@ -23,6 +25,9 @@ class EmulatorOptions:
         redis_url: empty: start an embedded Valkey.
         max_data_size, max_request_size: bytes.
         keep_alive: seconds.
+        profile: a name of `PROFILES`.
+        token: also the password of the TCP user `default`, and `read_only_token` that of
+            `default_ro`.
     """
 
     host: str = "127.0.0.1"
@@ -35,6 +40,8 @@ class EmulatorOptions:
     max_data_size: int = 256 * _MEGABYTE
     max_request_size: int = 10 * _MEGABYTE
     eviction: bool = False
+    refuse_getex_when_full: bool = False
+    profile: str = "upstash"
     keep_alive: int = 60
     ssl_certfile: str = ""
     ssl_keyfile: str = ""
@@ -45,11 +52,18 @@ class EmulatorOptions:
                 raise InvalidOption(
                     "a token must consist of printable ASCII characters, without spaces"
                 )
+        if self.profile not in PROFILES:
+            raise InvalidOption(
+                f"unknown profile {self.profile!r}; known profiles: {', '.join(PROFILES)}"
+            )
+
+    def get_profile(self) -> Profile:
+        return PROFILES[self.profile]
 
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """The URLs and tokens of a running emulator."""
+    """The URLs and tokens of a running emulator. `rest_url` is empty without a REST port."""
 
     rest_url: str
     redis_url: str = field(repr=False)

@@ -29,7 +29,8 @@ from continuum_upstash.emulator.listeners import HttpAcceptor, Listener
 from continuum_upstash.emulator.redis import embedded_valkey
 from continuum_upstash.emulator.redis.resp2_wire import Error
 from continuum_upstash.emulator.redis.upstream import Address, UpstreamError, UpstreamPool
-from continuum_upstash.emulator.tcp_proxy import TcpProxy
+from continuum_upstash.emulator.tcp.session import SessionFactory
+from continuum_upstash.emulator.tcp.tcp_server import TcpServer
 from continuum_upstash.emulator.usage import UsageCounter
 
 
@@ -55,37 +56,32 @@ async def run_emulator(options: EmulatorOptions, faults: Faults) -> AsyncIterato
         api = RestApi(
             engine=engine, router=router, redis=redis, tokens=tokens, usage=usage, faults=faults
         )
-        rest = HttpAcceptor(api, usage, options.keep_alive)
-        rest_listener = Listener(options.host, options.port, rest.accept, tls)
-        proxy = TcpProxy(redis, usage, faults)
-        tcp_listener = Listener(options.host, options.redis_port, proxy.accept, tls)
-        ports = [
-            PublicPort(Side.REST, rest_listener, rest.reset_all),
-            PublicPort(Side.TCP, tcp_listener, proxy.reset_all),
-        ]
+        tcp = TcpServer(SessionFactory(engine, redis, tokens, faults), usage, faults)
+        tcp_listener = Listener(options.host, options.redis_port, tcp.accept, tls)
+        ports = [PublicPort(Side.TCP, tcp_listener, tcp.reset_all)]
+        if options.get_profile().has_rest:
+            rest = HttpAcceptor(api, usage, options.keep_alive)
+            rest_listener = Listener(options.host, options.port, rest.accept, tls)
+            ports.append(PublicPort(Side.REST, rest_listener, rest.reset_all))
         controller = FaultController(faults, ports, replica)
         control = HttpAcceptor(
             ControlApi(pool, tokens, usage, controller), None, options.keep_alive
         )
         control_listener = Listener(options.host, options.control_port, control.accept)
-        for listener, acceptor in (
-            (rest_listener, rest),
-            (tcp_listener, proxy),
-            (control_listener, control),
-        ):
-            cleanup.callback(acceptor.reset_all)
-            cleanup.callback(listener.close)
+        for port in ports:
+            cleanup.callback(port.reset_all)
+            cleanup.callback(port.listener.close)
+        cleanup.callback(control.reset_all)
+        cleanup.callback(control_listener.close)
         await control_listener.open()
         await controller.start()
-        yield _build_addresses(options, redis, rest_listener, tcp_listener, control_listener)
+        yield _build_addresses(options, ports, control_listener)
 
 
 async def _start_redis(options: EmulatorOptions, cleanup: AsyncExitStack) -> Address:
     if options.redis_url:
         return Address.from_url(options.redis_url)
-    embedded = await embedded_valkey.start(
-        generate_secret(), options.read_only_token, evict=options.eviction
-    )
+    embedded = await embedded_valkey.start(generate_secret(), evict=options.eviction)
     cleanup.callback(embedded.stop)
     return embedded.address
 
@@ -95,18 +91,26 @@ async def _build_engine(
 ) -> Engine:
     async with pool.connection() as connection:
         commands, memory = await connection.send([(b"COMMAND",), (b"INFO", b"memory")])
-        if isinstance(commands, Error):
-            raise UpstreamError(f"the Redis server must permit COMMAND: {commands.decode()}")
+        if isinstance(commands, Error) or not commands:
+            reason = commands.decode() if commands else "it returns an empty list"
+            raise UpstreamError(f"the Redis server must describe its commands (COMMAND): {reason}")
         baseline = int(parse_info(memory.decode())["used_memory"])
         if not options.redis_url:
             limit = b"%d" % (baseline + options.max_data_size)
             await connection.send([(b"CONFIG", b"SET", b"maxmemory", limit)])
         await usage.reset(connection)
+    profile = options.get_profile()
     info = InfoRewriter(
-        baseline=baseline, max_data_size=options.max_data_size, evict=options.eviction
+        baseline=baseline,
+        max_data_size=options.max_data_size,
+        evict=options.eviction,
+        redis_version=profile.redis_version,
     )
-    limits = SizeLimits(options.max_request_size, options.max_data_size)
-    return Engine(CommandSpecs(commands), usage, info, limits)
+    limits = SizeLimits(
+        options.max_request_size, options.max_data_size, options.refuse_getex_when_full
+    )
+    specs = CommandSpecs(commands, profile.missing_commands)
+    return Engine(specs, usage, info, limits, profile)
 
 
 def _load_tls(options: EmulatorOptions) -> ssl.SSLContext | None:
@@ -122,16 +126,18 @@ def _load_tls(options: EmulatorOptions) -> ssl.SSLContext | None:
 
 
 def _build_addresses(
-    options: EmulatorOptions, redis: Address, rest: Listener, tcp: Listener, control: Listener
+    options: EmulatorOptions, ports: list[PublicPort], control: Listener
 ) -> Addresses:
     host = f"[{options.host}]" if ":" in options.host else options.host
     secure = "s" if options.ssl_certfile else ""
-    login = f"{redis.username or 'default'}:{quote(redis.password, safe='')}@"
+    listening = {port.side: port.listener.port for port in ports}
+    login = f"default:{quote(options.token, safe='')}"
+    has_rest = Side.REST in listening
     return Addresses(
-        rest_url=f"http{secure}://{host}:{rest.port}",
+        rest_url=f"http{secure}://{host}:{listening[Side.REST]}" if has_rest else "",
         token=options.token,
         read_only_token=options.read_only_token,
-        redis_url=f"redis{secure}://{login if redis.password else ''}{host}:{tcp.port}",
+        redis_url=f"redis{secure}://{login}@{host}:{listening[Side.TCP]}",
         control_url=f"http://{host}:{control.port}",
     )
 

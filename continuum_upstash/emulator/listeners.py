@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from continuum_upstash.emulator.http.http_protocol import HttpProtocol
 from continuum_upstash.emulator.usage import UsageCounter
 
 
@@ -81,7 +81,7 @@ class HttpAcceptor:
         if self._usage is not None:
             self._usage.rest.connections += 1
         state: dict[str, Any] = {}
-        protocol = HttpToolsProtocol(self._config, self._state, app_state=state)
+        protocol = HttpProtocol(self._config, self._state, app_state=state)
         # The application needs its connection to apply the faults reset and close.
         state["connection"] = protocol
         return protocol

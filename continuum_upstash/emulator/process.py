@@ -75,8 +75,9 @@ class Emulator:
     def fault(self, kind: str, **options: Any) -> Iterator[None]:
         """Activate a fault in the block.
 
-        Kinds: refuse, reset, hang, latency, close, garbage, http, quota, capacity, readonly, lag.
-        Options: `side`, `seconds`, `jitter`, `status`, `retry_after`, `times`.
+        Kinds: refuse, reset, hang, latency, throttle, close, garbage, http, quota, capacity,
+        readonly, lag. Options: `side`, `seconds`, `jitter`, `rate` (commands per second), `status`,
+        `retry_after`, `times`.
 
         Raises:
             ValueError: the kind or an option is invalid.
@@ -138,17 +139,16 @@ def running(*arguments: str) -> Iterator[Emulator]:
         stdout=subprocess.PIPE,
         text=True,
     )
+    assert process.stdin is not None
     assert process.stdout is not None
-    line = process.stdout.readline()
-    if not line:
-        raise RuntimeError(
-            f"the emulator did not start (exit code {process.wait()}): see its message above"
-        )
-    emulator = Emulator(Addresses.parse(line), process)
-    try:
-        yield emulator
-    finally:
-        emulator.stop()
-        for pipe in (process.stdin, process.stdout):
-            assert pipe is not None
-            pipe.close()
+    with process.stdin, process.stdout:
+        line = process.stdout.readline()
+        if not line:
+            raise RuntimeError(
+                f"the emulator did not start (exit code {process.wait()}): see its message above"
+            )
+        emulator = Emulator(Addresses.parse(line), process)
+        try:
+            yield emulator
+        finally:
+            emulator.stop()

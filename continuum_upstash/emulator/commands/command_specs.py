@@ -9,7 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from continuum_upstash.emulator.commands.error_messages import not_available, not_over_rest
+from continuum_upstash.emulator.commands.error_messages import (
+    not_available,
+    not_over_rest,
+    wrong_arity,
+)
 from continuum_upstash.emulator.redis.resp2_wire import Argv, Error, Reply
 
 _REFERENCE: Final = """
@@ -32,9 +36,9 @@ bzmpop bzpopmax bzpopmin zadd zcard zcount zdiff zdiffstore zincrby zinter zinte
 zlexcount zmpop zmscore zpopmax zpopmin zrandmember zrange zrangebylex zrangebyscore zrangestore
 zrank zrem zremrangebylex zremrangebyrank zremrangebyscore zrevrange zrevrangebylex
 zrevrangebyscore zrevrank zscan zscore zunion zunionstore
-xack xadd xautoclaim xclaim xdel xgroup|create xgroup|createconsumer xgroup|delconsumer
-xgroup|destroy xgroup|setid xinfo|consumers xinfo|groups xinfo|stream xlen xpending xrange xread
-xreadgroup xrevrange xtrim
+xack xackdel xadd xautoclaim xclaim xdel xdelex xgroup|create xgroup|createconsumer
+xgroup|delconsumer xgroup|destroy xgroup|setid xinfo|consumers xinfo|groups xinfo|stream xlen
+xpending xrange xread xreadgroup xrevrange xtrim
 eval eval_ro evalsha evalsha_ro script|exists script|flush script|kill script|load
 fcall fcall_ro function|delete function|flush function|kill function|list function|load
 function|stats
@@ -48,8 +52,14 @@ auth client discard exec hello monitor multi psubscribe punsubscribe quit reset 
 unsubscribe unwatch watch
 """
 
+# Documented as "available over native Redis TCP".
+_TCP_ONLY: Final = """
+client|getname client|id client|info client|list client|setname
+"""
+
 _WITHOUT_KEYS: Final = """
-ping echo info time command select config|get client|setinfo script|exists
+ping echo info time command select config|get script
+client|getname client|id client|info client|list client|setinfo client|setname script|exists
 pubsub|channels pubsub|numpat pubsub|numsub function|list function|stats
 """
 
@@ -59,6 +69,7 @@ def _split_names(text: str) -> frozenset[bytes]:
 
 
 _AVAILABLE: Final = _split_names(_REFERENCE)
+_AVAILABLE_OVER_TCP: Final = _AVAILABLE | _split_names(_TCP_ONLY)
 _NOT_OVER_REST: Final = _split_names(_CONNECTION_STATE)
 _READ_ONLY_ALLOWED: Final = _split_names(_WITHOUT_KEYS)
 # "Some powerful read commands (e.g. SCAN, KEYS) are also restricted" (page of the REST API).
@@ -68,8 +79,12 @@ _SCRIPTS: Final = frozenset((b"eval", b"evalsha", b"fcall"))
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """One command, as COMMAND describes it. A negative `last_key` counts from the end."""
+    """One command, as COMMAND describes it.
 
+    A negative `arity` is a minimum. A negative `last_key` counts from the end.
+    """
+
+    arity: int
     flags: frozenset[bytes]
     first_key: int
     last_key: int
@@ -78,23 +93,27 @@ class Spec:
 
 # Commands of the service that Valkey or older versions of Redis lack. The emulator translates them.
 _EMULATED: Final = {
-    b"delex": Spec(frozenset((b"write",)), 1, 1, 1),
-    b"client|setinfo": Spec(frozenset(), 0, 0, 0),
-    b"digest": Spec(frozenset((b"readonly",)), 1, 1, 1),
+    b"delex": Spec(-2, frozenset((b"write",)), 1, 1, 1),
+    b"client|setinfo": Spec(4, frozenset(), 0, 0, 0),
+    b"digest": Spec(2, frozenset((b"readonly",)), 1, 1, 1),
 }
 
 
 class CommandSpecs:
-    def __init__(self, commands: Reply) -> None:
+    def __init__(self, commands: Reply, missing: frozenset[bytes] = frozenset()) -> None:
         """
         Args:
             commands: the reply of COMMAND from Redis 7 or later, or from Valkey.
+            missing: commands that the simulated database does not have.
         """
+        self._missing = missing
         self._specs = dict(_EMULATED)
-        for name, _, flags, first, last, step, _, _, _, subcommands in commands:
-            self._specs[name] = Spec(frozenset(flags), first, last, step)
+        for name, arity, flags, first, last, step, _, _, _, subcommands in commands:
+            self._specs[name] = Spec(arity, frozenset(flags), first, last, step)
             for subcommand in subcommands:
-                self._specs[subcommand[0]] = Spec(frozenset(subcommand[2]), *subcommand[3:6])
+                self._specs[subcommand[0]] = Spec(
+                    subcommand[1], frozenset(subcommand[2]), *subcommand[3:6]
+                )
         self._containers = {name.split(b"|")[0] for name in self._specs if b"|" in name}
 
     def has_command(self, name: bytes) -> bool:
@@ -107,14 +126,23 @@ class CommandSpecs:
             return name + b"|" + argv[1].lower()
         return name
 
-    def find_error(self, argv: Argv) -> Error | None:
-        """Return the error of a command that the service does not run over REST, or None."""
+    def find_error(self, argv: Argv, *, over_tcp: bool) -> Error | None:
+        """Return the error of a command that the service does not run, or None."""
         name = self.get_name(argv)
-        if name in _AVAILABLE and name in self._specs:
+        available = _AVAILABLE_OVER_TCP if over_tcp else _AVAILABLE
+        if name in available and name in self._specs and name not in self._missing:
             return None
-        if argv[0].lower() in _NOT_OVER_REST:
+        if argv[0].lower() in _NOT_OVER_REST and not over_tcp:
             return not_over_rest(argv[0])
         return not_available(name.replace(b"|", b" "))
+
+    def find_arity_error(self, argv: Argv) -> Error | None:
+        """Return the error of a known command with a wrong number of arguments, or None."""
+        name = self.get_name(argv)
+        if (spec := self._specs.get(name)) is None:
+            return None
+        is_valid = len(argv) == spec.arity if spec.arity > 0 else len(argv) >= -spec.arity
+        return None if is_valid else wrong_arity(name)
 
     def is_write(self, argv: Argv) -> bool:
         """Return whether the command may write. A script counts as a write."""

@@ -39,13 +39,13 @@ _CONDITIONS: Final[dict[bytes, tuple[Callable[[bytes], bytes], bool]]] = {
 class CompareAndSet:
     """Runs the conditions that the server lacks by WATCH, GET and MULTI."""
 
-    def __init__(self, usage: UsageCounter, specs: CommandSpecs) -> None:
+    def __init__(self, usage: UsageCounter, specs: CommandSpecs, *, has_conditions: bool) -> None:
         self._usage = usage
         # Valkey has IFEQ, Redis 7 does not.
         native = {b"IFEQ"} if specs.has_command(b"delifeq") else set()
         self._emulated = _CONDITIONS.keys() - native
         self.translations: dict[bytes, Translation] = {
-            b"set": self._translate_set,
+            b"set": self._translate_set if has_conditions else _refuse_conditions,
             b"delex": self._translate_delex,
             b"digest": self._translate_digest,
         }
@@ -99,7 +99,12 @@ class CompareAndSet:
                 _, queued, results = await connection.send([(b"MULTI",), change, (b"EXEC",)])
                 if isinstance(queued, Error):
                     return queued
-                if not isinstance(results, NullArray):
+                if not (results is None or isinstance(results, NullArray)):
                     return results[0]
 
         return compare_and_change
+
+
+def _refuse_conditions(argv: Argv) -> Step:
+    has_condition = any(word.upper() in _CONDITIONS for word in argv[3:])
+    return reply_with(Error(b"ERR syntax error")) if has_condition else Step((argv,))

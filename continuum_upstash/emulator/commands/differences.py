@@ -3,7 +3,6 @@
 from typing import Final
 
 from continuum_upstash.emulator.commands.error_messages import (
-    not_available,
     wrong_arity,
     wrong_database,
 )
@@ -24,9 +23,9 @@ def _translate_select(argv: Argv) -> Step:
     return reply_with(OK if argv[1] == b"0" else wrong_database(argv[1]))
 
 
-def _translate_command(argv: Argv) -> Step:
-    # The reference has no subcommands of COMMAND, and COMMAND itself returns an empty list.
-    return reply_with([] if len(argv) == 1 else not_available(b" ".join(argv[:2])))
+def _translate_command(_: Argv) -> Step:
+    # The service returns an empty list; whether it looks at arguments is not documented.
+    return reply_with([])
 
 
 def _translate_config_get(argv: Argv) -> Step:
@@ -66,13 +65,15 @@ def _translate_hexpiretime(argv: Argv) -> Step:
 
 
 def _trim_exactly(argv: Argv) -> Step:
-    """Replace `MAXLEN ~ n LIMIT m` by `MAXLEN = n`: on the service, `~` trims exactly."""
+    """Replace `MAXLEN ~ n` by `MAXLEN = n`: on the service, `~` trims exactly, except with LIMIT.
+
+    With LIMIT, the service obeys it and keeps a surplus of up to a hundred entries, as Valkey does.
+    """
     exact = list(argv)
     for position in range(2, len(exact) - 1):
         if exact[position].upper() in _TRIM_STRATEGIES and exact[position + 1] == b"~":
-            exact[position + 1] = b"="
-            if [word.upper() for word in exact[position + 3 : position + 4]] == [b"LIMIT"]:
-                del exact[position + 3 : position + 5]
+            if [word.upper() for word in exact[position + 3 : position + 4]] != [b"LIMIT"]:
+                exact[position + 1] = b"="
             break
     return Step((exact,))
 
@@ -83,24 +84,6 @@ def _translate_xinfo_consumers(argv: Argv) -> Step:
         return [] if is_missing else reply
 
     return convert_reply(argv, ignore_missing_group)
-
-
-def _translate_zrange(argv: Argv) -> Step:
-    """Apply LIMIT to a range by rank; Valkey accepts LIMIT only with BYSCORE and BYLEX."""
-    options = [word.upper() for word in argv[4:]]
-    if b"LIMIT" not in options or b"BYSCORE" in options or b"BYLEX" in options:
-        return Step((argv,))
-    position = 4 + options.index(b"LIMIT")
-    try:
-        offset, count = (int(number) for number in argv[position + 1 : position + 3])
-    except ValueError:
-        return Step((argv,))
-    width = 2 if b"WITHSCORES" in options else 1
-    end = None if count < 0 else (offset + count) * width
-    return convert_reply(
-        (*argv[:position], *argv[position + 3 :]),
-        lambda reply: reply[offset * width : end] if isinstance(reply, list) else reply,
-    )
 
 
 TRANSLATIONS: Final[dict[bytes, Translation]] = {
@@ -115,5 +98,4 @@ TRANSLATIONS: Final[dict[bytes, Translation]] = {
     b"xadd": _trim_exactly,
     b"xinfo|consumers": _translate_xinfo_consumers,
     b"xtrim": _trim_exactly,
-    b"zrange": _translate_zrange,
 }

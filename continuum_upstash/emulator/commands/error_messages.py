@@ -53,6 +53,13 @@ def not_over_rest(name: bytes) -> Error:
     )
 
 
+def not_while_subscribed(name: bytes) -> Error:
+    return Error(
+        b"ERR Can't execute '%b': only (P)SUBSCRIBE / (P)UNSUBSCRIBE / PING / QUIT / RESET are "
+        b"allowed in this context" % name
+    )
+
+
 def no_permission(name: bytes) -> Error:
     return Error(
         b"NOPERM this user has no permissions to run the '%b' command or its subcommand"

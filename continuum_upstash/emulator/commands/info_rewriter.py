@@ -8,7 +8,6 @@ from continuum_upstash.emulator.redis.resp2_wire import Argv, Reply
 
 _MEGABYTE: Final = 1024 * 1024
 VERSION: Final = "1.13.3"
-REDIS_VERSION: Final = "8.2.0"
 
 _SECTIONS: Final = """\
 # Server
@@ -64,10 +63,14 @@ class InfoRewriter:
         baseline: bytes that the empty server uses; they do not count as data.
         max_data_size: bytes.
         evict: whether a full database evicts keys.
+        redis_version: the version that INFO reports.
     """
 
-    def __init__(self, *, baseline: int, max_data_size: int, evict: bool) -> None:
+    def __init__(
+        self, *, baseline: int, max_data_size: int, evict: bool, redis_version: str
+    ) -> None:
         self._baseline = baseline
+        self._redis_version = redis_version
         self._max_data_size = max_data_size
         self._policy = "optimistic-volatile" if evict else "noeviction"
         self.translations = {b"info": self._translate_info}
@@ -91,7 +94,7 @@ class InfoRewriter:
             defaultdict(lambda: "0", figures)
             | {
                 "upstash_version": VERSION,
-                "redis_version_offered": REDIS_VERSION,
+                "redis_version_offered": self._redis_version,
                 "max_data_size": self._max_data_size,
                 "max_data_size_in_mb": _format_megabytes(self._max_data_size),
                 "used_memory_in_mb": _format_megabytes(int(figures["used_memory"])),

@@ -3,12 +3,11 @@
 from contextlib import AsyncExitStack
 
 from continuum_upstash.emulator.emulator_options import InvalidOption
-from continuum_upstash.emulator.faults.model import Faults
 from continuum_upstash.emulator.faults.read_routing import ReadRouter
+from continuum_upstash.emulator.faults.replication_proxy import ReplicationProxy
 from continuum_upstash.emulator.listeners import Listener
 from continuum_upstash.emulator.redis import embedded_valkey
 from continuum_upstash.emulator.redis.upstream import Address, UpstreamError, UpstreamPool
-from continuum_upstash.emulator.tcp_proxy import TcpProxy
 from continuum_upstash.emulator.usage import UsageCounter
 
 _WAIT = (b"WAIT", b"1", b"10000")  # milliseconds
@@ -38,20 +37,19 @@ class LaggingReplica:
         if self._running is not None:
             return
         async with AsyncExitStack() as cleanup:
-            proxy = TcpProxy(self._primary, UsageCounter(), Faults())
+            proxy = ReplicationProxy(self._primary)
             listener = Listener("127.0.0.1", 0, proxy.accept)
             cleanup.callback(listener.close)
             cleanup.callback(proxy.reset_all)
             await listener.open()
-            password = self._primary.password
             server = await embedded_valkey.start(
-                password, password, evict=False, replica_of=f"127.0.0.1 {listener.port}"
+                self._primary.password, evict=False, replica_of=f"127.0.0.1 {listener.port}"
             )
             cleanup.callback(server.stop)
             pool = UpstreamPool(server.address)
             cleanup.callback(pool.close)
             await self._wait_until_synced()
-            proxy.reply_delay = seconds
+            proxy.delay = seconds
             self._router.set_replica(pool, seconds)
             self._running = cleanup.pop_all()
 

@@ -1,5 +1,6 @@
 """Faults that can be activated and removed while the emulator runs."""
 
+import time
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from itertools import count
@@ -14,6 +15,7 @@ class FaultKind(StrEnum):
     RESET = "reset"  # the request does not run, the connection is reset
     HANG = "hang"  # the request does not run, no response is sent
     LATENCY = "latency"
+    THROTTLE = "throttle"  # commands beyond `rate` per second wait for their turn
     CLOSE = "close"  # the request runs, the connection is closed in the middle of the reply
     GARBAGE = "garbage"  # the request runs, the body does not match the headers
     HTTP = "http"  # the response is an HTML page of a gateway
@@ -35,7 +37,11 @@ TCP_KINDS: Final = frozenset(
         FaultKind.RESET,
         FaultKind.HANG,
         FaultKind.LATENCY,
+        FaultKind.THROTTLE,
         FaultKind.CLOSE,
+        FaultKind.QUOTA,
+        FaultKind.CAPACITY,
+        FaultKind.READONLY,
     )
 )
 
@@ -45,6 +51,7 @@ class Fault:
     """
     Attributes:
         seconds, jitter, retry_after: seconds.
+        rate: commands per second.
         times: the number of requests that fail (over TCP: writes of the client); None: all.
     """
 
@@ -54,6 +61,7 @@ class Fault:
     jitter: float = 0.0
     status: int = 502
     retry_after: int | None = None
+    rate: float = 100.0
     times: int | None = None
 
     @classmethod
@@ -78,10 +86,13 @@ class Fault:
                 jitter=float(options.get("jitter", 0)),
                 status=int(options.get("status", 502)),
                 retry_after=_parse_int(options.get("retry_after")),
+                rate=float(options.get("rate", 100)),
                 times=_parse_int(options.get("times")),
             )
         except (TypeError, ValueError) as error:
             raise InvalidOption(f"fault {kind}: invalid option: {error}") from error
+        if not fault.rate > 0:
+            raise InvalidOption(f"fault {kind}: `rate` must be positive")
         if fault.side is not Side.REST and fault.kind not in TCP_KINDS:
             raise InvalidOption(f"fault {fault.kind} is available on the REST side only")
         if fault.kind in {FaultKind.REFUSE, FaultKind.LAG} and fault.times is not None:
@@ -102,8 +113,11 @@ def _parse_int(value: Any) -> int | None:
 
 @dataclass(slots=True)
 class _ActiveFault:
+    """`next_turn`: when a throttled command may run, in seconds of the monotonic clock."""
+
     fault: Fault
     left: int | None
+    next_turn: float = 0.0
 
 
 @dataclass(slots=True)
@@ -138,6 +152,18 @@ class Faults:
         if active.left is not None:
             active.left -= 1
         return active.fault
+
+    def compute_wait(self, side: Side, commands: int) -> float:
+        """Return how long these commands of a request wait, in seconds, and count them.
+
+        Requests wait for one another: all clients share the rate.
+        """
+        if not self._active or (active := self._find(FaultKind.THROTTLE, side)) is None:
+            return 0.0
+        self.consume(FaultKind.THROTTLE, side)
+        now = time.monotonic()
+        active.next_turn = max(now, active.next_turn) + commands / active.fault.rate
+        return active.next_turn - now
 
     def _find(self, kind: FaultKind, side: Side) -> _ActiveFault | None:
         for active in self._active.values():

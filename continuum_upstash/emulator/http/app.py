@@ -1,19 +1,27 @@
 """The REST API as an ASGI application."""
 
+import asyncio
 from typing import Final
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from continuum_upstash.emulator.commands import error_messages
 from continuum_upstash.emulator.commands.engine import Engine
 from continuum_upstash.emulator.commands.request import ParsedRequest, RequestRejected
 from continuum_upstash.emulator.faults import http_faults
-from continuum_upstash.emulator.faults.model import Faults
+from continuum_upstash.emulator.faults.command_faults import CommandFaults
+from continuum_upstash.emulator.faults.model import Faults, Side
 from continuum_upstash.emulator.faults.read_routing import ReadRouter, ReadTarget
 from continuum_upstash.emulator.http import response_encoder, sse
 from continuum_upstash.emulator.http.auth import RestTokens, read_token
+from continuum_upstash.emulator.http.http_protocol import (
+    HEAD_TOO_LARGE,
+    MAX_HEAD_BYTES,
+    measure_head,
+)
+from continuum_upstash.emulator.http.request_body import read_body
 from continuum_upstash.emulator.http.request_parser import parse_request, split_path
 from continuum_upstash.emulator.redis.upstream import Address, UpstreamError
 from continuum_upstash.emulator.usage import UsageCounter
@@ -53,6 +61,10 @@ class RestApi:
             return _build_preflight_response(request)
         if request.method not in _METHODS:
             return Response(status_code=405)
+        if measure_head(request.scope) > MAX_HEAD_BYTES:
+            return _build_error_response(f"ERR {HEAD_TOO_LARGE}", 431)
+        if not self._engine.profile.has_command_paths and not _is_batch_path(request):
+            return PlainTextResponse("Endpoint not found", 404)
         try:
             response = await self._authorize_and_run(request)
         except RequestRejected as rejection:
@@ -79,34 +91,48 @@ class RestApi:
             return await self._run(request, segments, read_only=not full)
         except RequestRejected as rejection:
             response = _build_error_response(str(rejection), rejection.status)
-            response.headers[_SYNC_TOKEN] = self._router.token
+            self._add_sync_token(response, self._router.token)
             return response
 
     async def _run(self, request: Request, segments: list[bytes], *, read_only: bool) -> Response:
-        reply_format = response_encoder.Format.from_headers(request.headers)
-        body = await request.body()
+        reply_format = self._read_format(request)
+        body = await read_body(request, segments, self._engine.limits.request_size)
         parsed = parse_request(request.method, segments, request.scope["query_string"], body)
+        if wait := self._faults.compute_wait(Side.REST, len(parsed.commands)):
+            await asyncio.sleep(wait)
         target = self._route(parsed, request.headers.get(_SYNC_TOKEN, ""))
         if target.is_replica:
             self._usage.add(len(parsed.commands))  # the primary does not count them
-        faults = http_faults.CommandFaults(
-            self._faults, self._engine.specs, self._engine.limits.data_size
-        )
+        faults = CommandFaults(self._faults, self._engine, Side.REST)
         replies = await self._engine.run(
             parsed, target.pool, faults.find_error, read_only=read_only
         )
         encoded = response_encoder.encode_replies(parsed.type, replies, reply_format)
         self._usage.rest.bytes_received += len(body)
         self._usage.rest.bytes_sent += len(encoded.content)
-        return Response(
-            encoded.content, encoded.status, {_SYNC_TOKEN: target.token}, encoded.content_type
-        )
+        response = Response(encoded.content, encoded.status, media_type=encoded.content_type)
+        self._add_sync_token(response, target.token)
+        return response
+
+    def _add_sync_token(self, response: Response, token: str) -> None:
+        if self._engine.profile.has_sync_token:
+            response.headers[_SYNC_TOKEN] = token
+
+    def _read_format(self, request: Request) -> response_encoder.Format:
+        headers = request.headers
+        if self._engine.profile.has_resp2:
+            return response_encoder.Format.from_headers(headers)
+        return response_encoder.Format(resp2=False, base64="upstash-encoding" in headers)
 
     def _route(self, parsed: ParsedRequest, token: str) -> ReadTarget:
         if self._engine.has_write(parsed.commands):
             self._router.on_write()
             return self._router.route_write()
         return self._router.route_read(token)
+
+
+def _is_batch_path(request: Request) -> bool:
+    return request.method == "POST" and request.url.path in {"/", "/pipeline", "/multi-exec"}
 
 
 def _build_error_response(text: str, status: int) -> Response:

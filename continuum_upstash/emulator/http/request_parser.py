@@ -7,6 +7,7 @@ from urllib.parse import unquote_to_bytes
 
 from continuum_upstash.emulator.commands import error_messages
 from continuum_upstash.emulator.commands.request import ParsedRequest, RequestRejected, RequestType
+from continuum_upstash.emulator.http.utf8 import decode_text
 from continuum_upstash.emulator.redis.resp2_wire import Argv
 
 
@@ -79,7 +80,7 @@ def _parse_json(body: bytes) -> Any:
         raise RequestRejected(error_messages.EMPTY_BODY)
     try:
         return json.loads(
-            body.decode(errors="replace"),
+            decode_text(body),
             parse_int=_Number,
             parse_float=_Number,
             parse_constant=_reject_constant,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from continuum_upstash.emulator.commands.request import RequestRejected, RequestType
+from continuum_upstash.emulator.http.utf8 import decode_text
 from continuum_upstash.emulator.redis.resp2_wire import (
     OK,
     Error,
@@ -59,7 +60,7 @@ def encode_replies(
     status = replies[0].http_status if is_single and isinstance(replies[0], Error) else 200
     if reply_format.resp2 and request_type is not RequestType.TRANSACTION:
         return EncodedResponse(status, b"".join(map(pack_reply, replies)), RESP2_TYPE)
-    encode = _to_base64 if reply_format.base64 else _to_text
+    encode = _to_base64 if reply_format.base64 else decode_text
     items = [_encode_item(reply, encode) for reply in replies]
     return EncodedResponse(status, _to_json(items[0] if is_single else items), JSON_TYPE)
 
@@ -70,16 +71,16 @@ def encode_error(text: str) -> bytes:
 
 def _encode_item(reply: Reply, encode: Callable[[bytes], str]) -> dict[str, Any]:
     if isinstance(reply, Error):
-        return {"error": _to_text(reply)}
-    if isinstance(reply, Status) and reply == OK:
-        return {"result": "OK"}
+        return {"error": decode_text(reply)}
     return {"result": _encode_value(reply, encode)}
 
 
 def _encode_value(reply: Reply, encode: Callable[[bytes], str]) -> Any:
     match reply:
         case Error():
-            return _to_text(reply)
+            return decode_text(reply)
+        case Status() if reply == OK:
+            return "OK"  # never in base64, whatever array contains it
         case bytes():
             return encode(reply)
         case list():
@@ -92,10 +93,6 @@ def _encode_value(reply: Reply, encode: Callable[[bytes], str]) -> Any:
 
 def _to_base64(value: bytes) -> str:
     return b64encode(value).decode()
-
-
-def _to_text(value: bytes) -> str:
-    return value.decode(errors="replace")
 
 
 def _to_json(value: Any) -> bytes:

@@ -6,6 +6,7 @@ Source: https://upstash.com/docs/redis/features/restapi, "Server-Sent Events".
 from collections.abc import AsyncIterator, Mapping
 from typing import Final
 
+from continuum_upstash.emulator.http.utf8 import decode_text
 from continuum_upstash.emulator.redis.resp2_wire import Argv, Reply
 from continuum_upstash.emulator.redis.upstream import Address, connect
 
@@ -33,5 +34,5 @@ def _format_event(push: Reply) -> bytes:
         text = b",".join(part if isinstance(part, bytes) else b"%d" % part for part in push)
     else:
         text = b'"OK"' if push == b"OK" else push
-    lines = text.decode(errors="replace").encode().split(b"\n")
+    lines = decode_text(text).encode().split(b"\n")
     return b"".join(b"data: %b\n" % line for line in lines) + b"\n"

@@ -8,7 +8,6 @@ import asyncio
 import subprocess
 import tempfile
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
 from continuum_upstash.emulator.redis.resp2_wire import Error
@@ -42,7 +41,6 @@ repl-diskless-sync-delay 0
 repl-diskless-load on-empty-db
 requirepass {password}
 masterauth {password}
-user default_ro on #{read_only_digest} ~* &* +@read +@connection +info +time +dbsize -scan -keys
 maxmemory-policy {policy}
 {replication}
 """
@@ -65,9 +63,7 @@ class Valkey:
         self.supervisor.wait(timeout=_START_SECONDS)
 
 
-async def start(
-    password: str, read_only_password: str, *, evict: bool, replica_of: str = ""
-) -> Valkey:
+async def start(password: str, *, evict: bool, replica_of: str = "") -> Valkey:
     """Start an empty server, or with `replica_of` ("host port") a replica.
 
     Raises:
@@ -80,7 +76,6 @@ async def start(
         _CONFIGURATION.format(
             directory=directory,
             password=password,
-            read_only_digest=sha256(read_only_password.encode()).hexdigest(),
             replication=f"replicaof {replica_of}" if replica_of else "",
             policy="allkeys-random" if evict else "noeviction",
         )

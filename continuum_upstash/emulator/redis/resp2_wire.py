@@ -1,8 +1,9 @@
-"""RESP2, the protocol of Redis: commands to bytes, bytes to replies.
+"""RESP2 and RESP3, the protocols of Redis: commands to bytes, bytes to replies.
 
 A reply is `Status`, `bytes` (a bulk string), `int`, `None`, `Error`, a list of replies, or
 `NULL_ARRAY`. Status and bulk string are distinct because the REST API encodes them differently.
-Source: https://redis.io/docs/latest/develop/reference/protocol-spec/ (RESP2 part).
+Over TCP, a client can select RESP3; its other types are `Aggregate` and `Scalar`.
+Source: https://redis.io/docs/latest/develop/reference/protocol-spec/
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,6 +20,30 @@ class Error(bytes):
     """The text of an error reply. `http_status` applies if it is the only reply of a response."""
 
     http_status = 400
+
+
+class Scalar(bytes):
+    """A double, boolean, big number or verbatim string of RESP3: its text, and its first byte."""
+
+    kind: bytes
+
+    @classmethod
+    def create(cls, kind: bytes, text: bytes) -> "Scalar":
+        scalar = cls(text)
+        scalar.kind = kind
+        return scalar
+
+
+class Aggregate(list[Any]):
+    """A map (as keys and values in turn), set or push message of RESP3."""
+
+    kind: bytes
+
+    @classmethod
+    def create(cls, kind: bytes, items: Iterable[Any]) -> "Aggregate":
+        aggregate = cls(items)
+        aggregate.kind = kind
+        return aggregate
 
 
 class NullArray:
@@ -41,12 +66,12 @@ def pack(commands: Iterable[Argv]) -> bytes:
     return b"".join(parts)
 
 
-def pack_reply(reply: Reply) -> bytes:  # noqa: PLR0911 - one line for each type of reply
+def pack_reply(reply: Reply, protocol: int = 2) -> bytes:  # noqa: PLR0911 - a line for each type
     match reply:
         case None:
-            return b"$-1\r\n"
+            return b"$-1\r\n" if protocol == 2 else b"_\r\n"
         case NullArray():
-            return b"*-1\r\n"
+            return b"*-1\r\n" if protocol == 2 else b"_\r\n"
         case int():
             return b":%d\r\n" % reply
         case Status():
@@ -54,10 +79,15 @@ def pack_reply(reply: Reply) -> bytes:  # noqa: PLR0911 - one line for each type
         case Error():
             # An error is one line; the text of a Lua traceback contains line breaks.
             return b"-%b\r\n" % reply.replace(b"\r", b" ").replace(b"\n", b" ")
+        case Scalar(kind=b"="):
+            return b"=%d\r\n%b\r\n" % (len(reply), reply)
+        case Scalar():
+            return b"%b%b\r\n" % (reply.kind, reply)
         case bytes():
             return b"$%d\r\n%b\r\n" % (len(reply), reply)
-        case _:
-            return b"*%d\r\n%b" % (len(reply), b"".join(map(pack_reply, reply)))
+    kind = reply.kind if isinstance(reply, Aggregate) else b"*"
+    length = len(reply) // 2 if kind == b"%" else len(reply)
+    return b"%b%d\r\n" % (kind, length) + b"".join(pack_reply(item, protocol) for item in reply)
 
 
 def measure_size(reply: Reply) -> int:
@@ -74,7 +104,11 @@ class _Incomplete:
 class _IncompleteArray(list[Reply]):
     """An array that still lacks items."""
 
+    kind: bytes
     length: int
+
+    def complete(self) -> Reply:
+        return list(self) if self.kind == b"*" else Aggregate.create(self.kind, self)
 
 
 _INCOMPLETE: Final = _Incomplete()
@@ -111,7 +145,7 @@ class Parser:
             array.append(value)
             if len(array) < array.length:
                 return _INCOMPLETE
-            value = list(self._arrays.pop())
+            value = self._arrays.pop().complete()
         return value
 
     def _read_token(self) -> Reply:
@@ -119,19 +153,11 @@ class Parser:
         if end < 0:
             return _INCOMPLETE
         kind, line = self._buffer[self._at], bytes(self._buffer[self._at + 1 : end])
-        if kind == 0x24:  # $
-            return self._read_bulk_string(int(line), end + 2)
+        if kind in b"$=":
+            text = self._read_bulk_string(int(line), end + 2)
+            return Scalar.create(b"=", text) if kind == 0x3D and text is not _INCOMPLETE else text
         self._at = end + 2
-        match kind:
-            case 0x2B:  # +
-                return Status(line)
-            case 0x3A:  # :
-                return int(line)
-            case 0x2D:  # -
-                return Error(line)
-            case 0x2A:  # *
-                return _start_array(int(line))
-        raise ValueError(f"not a RESP2 reply: {bytes([kind]) + line!r}")
+        return _read_line(bytes([kind]), line)
 
     def _read_bulk_string(self, length: int, start: int) -> Reply:
         if length < 0:
@@ -143,9 +169,28 @@ class Parser:
         return bytes(self._buffer[start : start + length])
 
 
-def _start_array(length: int) -> Reply:
-    if length <= 0:
-        return NULL_ARRAY if length < 0 else []
+def _read_line(kind: bytes, line: bytes) -> Reply:
+    """Return the reply of one line, or an array that still lacks items."""
+    match kind:
+        case b"+":
+            return Status(line)
+        case b"-":
+            return Error(line)
+        case b":":
+            return int(line)
+        case b"*" | b"%" | b"~" | b">":
+            return _start_array(kind, int(line))
+        case b"," | b"#" | b"(":
+            return Scalar.create(kind, line)
+        case b"_":
+            return None
+    raise ValueError(f"not a reply of RESP: {kind + line!r}")
+
+
+def _start_array(kind: bytes, length: int) -> Reply:
+    if length < 0:
+        return NULL_ARRAY
     array = _IncompleteArray()
-    array.length = length
-    return array
+    array.kind = kind
+    array.length = 2 * length if kind == b"%" else length
+    return array if length else array.complete()

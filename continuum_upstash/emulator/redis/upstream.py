@@ -95,11 +95,19 @@ class UpstreamConnection(asyncio.Protocol):
 
     async def listen(self, command: Argv) -> AsyncIterator[Reply]:
         """Send SUBSCRIBE, PSUBSCRIBE or MONITOR; yield its messages until the connection closes."""
-        self._pushes = asyncio.Queue()
+        pushes = self._pushes = asyncio.Queue()
+        self.write(command)
+        while (push := await pushes.get()) is not None:
+            yield push
+
+    def write(self, command: Argv) -> None:
+        """Send a command while the connection listens; `listen` yields its reply."""
         assert self._transport is not None
         self._transport.write(pack([command]))
-        while (push := await self._pushes.get()) is not None:
-            yield push
+
+    def stop_listening(self) -> None:
+        """Use the connection for commands again, after the last subscription has ended."""
+        self._pushes = None
 
     def close(self) -> None:
         if self._transport is not None:

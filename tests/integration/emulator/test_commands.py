@@ -25,7 +25,6 @@ def unavailable(name: str) -> str:
         ("config resetstat", "CONFIG RESETSTAT"),
         ("delifeq k v", "DELIFEQ"),
         ("json.get k", "JSON.GET"),
-        ("command count", "COMMAND COUNT"),
         ("nope", "NOPE"),
     ],
 )
@@ -136,13 +135,65 @@ def test_hash_field_expiry_is_rounded_down_to_seconds(rest):
     assert rest.send("HEXPIRETIME", "h", "FIELDS", 3, "f", "g", "x") == [4102444800, -1, -2]
 
 
-@pytest.mark.parametrize("limit", [[], ["LIMIT", 1]])
-def test_approximate_trimming_is_exact(rest, limit):
+@pytest.mark.parametrize("command", [["COMMAND"], ["COMMAND", "INFO", "GET"], ["COMMAND", "COUNT"]])
+def test_command_returns_an_empty_list(rest, tcp, command):
+    assert rest.send(*command) == []
+    connection = tcp.connection_pool.get_connection()
+    connection.send_command(*command)
+    assert connection.read_response() == []
+
+
+def test_approximate_trimming_is_exact(rest):
     rest.pipeline(*(["XADD", "s", "*", "f", number] for number in range(10)))
-    rest.send("XADD", "s", "MAXLEN", "~", 5, *limit, "*", "f", "last")
+    rest.send("XADD", "s", "MAXLEN", "~", 5, "*", "f", "last")
     assert rest.send("XLEN", "s") == 5
-    rest.send("XTRIM", "s", "MAXLEN", "~", 2, *limit)
+    rest.send("XTRIM", "s", "MAXLEN", "~", 2)
     assert rest.send("XLEN", "s") == 2
+
+
+def test_approximate_trimming_obeys_its_limit(rest):
+    rest.pipeline(*(["XADD", "s", "*", "f", number] for number in range(350)))
+    assert rest.send("XTRIM", "s", "MAXLEN", "~", 10, "LIMIT", 100) == 100
+    assert rest.send("XTRIM", "s", "MAXLEN", "~", 10, "LIMIT", 1000) == 200
+    assert rest.send("XLEN", "s") == 50  # a surplus of less than a hundred entries remains
+
+
+@pytest.mark.parametrize(
+    ("ranks", "options", "members"),
+    [
+        ([0, -1], ["LIMIT", 1, 2], ["b", "c"]),
+        ([-3, -1], ["LIMIT", 1, -1], ["c", "d"]),
+        ([0, 1], ["LIMIT", 1, 5], ["b"]),
+        ([0, -1], ["REV", "LIMIT", 0, 1], ["d"]),
+        ([0, -1], ["LIMIT", 9, 1], []),
+    ],
+)
+def test_zrangestore_accepts_limit_for_ranks(rest, ranks, options, members):
+    rest.send("ZADD", "z", 1, "a", 2, "b", 3, "c", 4, "d")
+    assert rest.send("ZRANGESTORE", "t", "z", *ranks, *options) == len(members)
+    assert rest.send("ZRANGE", "t", 0, -1) == members
+
+
+@pytest.mark.parametrize(
+    ("operation", "result"),
+    [("DIFF", "\x01"), ("DIFF1", "\x08"), ("ANDOR", "\x06"), ("ONE", "\x09"), ("diff", "\x01")],
+)
+def test_bit_operations_of_redis_8(rest, operation, result):
+    rest.pipeline(["SET", "x", "\x07"], ["SET", "y", "\x06"], ["SET", "z", "\x0c"])
+    assert rest.send("BITOP", operation, "t", "x", "y", "z") == 1
+    assert rest.send("GET", "t") == result
+
+
+def test_a_bit_operation_of_missing_keys_deletes_the_target(rest):
+    rest.send("SET", "t", "v")
+    assert rest.send("BITOP", "ONE", "t", "none") == 0
+    assert rest.send("EXISTS", "t") == 0
+    assert rest.send("BITOP", "DIFF", "t", "none").startswith("ERR BITOP DIFF must be called")
+
+
+def test_scan_with_an_unknown_type_finds_nothing(rest):
+    rest.send("SET", "k", "v")
+    assert rest.send("SCAN", 0, "TYPE", "no-such-type") == ["0", []]
 
 
 @pytest.mark.parametrize(

@@ -36,8 +36,9 @@ def test_jitter_stays_within_its_bounds_and_above_zero():
         ({"kind": "flood"}, "unknown fault 'flood'; known faults: refuse"),
         ({}, "unknown fault None"),
         ({"kind": "latency", "second": 1}, "unknown fault option second"),
-        ({"kind": "quota", "side": "tcp"}, "the REST side only"),
+        ({"kind": "http", "side": "tcp"}, "the REST side only"),
         ({"kind": "refuse", "times": 1}, "does not accept `times`"),
+        ({"kind": "throttle", "rate": 0}, "`rate` must be positive"),
         ({"kind": "latency", "seconds": "soon"}, "could not convert"),
     ],
 )

@@ -42,8 +42,8 @@ def test_replies_are_parsed_from_pieces_of_any_size(replies, sizes):
     assert _with_types(parsed) == _with_types(replies)
 
 
-def test_bytes_that_are_not_resp2_raise_an_error():
-    with pytest.raises(ValueError, match="not a RESP2 reply"):
+def test_bytes_that_are_not_resp_raise_an_error():
+    with pytest.raises(ValueError, match="not a reply of RESP"):
         Parser().feed(b"HTTP/1.1 200 OK\r\n")
 
 
@@ -62,3 +62,21 @@ def test_commands_are_packed_as_arrays_of_bulk_strings():
 )
 def test_the_size_of_a_reply_is_the_size_of_its_strings(reply, length):
     assert measure_size(reply) == length
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"%1\r\n$1\r\na\r\n:1\r\n",
+        b"~2\r\n$1\r\na\r\n_\r\n",
+        b">2\r\n+pong\r\n*0\r\n",
+        b",1.5\r\n",
+        b"#t\r\n",
+        b"(12345678901234567890\r\n",
+        b"=5\r\ntxt:a\r\n",
+        b"_\r\n",
+    ],
+)
+def test_replies_of_resp3_are_packed_as_they_were_read(data):
+    (reply,) = Parser().feed(data)
+    assert pack_reply(reply, protocol=3) == data

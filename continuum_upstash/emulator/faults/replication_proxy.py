@@ -1,31 +1,25 @@
-"""The TCP port: forwards all bytes to Redis and back, counts them, and applies network faults."""
+"""A proxy between the primary and its replica: it delays the stream of the primary."""
 
 import asyncio
 from collections import deque
 from collections.abc import Callable
 
-from continuum_upstash.emulator.faults.model import FaultKind, Faults, Side
 from continuum_upstash.emulator.listeners import reset
 from continuum_upstash.emulator.redis.upstream import Address
-from continuum_upstash.emulator.usage import UsageCounter
 
 
-class TcpProxy:
+class ReplicationProxy:
     """Creates the protocol of each accepted connection.
 
-    `reply_delay` delays all data from Redis, in seconds. It causes the lag of a replica whose
-    replication goes through the proxy.
+    `delay` delays all data of the primary, in seconds.
     """
 
-    def __init__(self, target: Address, usage: UsageCounter, faults: Faults) -> None:
-        self.target = target
-        self.usage = usage
-        self.faults = faults
-        self.reply_delay = 0.0
+    def __init__(self, primary: Address) -> None:
+        self.primary = primary
+        self.delay = 0.0
         self._clients: set[_ClientConnection] = set()
 
     def accept(self) -> asyncio.Protocol:
-        self.usage.tcp.connections += 1
         return _ClientConnection(self)
 
     def add(self, client: "_ClientConnection") -> None:
@@ -66,15 +60,13 @@ class _DelayedWriter:
 
 
 class _ClientConnection(asyncio.Protocol):
-    """The connection from the client. It opens and closes the connection to Redis."""
+    """The connection from the replica. It opens and closes the connection to the primary."""
 
-    def __init__(self, proxy: TcpProxy) -> None:
+    def __init__(self, proxy: ReplicationProxy) -> None:
         self._proxy = proxy
-        self._requests = _DelayedWriter(self._write_to_redis)
         self._replies = _DelayedWriter(self._write_to_client)
         self._redis = _ServerConnection(self)
         self._opening: asyncio.Task[None] | None = None
-        self._truncate_reply = False
         self.transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -86,44 +78,28 @@ class _ClientConnection(asyncio.Protocol):
 
     async def _open(self, transport: asyncio.Transport) -> None:
         try:
-            await self._proxy.target.open(lambda: self._redis)
+            await self._proxy.primary.open(lambda: self._redis)
         except OSError:
-            transport.abort()  # as if the server had crashed
+            transport.abort()
             return
-        if transport.is_closing():  # reset by a fault
+        if transport.is_closing():
             self._close_redis()
         else:
             transport.resume_reading()
 
     def data_received(self, data: bytes) -> None:
-        faults = self._proxy.faults
-        self._proxy.usage.tcp.requests += 1
-        self._proxy.usage.tcp.bytes_received += len(data)
-        if faults.consume(FaultKind.RESET, Side.TCP):
-            self.reset()
-        elif not faults.consume(FaultKind.HANG, Side.TCP):
-            self._truncate_reply |= faults.consume(FaultKind.CLOSE, Side.TCP) is not None
-            latency = faults.consume(FaultKind.LATENCY, Side.TCP)
-            self._requests.send(data, latency.delay if latency else 0.0)
+        if self._redis.transport is not None:
+            self._redis.transport.write(data)
 
     def on_reply(self, data: bytes) -> None:
-        if self._truncate_reply:
-            self._write_to_client(data[: len(data) // 2])
-            self.close()
-        else:
-            self._replies.send(data, self._proxy.reply_delay)
+        self._replies.send(data, self._proxy.delay)
 
     def _close_redis(self) -> None:
         if self._redis.transport is not None:
             self._redis.transport.close()
 
-    def _write_to_redis(self, data: bytes) -> None:
-        if self._redis.transport is not None:
-            self._redis.transport.write(data)
-
     def _write_to_client(self, data: bytes) -> None:
         if self.transport is not None and not self.transport.is_closing():
-            self._proxy.usage.tcp.bytes_sent += len(data)
             self.transport.write(data)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
@@ -148,7 +124,7 @@ class _ClientConnection(asyncio.Protocol):
 
 
 class _ServerConnection(asyncio.Protocol):
-    """The connection to Redis."""
+    """The connection to the primary."""
 
     def __init__(self, client: _ClientConnection) -> None:
         self._client = client

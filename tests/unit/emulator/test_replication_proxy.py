@@ -1,6 +1,6 @@
 import asyncio
 
-from continuum_upstash.emulator.tcp_proxy import _DelayedWriter
+from continuum_upstash.emulator.faults.replication_proxy import _DelayedWriter
 
 
 async def test_writes_that_are_due_together_keep_their_order():
