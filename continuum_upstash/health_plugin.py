@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from django.core.cache import caches
+from django.core.exceptions import ImproperlyConfigured
 from health_check.base import HealthCheck
 from health_check.exceptions import ServiceUnavailable, ServiceWarning
 
@@ -30,7 +31,10 @@ class UpstashCache(HealthCheck):  # type: ignore[misc]  # it has no types
     _state: str = field(default="OK", init=False, repr=False)
 
     async def run(self) -> None:
-        cache = caches[self.alias]
+        try:
+            cache = caches[self.alias]
+        except ImproperlyConfigured as error:
+            raise ServiceUnavailable(str(error)) from error
         if not isinstance(cache, UpstashBaseCache):
             raise ServiceUnavailable(f"Cache '{self.alias}' does not use continuum_upstash")
         health = await cache.arun(probe_health(cache))

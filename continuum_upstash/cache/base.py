@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cached_property, lru_cache, wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from asgiref.sync import sync_to_async
+from django.conf import settings
 from django.core.cache import caches
 from django.core.cache.backends.base import (
     DEFAULT_TIMEOUT,
@@ -19,6 +21,7 @@ from django.core.cache.backends.base import (
     memcached_error_chars_re,
 )
 from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperation
+from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
 from continuum_upstash.cache.codec_types import EXT_TYPES, get_signing_keys
@@ -34,7 +37,7 @@ from continuum_upstash.plans.effects import Plan
 from continuum_upstash.plans.keyvalue import KeyValuePlans
 from continuum_upstash.plans.runner import AsyncRunner, Runner, arun, run
 from continuum_upstash.plans.timeouts import Timeouts
-from continuum_upstash.transports.registry import Database, get_database
+from continuum_upstash.transports.registry import Database, close_unused, get_database
 
 if TYPE_CHECKING:
     from redis import ConnectionPool
@@ -61,13 +64,7 @@ class UpstashBaseCache(BaseCache):
         self.key_func = _protect_reserved_keys(self.key_func, self.key_prefix)
         alias = _find_alias(location, params)
         try:
-            config = resolve(
-                params.get("OPTIONS", {}),
-                os.environ,
-                alias=alias,
-                location=location,
-                signing_keys=get_signing_keys(),
-            )
+            config = _resolve_entry(alias, location, params)
         except ConfigurationError as error:
             raise ImproperlyConfiguredCache(str(error)) from None
         self._config = config
@@ -156,6 +153,16 @@ class AsyncCacheClient(AsyncUpstashCache):
         self._attach(database, codec, Timeouts(None))
 
 
+def _resolve_entry(alias: str, location: str, params: Mapping[str, Any]) -> Config:
+    return resolve(
+        params.get("OPTIONS", {}),
+        os.environ,
+        alias=alias,
+        location=location,
+        signing_keys=get_signing_keys(),
+    )
+
+
 def _make_pool(config: Config) -> ConnectionPool:
     from continuum_upstash.cache.redis_pool import make_django_pool  # noqa: PLC0415 brings redis-py: TCP mode only
 
@@ -212,3 +219,17 @@ def _find_alias(location: str, params: Mapping[str, Any]) -> str:
         if rest == params and entry.get("LOCATION", "") == location:
             return str(alias)
     return "default"
+
+
+def _close_unused_databases(*, setting: str, **_: object) -> None:
+    """After a change of CACHES, which only tests make, close what is no longer configured."""
+    if setting != "CACHES":
+        return
+    in_use = set()
+    for alias, entry in settings.CACHES.items():
+        with suppress(ConfigurationError):  # an invalid entry, or one of another backend
+            in_use.add(_resolve_entry(alias, entry.get("LOCATION", ""), entry))
+    close_unused(_make_pool, in_use)
+
+
+setting_changed.connect(_close_unused_databases)

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from itertools import combinations
 from ssl import CERT_NONE
 from typing import Any, Final, TypeAlias
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from django.conf import settings
 from django.core.checks import CheckMessage
 
 from continuum_upstash.checks.catalogue import check_message
 from continuum_upstash.checks.entries import get_entry, get_key_prefix, resolve_entries
+from continuum_upstash.config.environment import make_setup_hint
 from continuum_upstash.config.hashable import from_hashable
 from continuum_upstash.config.resolve import Config
-from continuum_upstash.config.urls import is_private
+from continuum_upstash.config.secrets import SecretFile, strip_quotes
+from continuum_upstash.config.urls import is_private, split_url
 
 _UNVERIFIED: Final = (None, "none", CERT_NONE)  # redis-py's values of ssl_cert_reqs
 _PLATFORMS: Final = {"VERCEL": "Vercel", "AWS_LAMBDA_FUNCTION_NAME": "Lambda"}
@@ -48,23 +51,35 @@ def check_caches_in_production(**_: Any) -> list[CheckMessage]:
 
 def check_credentials(config: Config) -> _Messages:
     if config.unconfigured:
-        text = "no credentials are set, so each process uses its own local cache."
-        check_id = "W001" if settings.DEBUG else "E001"
+        others = config.setup_hint.removeprefix(make_setup_hint(config.env_prefix))
+        text = f"no credentials are set, so each process uses its own local cache.{others}"
+        # The test runner sets DEBUG to False.
+        is_test_run = sys.argv[1:2] == ["test"]
+        check_id = "W001" if settings.DEBUG or is_test_run else "E001"
         yield check_message(check_id, text, config.alias, config.env_prefix)
 
 
 def _check_encryption(config: Config) -> _Messages:
     for url in (config.rest_url, config.redis_url and config.redis_url.reveal()):
-        if url and urlsplit(url).scheme in {"http", "redis"} and not is_private(config.host):
+        scheme = (url or "").partition(":")[0].lower()
+        if scheme in {"http", "redis"} and not is_private(config.host):
             text = f"the connection to {config.host} is not encrypted."
             yield check_message("E004", text, config.alias)
 
 
 def _check_read_only_token(config: Config) -> _Messages:
-    read_only = os.environ.get("KV_REST_API_READ_ONLY_TOKEN")
-    if config.token is not None and read_only and config.token.value == read_only:
-        text = "the token is the value of KV_REST_API_READ_ONLY_TOKEN."
-        yield check_message("W012", text, config.alias)
+    name = f"{config.env_prefix}KV_REST_API_READ_ONLY_TOKEN"
+    read_only = strip_quotes(os.environ.get(name, ""))
+    if read_only and read_only in _list_known_secrets(config):
+        yield check_message("W012", f"the token is the value of {name}.", config.alias)
+
+
+def _list_known_secrets(config: Config) -> Iterator[str]:
+    """Yield the token and the password, without a call of a user's function."""
+    if config.token is not None and isinstance(config.token.value, (str, SecretFile)):
+        yield config.token.reveal()
+    if config.redis_url is not None and (parts := split_url(config.redis_url.reveal())):
+        yield unquote(parts.password or "")
 
 
 def _report_sources(config: Config) -> _Messages:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import partial
 from time import perf_counter, time
 from typing import Any, Final, Literal, TypeAlias
-from urllib.parse import urlsplit
 
 from django.conf import settings
 
@@ -269,14 +268,23 @@ def _examine_configuration(config: Config) -> Iterator[Finding]:
         return
     sources = ", ".join(f"{name} from {source}" for name, source in config.sources)
     yield Finding("configuration", "ok", f"{config.mode}: {sources}")
+    if config.proxy is not None:
+        detail = f"REST requests are sent through {config.proxy}, from {config.proxy.source}"
+        yield Finding("proxy", "info", detail)
+    yield _examine_encryption(config)
+
+
+def _examine_encryption(config: Config) -> Finding:
     url = config.rest_url or (config.redis_url.reveal() if config.redis_url else "")
-    if urlsplit(url).scheme not in {"http", "redis", "unix"}:
-        yield Finding("encryption", "ok", f"TLS to {config.host}")
-    elif is_private(config.host):
-        yield Finding("encryption", "info", f"no TLS to {config.host}, a private address")
-    else:
-        fix = "Write https:// or rediss:// in the URL."
-        yield Finding("encryption", "failed", f"no TLS to {config.host}", fix)
+    scheme = url.partition(":")[0].lower()
+    if scheme == "unix":
+        return Finding("encryption", "info", f"no TLS over the Unix socket {config.address}")
+    if scheme not in {"http", "redis"}:
+        return Finding("encryption", "ok", f"TLS to {config.host}")
+    if is_private(config.host):
+        return Finding("encryption", "info", f"no TLS to {config.host}, a private address")
+    fix = "Write https:// or rediss:// in the URL."
+    return Finding("encryption", "failed", f"no TLS to {config.host}", fix)
 
 
 def _examine_sessions_in_memory(config: Config) -> Finding:
@@ -290,6 +298,17 @@ def _explain_failure(config: Config, error: ContinuumError) -> Finding:
     fix = next((fix for kind, fix in _FIXES.items() if isinstance(error, kind)), "")
     if isinstance(error, Unavailable) and "certificate" in str(error).lower():
         fix = "Set CA_FILE if a proxy or an emulator has a certificate of its own."
+    elif isinstance(error, Unavailable) and "does not use TLS" in str(error):
+        fix = "Correct the scheme or the port of the URL."
+    elif isinstance(error, Unavailable) and "TOKEN raised" in str(error):
+        fix = "Correct the callable TOKEN: call it in manage.py shell to see its exception."
+    elif isinstance(error, Unavailable) and config.proxy is not None:
+        fix = (
+            f"Does the proxy in {config.proxy.source} work from here, and does it allow "
+            "connections to {host}? If no proxy is needed for this host, add it to NO_PROXY."
+        )
+    elif isinstance(error, Unavailable) and not config.host:
+        fix = f"Is the server running, and may this process use its socket {config.address}?"
     elif isinstance(error, Unavailable) and is_loopback(config.host):
         fix = (
             "Is the server running on this port? manage.py upstash_emulator (--token, --port) "

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from time import perf_counter, time
 from typing import Any, Final, Literal, TypeAlias
 
 from django.conf import settings
 from django.core.cache import caches
+from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from continuum_upstash.cache.base import UpstashBaseCache
-from continuum_upstash.errors import ContinuumError, ReplyError
+from continuum_upstash.errors import ConfigurationError, ContinuumError, ReplyError
 from continuum_upstash.observe import BackendStatus
 from continuum_upstash.plans import info
 from continuum_upstash.plans.effects import Batch, Plan
@@ -65,7 +67,8 @@ class Health:
         label: the name of the cache in messages.
         at: when it was probed, in Unix seconds.
         status: the circuit breaker's, in this process.
-        fallback: whether the local store serves the cache while the database is unreachable.
+        fallback: whether the local store serves the cache while the database is unreachable. It
+            does not after an error of the configuration.
         round_trip: duration of the probe in seconds; None: no reply.
         server: the reply to INFO; None: no reply, or the command is not permitted.
         errors: what failed, one line each, without secrets.
@@ -144,11 +147,14 @@ class Health:
 def probe_health(cache: UpstashBaseCache) -> Plan[Health]:
     """Send PING and INFO, which are not billed; errors become part of the result."""
     started, errors, replies = perf_counter(), [], None
+    fallback = cache.database.config.fallback
     try:
         replies = yield Batch((("PING",), ("INFO",)), needs_server=True)
     except ContinuumError as error:
         errors.append(str(error))
-    return _make_health(cache.database, perf_counter() - started, replies, errors)
+        fallback = fallback and not isinstance(error, ConfigurationError)
+    health = _make_health(cache.database, perf_counter() - started, replies, errors)
+    return replace(health, fallback=fallback)
 
 
 def _make_health(
@@ -199,6 +205,13 @@ def get_upstash_caches(aliases: Iterable[str]) -> list[UpstashBaseCache]:
     """
     found = [caches[alias] for alias in aliases]
     return [cache for cache in found if isinstance(cache, UpstashBaseCache)]
+
+
+def iter_configured_caches() -> Iterator[UpstashBaseCache]:
+    """Yield the caches of this package, except for those whose entry of CACHES is wrong."""
+    for alias in list_upstash_aliases():
+        with suppress(ImproperlyConfigured):
+            yield from get_upstash_caches([alias])
 
 
 def _is_upstash(backend: str) -> bool:

@@ -8,7 +8,7 @@ from time import monotonic
 from typing import Final
 
 from continuum_upstash.health.overview import Overview, read_overview
-from continuum_upstash.health.probe import get_upstash_caches, list_upstash_aliases
+from continuum_upstash.health.probe import iter_configured_caches
 from continuum_upstash.stats.exporters.metrics import COMMANDS_RATIO, MEMORY_RATIO
 from continuum_upstash.stats.exporters.prometheus import get_observer, render
 
@@ -26,7 +26,7 @@ class _Refreshed:
 def render_metrics() -> bytes:
     """Return the text that Prometheus reads."""
     now = monotonic()
-    for cache in get_upstash_caches(list_upstash_aliases()):
+    for cache in iter_configured_caches():
         refreshed = cache.database.extras.get(_Refreshed)
         if now - refreshed.at >= _CACHE_SECONDS:
             refreshed.at = now

@@ -1,15 +1,20 @@
-"""Endpoints for probes and Prometheus. Responses contain no host names and no error messages."""
+"""Endpoints for probes and Prometheus.
+
+Responses contain no host names and no error messages, except for those of the configuration: then
+no page that uses the cache works.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from math import inf
 from time import monotonic
 from typing import Any, Final
 
+from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
+from continuum_upstash.cache.base import UpstashBaseCache
 from continuum_upstash.health.probe import (
     Health,
     get_upstash_caches,
@@ -44,19 +49,11 @@ def ready(request: HttpRequest) -> HttpResponse:
 
     503 if calls of a cache fail, and with ``?strict=1`` also if a cache is degraded.
     """
-    probes = list(_probe_caches())
-    verdicts = [health.verdict for health in probes]
+    caches = {alias: _describe(alias) for alias in list_upstash_aliases()}
+    verdicts = [each["verdict"] for each in caches.values()]
     worst = next((each for each in ("down", "degraded") if each in verdicts), "ok")
     strict = request.GET.get("strict") == "1"
     status = 503 if worst == "down" or (strict and worst != "ok") else 200
-    caches = {
-        health.alias: {
-            "verdict": health.verdict,
-            "backend": health.status.backend,
-            "state": health.status.state,
-        }
-        for health in probes
-    }
     return _respond({"status": worst, "caches": caches}, status)
 
 
@@ -75,12 +72,24 @@ def metrics(request: HttpRequest) -> HttpResponse:
     return HttpResponse(render_text(aliases) + "\n", content_type=_CONTENT_TYPE)
 
 
-def _probe_caches() -> Iterator[Health]:
-    for cache in get_upstash_caches(list_upstash_aliases()):
-        now, cached = monotonic(), cache.database.extras.get(_CachedHealth)
-        if cached.health is None or now - cached.at >= _CACHE_SECONDS:
-            cached.at, cached.health = now, cache.run(probe_health(cache))
-        yield cached.health
+def _describe(alias: str) -> dict[str, Any]:
+    try:
+        (cache,) = get_upstash_caches([alias])
+    except ImproperlyConfigured as error:
+        return {"verdict": "down", "backend": None, "state": None, "reason": str(error)}
+    health = _probe(cache)
+    return {
+        "verdict": health.verdict,
+        "backend": health.status.backend,
+        "state": health.status.state,
+    }
+
+
+def _probe(cache: UpstashBaseCache) -> Health:
+    now, cached = monotonic(), cache.database.extras.get(_CachedHealth)
+    if cached.health is None or now - cached.at >= _CACHE_SECONDS:
+        cached.at, cached.health = now, cache.run(probe_health(cache))
+    return cached.health
 
 
 def _respond(values: dict[str, Any], status: int = 200) -> HttpResponse:

@@ -8,9 +8,10 @@ parent's replies, and another thread of the parent may have held one of the lock
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     import asyncio
 
     from continuum_upstash.transports.factory import PoolFactory
+
+logger = logging.getLogger("continuum_upstash")
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -96,9 +99,11 @@ class Database:
         self._opening = threading.RLock()  # re-entrant: a signal handler may use the cache
         self._transport: Transport | None = None
         self._loops: dict[asyncio.AbstractEventLoop, _LoopState] = {}
+        self._closing: set[asyncio.Task[None]] = set()
         self.failover = FailoverPolicy(self.config, _get_local_store(self.config))
         self.extras = Extras()
         self._single_flights = SingleFlightGroup()
+        self._was_opened = False
 
     def send(self, batch: Batch) -> Replies:
         return (self._transport or self._open()).send(batch)
@@ -146,9 +151,37 @@ class Database:
         if state is not None:
             await state.transport.aclose()
 
+    def is_unused(self, pool_factory: PoolFactory, in_use: Collection[Config]) -> bool:
+        config = self.config
+        is_own = config.mode != "local" and self._pool_factory is pool_factory
+        return is_own and config not in in_use
+
+    def shut_down(self) -> None:
+        """Close the connections of the sync side and of each running loop."""
+        self.close()
+        for loop in tuple(self._loops):
+            if loop.is_running():
+                loop.call_soon_threadsafe(self._close_in_loop, loop)
+
+    def _close_in_loop(self, loop: asyncio.AbstractEventLoop) -> None:
+        task = loop.create_task(self.aclose())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    def _warn_if_unconfigured(self) -> None:
+        """Log, once per process, that missing credentials are the reason for the local mode."""
+        if self.config.unconfigured and not self._was_opened:
+            logger.warning(
+                "%s: no database is configured, so each process has its own local cache. %s",
+                self.config.label,
+                self.config.setup_hint,
+            )
+        self._was_opened = True
+
     def _open(self) -> Transport:
         with self._opening:
             if self._transport is None:
+                self._warn_if_unconfigured()
                 self._transport = build_transport(
                     self.config, self.failover, self._pool_factory, self.extras
                 )
@@ -164,6 +197,7 @@ class Database:
                 # async_to_sync makes a loop for each call: drop the state of closed ones.
                 for closed in [other for other in tuple(self._loops) if other.is_closed()]:
                     self._loops.pop(closed, None)  # aclose() may be removing it, too
+                self._warn_if_unconfigured()
                 transport = build_async_transport(
                     self.config, self.failover, self._pool_factory, self.extras
                 )
@@ -223,6 +257,20 @@ def get_process_state(kind: type[T], make: Callable[[], T] | None = None) -> T:
         make: makes the object where `kind()` would not do.
     """
     return _process.extras.get(kind, make)
+
+
+def close_unused(pool_factory: PoolFactory, in_use: Collection[Config]) -> None:
+    """Close and drop the databases of a pool factory whose configurations are not in use.
+
+    Databases in local mode stay: like that of Django's LocMemCache, their content outlives a change
+    of the settings.
+    """
+    with _process.lock:
+        unused = [each for each in list_databases() if each.is_unused(pool_factory, in_use)]
+        for each in unused:
+            del _process.databases[each.config]
+    for each in unused:
+        each.shut_down()
 
 
 def reset() -> None:

@@ -8,9 +8,13 @@ import subprocess
 import sys
 import textwrap
 import threading
+from pathlib import Path
 
 import pytest
+from django.core.cache import caches
+from django.test import override_settings
 
+from continuum_upstash import UpstashCache
 from continuum_upstash.backend import CacheBackend
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.transports import registry
@@ -134,3 +138,65 @@ def test_a_forked_child_has_connections_of_its_own(transport, emulator):
         cache.close()
     """
     subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True, timeout=60)
+
+
+OPEN_FILES = Path("/proc/self/fd")
+
+
+def count_open_files():
+    return len([*OPEN_FILES.iterdir()])
+
+
+def make_entry(transport, emulator, **params):
+    is_rest = transport == "rest"
+    return {
+        "BACKEND": "continuum_upstash.backend.CacheBackend",
+        "LOCATION": emulator.rest_url if is_rest else emulator.redis_url,
+        "OPTIONS": {"TOKEN": emulator.token} if is_rest else {},
+        **params,
+    }
+
+
+@pytest.mark.skipif(not OPEN_FILES.exists(), reason="no /proc on this platform")
+@pytest.mark.parametrize("transport", ["rest", "tcp"])
+def test_changed_settings_close_what_is_no_longer_configured(transport, emulator):
+    entry = make_entry(transport, emulator)
+    with override_settings(CACHES={"default": entry}):
+        kept = caches["default"]
+        kept.set("k", 1)
+        before = count_open_files()
+        for number in range(20):
+            other = make_entry(transport, emulator, KEY_PREFIX=f"p{number}")
+            other["OPTIONS"] = {**other["OPTIONS"], "POOL_SIZE": number + 20}
+            with override_settings(CACHES={"default": entry, "other": other}):
+                caches["other"].set("k", number)
+                assert caches["default"].database is kept.database
+        assert count_open_files() <= before
+        assert kept.get("k") == 1
+    assert kept.database not in registry.list_databases()
+    assert kept.get("k") == 1  # a reference that is used again opens a new connection
+
+
+@pytest.mark.parametrize("transport", ["rest", "tcp"])
+def test_changed_settings_close_the_connections_of_a_running_loop(transport, emulator):
+    async def main():
+        with override_settings(CACHES={"default": make_entry(transport, emulator)}):
+            await caches["default"].aset("k", 1)
+            database = caches["default"].database
+            assert database._loops
+        await asyncio.sleep(0)
+        await asyncio.gather(*database._closing)
+        assert not database._loops
+
+    asyncio.run(main())
+
+
+def test_changed_settings_leave_plain_clients_and_local_stores_alone(emulator):
+    client = UpstashCache(rest_url=emulator.rest_url, rest_token=emulator.token)
+    local = {"BACKEND": "continuum_upstash.backend.CacheBackend", "OPTIONS": {"MODE": "local"}}
+    with override_settings(CACHES={"default": local}):
+        caches["default"].set("k", 1)
+        with override_settings(CACHES={"default": make_entry("rest", emulator)}):
+            client.set("k", 2)
+        assert caches["default"].get("k") == 1
+    assert client._database in registry.list_databases()

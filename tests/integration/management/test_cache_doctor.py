@@ -11,6 +11,7 @@ from continuum_upstash.stats.shared.schema import day_key
 from continuum_upstash.transports import registry
 from tests.integration.cache_entries import BACKEND, make_entry
 from tests.integration.management.command_runs import run_command
+from tests.ports import find_free_port
 
 
 @pytest.fixture(autouse=True)
@@ -197,3 +198,78 @@ def test_without_an_alias_of_the_package_it_exits_with_2(settings):
     settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}
     run = run_command("cache_doctor")
     assert (run.code, "BACKEND" in run.error) == (2, True)
+
+
+@pytest.fixture
+def no_proxies(monkeypatch):
+    for name in ("http_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.mark.usefixtures("no_proxies")
+def test_a_proxy_and_its_variable_are_named(monkeypatch):
+    port = find_free_port()
+    monkeypatch.setenv("ALL_PROXY", f"http://user:s3cret@127.0.0.1:{port}")
+    run, found = examine()
+    assert found["proxy"]["detail"].endswith(f"through http://127.0.0.1:{port}, from ALL_PROXY")
+    assert (run.code, found["connection"]["outcome"]) == (2, "failed")
+    assert "Does the proxy in ALL_PROXY work from here" in found["connection"]["fix"]
+    assert "s3cret" not in run.out
+
+
+@pytest.mark.usefixtures("no_proxies")
+def test_a_proxy_that_cannot_be_used_is_a_finding(monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", "http://user:s3 cret@127.0.0.1:9")
+    run, found = examine()
+    assert (run.code, found["configuration"]["outcome"]) == (2, "failed")
+    assert "The proxy in HTTP_PROXY cannot be parsed" in found["configuration"]["detail"]
+    assert "cret" not in run.out
+
+
+@pytest.mark.parametrize(
+    ("location", "outcome", "detail"),
+    [
+        ("redis://default:x@fly-late-1133.upstash.io", "info", "no TLS to fly-late-1133"),
+        ("redis://default:x@db-1133.upstash.io", "failed", "no TLS to db-1133.upstash.io"),
+        ("rediss://default:x@db-1133.upstash.io.", "ok", "TLS to db-1133.upstash.io"),
+        ("unix:///run/none.sock", "info", "no TLS over the Unix socket /run/none.sock"),
+    ],
+)
+def test_the_encryption_of_a_host(location, outcome, detail, settings, monkeypatch):
+    settings.CACHES = {"default": {"BACKEND": BACKEND, "LOCATION": location}}
+
+    def refuse(*_):
+        raise ConnectionFailed("Connection refused.", unsent=True)
+
+    monkeypatch.setattr(registry.Database, "send", refuse)
+    _, found = examine()
+    assert found["encryption"]["outcome"] == outcome
+    assert detail in found["encryption"]["detail"]
+    is_socket = location.startswith("unix")
+    assert ("its socket /run/none.sock" in found["connection"]["fix"]) is is_socket
+
+
+def test_a_callable_token_that_fails_is_a_finding(emulator, settings):
+    settings.CACHES = {"default": make_entry(emulator, OPTIONS={"TOKEN": lambda: 1 // 0})}
+    run, found = examine()
+    assert run.code == 2
+    assert "the callable TOKEN raised ZeroDivisionError" in found["connection"]["detail"]
+    assert "Correct the callable TOKEN" in found["connection"]["fix"]
+
+
+def test_a_prefix_that_is_set_is_named(settings, monkeypatch):
+    monkeypatch.setenv("STORAGE_KV_REST_API_URL", "https://db.upstash.io")
+    settings.CACHES = {"default": make_entry(None, "unconfigured")}
+    fix = examine()[1]["configuration"]["fix"]
+    assert "STORAGE_KV_REST_API_URL is set: to use it, set ENV_PREFIX = 'STORAGE_'" in fix
+
+
+def test_the_source_of_a_secret_in_a_file_is_named(emulator, settings, monkeypatch, tmp_path):
+    (tmp_path / "token").write_text(f"{emulator.token}\n")
+    monkeypatch.setenv("UPSTASH_REDIS_REST_URL", emulator.rest_url)
+    monkeypatch.setenv("UPSTASH_REDIS_REST_TOKEN_FILE", str(tmp_path / "token"))
+    settings.CACHES = {"default": make_entry(None, "unconfigured")}
+    run, found = examine()
+    assert run.code == 0
+    assert "token from UPSTASH_REDIS_REST_TOKEN_FILE" in found["configuration"]["detail"]

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import pytest
 from django.test import Client, RequestFactory
+from health_check.exceptions import ServiceUnavailable
 
 from continuum_upstash.backend import get_cache
 from continuum_upstash.health import views
 from continuum_upstash.health_plugin import UpstashCache
 from continuum_upstash.observe import unsubscribe
 from continuum_upstash.stats.exporters import prometheus
-from tests.integration.cache_entries import make_entry
+from tests.integration.cache_entries import BACKEND, make_entry
 
 
 @pytest.fixture(autouse=True)
@@ -59,6 +60,49 @@ def test_a_missing_configuration_is_degraded_and_local_mode_is_not(
     assert get("/ready/?strict=1").status_code == strict_code
 
 
+HALF_A_PAIR = {"BACKEND": BACKEND, "OPTIONS": {"ENV_PREFIX": "HALF_"}}
+
+
+@pytest.fixture
+def half_a_pair(site, emulator, monkeypatch):
+    monkeypatch.setenv("HALF_UPSTASH_REDIS_REST_URL", emulator.rest_url)
+    site.CACHES = {"default": make_entry(emulator), "half": HALF_A_PAIR}
+
+
+def test_half_a_pair_of_credentials_is_down_with_the_reason(half_a_pair):
+    response = get("/ready/")
+    assert (response.status_code, response["Content-Type"]) == (503, "application/json")
+    caches = response.json()["caches"]
+    assert caches["default"]["verdict"] == "ok"
+    assert caches["half"] == {
+        "verdict": "down",
+        "backend": None,
+        "state": None,
+        "reason": (
+            "Cache 'half': A REST URL is set (HALF_UPSTASH_REDIS_REST_URL), but no REST token. Set "
+            "HALF_UPSTASH_REDIS_REST_URL and HALF_UPSTASH_REDIS_REST_TOKEN (REST), or "
+            "HALF_UPSTASH_REDIS_URL (TCP)."
+        ),
+    }
+    assert get("/live/").status_code == 200
+
+
+@pytest.mark.parametrize("prometheus_extra", [True, False])
+def test_metrics_omit_a_cache_that_is_misconfigured(half_a_pair, site, prometheus_extra):
+    get_cache().get("k")
+    site.CONTINUUM_STATS = {"PROMETHEUS": prometheus_extra}
+    prometheus.start()
+    try:
+        assert get("/metrics/").status_code == 200
+    finally:
+        unsubscribe(prometheus.get_observer())
+
+
+def test_an_error_of_the_configuration_is_down_although_fallback_is_on(site, emulator):
+    site.CACHES = {"default": make_entry(emulator, OPTIONS={"TOKEN": lambda: None})}
+    assert (get("/ready/").status_code, get("/ready/").json()["status"]) == (503, "down")
+
+
 def test_liveness_does_not_contact_the_database(emulator):
     with emulator.fault("hang"), emulator.count() as spent:
         assert get("/live/").json() == {"status": "ok"}
@@ -101,6 +145,11 @@ def test_metrics_of_the_extra(site):
     assert 'continuum_cache_breaker_state{alias="default",state="closed"} 1.0' in text
     assert 'continuum_cache_misses_total{alias="default",operation="GET"}' in text
     assert 'continuum_cache_memory_used_ratio{alias="default"}' in text
+
+
+async def test_the_plugin_of_django_health_check_reports_an_error_of_the_configuration(half_a_pair):
+    with pytest.raises(ServiceUnavailable, match="HALF_UPSTASH_REDIS_REST_URL"):
+        await UpstashCache("half").run()
 
 
 async def test_the_plugin_of_django_health_check(emulator):

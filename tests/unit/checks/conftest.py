@@ -13,7 +13,10 @@ from tests.unit.checks.cache_entries import make_entry
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch):
     prefixes = ("UPSTASH", "KV_", "REDIS_URL", "CONTINUUM", "VERCEL", "AWS_")
-    for name in [name for name in os.environ if name.startswith(prefixes)]:
+    proxies = ("_proxy", "_PROXY")
+    for name in [*os.environ]:
+        if not name.startswith(prefixes) and not name.endswith(proxies):
+            continue
         monkeypatch.delenv(name)
 
 

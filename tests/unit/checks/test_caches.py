@@ -9,7 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 
 from continuum_upstash.checks.caches import check_caches, check_caches_in_production
-from tests.unit.checks.cache_entries import get_ids, make_entry
+from tests.unit.checks.cache_entries import REST, get_ids, make_entry
 
 UNVERIFIED = {"CONNECTION_POOL_KWARGS": {"ssl_cert_reqs": None}}
 
@@ -47,6 +47,11 @@ def test_messages_contain_no_secret(settings):
         ({"default": make_entry("http://127.0.0.1:8000")}, []),
         ({"default": make_entry("redis://db.example.com")}, ["E004"]),
         ({"default": make_entry("rediss://db.example.com")}, []),
+        ({"default": make_entry("redis://default:x@fly-late-1133.upstash.io:6379")}, []),
+        ({"default": make_entry("redis://default:x@db-1133.upstash.io:6379")}, ["E004"]),
+        ({"default": make_entry("unix:///run/redis.sock")}, []),
+        ({"default": make_entry("https://u:s3[cret@db.example.com")}, ["E002"]),
+        ({"default": make_entry("[x")}, ["E002"]),
     ],
 )
 def test_cache_entries(caches, expected, settings):
@@ -65,6 +70,35 @@ def test_the_hint_names_the_missing_variables_with_their_prefix(debug, settings)
     settings.DEBUG = debug
     (found,) = check_caches()
     assert "SHOP_UPSTASH_REDIS_REST_URL and SHOP_UPSTASH_REDIS_REST_TOKEN" in found.hint
+
+
+def test_missing_credentials_are_a_warning_for_the_test_runner(settings, monkeypatch):
+    settings.CACHES = {"default": make_entry("")}
+    monkeypatch.setattr("sys.argv", ["manage.py", "test", "shop"])
+    assert get_ids(check_caches()) == ["W001"]
+
+
+def test_a_prefix_that_is_set_is_named(settings, monkeypatch):
+    settings.CACHES = {"default": make_entry("")}
+    monkeypatch.setenv("STORAGE_KV_REST_API_URL", REST)
+    (found,) = check_caches()
+    assert found.id == "continuum_upstash.E001"
+    assert "STORAGE_KV_REST_API_URL is set: to use it, set ENV_PREFIX = 'STORAGE_'" in found.msg
+
+
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "all_proxy"])
+def test_a_proxy_that_cannot_be_used_is_named(variable, monkeypatch):
+    monkeypatch.setenv(variable, "http://user:s3 cret@proxy:3128")
+    (found,) = check_caches()
+    assert found.id == "continuum_upstash.E002"
+    assert f"The proxy in {variable} cannot be parsed" in found.msg
+    assert "cret" not in found.msg
+
+
+def test_the_source_of_the_proxy_is_reported(monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", "http://user:s3cret@proxy:3128")
+    (found,) = check_caches_in_production()
+    assert found.msg.endswith("token from OPTIONS, proxy from HTTPS_PROXY")
 
 
 def test_an_unknown_option_is_reported_with_the_closest_valid_one(settings):
@@ -110,6 +144,34 @@ def test_a_read_timeout_longer_than_the_platforms_limit(settings, monkeypatch):
 def test_a_read_only_token(settings, monkeypatch):
     settings.CACHES = {"default": make_entry(OPTIONS={"TOKEN": "reader"})}
     monkeypatch.setenv("KV_REST_API_READ_ONLY_TOKEN", "reader")
+    assert get_ids(check_caches()) == ["W012"]
+
+
+@pytest.mark.parametrize(
+    ("location", "options", "prefix"),
+    [
+        ("", {"REST_URL": REST, "TOKEN": "reader"}, ""),
+        ("", {"REST_URL": REST, "TOKEN": "reader", "MODE": "redis"}, ""),
+        ("rediss://default:reader@db.upstash.io", {}, ""),
+        (REST, {"TOKEN": "reader", "ENV_PREFIX": "S_"}, "S_"),
+    ],
+)
+def test_a_read_only_token_over_tcp_or_with_a_prefix(
+    location, options, prefix, settings, monkeypatch
+):
+    settings.CACHES = {"default": make_entry(location, OPTIONS=options)}
+    monkeypatch.setenv(f"{prefix}KV_REST_API_READ_ONLY_TOKEN", "reader")
+    (found,) = check_caches()
+    assert found.id == "continuum_upstash.W012"
+    assert f"the value of {prefix}KV_REST_API_READ_ONLY_TOKEN" in found.msg
+
+
+def test_a_read_only_token_in_a_file(settings, monkeypatch, tmp_path):
+    (tmp_path / "token").write_text("reader\n")
+    monkeypatch.setenv("UPSTASH_REDIS_REST_URL", REST)
+    monkeypatch.setenv("UPSTASH_REDIS_REST_TOKEN_FILE", str(tmp_path / "token"))
+    monkeypatch.setenv("KV_REST_API_READ_ONLY_TOKEN", '"reader"')
+    settings.CACHES = {"default": make_entry("")}
     assert get_ids(check_caches()) == ["W012"]
 
 
