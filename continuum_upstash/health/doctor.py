@@ -44,7 +44,7 @@ _SLOW: Final = 0.15  # seconds: longer than to another region of the same contin
 _TEST_KEY: Final = f"{DOCTOR_KEYS}probe"
 _FEATURES: Final = ("EVAL", "DELEX", "GETEX", "UNLINK", "HEXPIRE", "JSON.GET")
 
-_FREE_SPACE: Final = "Delete keys (manage.py cache_cleanup), or choose a larger plan."
+_FREE_SPACE: Final = "Delete keys (manage.py cache_cleanup), or choose a larger pricing plan."
 _FIXES: Final = {
     AuthenticationFailed: (
         "Copy the token again from the console. Over TCP it is the password of the user default, "
@@ -53,7 +53,9 @@ _FIXES: Final = {
     CapacityExceeded: _FREE_SPACE,
     NotPermitted: "Use the standard token: this one cannot write.",
     ReadOnlyReplica: "Wait until the database accepts writes again, after an upgrade for example.",
-    QuotaExceeded: "Change the plan or raise the budget in the console, or wait for next month.",
+    QuotaExceeded: (
+        "Change the pricing plan or raise the budget in the console, or wait for next month."
+    ),
     Unavailable: (
         "Does {host} resolve from here? Is the database active in the console, and not archived? "
         "Is an IP allow list on, and this machine's address not in it? Does a firewall block "
@@ -224,7 +226,7 @@ def _check_quota(cache: UpstashBaseCache) -> Plan[list[Finding]]:
     detail = f"{bill.commands:,}{maximum} commands this month, {bill.projected:,} projected"
     if (bill.used_ratio or 0) < WARN_RATIO:
         return [*findings, Finding("quota", "ok", detail)]
-    fix = "At the limit every command fails: choose a larger plan."
+    fix = "At the limit every command fails: choose a larger pricing plan."
     return [*findings, Finding("quota", "warning", detail, fix)]
 
 
@@ -323,15 +325,15 @@ def _examine_eviction(alias: str, policy: str, *, evicts: bool) -> Finding:
         detail = f"{policy}, and the database stores sessions"
         if session_conf.allow_eviction:
             return Finding("eviction", "info", f"{detail}; SESSION_ALLOW_EVICTION allows this")
-        fix = "Switch eviction off in the console, or use a separate database for sessions."
+        fix = "Switch Eviction off in the console, or use a separate database for sessions."
         return Finding("eviction", "failed", detail, fix)
     has_counters = ratelimit_conf.has_counters_in(alias)
     if evicts and has_counters:
         detail = f"{policy}, and the database stores rate-limit counters, which are evicted first"
-        fix = "Switch eviction off in the console, or set another ALIAS in CONTINUUM_RATELIMIT."
+        fix = "Switch Eviction off in the console, or set another ALIAS in CONTINUUM_RATELIMIT."
         return Finding("eviction", "warning", detail, fix)
     if not evicts and not has_sessions and not has_counters:
-        fix = "For a pure cache, switch eviction on: otherwise writes fail when it is full."
+        fix = "For a pure cache, switch Eviction on: otherwise writes fail when it is full."
         return Finding("eviction", "info", policy or "unknown", fix)
     return Finding("eviction", "ok", policy)
 

@@ -115,11 +115,13 @@ class Health:
         if self.is_full:
             warnings.append(
                 "The database is full: it refuses writes, and cached values are not stored. "
-                "Delete keys, choose a larger plan, or enable eviction if it is only a cache."
+                "Delete keys, choose a larger pricing plan, or switch Eviction on if it is only a "
+                "cache."
             )
         elif ratio is not None and ratio >= MEMORY_WARN_RATIO:
             warnings.append(
-                f"{ratio:.0%} of the memory limit is used: delete keys or choose a larger plan."
+                f"{ratio:.0%} of the memory limit is used: delete keys or choose a larger pricing "
+                "plan."
             )
         if self.status.writes == "read_only":
             warnings.append(

@@ -1,4 +1,4 @@
-"""The key families of a cache, estimated from a sample, which is billed and hence on demand."""
+"""The key families of a cache, estimated on demand from a sample of keys, which is billed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the package knows about each Redis command, one row per command.
+"""The table of Redis commands, one row per command.
 
 To add a command, add its row: retries, the local fallback, the statistics and the bill read it. A
 command without a row is billed, never sent a second time, and only the server can run it.

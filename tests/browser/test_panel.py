@@ -34,13 +34,13 @@ def test_pages_are_accessible_in_every_theme_and_width(scheme, viewport, visit, 
     assert panel.visitor.errors == []
 
 
-def test_colours_follow_the_theme_and_words_repeat_them(visit):
-    colours = set()
+def test_colors_follow_the_theme_and_words_repeat_them(visit):
+    colors = set()
     for scheme in ("light", "dark"):
         panel = visit(color_scheme=scheme).open()
         expect(panel.badge).to_contain_text("OK")
-        colours.add(panel.badge.evaluate("each => getComputedStyle(each).backgroundColor"))
-    assert len(colours) == 2
+        colors.add(panel.badge.evaluate("each => getComputedStyle(each).backgroundColor"))
+    assert len(colors) == 2
 
 
 def test_view_permission_shows_no_buttons(visit):

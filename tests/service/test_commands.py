@@ -392,7 +392,7 @@ def test_dbsize(call):
     commands=3,
 )
 def test_the_longest_expiry(call, key):
-    """An expiry of 2^52 ms, which stands for longer ones, is accepted."""
+    """An expiry of 2^52 ms, an example of very long ones, is accepted."""
     assert call("SET", key, "1", "PX", str(2**52)) == "OK"
     assert call("PEXPIRE", key, str(2**52)) == 1
     assert str(call("PTTL", key)) == matching(r"4503\d{12}$")

@@ -35,8 +35,8 @@ def test_the_token_is_a_bearer_token(rest):
     commands=0,
     profiles=UPSTASH,
 )
-def test_a_wrong_token_is_answered_by_401_and_wrongpass(rest):
-    """A wrong token is answered by HTTP 401 and a JSON error that begins with WRONGPASS."""
+def test_a_wrong_token_returns_401_and_wrongpass(rest):
+    """A wrong token returns HTTP 401 and a JSON error that begins with WRONGPASS."""
     response = rest.send("POST", "/", b'["PING"]', commands=0, token=WRONG_TOKEN)
     assert response.status == 401
     assert response.json["error"] == matching("WRONGPASS")
@@ -49,8 +49,8 @@ def test_a_wrong_token_is_answered_by_401_and_wrongpass(rest):
     commands=0,
     profiles=UPSTASH,
 )
-def test_a_missing_token_is_answered_by_401(rest):
-    """A request without a token is answered by HTTP 401 and a JSON error."""
+def test_a_missing_token_returns_401(rest):
+    """A request without a token returns HTTP 401 and a JSON error."""
     response = rest.send("POST", "/", b'["PING"]', commands=0, token="")
     assert (response.status, list(response.json)) == (401, ["error"])
 
@@ -152,12 +152,12 @@ def test_the_token_may_be_in_the_query(rest, target):
 @assume(
     "HTTP-011",
     documented="redis/features/restapi",
-    affects="Only the emulator: it answers other methods than the service.",
+    affects="Only the emulator: it accepts other methods than the service.",
     commands=0,
     profiles=UPSTASH,
 )
-def test_other_methods_are_answered_by_405(rest):
-    """A method other than HEAD, GET, POST and PUT is answered by HTTP 405."""
+def test_other_methods_return_405(rest):
+    """A method other than HEAD, GET, POST and PUT returns HTTP 405."""
     assert rest.send("DELETE", "/", commands=0).status == 405
 
 
@@ -168,8 +168,8 @@ def test_other_methods_are_answered_by_405(rest):
     commands=1,
     profiles=UPSTASH,
 )
-def test_an_unknown_response_format_is_answered_by_400(rest, key):
-    """A value of Upstash-Response-Format other than json and resp2 is answered by HTTP 400."""
+def test_an_unknown_response_format_returns_400(rest, key):
+    """A value of Upstash-Response-Format other than json and resp2 returns HTTP 400."""
     assert rest.post_json("/", ["GET", key], Upstash_Response_Format="resp9").status == 400
 
 
@@ -180,8 +180,8 @@ def test_an_unknown_response_format_is_answered_by_400(rest, key):
     commands=1,
     profiles=UPSTASH,
 )
-def test_resp2_with_base64_is_answered_by_400(rest, key):
-    """Upstash-Response-Format: resp2 with Upstash-Encoding: base64 is answered by HTTP 400."""
+def test_resp2_with_base64_returns_400(rest, key):
+    """Upstash-Response-Format: resp2 with Upstash-Encoding: base64 returns HTTP 400."""
     response = rest.post_json(
         "/", ["GET", key], Upstash_Response_Format="resp2", Upstash_Encoding="base64"
     )

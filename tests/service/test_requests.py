@@ -249,8 +249,8 @@ def test_a_command_may_be_in_the_path(rest, key):
     ],
     ids=["empty", "object", "no-command", "null", "nested"],
 )
-def test_a_body_that_is_no_command_is_answered_by_400(rest, body, text):
-    """A body that is no JSON array of text and numbers is answered by HTTP 400 and an error."""
+def test_a_body_that_is_no_command_returns_400(rest, body, text):
+    """A body that is no JSON array of text and numbers returns HTTP 400 and an error."""
     response = rest.send("POST", "/", body, commands=0)
     assert response.status == 400
     assert response.json["error"] == matching(text)
@@ -264,5 +264,5 @@ def test_a_body_that_is_no_command_is_answered_by_400(rest, body, text):
     profiles=UPSTASH,
 )
 def test_an_unknown_option_in_the_query_is_a_syntax_error(rest, key):
-    """SET with an option in the query that does not exist is answered by a JSON error."""
+    """SET with an option in the query that does not exist returns a JSON error."""
     assert store_body(rest, ["SET", key], b"\xff", query="?BOGUS=1") == error("ERR syntax error")

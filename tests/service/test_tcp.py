@@ -115,7 +115,7 @@ def test_resp2_without_hello(tcp, key):
     profiles=OVER_TCP,
 )
 def test_commands_in_one_write(tcp, key):
-    """Commands in one write are answered in order, errors in their place."""
+    """The replies to the commands of one write come in order, errors in their place."""
     replies = tcp.call_many(
         ("SET", key, "1", "PX", "60000"), ("GET", key, "surplus"), ("INCR", key), ("GET", key)
     )

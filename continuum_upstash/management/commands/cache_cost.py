@@ -66,7 +66,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--fail-on",
             choices=("limit",),
-            help="exit with status 1 if more than 80 %% of the plan's commands are used",
+            help="exit with status 1 if more than 80 %% of the pricing plan's commands are used",
         )
 
     def handle(self, **options: Any) -> None:

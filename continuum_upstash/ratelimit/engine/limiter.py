@@ -227,8 +227,8 @@ class Limiter:
                 raise reply
             if not is_result(part, reply):
                 raise Unavailable(
-                    f"Cache '{self._alias}': not the reply to this command: the limiter's script "
-                    "returns integers. Check that the URL is the database's."
+                    f"Cache '{self._alias}': unexpected reply: the limiter's script returns "
+                    "integers. Check the URL, and the proxy in front of the database."
                 )
         return cast("Replies", replies)
 

@@ -76,7 +76,7 @@ MEMORY_RATIO: Final = Metric(
     "cache_memory_used_ratio", "gauge", "Used memory as a fraction of the limit.")
 COMMANDS_RATIO: Final = Metric(
     "cache_commands_used_ratio", "gauge",
-    "The month's commands as a fraction of the plan's limit.")
+    "The month's commands as a fraction of the pricing plan's limit.")
 BUILD_INFO: Final = Metric("build_info", "gauge", "1 for the running version.", ("version",))
 
 TEXT_COUNTERS: Final = (

@@ -33,9 +33,9 @@ _ERROR_CODE: Final = re.compile(r"[A-Z][A-Z0-9_]*")
 
 
 class OTelObserver:
-    """Makes a span and a measurement of each round trip; an observer.
+    """An observer that records a span and a measurement of each round trip.
 
-    A span is made after its round trip, with the measured times, so that nothing delays the call.
+    A span is created after its round trip, with the measured times, and does not delay the call.
     Its parent is the span that is current then.
     """
 

@@ -27,7 +27,7 @@ class AliasMetrics:
         totals: of any period: counters may restart, with a process or at midnight UTC.
         state: of the circuit breaker in this process.
         memory_ratio: the used fraction of the memory limit.
-        commands_ratio: the used fraction of the plan's commands of this month.
+        commands_ratio: the used fraction of the pricing plan's commands of this month.
     """
 
     totals: Totals | None

@@ -21,7 +21,7 @@ from continuum_upstash.protocol import Command
 from continuum_upstash.stats.totals import Totals
 
 MINUTES_KEPT: Final = 26 * 3600  # seconds
-HOURS_KEPT: Final = 32 * 24 * 3600  # seconds: on its last day a month's first day is still there
+HOURS_KEPT: Final = 32 * 24 * 3600  # seconds: a month's first day is kept until its last
 
 
 @dataclass(frozen=True, slots=True)

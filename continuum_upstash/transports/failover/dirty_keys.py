@@ -9,9 +9,9 @@ The set is bounded. If it holds too many keys, they are replaced by *prefixes*, 
 few. A key with such a prefix counts as dirty until a SCAN over the prefixes' common prefix has
 unlinked all such keys.
 
-A key is removed from the set only if it was not marked again after its UNLINK was sent; hence the
-version numbers. It is removed only after its local copy: from then on, other processes' writes in
-the database are newer than any local value.
+A key is removed from the set only if it was not marked again after its UNLINK was sent, which the
+version numbers show. It is removed only after its local copy: from then on, other processes' writes
+in the database are newer than any local value.
 """
 
 from __future__ import annotations

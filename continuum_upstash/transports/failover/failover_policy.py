@@ -210,8 +210,8 @@ class FailoverPolicy:
 
     def _wrong_reply_error(self, command: str, reply: str) -> Unavailable:
         return Unavailable(
-            f"{self._config.label}: not the reply to this command: {command} returned {reply}. "
-            "Check that the URL is the database's, and the proxy in front of it."
+            f"{self._config.label}: unexpected reply: {command} returned {reply}. "
+            "Check the URL, and the proxy in front of the database."
         )
 
     def on_error(

@@ -121,5 +121,5 @@ def _unwrap_transaction(replies: list[Any], label: str) -> Replies:
         return replies[-1]
     first_error = next((each for each in replies if isinstance(each, ReplyError)), None)
     if first_error is None:
-        raise Unavailable(f"{label}: not the reply to this command: EXEC returned no list.")
+        raise Unavailable(f"{label}: unexpected reply: EXEC returned no list.")
     raise find_fatal_error(first_error, label) or first_error

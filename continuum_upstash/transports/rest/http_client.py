@@ -14,7 +14,7 @@ from continuum_upstash.plans.effects import Batch
 from continuum_upstash.transports.rest.http11 import HttpResponse, RequestEncoder
 from continuum_upstash.transports.rest.requests import Request
 
-# An idle connection older than this may have been dropped on its way without notice.
+# An idle connection older than this may have been dropped by the network without notice.
 MAX_IDLE_SECONDS: Final = 55.0
 
 

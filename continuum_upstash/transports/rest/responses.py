@@ -193,14 +193,18 @@ def _foreign_response_error(response: HttpResponse, label: str) -> Unavailable |
     """Return the error for a response that does not come from the REST API itself."""
     status = response.status
     if status == HTTPStatus.UNAUTHORIZED:
-        return AuthenticationFailed(f"{label}: HTTP 401. Copy the token again from the console.")
+        return AuthenticationFailed(
+            f"{label}: HTTP 401: the token is rejected. Copy it again from the console."
+        )
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-        return RequestTooLarge(f"{label}: HTTP 413. Store smaller values.")
+        return RequestTooLarge(
+            f"{label}: HTTP 413: the request is too large. Store smaller values."
+        )
     if 300 <= status < 400:
         location = response.headers.get(b"location", b"").decode("latin-1")
         host = urlsplit(location).hostname or "another address"
         return Unavailable(
-            f"{label}: HTTP {status} redirects to {host}. Set the REST URL to the database's own."
+            f"{label}: HTTP {status} redirects to {host}. Set the REST URL to that of the database."
         )
     seconds = _parse_retry_after(response)
     hint = "" if seconds is None else f" Retry-After: {seconds:.0f} s."

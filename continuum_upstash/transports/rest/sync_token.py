@@ -51,7 +51,7 @@ class SyncTokens:
                 self._newest[database] = (token, monotonic())
 
     def discard(self, database: str) -> None:
-        """Forget a token for which the database has not replied in time."""
+        """Discard a token for which the database has not replied in time."""
         self._newest.pop(database, None)
 
     def merge(self, other: SyncTokens) -> None:

@@ -38,11 +38,11 @@ def test_a_thread_that_finds_all_connections_busy_waits_until_its_deadline(serve
     with ThreadPoolExecutor(1) as threads:
         first = threads.submit(waiting.send, GET)
         server.arrived.acquire()
-        impatient = RestTransport(config(server.url(), pool_size=1, read_timeout=0.1))
-        impatient._client._pool = waiting._client._pool
+        short_timeout = RestTransport(config(server.url(), pool_size=1, read_timeout=0.1))
+        short_timeout._client._pool = waiting._client._pool
         waiting._client._pool._last_reply_at = inf  # other callers get replies
         with pytest.raises(PoolExhausted, match=r"all 1 connections were busy.*POOL_SIZE"):
-            impatient.send(GET)
+            short_timeout.send(GET)
         release.set()
         assert first.result() == [b"OK"]
     assert waiting.send(GET) == [b"OK"]
@@ -55,11 +55,11 @@ async def test_a_task_that_finds_all_connections_busy_waits_until_its_deadline(s
     waiting = AsyncRestTransport(config(server.url(), pool_size=1))
     first = asyncio.create_task(waiting.asend(GET))
     await asyncio.to_thread(server.arrived.acquire)
-    impatient = AsyncRestTransport(config(server.url(), pool_size=1, read_timeout=0.1))
-    impatient._client._pool = waiting._client._pool
+    short_timeout = AsyncRestTransport(config(server.url(), pool_size=1, read_timeout=0.1))
+    short_timeout._client._pool = waiting._client._pool
     waiting._client._pool._last_reply_at = inf  # other callers get replies
     with pytest.raises(PoolExhausted, match="all 1 connections were busy"):
-        await impatient.asend(GET)
+        await short_timeout.asend(GET)
     release.set()
     assert await first == [b"OK"]
     assert await waiting.asend(GET) == [b"OK"]

@@ -103,7 +103,7 @@ def test_extend_restarts_the_lease():
 
 
 def test_locked_and_owned():
-    server = Server(1, b"OK", b"somebody's")
+    server = Server(1, b"OK", b"another token")
     lock = server.lock()
     assert lock.locked() is True
     assert lock.owned() is False

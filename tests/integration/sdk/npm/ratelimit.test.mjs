@@ -16,7 +16,7 @@ const limiters = {
 };
 
 for (const [name, limiter] of Object.entries(limiters)) {
-  test(`${name} lets as many pass as it should`, async () => {
+  test(`${name} allows as many requests as its limit`, async () => {
     const ratelimit = new Ratelimit({ redis, limiter, analytics: true, ephemeralCache: new Map() });
     const passed = [];
     for (let turn = 0; turn < 5; turn += 1) {

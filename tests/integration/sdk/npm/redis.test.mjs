@@ -73,9 +73,9 @@ test("scripts, with and without the key-locking flag", async () => {
 test("a subscriber hears messages", async () => {
   const subscriber = redis.subscribe("chat");
   await once(emitter(subscriber), "subscribe");
-  const heard = once(emitter(subscriber), "message");
+  const received = once(emitter(subscriber), "message");
   assert.equal(await redis.publish("chat", { hello: "world" }), 1);
-  const [{ channel, message }] = await heard;
+  const [{ channel, message }] = await received;
   assert.deepEqual([channel, message], ["chat", { hello: "world" }]);
   await subscriber.unsubscribe();
 });
@@ -83,9 +83,9 @@ test("a subscriber hears messages", async () => {
 test("a pattern subscriber hears messages", async () => {
   const subscriber = redis.psubscribe("user:*");
   await once(emitter(subscriber), "psubscribe");
-  const heard = once(emitter(subscriber), "pmessage");
+  const received = once(emitter(subscriber), "pmessage");
   await redis.publish("user:7", { id: 7 });
-  const [{ pattern, channel, message }] = await heard;
+  const [{ pattern, channel, message }] = await received;
   assert.deepEqual([pattern, channel, message], ["user:*", "user:7", { id: 7 }]);
   await subscriber.unsubscribe();
 });
@@ -105,11 +105,11 @@ test("errors are the SDK's own", async () => {
   await assert.rejects(stranger.get("k"), { message: /WRONGPASS invalid or missing auth token/ });
 });
 
-// The SDK's subscriber has on() but not once(); events.once wants both.
+// The SDK's subscriber has on() but not once(); events.once needs both.
 function emitter(subscriber) {
   return {
-    once: (event, heard) => subscriber.on(event, heard),
-    on: (event, heard) => subscriber.on(event, heard),
+    once: (event, listener) => subscriber.on(event, listener),
+    on: (event, listener) => subscriber.on(event, listener),
     removeListener: () => {},
   };
 }

@@ -29,7 +29,7 @@ class Remote(Store):
     Attributes:
         outcomes: what happens to the next batches. An exception is raised before the batch runs, a
             list is returned in place of its replies, the error of a `ReplyLost` is raised after it
-            ran, None lets it run. Further batches run, or are refused while the database is
+            ran, None: it runs. Further batches run, or are refused while the database is
             `down`.
         sent: the commands of each batch received.
     """

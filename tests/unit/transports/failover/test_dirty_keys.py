@@ -18,7 +18,7 @@ SWEEP_TIMEOUT = 6.0
 
 
 class DirtyKeysHarness:
-    """Dirty keys and what they removed from the local store; None stands for all keys."""
+    """Dirty keys and what they removed from the local store; None means all keys."""
 
     def __init__(self, max_keys=10):
         self.clock = FakeClock()
