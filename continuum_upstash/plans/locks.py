@@ -11,14 +11,23 @@ import random
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final, Generic, Self, TypeVar
 
-from continuum_upstash.errors import LockLost, LockNotAcquired
+from continuum_upstash.errors import (
+    ConnectionFailed,
+    ContinuumError,
+    DeadlineExceeded,
+    LockLost,
+    LockNotAcquired,
+)
+from continuum_upstash.observe import logger
 from continuum_upstash.plans.conditional import ConditionalCommands, call_conditional
-from continuum_upstash.plans.effects import AsyncPlanRunner, Plan, PlanRunner, Sleep, call
+from continuum_upstash.plans.effects import AsyncPlanRunner, Batch, Plan, PlanRunner, Sleep, call
 from continuum_upstash.protocol import Command, Reply, Script, is_integer
 
 _MAX_SLEEP: Final = 1.0  # seconds
+_GIVE_BACK_SECONDS: Final = 0.5
 
 R = TypeVar("R")
 
@@ -90,33 +99,60 @@ class _LockPlans(Generic[R]):
         self._conditional = conditional or ConditionalCommands(supported=False)
         self._clock = clock
         self._token: str | None = None
+        self._attempt: str | None = None  # the token of a SET whose reply is not known
+        self._is_abandoned = False
+        self._is_release_unknown = False
 
     def _acquire(self, *, blocking: bool) -> Plan[bool]:
         token = secrets.token_hex(16)
+        self._attempt, self._is_abandoned = None, False
         deadline = None if self._wait is None else self._clock() + self._wait
         pause = self._sleep
         while True:
             command: Command = ("SET", self.name, token, "PX", _to_ms(self._lease), "NX")
+            self._attempt = token
             if (yield from call(*command, needs_server=True)) is not None:
-                self._token = token
+                self._token, self._is_release_unknown = token, False
                 return True
+            self._attempt = None
+            if self._is_abandoned:
+                return False
             delay = pause * random.uniform(0.75, 1.25)  # noqa: S311 spreads the attempts, no secret
             if not blocking or (deadline is not None and self._clock() + delay > deadline):
                 return False
             yield Sleep(delay)
             pause = min(pause * 1.5, max(self._sleep, _MAX_SLEEP))
 
-    def _enter(self) -> Plan[None]:
-        if not (yield from self._acquire(blocking=True)):
-            raise LockNotAcquired(
-                f"The lock was not acquired within {self._wait} s: another holder has it."
-            )
+    def _may_hold(self, error: BaseException) -> bool:
+        """Return whether the lock may be acquired although `acquire` failed with this error."""
+        if self._attempt is None:
+            return False
+        if isinstance(error, ConnectionFailed):
+            return not error.unsent
+        return isinstance(error, DeadlineExceeded) or not isinstance(error, ContinuumError)
+
+    def _give_back(self) -> Plan[None]:
+        """Release what an acquire that failed may have acquired."""
+        token, self._attempt, self._token = self._attempt, None, None
+        command: Command = ("EVAL", RELEASE, 1, self.name, str(token))
+        if self._conditional.supported:
+            command = ("DELEX", self.name, "IFEQ", str(token))
+        yield Batch((command,), needs_server=True, deadline_s=_GIVE_BACK_SECONDS)
+
+    def _make_not_acquired_error(self) -> LockNotAcquired:
+        return LockNotAcquired(
+            f"The lock was not acquired within {self._wait} s: another holder has it."
+        )
 
     def _release(self) -> Plan[None]:
-        token, self._token = self._require_token(), None
+        token = self._require_token()
         native: Command = ("DELEX", self.name, "IFEQ", token)
         script: Command = ("EVAL", RELEASE, 1, self.name, token)
-        if not (yield from call_conditional(self._conditional, native, script)):
+        # If this fails, the token stays, and the release can be repeated.
+        was_unknown, self._is_release_unknown = self._is_release_unknown, True
+        released = yield from call_conditional(self._conditional, native, script)
+        self._token = None
+        if not released and not was_unknown:
             raise LockLost("The lock expired before it was released: use a longer lease.")
 
     def _extend(self, lease: float | None) -> Plan[None]:
@@ -141,6 +177,13 @@ class _LockPlans(Generic[R]):
         return self._token
 
 
+def _report_failed_release(error: BaseException, failure: Exception) -> None:
+    """Let the error of a `with` block be raised, with a note about the lock."""
+    text = f"The lock was not released ({type(failure).__name__}): {failure}"
+    error.add_note(text)
+    logger.warning("%s", text)
+
+
 def _to_ms(seconds: float) -> int:
     return max(1, int(seconds * 1000))
 
@@ -161,7 +204,13 @@ class Lock(_LockPlans[PlanRunner]):
         Args:
             blocking: False makes one attempt.
         """
-        return self._runner.run(self._acquire(blocking=blocking))
+        try:
+            return self._runner.run(self._acquire(blocking=blocking))
+        except BaseException as error:
+            if self._may_hold(error):
+                with suppress(Exception):  # the lease ends it
+                    self._runner.run(self._give_back())
+            raise
 
     def release(self) -> None:
         """Release the lock.
@@ -170,6 +219,7 @@ class Lock(_LockPlans[PlanRunner]):
 
         Raises:
             LockLost: the lock was not held: it expired, and another holder may have it.
+            Unavailable: it is not known whether the lock was released; repeat the call.
         """
         self._runner.run(self._release())
 
@@ -195,11 +245,17 @@ class Lock(_LockPlans[PlanRunner]):
         return self._runner.run(self._is_owned())
 
     def __enter__(self) -> Self:
-        self._runner.run(self._enter())
+        if not self.acquire():
+            raise self._make_not_acquired_error()
         return self
 
-    def __exit__(self, *exc_info: object) -> None:
-        self.release()
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        try:
+            self.release()
+        except Exception as failure:
+            if error is None:
+                raise
+            _report_failed_release(error, failure)
 
 
 class AsyncLock(_LockPlans[AsyncPlanRunner]):
@@ -213,7 +269,30 @@ class AsyncLock(_LockPlans[AsyncPlanRunner]):
         Args:
             blocking: False makes one attempt.
         """
-        return await self._runner.arun(self._acquire(blocking=blocking))
+        import asyncio  # noqa: PLC0415 sync clients start faster without it
+
+        task = asyncio.ensure_future(self._acquire_or_give_back(blocking=blocking))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            self._is_abandoned = True
+            if self._attempt is None:
+                task.cancel()
+            # Otherwise the task goes on until the reply to its SET, and gives the lock back.
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())
+            raise
+
+    async def _acquire_or_give_back(self, *, blocking: bool) -> bool:
+        try:
+            acquired = await self._runner.arun(self._acquire(blocking=blocking))
+        except Exception as error:
+            if self._may_hold(error):
+                with suppress(Exception):  # the lease ends it
+                    await self._runner.arun(self._give_back())
+            raise
+        if acquired and self._is_abandoned:
+            await self._runner.arun(self._give_back())
+        return acquired
 
     async def release(self) -> None:
         """Release the lock.
@@ -222,6 +301,7 @@ class AsyncLock(_LockPlans[AsyncPlanRunner]):
 
         Raises:
             LockLost: the lock was not held: it expired, and another holder may have it.
+            Unavailable: it is not known whether the lock was released; repeat the call.
         """
         await self._runner.arun(self._release())
 
@@ -247,8 +327,14 @@ class AsyncLock(_LockPlans[AsyncPlanRunner]):
         return await self._runner.arun(self._is_owned())
 
     async def __aenter__(self) -> Self:
-        await self._runner.arun(self._enter())
+        if not await self.acquire():
+            raise self._make_not_acquired_error()
         return self
 
-    async def __aexit__(self, *exc_info: object) -> None:
-        await self.release()
+    async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
+        try:
+            await self.release()
+        except Exception as failure:
+            if error is None:
+                raise
+            _report_failed_release(error, failure)

@@ -62,10 +62,11 @@ class RedisTransport:
         if self._pid != os.getpid():
             self._reset()  # the idle connections are the parent's
         slot: Slot[RedisConnection] = Slot()
-        try:
+        try:  # they end with `return`, since CPython does not protect what may follow it
             try:
                 self._pool.acquire(slot, deadline)
                 replies = self._exchange(slot, batch, message, deadline)
+                return resp2.check_replies(replies, batch, self._label)
             except Unavailable:
                 # The idle connections have been silent for longer, to the same address.
                 self._pool.close()
@@ -74,7 +75,6 @@ class RedisTransport:
                 self._pool.release(slot)
         finally:
             slot.claim = None  # release may have been interrupted
-        return resp2.check_replies(replies, batch, self._label)
 
     def _exchange(
         self, slot: Slot[RedisConnection], batch: Batch, message: bytes, deadline: Deadline
