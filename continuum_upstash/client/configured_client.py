@@ -72,7 +72,7 @@ class ConfiguredClient:
         self,
         *,
         rest_url: str | None = None,
-        rest_token: str | Callable[[], str] | None = None,
+        rest_token: str | Callable[[], str | Awaitable[str]] | None = None,
         redis_url: str | None = None,
         mode: Literal["auto", "rest", "redis", "local"] | None = None,
         fallback: bool | None = None,
@@ -85,7 +85,9 @@ class ConfiguredClient:
 
         Args:
             rest_url: ``https://…`` for REST.
-            rest_token: the REST token; a callable is called for each request.
+            rest_token: the REST token, which is also the password of a `redis_url` without one. A
+                callable is called for each request, over TCP for each new connection; the async
+                client awaits a coroutine function.
             redis_url: ``rediss://…`` for TCP.
             mode: the transport; ``auto`` (the default) selects it by the credentials.
             fallback: serve commands from the local store while the database is unreachable

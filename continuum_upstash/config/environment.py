@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from continuum_upstash.config.secrets import SecretFile, strip_quotes
 from continuum_upstash.errors import ConfigurationError
@@ -21,8 +20,7 @@ _DISTINCTIVE_NAMES: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Sourced:
+class Sourced(NamedTuple):
     """A value and where it came from. An empty value means that there is none."""
 
     value: Any = None

@@ -48,11 +48,14 @@ def find_proxy(environ: Mapping[str, str], rest_url: str) -> Proxy | None:
     Raises:
         ConfigurationError: the proxy's URL cannot be parsed, or its protocol is not supported.
     """
+    source, text = _find_variable(environ, rest_url.partition(":")[0])
+    is_from_system = not source and sys.platform in {"darwin", "win32"}
+    if not text and not is_from_system:
+        return None  # the usual case; Django configures a cache for each async request
     parts = split_url(rest_url)
     if parts is None or not parts.hostname:
         return None
-    source, text = _find_variable(environ, parts.scheme)
-    if not source and sys.platform in {"darwin", "win32"}:
+    if is_from_system:
         source, text = _SYSTEM_SETTINGS, _find_in_system(parts)
     if not text or _is_excluded(parts, environ.get("no_proxy") or environ.get("NO_PROXY", "")):
         return None
@@ -65,8 +68,11 @@ def _find_variable(environ: Mapping[str, str], scheme: str) -> tuple[str, str]:
     ignored = "HTTP_PROXY" if "REQUEST_METHOD" in environ else ""
     for name in (f"{scheme}_proxy", "all_proxy"):
         # The name in lower case takes precedence, even if its value is empty.
-        variable = name if name in environ else name.upper()
-        if variable != ignored and (text := strip_quotes(environ.get(variable, ""))):
+        variable, text = name, environ.get(name)
+        if text is None:
+            variable = name.upper()
+            text = environ.get(variable)
+        if text and variable != ignored and (text := strip_quotes(text)):
             return variable, text
     return "", ""
 

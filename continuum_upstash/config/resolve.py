@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from typing import Any, Final, Literal, cast
 from urllib.parse import SplitResult, parse_qs, unquote
 
@@ -238,15 +238,15 @@ def resolve(
             that contradicts the mode, or no URL although FALLBACK is False.
     """
     try:
-        config = _resolve(dict(options), environ, alias, location)
+        found = _resolve_fields(dict(options), environ, location)
     except ConfigurationError as error:
         raise ConfigurationError(f"Cache '{alias}': {error}") from None
-    return replace(config, signing_keys=signing_keys)
+    return Config(alias=alias, signing_keys=signing_keys, **found)
 
 
-def _resolve(
-    options: dict[str, Any], environ: Mapping[str, str], alias: str, location: str
-) -> Config:
+def _resolve_fields(
+    options: dict[str, Any], environ: Mapping[str, str], location: str
+) -> dict[str, Any]:
     _reject_unknown(options)
     env = Environment(environ, options.pop("ENV_PREFIX", ""))
     if not isinstance(location, str):
@@ -275,20 +275,21 @@ def _resolve(
             f"FALLBACK is False, but no database is configured. {env.setup_hint} To use the "
             "in-process store, set MODE = 'local'."
         )
-    return Config(
-        alias=alias,
-        mode=credentials.mode,
-        unconfigured=credentials.unconfigured,
-        setup_hint=_make_setup_hint(credentials, env),
-        env_prefix=env.prefix,
-        rest_url=credentials.rest_url,
-        token=credentials.token,
-        redis_url=credentials.redis_url,
-        proxy=proxy,
-        redis_options=to_hashable(redis_options),
-        sources=(*credentials.sources, *([("proxy", proxy.source)] if proxy else [])),
-        **settings,
-    )
+    sources = credentials.sources
+    if proxy is not None:
+        sources = (*sources, ("proxy", proxy.source))
+    return settings | {
+        "mode": credentials.mode,
+        "unconfigured": credentials.unconfigured,
+        "setup_hint": _make_setup_hint(credentials, env),
+        "env_prefix": env.prefix,
+        "rest_url": credentials.rest_url,
+        "token": credentials.token,
+        "redis_url": credentials.redis_url,
+        "proxy": proxy,
+        "redis_options": to_hashable(redis_options),
+        "sources": sources,
+    }
 
 
 def _make_setup_hint(credentials: Credentials, env: Environment) -> str:

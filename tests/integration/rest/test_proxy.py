@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import socket
 import subprocess
@@ -113,6 +114,28 @@ def test_a_tunnel_through_a_proxy_is_verified_end_to_end(serve, rest, proxy, mon
         rest(untrusted.url("localhost"), ca_file=str(ca_file)).send(INCR)
     assert caught.value.unsent
     assert b"secret-token" not in b"".join(proxy.heads)
+
+
+def test_the_proxy_receives_the_decoded_user_name_and_password(serve, rest, monkeypatch):
+    proxy = serve()
+    host = proxy.url().removeprefix("http://")
+    monkeypatch.setenv("HTTP_PROXY", f"http://us%3Aer:p%40ss%23%2F@{host}")
+    assert rest("http://database.example").send(GET) == [b"OK"]
+    credentials = base64.b64encode(b"us:er:p@ss#/")
+    assert b"Proxy-Authorization: Basic %b" % credentials in proxy.heads[0]
+
+
+def test_a_proxy_that_rejects_the_password_is_reported_as_such(serve, rest, monkeypatch):
+    def reject(peer):
+        if peer.read_head() is not None:
+            peer.send(http_response(b"", status="407 Proxy Authentication Required"))
+
+    host = serve(reject).url().removeprefix("http://")
+    monkeypatch.setenv("ALL_PROXY", f"http://user:s3cret@{host}")
+    with pytest.raises(ConnectionFailed, match="rejects the user name or the password") as caught:
+        rest("https://database.example").send(INCR)
+    assert "Check the proxy in ALL_PROXY" in str(caught.value)
+    assert "s3cret" not in str(caught.value)
 
 
 def test_a_host_in_no_proxy_is_connected_to_directly(serve, rest, proxy, monkeypatch):

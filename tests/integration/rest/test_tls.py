@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from datetime import UTC, datetime
 
@@ -40,6 +41,25 @@ def test_a_certificate_of_the_given_authority_is_trusted(serve, rest, trusted, c
     assert server.accepted == 1
     client.close()
     server.wait_until_all_closed()
+
+
+def test_the_dot_of_an_absolute_host_name_is_for_the_resolver_only(
+    serve, rest, authority, ca_file, monkeypatch
+):
+    resolve, looked_up, names = socket.getaddrinfo, [], []
+
+    def record(host, *arguments, **options):
+        looked_up.append(host)
+        return resolve("127.0.0.1" if host == "localhost." else host, *arguments, **options)
+
+    context = make_tls_context(authority.issue_cert("localhost"))
+    context.sni_callback = lambda _, name, __: names.append(name)
+    server = serve(tls=context)
+    monkeypatch.setattr(socket, "getaddrinfo", record)
+    assert rest(server.url("localhost."), ca_file=ca_file).send(GET) == [b"OK"]
+    assert (looked_up[0], names) == ("localhost.", ["localhost"])
+    port = server.url().rpartition(":")[2]
+    assert f"\r\nHost: localhost:{port}\r\n".encode() in server.heads[0]
 
 
 def test_large_values_are_complete_over_tls(serve, rest, trusted, ca_file):
