@@ -215,7 +215,8 @@ class ConnectionPool(SlotQueue[C]):
                 while True:
                     is_first = self._find_first(now) is waiter
                     if is_first and self._fill(slot):
-                        break
+                        deadline.extend(now - started)
+                        return
                     if now >= deadline.at:
                         raise self._make_exhausted_error(deadline, started)
                     interval = FIRST_INTERVAL if is_first else INTERVAL
@@ -226,4 +227,3 @@ class ConnectionPool(SlotQueue[C]):
                 self._wake_first()
         finally:
             waiter.until = -inf  # the removal may have been interrupted
-        deadline.extend(monotonic() - started)

@@ -73,7 +73,8 @@ class AsyncConnectionPool(SlotQueue[C]):
                 while True:
                     is_first = self._find_first(now) is waiter
                     if is_first and self._fill(slot):
-                        break
+                        deadline.extend(now - started)
+                        return
                     if now >= deadline.at:
                         raise self._make_exhausted_error(deadline, started)
                     interval = FIRST_INTERVAL if is_first else INTERVAL
@@ -84,4 +85,3 @@ class AsyncConnectionPool(SlotQueue[C]):
                 self._wake_first()
         finally:
             waiter.until = -inf  # the removal may have been interrupted
-        deadline.extend(monotonic() - started)

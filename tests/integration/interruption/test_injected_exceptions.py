@@ -1,6 +1,6 @@
 """An exception at any line of a call loses no slot of the pool and mixes up no replies.
 
-With TEST_LENGTH set, it is raised at every bytecode instruction instead.
+With TEST_LENGTH set, it is raised at every bytecode instruction of a sync call instead.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterator
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -126,7 +127,9 @@ def subject(request: pytest.FixtureRequest, serve: Any) -> Iterator[Subject]:
 def interrupt_everywhere(
     subject: Subject, errors: list[type[BaseException]], prepare: Callable[[], None]
 ) -> None:
-    injector = Injector(EVENT, is_coroutine if subject.is_async else lambda _: True)
+    # CPython runs no signal handler within an await, and protects not all of its instructions.
+    event = "line" if subject.is_async else EVENT
+    injector = Injector(event, is_coroutine if subject.is_async else lambda _: True)
     prepare()
     places = injector.count(subject.call)
     kept = []  # as error reporters do: the stack frames stay alive, too
@@ -136,7 +139,7 @@ def interrupt_everywhere(
             error = kind()
             if injector.interrupt(subject.call, at, error):  # the last places may not be reached
                 kept.append(error)
-            assert subject.count_free() == SIZE, f"a slot is lost at {EVENT} {at}"
+            assert subject.count_free() == SIZE, f"a slot is lost at {event} {at}"
             subject.call()
             subject.call()
     assert len(kept) > places * len(errors) * 0.9
@@ -204,5 +207,6 @@ def test_a_call_that_waits_for_a_connection_is_interrupted_anywhere(subject):
         timers.clear()
         gc.collect(0)
         assert subject.count_free() == SIZE, f"a slot is lost at {EVENT} {at}"
-        assert not subject.pool._find_first(0.0)
+        # At an instruction that CPython does not protect, a waiter stays until its deadline.
+        assert not subject.pool._find_first(0.0 if EVENT == "line" else monotonic() + 2)
         subject.call()
