@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.observe import BackendStatus
+from continuum_upstash.plans.command_table import list_written_keys
 from continuum_upstash.plans.conditional import ConditionalCommands
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Replies
@@ -24,7 +25,11 @@ from continuum_upstash.transports.base import AsyncTransport, Transport
 from continuum_upstash.transports.factory import build_async_transport, build_transport
 from continuum_upstash.transports.failover.failover_policy import FailoverPolicy
 from continuum_upstash.transports.local.transport import LocalTransport
-from continuum_upstash.transports.singleflight import AsyncSingleFlightGroup, SingleFlightGroup
+from continuum_upstash.transports.singleflight import (
+    AsyncSingleFlightGroup,
+    Runs,
+    SingleFlightGroup,
+)
 
 if TYPE_CHECKING:
     import asyncio
@@ -72,9 +77,11 @@ class _LoopState:
 
     __slots__ = ("single_flights", "transport")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, transport: AsyncTransport) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, transport: AsyncTransport, runs: Runs
+    ) -> None:
         self.transport = transport
-        self.single_flights = AsyncSingleFlightGroup(loop)
+        self.single_flights = AsyncSingleFlightGroup(loop, runs)
 
 
 class Database:
@@ -102,14 +109,28 @@ class Database:
         self._closing: set[asyncio.Task[None]] = set()
         self.failover = FailoverPolicy(self.config, _get_local_store(self.config))
         self.extras = Extras()
-        self._single_flights = SingleFlightGroup()
+        self._runs = Runs()
+        self._single_flights = SingleFlightGroup(self._runs)
         self._was_opened = False
 
     def send(self, batch: Batch) -> Replies:
-        return (self._transport or self._open()).send(batch)
+        try:
+            return (self._transport or self._open()).send(batch)
+        finally:
+            if self._runs.by_group:
+                self._end_outdated_runs(batch)
 
     async def asend(self, batch: Batch) -> Replies:
-        return await self._get_loop_state().transport.asend(batch)
+        try:
+            return await self._get_loop_state().transport.asend(batch)
+        finally:
+            if self._runs.by_group:
+                self._end_outdated_runs(batch)
+
+    def _end_outdated_runs(self, batch: Batch) -> None:
+        keys = list_written_keys(batch)
+        if keys is None or keys:
+            self._runs.end(keys)
 
     def run_single_flight(self, key: str, function: Callable[[], R]) -> R:
         """Return the function's result; concurrent calls with one key share one run."""
@@ -201,7 +222,7 @@ class Database:
                 transport = build_async_transport(
                     self.config, self.failover, self._pool_factory, self.extras
                 )
-                state = self._loops[loop] = _LoopState(loop, transport)
+                state = self._loops[loop] = _LoopState(loop, transport, self._runs)
         return state
 
 

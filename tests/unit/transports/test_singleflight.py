@@ -4,9 +4,14 @@ import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context
+from types import SimpleNamespace
 
 import pytest
 
+from continuum_upstash.config.resolve import Config
+from continuum_upstash.errors import DeadlineExceeded
+from continuum_upstash.plans.effects import Batch
+from continuum_upstash.transports.registry import Database
 from continuum_upstash.transports.singleflight import AsyncSingleFlightGroup, SingleFlightGroup
 
 
@@ -173,3 +178,108 @@ async def test_when_the_leading_task_fails_the_followers_run_at_once():
     with pytest.raises(KeyError):
         await leader
     assert set(await asyncio.wait_for(asyncio.gather(*followers), 10)) == {0, 1, 2, 3}
+
+
+WRITES = [
+    ("SET", "k", b"new"),
+    ("UNLINK", "other", "k"),
+    ("MSET", "a", b"1", "k", b"2"),
+    ("INCRBY", "k", 1),
+    ("EXPIRE", "k", 5),
+    ("FLUSHDB",),
+]
+OTHERS = [("SET", "other", b"new"), ("GET", "k"), ("UNLINK", "other")]
+
+
+class Remote:
+    """A transport whose first read waits; what it returns was read before any write."""
+
+    name = "upstash-rest"
+
+    def __init__(self):
+        self.entered, self.leave = threading.Event(), threading.Event()
+
+    def send(self, batch):
+        return [b"OK"] * len(batch.commands)
+
+    async def asend(self, batch):
+        return self.send(batch)
+
+
+@pytest.fixture
+def database():
+    database = Database(Config())
+    database._transport = Remote()
+    return database
+
+
+@pytest.mark.parametrize(
+    ("command", "joins"),
+    [*[(command, False) for command in WRITES], *[(command, True) for command in OTHERS]],
+)
+def test_a_write_of_the_key_ends_its_run(database, command, joins):
+    remote = database._transport
+
+    def read_slowly():
+        remote.entered.set()
+        remote.leave.wait(10)
+        return "old"
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(database.run_single_flight, "k", read_slowly)
+        remote.entered.wait(10)
+        database.send(Batch((command,)))
+        second = pool.submit(database.run_single_flight, "k", lambda: "new")
+        if joins:
+            remote.leave.set()
+        assert second.result() == ("old" if joins else "new")
+        remote.leave.set()
+        assert first.result() == "old"
+    assert not database._runs.by_group
+
+
+def test_a_run_that_stores_its_result_can_still_be_joined(database):
+    def store():
+        database.send(Batch((("SET", "k", b"v"),)))
+        assert database._runs.by_group
+        return "v"
+
+    assert database.run_single_flight("k", store) == "v"
+
+
+def test_a_write_that_fails_ends_the_run_since_it_may_have_run(database, monkeypatch):
+    def fail(_batch):
+        raise DeadlineExceeded("too late")
+
+    monkeypatch.setattr(database._transport, "send", fail)
+    database._runs.by_group[0, "k"] = object()
+    with pytest.raises(DeadlineExceeded):
+        database.send(Batch((("SET", "k", b"v"),)))
+    assert not database._runs.by_group
+
+
+async def test_an_async_write_of_the_key_ends_the_runs_of_all_loops_and_threads(
+    database, monkeypatch
+):
+    state = SimpleNamespace(
+        transport=database._transport,
+        single_flights=AsyncSingleFlightGroup(asyncio.get_running_loop(), database._runs),
+    )
+    monkeypatch.setattr(database, "_get_loop_state", lambda: state)
+    leave = asyncio.Event()
+
+    async def read_slowly():
+        await leave.wait()
+        return "old"
+
+    async def read():
+        return "new"
+
+    first = asyncio.create_task(database.arun_single_flight("k", read_slowly))
+    await asyncio.sleep(0)
+    database._runs.by_group[0, "k"] = object()  # of a thread
+    await database.asend(Batch((("UNLINK", "k"),)))
+    assert not database._runs.by_group
+    assert await database.arun_single_flight("k", read) == "new"
+    leave.set()
+    assert await first == "old"
