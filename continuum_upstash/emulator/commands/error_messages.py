@@ -11,6 +11,10 @@ UNAUTHORIZED: Final = (
 EMPTY_BODY: Final = "EOF"
 NOT_AN_ARRAY: Final = "expected JSON array"
 EMPTY_COMMAND: Final = "ERR empty command"
+SYNTAX_ERROR: Final = "ERR syntax error"
+ENCODED_SLASH: Final = (
+    "ERR emulator: the service does not document %2F in a path; send the command as JSON instead"
+)
 NULL_ARGUMENT: Final = "ERR null args are not supported"
 READ_ONLY_UPGRADE: Final = Error(b"READONLY Writes are temporarily rejected due to server upgrade")
 

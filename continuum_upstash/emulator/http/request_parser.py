@@ -2,13 +2,15 @@
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
 from continuum_upstash.emulator.commands import error_messages
 from continuum_upstash.emulator.commands.request import ParsedRequest, RequestRejected, RequestType
 from continuum_upstash.emulator.http.utf8 import decode_text
 from continuum_upstash.emulator.redis.resp2_wire import Argv
+
+_FLAGS: Final = frozenset((b"NX", b"XX", b"GET", b"KEEPTTL", b"GT", b"LT", b"CH", b"INCR"))
 
 
 def parse_request(method: str, segments: list[bytes], query: bytes, body: bytes) -> ParsedRequest:
@@ -32,7 +34,14 @@ def parse_request(method: str, segments: list[bytes], query: bytes, body: bytes)
 
 
 def split_path(raw_path: bytes) -> list[bytes]:
-    """Return the decoded segments. `//` holds an empty argument; a final slash adds none."""
+    """Return the decoded segments. `//` holds an empty argument; a final slash adds none.
+
+    Raises:
+        RequestRejected: an argument contains a slash. The service does not document whether it
+            splits a path before or after it decodes it.
+    """
+    if b"%2F" in raw_path.upper():
+        raise RequestRejected(error_messages.ENCODED_SLASH, 404)
     segments = [unquote_to_bytes(part) for part in raw_path.split(b"/")[1:]]
     if segments and not segments[-1]:
         segments.pop()
@@ -40,13 +49,18 @@ def split_path(raw_path: bytes) -> list[bytes]:
 
 
 def parse_query(query: bytes) -> Iterator[bytes]:
-    """Yield the parameters as arguments: `?EX=100` is `EX 100`, and `?NX` is `NX`."""
+    """Yield the parameters as arguments: `?EX=100` is `EX 100`.
+
+    Raises:
+        RequestRejected: a parameter is a flag. The service documents only options with values.
+    """
     for pair in filter(None, query.split(b"&")):
         name, _, value = pair.replace(b"+", b" ").partition(b"=")
         if name != b"_token":
+            if not value or name.upper() in _FLAGS:
+                raise RequestRejected(error_messages.SYNTAX_ERROR)
             yield unquote_to_bytes(name)
-            if value:
-                yield unquote_to_bytes(value)
+            yield unquote_to_bytes(value)
 
 
 def _read_commands(body: bytes) -> list[Argv]:

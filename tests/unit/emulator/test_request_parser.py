@@ -29,7 +29,7 @@ def test_integers_of_any_size_keep_their_digits(number):
         (b"/get/k", [b"get", b"k"]),
         (b"/get/k/", [b"get", b"k"]),
         (b"/set/k//EX", [b"set", b"k", b"", b"EX"]),
-        (b"/get/a%2Fb%FF", [b"get", b"a/b\xff"]),
+        (b"/get/a%3Ab%FF", [b"get", b"a:b\xff"]),
     ],
 )
 def test_a_path_is_split_before_it_is_decoded(path, segments):
@@ -41,14 +41,26 @@ def test_a_path_is_split_before_it_is_decoded(path, segments):
     [
         (b"", []),
         (b"EX=100", [b"EX", b"100"]),
-        (b"EX=100&NX", [b"EX", b"100", b"NX"]),
-        (b"EX=100&NX=", [b"EX", b"100", b"NX"]),
+        (b"EX=100&PXAT=1", [b"EX", b"100", b"PXAT", b"1"]),
         (b"_token=secret&EX=1", [b"EX", b"1"]),
         (b"a%26b=c%3Dd", [b"a&b", b"c=d"]),
     ],
 )
 def test_query_parameters_become_arguments_in_order(query, words):
     assert list(parse_query(query)) == words
+
+
+@pytest.mark.parametrize("query", [b"NX", b"EX=100&NX", b"NX=", b"NX=GET", b"xx=get", b"KEEPTTL"])
+def test_a_flag_in_the_query_is_a_syntax_error(query):
+    with pytest.raises(RequestRejected, match="ERR syntax error"):
+        list(parse_query(query))
+
+
+@pytest.mark.parametrize("path", [b"/get/a%2Fb", b"/get/a%2fb"])
+def test_an_encoded_slash_in_a_path_is_refused(path):
+    with pytest.raises(RequestRejected, match="%2F") as rejection:
+        split_path(path)
+    assert rejection.value.status == 404
 
 
 def test_the_body_of_a_get_request_is_ignored():
