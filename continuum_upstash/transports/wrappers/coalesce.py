@@ -3,16 +3,21 @@
 Concurrent tasks that each await one command would otherwise send a request each. Collecting them
 until the next tick delays a command by microseconds; a round trip takes a thousand times longer.
 Transactions are never merged, nor are databases: each has its own transport.
+
+A caller may be cancelled while its write is being sent. If the others of the request are cancelled,
+too, the exchange ends: its connection is reset, so that the write does not arrive later. Otherwise
+its keys count as changed, as after a timeout.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from continuum_upstash.errors import NotSerializable
 from continuum_upstash.observe import Coalesced, notify
+from continuum_upstash.plans.command_table import ReplyKind, get_spec, list_written_keys
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Command, Replies
 from continuum_upstash.transports.base import AsyncTransport
@@ -25,12 +30,14 @@ MAX_BYTES: Final = 512 * 1024
 class _PendingBatch:
     """A caller's batch, the future that the caller awaits, and its context's sync tokens."""
 
-    __slots__ = ("batch", "replies", "tokens")
+    __slots__ = ("batch", "group", "replies", "task", "tokens")
 
     def __init__(self, batch: Batch, replies: asyncio.Future[Replies]) -> None:
         self.batch = batch
         self.replies = replies
         self.tokens = sync_token.get_tokens()
+        self.group: Sequence[_PendingBatch] = ()  # those of the same request, once it is sent
+        self.task: asyncio.Task[None] | None = None
 
     def fail(self, error: Exception) -> None:
         if not self.replies.done():
@@ -40,8 +47,20 @@ class _PendingBatch:
 class CoalescingTransport:
     """Merges the batches of a tick, up to 128 commands or 512 KB, for another transport."""
 
-    def __init__(self, transport: AsyncTransport, alias: str = "client") -> None:
+    def __init__(
+        self,
+        transport: AsyncTransport,
+        alias: str = "client",
+        mark_dirty: Callable[[Iterable[str]], None] = lambda _: None,
+    ) -> None:
+        """
+        Args:
+            transport: sends the merged batches.
+            alias: the cache alias, or the client's name.
+            mark_dirty: called with the keys that a cancelled write may change later.
+        """
         self._transport = transport
+        self._mark_dirty = mark_dirty
         self._alias = alias
         self._pending: list[_PendingBatch] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -55,7 +74,23 @@ class CoalescingTransport:
             loop.call_soon(self._flush)
         pending = _PendingBatch(batch, loop.create_future())
         self._pending.append(pending)
-        return await pending.replies
+        try:
+            return await pending.replies
+        except asyncio.CancelledError:
+            self._abandon(pending)
+            raise
+
+    def _abandon(self, pending: _PendingBatch) -> None:
+        """End the exchange of a cancelled write if no other caller awaits it."""
+        if pending.task is None or pending.task.done():
+            return
+        batches = [each.batch for each in pending.group]
+        if not any(list_written_keys(batch) != [] for batch in batches):
+            return  # the connection can be used again after a read
+        if all(each.replies.done() for each in pending.group):
+            pending.task.cancel()
+        else:
+            self._mark_dirty(_list_overwritten_keys(pending.batch))
 
     async def aclose(self) -> None:
         await self._transport.aclose()
@@ -68,6 +103,8 @@ class CoalescingTransport:
 
     def _start(self, group: Sequence[_PendingBatch]) -> None:
         task = asyncio.ensure_future(self._deliver(group))
+        for pending in group:
+            pending.group, pending.task = group, task
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -90,11 +127,16 @@ class CoalescingTransport:
             for pending in group:
                 pending.fail(error)
             return
+        self._distribute(replies, group)
+
+    def _distribute(self, replies: Replies, group: Sequence[_PendingBatch]) -> None:
         start = 0
         for pending in group:
             end = start + len(pending.batch.commands)
             if not pending.replies.done():
                 pending.replies.set_result(replies[start:end])
+            elif pending.replies.cancelled():
+                self._mark_dirty(_list_overwritten_keys(pending.batch))  # it arrived only now
             start = end
 
     async def _send(self, group: Sequence[_PendingBatch]) -> Replies:
@@ -127,6 +169,16 @@ def _make_groups(pending: Sequence[_PendingBatch]) -> Iterator[list[_PendingBatc
         size += more_bytes
     if group:
         yield group
+
+
+def _list_overwritten_keys(batch: Batch) -> list[str]:
+    """Return the keys whose values the batch replaces; counters and `add` lose no newer value."""
+    return [
+        key
+        for command in batch.commands
+        if get_spec(command).reply is ReplyKind.STORED and "NX" not in command
+        for key in list_written_keys(Batch((command,))) or ()
+    ]
 
 
 def _estimate_bytes(command: Command) -> int:

@@ -138,3 +138,65 @@ async def test_closing_closes_the_inner_transport():
     echo = Echo()
     await CoalescingTransport(echo).aclose()
     assert echo.batches == ["closed"]
+
+
+class Held(Echo):
+    """Sends nothing until the test allows it; counts the exchanges that were ended."""
+
+    def __init__(self):
+        super().__init__()
+        self.hold = asyncio.Event()
+        self.ended = 0
+
+    async def asend(self, batch):
+        try:
+            return await super().asend(batch)
+        except asyncio.CancelledError:
+            self.ended += 1
+            raise
+
+
+def put(key, *options):
+    return Batch([("SET", key, b"v", *options)])
+
+
+async def cancel(task):
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_the_exchange_of_a_cancelled_write_ends():
+    held, dirty = Held(), []
+    coalescing = CoalescingTransport(held, "shop", dirty.extend)
+    tasks = [asyncio.create_task(coalescing.asend(batch)) for batch in (put("a"), get("b"))]
+    await held.entered.wait()
+    await cancel(tasks[1])
+    assert held.ended == 0
+    await cancel(tasks[0])
+    await asyncio.sleep(0)
+    assert (held.ended, dirty) == (1, [])
+
+
+async def test_the_keys_of_a_cancelled_write_are_dirty_if_its_request_goes_on():
+    held, dirty = Held(), []
+    coalescing = CoalescingTransport(held, "shop", dirty.extend)
+    batches = [put("a"), put("add", "NX"), Batch([("INCRBY", "n", 1)]), get("b")]
+    tasks = [asyncio.create_task(coalescing.asend(batch)) for batch in batches]
+    await held.entered.wait()
+    for task in tasks[:3]:
+        await cancel(task)
+    assert (held.ended, dirty) == (0, ["a"])
+    held.hold.set()
+    assert await tasks[3] == ["b"]
+    assert dirty == ["a", "a"], "the write arrived after the key was marked first"
+
+
+async def test_a_cancelled_read_keeps_its_connection():
+    held = Held()
+    task = asyncio.create_task(CoalescingTransport(held).asend(get("a")))
+    await held.entered.wait()
+    await cancel(task)
+    held.hold.set()
+    await asyncio.sleep(0)
+    assert held.ended == 0
