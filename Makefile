@@ -22,8 +22,9 @@ demo: $(VENV)/.installed-emulator  ## run the example site, e.g. with ARGS="--po
 test: $(VENV)/.installed-dev $(NPM)  ## run the tests, e.g. with ARGS="tests/unit -k codec"
 	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
-# Tests that take minutes: faults under load, processes killed while saving, 64 workers at one limit.
-LONG := tests/outage tests/integration/sessions/test_crash.py tests/integration/ratelimit/test_workers.py
+# Tests that take minutes: faults under load, processes killed while saving, 64 workers at one limit,
+# Django's tests on a database of 2025.
+LONG := tests/outage tests/conformance tests/integration/sessions/test_crash.py tests/integration/ratelimit/test_workers.py
 
 test-all: $(VENV)/.installed-dev  ## run all tests, on each installed Python and supported Django
 	$(PYTHON) .ci/matrix.py $(ARGS)

@@ -7,6 +7,7 @@ test that reads the table django_session, and on Django 6.1 those of that versio
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -24,10 +25,15 @@ django_middleware.SessionMiddleware = SessionMiddleware
 """
 
 
+# make test-all sets TEST_LENGTH.
+PROFILES = ["upstash", "upstash-2025"] if "TEST_LENGTH" in os.environ else ["upstash"]
+
+
+@pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("middleware", ["django", "continuum"])
 @pytest.mark.parametrize("transport", ["rest", "tcp"])
-def test_djangos_session_tests_pass(transport, middleware):
-    with running() as emulator:
+def test_djangos_session_tests_pass(transport, middleware, profile):
+    with running(f"--profile={profile}") as emulator:
         if transport == "rest":
             arguments = ["--location", emulator.rest_url]
             arguments += ["--options", json.dumps({"TOKEN": emulator.token})]
