@@ -31,6 +31,7 @@ from continuum_upstash.codec.json import decode_json, encode_json
 from continuum_upstash.codec.limits import (
     MAX_INT_BITS,
     MAX_INT_DIGITS,
+    MIN_MEMORY_PER_BYTE,
     LimitExceeded,
     estimate_memory,
     get_memory_limit,
@@ -232,7 +233,7 @@ class Codec:
 
     def _decode_compressed(self, data: bytes) -> Any:
         limit = get_memory_limit(len(data))
-        content = decompress(data[1:], min(self._max_decoded, limit))
+        content = decompress(data[1:], min(self._max_decoded, limit // MIN_MEMORY_PER_BYTE))
         # We never nest these formats; hostile bytes could nest them without end.
         if content.startswith((_COMPRESSED, _BASE64)):
             raise InvalidFrame("a nested compressed or base64 value")

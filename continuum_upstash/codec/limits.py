@@ -38,7 +38,7 @@ _LARGE_HEADERS: Final = (
 _STRING_HEADERS: Final = frozenset(bytes(range(0xA0, 0xC0)) + b"\xc4\xc5\xc6\xd9\xda\xdb")
 _find_set: Final = re.compile(rb"(?:\xc7|\xc8\x00|\xc9\x00{3})\x00[\x02\x03]").search
 _JSON_OBJECTS: Final = ((b"[", 72), (b"{", 232), (b",", 72), (b":", 128))
-_SIGNED_PER_BYTE: Final = 2  # the bytes, and those that are verified
+MIN_MEMORY_PER_BYTE: Final = 2  # a signed value: the bytes, and those that are verified
 _TEXT_PER_BYTE: Final = 5  # as bytes, and as a str of four bytes a character
 
 
@@ -93,7 +93,7 @@ def estimate_memory(content: bytes) -> int:
     """Return an upper limit of the memory in bytes that decoding takes, including `content`."""
     size, first = len(content), content[:1]
     if first == b"\x02":
-        return _SIGNED_PER_BYTE * size
+        return MIN_MEMORY_PER_BYTE * size
     if first in {b"{", b"["}:
         counts = sum(content.count(part) * each for part, each in _JSON_OBJECTS)
         return 2 * _TEXT_PER_BYTE * size + counts

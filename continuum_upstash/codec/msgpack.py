@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from msgpack import ExtType as Extension
-from msgpack import Packer, unpackb
+from msgpack import OutOfData, Packer, Unpacker, unpackb
 
 from continuum_upstash.codec.ext_types import (
     STANDARD,
@@ -31,6 +31,12 @@ _SCALARS = frozenset({type(None), bool, float, str, bytes})
 _NATIVE = _SCALARS | {int, list, dict}
 _ITERATED = frozenset({list, tuple, set, frozenset})
 _BUFFERS = frozenset({bytearray, memoryview})  # msgpack encodes them as bytes
+
+
+# Smaller bytes may claim arrays that they do not contain: msgpack allocates up to 4096 items for
+# each of 1024 nested ones. The two bytes are the headers of arrays of 16 and more items.
+_MAX_UNCHECKED_BYTES = 512
+_ARRAY_16, _ARRAY_32 = b"\xdc", b"\xdd"
 
 
 class MsgpackSerializer:
@@ -107,6 +113,8 @@ class MsgpackSerializer:
             ValueError, TypeError: invalid bytes; or the errors of an ExtType's `read`.
             LimitExceeded: the keys of a dict or the items of a set collide.
         """
+        if len(data) > _MAX_UNCHECKED_BYTES and (_ARRAY_16 in data or _ARRAY_32 in data):
+            _check_structure(data)
         # Searching for one byte is ten times as fast as for two.
         has_tags = _CONTAINER_TAG[:1] in data and _CONTAINER_TAG in data
         try:
@@ -149,6 +157,16 @@ def _unpackb(
         strict_map_key=False,
         unicode_errors="surrogatepass",
     )
+
+
+def _check_structure(data: bytes) -> None:
+    """Raise ValueError if arrays claim more items than there are bytes; it allocates no item."""
+    unpacker = Unpacker(max_buffer_size=len(data))
+    unpacker.feed(data)
+    try:
+        unpacker.skip()
+    except OutOfData as exc:
+        raise ValueError("incomplete msgpack") from exc
 
 
 class _Unpacker:
