@@ -25,7 +25,8 @@ class CacheBackend(ExtraMethods):
     Raises (from every method that sends a command):
         Unavailable: the database did not reply, and FALLBACK is off.
         ReplyError: an error reply, such as WRONGTYPE; its subclass Refused if the database rejects
-            the command until something changes (quota, token, capacity), and FALLBACK is off.
+            the command until something changes: quota and token, if FALLBACK is off; a full
+            database, if ON_FULL is ``raise``.
     """
 
     def add(
@@ -59,7 +60,8 @@ class CacheBackend(ExtraMethods):
     ) -> None:
         """Store a value. Billed: 1 command.
 
-        A value larger than MAX_VALUE_BYTES is not stored; the key is deleted, a warning is logged.
+        A value is not stored if it is larger than MAX_VALUE_BYTES, too large for the server, or if
+        the database is full (see ON_FULL); then the key is deleted, and a warning is logged.
 
         Args:
             key: the key, without prefix and version.
@@ -178,7 +180,7 @@ class CacheBackend(ExtraMethods):
         timeout: Timeout = DEFAULT_TIMEOUT,
         version: int | None = None,
     ) -> list[Any]:
-        """Store values; return the keys whose values were too large to store.
+        """Store values; return the keys that were not stored, as described in `set`.
 
         Billed: 1 command per key with a timeout, 1 for all keys without one. Keys with different
         timeouts (TTL_BY_PREFIX) take one request per timeout.

@@ -30,7 +30,8 @@ class AsyncUpstashCache(ConfiguredClient):
     Raises (from every method that sends a command):
         Unavailable: the database did not reply, and `fallback` is off or cannot serve the command.
         ReplyError: an error reply, such as WRONGTYPE; its subclass Refused if the database rejects
-            the command until something changes (quota, token, capacity).
+            the command until something changes: quota and token, if the fallback cannot serve it;
+            a full database, if `on_full` is ``raise``.
     """
 
     def _attach(self, database: Database, codec: Codec, timeouts: Timeouts) -> None:
@@ -61,7 +62,8 @@ class AsyncUpstashCache(ConfiguredClient):
     async def set(self, key: str, value: Any, ttl: Ttl = DEFAULT_TTL) -> bool:
         """Store a value; return whether it was stored. Billed: 1 command.
 
-        It is not stored if it is larger than `max_value_bytes`; then the key is deleted.
+        It is not stored if it is larger than `max_value_bytes`, too large for the server, or if
+        the database is full (see `on_full`); then the key is deleted.
 
         Args:
             key: the full key.
@@ -116,7 +118,7 @@ class AsyncUpstashCache(ConfiguredClient):
         return await self.arun(self._plans.get_many(keys))
 
     async def set_many(self, values: Mapping[str, Any], ttl: Ttl = DEFAULT_TTL) -> list[str]:
-        """Store values; return the keys whose values were too large to store.
+        """Store values; return the keys that were not stored, as described in `set`.
 
         Billed: 1 command per key with a `ttl`, otherwise 1 for all. Keys with different times to
         live (`ttl_by_prefix`) take one request per time.
@@ -146,7 +148,8 @@ class AsyncUpstashCache(ConfiguredClient):
     async def incr(self, key: str, delta: int = 1) -> int:
         """Add to an integer with INCRBY; return the new value. Billed: 1 command.
 
-        A missing key counts as 0; it is created without an expiry.
+        A missing key counts as 0; it is created without an expiry. If the database is full, the
+        key is deleted, and the result is that for a missing key.
 
         Raises:
             ReplyError: the value is not an integer, or the result does not fit in 64 bits.

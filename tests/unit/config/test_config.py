@@ -148,6 +148,8 @@ def test_arguments_come_before_options_before_environment(options, environ, loca
         ({"FALLBACK": False}, {}, "", "no database is configured. Set UPSTASH_REDIS_REST_URL and"),
         ({}, {"CONTINUUM_CACHE_FALLBACK": "off"}, "", "FALLBACK is False, but no"),
         ({"SERIALIZER": "pickle"}, {}, "", "SERIALIZER must be msgpack or json"),
+        ({"ON_FULL": "ignore"}, {}, "", "ON_FULL must be drop or raise"),
+        ({"ON_FUL": "raise"}, {}, "", "Did you mean ON_FULL"),
         ({"TTL_BY_PREFIX": {"a": "b"}}, {}, "", "TTL_BY_PREFIX must map"),
         ({"TTL_BY_PREFIX": ["a"]}, {}, "", "TTL_BY_PREFIX must be a dict"),
         ({"ENV_PREFIX": 5}, {}, "", "ENV_PREFIX must be a string"),
