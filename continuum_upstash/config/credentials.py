@@ -8,8 +8,8 @@ from typing import Any, Final, Literal, TypeAlias, cast
 from urllib.parse import SplitResult, quote
 
 from continuum_upstash.config.environment import Environment, Sourced
-from continuum_upstash.config.secrets import Secret, SecretFile, clean_token
-from continuum_upstash.config.urls import is_upstash, split_url
+from continuum_upstash.config.secrets import Secret, SecretFile, find_token_problem, strip_quotes
+from continuum_upstash.config.urls import is_same_url, is_upstash, split_url
 from continuum_upstash.errors import ConfigurationError
 
 Mode: TypeAlias = Literal["rest", "redis", "local"]
@@ -90,8 +90,10 @@ def _select(
         kind = located
         given[f"{kind.upper()}_URL"] = Sourced(location, "LOCATION")
     found = None
+    # In auto mode, TOKEN beside REDIS_URL may be the password of that URL.
+    may_lack_url = kind == "auto" and bool(given["REDIS_URL"].value and given["TOKEN"].value)
     if kind != "redis":
-        found = _select_rest(env, given["REST_URL"], given["TOKEN"])
+        found = _select_rest(env, given["REST_URL"], given["TOKEN"], may_lack_url=may_lack_url)
     if kind != "rest" and found is None:
         found = _select_redis(env, given["REDIS_URL"], given["TOKEN"])
     if kind == "redis" and found is None:
@@ -103,7 +105,9 @@ def _select(
     return found or Credentials("local", unconfigured=True)
 
 
-def _select_rest(env: Environment, url: Sourced, token: Sourced) -> Credentials | None:
+def _select_rest(
+    env: Environment, url: Sourced, token: Sourced, *, may_lack_url: bool = False
+) -> Credentials | None:
     for names in _REST_PAIRS:
         pair = [env.get_credential(name) for name in names]
         if pair[0].value or pair[1].value:
@@ -111,7 +115,7 @@ def _select_rest(env: Environment, url: Sourced, token: Sourced) -> Credentials 
             _reject_mismatched_token(url, token, *pair)
             url, token = (url if url.value else pair[0]), (token if token.value else pair[1])
             break
-    if not url.value and not token.value:
+    if not url.value and (may_lack_url or not token.value):
         return None
     if not url.value:
         raise ConfigurationError(
@@ -140,7 +144,7 @@ def _reject_mismatched_token(
     """Do not send the environment's token to the host of another database."""
     if not url.value or token.value or not env_url.value:
         return
-    if str(url.value).rstrip("/") != env_url.value.rstrip("/"):
+    if not is_same_url(str(url.value), env_url.value):
         raise ConfigurationError(
             f"{url.source} and {env_url.source} are different databases, and the token in "
             f"{env_token.source} is for the second. Set TOKEN as well, or set ENV_PREFIX."
@@ -234,15 +238,15 @@ def _read_file(given: Sourced) -> Sourced:
 
 def _make_token(token: Sourced) -> Secret:
     name = "TOKEN" if token.source == "OPTIONS" else token.source
-    if isinstance(token.value, SecretFile):
-        clean_token(token.value(), name)
-        return Secret(token.value)
-    if isinstance(token.value, str):
-        return Secret(clean_token(token.value, name))
-    # The registry finds a database by its configuration, which contains the callable.
-    if callable(token.value) and isinstance(token.value, Hashable):
-        return Secret(cast("Callable[[], Any]", token.value))
-    raise ConfigurationError(
-        f"{name} must be a string or a callable that is hashable, such as a function, not "
-        f"{type(token.value).__name__}."
-    )
+    value = _read_file(token).value
+    if not isinstance(value, str):
+        # The registry finds a database by its configuration, which contains the callable.
+        if callable(value) and isinstance(value, Hashable):
+            return Secret(cast("Callable[[], Any]", value))
+        raise ConfigurationError(
+            f"{name} must be a string or a callable that is hashable, such as a function, not "
+            f"{type(value).__name__}."
+        )
+    if problem := find_token_problem(value):
+        raise ConfigurationError(f"{name} {problem}")
+    return Secret(token.value if isinstance(token.value, SecretFile) else strip_quotes(value))

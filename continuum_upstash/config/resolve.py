@@ -271,8 +271,9 @@ def _resolve_fields(
     settings |= {name.lower(): value for name, value in options.items()}
     settings = {name: _validate(name, value) for name, value in settings.items()}
     if credentials.unconfigured and settings.get("fallback") is False:
+        source = "FALLBACK" if "FALLBACK" in options else "CONTINUUM_CACHE_FALLBACK"
         raise ConfigurationError(
-            f"FALLBACK is False, but no database is configured. {env.setup_hint} To use the "
+            f"{source} is False, but no database is configured. {env.setup_hint} To use the "
             "in-process store, set MODE = 'local'."
         )
     sources = credentials.sources

@@ -105,23 +105,16 @@ def strip_quotes(text: str) -> str:
     return text.strip().strip("'\"").strip()
 
 
-def clean_token(value: object, source: str) -> str:
-    """Return a token without white space and quotes around it.
+def find_token_problem(value: object) -> str:
+    """Return why a value, without white space and quotes around it, is no token; or "".
 
-    Args:
-        value: what the user has set, or what the user's function has returned.
-        source: names it in the error.
-
-    Raises:
-        ConfigurationError: `value` is no token.
+    Nothing is raised here, so that no traceback has a frame with the token.
     """
     if not isinstance(value, str):
-        raise ConfigurationError(f"{source} must be a string, not {type(value).__name__}.")
+        return f"must be a string, not {type(value).__name__}."
     token = strip_quotes(value)
     if not token:
-        raise ConfigurationError(f"{source} must not be empty.")
+        return "must not be empty."
     if not token.isascii() or not token.isprintable() or " " in token:
-        raise ConfigurationError(
-            f"{source} has characters that tokens do not have. Copy it again from the console."
-        )
-    return token
+        return "has characters that tokens do not have. Copy it again from the console."
+    return ""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 from continuum_upstash.config.resolve import Config
-from continuum_upstash.config.secrets import Secret, SecretFile, clean_token
+from continuum_upstash.config.secrets import Secret, SecretFile, find_token_problem, strip_quotes
 from continuum_upstash.errors import ConfigurationError, Unavailable
 
 
@@ -34,11 +34,11 @@ class TokenReader:
             ConfigurationError: it returned no token, or it is a coroutine function.
         """
         try:
-            result = self._call()
+            result = Secret(self._call())  # not shown by tracebacks
         except Exception as error:
             raise self._failure(error) from error
-        if isinstance(result, Awaitable):
-            if close := getattr(result, "close", None):
+        if _is_awaitable(result):
+            if close := getattr(result.value, "close", None):
                 close()  # otherwise Python warns that the coroutine was never awaited
             raise ConfigurationError(
                 f"{self._label}: TOKEN is a coroutine function, which sync calls cannot await. Set "
@@ -49,22 +49,26 @@ class TokenReader:
     async def aread(self) -> str:
         """Return the current token; a coroutine is awaited for at most READ_TIMEOUT."""
         try:
-            result = self._call()
-            if isinstance(result, Awaitable):
+            result = Secret(self._call())
+            if _is_awaitable(result):
                 import asyncio  # noqa: PLC0415 sync clients start faster without it
 
                 async with asyncio.timeout(self._timeout):
-                    result = await result
+                    result = Secret(await cast("Awaitable[Any]", result.value))
         except Exception as error:
             raise self._failure(error) from error
         return self._clean(result)
 
-    def _clean(self, token: object) -> str:
-        try:
-            return clean_token(token, self._name)
-        except ConfigurationError as error:
-            raise ConfigurationError(f"{self._label}: {error}") from None
+    def _clean(self, result: Secret) -> str:
+        if problem := find_token_problem(result.value):
+            raise ConfigurationError(f"{self._label}: {self._name} {problem}")
+        return strip_quotes(str(result.value))
 
     def _failure(self, error: Exception) -> Unavailable:
         # The text of the user's exception may contain a secret.
         return Unavailable(f"{self._label}: the callable TOKEN raised {type(error).__name__}.")
+
+
+def _is_awaitable(result: Secret) -> bool:
+    value: object = result.value
+    return isinstance(value, Awaitable)

@@ -6,6 +6,7 @@ from ipaddress import ip_address
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
+_LOCAL_DOMAINS: Final = (".local", ".internal", ".localhost", ".flycast")
 _MAX_LABEL: Final = 63  # characters between two dots of a host name (RFC 1035)
 
 
@@ -49,6 +50,19 @@ def remove_root_dot(host: str) -> str:
     return host.removesuffix(".")
 
 
+def is_same_url(one: str, other: str) -> bool:
+    """Return whether two REST URLs are equal, however their host is written."""
+    first, second = split_url(one.strip()), split_url(other.strip())
+    if first is None or second is None:
+        return one == other
+    return _normalize(first) == _normalize(second)
+
+
+def _normalize(parts: SplitResult) -> tuple[object, ...]:
+    port = parts.port or {"https": 443, "http": 80}.get(parts.scheme)
+    return parts.scheme, remove_root_dot(parts.hostname or ""), port, parts.path.rstrip("/")
+
+
 def is_upstash(host: str) -> bool:
     return remove_root_dot(host).endswith(".upstash.io")
 
@@ -72,6 +86,5 @@ def is_private(host: str) -> bool:
         address = ip_address(host)
     except ValueError:
         is_on_fly = is_upstash(host) and host.startswith("fly-")
-        is_local = "." not in host or host.endswith((".local", ".internal", ".localhost"))
-        return is_local or is_on_fly
-    return address.is_private or address.is_loopback or address.is_link_local
+        return "." not in host or host.endswith(_LOCAL_DOMAINS) or is_on_fly
+    return not address.is_global

@@ -65,7 +65,11 @@ def test_the_parts_of_a_url(url, host):
         ("db.internal.", True),
         ("fly-late-waterfall-1133.upstash.io", True),
         ("fly-late-waterfall-1133.upstash.io.", True),
+        ("shop.flycast", True),
+        ("100.64.0.7", True),  # Tailscale's, for example
+        ("fe80::1", True),
         ("8.8.8.8", False),
+        ("2a09:8280:1::1", False),
         ("db.upstash.io", False),
         ("db-fly-1133.upstash.io", False),
         ("fly-late-waterfall-1133.example.com", False),
