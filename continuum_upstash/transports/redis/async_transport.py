@@ -15,6 +15,7 @@ from continuum_upstash.errors import AuthenticationFailed, ConnectionFailed, Rep
 from continuum_upstash.plans.command_table import is_retryable
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Command, Replies
+from continuum_upstash.transports.async_deadline import DeadlineScope
 from continuum_upstash.transports.network_errors import connection_lost
 from continuum_upstash.transports.redis import resp2
 from continuum_upstash.transports.redis.async_connection import AsyncRedisConnection
@@ -91,7 +92,7 @@ class AsyncRedisTransport:
             )
             self._reconnect_task.add_done_callback(self._on_reconnected)
         try:
-            async with asyncio.timeout_at(deadline):
+            async with DeadlineScope(deadline):
                 return await asyncio.shield(self._reconnect_task)
         except TimeoutError as error:
             raise connect_error(error, self._label, self._read_timeout) from error
@@ -106,7 +107,9 @@ class AsyncRedisTransport:
         connection = self._connection
         if connection is not None and connection.is_usable:
             try:
-                async with asyncio.timeout(self._read_timeout / 2):
+                async with DeadlineScope(
+                    asyncio.get_running_loop().time() + self._read_timeout / 2
+                ):
                     await self._send_checked(connection, [("PING",)])
             except (TimeoutError, Unavailable):
                 connection.close(stale_connection(self._label))

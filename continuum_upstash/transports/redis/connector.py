@@ -13,6 +13,7 @@ from redis.sentinel import SentinelConnectionPool
 from continuum_upstash.config.urls import remove_root_dot
 from continuum_upstash.errors import ConnectionFailed, ContinuumError
 from continuum_upstash.protocol import Command
+from continuum_upstash.transports.async_deadline import DeadlineScope
 from continuum_upstash.transports.redis.options import get_tls_context
 
 Credentials: TypeAlias = tuple[str, ...]  # the password, perhaps after the user name
@@ -36,14 +37,14 @@ class Connector:
             RedisError: the Sentinels know no primary.
         """
         if isinstance(self._template, UnixDomainSocketConnection):
-            async with asyncio.timeout(self._timeout):
+            async with DeadlineScope(asyncio.get_running_loop().time() + self._timeout):
                 loop = asyncio.get_running_loop()
                 await loop.create_unix_connection(make_protocol, self._template.path)
         else:
             await self._connect_to_host(*await self._find_server(), make_protocol)
 
     async def _connect_to_host(self, host: str, port: int, make_protocol: ProtocolFactory) -> None:
-        async with asyncio.timeout(self._timeout):
+        async with DeadlineScope(asyncio.get_running_loop().time() + self._timeout):
             loop = asyncio.get_running_loop()
             addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         # asyncio's own race of addresses leaks a socket if it is cancelled when one succeeds.
@@ -61,7 +62,7 @@ class Connector:
         self, address: tuple[Any, ...], host: str, make_protocol: ProtocolFactory
     ) -> None:
         secure = isinstance(self._template, SSLConnection)
-        async with asyncio.timeout(self._timeout):
+        async with DeadlineScope(asyncio.get_running_loop().time() + self._timeout):
             transport, _ = await asyncio.get_running_loop().create_connection(
                 make_protocol,
                 *address[:2],

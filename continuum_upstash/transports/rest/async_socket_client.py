@@ -15,6 +15,7 @@ from continuum_upstash.errors import ConnectionFailed, ContinuumError
 from continuum_upstash.plans.command_table import is_retryable
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.transports import network_errors
+from continuum_upstash.transports.async_deadline import DeadlineScope
 from continuum_upstash.transports.base import Deadline
 from continuum_upstash.transports.pool import Slot
 from continuum_upstash.transports.rest.async_pool import AsyncConnectionPool
@@ -22,6 +23,7 @@ from continuum_upstash.transports.rest.http11 import HttpResponse, RequestEncode
 from continuum_upstash.transports.rest.http_client import MAX_IDLE_SECONDS
 from continuum_upstash.transports.rest.requests import Request
 from continuum_upstash.transports.sockets import (
+    LATE_READS,
     get_https_context,
     iter_connect_attempts,
     make_readable_check,
@@ -48,6 +50,7 @@ class AsyncHttpConnection(asyncio.Protocol):
         self._parser = ResponseParser(encoder.label)
         self._pending: asyncio.Future[HttpResponse] | None = None
         self._deadline = 0.0
+        self._late_reads = LATE_READS
         self._timer: asyncio.TimerHandle | None = None
         self.last_reply_at = 0.0
         self._is_readable = make_readable_check(fileno)
@@ -68,6 +71,7 @@ class AsyncHttpConnection(asyncio.Protocol):
         """
         self.reusable = False
         self._deadline = deadline.at
+        self._late_reads = LATE_READS
         if self._timer is None or self._timer.when() > deadline.at:
             self._set_timer()
         self._pending = self._loop.create_future()
@@ -134,6 +138,10 @@ class AsyncHttpConnection(asyncio.Protocol):
             return
         if self._loop.time() < self._deadline:
             self._set_timer()
+        elif self._late_reads and self._is_readable():
+            # The loop was busy: what has arrived in time is read first.
+            self._late_reads -= 1
+            self._timer = self._loop.call_at(self._loop.time(), self._on_timeout)
         else:
             self._pending.set_exception(TimeoutError())
 
@@ -149,7 +157,7 @@ async def connect(
     loop = asyncio.get_running_loop()
     context = get_https_context(ca_file) if encoder.secure else None
     try:
-        async with asyncio.timeout(seconds):
+        async with DeadlineScope(loop.time() + seconds):
             sock = await _open_socket(encoder.host, encoder.port, Deadline(seconds))
             _, connection = await loop.create_connection(
                 lambda: AsyncHttpConnection(encoder, loop, sock.fileno()),
@@ -169,7 +177,7 @@ async def _open_socket(host: str, port: int, deadline: Deadline) -> socket.socke
         with attempt as (sock, address, timeout):
             sock.setblocking(False)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            async with asyncio.timeout(timeout):
+            async with DeadlineScope(loop.time() + timeout):
                 await loop.sock_connect(sock, address)
             return sock
     raise OSError(f"{host} has no address")

@@ -55,8 +55,10 @@ class AsyncDeadlineTransport:
             return await self._transport.asend(batch)
         import asyncio  # noqa: PLC0415 sync clients start faster without it
 
+        from continuum_upstash.transports.async_deadline import DeadlineScope  # noqa: PLC0415 likewise
+
         try:
-            async with asyncio.timeout(batch.deadline_s):
+            async with DeadlineScope(asyncio.get_running_loop().time() + batch.deadline_s):
                 return await self._transport.asend(batch)
         except TimeoutError as error:
             raise deadline_exceeded(self._label, batch.deadline_s) from error
