@@ -24,7 +24,7 @@ def compress(data: bytes, min_bytes: int = 0) -> bytes | None:
 
     Args:
         data: what to compress.
-        min_bytes: a smaller frame follows a skippable frame, so that both have this size.
+        min_bytes: a smaller frame is preceded by a skippable frame that pads it to this size.
     """
     frame = _get_zstd().compress(data)
     if len(frame) < min_bytes:

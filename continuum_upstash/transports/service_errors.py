@@ -211,7 +211,7 @@ SERVICE_TEXTS: Final[Sequence[ServiceText]] = (
     ),
 )
 
-# Before the text of a command that failed in a script: Upstash's and Redis 7's, Redis 6's.
+# What Upstash, Redis 7 and Redis 6 write before the error of a command that failed in a script.
 _SCRIPT_PREFIX: Final = (
     r"ERR (?:Error running script.*?)?@?user_script: ?\d+: (?:@?user_script: ?\d+: )?-?"
 )

@@ -90,6 +90,6 @@ async def _measure(code: str, read: Callable[[], Awaitable[Any]]) -> tuple[Any, 
 
 
 def _describe_station(key: str, celsius: float | None) -> dict[str, Any]:
-    """Return the context of a tile; `warmth` is a color step from 0 to 9."""
+    """Return the context of a tile; `warmth` is a colour step from 0 to 9."""
     warmth = 0 if celsius is None else min(9, max(0, int((celsius + 4) / 4)))
     return {"name": key.partition(":")[2], "celsius": celsius, "warmth": warmth}

@@ -35,12 +35,12 @@ def test_pages_are_accessible_in_every_theme_and_width(scheme, viewport, visit, 
 
 
 def test_colors_follow_the_theme_and_words_repeat_them(visit):
-    colors = set()
+    colours = set()
     for scheme in ("light", "dark"):
         panel = visit(color_scheme=scheme).open()
         expect(panel.badge).to_contain_text("OK")
-        colors.add(panel.badge.evaluate("each => getComputedStyle(each).backgroundColor"))
-    assert len(colors) == 2
+        colours.add(panel.badge.evaluate("each => getComputedStyle(each).backgroundColor"))
+    assert len(colours) == 2
 
 
 def test_view_permission_shows_no_buttons(visit):

@@ -17,7 +17,7 @@ from tests.service.rest_client import read_entry
     affects="set_many, pipelines and coalesced async commands.",
     commands=3,
 )
-def test_a_pipeline_answers_in_order(rest, key):
+def test_the_replies_of_a_pipeline_are_in_order(rest, key):
     """POST /pipeline runs commands in order and returns an array with an entry for each."""
     replies = rest.pipeline(["SET", key, "1", "PX", "60000"], ["INCR", key], ["GET", key])
     assert replies == ["OK", 2, "2"]
@@ -72,7 +72,7 @@ def test_a_pipeline_may_have_a_thousand_commands(rest):
     affects="Atomic pipelines, and sessions after a change of SECRET_KEY.",
     commands=3,
 )
-def test_a_transaction_answers_in_order(rest, key):
+def test_the_replies_of_a_transaction_are_in_order(rest, key):
     """POST /multi-exec runs commands as a transaction; the response is that of a pipeline."""
     replies = rest.pipeline(
         ["SET", key, "1", "PX", "60000"], ["INCR", key], ["GET", key], target="/multi-exec"

@@ -14,7 +14,7 @@ def _take_last(replies: list[Reply]) -> Reply:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Commands that need one round trip, which steps share.
+    """Commands that take one round trip; several steps can share it.
 
     `convert` makes the reply of the service from the replies of these commands.
     """

@@ -14,7 +14,7 @@ _NOT_ASCII: Final = re.compile(rb"[\x80-\xff]")
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """Refuses a head that does not end; `RestApi` refuses one that ends but is too long."""
+    """Rejects headers that never end; `RestApi` rejects complete headers that are too long."""
 
     _head_bytes = 0
     _is_head_complete = False

@@ -54,7 +54,7 @@ class SessionFactory:
 
 
 class Session:
-    """Runs the commands of one connection on a connection of its own to the server behind."""
+    """Runs the commands of one client connection over its own connection to the server."""
 
     def __init__(self, factory: SessionFactory, write: Callable[[bytes], None]) -> None:
         self._engine = factory.engine

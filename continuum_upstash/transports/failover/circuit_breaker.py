@@ -118,7 +118,7 @@ class CircuitBreaker:
         self.is_passing = True
         self.generation = 0
         self.failures = 0
-        self.reason = "started"
+        self.reason = "no failures yet"
         self.since = clock()
         self.retry_at = -inf
 

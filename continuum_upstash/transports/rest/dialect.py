@@ -52,15 +52,15 @@ def rejects_value_in_body(status: int, body: bytes) -> bool:
 
 
 def repeat_as_json(batch: Batch, dialect: RestDialect, label: str) -> Plan[Replies]:
-    """Send a batch again with its value as JSON, and remember whether that was the solution."""
+    """Send a batch again with its value as JSON, and remember the form if that succeeded."""
     dialect.value_in_body = False
-    solved = False
+    has_succeeded = False
     try:
         replies: Replies = yield batch
-        solved = not _is_syntax_error(replies[0])
+        has_succeeded = not _is_syntax_error(replies[0])
     finally:
-        dialect.value_in_body = not solved
-    if solved:
+        dialect.value_in_body = not has_succeeded
+    if has_succeeded:
         log_unsupported("a value as the body of a request", label)
     return replies
 

@@ -170,7 +170,7 @@ class SocketHttpClient:
         deadline = Deadline(config.read_timeout, batch.deadline_s)
         slot: Slot[HttpConnection] = Slot()
         kept = None
-        # No `try` may stand within these two, since CPython does not protect its first instruction.
+        # Nest no `try` in these two: CPython does not protect the first instruction of a `try`.
         try:
             try:
                 self._pool.acquire(slot, deadline)

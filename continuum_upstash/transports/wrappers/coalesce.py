@@ -2,7 +2,7 @@
 
 Concurrent tasks that each await one command would otherwise send a request each. Collecting them
 until the next tick delays a command by microseconds; a round trip takes a thousand times longer.
-Transactions are never merged, nor are databases: each has its own transport.
+Transactions are never merged, and each database has a transport of its own.
 
 A caller may be cancelled while its write is being sent. If the others of the request are cancelled,
 too, the exchange ends: its connection is reset, so that the write does not arrive later. Otherwise

@@ -13,8 +13,8 @@ from tests.integration.panel.panel_site import HOME, make_totals, now, page, wri
 
 DATA = re.compile(
     r"[A-Z_0-9]+"  # options, commands, variables
-    r"|default|operator|upstash-rest|local|closed|forced_open|noeviction|for|a|test|started"
-    r"|query:|api|2/h|strict|msgpack|signed|prefix|rest|DeadlineExceeded|ms|s|KB|MB|bytes"
+    r"|default|operator|upstash-rest|local|closed|forced_open|noeviction|for|a|test|no|failures|yet"
+    r"|query:|api|2/h|strict|msgpack|signed|prefix|drop|rest|DeadlineExceeded|ms|s|KB|MB|bytes"
 )
 
 

@@ -33,21 +33,21 @@ class MethodOverrideMiddleware:
         return self.get_response(request)
 
 
-def answer(form):
+def respond(form):
     return HttpResponse("welcome" if form.is_valid() else str(form.errors))
 
 
 def log_in_with_json(request):
-    return answer(LimitedAuthenticationForm(request, data=json.loads(request.body)))
+    return respond(LimitedAuthenticationForm(request, data=json.loads(request.body)))
 
 
 def log_in_with_query(request):
-    return answer(LimitedAuthenticationForm(request, data=request.GET))
+    return respond(LimitedAuthenticationForm(request, data=request.GET))
 
 
 def log_in_with_a_list(request):
     forms = [LimitedAuthenticationForm(request, data=each) for each in json.loads(request.body)]
-    return HttpResponse("".join(answer(form).content.decode() for form in forms))
+    return HttpResponse("".join(respond(form).content.decode() for form in forms))
 
 
 class NormalizingForm(LimitedAuthenticationForm):
@@ -56,7 +56,7 @@ class NormalizingForm(LimitedAuthenticationForm):
 
 
 def log_in_normalized(request):
-    return answer(NormalizingForm(request, data=request.POST))
+    return respond(NormalizingForm(request, data=request.POST))
 
 
 login = LoginView.as_view(authentication_form=LimitedAuthenticationForm)

@@ -51,7 +51,7 @@ class CompatibleServer:
             def do_POST(self) -> None:
                 server.paths[self.path.partition("?")[0].partition("/")[2].partition("/")[0]] += 1
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                status, document = server.answer(self.path, self.headers, body)
+                status, document = server.make_response(self.path, self.headers, body)
                 content = json.dumps(document).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
@@ -64,7 +64,7 @@ class CompatibleServer:
 
         return Handler
 
-    def answer(self, path: str, headers: Any, body: bytes) -> tuple[int, Any]:
+    def make_response(self, path: str, headers: Any, body: bytes) -> tuple[int, Any]:
         if headers["Authorization"] != f"Bearer {TOKEN}":
             return 401, {"error": "Unauthorized"}
         if path not in {"/", "/pipeline", "/multi-exec"}:

@@ -155,7 +155,7 @@ def test_the_systems_proxy_is_used_where_the_environment_names_none(monkeypatch)
     assert find_proxy({"HTTPS_PROXY": "http://other"}, REST).url == "http://other"
 
 
-def test_proxies_are_told_apart_but_not_by_their_variable():
+def test_proxies_differ_but_not_by_their_variable():
     def config(**environ):
         return resolve({"TOKEN": "t0ken"}, environ, location=REST)
 

@@ -21,7 +21,7 @@ def exhausted():
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: "-".join(map(str, command[::3])))
-def test_a_full_pool_is_never_answered_locally(harness, command):
+def test_a_full_pool_is_never_served_locally(harness, command):
     harness.remote.outcomes = [None, exhausted()]
     harness.call("SET", "k", b"7")
     with pytest.raises(PoolExhausted):
@@ -41,7 +41,7 @@ def test_a_full_pool_is_an_error_while_dirty_keys_remain(harness):
     assert harness.call("GET", "k") is None
 
 
-def test_a_full_pool_during_an_outage_is_answered_as_any_other_call(harness):
+def test_a_full_pool_during_an_outage_is_served_as_any_other_call(harness):
     harness.start_outage()
     harness.end_outage()
     harness.remote.outcomes = [exhausted()]

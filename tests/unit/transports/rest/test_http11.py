@@ -68,14 +68,18 @@ def test_responses_follow_each_other_on_one_connection(bodies, chunked):
             stream = b"Transfer-Encoding: chunked\r\n\r\n%b0\r\n\r\n" % parts
         else:
             stream = b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
-        answer = reader.feed(b"HTTP/1.1 200 OK\r\nN: %d\r\n%b" % (number, stream))
-        assert answer is not None
-        assert (answer.body, answer.headers[b"n"], answer.reusable) == (body, b"%d" % number, True)
+        response = reader.feed(b"HTTP/1.1 200 OK\r\nN: %d\r\n%b" % (number, stream))
+        assert response is not None
+        assert (response.body, response.headers[b"n"], response.reusable) == (
+            body,
+            b"%d" % number,
+            True,
+        )
 
 
 def test_a_response_without_body_is_complete():
-    (answer,) = feed(b"HTTP/1.1 204 No Content\r\n\r\n")
-    assert answer == HttpResponse(204, {}, b"", reusable=True)
+    (response,) = feed(b"HTTP/1.1 204 No Content\r\n\r\n")
+    assert response == HttpResponse(204, {}, b"", reusable=True)
 
 
 @pytest.mark.parametrize("version", [b"1.0", b"1.1"])
@@ -83,9 +87,9 @@ def test_a_response_without_a_length_ends_with_the_connection(version):
     reader = ResponseParser("cache 'x'")
     assert reader.feed(b"HTTP/%b 200 OK\r\nContent-Type: t\r\n\r\nhel" % version) is None
     assert reader.feed(b"lo") is None
-    answer = reader.feed_eof()
-    assert answer is not None
-    assert (answer.body, answer.reusable) == (b"hello", False)
+    response = reader.feed_eof()
+    assert response is not None
+    assert (response.body, response.reusable) == (b"hello", False)
 
 
 @pytest.mark.parametrize("stream", [b"", SIZED[:10], SIZED[:-1], CHUNKED[:-3]])
@@ -98,9 +102,9 @@ def test_the_end_of_the_connection_completes_nothing_else(stream):
 @pytest.mark.parametrize("surplus", [b"X", SIZED, b"HTTP/1.1 200", b"\x00"])
 @pytest.mark.parametrize("stream", [SIZED, CHUNKED, LAST])
 def test_extra_bytes_leave_the_response_unchanged_and_the_connection_not_reusable(stream, surplus):
-    (answer,) = feed(stream + surplus)
-    assert answer is not None
-    assert (answer.body, answer.reusable) == (b"hello", False)
+    (response,) = feed(stream + surplus)
+    assert response is not None
+    assert (response.body, response.reusable) == (b"hello", False)
 
 
 @pytest.mark.parametrize(

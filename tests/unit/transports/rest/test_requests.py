@@ -165,7 +165,7 @@ def test_a_server_without_bodies_as_values_gets_json():
     assert (request.kind, json_arguments(request)) == ("command", ["SET", "k", BASE64_BINARY])
 
 
-def test_a_server_without_resp2_is_asked_for_base64():
+def test_a_server_without_resp2_is_sent_requests_for_base64():
     dialect = RestDialect()
     dialect.resp2 = False
     assert encode_request(Batch([("GET", "k")]), BASE64, dialect).kind == "encoded"
