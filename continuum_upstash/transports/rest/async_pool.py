@@ -70,16 +70,14 @@ class AsyncConnectionPool(SlotQueue[C]):
         try:
             try:
                 self._waiters.append(reference)
-                while True:
-                    is_first = self._find_first(now) is waiter
-                    if is_first and self._fill(slot):
-                        deadline.extend(now - started)
-                        return
+                while not (self._find_first(now) is waiter and self._fill(slot)):
                     if now >= deadline.at:
                         raise self._make_exhausted_error(deadline, started)
+                    is_first = self._find_first(now) is waiter
                     interval = FIRST_INTERVAL if is_first else INTERVAL
                     await waiter.wait(min(deadline.at - now, interval))
                     now = monotonic()
+                deadline.extend(now - started)
             finally:
                 self._remove(reference)
                 self._wake_first()
