@@ -29,7 +29,7 @@ class Usage:
 
 @dataclass(slots=True)
 class Emulator:
-    """A running emulator: where it is, what it read_usage, and its faults."""
+    """A running emulator: its addresses, its usage and its faults."""
 
     addresses: Addresses
     process: subprocess.Popen[str] = field(repr=False)

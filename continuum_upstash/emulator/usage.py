@@ -3,7 +3,7 @@
 Valkey counts every command that it runs, including commands inside scripts and commands of TCP
 clients (`INFO commandstats`). The bill is the sum of these counts without the free commands: each
 item of a pipeline or transaction is one command, EVAL is one, and each call inside it is one
-(upstash.com/docs/redis/overall/pricing and /sdks/ratelimit-ts/costs). A correction accounts for
+(upstash.com/docs/redis/overall/billing and /sdks/ratelimit-ts/costs). A correction accounts for
 commands that only the emulator sends, and for commands that it replies to without Valkey.
 """
 

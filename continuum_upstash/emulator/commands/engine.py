@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from continuum_upstash.emulator.commands import differences, error_messages
+from continuum_upstash.emulator.commands import differences, error_messages, far_expiry
 from continuum_upstash.emulator.commands.bit_operations import BitOperations
 from continuum_upstash.emulator.commands.command_specs import CommandSpecs
 from continuum_upstash.emulator.commands.compare_and_set import CompareAndSet
@@ -68,6 +68,7 @@ class Engine:
         if profile.is_upstash:
             self._translations = {
                 **differences.TRANSLATIONS,
+                **far_expiry.make_translations(specs),
                 **RankLimits(usage).translations,
                 **BitOperations(usage, specs).translations,
                 **CompareAndSet(usage, specs, has_conditions=profile.has_conditions).translations,

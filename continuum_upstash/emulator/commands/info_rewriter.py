@@ -76,7 +76,8 @@ class InfoRewriter:
         self.translations = {b"info": self._translate_info}
 
     def _translate_info(self, argv: Argv) -> Step:
-        section = argv[1].decode(errors="replace").lower() if len(argv) > 1 else "all"
+        # Names in upper case found no section on the service, as a third party reports.
+        section = argv[1].decode(errors="replace") if len(argv) > 1 else "all"
 
         def rewrite(reply: Reply) -> Reply:
             return self._format(reply.decode(), section) if isinstance(reply, bytes) else reply
@@ -105,7 +106,7 @@ class InfoRewriter:
                 "keyspace": f"db0:{','.join(database.split(',')[:3])}\n" if database else "",
             }
         )
-        if section not in {"all", "default", "everything"}:
+        if section not in {"all", "default"}:
             text = _select_section(text, section)
         return text.replace("\n", "\r\n").encode()
 

@@ -229,3 +229,4 @@ def test_info_returns_one_section_or_only_the_heading_of_an_unknown_one(rest):
     assert rest.send("INFO", "clients").splitlines()[0] == "# Clients"
     assert "# Memory" not in rest.send("INFO", "clients")
     assert rest.send("INFO", "modules") == "# Modules\r\n"
+    assert "used_memory" not in rest.send("INFO", "MEMORY")
