@@ -1,4 +1,4 @@
-"""The checker itself: what it must catch, and what it must let pass."""
+"""The checker itself: what it must report, and what it must accept."""
 
 from __future__ import annotations
 

@@ -121,7 +121,7 @@ class Keys:
         return self.add(self.prefix + suffix)
 
     def add(self, name: str) -> str:
-        """Have a key deleted whose name the package has chosen."""
+        """Delete a key at the end of the test, whose name the package has chosen."""
         if name not in self.names:
             self.names.append(name)
             if self._journal is not None:

@@ -17,15 +17,15 @@ class ReplicationProxy:
     def __init__(self, primary: Address) -> None:
         self.primary = primary
         self.delay = 0.0
-        self._clients: set[_ClientConnection] = set()
+        self._clients: set[_ReplicaConnection] = set()
 
     def accept(self) -> asyncio.Protocol:
-        return _ClientConnection(self)
+        return _ReplicaConnection(self)
 
-    def add(self, client: "_ClientConnection") -> None:
+    def add(self, client: "_ReplicaConnection") -> None:
         self._clients.add(client)
 
-    def remove(self, client: "_ClientConnection") -> None:
+    def remove(self, client: "_ReplicaConnection") -> None:
         self._clients.discard(client)
 
     def reset_all(self) -> None:
@@ -59,7 +59,7 @@ class _DelayedWriter:
             self._schedule_first()
 
 
-class _ClientConnection(asyncio.Protocol):
+class _ReplicaConnection(asyncio.Protocol):
     """The connection from the replica. It opens and closes the connection to the primary."""
 
     def __init__(self, proxy: ReplicationProxy) -> None:
@@ -126,7 +126,7 @@ class _ClientConnection(asyncio.Protocol):
 class _ServerConnection(asyncio.Protocol):
     """The connection to the primary."""
 
-    def __init__(self, client: _ClientConnection) -> None:
+    def __init__(self, client: _ReplicaConnection) -> None:
         self._client = client
         self.transport: asyncio.Transport | None = None
 

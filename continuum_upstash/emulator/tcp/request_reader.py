@@ -14,7 +14,7 @@ class ProtocolError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class TcpRequest:
     """One command. `size`: the bytes of all arguments; beyond the limit, `argv` lacks some."""
 
     argv: Argv
@@ -36,7 +36,7 @@ class RequestReader:
         self._length: int | None = None  # of the argument that comes next
         self._dropped = 0  # bytes to drop
 
-    def feed(self, data: bytes) -> list[Request]:
+    def feed(self, data: bytes) -> list[TcpRequest]:
         """
         Raises:
             ProtocolError: the data is not a command.
@@ -45,7 +45,7 @@ class RequestReader:
         requests = []
         while self._read_header() and self._read_arguments():
             if self._argv:
-                requests.append(Request(self._argv, self._size))
+                requests.append(TcpRequest(self._argv, self._size))
             self._argv, self._size = [], 0
         return requests
 

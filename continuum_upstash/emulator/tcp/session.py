@@ -21,7 +21,7 @@ from continuum_upstash.emulator.redis.resp2_wire import (
     pack_reply,
 )
 from continuum_upstash.emulator.redis.upstream import Address, UpstreamConnection, connect
-from continuum_upstash.emulator.tcp.request_reader import Request
+from continuum_upstash.emulator.tcp.request_reader import TcpRequest
 
 _NO_AUTH: Final = Error(b"NOAUTH Authentication required.")
 _WRONG_PASSWORD: Final = Error(b"WRONGPASS invalid username-password pair or user is disabled.")
@@ -92,7 +92,7 @@ class Session:
             self._connection.close()
             self._connection = None
 
-    async def run(self, requests: Sequence[Request]) -> bytes:
+    async def run(self, requests: Sequence[TcpRequest]) -> bytes:
         """Run the commands of one write; return their replies.
 
         Raises:
@@ -120,7 +120,7 @@ class Session:
         output, self._output = bytes(self._output), bytearray()
         return output
 
-    def _find_error(self, request: Request, faults: CommandFaults) -> Error | None:
+    def _find_error(self, request: TcpRequest, faults: CommandFaults) -> Error | None:
         name = request.argv[0].lower()
         if not self._is_known and name not in _BEFORE_LOGIN:
             return _NO_AUTH

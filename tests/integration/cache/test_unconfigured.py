@@ -1,4 +1,4 @@
-"""A process that has no credentials says so when its cache is first used."""
+"""A process without credentials logs a warning when its cache is first used."""
 
 from __future__ import annotations
 

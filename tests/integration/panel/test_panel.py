@@ -76,7 +76,7 @@ def test_figures_are_those_of_all_processes(panel, visit):
     seen = visit(page())
     assert "Hit rate 75 % last day: 90 %" in seen.text
     assert "Errors 3 last day: 0" in seen.text
-    assert "Billed commands this month (plan free)" in seen.text
+    assert "Billed commands this month (pricing plan free)" in seen.text
     assert seen.html.count('class="ch-main"') >= 4  # lines of both series
 
 
