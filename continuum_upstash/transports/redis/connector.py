@@ -13,8 +13,8 @@ from redis.sentinel import SentinelConnectionPool
 from continuum_upstash.config.urls import remove_root_dot
 from continuum_upstash.errors import ConnectionFailed, ContinuumError
 from continuum_upstash.protocol import Command
-from continuum_upstash.transports.async_deadline import DeadlineScope
 from continuum_upstash.transports.redis.options import get_tls_context
+from continuum_upstash.transports.wrappers.async_deadline import DeadlineScope
 
 Credentials: TypeAlias = tuple[str, ...]  # the password, perhaps after the user name
 ProtocolFactory: TypeAlias = Callable[[], asyncio.BaseProtocol]

@@ -15,7 +15,6 @@ from continuum_upstash.errors import ConnectionFailed, ContinuumError
 from continuum_upstash.plans.command_table import is_retryable
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.transports import network_errors
-from continuum_upstash.transports.async_deadline import DeadlineScope
 from continuum_upstash.transports.base import Deadline
 from continuum_upstash.transports.pool import Slot
 from continuum_upstash.transports.rest.async_pool import AsyncConnectionPool
@@ -29,6 +28,7 @@ from continuum_upstash.transports.sockets import (
     make_readable_check,
     reset_on_close,
 )
+from continuum_upstash.transports.wrappers.async_deadline import DeadlineScope
 
 
 class AsyncHttpConnection(asyncio.Protocol):

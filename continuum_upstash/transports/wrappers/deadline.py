@@ -55,7 +55,7 @@ class AsyncDeadlineTransport:
             return await self._transport.asend(batch)
         import asyncio  # noqa: PLC0415 sync clients start faster without it
 
-        from continuum_upstash.transports.async_deadline import DeadlineScope  # noqa: PLC0415 likewise
+        from continuum_upstash.transports.wrappers.async_deadline import DeadlineScope  # noqa: PLC0415 likewise
 
         try:
             async with DeadlineScope(asyncio.get_running_loop().time() + batch.deadline_s):

@@ -1,4 +1,4 @@
-"""A timeout that lets what has arrived in time decide."""
+"""An async timeout that first processes what has arrived in time."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import asyncio
 from types import TracebackType
 from typing import Final
 
-# In how many passes of a loop, at most, a reply gets from the socket to the task that awaits it.
+# The most passes of a loop that a reply takes from the socket to the task that awaits it.
 _PASSES: Final = 10
 
 
 class DeadlineScope:
     """`asyncio.timeout_at`, except that it first processes what the sockets have received.
 
-    A loop that was busy past the deadline, or a process that was stopped, would otherwise find the
-    timer due before it has read a reply that has been there for long.
+    A loop that was busy past the deadline, or a process that was stopped, would otherwise run
+    the timer before it reads a reply that arrived long ago.
     """
 
     def __init__(self, at: float) -> None:
