@@ -35,12 +35,14 @@ class FakeDatabase:
     Attributes:
         intercept: called with the name of each command and its arguments; returns a reply that
             replaces the database's (an error is a ReplyError), or PASS.
+        login_error: the error of the commands of a TCP handshake; None: they succeed.
         status: of HTTP responses with an error of a single command.
         sent: the names of the commands that arrived.
     """
 
     def __init__(self) -> None:
         self.intercept: Callable[..., object] = lambda *_: PASS
+        self.login_error: str | None = None
         self.status = 400
         self.sent: list[str] = []
         self._store = LocalTransport(Config())
@@ -71,7 +73,7 @@ class FakeDatabase:
         """Run one command, or replace its reply."""
         name = parts[0].decode().upper()
         if name in _HANDSHAKE:
-            return b"OK"
+            return b"OK" if self.login_error is None else ReplyError(self.login_error)
         self.sent.append(name)
         reply = self.intercept(name, *parts[1:])
         if reply is not PASS:

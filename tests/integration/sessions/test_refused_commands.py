@@ -13,7 +13,7 @@ from tests.integration.fake_database import PASS, SECRET
 TEXTS = [
     pytest.param(text, MEANINGS[row.error], id=text[:40])
     for row in SERVICE_TEXTS
-    for text in row.examples
+    for text in row.examples[:1]
     if MEANINGS[row.error] is not Meaning.COMMAND
 ]
 
