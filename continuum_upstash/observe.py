@@ -135,8 +135,8 @@ class LimitDecided:
         alias: the cache alias with the counters.
         policy: the name of the policy; if the request was denied, one record for each policy that
             denied it.
-        outcome: ``allowed``, ``limited``, ``cached``, ``unavailable`` or ``shadow``, as in
-            ``Decision.reason``.
+        outcome: ``allowed``, ``limited``, ``cached``, ``deny_list``, ``unavailable`` or ``shadow``,
+            as in ``Decision.reason``.
         allowed: whether the request was allowed.
     """
 

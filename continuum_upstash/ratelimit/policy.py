@@ -36,10 +36,11 @@ _OPTION_TYPES: Final[Mapping[str, tuple[type, ...]]] = {
     "shadow": (bool,),
     "headers": (bool,),
     "upstash_prefix": (str, type(None)),
+    "analytics": (bool,),
 }
 _ALIGNED_ALGORITHMS: Final = frozenset({"fixed", "sliding"})
 
-_MAX_LIMIT: Final = 999_999_999  # as many digits as a rate may have
+MAX_LIMIT: Final = 999_999_999  # as many digits as a rate may have
 
 # The strict algorithm counts the oldest bucket as a whole: with more buckets it denies less.
 _BUCKETS, _BUCKETS_OF_SHORT_WINDOWS, _SHORT_WINDOW = 20, 10, 20_000
@@ -66,8 +67,9 @@ class Policy:
         shadow: count in separate counters, and deny no request.
         burst: the capacity of a token bucket; None: the rate's limit.
         headers: whether clients receive rate-limit headers.
-        upstash_prefix: share the counters of a Ratelimit of @upstash/ratelimit that has this
-            prefix.
+        upstash_prefix: share the counters, the dynamic limit and the deny list of a Ratelimit of
+            @upstash/ratelimit that has this prefix.
+        analytics: record the decisions in the analytics of that Ratelimit.
         limit: the maximum cost that can be charged at once.
         counter_name: the group, or the name.
         is_window_aligned: whether the names of its keys contain the number of a window.
@@ -88,6 +90,7 @@ class Policy:
     burst: int | None = None
     headers: bool = True
     upstash_prefix: str | None = None
+    analytics: bool = False
     # Computed once, because each check reads them.
     limit: int = field(init=False, repr=False, compare=False)
     counter_name: str = field(init=False, repr=False, compare=False)
@@ -255,18 +258,25 @@ def _find_problems(policy: Policy) -> Iterator[str]:
         yield f"on_error must be one of {', '.join(get_args(OnError))}."
     if policy.burst is not None and policy.algorithm != "token_bucket":
         yield "burst is an option of the algorithm token_bucket only."
-    if type(policy.limit) is not int or not 1 <= policy.limit <= _MAX_LIMIT:
-        yield f"burst must be an integer from 1 to {_MAX_LIMIT}."
-    if policy.upstash_prefix is not None and policy.algorithm == "strict":
-        yield (
-            "@upstash/ratelimit has no strict algorithm. With upstash_prefix, use fixed, sliding "
-            "or token_bucket."
-        )
+    if type(policy.limit) is not int or not 1 <= policy.limit <= MAX_LIMIT:
+        yield f"burst must be an integer from 1 to {MAX_LIMIT}."
+    yield from _find_sharing_problems(policy)
     if not callable(policy.cost) and not _is_valid_cost(policy.cost, policy.limit):
         yield f"cost must be an integer from 1 to the limit, {policy.limit}."
     yield from filter(None, map(_find_source_problem, policy.sources))
     if any(map(iscoroutinefunction, (policy.key, policy.cost, *policy.exempt))):
         yield "key, cost and exempt must not be async functions."
+
+
+def _find_sharing_problems(policy: Policy) -> Iterator[str]:
+    if policy.upstash_prefix is None:
+        if policy.analytics:
+            yield "analytics is an option of policies with an upstash_prefix only."
+    elif policy.algorithm == "strict":
+        yield (
+            "@upstash/ratelimit has no strict algorithm. With upstash_prefix, use fixed, sliding "
+            "or token_bucket."
+        )
 
 
 def _is_valid_cost(cost: object, limit: int) -> bool:

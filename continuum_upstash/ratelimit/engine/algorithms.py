@@ -77,7 +77,9 @@ def check_sliding(keys: Sequence[str], stored: Sequence[Reply], check: Check) ->
     weighted = left * previous // window
     room = check.limit - used - check.cost
     wait = 0
-    if room < 0:  # not before the next window, where this one is the previous window
+    if check.cost > check.limit:  # a dynamic limit can be below the cost
+        wait = left
+    elif room < 0:  # not before the next window, where this one is the previous window
         wait = left + max(0, window + 1 - _divide_up((check.limit - check.cost + 1) * window, used))
     elif weighted > room:
         wait = left + 1 - _divide_up((room + 1) * window, previous)

@@ -1,10 +1,15 @@
 -- Evaluates all policies of a request, and charges all of them or none.
--- KEYS: the keys of each policy: two for sliding, one for the other algorithms.
+-- KEYS: for each policy two keys if it is sliding, otherwise one; if it is shared, also the key of
+--       its dynamic limit; with an event, that of the events; with values, that of the deny list.
 -- ARGV: the time in ms, or 0 for the server's time; then for each policy its algorithm, limit,
---       window in ms, param (see algorithms.py) and cost.
--- Returns the time in ms, whether all costs fit, and for each policy what remains, and in ms how
--- long until the cost fits (0: it fits) and until more remains.
+--       window in ms, param (see algorithms.py), cost, and whether it is shared with
+--       @upstash/ratelimit (1 or 0). If it is: the event without its result, or an empty string;
+--       the number of values to look up in the deny list, and those values.
+-- Returns the time in ms, whether all costs fit, and for each policy what remains, in ms how long
+-- until the cost fits (0: it fits) and until more remains, the limit that applies, and the number
+-- of the value that is on the deny list (0: none is).
 local floor, ceil, max, min = math.floor, math.ceil, math.max, math.min
+local DENIED_MS, MAX_LIMIT = 60000, 999999999
 local now = tonumber(ARGV[1])
 if now == 0 then
   local time = redis.call('TIME')
@@ -17,15 +22,46 @@ local function stored(k)
   return strings[k] or ''
 end
 
+local function get_dynamic_limit(k, limit)
+  local dynamic = tonumber(string.match(stored(k), '^%-?%d+%.?%d*$') or '')
+  return dynamic and min(max(floor(dynamic), 0), MAX_LIMIT) or limit
+end
+
+local function find_denied(key, first, count)
+  local found = redis.call('SMISMEMBER', key, unpack(ARGV, first, first + count - 1))
+  for i = 1, count do
+    if found[i] == 1 then return i end
+  end
+  return 0
+end
+
+local policies, a, k = {}, 2, 1
+while a <= #ARGV do
+  local policy = {
+    algorithm = ARGV[a], limit = tonumber(ARGV[a + 1]), window = tonumber(ARGV[a + 2]),
+    param = tonumber(ARGV[a + 3]), cost = tonumber(ARGV[a + 4]), k = k, event = '', denied = 0,
+  }
+  local is_shared = ARGV[a + 5] == '1'
+  a, k = a + 6, k + (policy.algorithm == 'sliding' and 2 or 1)
+  if is_shared then
+    local count = tonumber(ARGV[a + 1])
+    policy.limit, k = get_dynamic_limit(k, policy.limit), k + 1
+    policy.event = ARGV[a]
+    if policy.event ~= '' then policy.events, k = KEYS[k], k + 1 end
+    if count > 0 then policy.denied, k = find_denied(KEYS[k], a + 2, count), k + 1 end
+    a = a + 2 + count
+  end
+  policies[#policies + 1] = policy
+end
+
 -- The time is never before the newest bucket of any key, so that a caller with a slow clock cannot
 -- drop what another one has counted.
-local latest_time, k = now, 1
-for a = 2, #ARGV, 5 do
-  if ARGV[a] == 'strict' then
-    local newest = tonumber(string.match(stored(k), '^%d+') or '') or 0
-    latest_time = max(latest_time, newest * tonumber(ARGV[a + 3]))
+local latest_time = now
+for _, policy in ipairs(policies) do
+  if policy.algorithm == 'strict' then
+    local newest = tonumber(string.match(stored(policy.k), '^%d+') or '') or 0
+    latest_time = max(latest_time, newest * policy.param)
   end
-  k = k + (ARGV[a] == 'sliding' and 2 or 1)
 end
 
 local function to_number(text) return tonumber(text or '') or 0 end
@@ -46,7 +82,9 @@ function algorithms.sliding(k, limit, window, start, cost)
   local used, previous = to_number(stored(k)), to_number(stored(k + 1))
   local left = get_time_left(start, window)
   local weighted, room, wait = floor(left * previous / window), limit - used - cost, 0
-  if room < 0 then
+  if cost > limit then
+    wait = left
+  elseif room < 0 then
     wait = left + max(0, window + 1 - ceil((limit - cost + 1) * window / used))
   elseif weighted > room then
     wait = left + 1 - ceil((room + 1) * window / previous)
@@ -103,25 +141,29 @@ function algorithms.token_bucket(k, limit, window, refill, cost)
   end
 end
 
-local fits, verdicts, commits = 1, {}, {}
-k = 1
-for a = 2, #ARGV, 5 do
-  local limit, window, param = tonumber(ARGV[a + 1]), tonumber(ARGV[a + 2]), tonumber(ARGV[a + 3])
-  local cost = tonumber(ARGV[a + 4])
-  local wait, remaining, reset, commit = algorithms[ARGV[a]](k, limit, window, param, cost)
+local fits = 1
+for _, policy in ipairs(policies) do
+  local check = algorithms[policy.algorithm]
+  local wait, remaining, reset, commit =
+    check(policy.k, policy.limit, policy.window, policy.param, policy.cost)
+  if policy.denied > 0 then wait = DENIED_MS end
   if wait > 0 then fits = 0 end
-  verdicts[#verdicts + 1] = {wait, remaining, reset, cost}
-  if cost > 0 then commits[#commits + 1] = commit end
-  k = k + (ARGV[a] == 'sliding' and 2 or 1)
+  policy.wait, policy.remaining, policy.reset, policy.commit = wait, remaining, reset, commit
 end
 
 local reply = {latest_time, fits}
-for _, verdict in ipairs(verdicts) do
-  reply[#reply + 1] = max(0, verdict[2] - fits * verdict[4])
-  reply[#reply + 1] = verdict[1]
-  reply[#reply + 1] = verdict[1] > 0 and verdict[1] or verdict[3]
+for _, policy in ipairs(policies) do
+  local wait = policy.wait
+  reply[#reply + 1] = max(0, policy.remaining - fits * policy.cost)
+  reply[#reply + 1] = wait
+  reply[#reply + 1] = wait > 0 and wait or policy.reset
+  reply[#reply + 1] = policy.limit
+  reply[#reply + 1] = policy.denied
 end
-if fits == 1 then
-  for _, commit in ipairs(commits) do commit() end
+for _, policy in ipairs(policies) do
+  if fits == 1 and policy.cost > 0 then policy.commit() end
+  if policy.event ~= '' and policy.denied == 0 and (fits == 1 or policy.wait > 0) then
+    redis.call('ZINCRBY', policy.events, 1, policy.event .. tostring(fits == 1) .. '}')
+  end
 end
 return reply

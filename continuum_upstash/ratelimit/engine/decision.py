@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple, TypeAlias
 from continuum_upstash.ratelimit.policy import Policy
 
 Reason: TypeAlias = Literal[
-    "allowed", "limited", "cached", "unavailable", "shadow", "exempt", "too_costly"
+    "allowed", "limited", "cached", "deny_list", "unavailable", "shadow", "exempt", "too_costly"
 ]
 
 
@@ -21,12 +21,14 @@ class Verdict(NamedTuple):
         remaining: how much may still be charged now.
         retry_after: seconds until the cost fits; 0: it fits.
         reset_after: seconds until more remains, if nothing is charged meanwhile.
+        limit: the policy's limit, or the dynamic limit that replaces it.
     """
 
     policy: Policy
     remaining: int
     retry_after: float
     reset_after: float
+    limit: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +38,9 @@ class Decision:
     Attributes:
         allowed: whether the request may proceed.
         reason: ``allowed``; ``limited``: denied by the database; ``cached``: denied from memory,
-            by an earlier reply of the database; ``unavailable``: the database could not be
-            reached, and on_error applied; ``shadow``: allowed, although a shadow policy's limit is
+            by an earlier reply of the database; ``deny_list``: the client is on the deny list of
+            @upstash/ratelimit; ``unavailable``: the database could not be reached, and on_error
+            applied; ``shadow``: allowed, although a shadow policy's limit is
             exceeded; ``exempt``: nothing was counted; ``too_costly``: the cost exceeds the limit
             of a policy, so waiting does not help.
         verdicts: the results of the policies that were evaluated, without shadow policies.
@@ -71,7 +74,7 @@ class Decision:
     @property
     def limit(self) -> int | None:
         """The limit of the tightest policy."""
-        return self.tightest.policy.limit if self.tightest else None
+        return self.tightest.limit if self.tightest else None
 
     @property
     def remaining(self) -> int | None:

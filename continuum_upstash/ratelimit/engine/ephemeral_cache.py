@@ -21,6 +21,7 @@ _EntryKey: TypeAlias = tuple[Counter, int]  # a charge's counter and limit
 
 class _Blocked(NamedTuple):
     cost: int
+    limit: int
     since: float
     free_at: float
     trusted_until: float
@@ -47,12 +48,18 @@ class EphemeralCache:
         # Re-entrant: a signal handler may interrupt its own thread while it holds the lock.
         self._lock = threading.RLock()
 
-    def block(self, charge: Charge, seconds: float) -> None:
-        """Store that a charge, and any with a higher cost, does not fit for some seconds."""
+    def block(self, charge: Charge, seconds: float, limit: int | None = None) -> None:
+        """Store that a charge, and any with a higher cost, does not fit for some seconds.
+
+        Args:
+            charge: what does not fit.
+            seconds: how long.
+            limit: the dynamic limit that applied; None: that of the charge.
+        """
         now, key = self._clock(), (charge.counter, charge.limit)
-        entry = _Blocked(
-            charge.cost, now, now + seconds, now + min(seconds, self._max_trust_seconds)
-        )
+        limit = charge.limit if limit is None else limit
+        trusted = min(seconds, self._max_trust_seconds)
+        entry = _Blocked(charge.cost, limit, now, now + seconds, now + trusted)
         with self._lock:
             self._entries[key] = entry
             self._entries.move_to_end(key)
@@ -71,9 +78,9 @@ class EphemeralCache:
         is_wait_known = not any(0 < verdict.remaining < charge.cost for charge, verdict in pairs)
         for charge, verdict in pairs:
             if verdict.retry_after > 0:
-                self.block(charge, verdict.retry_after)
+                self.block(charge, verdict.retry_after, verdict.limit)
             elif verdict.remaining == 0 and is_wait_known:
-                self.block(charge._replace(cost=1), verdict.reset_after)
+                self.block(charge._replace(cost=1), verdict.reset_after, verdict.limit)
 
     def find_blocked(self, charges: Iterable[Charge]) -> tuple[Verdict, ...]:
         """Return the verdicts of the charges that are known not to fit; empty: none is.
@@ -84,26 +91,30 @@ class EphemeralCache:
         """
         if not self._entries:
             return ()
-        return tuple(
-            [
-                Verdict(charge.policy, 0, seconds, seconds)
-                for charge in charges
-                if charge.cost and (seconds := self.get_blocked_seconds(charge))
-            ]
-        )
+        now, verdicts = self._clock(), []
+        for charge in charges:
+            entry = self._find_entry(charge, now) if charge.cost else None
+            if entry is not None:
+                seconds = entry.free_at - now
+                verdicts.append(Verdict(charge.policy, 0, seconds, seconds, entry.limit))
+        return tuple(verdicts)
 
     def get_blocked_seconds(self, charge: Charge) -> float:
         """Return the seconds until a charge can fit; 0: that is unknown."""
+        now = self._clock()
+        entry = self._find_entry(charge, now)
+        return 0.0 if entry is None else entry.free_at - now
+
+    def _find_entry(self, charge: Charge, now: float) -> _Blocked | None:
         key = (charge.counter, charge.limit)
         entry = self._entries.get(key)
         if entry is None or charge.cost < entry.cost:
-            return 0.0
-        now = self._clock()
+            return None
         if entry.since <= now < entry.trusted_until:  # a wall clock may be set back
-            return entry.free_at - now
+            return entry
         with self._lock:
             self._entries.pop(key, None)
-        return 0.0
+        return None
 
     def clear(self, key_prefix: str) -> None:
         """Drop the entries of the counters whose keys have a prefix."""

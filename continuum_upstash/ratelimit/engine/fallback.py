@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from continuum_upstash.config.resolve import Config
@@ -12,7 +12,8 @@ from continuum_upstash.observe import logger
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.ratelimit.conf import conf
 from continuum_upstash.ratelimit.engine.breaker import LimiterBreaker
-from continuum_upstash.ratelimit.engine.decision import Decision, Verdict
+from continuum_upstash.ratelimit.engine.decision import Decision, Reason, Verdict
+from continuum_upstash.ratelimit.engine.deny_lists import DenyLists
 from continuum_upstash.ratelimit.engine.ephemeral_cache import EphemeralCache
 from continuum_upstash.ratelimit.engine.script import Charge, build_command, parse_reply
 from continuum_upstash.ratelimit.engine.server_clock import ServerClock
@@ -55,7 +56,9 @@ class LocalLimiter:
         denying = [charge.policy for charge in charges if charge.policy.on_error == "deny"]
         if denying:
             seconds = self._get_seconds_until_retry(database)
-            verdicts = tuple(Verdict(policy, 0, seconds, seconds) for policy in denying)
+            verdicts = tuple(
+                Verdict(policy, 0, seconds, seconds, policy.limit) for policy in denying
+            )
             return Decision(False, "unavailable", verdicts)
         local = [
             _take_share(charge, conf.instances)
@@ -66,13 +69,14 @@ class LocalLimiter:
             return Decision(True, "unavailable")
         blocked = self._exhausted.find_blocked(local)
         if blocked:
-            return Decision(False, "limited", blocked)
+            return Decision(False, "limited", _restore_limits(blocked))
         now = int(self._clock() * 1000)
         command = build_command(local, now, use_server_clock=True, by_hash=False)
         (reply,) = self._local.send(Batch((command,)))
         result = parse_reply(local, reply)
         self._exhausted.block_exhausted(local, result.verdicts)
-        return Decision(result.fits, "unavailable" if result.fits else "limited", result.verdicts)
+        reason: Reason = "unavailable" if result.fits else "limited"
+        return Decision(result.fits, reason, _restore_limits(result.verdicts))
 
     def reset(self, charge: Charge) -> None:
         """Delete this process's counters of a charge."""
@@ -96,7 +100,12 @@ class LocalLimiter:
 def _take_share(charge: Charge, instances: int) -> Charge:
     """Return the charge with this process's part of the limit."""
     limit = max(charge.cost, math.ceil(charge.limit / instances))
-    return charge._replace(limit=limit, shares=instances)
+    return charge._replace(limit=limit, shares=instances, event="", values=())
+
+
+def _restore_limits(verdicts: Iterable[Verdict]) -> tuple[Verdict, ...]:
+    """Return the verdicts with the limits that clients know, not with their shares."""
+    return tuple(each._replace(limit=each.policy.limit) for each in verdicts)
 
 
 class ProcessState:
@@ -106,6 +115,7 @@ class ProcessState:
         breaker: stops checks that would only time out.
         clock: the database's time.
         ephemeral_cache: the identities known to be blocked.
+        deny_lists: what is known about the deny lists of @upstash/ratelimit.
         local_limiter: limits while the database is unavailable.
     """
 
@@ -116,6 +126,7 @@ class ProcessState:
             self.ephemeral_cache = EphemeralCache(clock=read_wall_clock)
         else:
             self.clock, self.ephemeral_cache = ServerClock(), EphemeralCache()
+        self.deny_lists = DenyLists()
         self.local_limiter = LocalLimiter(self.breaker)
 
 

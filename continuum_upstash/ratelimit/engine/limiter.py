@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from operator import index
 from time import monotonic
@@ -18,7 +19,7 @@ from continuum_upstash.plans.effects import Batch, Plan
 from continuum_upstash.protocol import Command, Replies
 from continuum_upstash.ratelimit.conf import conf
 from continuum_upstash.ratelimit.engine.decision import EXEMPT, Decision, Reason
-from continuum_upstash.ratelimit.engine.ephemeral_cache import EphemeralCache
+from continuum_upstash.ratelimit.engine.deny_lists import build_commands as build_list_commands
 from continuum_upstash.ratelimit.engine.fallback import ProcessState, get_limiter_state
 from continuum_upstash.ratelimit.engine.identity_hash import hash_identity
 from continuum_upstash.ratelimit.engine.script import (
@@ -29,6 +30,11 @@ from continuum_upstash.ratelimit.engine.script import (
     parse_reply,
 )
 from continuum_upstash.ratelimit.engine.server_clock import ServerClock
+from continuum_upstash.ratelimit.engine.upstash_keys import (
+    build_event,
+    escape_reserved,
+    make_events_key,
+)
 from continuum_upstash.ratelimit.policy import Policy, describe_shared_counter
 
 _MIN_DEADLINE_SECONDS: Final = 0.001
@@ -64,6 +70,7 @@ class Limiter:
         self._namespace = cache.key_prefix
         # Upstash advises against reading the time in scripts, and would bill it.
         self._use_server_clock = not cache.database.config.is_upstash
+        self._is_remote = cache.database.config.mode != "local"
         self._run, self._arun = cache.run, cache.arun
 
     def check(
@@ -78,7 +85,9 @@ class Limiter:
         Billed: EVALSHA, one read for all policies, and one write per policy if the request is
         allowed; a ``token_bucket`` policy has its own read and two writes. So one policy takes 3
         commands (``token_bucket``: 4), or 2 for a denied request. A denial from memory is free.
-        TIME is sent once per process in five minutes.
+        TIME is sent once per process in five minutes. A policy with an upstash_prefix adds 1
+        command if it is a ``token_bucket``, 1 if its deny list exists, 1 with analytics, and 2 per
+        process in a minute.
 
         Args:
             policies: policies, or names in CONTINUUM_RATELIMIT.
@@ -148,13 +157,16 @@ class Limiter:
             )
         ]
 
-    def build_charge(self, policy: Policy, identity: str, cost: int | None = None) -> Charge:
+    def build_charge(
+        self, policy: Policy, identity: str, cost: int | None = None, values: Sequence[str] = ()
+    ) -> Charge:
         """Return what one policy would charge an identity. Nothing is sent.
 
         Args:
             policy: with MODE ``shadow``, it becomes a shadow policy.
             identity: as in `check`.
             cost: as in `check`.
+            values: of the client, to look up in a deny list in addition to the identity.
 
         Raises:
             CostExceedsLimit: the cost is negative, or above the policy's limit.
@@ -169,8 +181,15 @@ class Limiter:
                 f"Policy '{policy.name}': a cost of {cost} would never be allowed; it must be from "
                 f"0 to {policy.limit}."
             )
-        name = hash_identity(identity) if policy.upstash_prefix is None else identity
-        return Charge(policy, policy.build_key_prefix(self._namespace, name), cost, policy.limit)
+        if policy.upstash_prefix is None:
+            key_prefix = policy.build_key_prefix(self._namespace, hash_identity(identity))
+            return Charge(policy, key_prefix, cost, policy.limit)
+        key_prefix = policy.build_key_prefix(self._namespace, escape_reserved(identity))
+        charge = Charge(policy, key_prefix, cost, policy.limit)
+        if policy.shadow or not cost or not self._is_remote:
+            return charge
+        event = build_event(identity) if policy.analytics else ""
+        return charge._replace(event=event, values=(identity, *filter(None, values)))
 
     def _check(
         self, policies: Iterable[Policy | str], identity: str, cost: int | None
@@ -189,20 +208,37 @@ class Limiter:
         return decision
 
     def _evaluate(self, charges: Sequence[Charge]) -> Plan[Decision]:
-        enforced = [charge for charge in charges if not charge.policy.shadow]
-        shadowed = [charge for charge in charges if charge.policy.shadow]
+        enforced: list[Charge] = []
+        shadowed: list[Charge] = []
+        has_values = False
+        for charge in charges:
+            (shadowed if charge.policy.shadow else enforced).append(charge)
+            has_values = has_values or bool(charge.values)
         state = get_limiter_state(self._database)
         blocked = state.ephemeral_cache.find_blocked(enforced)
         if blocked:
             return Decision(False, "cached", blocked)
+        unknown_lists: Sequence[str] = ()
+        if has_values:
+            denied = state.deny_lists.find_denied(enforced)
+            if denied:
+                return Decision(False, "deny_list", denied)
+            enforced, unknown_lists = state.deny_lists.drop_unneeded(enforced)
         try:
             parts = [part for part in (enforced, shadowed) if part]
-            replies = yield from state.breaker.guard(self._query(parts, state))
+            replies = yield from state.breaker.guard(self._query(parts, unknown_lists, state))
         except (Unavailable, ReplyError) as error:
             return state.local_limiter.decide(enforced, error, self._database)
-        return _build_decision(enforced, shadowed, replies, state.ephemeral_cache)
+        result = parse_reply(enforced, replies.pop(0)) if enforced else _NO_RESULT
+        shadow_result = parse_reply(shadowed, replies.pop(0)) if shadowed else _NO_RESULT
+        if result.denied:
+            return (yield from _deny(result, state))
+        state.ephemeral_cache.block_exhausted(enforced, result.verdicts)
+        return _build_decision(result, shadow_result)
 
-    def _query(self, parts: Sequence[Sequence[Charge]], state: ProcessState) -> Plan[Replies]:
+    def _query(
+        self, parts: Sequence[Sequence[Charge]], unknown_lists: Sequence[str], state: ProcessState
+    ) -> Plan[Replies]:
         """Run the script once per part: one round trip, if the script and the time are known."""
         until = monotonic() + conf.deadline
         use_server_clock, now = self._use_server_clock, 0
@@ -214,7 +250,12 @@ class Limiter:
             build_command(part, now, use_server_clock=use_server_clock, by_hash=True)
             for part in parts
         ]
+        if unknown_lists:
+            commands += build_list_commands(unknown_lists)
         replies = yield _build_batch(commands, until)
+        if unknown_lists:
+            state.deny_lists.record_existing(unknown_lists, replies[len(parts) :])
+            replies = replies[: len(parts)]
         if any(isinstance(reply, ReplyError) and reply.code == "NOSCRIPT" for reply in replies):
             # Send all of them again: an unknown script has charged nothing.
             commands = [
@@ -279,21 +320,33 @@ def _get_server_time(clock: ServerClock, until: float) -> Plan[int]:
     return now
 
 
-def _build_decision(
-    enforced: Sequence[Charge],
-    shadowed: Sequence[Charge],
-    replies: Replies,
-    cache: EphemeralCache,
-) -> Decision:
-    remaining_replies = iter(replies)
-    result = parse_reply(enforced, next(remaining_replies)) if enforced else _NO_RESULT
-    shadow_result = parse_reply(shadowed, next(remaining_replies)) if shadowed else _NO_RESULT
-    cache.block_exhausted(enforced, result.verdicts)
+def _build_decision(result: ScriptResult, shadow_result: ScriptResult) -> Decision:
     if result.fits:
         reason: Reason = "allowed" if shadow_result.fits else "shadow"
         at = result.at or shadow_result.at
         return Decision(True, reason, result.verdicts, shadow_result.verdicts, at)
     return Decision(False, "limited", result.verdicts, shadow_result.verdicts, result.at)
+
+
+def _deny(result: ScriptResult, state: ProcessState) -> Plan[Decision]:
+    """Return the denial of a client that is on a deny list, and record it where that is wanted."""
+    state.deny_lists.record_denied(result.denied)
+    events: list[Command] = [
+        (
+            "ZINCRBY",
+            make_events_key(charge.policy.upstash_prefix or "", result.at),
+            1,
+            build_event(value, '"denied"}'),
+        )
+        for charge, value in result.denied
+        if charge.event
+    ]
+    if events:
+        with suppress(Unavailable):  # the decision does not depend on it
+            yield _build_batch(events, monotonic() + conf.deadline)
+    denied = [charge.policy for charge, _ in result.denied]
+    verdicts = tuple(each for each in result.verdicts if each.policy in denied)
+    return Decision(False, "deny_list", verdicts, (), result.at)
 
 
 def _dedupe(charges: Sequence[Charge]) -> Sequence[Charge]:

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import math
+import re
+import time
 from collections.abc import Callable, Iterator, Sequence
 from importlib.resources import files
-from typing import Final, NamedTuple, TypeAlias, cast
+from typing import Any, Final, NamedTuple, TypeAlias, cast
 
 from continuum_upstash.errors import ReplyError
 from continuum_upstash.protocol import Argument, Command, Reply, Script, ScriptHash
 from continuum_upstash.ratelimit.engine.algorithms import ALGORITHMS, Check, parse_newest_bucket
 from continuum_upstash.ratelimit.engine.decision import Verdict
-from continuum_upstash.ratelimit.policy import Policy
+from continuum_upstash.ratelimit.engine.upstash_keys import (
+    make_deny_list_key,
+    make_dynamic_limit_key,
+    make_events_key,
+)
+from continuum_upstash.ratelimit.policy import MAX_LIMIT, Policy
 
 Counter: TypeAlias = tuple[str, str, int]  # key prefix, algorithm, window in milliseconds
 
-_ARGUMENTS_PER_POLICY: Final = 5
+_NUMBERS_PER_POLICY: Final = 5  # in the reply
 _BUCKET_FIELDS: Final = ("refilledAt", "tokens")
+_is_dynamic_limit: Final = re.compile(rb"-?[0-9]+\.?[0-9]*").fullmatch
 
 
 class Charge(NamedTuple):
@@ -28,6 +36,9 @@ class Charge(NamedTuple):
         cost: 0 reads without counting.
         limit: the policy's limit, or this process's part of it.
         shares: the number of processes among which the refill of a token bucket is divided.
+        event: the event for the analytics of @upstash/ratelimit, without its result; empty: none
+            is recorded.
+        values: of the client, to look up in the deny list of @upstash/ratelimit.
     """
 
     policy: Policy
@@ -35,6 +46,8 @@ class Charge(NamedTuple):
     cost: int
     limit: int
     shares: int = 1
+    event: str = ""
+    values: tuple[str, ...] = ()
 
     @property
     def counter(self) -> Counter:
@@ -50,7 +63,23 @@ class Charge(NamedTuple):
         policy, param = self.policy, self.policy.get_algorithm_param(now)
         if policy.algorithm == "token_bucket":
             param = math.ceil(param / self.shares)
-        return policy.algorithm, self.limit, policy.rate.window, param, self.cost
+        counter = policy.algorithm, self.limit, policy.rate.window, param, self.cost
+        if policy.upstash_prefix is None:
+            return *counter, 0
+        return *counter, 1, self.event, len(self.values), *self.values
+
+    def build_shared_keys(self, prefix: str, now: int) -> Iterator[str]:
+        """Yield the keys beside the counter that the script uses if the policy is shared.
+
+        Args:
+            prefix: the policy's upstash_prefix.
+            now: Unix milliseconds; 0: by the wall clock of the process.
+        """
+        yield make_dynamic_limit_key(prefix)
+        if self.event:
+            yield make_events_key(prefix, now or int(time.time() * 1000))
+        if self.values:
+            yield make_deny_list_key(prefix)
 
 
 def build_command(
@@ -68,6 +97,8 @@ def build_command(
     arguments: list[Argument] = [0 if use_server_clock else now]
     for charge in charges:
         keys += charge.policy.build_keys(charge.key_prefix, now)
+        if charge.policy.upstash_prefix is not None:
+            keys += charge.build_shared_keys(charge.policy.upstash_prefix, now)
         arguments += charge.build_arguments(now)
     name, script = ("EVALSHA", CHECK_HASH) if by_hash else ("EVAL", CHECK)
     return (name, cast("Argument", script), len(keys), *keys, *arguments)
@@ -81,88 +112,126 @@ class ScriptResult(NamedTuple):
             process's clock created it.
         fits: whether all charges fit; then they were charged.
         verdicts: one per charge.
+        denied: the charges whose client is on a deny list, each with the value that is.
     """
 
     at: int
     fits: bool
     verdicts: tuple[Verdict, ...]
+    denied: tuple[tuple[Charge, str], ...] = ()
 
 
 def is_result(charges: Sequence[Charge], reply: Reply) -> bool:
     """Return whether a reply has the form of the script's, for these charges."""
-    if not isinstance(reply, list) or len(reply) != 2 + 3 * len(charges):
+    if not isinstance(reply, list) or len(reply) != 2 + _NUMBERS_PER_POLICY * len(charges):
         return False
-    return set(map(type, reply)) == {int}
+    if set(map(type, reply)) != {int}:
+        return False
+    denied = cast("list[int]", reply)[6::_NUMBERS_PER_POLICY]
+    return not any(denied) or all(
+        0 <= number <= len(charge.values) for charge, number in zip(charges, denied, strict=True)
+    )
 
 
 def parse_reply(charges: Sequence[Charge], reply: Reply) -> ScriptResult:
     """Return the result in the reply to the command of some charges."""
-    numbers = iter(cast("list[int]", reply))
-    at, fits = next(numbers), next(numbers)
-    verdicts = [
-        Verdict(charge.policy, remaining, wait / 1000, reset / 1000)
-        for charge, remaining, wait, reset in zip(charges, numbers, numbers, numbers, strict=True)
-    ]
-    return ScriptResult(at, fits == 1, tuple(verdicts))
+    at, fits, *numbers = cast("list[int]", reply)
+    verdicts, denied, fields = [], [], iter(numbers)
+    for charge in charges:
+        remaining, wait, reset, limit, number = (next(fields) for _ in range(_NUMBERS_PER_POLICY))
+        verdicts.append(Verdict(charge.policy, remaining, wait / 1000, reset / 1000, limit))
+        if number:
+            denied.append((charge, charge.values[number - 1]))
+    return ScriptResult(at, fits == 1, tuple(verdicts), tuple(denied))
 
 
-class _PolicyState(NamedTuple):
-    """A policy's arguments of the script, and its stored values."""
+class _PolicyArguments(NamedTuple):
+    """A policy's arguments of the script, and the positions of its keys."""
 
     algorithm: str
     limit: int
     window: int
     param: int
     cost: int
-    keys: Sequence[str]
-    stored: Sequence[Reply]
+    keys: slice  # of the counter
+    dynamic_key: int | None
+    has_event: bool
+    has_values: bool
+
+
+def _parse_arguments(arguments: Sequence[Any]) -> Iterator[_PolicyArguments]:
+    """Yield each policy's arguments, as they are sent or as the server receives them."""
+    start, key = 1, 0
+    while start < len(arguments):
+        algorithm = arguments[start]
+        algorithm = algorithm.decode() if isinstance(algorithm, bytes) else algorithm
+        limit, window, param, cost, is_shared = map(int, arguments[start + 1 : start + 6])
+        keys = slice(key, key + (2 if algorithm == "sliding" else 1))
+        start, key = start + 6, keys.stop
+        dynamic_key, has_event, count = None, False, 0
+        if is_shared:
+            has_event, count = bool(arguments[start]), int(arguments[start + 1])
+            start, dynamic_key = start + 2 + count, key
+            key += 1 + has_event + (count > 0)
+        yield _PolicyArguments(
+            algorithm, limit, window, param, cost, keys, dynamic_key, has_event, count > 0
+        )
 
 
 def _run_locally(call: Callable[..., Reply], keys: Sequence[str], args: Sequence[bytes]) -> Reply:
-    """Do the same as check.lua, with the local store."""
+    """Do the same as check.lua, with the local store, which has no deny lists and no events."""
     now = int(args[0]) or _read_time(call)
-    states = list(_read_states(call, keys, args))
+    policies = list(_parse_arguments(args))
+    stored = _read_stored(call, keys, policies)
     newest_buckets = [
-        parse_newest_bucket(each.stored[0]) * each.param
-        for each in states
+        parse_newest_bucket(values[0]) * each.param
+        for each, (_, values) in zip(policies, stored, strict=True)
         if each.algorithm == "strict"
     ]
     latest_time = max([now, *newest_buckets])
     results = [
         ALGORITHMS[each.algorithm](
-            each.keys,
-            each.stored,
-            Check(now, latest_time, each.limit, each.window, each.param, each.cost),
+            keys[each.keys],
+            values,
+            Check(now, latest_time, limit, each.window, each.param, each.cost),
         )
-        for each in states
+        for each, (limit, values) in zip(policies, stored, strict=True)
     ]
     fits = all(result.wait == 0 for result in results)
     reply: list[Reply] = [latest_time, int(fits)]
-    for state, result in zip(states, results, strict=True):
-        remaining = result.remaining - (state.cost if fits else 0)
-        reply += (max(0, remaining), result.wait, result.wait or result.reset)
-        for write in result.writes if fits and state.cost else ():
+    for each, (limit, _), result in zip(policies, stored, results, strict=True):
+        remaining = result.remaining - (each.cost if fits else 0)
+        reply += (max(0, remaining), result.wait, result.wait or result.reset, limit, 0)
+        for write in result.writes if fits and each.cost else ():
             call(*write)
     return reply
 
 
-def _read_states(
-    call: Callable[..., Reply], keys: Sequence[str], args: Sequence[bytes]
-) -> Iterator[_PolicyState]:
-    strings: Sequence[Reply] | None = None
-    position = 0
-    for start in range(1, len(args), _ARGUMENTS_PER_POLICY):
-        algorithm = args[start].decode()
-        own_keys = keys[position : position + (2 if algorithm == "sliding" else 1)]
-        stored: Sequence[Reply]
-        if algorithm == "token_bucket":
-            stored = cast("list[Reply]", call("HMGET", *own_keys, *_BUCKET_FIELDS))
-        else:
-            strings = strings or cast("list[Reply]", call("MGET", *keys))
-            stored = strings[position : position + len(own_keys)]
-        limit, window, param, cost = map(int, args[start + 1 : start + _ARGUMENTS_PER_POLICY])
-        yield _PolicyState(algorithm, limit, window, param, cost, own_keys, stored)
-        position += len(own_keys)
+def _read_stored(
+    call: Callable[..., Reply], keys: Sequence[str], policies: Sequence[_PolicyArguments]
+) -> list[tuple[int, Sequence[Reply]]]:
+    """Return the limit that applies to each policy, and the stored values of its counter."""
+    strings: Sequence[Reply] = ()
+    if any(map(_reads_strings, policies)):
+        strings = cast("list[Reply]", call("MGET", *keys))
+    stored = []
+    for each in policies:
+        values = strings[each.keys]
+        if each.algorithm == "token_bucket":
+            values = cast("list[Reply]", call("HMGET", *keys[each.keys], *_BUCKET_FIELDS))
+        dynamic = None if each.dynamic_key is None else strings[each.dynamic_key]
+        stored.append((_get_dynamic_limit(dynamic, each.limit), values))
+    return stored
+
+
+def _reads_strings(policy: _PolicyArguments) -> bool:
+    return policy.algorithm != "token_bucket" or policy.dynamic_key is not None
+
+
+def _get_dynamic_limit(stored: Reply, limit: int) -> int:
+    if not isinstance(stored, bytes) or not _is_dynamic_limit(stored):
+        return limit
+    return min(max(math.floor(float(stored)), 0), MAX_LIMIT)
 
 
 def _read_time(call: Callable[..., Reply]) -> int:
@@ -174,15 +243,21 @@ def _count_billed(command: Command, reply: Reply) -> int:
     """Return the number of commands that ran inside the script; each is billed."""
     if isinstance(reply, ReplyError) and reply.code == "NOSCRIPT":
         return 0
-    keys = int(cast("int", command[2]))
-    arguments = command[3 + keys :]
-    algorithms = arguments[1::_ARGUMENTS_PER_POLICY]
-    buckets = algorithms.count("token_bucket")
-    reads = (arguments[0] == 0) + (buckets < len(algorithms)) + buckets
-    fits = isinstance(reply, list) and reply[1] == 1
-    costs = arguments[_ARGUMENTS_PER_POLICY::_ARGUMENTS_PER_POLICY]
-    charged = [cost for cost in costs if cost != 0] if fits else []
-    return reads + len(charged) + (buckets if charged else 0)
+    arguments = command[3 + int(cast("int", command[2])) :]
+    policies = list(_parse_arguments(arguments))
+    buckets = sum(each.algorithm == "token_bucket" for each in policies)
+    billed = (arguments[0] == 0) + any(map(_reads_strings, policies)) + buckets
+    billed += sum(each.has_values for each in policies)
+    if not isinstance(reply, list):
+        return billed
+    _, fits, *numbers = cast("list[int]", reply)
+    for position, each in enumerate(policies):
+        _, wait, _, _, denied = numbers[position * _NUMBERS_PER_POLICY :][:_NUMBERS_PER_POLICY]
+        if fits and each.cost:
+            billed += 2 if each.algorithm == "token_bucket" else 1
+        if each.has_event and not denied and (fits or wait):
+            billed += 1
+    return billed
 
 
 CHECK: Final = Script(

@@ -48,7 +48,12 @@ def simulate(policy: Policy, per_second: float, refused_share: float = 0.0) -> S
     requests = per_second * MONTH_SECONDS
     refused = round(requests * refused_share)
     admitted = round(requests) - refused
-    commands = admitted * _BILLED_IF_ADMITTED[policy.algorithm] + refused * _BILLED_IF_REFUSED
+    # A shared token bucket also reads its dynamic limit; an event is a write.
+    extra = policy.analytics + (
+        policy.upstash_prefix is not None and policy.algorithm == "token_bucket"
+    )
+    commands = admitted * (_BILLED_IF_ADMITTED[policy.algorithm] + extra)
+    commands += refused * (_BILLED_IF_REFUSED + extra)
     return Simulation(admitted, refused, commands, compute_worst_case(policy))
 
 

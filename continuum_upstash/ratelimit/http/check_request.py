@@ -13,7 +13,7 @@ from continuum_upstash.ratelimit.conf import conf
 from continuum_upstash.ratelimit.engine.decision import COST_EXCEEDS_LIMIT, EXEMPT, Decision
 from continuum_upstash.ratelimit.engine.limiter import CostExceedsLimit, Limiter
 from continuum_upstash.ratelimit.engine.script import Charge, Counter
-from continuum_upstash.ratelimit.http.identity import GetBody, get_identity
+from continuum_upstash.ratelimit.http.identity import GetBody, get_identity, get_listed_values
 from continuum_upstash.ratelimit.policy import STAFF, Policy
 
 
@@ -152,7 +152,8 @@ def _build_charges(
         cost = policy.cost(request) if callable(policy.cost) else policy.cost
         identity = get_identity(policy, request, user, get_body)
         try:
-            charge = limiter.build_charge(policy, identity, cost)
+            values = () if policy.upstash_prefix is None else get_listed_values(request)
+            charge = limiter.build_charge(policy, identity, cost, values)
         except CostExceedsLimit:
             if not (policy.shadow or conf.is_shadow):  # in shadow mode no request is denied
                 raise

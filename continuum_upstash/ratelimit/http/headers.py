@@ -50,7 +50,7 @@ def _is_publicly_cacheable(response: HttpResponse) -> bool:
 
 def _format_policy(verdict: Verdict) -> str:
     policy = verdict.policy
-    return f'"{policy.name}";q={policy.limit};w={max(1, math.ceil(policy.rate.window / 1000))}'
+    return f'"{policy.name}";q={verdict.limit};w={max(1, math.ceil(policy.rate.window / 1000))}'
 
 
 def _format_state(verdict: Verdict) -> str:
@@ -60,6 +60,6 @@ def _format_state(verdict: Verdict) -> str:
 def _set_legacy_headers(response: HttpResponse, verdicts: Sequence[Verdict], now: float) -> None:
     """Set X-RateLimit-*, with the reset in Unix seconds as in GitHub's API."""
     tightest = min(verdicts, key=lambda each: (-each.retry_after, each.remaining))
-    response["X-RateLimit-Limit"] = str(tightest.policy.limit)
+    response["X-RateLimit-Limit"] = str(tightest.limit)
     response["X-RateLimit-Remaining"] = str(tightest.remaining)
     response["X-RateLimit-Reset"] = str(math.ceil(now + tightest.reset_after))

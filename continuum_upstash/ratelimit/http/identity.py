@@ -102,6 +102,12 @@ def get_address_part(policy: Policy, meta: Mapping[str, Any]) -> _Part:
     return "ip", conf.trusted_proxies.get_client_key(meta)
 
 
+def get_listed_values(request: HttpRequest) -> tuple[str, ...]:
+    """Return what a deny list of @upstash/ratelimit may contain: the address, the user agent."""
+    address = conf.trusted_proxies.get_client_ip(request.META)
+    return str(address or ""), request.headers.get("User-Agent", "")
+
+
 def normalize(source: str, value: str) -> str:
     """Return one spelling of a client's value, in one line: it cannot look like another part."""
     if source.partition(":")[0] not in FIELD_SOURCES:

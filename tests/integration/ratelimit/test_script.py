@@ -26,6 +26,7 @@ policies = st.builds(
     st.sampled_from([60_000, 61_003, 3_600_000]),
 )
 sets_of_policies = st.lists(policies, min_size=1, max_size=4)
+dynamic_limits = st.none() | st.sampled_from(["7", "3", "0", "-1", "2.9", "x"])
 histories = st.lists(
     st.tuples(
         st.integers(-30_000, 50_000) | st.integers(0, 3),  # ms; a clock can be set back
@@ -46,28 +47,45 @@ def build_batch(charges, now=START, *, use_server_clock=False):
     return Batch((command,), needs_server=True)
 
 
-def give_distinct_names(chosen):
+def give_distinct_names(chosen, shared=()):
+    """Return policies with their own counters; the `shared` ones have an upstash_prefix."""
     return [
-        parse_policy(f"p{number}", {"rate": str(each.rate), "algorithm": each.algorithm})
+        parse_policy(
+            f"p{number}",
+            {
+                "rate": str(each.rate),
+                "algorithm": each.algorithm,
+                "upstash_prefix": f"p{number}" if is_shared(each, number, shared) else None,
+            },
+        )
         for number, each in enumerate(chosen)
     ]
+
+
+def is_shared(policy, number, shared):
+    return policy.algorithm != "strict" and number in shared
 
 
 @pytest.mark.parametrize("transport", ["rest", "tcp"])
 @settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(sets_of_policies, histories)
-def test_lua_and_python_return_and_store_the_same(transport, make_cache, chosen, history):
+@given(sets_of_policies, histories, st.dictionaries(st.integers(0, 3), dynamic_limits))
+def test_lua_and_python_return_and_store_the_same(transport, make_cache, chosen, history, shared):
     database = make_cache(transport).database
     database.send(Batch([("FLUSHDB",)]))
     # Nothing expires: the rules take the time as an argument.
     reference = LocalTransport(Config(), clock=lambda: 1.0)
+    for number, limit in shared.items():
+        for send in (database.send, reference.send) if limit is not None else ():
+            send(Batch([("SET", f"p{number}:dynamic:global", limit)]))
     now = START
     for gap, cost, identity in history:
         now += gap
         charges = build_charges(
-            give_distinct_names(chosen), min([cost, *(each.limit for each in chosen)]), identity
+            give_distinct_names(chosen, shared),
+            min([cost, *(each.limit for each in chosen)]),
+            identity,
         )
         command = build_eval(charges, now)
         (expected,) = reference.send(Batch((command,)))
