@@ -24,7 +24,7 @@ test: $(VENV)/.installed-dev $(NPM)  ## run the tests, e.g. with ARGS="tests/uni
 
 # Tests that take minutes: faults under load, processes killed while saving, 64 workers at one limit,
 # Django's tests on a database of 2025.
-LONG := tests/outage tests/integration/interruption tests/integration/sessions/test_crash.py tests/integration/ratelimit/test_workers.py
+LONG := tests/outage tests/conformance tests/integration/interruption tests/integration/sessions/test_crash.py tests/integration/ratelimit/test_workers.py
 
 test-all: $(VENV)/.installed-dev  ## run all tests, on each installed Python and supported Django
 	$(PYTHON) .ci/matrix.py $(ARGS)
