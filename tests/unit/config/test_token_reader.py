@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import traceback
 import warnings
 
 import pytest
 
+from continuum_upstash.config import token_reader
 from continuum_upstash.config.resolve import resolve
 from continuum_upstash.config.token_reader import TokenReader
 from continuum_upstash.errors import ConfigurationError, Unavailable
@@ -51,6 +53,11 @@ def test_a_result_that_is_no_token_is_a_configuration_error(read, result, messag
         read(lambda: result)
     assert str(caught.value).startswith("cache 'default' (rest, db.upstash.io): ")
     assert "s3cr" not in str(caught.value)
+    # Django's error pages and mails show the local variables of each frame.
+    frames = [frame for frame, _ in traceback.walk_tb(caught.tb)]
+    own = [each for each in frames if each.f_code.co_filename == token_reader.__file__]
+    assert own
+    assert "s3cr" not in str([each.f_locals for each in own])
 
 
 @pytest.mark.parametrize(
