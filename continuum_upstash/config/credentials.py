@@ -204,7 +204,9 @@ def _parse_url(url: Sourced, schemes: frozenset[str], form: str, env: Environmen
         )
     text = url.value.strip()
     if text.startswith("/") and "unix" in schemes:
-        raise ConfigurationError(f"The URL ({url.source}) has no scheme. Write unix://{text}")
+        raise ConfigurationError(
+            f"The URL ({url.source}) has no scheme. Write unix:///path/of/the/socket"
+        )
     without_scheme = None if "://" in text else split_url(f"//{text}")
     host = without_scheme.hostname or "" if without_scheme else ""
     if "." in host:  # a token that was set instead of a URL has no dot; do not print it
