@@ -279,7 +279,7 @@ def list_checks(
             names = [str(start)]
         numbers = (limit, window, start if unit is None else unit, cost)
         checks.append(
-            ([make_key(name) for name in names], [str(now), algorithm, *map(str, numbers)])
+            ([make_key(name) for name in names], [str(now), algorithm, *map(str, numbers), "0"])
         )
     return checks
 
@@ -302,6 +302,33 @@ def test_the_script_of_the_limiter(call, make_key, target, algorithm):
     for keys, arguments in list_checks(algorithm, make_key):
         expected = run_rule(model, keys, arguments)
         assert call("EVAL", source, str(len(keys)), *keys, *arguments) == expected
+
+
+@assume(
+    "LUA-025",
+    seen_in="upstash/ratelimit-js src/lua-scripts/single.ts, src/deny-list/scripts.ts",
+    affects="Rate limits shared with @upstash/ratelimit: dynamic limits, deny lists, analytics.",
+    commands=17,
+)
+def test_what_the_limiter_shares_in_one_script(call, make_key, target):
+    """The script of the limiter reads a dynamic limit and a deny list, and records an event."""
+    source, now = get_source(CHECK, target.profile), 1_764_200_001_000
+    declare_calls(source, 4)  # MGET, SMISMEMBER, SET, ZINCRBY
+    counter, dynamic, events, denied = keys = [make_key(name) for name in ("c", "d", "e", "l")]
+    assert call("SET", dynamic, "7", *TTL) == "OK"
+    assert call("SADD", denied, "mallory") == 1
+    arguments = ["fixed", "5", "10000", str(now // 10_000 * 10_000), "2", "1"]
+
+    def check(value):
+        shared = ['{"identifier":"x","success":', "1", value]
+        return call("EVAL", source, "4", *keys, str(now), *arguments, *shared)
+
+    assert check("alice") == [now, 1, 5, 0, 9_000, 7, 0]
+    assert check("mallory") == [now, 0, 5, 60_000, 60_000, 7, 1]
+    assert call("GET", counter) == "2"
+    assert call("ZSCORE", events, '{"identifier":"x","success":true}') == "1"
+    assert call("EXPIRE", events, "60") == 1
+    assert call("EXPIRE", denied, "60") == 1
 
 
 @assume(
