@@ -18,7 +18,7 @@ _UNSUPPORTED: Final = ("ERR Command is not available", "ERR unknown command", "E
 
 
 class ConditionalCommands:
-    """Whether the server of one database has DELEX and SET IFEQ, as far as this process knows."""
+    """Whether the server of one database has DELEX and SET IFEQ, as found by this process."""
 
     __slots__ = ("supported",)
 

@@ -360,7 +360,7 @@ class KeyValuePlans:
     # ---- values
 
     def drop(self, error: ReplyError, outdated: Sequence[str]) -> Plan[None]:
-        """Report that the server has not stored a value, and delete what is outdated therefore.
+        """Report that the server has not stored a value, and delete the outdated keys.
 
         Args:
             error: one of `unstorable`.

@@ -50,8 +50,8 @@ class MergingSessionPlans(SessionPlans):
     def update(self, key: StorageKey, data: Data) -> Plan[Data | None]:
         """Store a session that was read before, merged with what was stored since.
 
-        Two more commands for each other writer that was faster. After MAX_ATTEMPTS the stored
-        session is overwritten.
+        Two more commands for each concurrent change that was stored first. After MAX_ATTEMPTS the
+        stored session is overwritten.
 
         Returns:
             The stored data; None if there is no such session.

@@ -147,7 +147,7 @@ class Database:
 
     @property
     def conditional_commands(self) -> ConditionalCommands:
-        """Whether the server has DELEX and SET IFEQ, as far as this process knows."""
+        """Whether the server has DELEX and SET IFEQ, as found by this process."""
         return self.extras.get(
             ConditionalCommands, lambda: ConditionalCommands(supported=self.config.is_upstash)
         )

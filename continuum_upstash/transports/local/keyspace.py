@@ -1,6 +1,6 @@
 """The keys of the local store with their values and expiries, within bounds.
 
-This module knows no command and takes no lock: `LocalTransport` holds one lock per batch.
+This module contains no command and takes no lock: `LocalTransport` holds one lock per batch.
 
 - `_entries` is in order of use: its first entry is the least recently used one.
 - `_slots` assigns a slot to every key for as long as it exists, whatever else is read or evicted:

@@ -20,7 +20,7 @@ _SYNTAX_ERROR_BYTES: Final = tuple(text.encode() for text in _SYNTAX_ERRORS)
 
 
 class RestDialect:
-    """The request forms that the server of one database supports, as far as this process knows.
+    """The request forms that the server of one database supports, as found by this process.
 
     Attributes:
         value_in_body: ``POST /SET/key`` with the value as its body.
