@@ -21,19 +21,19 @@ from continuum_upstash.transports.rest.http11 import (
     check_response_size,
 )
 from continuum_upstash.transports.rest.http_client import MAX_IDLE_SECONDS
+from continuum_upstash.transports.rest.httpx_deadline import ThreadDeadline, install_deadline
 from continuum_upstash.transports.rest.requests import Request
 
 
 class HttpxClient:
-    """Sends requests through an `httpx.Client`.
-
-    httpx limits each wait by itself; the deadline is checked whenever a part of the body arrives.
-    """
+    """Sends requests through an `httpx.Client`."""
 
     def __init__(self, config: Config, encoder: RequestEncoder) -> None:
         self._config = config
         self._encoder = encoder
         self._client = httpx.Client(**_make_client_settings(config, encoder))
+        self._deadline = ThreadDeadline()
+        install_deadline(self._client, self._deadline)
 
     def exchange(self, request: Request, sync_token: bytes | None, batch: Batch) -> HttpResponse:
         deadline = _make_deadline(self._config, batch.deadline_s)
@@ -48,14 +48,13 @@ class HttpxClient:
         self, request: Request, sync_token: bytes | None, batch: Batch, deadline: Deadline
     ) -> HttpResponse:
         arguments = _make_request_arguments(self._encoder, request, sync_token)
-        with _translate_errors(self._config, deadline):
+        with _translate_errors(self._config, deadline), self._deadline.apply(deadline):
             if batch.deadline_s is not None:
                 arguments["timeout"] = deadline.get_remaining()
             with self._client.stream("POST", **arguments) as response:
                 body = _Body(self._config.label)
                 for part in response.iter_raw():
                     body.add(part)
-                    deadline.get_remaining()
                 return body.complete(response)
 
     def close(self) -> None:
