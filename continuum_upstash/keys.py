@@ -7,8 +7,8 @@ numbers in their place: quoting, slugs and changes of case do not alter digits.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
@@ -62,14 +62,35 @@ class AliasPattern:
 
     Attributes:
         pattern: SCAN's glob; it also matches keys of other aliases.
-        regex: matches the alias's keys only.
+        any_version: matches keys of every version, and those of the `nested` aliases.
+        own_versions: matches keys of the alias's VERSION and of versions that are numbers.
+        sample: a key of the alias.
+        nested: aliases whose prefix looks like this alias's prefix and a version: ``shop:eu`` is
+            nested in ``shop``.
     """
 
     pattern: str
-    regex: re.Pattern[str]
+    any_version: re.Pattern[str]
+    own_versions: re.Pattern[str]
+    sample: str
+    nested: tuple[AliasPattern, ...] = ()
 
     def matches(self, name: str) -> bool:
-        return self.regex.fullmatch(name) is not None and not name.startswith(RESERVED_KEYS)
+        if name.startswith(RESERVED_KEYS) or not self.any_version.fullmatch(name):
+            return False
+        return self.own_versions.fullmatch(name) is not None or not any(
+            each.any_version.fullmatch(name) for each in self.nested
+        )
+
+    def exclude(self, others: Iterable[AliasPattern]) -> AliasPattern:
+        """Return a pattern that does not match the keys of other aliases nested in this one."""
+        nested = tuple(
+            each
+            for each in others
+            if self.any_version.fullmatch(each.sample)
+            and not each.any_version.fullmatch(self.sample)
+        )
+        return replace(self, nested=nested)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,22 +125,37 @@ class KeyPattern:
         return name[len(self.prefix) : len(name) - len(self.suffix)]
 
 
-def make_alias_pattern(key_func: KeyFunction, prefix: str) -> AliasPattern:
+def make_alias_pattern(key_func: KeyFunction, prefix: str, version: Any = 1) -> AliasPattern:
     """Return the pattern for all keys of an alias, of every version.
 
-    If the prefix of another alias is this prefix, ":" and a number, its keys match, too: they
-    cannot be distinguished.
+    If the prefix of another alias is this prefix, ":" and this alias's VERSION or a number, its
+    keys match, too: they cannot be distinguished.
+
+    Args:
+        key_func: the alias's key function.
+        prefix: its KEY_PREFIX.
+        version: its VERSION.
 
     Raises:
         ConfigurationError: the key function does not keep the key or adds nothing to it, so no
             pattern can match the alias's keys only.
     """
-    parts = re.split(f"({_KEY}|{_VERSION})", key_func(_KEY, prefix, _VERSION))
+    sample = key_func(_KEY, prefix, _VERSION)
+    parts = re.split(f"({_KEY}|{_VERSION})", sample)
     literals = "".join(parts[::2])
     globs = [escape_glob(part) if i % 2 == 0 else "*" for i, part in enumerate(parts)]
-    variable = {_KEY: ".*", str(_VERSION): "-?[0-9]+"}
-    regex = "".join(variable.get(part, re.escape(part)) for part in parts)
-    pattern = AliasPattern("".join(globs), re.compile(regex, re.DOTALL))
+
+    def join_parts(version_regex: str) -> str:
+        variable = {_KEY: ".*", str(_VERSION): version_regex}
+        return "".join(variable.get(part, re.escape(part)) for part in parts)
+
+    own_version = re.escape(key_func(_KEY, prefix, version)).replace(_KEY, ".*")
+    pattern = AliasPattern(
+        "".join(globs),
+        re.compile(join_parts(".*"), re.DOTALL),
+        re.compile(f"{join_parts('-?[0-9]+')}|{own_version}", re.DOTALL),
+        sample,
+    )
     if _KEY not in parts or not pattern.matches(key_func(_LONG_KEY, prefix, _OTHER_VERSION)):
         raise ConfigurationError(
             f"{_describe(key_func)} does not keep the key and the version (it hashes them, for "

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
+from django.core.cache import caches
+from django.core.cache.backends.base import get_key_func
+
 from continuum_upstash.cache.base import UpstashBaseCache
-from continuum_upstash.keys import KeyPattern, make_alias_pattern, make_scoped_pattern
+from continuum_upstash.keys import AliasPattern, KeyPattern, make_alias_pattern, make_scoped_pattern
 from continuum_upstash.plans import scan
 from continuum_upstash.plans.effects import Plan
 from continuum_upstash.plans.keyvalue import to_ms
@@ -82,8 +86,8 @@ class CachePlans(UpstashBaseCache):
         if self._config.clear == "flushdb":
             yield from scan.flush()
             return
-        own = make_alias_pattern(self.key_func, self.key_prefix)
-        yield from scan.delete_keys(own.pattern, own.matches)
+        own = make_alias_pattern(self.key_func, self.key_prefix, self.version)
+        yield from scan.delete_keys(own.pattern, own.exclude(_list_alias_patterns()).matches)
 
     def _incr_version(self, key: Any, delta: int, version: int | None) -> Plan[int]:
         version = self.version if version is None else version
@@ -125,3 +129,11 @@ class CachePlans(UpstashBaseCache):
     def _scope_pattern(self, search: str, version: int | None) -> KeyPattern:
         version = self.version if version is None else version
         return make_scoped_pattern(self.key_func, self.key_prefix, version, search, self._reverse)
+
+
+def _list_alias_patterns() -> Iterator[AliasPattern]:
+    """Yield the patterns of the entries of CACHES whose keys have one."""
+    for entry in caches.settings.values():
+        with suppress(Exception):  # a KEY_FUNCTION may accept only its application's own keys
+            key_func = get_key_func(entry.get("KEY_FUNCTION"))
+            yield make_alias_pattern(key_func, entry.get("KEY_PREFIX", ""))
