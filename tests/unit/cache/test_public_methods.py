@@ -57,6 +57,13 @@ def test_each_public_method_has_its_own_signature_and_docstring(kind):
             assert not [each for each in parameters if each.kind is each.VAR_KEYWORD], name
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_method_looks_wrapped(kind):
+    """django-debug-toolbar and tracers take a method with __wrapped__ for wrapped already."""
+    methods = {name: getattr(kind, name) for name in dir(kind) if not name.startswith("_")}
+    assert [name for name, method in methods.items() if hasattr(method, "__wrapped__")] == []
+
+
 def shape(method):
     return list(inspect.signature(method).parameters.values())
 
