@@ -29,6 +29,7 @@ LONG := tests/outage tests/conformance tests/integration/interruption tests/inte
 test-all: $(VENV)/.installed-dev  ## run all tests, on each installed Python and supported Django
 	$(PYTHON) .ci/matrix.py $(ARGS)
 	TEST_LENGTH=30 $(BIN)/python -m pytest $(LONG)
+	for profile in upstash upstash-2025 fly srh; do $(BIN)/python -m tests.service --profile=$$profile || exit 1; done
 
 # Without PROFILE, the database of UPSTASH_REDIS_REST_URL and UPSTASH_REDIS_REST_TOKEN.
 test-service: $(VENV)/.installed-dev  ## check what we assume about Upstash, on your database or with PROFILE=upstash

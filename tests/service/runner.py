@@ -91,14 +91,13 @@ def _open_target(options: argparse.Namespace, journal: str) -> Iterator[Target]:
     if options.profile is None:
         yield find_database(os.environ, new_prefix(), journal, large=options.large)
         return
-    arguments = [] if options.profile == "upstash" else [f"--profile={options.profile}"]
-    with _start_emulator(arguments) as emulator:
+    with _start_emulator(f"--profile={options.profile}") as emulator:
         target = describe_emulator(emulator.addresses, options.profile, new_prefix())
         yield replace(target, journal=journal)
 
 
 @contextmanager
-def _start_emulator(arguments: list[str]) -> Iterator[Emulator]:
+def _start_emulator(*arguments: str) -> Iterator[Emulator]:
     with contextlib.ExitStack() as stack:
         try:
             emulator = stack.enter_context(running(*arguments))

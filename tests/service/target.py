@@ -89,7 +89,7 @@ def describe_emulator(addresses: Addresses, profile: str, prefix: str) -> Target
     return Target(
         profile=profile,
         prefix=prefix,
-        rest_url="" if profile == "fly" else addresses.rest_url,
+        rest_url=addresses.rest_url,
         token=addresses.token,
         read_only_token=addresses.read_only_token,
         redis_url=addresses.redis_url,

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Callable, Sequence
-from typing import Any
 
 import pytest
 
+from continuum_upstash.config.resolve import Config
+from continuum_upstash.plans.effects import Batch
 from continuum_upstash.plans.keyvalue import INCR_EXISTING
 from continuum_upstash.plans.locks import EXTEND, RELEASE
 from continuum_upstash.protocol import Script
-from continuum_upstash.ratelimit.engine.script import CHECK
+from continuum_upstash.ratelimit.engine.script import CHECK, Charge, build_command
+from continuum_upstash.ratelimit.policy import parse_policy
 from continuum_upstash.sessions.merge import REPLACE
 from continuum_upstash.sessions.plans import ROTATE_KEY
+from continuum_upstash.transports.local.transport import LocalTransport
 from tests.service.catalogue import OVER_TCP, UPSTASH, assume
 from tests.service.counter import declare_calls
 from tests.service.expectations import between, error
@@ -237,71 +239,42 @@ def test_the_scripts_of_sessions(call, make_key, target):
     assert call("EVAL", replace, "1", new, "data", "newer", "60000") == "OK"
 
 
-class Model:
-    """The few commands that the rules of the limiter call, over a dict."""
-
-    def __init__(self) -> None:
-        self._data: dict[str, Any] = {}
-
-    def __call__(self, name: str, *arguments: Any) -> Any:
-        keys = [str(argument) for argument in arguments]
-        if name == "MGET":
-            return [self._data.get(key) for key in keys]
-        if name == "HMGET":
-            fields = self._data.get(keys[0], {})
-            return [fields.get(field) for field in keys[1:]]
-        if name == "SET":
-            self._data[keys[0]] = keys[1].encode()
-        elif name == "HSET":
-            pairs = zip(keys[1::2], keys[2::2], strict=True)
-            self._data.setdefault(keys[0], {}).update({k: v.encode() for k, v in pairs})
-        return 1
-
-
-ALGORITHMS = {  # limit, window, unit, cost
-    "strict": (5, 10_000, 1_000, 2),
-    "fixed": (5, 10_000, None, 2),
-    "sliding": (5, 10_000, None, 2),
-    "token_bucket": (5, 10_000, 2, 2),
-}
-
-
-def list_checks(
-    algorithm: str, make_key: Callable[[str], str]
-) -> list[tuple[list[str], list[str]]]:
-    """Return keys and arguments of checks: within a window, in the next, and long after."""
-    limit, window, unit, cost = ALGORITHMS[algorithm]
-    checks = []
-    for now in (1_764_200_001_000, 1_764_200_003_500, 1_764_200_003_600, 1_764_200_012_000):
-        start = now // window * window
-        names = [str(start), str(start - window)] if algorithm == "sliding" else ["state"]
-        if algorithm == "fixed":
-            names = [str(start)]
-        numbers = (limit, window, start if unit is None else unit, cost)
-        checks.append(
-            ([make_key(name) for name in names], [str(now), algorithm, *map(str, numbers), "0"])
-        )
-    return checks
-
-
-def run_rule(model: Model, keys: Sequence[str], arguments: Sequence[str]) -> Any:
-    return CHECK.local_rule(model, keys, [argument.encode() for argument in arguments])
+START = 1_764_200_040_000  # where windows of 60 s begin
 
 
 @assume(
     "LUA-023",
     unproven="it ran on GopherLua, never on the service",
     affects="Rate limits: requests are allowed or denied that should not be.",
-    commands=20,
+    commands=16,
 )
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("algorithm", ["strict", "fixed", "sliding", "token_bucket"])
 def test_the_script_of_the_limiter(call, make_key, target, algorithm):
     """The script of the limiter decides as the rules in Python do."""
-    source, model = get_source(CHECK, target.profile), Model()
+    policy = parse_policy("suite", {"rate": "5/60000ms", "algorithm": algorithm})
+    charge = Charge(policy, make_key("limit"), 2, policy.limit)
+    model = LocalTransport(Config(), clock=lambda: START / 1000)
+    source = get_source(CHECK, target.profile)
     declare_calls(source, 3)  # a read, and at most two writes for one policy
-    for keys, arguments in list_checks(algorithm, make_key):
-        expected = run_rule(model, keys, arguments)
-        assert call("EVAL", source, str(len(keys)), *keys, *arguments) == expected
+    for offset in (1_000, 20_000, 20_100, 70_000):
+        command = build_command([charge], START + offset, use_server_clock=False, by_hash=False)
+        _, _, count, *words = command
+        for key in words[:count]:
+            make_key.add(key)
+        (expected,) = model.send(Batch((command,)))
+        assert call("EVAL", source, str(count), *map(str, words)) == expected
+
+
+@assume(
+    "LUA-024",
+    unproven="no page mentions it; Redis allows it",
+    affects="Rate limits on a Redis that is not Upstash's.",
+    commands=2,
+)
+def test_time_in_a_script(call):
+    """A script may call TIME."""
+    script = "local time = redis.call('TIME') return {time[1] * 1000, #time}"
+    assert call("EVAL", script, "0") == [between(1.7e12, 9e12), 2]
 
 
 @assume(
@@ -329,15 +302,3 @@ def test_what_the_limiter_shares_in_one_script(call, make_key, target):
     assert call("ZSCORE", events, '{"identifier":"x","success":true}') == "1"
     assert call("EXPIRE", events, "60") == 1
     assert call("EXPIRE", denied, "60") == 1
-
-
-@assume(
-    "LUA-024",
-    unproven="no page mentions it; Redis allows it",
-    affects="Rate limits on a Redis that is not Upstash's.",
-    commands=2,
-)
-def test_time_in_a_script(call):
-    """A script may call TIME."""
-    script = "local time = redis.call('TIME') return {time[1] * 1000, #time}"
-    assert call("EVAL", script, "0") == [between(1.7e12, 9e12), 2]
