@@ -32,6 +32,8 @@ from continuum_upstash.plans.scan import KeyScan
 from continuum_upstash.transports.service_errors import is_fatal
 
 MAX_KEYS: Final = 10_000
+MAX_CHARACTERS: Final = 4 * 1024 * 1024  # of all names; keys can be long
+MAX_PREFIX: Final = 256  # characters
 SWEEP_KEYS: Final = 1_000
 
 _BY_PREFIX: Final = 0  # the version of a key that is dirty only because of its prefix
@@ -64,6 +66,7 @@ class DirtyKeys:
         self._lock = threading.RLock()
         self._version = 0
         self._versions: dict[str, int] = {}
+        self._characters = 0
         self._prefixes: set[str] = set()
         self._prefix_length = sys.maxsize
         self._cursor = "0"
@@ -82,8 +85,10 @@ class DirtyKeys:
         with self._lock:
             self._version += 1
             for key in keys:
+                if key not in self._versions:
+                    self._characters += len(key)
                 self._versions[key] = self._version
-                if len(self._versions) > self._max_keys:
+                if len(self._versions) > self._max_keys or self._characters > MAX_CHARACTERS:
                     self._collapse_to_prefixes()
             self.has_pending = bool(self._versions or self._prefixes)
 
@@ -146,13 +151,14 @@ class DirtyKeys:
             ]
             self._drop_local(clean)
             for key in clean:
-                self._versions.pop(key, None)
+                if self._versions.pop(key, None) is not None:
+                    self._characters -= len(key)
             self.has_pending = bool(self._versions or self._prefixes)
 
     def _collapse_to_prefixes(self) -> None:
         """Replace the keys by prefixes, at most half as many as the allowed number of keys."""
         names = self._prefixes | self._versions.keys()
-        longest = min(max(map(len, names)), self._prefix_length)
+        longest = min(max(map(len, names)), self._prefix_length, MAX_PREFIX)
         length = bisect_right(
             range(1, longest + 1),
             self._max_keys // 2,
@@ -161,6 +167,7 @@ class DirtyKeys:
         self._prefix_length = max(length, 1)
         self._prefixes = {name[: self._prefix_length] for name in names}
         self._versions.clear()
+        self._characters = 0
         self._cursor = "0"
 
     def _sweep_page(self) -> Plan[None]:

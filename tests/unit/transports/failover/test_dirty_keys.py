@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import sys
+from time import perf_counter
 
 import pytest
 
 from continuum_upstash.errors import ReplyError
 from continuum_upstash.plans.effects import Batch
-from continuum_upstash.transports.failover.dirty_keys import DirtyKeys
+from continuum_upstash.transports.failover.dirty_keys import (
+    MAX_CHARACTERS,
+    MAX_PREFIX,
+    DirtyKeys,
+)
 from continuum_upstash.transports.service_errors import make_reply_error
 from tests.unit.fake_clock import FakeClock
 from tests.unit.plan_runner import run_plan
@@ -216,3 +221,24 @@ def test_a_batch_that_needs_the_server_unlinks_no_other_keys(harness):
     harness.dirty_keys.mark(["a"])
     assert run_plan(harness.dirty_keys.flush_for(Batch(get("x"), needs_server=True)))[1] == []
     assert harness.dirty_keys.has_pending
+
+
+def test_long_keys_are_bounded_in_size_and_not_only_in_number():
+    dirty_keys = DirtyKeys(SWEEP_TIMEOUT, lambda keys: None)
+    keys = [f"{number}:" + "x" * 100_000 for number in range(400)]
+    started = perf_counter()
+    for key in keys:
+        dirty_keys.mark([key])
+    assert perf_counter() - started < 1
+    assert all(key in dirty_keys for key in keys)
+    stored = sum(map(len, [*dirty_keys._versions, *dirty_keys._prefixes]))
+    assert stored <= MAX_CHARACTERS + 400 * MAX_PREFIX
+
+
+def test_unlinked_keys_free_their_size(harness):
+    for _ in range(3):
+        harness.dirty_keys.mark(["a", "bc"])
+        harness.dirty_keys.mark(["a"])
+        assert harness.dirty_keys._characters == 3
+        harness.flush_for([2], batch=get("a", "bc"))
+        assert harness.dirty_keys._characters == 0
