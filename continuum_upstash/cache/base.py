@@ -72,6 +72,8 @@ class UpstashBaseCache(BaseCache):
         self._timeouts = Timeouts(self.default_timeout, config.ttl_by_prefix, DEFAULT_TIMEOUT)
         reverse = params.get("REVERSE_KEY_FUNCTION")
         self._reverse = import_string(reverse) if isinstance(reverse, str) else reverse
+        if config.mode == "redis":  # not at the first call, see factory.import_modules
+            from continuum_upstash.cache import redis_pool  # noqa: F401, PLC0415 brings redis-py
         self._database = get_database(config, _make_pool)
         self._keyvalue = KeyValuePlans(
             codec, alias=alias, max_value_bytes=config.max_value_bytes, on_full=config.on_full

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+import django_redis.pool  # noqa: F401 the default factory is loaded by its name
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string

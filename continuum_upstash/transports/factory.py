@@ -37,6 +37,19 @@ if TYPE_CHECKING:  # redis-py takes 50 ms to import: only the TCP mode needs it
     PoolFactory: TypeAlias = Callable[[Config], ConnectionPool]
 
 
+def import_modules(config: Config) -> None:
+    """Import what the sync transport of a configuration needs.
+
+    A process that forks while another thread imports them gives its child a locked import.
+    """
+    if config.mode == "rest":
+        from continuum_upstash.transports.rest import http_client, rotating_token  # noqa: F401, PLC0415 by mode
+
+        http_client.import_client(config)
+    elif config.mode == "redis":
+        from continuum_upstash.transports.redis import transport  # noqa: F401, PLC0415 by mode
+
+
 def build_transport(
     config: Config, failover: FailoverPolicy, pool_factory: PoolFactory | None, extras: Extras
 ) -> Transport:

@@ -22,7 +22,11 @@ from continuum_upstash.plans.conditional import ConditionalCommands
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Replies
 from continuum_upstash.transports.base import AsyncTransport, Transport
-from continuum_upstash.transports.factory import build_async_transport, build_transport
+from continuum_upstash.transports.factory import (
+    build_async_transport,
+    build_transport,
+    import_modules,
+)
 from continuum_upstash.transports.failover.failover_policy import FailoverPolicy
 from continuum_upstash.transports.local.transport import LocalTransport
 from continuum_upstash.transports.singleflight import (
@@ -97,6 +101,7 @@ class Database:
     """
 
     def __init__(self, config: Config, pool_factory: PoolFactory | None = None) -> None:
+        import_modules(config)
         self.config = config
         self._pool_factory = pool_factory
         self.reset_after_fork()

@@ -44,6 +44,13 @@ class AsyncHttpClient(Protocol):
     async def aclose(self) -> None: ...
 
 
+def import_client(config: Config) -> None:
+    if can_use_sockets(config):
+        from continuum_upstash.transports.rest import socket_client  # noqa: F401, PLC0415 as below
+    else:
+        from continuum_upstash.transports.rest import httpx_client  # noqa: F401, PLC0415 as below
+
+
 def make_http_client(config: Config, encoder: RequestEncoder) -> HttpClient:
     if can_use_sockets(config):
         from continuum_upstash.transports.rest import socket_client  # noqa: PLC0415 as below
