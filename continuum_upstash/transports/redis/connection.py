@@ -33,7 +33,8 @@ class RedisConnection:
     It must not be used again after an error: replies may still arrive.
 
     Attributes:
-        reusable: whether it may carry another message; False while it carries one.
+        reusable: whether it may carry another message; False while it carries one, and after a
+            read-only replica replied.
         last_reply_at: monotonic seconds.
     """
 
@@ -50,10 +51,6 @@ class RedisConnection:
         """Return whether the server has neither closed it nor sent anything without a request."""
         has_decrypted = isinstance(self._socket, SSLSocket) and self._socket.pending()
         return not (self._reader.has_more() or has_decrypted or self._is_readable())
-
-    @property
-    def saw_readonly(self) -> bool:
-        return self._reader.saw_readonly
 
     def close(self) -> None:
         """Close it; after an error, unsent and unacknowledged data are discarded."""

@@ -66,6 +66,8 @@ class RedisTransport:
             try:
                 self._pool.acquire(slot, deadline)
                 replies = self._exchange(slot, batch, message, deadline)
+                if slot.connection and not slot.connection.reusable:
+                    self._pool.close()  # READONLY: the others may be to the same replica
                 return resp2.check_replies(replies, batch, self._label)
             except Unavailable:
                 # The idle connections have been silent for longer, to the same address.
@@ -90,7 +92,7 @@ class RedisTransport:
         connection = slot.connection
         if connection is not None and self._is_healthy(connection, retryable):
             try:
-                return self._send(connection, message, count, deadline, retryable)
+                return connection.send(message, count, deadline, retryable)
             except ConnectionFailed as error:
                 if not (error.unsent or retryable()):
                     raise
@@ -98,7 +100,7 @@ class RedisTransport:
             connection.close()
             self._pool.close()
         slot.connection = self._connector.connect(deadline)
-        return self._send(slot.connection, message, count, deadline)
+        return slot.connection.send(message, count, deadline)
 
     def _is_healthy(self, connection: RedisConnection, retryable: Callable[[], bool]) -> bool:
         if monotonic() - connection.last_reply_at < self._health_check_interval or retryable():
@@ -108,19 +110,6 @@ class RedisTransport:
         except Unavailable:
             return False
         return True
-
-    def _send(
-        self,
-        connection: RedisConnection,
-        message: bytes,
-        count: int,
-        deadline: Deadline,
-        may_give_up: Callable[[], bool] = lambda: False,
-    ) -> Replies:
-        replies = connection.send(message, count, deadline, may_give_up)
-        if connection.saw_readonly:
-            self._pool.close()  # the others may be to the same replica
-        return replies
 
     def close(self) -> None:
         self._pool.close()
