@@ -23,7 +23,8 @@ COMMANDS = {
 }
 TOTALS = {
     "batches": int, "commands": dict, "hits": int, "misses": int, "sets": int, "errors": dict,
-    "coalesced": int, "bytes_out": int, "bytes_in": int, "billed": int, "overhead": int,
+    "discarded": dict, "coalesced": int, "bytes_out": int, "bytes_in": int, "billed": int,
+    "overhead": int,
     "seconds": NUMBER, "latency": [NUMBER], "hit_rate": OPTIONAL, "error_rate": OPTIONAL,
     "p50_seconds": OPTIONAL, "p95_seconds": OPTIONAL, "p99_seconds": OPTIONAL,
 }  # fmt: skip
