@@ -146,9 +146,10 @@ def test_hosts_in_no_proxy_are_connected_to_directly(no_proxy, url, direct, vari
 
 
 def test_the_systems_proxy_is_used_where_the_environment_names_none(monkeypatch):
-    monkeypatch.setattr(sys, "platform", "darwin")
     monkeypatch.setattr("urllib.request.getproxies", lambda: {"https": PROXY})
     monkeypatch.setattr("urllib.request.proxy_bypass", lambda host: host == "direct.example")
+    # Not before urllib.request is imported: it would import a module that only macOS has.
+    monkeypatch.setattr(sys, "platform", "darwin")
     assert find_proxy({}, REST).url == PROXY
     assert find_proxy({}, "https://direct.example") is None
     assert find_proxy({"NO_PROXY": "upstash.io"}, REST) is None
