@@ -5,10 +5,12 @@ Texts that cannot be provoked without damage are tested on the emulator only.
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from tests.service.catalogue import OVER_TCP, UPSTASH, assume
-from tests.service.expectations import error
+from tests.service.expectations import error, one_of
 
 TTL = ("PX", "60000")
 MEGABYTE = 1024 * 1024
@@ -213,3 +215,35 @@ def test_scripts_on_a_full_database(emulator, rest, key):
         reply = rest.call("EVAL", "return redis.call('GET', KEYS[1])", "1", key)
         assert reply == error("ERR DB capacity quota exceeded")
         assert rest.call("GET", key) is None
+
+
+@assume(
+    "ERR-024",
+    unproven="the documentation says that writes are rejected, and GETEX is one",
+    affects="Sessions with SESSION_SAVE_EVERY_REQUEST on a full database: read by GET, unrenewed.",
+    commands=2,
+    profiles=UPSTASH,
+    alone=True,
+)
+def test_reads_that_renew_on_a_full_database(emulator, rest, key):
+    """A full database serves GET; it serves GETEX, or rejects it like a write."""
+    with emulator.fault("capacity"):
+        reply = rest.call("GETEX", key, "PX", "60000")
+        assert reply == one_of(None, error("ERR DB capacity quota exceeded"))
+        assert rest.call("GET", key) is None
+
+
+@assume(
+    "ERR-025",
+    documented="redis/help/faq",
+    affects="READ_TIMEOUT: a call that waits longer than 2 s fails, and is taken as an outage.",
+    commands=3,
+    profiles=UPSTASH,
+    alone=True,
+)
+def test_too_many_commands_per_second(emulator, rest, key):
+    """Beyond the limit of commands per second, commands wait; they are not refused."""
+    with emulator.fault("throttle", rate=50):
+        started = time.monotonic()
+        assert rest.pipeline(*[["GET", key]] * 3) == [None] * 3
+        assert time.monotonic() - started >= 0.02
