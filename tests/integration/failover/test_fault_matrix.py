@@ -84,7 +84,9 @@ REST_OUTAGES = {
     "http 429": {"status": 429, "retry_after": 1},
     "quota": {},
 }
-TCP_OUTAGES = {name: REST_OUTAGES[name] for name in ("refuse", "reset", "hang", "latency", "close")}
+TCP_OUTAGES = {
+    name: REST_OUTAGES[name] for name in ("refuse", "reset", "hang", "latency", "close", "quota")
+}
 OUTAGES = [
     *(("rest", name, options) for name, options in REST_OUTAGES.items()),
     *(("tcp", name, options) for name, options in TCP_OUTAGES.items()),
@@ -213,17 +215,18 @@ def test_without_fallback_an_open_breaker_raises_unavailable_at_once(
     assert cache.get("k") == "old"
 
 
+@pytest.mark.parametrize("side", ["rest", "tcp"])
 def test_a_database_that_accepts_no_writes_is_read_and_the_writes_are_local(
-    api, open_cache, emulator
+    side, api, open_cache, emulator
 ):
-    cache = open_cache("rest")
+    cache = open_cache(side)
     for key, value in BEFORE.items():
         cache.set(key, value)
-    with start_fault(emulator, "rest", "readonly", {}):
+    with start_fault(emulator, side, "readonly", {}):
         assert run_all_operations(cache) == OUTAGE | {"get": "old"}
         assert cache.get_many(["get", "get_many"]) == {"get": "old", "get_many": "old"}
         status = cache.cache.status
-        assert (status.state, status.backend) == ("closed", "upstash-rest")
+        assert (status.state, status.local_replies > 0) == ("closed", True)
         assert status.writes == "read_only"
     written = ["set", "set_many", "delete", "add", "incr"]
     assert cache.get_many(written) == {}, "neither the old values nor local copies"
@@ -241,12 +244,13 @@ FULL_RESULTS = {
 }
 
 
-def test_a_full_database_is_read_and_outdated_values_are_deleted(api, open_cache, emulator):
-    cache = open_cache("rest")
+@pytest.mark.parametrize("side", ["rest", "tcp"])
+def test_a_full_database_is_read_and_outdated_values_are_deleted(side, api, open_cache, emulator):
+    cache = open_cache(side)
     for key, value in BEFORE.items():
         cache.set(key, value)
     cache.delete("add")
-    with start_fault(emulator, "rest", "capacity", {}):
+    with start_fault(emulator, side, "capacity", {}):
         for name, operation in OPERATIONS.items():
             if FULL_RESULTS[name] is ValueError:
                 with pytest.raises(ValueError, match="not found"):
@@ -259,12 +263,15 @@ def test_a_full_database_is_read_and_outdated_values_are_deleted(api, open_cache
     assert cache.get_many(BEFORE) == {"get": "old", "get_many": "old"}
 
 
-def test_with_on_full_raise_a_full_database_raises_capacity_exceeded(api, open_cache, emulator):
-    cache = open_cache("rest", ON_FULL="raise")
+@pytest.mark.parametrize("side", ["rest", "tcp"])
+def test_with_on_full_raise_a_full_database_raises_capacity_exceeded(
+    side, api, open_cache, emulator
+):
+    cache = open_cache(side, ON_FULL="raise")
     for key, value in BEFORE.items():
         cache.set(key, value)
     cache.delete("add")
-    with start_fault(emulator, "rest", "capacity", {}):
+    with start_fault(emulator, side, "capacity", {}):
         for name, operation in OPERATIONS.items():
             if name in {"set", "set_many", "add", "incr"}:
                 with pytest.raises(CapacityExceeded):

@@ -154,6 +154,21 @@ def test_a_full_database_is_reported_and_still_read(emulator, member, remote):
     assert read_sessions() == {}
 
 
+def test_sessions_are_read_where_a_full_database_refuses_getex(
+    configure, remote, settings, new_browser
+):
+    settings.SESSION_SAVE_EVERY_REQUEST = True
+    with running("--refuse-getex-when-full") as emulator:
+        location = emulator.rest_url if remote == "rest" else emulator.redis_url
+        configure(remote, location, **({"TOKEN": emulator.token} if remote == "rest" else {}))
+        browser = new_browser()
+        browser.put(theme="dark")
+        with emulator.fault("capacity", side="both"):
+            assert browser.read_session() == {"theme": "dark"}
+            assert browser.put(theme="light").status_code == 503
+        assert browser.read_session() == {"theme": "dark"}
+
+
 def test_a_full_redis_is_reported(configure, valkey):
     configure("tcp", valkey.url)
     store = SessionStore()
