@@ -191,6 +191,7 @@ COMMANDS: Final[Mapping[str, CommandSpec]] = {
     "ZCARD": _read(FIRST, returns=_INT),
     "ZCOUNT": _read(FIRST, returns=_INT),
     "ZMSCORE": _read(FIRST, returns=_LIST),
+    "ZINCRBY": _write(FIRST, returns=_TEXT),
     "ZRANGE": _read(FIRST, local=True, returns=_LIST),
     "ZRANGEBYSCORE": _read(FIRST),
     "ZRANK": _read(FIRST),
