@@ -29,14 +29,18 @@ _FREE_MEMORY: Final = 1024 * 1024
 
 # The most memory that the objects in a byte of msgpack take, beyond the bytes of some headers.
 _OBJECTS_PER_BYTE: Final = 28
-_OBJECTS_PER_BYTE_WITH_SETS: Final = 113
+_OBJECTS_PER_BYTE_WITH_TABLES: Final = 113
 _LARGE_HEADERS: Final = (
     (bytes(range(0x80, 0x90)) + b"\xde\xdf", 200),  # a dict
     (bytes(range(0x90, 0xA0)), 48),  # a list
     (bytes(range(0xD4, 0xD9)), 60),  # an extension value, for example a Decimal
 )
 _STRING_HEADERS: Final = frozenset(bytes(range(0xA0, 0xC0)) + b"\xc4\xc5\xc6\xd9\xda\xdb")
-_find_set: Final = re.compile(rb"(?:\xc7|\xc8\x00|\xc9\x00{3})\x00[\x02\x03]").search
+# The tag of a set, or the header of a dict that is built from a list of its pairs.
+_find_table: Final = re.compile(
+    rb"(?:\xc7|\xc8\x00|\xc9\x00{3})\x00[\x02\x03]|\xde(?:\x00[\x81-\xff]|[^\x00])|\xdf[\x00-\x03]",
+    re.DOTALL,
+).search
 _JSON_OBJECTS: Final = ((b"[", 72), (b"{", 232), (b",", 72), (b":", 128))
 MIN_MEMORY_PER_BYTE: Final = 2  # a signed value: the bytes, and those that are verified
 _TEXT_PER_BYTE: Final = 5  # as bytes, and as a str of four bytes a character
@@ -99,8 +103,8 @@ def estimate_memory(content: bytes) -> int:
         return 2 * _TEXT_PER_BYTE * size + counts
     if first < b"\x80" or content[0] in _STRING_HEADERS:
         return _TEXT_PER_BYTE * size
-    if _find_set(content):
-        return (1 + _OBJECTS_PER_BYTE_WITH_SETS) * size
+    if _find_table(content):
+        return (1 + _OBJECTS_PER_BYTE_WITH_TABLES) * size
     headers = sum(
         (size - len(content.translate(None, delete))) * each for delete, each in _LARGE_HEADERS
     )

@@ -161,6 +161,8 @@ UNITS = {
     "dict 16": b"\xde\x00\x00",
     "dict 16 of one": b"\xde\x00\x01\x01\x01",
     "dict 32 of one": b"\xdf\x00\x00\x00\x01\x01\x01",
+    "dict of 200": b"\xde\x00\xc8" + bytes(200) + b"\x01" * 200,
+    "dict of 1000": b"\xdf\x00\x00\x03\xe8" + b"\x02" * 2000,
     "list 16": b"\xdc\x00\x00",
     "set": b"\x91" + SET,
     "set of five": b"\x96" + SET + b"\x01\x02\x03\x04\x05",
