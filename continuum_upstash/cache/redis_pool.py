@@ -6,6 +6,7 @@ another alias with 5. Here, the factory makes a pool for each configuration.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, cast
 
 import django_redis.pool  # noqa: F401 the default factory is loaded by its name
@@ -32,17 +33,17 @@ def make_django_pool(config: Config) -> ConnectionPool:
     Raises:
         ConfigurationError: the URL cannot be parsed, or an option is invalid.
     """
-    options = _merge_options(config)
+    return make_pool(config, partial(_call_factory, config))
 
-    def factory(url: str) -> ConnectionPool:
+
+def _call_factory(config: Config, url: str) -> ConnectionPool:
+    options = _merge_options(config)
+    try:
         source = import_string(_get_factory_name(options))(options)
         params = source.make_connection_params(url)
         return cast("ConnectionPool", source.get_connection_pool(params))
-
-    try:
-        return make_pool(config, factory)
     except ImproperlyConfigured as error:  # django-redis' own checks
-        raise ConfigurationError(f"{config.label}: {error}") from error
+        raise ConfigurationError(str(error)) from error
 
 
 def _merge_options(config: Config) -> dict[str, Any]:

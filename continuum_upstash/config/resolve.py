@@ -237,11 +237,23 @@ def resolve(
         ConfigurationError: an unknown option, an invalid value, half a pair of credentials, a URL
             that contradicts the mode, or no URL although FALLBACK is False.
     """
-    try:
-        found = _resolve_fields(dict(options), environ, location)
-    except ConfigurationError as error:
-        raise ConfigurationError(f"Cache '{alias}': {error}") from None
+    found, problem = _try_resolve_fields(options, environ, location)
+    # A traceback shows local variables. These contain secrets, and so do those of the functions
+    # that have found the problem.
+    del options, environ, location
+    if problem:
+        raise ConfigurationError(f"Cache '{alias}': {problem}")
     return Config(alias=alias, signing_keys=signing_keys, **found)
+
+
+def _try_resolve_fields(
+    options: Mapping[str, Any], environ: Mapping[str, str], location: str
+) -> tuple[dict[str, Any], str]:
+    """Return the fields of a configuration, or the text of the error."""
+    try:
+        return _resolve_fields(dict(options), environ, location), ""
+    except ConfigurationError as error:
+        return {}, str(error)
 
 
 def _resolve_fields(

@@ -18,6 +18,15 @@ _NEVER_WAIT: Final = getattr(os, "O_NONBLOCK", 0)  # for the writer of a FIFO; n
 _CLOCK_TICK: Final = 1_000_000_000  # nanoseconds
 
 
+class HiddenText(str):
+    """A secret that tracebacks and debug pages do not show; formatting it results in the text."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'********'"
+
+
 @dataclass(frozen=True, slots=True)
 class Secret:
     """A token, or a URL with a password; hidden in repr, str, logs and tracebacks."""
@@ -31,7 +40,7 @@ class Secret:
 
     def reveal(self) -> str:
         """Return the secret. A callable is called each time, so tokens can be rotated."""
-        return self.value if isinstance(self.value, str) else self.value()
+        return HiddenText(self.value if isinstance(self.value, str) else self.value())
 
     def __str__(self) -> str:
         return "********"

@@ -6,7 +6,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 from continuum_upstash.config.resolve import Config
-from continuum_upstash.config.secrets import Secret, SecretFile, find_token_problem, strip_quotes
+from continuum_upstash.config.secrets import (
+    HiddenText,
+    Secret,
+    SecretFile,
+    find_token_problem,
+    strip_quotes,
+)
 from continuum_upstash.errors import ConfigurationError, Unavailable
 
 
@@ -62,7 +68,7 @@ class TokenReader:
     def _clean(self, result: Secret) -> str:
         if problem := find_token_problem(result.value):
             raise ConfigurationError(f"{self._label}: {self._name} {problem}")
-        return strip_quotes(str(result.value))
+        return HiddenText(strip_quotes(str(result.value)))
 
     def _failure(self, error: Exception) -> Unavailable:
         # The text of the user's exception may contain a secret.

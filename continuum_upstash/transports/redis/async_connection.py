@@ -25,7 +25,11 @@ class _PendingRequest:
     __slots__ = ("count", "deadline", "message", "replies", "result")
 
     def __init__(
-        self, message: bytes, count: int, deadline: float, result: asyncio.Future[list[Any]]
+        self,
+        message: bytes | memoryview,
+        count: int,
+        deadline: float,
+        result: asyncio.Future[list[Any]],
     ) -> None:
         self.message = message
         self.count = count
@@ -75,7 +79,7 @@ class AsyncRedisConnection(asyncio.BufferedProtocol):
 
     def send(
         self,
-        message: bytes,
+        message: bytes | memoryview,
         count: int,
         deadline: float,
         may_give_up: Callable[[], bool] = lambda: False,

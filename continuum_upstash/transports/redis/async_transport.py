@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextvars import Context
 from functools import partial
+from typing import Final
 
 from redis import ConnectionPool
 from redis.exceptions import RedisError
@@ -14,11 +15,11 @@ from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import AuthenticationFailed, ConnectionFailed, ReplyError, Unavailable
 from continuum_upstash.plans.command_table import is_retryable
 from continuum_upstash.plans.effects import Batch
-from continuum_upstash.protocol import Command, Replies
+from continuum_upstash.protocol import Replies
 from continuum_upstash.transports.network_errors import connection_lost
 from continuum_upstash.transports.redis import resp2
 from continuum_upstash.transports.redis.async_connection import AsyncRedisConnection
-from continuum_upstash.transports.redis.connector import Connector, Credentials
+from continuum_upstash.transports.redis.connector import Connector, Credentials, Handshake
 from continuum_upstash.transports.redis.options import (
     get_connect_timeout,
     get_health_check_interval,
@@ -30,7 +31,10 @@ from continuum_upstash.transports.redis.redis_errors import (
     stale_connection,
 )
 from continuum_upstash.transports.redis.transport import make_plain_pool
+from continuum_upstash.transports.tracebacks import HiddenLibraryFrames
 from continuum_upstash.transports.wrappers.async_deadline import DeadlineScope
+
+_PING: Final = Handshake(memoryview(resp2.PING), 1)
 
 
 class AsyncRedisTransport:
@@ -110,7 +114,7 @@ class AsyncRedisTransport:
                 async with DeadlineScope(
                     asyncio.get_running_loop().time() + self._read_timeout / 2
                 ):
-                    await self._send_checked(connection, [("PING",)])
+                    await self._send_checked(connection, _PING)
             except (TimeoutError, Unavailable):
                 connection.close(stale_connection(self._label))
             else:
@@ -132,11 +136,13 @@ class AsyncRedisTransport:
 
     async def _connect(self, credentials: Credentials | None) -> AsyncRedisConnection:
         connection = AsyncRedisConnection(self._label, self._read_timeout)
-        commands = self._connector.list_handshake_commands(credentials)
+        handshake = self._connector.make_handshake(credentials)
         authenticated = False
         try:
-            await self._connector.connect(lambda: connection)
-            await self._send_checked(connection, commands)
+            with HiddenLibraryFrames():
+                await self._connector.connect(lambda: connection)
+            if handshake is not None:
+                await self._send_checked(connection, handshake)
             authenticated = True
         except (OSError, RedisError) as error:
             raise connect_error(error, self._label, self._connect_timeout) from error
@@ -145,16 +151,10 @@ class AsyncRedisTransport:
                 connection.close(connection_lost(self._label, None))
         return connection
 
-    async def _send_checked(
-        self, connection: AsyncRedisConnection, commands: list[Command]
-    ) -> None:
+    async def _send_checked(self, connection: AsyncRedisConnection, commands: Handshake) -> None:
         """Send commands whose replies only must not be errors."""
-        if not commands:
-            return
-        batch = Batch(commands)
-        message = resp2.pack(batch, key_locking=False)
         deadline = asyncio.get_running_loop().time() + self._read_timeout
-        for reply in await connection.send(message, len(commands), deadline):
+        for reply in await connection.send(commands.message, commands.replies, deadline):
             if isinstance(reply, ReplyError):
                 raise handshake_error(reply, self._label)
 

@@ -63,7 +63,7 @@ class RedisConnection:
 
     def send(
         self,
-        message: bytes,
+        message: bytes | memoryview,
         count: int,
         deadline: Deadline,
         may_give_up: Callable[[], bool] = lambda: False,
@@ -95,7 +95,7 @@ class RedisConnection:
         self.reusable = not self._reader.saw_readonly
         return replies
 
-    def _write(self, message: bytes, deadline: Deadline) -> None:
+    def _write(self, message: bytes | memoryview, deadline: Deadline) -> None:
         sent = 0
         while sent < len(message):
             self._socket.settimeout(deadline.get_remaining())

@@ -5,19 +5,40 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeAlias
 
 from redis import ConnectionPool, SSLConnection, UnixDomainSocketConnection
 from redis.sentinel import SentinelConnectionPool
 
 from continuum_upstash.config.urls import remove_root_dot
 from continuum_upstash.errors import ConnectionFailed, ContinuumError
+from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Command
+from continuum_upstash.transports.redis import resp2
 from continuum_upstash.transports.redis.options import get_tls_context
 from continuum_upstash.transports.wrappers.async_deadline import DeadlineScope
 
-Credentials: TypeAlias = tuple[str, ...]  # the password, perhaps after the user name
 ProtocolFactory: TypeAlias = Callable[[], asyncio.BaseProtocol]
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """The arguments of AUTH, which tracebacks do not show."""
+
+    arguments: tuple[str, ...] = field(repr=False)
+
+
+class Handshake(NamedTuple):
+    """The first commands of a connection.
+
+    Attributes:
+        message: their bytes, as an object that tracebacks do not show.
+        replies: how many replies there will be.
+    """
+
+    message: memoryview
+    replies: int
 
 
 class Connector:
@@ -88,17 +109,17 @@ class Connector:
         if provider is None:
             return None
         try:
-            return tuple(await provider.get_credentials_async())
+            return Credentials(tuple(await provider.get_credentials_async()))
         except Exception as error:
             raise credentials_error(error, self._label) from error
 
-    def list_handshake_commands(self, credentials: Credentials | None) -> list[Command]:
-        """Return the first commands of a new connection: usually AUTH; may be empty."""
-        return make_handshake_commands(self._template, credentials)
+    def make_handshake(self, credentials: Credentials | None) -> Handshake | None:
+        """Return the first commands of a new connection: usually AUTH; None if there are none."""
+        return make_handshake(self._template, credentials)
 
 
-def make_handshake_commands(template: Any, credentials: Credentials | None) -> list[Command]:
-    """Return the first commands of a new connection.
+def make_handshake(template: Any, credentials: Credentials | None) -> Handshake | None:
+    """Return the first commands of a new connection, or None if there are none.
 
     Args:
         template: a redis-py connection, for its options.
@@ -106,7 +127,7 @@ def make_handshake_commands(template: Any, credentials: Credentials | None) -> l
     """
     commands: list[Command] = []
     if credentials is not None:
-        commands.append(("AUTH", *credentials))
+        commands.append(("AUTH", *credentials.arguments))
     elif template.username:
         commands.append(("AUTH", template.username, template.password or ""))
     elif template.password:
@@ -115,7 +136,9 @@ def make_handshake_commands(template: Any, credentials: Credentials | None) -> l
         commands.append(("CLIENT", "SETNAME", template.client_name))
     if template.db:
         commands.append(("SELECT", int(template.db)))
-    return commands
+    if not commands:
+        return None
+    return Handshake(memoryview(resp2.pack(Batch(commands), key_locking=False)), len(commands))
 
 
 def credentials_error(error: Exception, label: str) -> ContinuumError:

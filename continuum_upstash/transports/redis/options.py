@@ -58,27 +58,40 @@ def make_pool(config: Config, factory: Callable[[str], ConnectionPool]) -> Conne
     Raises:
         ConfigurationError: the URL cannot be parsed, or an option is invalid.
     """
+    pool, problem = _try_make_pool(config, factory)
+    # The variables of the functions that have found the problem contain the password.
+    if pool is None:
+        raise ConfigurationError(f"{config.label}: {problem}")
+    if int(pool.connection_kwargs.get("protocol") or 2) != 2:
+        raise ConfigurationError(
+            f"{config.label}: only RESP2 is supported. Remove the option 'protocol'."
+        )
+    return pool
+
+
+def _try_make_pool(
+    config: Config, factory: Callable[[str], ConnectionPool]
+) -> tuple[ConnectionPool | None, str]:
+    """Return the pool, or None and what is wrong."""
     _, url = _split_userinfo(config)
     try:
         parse_url(url)  # type: ignore[no-untyped-call]  # redis-py's gap
     except ValueError:  # its text may contain a part of the password
-        raise ConfigurationError(
-            f"{config.label}: the Redis URL cannot be parsed. Percent-encode the special "
-            "characters of its password, and check the values after the question mark."
-        ) from None
+        return None, (
+            "the Redis URL cannot be parsed. Percent-encode the special characters of its "
+            "password, and check the values after the question mark."
+        )
     try:
         pool = factory(url)
         # Invalid options raise here, and not only at the first command.
         template = pool.connection_class(**pool.connection_kwargs)
         if isinstance(template, SSLConnection):
             get_tls_context(template)
+    except ConfigurationError as error:
+        return None, str(error)
     except (ImportError, OSError, RedisError, TypeError, ValueError) as error:
-        raise ConfigurationError(f"{config.label}: invalid connection options: {error}") from error
-    if int(pool.connection_kwargs.get("protocol") or 2) != 2:
-        raise ConfigurationError(
-            f"{config.label}: only RESP2 is supported. Remove the option 'protocol'."
-        )
-    return pool
+        return None, f"invalid connection options: {error}"
+    return pool, ""
 
 
 def _split_userinfo(config: Config) -> tuple[str, str]:

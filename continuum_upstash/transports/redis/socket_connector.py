@@ -17,19 +17,18 @@ from redis.sentinel import SentinelConnectionPool
 
 from continuum_upstash.config.urls import remove_root_dot
 from continuum_upstash.errors import AuthenticationFailed, ReplyError
-from continuum_upstash.plans.effects import Batch
 from continuum_upstash.transports.base import Deadline
-from continuum_upstash.transports.redis import resp2
 from continuum_upstash.transports.redis.connection import RedisConnection
 from continuum_upstash.transports.redis.connector import (
     Credentials,
     credentials_error,
-    make_handshake_commands,
+    make_handshake,
     set_keepalive,
 )
 from continuum_upstash.transports.redis.options import get_tls_context
 from continuum_upstash.transports.redis.redis_errors import connect_error, handshake_error
 from continuum_upstash.transports.sockets import iter_connect_attempts
+from continuum_upstash.transports.tracebacks import HiddenLibraryFrames
 
 
 class SocketConnector:
@@ -65,7 +64,8 @@ class SocketConnector:
         started = monotonic()
         timeout = deadline.limit(self._timeout)
         try:
-            sock = self._open(Deadline(timeout))
+            with HiddenLibraryFrames():
+                sock = self._open(Deadline(timeout))
         except (OSError, RedisError) as error:
             raise connect_error(error, self._label, timeout) from error
         connection = RedisConnection(sock, self._label)
@@ -117,19 +117,18 @@ class SocketConnector:
         if provider is None:
             return None
         try:
-            return tuple(provider.get_credentials())
+            return Credentials(tuple(provider.get_credentials()))
         except Exception as error:
             raise credentials_error(error, self._label) from error
 
     def _authenticate(
         self, connection: RedisConnection, credentials: Credentials | None, deadline: Deadline
     ) -> None:
-        commands = make_handshake_commands(self._template, credentials)
-        if not commands:
+        handshake = make_handshake(self._template, credentials)
+        if handshake is None:
             connection.reusable = True
             return
-        message = resp2.pack(Batch(commands), key_locking=False)
-        for reply in connection.send(message, len(commands), deadline):
+        for reply in connection.send(handshake.message, handshake.replies, deadline):
             if isinstance(reply, ReplyError):
                 connection.reusable = False
                 raise handshake_error(reply, self._label)

@@ -62,7 +62,7 @@ class AsyncHttpConnection(asyncio.Protocol):
         idle = self._loop.time() - self.last_reply_at
         return idle < MAX_IDLE_SECONDS and not self._is_readable()
 
-    async def exchange(self, data: bytes, deadline: Deadline) -> HttpResponse:
+    async def exchange(self, data: memoryview, deadline: Deadline) -> HttpResponse:
         """Send a request and return its response; if cancelled, the connection is not reusable.
 
         Raises:
@@ -198,7 +198,8 @@ class AsyncSocketHttpClient:
         self, request: Request, sync_token: bytes | None, batch: Batch
     ) -> HttpResponse:
         config = self._config
-        data = self._encoder.encode(request, sync_token)
+        # As a memoryview, since tracebacks show local variables, and it contains the token.
+        data = memoryview(self._encoder.encode(request, sync_token))
         clock = asyncio.get_running_loop().time
         deadline = Deadline(config.read_timeout, clock=clock)
         slot: Slot[AsyncHttpConnection] = Slot()
@@ -224,7 +225,7 @@ class AsyncSocketHttpClient:
             slot.claim = None  # release may have been interrupted
 
     async def _exchange_anew(
-        self, slot: Slot[AsyncHttpConnection], data: bytes, deadline: Deadline
+        self, slot: Slot[AsyncHttpConnection], data: memoryview, deadline: Deadline
     ) -> HttpResponse:
         clock = asyncio.get_running_loop().time
         started = clock()

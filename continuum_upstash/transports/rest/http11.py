@@ -70,7 +70,7 @@ class RequestEncoder:
         self.url = f"{parts.scheme}://{authority}{parts.path}"
         self._common = _make_common_headers(authority, config.telemetry)
         self._token = ""
-        self._heads: dict[RequestKind, bytes] = {}
+        self._heads: dict[RequestKind, memoryview] = {}
         if config.token.is_fixed:
             self.use_token(config.token.reveal())
 
@@ -80,7 +80,7 @@ class RequestEncoder:
             return False
         # Replaced as a whole: other threads encode requests meanwhile.
         self._heads = {
-            kind: f"{self._common}Authorization: Bearer {token}\r\n{own}Content-Length: ".encode()
+            kind: _hide(f"{self._common}Authorization: Bearer {token}\r\n{own}Content-Length: ")
             for kind, own in _KIND_HEADERS.items()
         }
         self._token = token
@@ -92,13 +92,24 @@ class RequestEncoder:
         line = b"" if sync_token is None else b"Upstash-Sync-Token: %b\r\n" % sync_token
         path = (self._path_prefix + target).encode()
         head = self._heads[kind]
-        return b"POST %b HTTP/1.1\r\n%b%b%d\r\n\r\n%b" % (path, line, head, len(body), body)
+        length = b"%d\r\n\r\n" % len(body)
+        parts = (b"POST ", path, b" HTTP/1.1\r\n", line, head, length, body)
+        return b"".join(parts)
 
     def headers(self, kind: RequestKind) -> list[tuple[str, str]]:
-        """Return the headers for a client that encodes its own requests."""
-        lines = self._heads[kind].decode().split("\r\n")
-        pairs = (line.partition(": ") for line in lines[1:-1])  # neither Host nor Content-Length
+        """Return the headers for a client that encodes its own requests, without the token."""
+        lines = (self._common + _KIND_HEADERS[kind]).split("\r\n")
+        pairs = (line.partition(": ") for line in lines[1:-1])  # not Host
         return [(name, value) for name, _, value in pairs]
+
+    @property
+    def authorization(self) -> str:
+        """The value of the header Authorization."""
+        return f"Bearer {self._token}"
+
+
+def _hide(text: str) -> memoryview:
+    return memoryview(text.encode())
 
 
 def _make_authority(host: str, port: int | None) -> str:

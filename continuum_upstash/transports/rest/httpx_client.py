@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -23,6 +23,7 @@ from continuum_upstash.transports.rest.http11 import (
 from continuum_upstash.transports.rest.http_client import MAX_IDLE_SECONDS
 from continuum_upstash.transports.rest.httpx_deadline import ThreadDeadline, install_deadline
 from continuum_upstash.transports.rest.requests import Request
+from continuum_upstash.transports.tracebacks import HiddenLibraryFrames
 
 
 class HttpxClient:
@@ -48,7 +49,11 @@ class HttpxClient:
         self, request: Request, sync_token: bytes | None, batch: Batch, deadline: Deadline
     ) -> HttpResponse:
         arguments = _make_request_arguments(self._encoder, request, sync_token)
-        with _translate_errors(self._config, deadline), self._deadline.apply(deadline):
+        with (
+            _translate_errors(self._config, deadline),
+            HiddenLibraryFrames(),
+            self._deadline.apply(deadline),
+        ):
             if batch.deadline_s is not None:
                 arguments["timeout"] = deadline.get_remaining()
             with self._client.stream("POST", **arguments) as response:
@@ -86,7 +91,7 @@ class AsyncHttpxClient:
         self, request: Request, sync_token: bytes | None, deadline: Deadline
     ) -> HttpResponse:
         arguments = _make_request_arguments(self._encoder, request, sync_token)
-        with _translate_errors(self._config, deadline):
+        with _translate_errors(self._config, deadline), HiddenLibraryFrames():
             async with self._client.stream("POST", **arguments) as response:
                 body = _Body(self._config.label)
                 async for part in response.aiter_raw():
@@ -95,6 +100,17 @@ class AsyncHttpxClient:
 
     async def aclose(self) -> None:
         await self._client.aclose()
+
+
+class _Authorization(httpx.Auth):
+    """Adds the token to a request; in the arguments of a call, a traceback would show it."""
+
+    def __init__(self, encoder: RequestEncoder) -> None:
+        self._encoder = encoder
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        request.headers["Authorization"] = self._encoder.authorization
+        yield request
 
 
 def _make_deadline(config: Config, own: float | None = None) -> Deadline:
@@ -113,6 +129,7 @@ def _can_retry(error: ConnectionFailed, batch: Batch) -> bool:
 
 def _make_client_settings(config: Config, encoder: RequestEncoder) -> dict[str, Any]:
     settings: dict[str, Any] = {
+        "auth": _Authorization(encoder),
         "timeout": httpx.Timeout(config.read_timeout, connect=config.connect_timeout),
         "limits": httpx.Limits(
             max_connections=config.pool_size,

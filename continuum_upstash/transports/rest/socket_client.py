@@ -56,7 +56,7 @@ class HttpConnection:
         """Return whether an idle connection can carry a request: it was used lately and is open."""
         return monotonic() - self.last_reply_at < MAX_IDLE_SECONDS and not self._is_readable()
 
-    def exchange(self, data: bytes, deadline: Deadline) -> HttpResponse:
+    def exchange(self, data: memoryview, deadline: Deadline) -> HttpResponse:
         """Send a request and return its response.
 
         Raises:
@@ -78,7 +78,7 @@ class HttpConnection:
     def __del__(self) -> None:
         self._sock.close()  # a forked child drops the connections of its parent like this
 
-    def _write(self, data: bytes, deadline: Deadline) -> bool:
+    def _write(self, data: memoryview, deadline: Deadline) -> bool:
         """Return whether all of it was written.
 
         A server that rejects a large request responds and closes before it has read the rest:
@@ -166,7 +166,8 @@ class SocketHttpClient:
 
     def exchange(self, request: Request, sync_token: bytes | None, batch: Batch) -> HttpResponse:
         config = self._config
-        data = self._encoder.encode(request, sync_token)
+        # As a memoryview, since tracebacks show local variables, and it contains the token.
+        data = memoryview(self._encoder.encode(request, sync_token))
         deadline = Deadline(config.read_timeout, batch.deadline_s)
         slot: Slot[HttpConnection] = Slot()
         kept = None
@@ -192,7 +193,7 @@ class SocketHttpClient:
             slot.claim = None  # release may have been interrupted
 
     def _exchange_anew(
-        self, slot: Slot[HttpConnection], data: bytes, deadline: Deadline
+        self, slot: Slot[HttpConnection], data: memoryview, deadline: Deadline
     ) -> HttpResponse:
         """Exchange over a new connection, for which only a batch's own deadline counts."""
         started = monotonic()
