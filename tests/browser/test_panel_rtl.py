@@ -88,6 +88,7 @@ def test_nothing_is_cut_or_covered(panel):
         )
         for each in ("h1", ".object-tools")
     )
-    assert tools["right"] < title["left"]
+    # Django 6.1 places the tools below the title, older versions beside it.
+    assert tools["right"] < title["left"] or tools["top"] >= title["bottom"]
     panel.save_screenshot("page-he")
     assert panel.measure_overflow() == 0
