@@ -19,6 +19,10 @@ def sessions_in_sql(site):
     site.SESSION_ENGINE = "django.contrib.sessions.backends.db"
 
 
+# The doctor also reports what went wrong in this process today: in other tests.
+pytestmark = pytest.mark.usefixtures("new_process_state")
+
+
 def examine(*arguments):
     run = run_command("cache_doctor", "--format", "json", *arguments)
     (only,) = run.json["caches"]

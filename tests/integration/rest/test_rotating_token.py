@@ -24,7 +24,7 @@ def server(request, serve, monkeypatch):
 
     def check_token(peer):
         while peer.read_request() is not None:
-            if b"Bearer good\r\n" in peer.server.heads[-1]:
+            if b"Bearer good\r\n" in peer.server.heads[-1] + b"\r\n":
                 peer.send(http_response(OK))
             else:
                 body = b'{"error":"WRONGPASS invalid or missing auth token"}'
