@@ -415,6 +415,19 @@ static const char *hdr(const char *h, const char *e,
     return 0;
 }
 // Handles one complete request; returns the bytes consumed, or 0.
+// Decode %XX in place; return the new length.
+static size_t decode_percent(char *text, size_t n) {
+    size_t out = 0;
+    for (size_t at = 0; at < n; at++, out++) {
+        unsigned byte;
+        if (text[at] == '%' && at + 2 < n && sscanf(text + at + 1, "%2x", &byte) == 1) {
+            text[out] = (char)byte;
+            at += 2;
+        } else
+            text[out] = text[at];
+    }
+    return out;
+}
 static size_t one(Conn *c, char *base, size_t n) {
     char *eoh = memmem(base, n, "\r\n\r\n", 4);
     if (!eoh)
@@ -511,7 +524,7 @@ static size_t one(Conn *c, char *base, size_t n) {
             *pe = '/';
             while (p < pe) {
                 char *q = memchr(p, '/', pe - p + 1);
-                addarg(p, q - p);
+                addarg(p, decode_percent(p, q - p));
                 p = q + 1;
             }
             if (bl)
