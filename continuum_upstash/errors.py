@@ -25,7 +25,13 @@ from collections.abc import Iterable
 
 
 class ContinuumError(Exception):
-    """The base class of all errors of this package; not raised itself."""
+    """The base class of all errors of this package; not raised itself.
+
+    Messages contain texts of servers: what would control a terminal or forge a log line is escaped.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(escape_unprintable(message))
 
 
 class ConfigurationError(ContinuumError):
@@ -147,6 +153,13 @@ class RequestTooLarge(Refused):
 
 class ReadOnlyReplica(Refused):
     """Writes fail for some seconds, for example during a server upgrade."""
+
+
+def escape_unprintable(text: str) -> str:
+    """Return text in which control characters and marks of direction are escaped as by `repr`."""
+    if text.isprintable():
+        return text
+    return "".join([each if each.isprintable() else repr(each)[1:-1] for each in text])
 
 
 def suggest_similar(name: str, known: Iterable[str]) -> str:

@@ -57,7 +57,7 @@ class CachePlans(UpstashBaseCache):
     def _incr(self, key: Any, delta: int, version: int | None) -> Plan[int]:
         total = yield from self._keyvalue.incr(self.make_and_validate_key(key, version), delta)
         if total is None:
-            raise ValueError(f"Key '{key}' not found")
+            raise ValueError(f"Key {key!r} not found")
         return total
 
     def _set_many(
@@ -94,7 +94,7 @@ class CachePlans(UpstashBaseCache):
         old = self.make_and_validate_key(key, version)
         new = self.make_and_validate_key(key, version + delta)
         if not (yield from self._keyvalue.rename(old, new)):
-            raise ValueError(f"Key '{key}' not found")
+            raise ValueError(f"Key {key!r} not found")
         return version + delta
 
     # ---- django-redis' methods

@@ -14,6 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import CommandError
 
 from continuum_upstash.cache.base import UpstashBaseCache
+from continuum_upstash.errors import escape_unprintable
 from continuum_upstash.health.probe import get_upstash_caches, list_upstash_aliases
 
 # Exit statuses.
@@ -89,7 +90,7 @@ def format_json(values: dict[str, Any]) -> str:
 
 
 def fail(message: str, returncode: int = UNREACHABLE) -> NoReturn:
-    raise CommandError(message, returncode=returncode)
+    raise CommandError(escape_unprintable(message), returncode=returncode)
 
 
 def _describe_aliases(known: list[str]) -> str:

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from django.template.defaultfilters import filesizeformat
 
+from continuum_upstash.errors import escape_unprintable
 from continuum_upstash.health.overview import NO_HISTORY, Overview
 from continuum_upstash.stats.key_families import Family
 from continuum_upstash.stats.totals import Totals
@@ -34,7 +35,8 @@ def render_overview(overview: Overview, families: Sequence[Family] | None, spent
     rows += [("Warning", text) for text in overview.health.warnings]
     rows += [("Error", text) for text in (*overview.health.errors, *overview.errors)]
     title = f"{overview.health.label}: {overview.health.verdict}"
-    return "\n".join([title, *(f"  {name:<15} {text}" for name, text in rows)])
+    lines = [title, *(f"  {name:<15} {text}" for name, text in rows)]
+    return "\n".join(map(escape_unprintable, lines))
 
 
 def _describe_state(overview: Overview) -> Iterable[tuple[str, str]]:

@@ -211,14 +211,26 @@ SERVICE_TEXTS: Final[Sequence[ServiceText]] = (
     ),
 )
 
+MASK: Final = "********"
+_MIN_MASKED: Final = 6  # characters; words of ordinary errors may contain a shorter password
+
 # What Upstash, Redis 7 and Redis 6 write before the error of a command that failed in a script.
 _SCRIPT_PREFIX: Final = (
     r"ERR (?:Error running script.*?)?@?user_script: ?\d+: (?:@?user_script: ?\d+: )?-?"
 )
 
 
-def make_reply_error(text: str) -> ReplyError:
-    """Return the error for a server's error text, with a hint what to do if there is one."""
+def make_reply_error(text: str, secrets: Sequence[str] = ()) -> ReplyError:
+    """Return the error for a server's error text, with a hint what to do if there is one.
+
+    Args:
+        text: the text.
+        secrets: the token or the password, which servers may repeat: Redis, for example, quotes the
+            arguments of an unknown command.
+    """
+    for secret in secrets:
+        if len(secret) >= _MIN_MASKED:
+            text = text.replace(secret, MASK)
     beginning = re.sub(_SCRIPT_PREFIX, "", text, count=1) if "user_script" in text else text
     for row in SERVICE_TEXTS:
         if re.match(row.pattern, beginning, re.DOTALL):

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from continuum_upstash.cache.base import UpstashBaseCache
-from continuum_upstash.errors import ConfigurationError, ContinuumError
+from continuum_upstash.errors import ConfigurationError, ContinuumError, escape_unprintable
 from continuum_upstash.keys import escape_glob, make_scoped_pattern
 from continuum_upstash.management.arguments import (
     fail,
@@ -153,7 +153,7 @@ class Command(BaseCommand):
     def _print(self, text: str, options: dict[str, Any]) -> None:
         # With --format json, stdout contains only the result.
         stream = self.stderr if options["form"] == "json" else self.stdout
-        stream.write(text, style_func=str)
+        stream.write(escape_unprintable(text), style_func=str)
 
 
 def _get_cache(options: dict[str, Any]) -> UpstashBaseCache:

@@ -7,6 +7,7 @@ from typing import Any, Final
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand
 
+from continuum_upstash.errors import escape_unprintable
 from continuum_upstash.health.doctor import Finding, examine
 from continuum_upstash.health.probe import get_upstash_caches
 from continuum_upstash.management.arguments import (
@@ -75,9 +76,9 @@ class Command(BaseCommand):
     def _show(self, finding: Finding) -> None:
         style = {"warning": self.style.WARNING, "failed": self.style.ERROR}.get(finding.outcome)
         line = f"  {_MARKS[finding.outcome]}  {finding.name:<14} {finding.detail}"
-        self.stdout.write(line, style_func=style)
+        self.stdout.write(escape_unprintable(line), style_func=style)
         if finding.fix:
-            self.stdout.write(f"                       -> {finding.fix}")
+            self.stdout.write(f"                       -> {escape_unprintable(finding.fix)}")
 
     def _check(self, findings: list[Finding], fail_on: str) -> None:
         failed = [each for each in findings if each.outcome == "failed"]

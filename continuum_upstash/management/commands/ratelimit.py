@@ -12,7 +12,7 @@ from typing import Any, Final, get_args
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from continuum_upstash.errors import ContinuumError
+from continuum_upstash.errors import ContinuumError, escape_unprintable
 from continuum_upstash.management.arguments import fail, format_json, parse_positive_int
 from continuum_upstash.ratelimit.conf import conf
 from continuum_upstash.ratelimit.engine.algorithms import Algorithm
@@ -83,7 +83,11 @@ class Command(BaseCommand):
             values, lines = actions[action](**options)
         except ContinuumError as error:
             fail(str(error))
-        self.stdout.write(format_json(values) if form == "json" else "\n".join(lines))
+        self.stdout.write(format_json(values) if form == "json" else _join(lines))
+
+
+def _join(lines: Iterator[str]) -> str:
+    return "\n".join(map(escape_unprintable, lines))
 
 
 # Each action returns the entries of --format json, and the lines of --format text.

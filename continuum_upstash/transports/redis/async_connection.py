@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import inf
 from typing import Any, Final, cast
 
@@ -49,12 +49,12 @@ class AsyncRedisConnection(asyncio.BufferedProtocol):
         closed: done when the socket is closed.
     """
 
-    def __init__(self, label: str, timeout: float) -> None:
+    def __init__(self, label: str, timeout: float, secrets: Sequence[str] = ()) -> None:
         self._loop = asyncio.get_running_loop()
         self._label = label
         self._timeout = timeout
         self._transport: asyncio.Transport | None = None
-        self._reader = ReplyReader()
+        self._reader = ReplyReader(secrets)
         self._buffer = memoryview(bytearray(_READ_SIZE))
         self._unsent: deque[_PendingRequest] = deque()  # no byte of them was written
         self._in_flight: deque[_PendingRequest] = deque()

@@ -135,7 +135,9 @@ class AsyncRedisTransport:
         return await self._connect(newer)
 
     async def _connect(self, credentials: Credentials | None) -> AsyncRedisConnection:
-        connection = AsyncRedisConnection(self._label, self._read_timeout)
+        connection = AsyncRedisConnection(
+            self._label, self._read_timeout, self._connector.list_secrets(credentials)
+        )
         handshake = self._connector.make_handshake(credentials)
         authenticated = False
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from ssl import SSLSocket
 from time import monotonic
@@ -38,12 +38,12 @@ class RedisConnection:
         last_reply_at: monotonic seconds.
     """
 
-    def __init__(self, sock: socket.socket, label: str) -> None:
+    def __init__(self, sock: socket.socket, label: str, secrets: Sequence[str] = ()) -> None:
         self._socket = sock
         self.reusable = False
         self.last_reply_at = 0.0
         self._label = label
-        self._reader = ReplyReader()
+        self._reader = ReplyReader(secrets)
         self._buffer = bytearray(_READ_SIZE)
         self._is_readable = make_readable_check(sock.fileno())
 

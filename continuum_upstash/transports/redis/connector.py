@@ -117,6 +117,10 @@ class Connector:
         """Return the first commands of a new connection: usually AUTH; None if there are none."""
         return make_handshake(self._template, credentials)
 
+    def list_secrets(self, credentials: Credentials | None) -> tuple[str, ...]:
+        """Return the passwords, which a server may repeat in the text of an error."""
+        return list_secrets(self._template, credentials)
+
 
 def make_handshake(template: Any, credentials: Credentials | None) -> Handshake | None:
     """Return the first commands of a new connection, or None if there are none.
@@ -139,6 +143,12 @@ def make_handshake(template: Any, credentials: Credentials | None) -> Handshake 
     if not commands:
         return None
     return Handshake(memoryview(resp2.pack(Batch(commands), key_locking=False)), len(commands))
+
+
+def list_secrets(template: Any, credentials: Credentials | None) -> tuple[str, ...]:
+    """Return the passwords of a connection, which a server may repeat in the text of an error."""
+    password = credentials.arguments[-1] if credentials is not None else template.password
+    return (str(password),) if password else ()
 
 
 def credentials_error(error: Exception, label: str) -> ContinuumError:

@@ -5,7 +5,7 @@ The sync and the async connection share all of this: what to send, and what the 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, cast
 
 import hiredis
@@ -83,12 +83,16 @@ def count_replies(batch: Batch) -> int:
 class ReplyReader:
     """Decodes replies that arrive in pieces.
 
+    Args:
+        secrets: masked in the texts of errors.
+
     Attributes:
         saw_readonly: a write was sent to a read-only replica; a new connection may be to the
             primary.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, secrets: Sequence[str] = ()) -> None:
+        self._secrets = secrets
         reader: Any = hiredis.Reader(replyError=self._make_error, notEnoughData=INCOMPLETE)
         self.feed = reader.feed
         self.next = reader.gets
@@ -96,7 +100,7 @@ class ReplyReader:
         self.saw_readonly = False
 
     def _make_error(self, text: str) -> ReplyError:
-        error = make_reply_error(text)
+        error = make_reply_error(text, self._secrets)
         self.saw_readonly |= isinstance(error, ReadOnlyReplica)
         return error
 

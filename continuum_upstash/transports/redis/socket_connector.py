@@ -22,6 +22,7 @@ from continuum_upstash.transports.redis.connection import RedisConnection
 from continuum_upstash.transports.redis.connector import (
     Credentials,
     credentials_error,
+    list_secrets,
     make_handshake,
     set_keepalive,
 )
@@ -68,7 +69,7 @@ class SocketConnector:
                 sock = self._open(Deadline(timeout))
         except (OSError, RedisError) as error:
             raise connect_error(error, self._label, timeout) from error
-        connection = RedisConnection(sock, self._label)
+        connection = RedisConnection(sock, self._label, list_secrets(self._template, credentials))
         deadline.extend(monotonic() - started)
         try:
             self._authenticate(connection, credentials, deadline)

@@ -17,10 +17,12 @@ from continuum_upstash.config.urls import remove_root_dot, split_url
 from continuum_upstash.errors import (
     ConfigurationError,
     ConnectionFailed,
+    ReplyError,
     RequestTooLarge,
     Unavailable,
 )
 from continuum_upstash.transports.rest.requests import Request, RequestKind
+from continuum_upstash.transports.service_errors import make_reply_error
 
 MAX_RESPONSE_BYTES: Final = 256 * 1024 * 1024
 MAX_HEAD_BYTES: Final = 64 * 1024
@@ -101,6 +103,10 @@ class RequestEncoder:
         lines = (self._common + _KIND_HEADERS[kind]).split("\r\n")
         pairs = (line.partition(": ") for line in lines[1:-1])  # not Host
         return [(name, value) for name, _, value in pairs]
+
+    def make_error(self, text: str) -> ReplyError:
+        """Return the error for a server's error text, which may repeat the token."""
+        return make_reply_error(text, (self._token,) if self._token else ())
 
     @property
     def authorization(self) -> str:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import re
 from binascii import a2b_base64
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC
 from http import HTTPStatus
 from time import time
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
 import hiredis
@@ -32,6 +32,8 @@ from continuum_upstash.transports.rest.http11 import HttpResponse, decompress
 from continuum_upstash.transports.rest.requests import Request
 from continuum_upstash.transports.service_errors import find_batch_error, make_reply_error
 
+MakeError: TypeAlias = Callable[[str], ReplyError]
+
 _RESP2: Final = frozenset(b"+-:$*")
 _STATUS_OF_REPLIES: Final = frozenset({HTTPStatus.OK, HTTPStatus.BAD_REQUEST})
 _ERROR_CODE: Final = re.compile(r"[A-Z][A-Z0-9]+(?: |$)")
@@ -48,8 +50,18 @@ def decode_replies(
     commands: Sequence[Command],
     label: str,
     dialect: RestDialect,
+    *,
+    make_error: MakeError = make_reply_error,
 ) -> Replies:
     """Return one reply per command.
+
+    Args:
+        response: the response.
+        request: what was sent.
+        commands: those of the batch.
+        label: names the database.
+        dialect: what the server supports.
+        make_error: returns the error for the text of a server.
 
     Raises:
         AuthenticationFailed: the token was rejected.
@@ -62,28 +74,28 @@ def decode_replies(
         response = decompress(response, label)
     body = response.body
     if request.kind != "batch" and body and body[0] in _RESP2:
-        reply = _parse_resp2(body, label)
+        reply = _parse_resp2(body, label, make_error)
         if isinstance(reply, AuthenticationFailed):
             raise reply
         return [reply]
     document = _parse_json(response, label)
     if isinstance(document, list) and request.kind == "batch":
-        return _decode_entries(document, commands, label)
+        return _decode_entries(document, commands, label, make_error)
     if isinstance(document, dict) and "result" in document and request.kind != "batch":
         if request.kind == "encoded":
-            return _decode_entries([document], commands, label)
+            return _decode_entries([document], commands, label, make_error)
         if dialect.resp2:
             dialect.resp2 = False
             log_unsupported("replies in RESP2", label)
         return [_read_unencoded(document["result"], label)]
-    error = _parse_error(document, response, label)
+    error = _parse_error(document, response, label, make_error)
     if request.kind == "batch" or isinstance(error, AuthenticationFailed):
         raise error
     return [error]
 
 
-def _parse_resp2(body: bytes, label: str) -> Reply:
-    reader = hiredis.Reader(replyError=make_reply_error, notEnoughData=_INCOMPLETE)
+def _parse_resp2(body: bytes, label: str, make_error: MakeError) -> Reply:
+    reader = hiredis.Reader(replyError=make_error, notEnoughData=_INCOMPLETE)
     try:
         reader.feed(body)
         reply: Any = reader.gets()
@@ -105,7 +117,9 @@ def _parse_json(response: HttpResponse, label: str) -> Any:
         raise _foreign_response_error(response, label) from error
 
 
-def _parse_error(document: Any, response: HttpResponse, label: str) -> ReplyError:
+def _parse_error(
+    document: Any, response: HttpResponse, label: str, make_error: MakeError
+) -> ReplyError:
     """Return the error of a JSON object, or raise it if it does not come from the REST API.
 
     Gateways return JSON objects with an "error", too. The REST API returns the error of a command
@@ -113,7 +127,7 @@ def _parse_error(document: Any, response: HttpResponse, label: str) -> ReplyErro
     """
     if not isinstance(document, dict) or not isinstance(document.get("error"), str):
         raise _foreign_response_error(response, label)
-    error = make_reply_error(document["error"])
+    error = make_error(document["error"])
     if isinstance(error, (Unavailable, Refused)):
         error.retry_after = _parse_retry_after(response)
     elif response.status not in _STATUS_OF_REPLIES or not _ERROR_CODE.match(document["error"]):
@@ -121,12 +135,14 @@ def _parse_error(document: Any, response: HttpResponse, label: str) -> ReplyErro
     return error
 
 
-def _decode_entries(document: list[Any], commands: Sequence[Command], label: str) -> Replies:
+def _decode_entries(
+    document: list[Any], commands: Sequence[Command], label: str, make_error: MakeError
+) -> Replies:
     if len(document) != len(commands):
         raise _response_format_error(label)
     try:
         pairs = zip(document, commands, strict=True)
-        replies = [_decode_entry(entry, command) for entry, command in pairs]
+        replies = [_decode_entry(entry, command, make_error) for entry, command in pairs]
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as cause:
         raise _response_format_error(label) from cause
     if isinstance(replies[0], ReplyError) and (error := find_batch_error(replies, label)):
@@ -134,16 +150,16 @@ def _decode_entries(document: list[Any], commands: Sequence[Command], label: str
     return replies
 
 
-def _decode_entry(entry: Any, command: Command) -> Reply:
+def _decode_entry(entry: Any, command: Command, make_error: MakeError) -> Reply:
     if entry.get("error") is not None:
-        return make_reply_error(entry["error"])
+        return make_error(entry["error"])
     result = entry["result"]
     if command[0] in COUNTERS and type(result) is str and result.lstrip("-").isdecimal():
         return int(result)
-    return _decode_base64(result)
+    return _decode_base64(result, make_error)
 
 
-def _decode_base64(value: Any) -> Reply:
+def _decode_base64(value: Any, make_error: MakeError) -> Reply:
     """Decode base64 at every depth.
 
     The text of a status or of a nested error is not encoded
@@ -155,17 +171,17 @@ def _decode_base64(value: Any) -> Reply:
         except ValueError:
             return value.encode()
     if isinstance(value, list):
-        return [_decode_nested(item) for item in value]
+        return [_decode_nested(item, make_error) for item in value]
     if value is None or isinstance(value, (int, bytes)):
         return value
     raise TypeError(f"no reply of Redis is a {type(value).__name__}")
 
 
-def _decode_nested(value: Any) -> Reply:
-    reply = _decode_base64(value)
+def _decode_nested(value: Any, make_error: MakeError) -> Reply:
+    reply = _decode_base64(value, make_error)
     if isinstance(value, str) and isinstance(reply, bytes) and reply == value.encode():
         # Not base64: the text of a status, or of an error such as "WRONGTYPE Operation …".
-        return make_reply_error(value) if _ERROR_CODE.match(value) and " " in value else reply
+        return make_error(value) if _ERROR_CODE.match(value) and " " in value else reply
     return reply
 
 

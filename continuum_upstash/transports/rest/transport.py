@@ -59,7 +59,9 @@ class RestTransport:
         tokens.update(url, response.headers.get(sync_token.HEADER))
         if request.kind == "value" and rejects_value_in_body(response.status, response.body):
             return run(repeat_as_json(batch, dialect, label), Runner(self.send))
-        replies = decode_replies(response, request, batch.commands, label, dialect)
+        replies = decode_replies(
+            response, request, batch.commands, label, dialect, make_error=self._encoder.make_error
+        )
         if dialect.key_locking and ReplyError in map(type, replies):
             return run(repeat_scripts(batch, replies, dialect, label), Runner(self.send))
         return replies
@@ -97,7 +99,9 @@ class AsyncRestTransport:
         tokens.update(url, response.headers.get(sync_token.HEADER))
         if request.kind == "value" and rejects_value_in_body(response.status, response.body):
             return await arun(repeat_as_json(batch, dialect, label), AsyncRunner(self.asend))
-        replies = decode_replies(response, request, batch.commands, label, dialect)
+        replies = decode_replies(
+            response, request, batch.commands, label, dialect, make_error=self._encoder.make_error
+        )
         if dialect.key_locking and ReplyError in map(type, replies):
             return await arun(
                 repeat_scripts(batch, replies, dialect, label), AsyncRunner(self.asend)
