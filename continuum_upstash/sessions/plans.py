@@ -11,6 +11,8 @@ from django.contrib.sessions.exceptions import SessionInterrupted
 
 from continuum_upstash.errors import (
     CapacityExceeded,
+    ConnectionFailed,
+    DeadlineExceeded,
     ReadOnlyReplica,
     ReplyError,
     SessionStoreUnavailable,
@@ -45,22 +47,28 @@ def _rotate_locally(
     call: Callable[..., Reply], keys: Sequence[str], args: Sequence[bytes]
 ) -> Reply:
     if args[2] == b"1" and not call("EXISTS", *keys[1:]):
-        return _SESSION_HAS_ENDED
+        return 1 if call("GET", keys[0]) == args[0] else _SESSION_HAS_ENDED
     if call("SET", keys[0], args[0], "PX", args[1], "NX") is None:
-        return _KEY_IS_TAKEN
+        return 1 if call("GET", keys[0]) == args[0] else _KEY_IS_TAKEN
     call("DEL", *keys[1:])
     return 1
 
 
 def _count_rotate_commands(command: Command, reply: Reply) -> int:
-    return int(command[-1] == 1) + (2 if reply == 1 else reply == _KEY_IS_TAKEN)
+    return 2 + int(command[-1] == 1) - int(reply == _SESSION_HAS_ENDED)
 
 
 # Three billed commands, four if a user is logged in. A pipeline would be two, but on a full
-# database it would delete the old session and fail to store the new one.
+# database it would delete the old session and fail to store the new one. It may be sent twice: if
+# it has stored this very record under the new key, it returns 1 again.
 ROTATE_KEY: Final = Script(
-    "if ARGV[3] == '1' and redis.call('EXISTS', unpack(KEYS, 2)) == 0 then return -1 end\n"
-    "if not redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2], 'NX') then return 0 end\n"
+    "local function otherwise(code)\n"
+    "  if redis.call('GET', KEYS[1]) == ARGV[1] then return 1 end\n"
+    "  return code\n"
+    "end\n"
+    "local must_exist = ARGV[3] == '1'\n"
+    "if must_exist and redis.call('EXISTS', unpack(KEYS, 2)) == 0 then return otherwise(-1) end\n"
+    "if not redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2], 'NX') then return otherwise(0) end\n"
     "redis.call('DEL', unpack(KEYS, 2))\n"
     "return 1",
     _rotate_locally,
@@ -186,7 +194,7 @@ class SessionPlans:
         keys = (key.redis_key, *old_key.redis_keys)
         must_exist = int(old is not None and old.user_id is not None)
         command: Command = ("EVAL", ROTATE_KEY, len(keys), *keys, signed, ttl_ms, must_exist)
-        replies: Replies = yield Batch([command, *index.commands])
+        replies = yield from _send_twice(Batch([command, *index.commands]))
         _raise_error(replies)
         if replies[0] == _SESSION_HAS_ENDED:
             raise SessionInterrupted(
@@ -286,6 +294,22 @@ def _renew(command: Command) -> Plan[tuple[bool, Any]]:
             raise
         return False, None
     return True, reply
+
+
+def _send_twice(batch: Batch) -> Plan[Replies]:
+    """Send a batch again if the reply was lost: the server may have run it."""
+    replies: Replies
+    try:
+        replies = yield batch
+    except SessionStoreUnavailable as error:
+        cause = error.__cause__
+        is_lost = isinstance(cause, DeadlineExceeded) or (
+            isinstance(cause, ConnectionFailed) and not cause.unsent
+        )
+        if not is_lost:
+            raise
+        replies = yield batch
+    return replies
 
 
 def _raise_error(replies: Replies) -> None:

@@ -225,7 +225,7 @@ def test_the_scripts_of_locks(call, key, target):
     "LUA-022",
     unproven="they ran on GopherLua, never on the service",
     affects="Sessions: login, cycle_key, and SESSION_MERGE without SET IFEQ.",
-    commands=22,
+    commands=33,
 )
 def test_the_scripts_of_sessions(call, make_key, target):
     """The scripts of sessions rotate a key, and replace a session only if it is unchanged."""
@@ -234,7 +234,9 @@ def test_the_scripts_of_sessions(call, make_key, target):
     assert call("EVAL", rotate, "2", new, old, "data", "60000", "1") == -1
     assert call("SET", old, "data", *TTL) == "OK"
     assert call("EVAL", rotate, "2", new, old, "data", "60000", "1") == 1
-    assert call("EVAL", rotate, "2", new, old, "data", "60000", "0") == 0
+    assert call("EVAL", rotate, "2", new, old, "data", "60000", "1") == 1  # sent again
+    assert call("EVAL", rotate, "2", new, old, "data", "60000", "0") == 1
+    assert call("EVAL", rotate, "2", new, old, "other", "60000", "0") == 0
     assert call("EVAL", replace, "1", new, "other", "newer", "60000") is None
     assert call("EVAL", replace, "1", new, "data", "newer", "60000") == "OK"
 

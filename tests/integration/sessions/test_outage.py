@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from django.core.cache import caches
 from django.core.exceptions import ImproperlyConfigured
 
 from continuum_upstash.emulator.process import running
-from continuum_upstash.errors import SessionStoreUnavailable
+from continuum_upstash.errors import DeadlineExceeded, SessionStoreUnavailable
 from continuum_upstash.sessions import SessionStore
 from continuum_upstash.sessions.session_runner import EvictionNotAllowed
 from tests.integration.sessions.session_database import read_sessions
@@ -275,3 +276,54 @@ def test_the_middleware_rejects_another_engine(configure, settings, client):
     settings.SESSION_ENGINE = "django.contrib.sessions.backends.db"
     with pytest.raises(ImproperlyConfigured, match="For other engines, use django"):
         client.get("/plain")
+
+
+@pytest.fixture
+def lose_a_reply(monkeypatch):
+    """Return a function: the next script of the session database runs, and its reply is lost."""
+
+    def lose():
+        database, pending = caches["sessions"].database, [True]
+        send, asend = database.send, database.asend
+
+        def lose_reply(batch):
+            if pending and any(command[0] == "EVAL" for command in batch.commands):
+                pending.pop()
+                raise DeadlineExceeded("no complete reply")
+
+        def lossy_send(batch):
+            replies = send(batch)
+            lose_reply(batch)
+            return replies
+
+        async def lossy_asend(batch):
+            replies = await asend(batch)
+            lose_reply(batch)
+            return replies
+
+        monkeypatch.setattr(database, "send", lossy_send)
+        monkeypatch.setattr(database, "asend", lossy_asend)
+        return pending
+
+    return lose
+
+
+def test_a_session_survives_a_key_change_whose_reply_was_lost(member, lose_a_reply):
+    store = SessionStore(member.key)
+    assert store["_auth_user_id"]
+    pending = lose_a_reply()
+    store.cycle_key()
+    assert not pending
+    assert SessionStore(store.session_key)["_auth_user_id"] == store["_auth_user_id"]
+    assert not SessionStore(member.key).exists(member.key)
+
+
+async def test_the_same_in_async_code(database, lose_a_reply):
+    store = SessionStore()
+    await store.aset("a", 1)
+    await store.asave()
+    old, pending = store.session_key, lose_a_reply()
+    await store.acycle_key()
+    assert not pending
+    assert await SessionStore(store.session_key).aget("a") == 1
+    assert not await store.aexists(old)

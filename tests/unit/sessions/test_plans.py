@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 from django.contrib.sessions.exceptions import SessionInterrupted
 
-from continuum_upstash.errors import CapacityExceeded, ReplyError, SessionStoreUnavailable
+from continuum_upstash.errors import (
+    CapacityExceeded,
+    ConnectionFailed,
+    DeadlineExceeded,
+    ReplyError,
+    SessionStoreUnavailable,
+    Unavailable,
+)
 from continuum_upstash.sessions.keys import StorageKey
 from continuum_upstash.sessions.plans import ROTATE_KEY
 from continuum_upstash.transports.service_errors import make_reply_error
@@ -159,6 +166,30 @@ def test_rotating_the_key_fails_after_a_logout():
     plan = load_plans(USER).rotate_key(KEY, StorageKey("p", ("d2",)), USER)
     with pytest.raises(SessionInterrupted, match="logged out"):
         run_plan(plan, [-1])
+
+
+def make_lost_reply(cause):
+    error = SessionStoreUnavailable("no reply")
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize("cause", [DeadlineExceeded("late"), ConnectionFailed("lost")], ids=repr)
+def test_rotating_the_key_is_sent_again_if_the_reply_was_lost(cause):
+    plans, new = load_plans(USER), StorageKey("p", ("d2",))
+    rotated, sent = run_plan(plans.rotate_key(KEY, new, {"a": 1}), make_lost_reply(cause), [1])
+    assert rotated
+    assert sent[0] == sent[1]
+    assert run_plan(plans.update(new, {"a": 1}))[1] == []
+
+
+@pytest.mark.parametrize(
+    "cause", [ConnectionFailed("refused", unsent=True), Unavailable("breaker open")], ids=repr
+)
+def test_rotating_the_key_is_not_sent_again_if_the_server_has_not_run_it(cause):
+    plan = load_plans({}).rotate_key(KEY, StorageKey("p", ("d2",)), {})
+    with pytest.raises(SessionStoreUnavailable):
+        run_plan(plan, make_lost_reply(cause))
 
 
 def test_an_error_reply_is_raised():
