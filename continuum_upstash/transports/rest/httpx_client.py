@@ -161,7 +161,8 @@ def _make_client_settings(config: Config, encoder: RequestEncoder) -> dict[str, 
 def _make_request_arguments(
     encoder: RequestEncoder, request: Request, sync_token: bytes | None
 ) -> dict[str, Any]:
-    headers = encoder.headers(request.kind)
+    # `_Authorization` fills in the first one: where a header is set later, httpx appends it.
+    headers = [("Authorization", ""), *encoder.headers(request.kind)]
     if sync_token is not None:
         headers.append(("Upstash-Sync-Token", sync_token.decode("latin-1")))
     return {"url": encoder.url + request.target, "headers": headers, "content": request.body}

@@ -318,7 +318,8 @@ def test_a_session_survives_a_key_change_whose_reply_was_lost(member, lose_a_rep
     assert not SessionStore(member.key).exists(member.key)
 
 
-async def test_the_same_in_async_code(database, lose_a_reply):
+@pytest.mark.usefixtures("site")
+async def test_the_same_in_async_code(lose_a_reply):
     store = SessionStore()
     await store.aset("a", 1)
     await store.asave()
