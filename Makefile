@@ -11,7 +11,7 @@ NPM := $(if $(shell command -v npm),$(patsubst %,tests/%/npm/node_modules/.packa
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-service lint types docs bench clean
+.PHONY: help demo test test-all test-service lint types docs bench clean lock
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1: /p' $(MAKEFILE_LIST) | awk -F': ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -56,6 +56,18 @@ clean:  ## remove everything that the other targets create
 %/node_modules/.package-lock.json: %/package-lock.json
 	npm ci --prefix $* --no-audit --no-fund --loglevel error
 	@touch $@
+
+# Development and CI install exactly the packages of the lock file.
+LOCKED := $(VENV)/.installed-dev $(VENV)/.installed-docs
+$(LOCKED): pyproject.toml requirements-dev.lock | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --no-build-isolation --no-deps --editable .
+	@touch $(LOCKED)
+
+lock: | $(VENV)/bin/python  ## update requirements-dev.lock
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile pyproject.toml --extra dev --extra docs --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-header --upgrade --quiet --output-file requirements-dev.lock
 
 # One stamp file per extra, so that `make demo` does not install the development tools.
 $(VENV)/.installed-%: pyproject.toml | $(VENV)/bin/python
