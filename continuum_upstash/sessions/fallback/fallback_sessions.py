@@ -21,7 +21,8 @@ session is read, other rows a few at a time.
 A process searches the table for rows before its first command and then every ten seconds. While
 rows may exist, it also looks for the rows of a session before each operation on that session.
 Therefore, a process that could reach the session database all the time may accept, for up to ten
-seconds, a session that another process has ended in the table.
+seconds, a session that another process has ended in the table. A session that it does not find is
+searched in the table at once: another process may have created it there.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ R = TypeVar("R")
 
 _SEARCH_INTERVAL: Final = 10.0  # seconds
 _REPLAYED_ROWS: Final = 20  # rows of other sessions that one request replays
-_DELETED_TTL_MS: Final = 400 * 86_400_000  # longer than the lifetime of the ended session
+_MAX_ROWS: Final = 10_000  # then none is added for a session that this process has not read
 
 
 class PendingRows:
@@ -113,7 +114,15 @@ class FallbackSessions:
                 return {}  # the session database may have the session
             return None if row.change is SessionChange.DELETED else row.data
 
-        return (yield from self._with_fallback(key, self._plans.load(key), fallback))
+        data = yield from self._with_fallback(key, self._plans.load(key), fallback)
+        if data is None and not self._using_fallback:
+            # Another process, for which the database is unavailable, may have just created it.
+            replayed: int = yield Compute(
+                lambda: _run_in_orm_thread(lambda: self._replay_rows(key, search=False))
+            )
+            if replayed:
+                data = yield from self._with_fallback(key, self._plans.load(key), fallback)
+        return data
 
     def exists(self, key: StorageKey) -> Plan[bool]:
         def fallback() -> bool:
@@ -159,10 +168,28 @@ class FallbackSessions:
         ttl_ms = self._get_ttl_ms(data)
         if ttl_ms <= 0:
             return self._put_deleted(key)
+        if change is SessionChange.PATCHED:
+            self._check_row_count(key)
         return self._table.put(FallbackRow(change, key.digests, data), ttl_ms)
 
     def _put_deleted(self, key: StorageKey) -> bool:
-        return self._table.put(FallbackRow(SessionChange.DELETED, key.digests, {}), _DELETED_TTL_MS)
+        self._check_row_count(key)
+        row = FallbackRow(SessionChange.DELETED, key.digests, {})
+        # A session without an expiry of its own ends by itself after this time.
+        return self._table.put(row, settings.SESSION_COOKIE_AGE * 1000)
+
+    def _check_row_count(self, key: StorageKey) -> None:
+        """Limit the rows for sessions that may not exist: a cookie can be invented.
+
+        Raises:
+            SessionStoreUnavailable: there are too many rows.
+        """
+        is_known = self._plans.has_loaded(key) or self._table.find(key) is not None
+        if not is_known and self._table.count(_MAX_ROWS) >= _MAX_ROWS:
+            raise SessionStoreUnavailable(
+                "The session database is unavailable, and the table of SESSION_FALLBACK_ENGINE has "
+                f"{_MAX_ROWS:,} rows: no row is added for a session that could not be read."
+            )
 
     def _with_fallback(self, key: StorageKey, plan: Plan[R], fallback: Callable[[], R]) -> Plan[R]:
         if not self._using_fallback:
@@ -181,7 +208,9 @@ class FallbackSessions:
         if search or self._pending.may_exist:
             yield Compute(lambda: _run_in_orm_thread(lambda: self._replay_rows(key, search=search)))
 
-    def _replay_rows(self, key: StorageKey, *, search: bool) -> None:
+    def _replay_rows(self, key: StorageKey, *, search: bool) -> int:
+        """Replay the rows of a session, and others if `search` is True; return their number."""
+        replayed = 0
         row_keys = self._table.list_keys(key)
         if search:
             row_keys += self._pending.search(lambda: self._table.list_all_keys(_REPLAYED_ROWS))
@@ -189,6 +218,8 @@ class FallbackSessions:
             with self._table.claim(row_key) as row:
                 if row is not None:
                     self._runner.run(self._replay(row))
+                    replayed += 1
+        return replayed
 
     def _replay(self, row: FallbackRow) -> Plan[None]:
         key = StorageKey(self._runner.prefix, row.digests)

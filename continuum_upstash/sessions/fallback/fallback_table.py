@@ -132,6 +132,10 @@ class FallbackTable:
         rows = self._select_all().filter(expire_date__gt=timezone.now())
         return list(rows.values_list("session_key", flat=True)[:limit])
 
+    def count(self, limit: int) -> int:
+        """Return the number of rows, at most `limit`."""
+        return self._select_all().filter(expire_date__gt=timezone.now())[:limit].count()
+
     def clear_expired(self) -> None:
         self._select_all().filter(expire_date__lte=timezone.now()).delete()
 

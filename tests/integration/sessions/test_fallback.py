@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.contrib.sessions.backends.base import UpdateError
 from django.contrib.sessions.exceptions import SessionInterrupted
@@ -9,9 +11,12 @@ from django.contrib.sessions.models import Session
 from django.core.cache import caches
 from django.core.exceptions import ImproperlyConfigured
 from django.test import Client
+from django.utils import timezone
 
 from continuum_upstash.errors import SessionStoreUnavailable
 from continuum_upstash.sessions import SessionStore, index
+from continuum_upstash.sessions.fallback import fallback_sessions
+from continuum_upstash.sessions.fallback.fallback_sessions import PendingRows
 from continuum_upstash.sessions.keys import compute_digests
 from tests.integration.sessions.session_database import (
     forget_process_state,
@@ -212,3 +217,51 @@ def test_an_engine_without_a_table_is_rejected(settings):
 def test_the_user_index_requires_the_session_database(ada, brief_outage):
     with brief_outage(), pytest.raises(SessionStoreUnavailable):
         index.logout_everywhere(ada)
+
+
+# ---- an outage for some processes only
+
+
+def test_another_process_finds_a_session_that_was_created_in_the_table(
+    new_browser, outage, recover
+):
+    browser = new_browser()
+    SessionStore().exists("warm0up0")  # this process has just searched the table for rows
+    with outage():
+        browser.get("login")
+    recover()
+    key, pending = browser.key, caches["sessions"].database.extras.get(PendingRows)
+    pending.may_exist = False  # as in a process that has not noticed the outage
+    assert browser.username == "ada"
+    assert browser.key == key
+    assert Session.objects.count() == 0
+
+
+def test_an_unknown_cookie_costs_one_query(new_browser, django_assert_num_queries):
+    SessionStore().exists("warm0up0")
+    caches["sessions"].database.extras.get(PendingRows).may_exist = False
+    with django_assert_num_queries(1):
+        assert SessionStore("a" * 32).load() == {}
+
+
+def change(session_key):
+    store = SessionStore(session_key)
+    store["a"] = 1
+    store.save()
+
+
+def test_invented_cookies_leave_a_limited_number_of_rows(monkeypatch, outage, settings):
+    monkeypatch.setattr(fallback_sessions, "_MAX_ROWS", 5)
+    with outage():
+        for number in range(5):
+            SessionStore(f"invented{number}").delete()
+        with pytest.raises(SessionStoreUnavailable, match="no row is added"):
+            SessionStore("invented5").delete()
+        with pytest.raises(SessionStoreUnavailable, match="no row is added"):
+            change("invented6")
+        SessionStore("invented0").delete()  # has its row already
+        change(None)  # a new session is not limited
+    rows = Session.objects.all()
+    assert len(rows) == 6
+    latest = timezone.now() + timedelta(seconds=settings.SESSION_COOKIE_AGE)
+    assert all(row.expire_date <= latest for row in rows)
