@@ -13,6 +13,7 @@ from continuum_upstash.errors import (
     RequestTooLarge,
     ServerNotReady,
     Unavailable,
+    escape_unprintable,
 )
 from continuum_upstash.transports.service_errors import (
     MEANINGS,
@@ -106,7 +107,7 @@ def test_texts_of_the_same_kinds_are_classified_alike(text, kind):
 def test_an_error_of_one_command_is_a_plain_reply_error(text):
     error = make_reply_error(text)
     assert type(error) is ReplyError
-    assert str(error) == text
+    assert str(error) == escape_unprintable(text)
     assert get_meaning(error) is Meaning.COMMAND
 
 
