@@ -124,6 +124,7 @@ class MsgpackSerializer:
         except ValueError:
             if len(data) <= MAX_UNMEASURED_ITEMS:
                 raise
+        _check_structure(data)
         return self._unpack_with_hooks(data, has_large_dict=True)
 
     def _unpack_with_hooks(self, data: bytes, *, has_large_dict: bool = False) -> Any:
@@ -160,7 +161,7 @@ def _unpackb(
 
 
 def _check_structure(data: bytes) -> None:
-    """Raise ValueError if arrays claim more items than there are bytes; it allocates no item."""
+    """Raise ValueError if arrays or maps claim more items than there are; it allocates none."""
     unpacker = Unpacker(max_buffer_size=len(data))
     unpacker.feed(data)
     try:

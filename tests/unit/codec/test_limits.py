@@ -180,6 +180,8 @@ UNITS = {
     "list that claims more": b"\xdd\x00\x10\x00\x00",
     "list that claims 4096": b"\xdd\x00\x00\x10\x00",
     "list that claims 500": b"\xdc\x01\xf4",
+    "dict that claims 256": b"\xdf\x00\x00\x01\x00",
+    "dict that claims 4000": b"\xde\x0f\xa0",
 }
 
 
