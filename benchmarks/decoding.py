@@ -165,7 +165,7 @@ def get_decompressed_size(data: bytes) -> int:
         content = BASE64.decode(data) or data
     if content[:1] != b"\x01":
         return len(data)
-    with suppress(zstandard.ZstdError):
+    with suppress(zstandard.ZstdError, MemoryError):
         size = zstandard.frame_content_size(content[1:])
         return max(len(data), min(size, FREE_MEMORY + MEMORY_PER_BYTE * len(content)))
     return len(data)
@@ -212,7 +212,7 @@ class Mutator:
             case 0:
                 return compress(data)
             case 1:
-                with suppress(zstandard.ZstdError):
+                with suppress(zstandard.ZstdError, MemoryError):
                     return zstandard.decompress(data[1:], max_output_size=MAX_BYTES)
                 return b"\x92\xc7\x00\x01" + data
             case 2:
