@@ -35,3 +35,5 @@ STATIC_URL = "static/"
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 CONTINUUM_STATS = {"SHARED": False}  # tests count commands
+# The toolbar imports its models when this setting is changed, and its app is not installed then.
+DEBUG_TOOLBAR_PANELS = ["continuum_upstash.stats.toolbar.UpstashPanel"]

@@ -54,7 +54,7 @@ class Servers:
     @property
     def tcp(self) -> dict[str, str]:
         scheme = "rediss" if self._certificate else "redis"
-        return {"redis_url": f"{scheme}://{self._host}:{self._tcp_port}"}
+        return {"redis_url": f"{scheme}://:{TOKEN}@{self._host}:{self._tcp_port}"}
 
     def restart_front(self, certificate: tuple[Path, Path] | None = None) -> None:
         """Kill the front and start it again, with another certificate if one is given."""

@@ -17,7 +17,6 @@ from continuum_upstash.observe import unsubscribe
 from continuum_upstash.transports import registry
 from tests.integration.cache_entries import make_entry
 
-PANEL = "continuum_upstash.stats.toolbar.UpstashPanel"
 PAGE = "<html><body>served</body></html>"
 
 
@@ -67,7 +66,6 @@ def toolbar(emulator):
         INTERNAL_IPS=["127.0.0.1"],
         STATIC_URL="static/",
         MIDDLEWARE=["debug_toolbar.middleware.DebugToolbarMiddleware"],
-        DEBUG_TOOLBAR_PANELS=[PANEL],
         DEBUG_TOOLBAR_CONFIG={"SHOW_TOOLBAR_CALLBACK": lambda _: True, "IS_RUNNING_TESTS": False},
         TEMPLATES=[
             {"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}
