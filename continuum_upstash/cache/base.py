@@ -25,6 +25,7 @@ from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
 from continuum_upstash.cache.codec_types import EXT_TYPES, get_signing_keys
+from continuum_upstash.cache.django_redis_settings import add_ignore_exceptions
 from continuum_upstash.client.async_upstash_cache import AsyncUpstashCache
 from continuum_upstash.client.upstash_cache import UpstashCache
 from continuum_upstash.codec.base64 import SignedBase64
@@ -59,7 +60,7 @@ class UpstashBaseCache(BaseCache):
     local store belong to the `Database` of the configuration, not to the instance.
     """
 
-    def __init__(self, location: str, params: dict[str, Any]) -> None:
+    def __init__(self, location: object, params: dict[str, Any]) -> None:
         super().__init__(params)
         self.key_func = _protect_reserved_keys(self.key_func, self.key_prefix)
         alias = _find_alias(location, params)
@@ -155,9 +156,9 @@ class AsyncCacheClient(AsyncUpstashCache):
         self._attach(database, codec, Timeouts(None))
 
 
-def _resolve_entry(alias: str, location: str, params: Mapping[str, Any]) -> Config:
+def _resolve_entry(alias: str, location: object, params: Mapping[str, Any]) -> Config:
     return resolve(
-        params.get("OPTIONS", {}),
+        add_ignore_exceptions(params.get("OPTIONS", {})),
         os.environ,
         alias=alias,
         location=location,
@@ -209,7 +210,7 @@ def _make_codec(config: Config) -> Codec:
     )
 
 
-def _find_alias(location: str, params: Mapping[str, Any]) -> str:
+def _find_alias(location: object, params: Mapping[str, Any]) -> str:
     """Return the alias of an entry of CACHES, which Django does not pass to its backends.
 
     It is the alias of the first entry with the same LOCATION and parameters. Two identical entries

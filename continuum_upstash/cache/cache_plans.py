@@ -10,6 +10,7 @@ from django.core.cache import caches
 from django.core.cache.backends.base import get_key_func
 
 from continuum_upstash.cache.base import UpstashBaseCache
+from continuum_upstash.cache.django_redis_settings import get_itersize
 from continuum_upstash.keys import AliasPattern, KeyPattern, make_alias_pattern, make_scoped_pattern
 from continuum_upstash.plans import scan
 from continuum_upstash.plans.effects import Plan
@@ -122,9 +123,9 @@ class CachePlans(UpstashBaseCache):
         names = yield from scan.find_keys(pattern.pattern, pattern.matches)
         return [pattern.extract_key(name) for name in names]
 
-    def _delete_pattern(self, search: str, version: int | None, itersize: int) -> Plan[int]:
+    def _delete_pattern(self, search: str, version: int | None, itersize: int | None) -> Plan[int]:
         pattern = self._scope_pattern(search, version)
-        return scan.delete_keys(pattern.pattern, pattern.matches, itersize)
+        return scan.delete_keys(pattern.pattern, pattern.matches, itersize or get_itersize())
 
     def _scope_pattern(self, search: str, version: int | None) -> KeyPattern:
         version = self.version if version is None else version

@@ -109,11 +109,16 @@ class ExtraMethods(CachePlans):
         return await self.arun(self._keys(search, version))
 
     def delete_pattern(
-        self, pattern: str, version: int | None = None, itersize: int = COUNT
+        self, pattern: str, version: int | None = None, itersize: int | None = None
     ) -> int:
         """Delete the keys that match a glob pattern; return how many.
 
         Billed: 1 SCAN per `itersize` keys in the database, 1 UNLINK per SCAN that found a match.
+
+        Args:
+            pattern: without prefix and version.
+            version: of the keys; None: VERSION.
+            itersize: the keys that a SCAN examines; None: DJANGO_REDIS_SCAN_ITERSIZE, or 1,000.
 
         Raises:
             ConfigurationError: KEY_FUNCTION hides the keys, so that no pattern can match them.
@@ -121,29 +126,29 @@ class ExtraMethods(CachePlans):
         return self.run(self._delete_pattern(pattern, version, itersize))
 
     async def adelete_pattern(
-        self, pattern: str, version: int | None = None, itersize: int = COUNT
+        self, pattern: str, version: int | None = None, itersize: int | None = None
     ) -> int:
         """Async `delete_pattern`: return how many were deleted. Billed: as `delete_pattern`."""
         return await self.arun(self._delete_pattern(pattern, version, itersize))
 
     def iter_keys(
-        self, search: str = "*", itersize: int = COUNT, version: int | None = None
+        self, search: str = "*", itersize: int | None = None, version: int | None = None
     ) -> Iterator[str]:
         """Yield the keys that match a glob pattern; a key may appear twice.
 
-        Billed: 1 SCAN per `itersize` keys in the database.
+        Billed: 1 SCAN per `itersize` keys in the database (None: 1,000).
         """
         pattern = self._scope_pattern(search, version)
-        scan = KeyScan(pattern.pattern, pattern.matches, count=itersize)
+        scan = KeyScan(pattern.pattern, pattern.matches, count=itersize or COUNT)
         while not scan.is_complete:
             yield from map(pattern.extract_key, self.run(scan.fetch_page()))
 
     async def aiter_keys(
-        self, search: str = "*", itersize: int = COUNT, version: int | None = None
+        self, search: str = "*", itersize: int | None = None, version: int | None = None
     ) -> AsyncIterator[str]:
         """Async `iter_keys`: ``async for key in cache.aiter_keys("report:*"): …``."""
         pattern = self._scope_pattern(search, version)
-        scan = KeyScan(pattern.pattern, pattern.matches, count=itersize)
+        scan = KeyScan(pattern.pattern, pattern.matches, count=itersize or COUNT)
         while not scan.is_complete:
             for name in await self.arun(scan.fetch_page()):
                 yield pattern.extract_key(name)

@@ -13,8 +13,10 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from django.conf import settings
 from django.core.checks import CheckMessage
 
+from continuum_upstash.cache.django_redis_settings import list_unused_settings
 from continuum_upstash.checks.catalogue import check_message
 from continuum_upstash.checks.entries import get_entry, get_key_prefix, resolve_entries
+from continuum_upstash.config.django_redis import select_url
 from continuum_upstash.config.environment import make_setup_hint
 from continuum_upstash.config.hashable import from_hashable
 from continuum_upstash.config.resolve import Config
@@ -35,7 +37,10 @@ def check_caches(**_: Any) -> list[CheckMessage]:
     for config in configs.values():
         for check in _CHECKS:
             found += check(config)
-    return [*found, *_check_shared_databases(configs)]
+    found += _check_shared_databases(configs)
+    if configs:
+        found += [check_message("W022", text) for text in list_unused_settings()]
+    return found
 
 
 def check_caches_in_production(**_: Any) -> list[CheckMessage]:
@@ -93,7 +98,7 @@ def _check_secrets_in_settings(config: Config) -> _Messages:
     token = entry.get("OPTIONS", {}).get("TOKEN")
     if isinstance(token, str) and token not in os.environ.values():
         yield check_message("W010", "the token is written in the settings.", config.alias)
-    if urlsplit(entry.get("LOCATION", "")).password:
+    if urlsplit(select_url(entry.get("LOCATION", "")) or "").password:
         text = "LOCATION contains a password, which Django's error pages show."
         yield check_message("W011", text, config.alias)
 

@@ -66,6 +66,7 @@ CATALOGUE: Final[dict[str, tuple[Callable[..., CheckMessage], str]]] = {
         ("Remove ssl_cert_reqs. If the server uses your own certificate authority, set CA_FILE."),
     ),
     "W021": (Warning, 'Set SECURE_REDIRECT_EXEMPT = [r"^health/"], with the path of your probes.'),
+    "W022": (Warning, "Delete the setting."),
     "I030": (Info, ""),
     "E040": (Error, "Run manage.py cache_doctor."),
     "E041": (

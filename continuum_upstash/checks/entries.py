@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from django.conf import settings
 
+from continuum_upstash.cache.django_redis_settings import add_ignore_exceptions
 from continuum_upstash.config.resolve import Config, resolve
 from continuum_upstash.errors import ConfigurationError
 from continuum_upstash.health.probe import list_upstash_aliases
@@ -26,7 +27,8 @@ def resolve_entries() -> tuple[dict[str, Config], list[ConfigurationError]]:
     configs, errors = {}, []
     for alias in list_upstash_aliases():
         entry = get_entry(alias)
-        location, options = entry.get("LOCATION", ""), entry.get("OPTIONS", {})
+        location = entry.get("LOCATION", "")
+        options = add_ignore_exceptions(entry.get("OPTIONS", {}))
         try:
             configs[alias] = resolve(options, os.environ, alias=alias, location=location)
         except ConfigurationError as error:

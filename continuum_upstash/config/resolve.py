@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Final, Literal, cast
 from urllib.parse import SplitResult, parse_qs, unquote
 
+from continuum_upstash.config import django_redis
 from continuum_upstash.config.credentials import Credentials, Mode, resolve_credentials
 from continuum_upstash.config.environment import Environment, make_setup_hint
 from continuum_upstash.config.hashable import to_hashable
@@ -170,32 +171,6 @@ class Config:
         return f"cache '{self.alias}' ({where})"
 
 
-# django-redis' options, which its connection factory receives in TCP mode.
-REDIS_OPTIONS: Final = frozenset(
-    {
-        "CONNECTION_FACTORY",
-        "CONNECTION_POOL_CLASS",
-        "CONNECTION_POOL_KWARGS",
-        "PARSER_CLASS",
-        "PASSWORD",
-        "REDIS_CLIENT_CLASS",
-        "REDIS_CLIENT_KWARGS",
-        "SENTINELS",
-        "SENTINEL_KWARGS",
-        "SOCKET_CONNECT_TIMEOUT",
-        "SOCKET_TIMEOUT",
-        "USERNAME",
-    }
-)
-
-# Options of django-redis that we do not support, and what to do about them.
-_DJANGO_REDIS: Final[Mapping[str, str]] = {
-    "CLIENT_CLASS": "Delete it",
-    "COMPRESSOR": "Set COMPRESS_MIN_BYTES, for example to 1024, to compress values",
-    "IGNORE_EXCEPTIONS": "Use FALLBACK, which is on by default",
-    "LOG_IGNORED_EXCEPTIONS": "Delete it: an outage is logged once",
-}
-
 _DEFAULTS: Final = {f.name: f.default for f in fields(Config)}
 _DERIVED_FIELDS: Final = {
     "alias",
@@ -220,7 +195,7 @@ def resolve(
     environ: Mapping[str, str],
     *,
     alias: str = "default",
-    location: str = "",
+    location: object = "",
     signing_keys: tuple[bytes, ...] = (),
 ) -> Config:
     """Return the configuration of one database.
@@ -229,13 +204,14 @@ def resolve(
         options: ``OPTIONS`` of the CACHES entry, or a client's arguments by the same names.
         environ: the environment variables.
         alias: the name of the database in messages.
-        location: ``LOCATION`` of the CACHES entry: an ``https://`` or ``rediss://`` URL. If it is
-            empty, the environment is read.
+        location: ``LOCATION`` of the CACHES entry: an ``https://`` or ``rediss://`` URL, or a list
+            of one. If it is empty, the environment is read.
         signing_keys: see `Config`.
 
     Raises:
         ConfigurationError: an unknown option, an invalid value, half a pair of credentials, a URL
-            that contradicts the mode, or no URL although FALLBACK is False.
+            that contradicts the mode, or no URL although FALLBACK is False. The message lists all
+            that is wrong.
     """
     found, problem = _try_resolve_fields(options, environ, location)
     # A traceback shows local variables. These contain secrets, and so do those of the functions
@@ -247,46 +223,42 @@ def resolve(
 
 
 def _try_resolve_fields(
-    options: Mapping[str, Any], environ: Mapping[str, str], location: str
+    options: Mapping[str, Any], environ: Mapping[str, str], location: object
 ) -> tuple[dict[str, Any], str]:
-    """Return the fields of a configuration, or the text of the error."""
-    try:
-        return _resolve_fields(dict(options), environ, location), ""
-    except ConfigurationError as error:
-        return {}, str(error)
+    """Return the fields of a configuration, or the text of the error with all that is wrong."""
+    found, problems = _resolve_fields(dict(options), environ, location)
+    if len(problems) > 1:
+        numbered = " ".join(f"({number}) {text}" for number, text in enumerate(problems, 1))
+        return {}, f"{len(problems)} settings are wrong. {numbered}"
+    return found, "".join(problems)
 
 
 def _resolve_fields(
-    options: dict[str, Any], environ: Mapping[str, str], location: str
-) -> dict[str, Any]:
-    _reject_unknown(options)
-    env = Environment(environ, options.pop("ENV_PREFIX", ""))
-    if not isinstance(location, str):
-        raise ConfigurationError(
-            f"LOCATION is a {type(location).__name__}. Set it to one URL, as a string: an Upstash "
-            "database has one URL, including its replicas."
-        )
-    credentials = resolve_credentials(options, env, location.strip())
-    redis_options = {name: options.pop(name) for name in REDIS_OPTIONS & options.keys()}
-    if credentials.mode != "redis" and redis_options:
-        raise ConfigurationError(
-            f"The mode is {credentials.mode}, but {', '.join(sorted(redis_options))} is for TCP "
-            "only. Remove it, or set a rediss:// URL."
-        )
-    proxy = find_proxy(environ, credentials.rest_url) if credentials.rest_url else None
-    settings: dict[str, Any] = {
-        "fallback": env.get_boolean("CONTINUUM_CACHE_FALLBACK"),
-        "pool_size": env.get_integer("UPSTASH_POOL_SIZE"),
-        "telemetry": env.get_boolean("UPSTASH_ENABLE_TELEMETRY"),
+    options: dict[str, Any], environ: Mapping[str, str], location: object
+) -> tuple[dict[str, Any], list[str]]:
+    """Return the fields of a configuration, and what is wrong with it."""
+    # For the messages: IGNORE_EXCEPTIONS becomes FALLBACK.
+    fallback_option = next(
+        (name for name in ("FALLBACK", "IGNORE_EXCEPTIONS") if name in options), ""
+    )
+    problems = [*_remove_unknown(options), *django_redis.replace_options(options)]
+    prefix = options.pop("ENV_PREFIX", "")
+    try:
+        env = Environment(environ, prefix)
+        credentials = resolve_credentials(options, env, _get_url(location))
+        proxy = find_proxy(environ, credentials.rest_url) if credentials.rest_url else None
+    except ConfigurationError as error:
+        return {}, [*problems, str(error)]
+    redis_options = {
+        name: options.pop(name) for name in django_redis.TCP_OPTIONS.keys() & options.keys()
     }
-    settings = {name: value for name, value in settings.items() if value is not None}
-    settings |= {name.lower(): value for name, value in options.items()}
-    settings = {name: _validate(name, value) for name, value in settings.items()}
+    if credentials.mode == "rest":
+        problems += django_redis.replace_tcp_options(options, redis_options)
+    settings = _validate_settings(options, env, problems)
     if credentials.unconfigured and settings.get("fallback") is False:
-        source = "FALLBACK" if "FALLBACK" in options else "CONTINUUM_CACHE_FALLBACK"
-        raise ConfigurationError(
-            f"{source} is False, but no database is configured. {env.setup_hint} To use the "
-            "in-process store, set MODE = 'local'."
+        problems.append(
+            f"{fallback_option or 'CONTINUUM_CACHE_FALLBACK'} is False, but no database is "
+            f"configured. {env.setup_hint} To use the in-process store, set MODE = 'local'."
         )
     sources = credentials.sources
     if proxy is not None:
@@ -300,9 +272,45 @@ def _resolve_fields(
         "token": credentials.token,
         "redis_url": credentials.redis_url,
         "proxy": proxy,
-        "redis_options": to_hashable(redis_options),
+        "redis_options": to_hashable(redis_options if credentials.mode == "redis" else {}),
         "sources": sources,
+    }, problems
+
+
+def _get_url(location: object) -> str:
+    url = django_redis.select_url(location)
+    if url is None:
+        kind = "several URLs" if location else f"a {type(location).__name__}"
+        raise ConfigurationError(
+            f"LOCATION is {kind}. Set it to one URL, as a string: an Upstash "
+            "database has one URL, including its replicas."
+        )
+    return url
+
+
+def _validate_settings(
+    options: Mapping[str, Any], env: Environment, problems: list[str]
+) -> dict[str, Any]:
+    """Return the fields that options and variables set; append what is wrong to `problems`."""
+    readers = {
+        "fallback": (env.get_boolean, "CONTINUUM_CACHE_FALLBACK"),
+        "pool_size": (env.get_integer, "UPSTASH_POOL_SIZE"),
+        "telemetry": (env.get_boolean, "UPSTASH_ENABLE_TELEMETRY"),
     }
+    settings: dict[str, Any] = {}
+    for name, (read, variable) in readers.items():
+        try:
+            settings[name] = read(variable)
+        except ConfigurationError as error:
+            problems.append(str(error))
+    settings = {name: value for name, value in settings.items() if value is not None}
+    settings |= {name.lower(): value for name, value in options.items()}
+    for name, value in settings.items():
+        try:
+            settings[name] = _validate(name, value)
+        except ConfigurationError as error:
+            problems.append(str(error))
+    return settings
 
 
 def _make_setup_hint(credentials: Credentials, env: Environment) -> str:
@@ -315,22 +323,21 @@ def _make_setup_hint(credentials: Credentials, env: Environment) -> str:
     return f"Remove {mode}. {make_setup_hint(env.prefix)}"
 
 
-def _reject_unknown(options: Mapping[str, Any]) -> None:
-    for name in options:
-        if name in _DJANGO_REDIS:
-            raise ConfigurationError(f"{name} is an option of django-redis. {_DJANGO_REDIS[name]}.")
-        if name not in _OPTIONS and name not in REDIS_OPTIONS:
-            hint = suggest_similar(name, _OPTIONS | REDIS_OPTIONS)
-            raise ConfigurationError(f"Unknown option {name}.{hint}")
+def _remove_unknown(options: dict[str, Any]) -> list[str]:
+    """Remove the unknown options; return a message for each."""
+    known = _OPTIONS | django_redis.OPTIONS
+    unknown = [name for name in options if name not in known]
+    for name in unknown:
+        del options[name]
+    return [f"Unknown option {name}.{suggest_similar(name, known)}" for name in unknown]
 
 
 def _validate(name: str, value: Any) -> Any:
     option, default = name.upper(), _DEFAULTS[name]
     if name in _CHOICES:
         if value not in _CHOICES[name]:
-            hint = " Delete it: classes are for django-redis." if "." in str(value) else ""
             choices = " or ".join(_CHOICES[name])
-            raise ConfigurationError(f"{option} must be {choices}, not {value!r}.{hint}")
+            raise ConfigurationError(f"{option} must be {choices}, not {value!r}.")
     elif name == "ttl_by_prefix":
         return _validate_ttls(value)
     elif name == "ca_file":

@@ -10,6 +10,12 @@ from django.template.defaultfilters import filesizeformat
 from django.utils.formats import number_format
 from django.utils.translation import gettext_lazy as _
 
+from continuum_upstash.cache.django_redis_settings import add_ignore_exceptions
+from continuum_upstash.config.django_redis import (
+    TCP_OPTIONS,
+    replace_options,
+    replace_tcp_options,
+)
 from continuum_upstash.config.hashable import from_hashable
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.config.secrets import Secret
@@ -51,7 +57,7 @@ class Entry:
 
 
 def list_entries(config: Config) -> list[Entry]:
-    options, sources = _get_options(config.alias), dict(config.sources)
+    options, sources = _get_options(config), dict(config.sources)
     host = [Entry("REST_URL", config.host, sources["rest_url"])] if config.rest_url else []
     entries = [
         Entry(
@@ -101,6 +107,12 @@ def _format_seconds(value: Any) -> Text:
     return f"{number_format(int(value) if value == int(value) else value)} s"
 
 
-def _get_options(alias: str) -> dict[str, object]:
-    entry: dict[str, Any] = settings.CACHES[alias]
-    return dict(entry.get("OPTIONS", {}))
+def _get_options(config: Config) -> dict[str, object]:
+    entry: dict[str, Any] = settings.CACHES[config.alias]
+    options = add_ignore_exceptions(entry.get("OPTIONS", {}))
+    replace_options(options)
+    if config.mode == "rest":
+        replace_tcp_options(
+            options, {name: options[name] for name in TCP_OPTIONS.keys() & options.keys()}
+        )
+    return options

@@ -20,8 +20,8 @@ from django.test import RequestFactory, override_settings
 from continuum_upstash import UpstashCache, errors
 from continuum_upstash.cache.extras import ExtraMethods
 from continuum_upstash.client.pipeline import Pipeline
-from continuum_upstash.config import Config, resolve
-from continuum_upstash.config.resolve import _OPTIONS, REDIS_OPTIONS
+from continuum_upstash.config import Config, django_redis, resolve
+from continuum_upstash.config.resolve import _OPTIONS
 from continuum_upstash.emulator.process import Emulator
 from continuum_upstash.plans.locks import Lock
 from continuum_upstash.transports import registry
@@ -132,9 +132,11 @@ def test_each_option_is_documented_with_its_default():
         assert default == (NO_DEFAULT if expected in {None, (), ""} else str(expected)), option
 
 
-def test_each_option_of_django_redis_that_is_passed_on_is_documented():
+def test_each_option_of_django_redis_is_documented():
     page = (REFERENCE / "settings.md").read_text()
-    assert {option for option in REDIS_OPTIONS if f"`{option}`" not in page} == set()
+    assert {option for option in django_redis.TCP_OPTIONS if f"`{option}`" not in page} == set()
+    page = (REFERENCE.parent / "how-to" / "from-django-redis.md").read_text()
+    assert {option for option in django_redis.OPTIONS if f"`{option}`" not in page} == set()
 
 
 class RecordingEnvironment(dict[str, str]):

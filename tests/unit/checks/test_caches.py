@@ -52,11 +52,19 @@ def test_messages_contain_no_secret(settings):
         ({"default": make_entry("unix:///run/redis.sock")}, []),
         ({"default": make_entry("https://u:s3[cret@db.example.com")}, ["E002"]),
         ({"default": make_entry("[x")}, ["E002"]),
+        ({"default": make_entry("", LOCATION=["redis://127.0.0.1"])}, []),
     ],
 )
 def test_cache_entries(caches, expected, settings):
     settings.CACHES = caches
     assert get_ids(check_caches()) == expected
+
+
+def test_settings_of_django_redis_without_effect_are_reported(settings):
+    settings.DJANGO_REDIS_LOGGER = "my.logger"
+    (found,) = check_caches()
+    assert get_ids([found]) == ["W022"]
+    assert found.msg.startswith("DJANGO_REDIS_LOGGER has no effect: outages are logged by")
 
 
 def test_missing_credentials_are_a_warning_in_development(settings):

@@ -1,0 +1,39 @@
+"""The settings of django-redis outside CACHES, for a project that keeps ``DJANGO_REDIS_…``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from django.conf import settings
+
+from continuum_upstash.plans.scan import COUNT
+
+_UNUSED: Final[Mapping[str, str]] = {
+    "DJANGO_REDIS_CLOSE_CONNECTION": "connections stay open between requests",
+    "DJANGO_REDIS_LOGGER": "outages are logged by the logger continuum_upstash",
+}
+
+
+def add_ignore_exceptions(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the OPTIONS of an entry, with DJANGO_REDIS_IGNORE_EXCEPTIONS if it applies to it."""
+    ignore = getattr(settings, "DJANGO_REDIS_IGNORE_EXCEPTIONS", None)
+    if ignore is None or not options.keys().isdisjoint({"FALLBACK", "IGNORE_EXCEPTIONS"}):
+        return dict(options)
+    return {**options, "IGNORE_EXCEPTIONS": ignore}
+
+
+def get_itersize() -> int:
+    """Return how many keys a SCAN of `delete_pattern` examines: DJANGO_REDIS_SCAN_ITERSIZE."""
+    itersize: int = getattr(settings, "DJANGO_REDIS_SCAN_ITERSIZE", COUNT)
+    return itersize
+
+
+def list_unused_settings() -> Iterator[str]:
+    """Yield what is wrong with the settings that have no effect on this package's caches."""
+    backends = [str(entry.get("BACKEND", "")) for entry in settings.CACHES.values()]
+    if any(backend.startswith("django_redis.") for backend in backends):
+        return
+    for name, reason in _UNUSED.items():
+        if getattr(settings, name, None):
+            yield f"{name} has no effect: {reason}."
