@@ -22,7 +22,7 @@ from continuum_upstash.errors import (
     RequestTooLarge,
     ServerNotReady,
 )
-from continuum_upstash.protocol import Reply
+from continuum_upstash.protocol import Command, Replies, Reply
 
 
 class Meaning(Enum):
@@ -219,6 +219,10 @@ _SCRIPT_PREFIX: Final = (
     r"ERR (?:Error running script.*?)?@?user_script: ?\d+: (?:@?user_script: ?\d+: )?-?"
 )
 
+_SCRIPT_COMMANDS: Final = frozenset(
+    {"EVAL", "EVALSHA", "EVAL_RO", "EVALSHA_RO", "FCALL", "FCALL_RO"}
+)
+
 
 def make_reply_error(text: str, secrets: Sequence[str] = ()) -> ReplyError:
     """Return the error for a server's error text, with a hint what to do if there is one.
@@ -231,11 +235,43 @@ def make_reply_error(text: str, secrets: Sequence[str] = ()) -> ReplyError:
     for secret in secrets:
         if len(secret) >= _MIN_MASKED:
             text = text.replace(secret, MASK)
-    beginning = re.sub(_SCRIPT_PREFIX, "", text, count=1) if "user_script" in text else text
-    for row in SERVICE_TEXTS:
-        if re.match(row.pattern, beginning, re.DOTALL):
-            return row.error(f"{text.rstrip('.')}. {row.hint}" if row.hint else text)
-    return ReplyError(text)
+    row = _find_row(_remove_script_prefix(text))
+    if row is None:
+        return ReplyError(text)
+    return row.error(f"{text.rstrip('.')}. {row.hint}" if row.hint else text)
+
+
+def _remove_script_prefix(text: str) -> str:
+    return re.sub(_SCRIPT_PREFIX, "", text, count=1) if "user_script" in text else text
+
+
+def _find_row(beginning: str) -> ServiceText | None:
+    return next((row for row in SERVICE_TEXTS if re.match(row.pattern, beginning, re.DOTALL)), None)
+
+
+def correct_script_errors(replies: Replies, commands: Sequence[Command]) -> Replies:
+    """Return the replies, with a plain ReplyError for each error text that a script may have made.
+
+    A script may reply with an error such as ``ERR max attempts exceeded``, which says nothing about
+    the server. Of the texts that begin with ``ERR``, its errors therefore have another class only
+    if they begin with one of the examples.
+    """
+    for reply in replies:
+        if isinstance(reply, ReplyError) and len(replies) == len(commands):
+            pairs = zip(replies, commands, strict=True)
+            return [_correct_script_error(each, command) for each, command in pairs]
+    return replies
+
+
+def _correct_script_error(reply: Reply, command: Command) -> Reply:
+    is_script = str(command[0]).upper() in _SCRIPT_COMMANDS
+    if not is_script or not isinstance(reply, ReplyError) or type(reply) is ReplyError:
+        return reply
+    beginning = _remove_script_prefix(str(reply))
+    row = _find_row(beginning) if beginning.startswith("ERR ") else None
+    if row is None or beginning.startswith(row.examples):
+        return reply
+    return ReplyError(str(reply).removesuffix(f". {row.hint}"))
 
 
 def get_meaning(error: ReplyError) -> Meaning:

@@ -15,6 +15,7 @@ from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Argument, Command, Replies, Script, ScriptHash
 from continuum_upstash.transports.base import lone_surrogate_error
 from continuum_upstash.transports.service_errors import (
+    correct_script_errors,
     find_batch_error,
     find_fatal_error,
     make_reply_error,
@@ -114,7 +115,9 @@ def check_replies(replies: list[Any], batch: Batch, label: str) -> Replies:
         ReplyError: the transaction was discarded; this is the error of the command that caused it.
     """
     if batch.atomic:
-        return _unwrap_transaction(replies, label)
+        return correct_script_errors(_unwrap_transaction(replies, label), batch.commands)
+    if len(replies) > 1 or isinstance(replies[0], ReplyError):
+        replies = correct_script_errors(replies, batch.commands)
     if isinstance(replies[0], ReplyError) and (error := find_batch_error(replies, label)):
         raise error
     return replies
@@ -122,7 +125,8 @@ def check_replies(replies: list[Any], batch: Batch, label: str) -> Replies:
 
 def _unwrap_transaction(replies: list[Any], label: str) -> Replies:
     if isinstance(replies[-1], list):
-        return replies[-1]
+        in_transaction: Replies = replies[-1]
+        return in_transaction
     first_error = next((each for each in replies if isinstance(each, ReplyError)), None)
     if first_error is None:
         raise Unavailable(f"{label}: unexpected reply: EXEC returned no list.")

@@ -30,7 +30,11 @@ from continuum_upstash.protocol import Command, Replies, Reply
 from continuum_upstash.transports.rest.dialect import RestDialect, log_unsupported
 from continuum_upstash.transports.rest.http11 import HttpResponse, decompress
 from continuum_upstash.transports.rest.requests import Request
-from continuum_upstash.transports.service_errors import find_batch_error, make_reply_error
+from continuum_upstash.transports.service_errors import (
+    correct_script_errors,
+    find_batch_error,
+    make_reply_error,
+)
 
 MakeError: TypeAlias = Callable[[str], ReplyError]
 
@@ -77,6 +81,8 @@ def decode_replies(
         reply = _parse_resp2(body, label, make_error)
         if isinstance(reply, AuthenticationFailed):
             raise reply
+        if isinstance(reply, ReplyError):
+            return correct_script_errors([reply], commands)
         return [reply]
     document = _parse_json(response, label)
     if isinstance(document, list) and request.kind == "batch":
@@ -91,7 +97,7 @@ def decode_replies(
     error = _parse_error(document, response, label, make_error)
     if request.kind == "batch" or isinstance(error, AuthenticationFailed):
         raise error
-    return [error]
+    return correct_script_errors([error], commands)
 
 
 def _parse_resp2(body: bytes, label: str, make_error: MakeError) -> Reply:
@@ -142,7 +148,8 @@ def _decode_entries(
         raise _response_format_error(label)
     try:
         pairs = zip(document, commands, strict=True)
-        replies = [_decode_entry(entry, command, make_error) for entry, command in pairs]
+        replies: Replies = [_decode_entry(entry, command, make_error) for entry, command in pairs]
+        replies = correct_script_errors(replies, commands)
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as cause:
         raise _response_format_error(label) from cause
     if isinstance(replies[0], ReplyError) and (error := find_batch_error(replies, label)):

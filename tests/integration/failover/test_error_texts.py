@@ -14,6 +14,7 @@ import pytest
 from continuum_upstash.backend import CacheBackend
 from continuum_upstash.errors import ContinuumError, ReplyError
 from continuum_upstash.plans.command_table import COMMANDS
+from continuum_upstash.plans.effects import Batch
 from continuum_upstash.transports.service_errors import MEANINGS, SERVICE_TEXTS, Meaning
 from tests.conftest import SyncOrAsync
 from tests.integration.fake_database import PASS, SECRET
@@ -226,6 +227,20 @@ def test_the_error_of_a_command_is_raised_as_ours(text, transport, api, fake_dat
         with pytest.raises(ReplyError, match=text[:20]):
             operation(cache)
     assert cache.cache.status.state == "closed"
+
+
+@pytest.mark.parametrize("transport", ["rest", "tcp"])
+def test_the_error_text_of_a_users_script_opens_no_breaker(transport, make_cache, api, runner):
+    database = make_cache(transport).database
+    script = ("EVAL", "return redis.error_reply('ERR max attempts exceeded')", 0)
+    for commands in ([script], [script, script]):
+        batch = Batch(tuple(commands))
+        for _ in range(4):
+            replies = database.send(batch) if api == "sync" else runner.run(database.asend(batch))
+            assert {(type(each), str(each)) for each in replies} == {
+                (ReplyError, "ERR max attempts exceeded")
+            }
+    assert database.status.state == "closed"
 
 
 LIES = [7, -1, b"lie", b"\xff", [], [b"a", 1], [None], [[b"a"]], None, b"OK", 2**62]

@@ -19,6 +19,7 @@ from continuum_upstash.transports.service_errors import (
     MEANINGS,
     SERVICE_TEXTS,
     Meaning,
+    correct_script_errors,
     find_batch_error,
     get_meaning,
     make_reply_error,
@@ -123,6 +124,27 @@ def test_an_error_of_one_command_is_a_plain_reply_error(text):
 )
 def test_the_error_of_a_command_in_a_script_has_the_same_class(form, text, kind):
     assert type(make_reply_error(form.format(text))) is kind
+
+
+@pytest.mark.parametrize("name", ["EVAL", "evalsha", "FCALL"])
+@pytest.mark.parametrize("form", ["{}", LUA, LUA_6])
+@pytest.mark.parametrize(
+    "text", ["ERR max attempts exceeded", "ERR rate limit reached", "ERR request timed out"]
+)
+def test_an_error_text_of_a_users_script_says_nothing_about_the_server(name, form, text):
+    error = make_reply_error(form.format(text))
+    assert type(error) is not ReplyError
+    commands = [("GET", "k"), (name, "return redis.error_reply(ARGV[1])", 0, text)]
+    kept, corrected = correct_script_errors([error, error], commands)
+    assert kept is error
+    assert (type(corrected), str(corrected)) == (ReplyError, escape_unprintable(form.format(text)))
+
+
+@pytest.mark.parametrize("form", ["{}", LUA, LUA_6])
+@pytest.mark.parametrize("example", [example for example, _ in EXAMPLES])
+def test_a_known_text_keeps_its_class_as_the_reply_to_a_script(form, example):
+    error = make_reply_error(form.format(example))
+    assert correct_script_errors([error], [("EVAL", "return 1", 0)]) == [error]
 
 
 def test_a_server_that_is_not_ready_is_unavailable_and_has_run_nothing():
