@@ -34,6 +34,7 @@ MIDDLEWARE = [
 STATIC_URL = "static/"
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # fast
 CONTINUUM_STATS = {"SHARED": False}  # tests count commands
 # The toolbar imports its models when this setting is changed, and its app is not installed then.
 DEBUG_TOOLBAR_PANELS = ["continuum_upstash.stats.toolbar.UpstashPanel"]

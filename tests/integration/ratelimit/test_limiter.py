@@ -162,12 +162,12 @@ def test_shadow_policies_are_checked_in_the_same_round_trip(limiter, emulator):
 @pytest.mark.parametrize("transport", ["rest", "tcp"])
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_a_client_that_waits_for_retry_after_is_allowed(limiter, algorithm, runner):
-    policy = make_policy(algorithm, rate="2/300ms")
+    policy = make_policy(algorithm, rate="2/200ms")
 
     async def wait(seconds):
         await asyncio.sleep(seconds)
 
-    for _ in range(5):
+    for _ in range(2):
         while (decision := limiter.check([policy], "a")).allowed:
             pass
         runner.run(wait(decision.retry_after))
