@@ -47,8 +47,14 @@ types: $(VENV)/.installed-dev  ## run mypy --strict, then mypy and pyright on us
 docs: $(VENV)/.installed-docs  ## build the documentation in build/docs; warnings are errors
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs
 
-bench: $(VENV)/.installed-dev  ## run the benchmarks, the source of all figures in the documentation
-	$(BIN)/python -m benchmarks $(ARGS)
+# In an environment of its own: it installs the libraries that are compared, which no test needs.
+bench: $(VENV)-bench/.installed  ## run the benchmarks, the source of all figures in the documentation
+	$(VENV)-bench/bin/python -m benchmarks $(ARGS)
+
+$(VENV)-bench/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)-bench
+	$(VENV)-bench/bin/python -m pip install --quiet --editable '.[bench]'
+	@touch $@
 
 clean:  ## remove everything that the other targets create
 	rm -rf $(VENV) .venv-* .demo build dist tests/browser/npm/node_modules tests/integration/sdk/npm/node_modules .artifacts .pytest_cache .mypy_cache .ruff_cache .hypothesis

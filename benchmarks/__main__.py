@@ -1,55 +1,80 @@
-"""Measure continuum-upstash and comparable libraries, and print Markdown tables.
+"""Measure continuum-upstash and comparable libraries, and print tables.
 
-    python -m benchmarks                      all tables
-    python -m benchmarks rest tcp --quick     two tables, fewer rounds
+    python -m benchmarks                      all groups
+    python -m benchmarks rest tcp --quick     two groups, fewer and shorter rounds
+    python -m benchmarks rest --format json   all samples, medians, quartiles and ratios
 
-The servers run on this machine: the tables compare the CPU time of clients, not networks.
+The servers run on this machine: the tables compare the CPU time of clients, not networks. Libraries
+that are not installed are skipped and named; `pip install -e .[bench]` installs all of them.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import platform
+import sys
+import time
 from pathlib import Path
 
-from benchmarks import imports, runner
+from benchmarks.groups import GROUPS
+from benchmarks.report.formats import describe_machine, format_markdown, to_json, write_page
+from benchmarks.report.progress import Progress
 from benchmarks.servers import start_servers
-from benchmarks.tables import TABLES
 
 
 def main() -> None:
+    arguments = parse_arguments()
+    selected = [name for name in GROUPS if name in arguments.groups] or list(GROUPS)
+    limits = {name: GROUPS[name].seconds[arguments.quick] for name in selected}
+    progress, reports = Progress(sum(limits.values())), []
+    if arguments.format == "markdown":
+        print(f"{describe_machine()}\n")
+    with start_servers() as servers:
+        for name in selected:
+            started = time.monotonic()
+            group = GROUPS[name]
+            report = group.measure(servers, group.get_effort(quick=arguments.quick), progress)
+            progress.clear()
+            reports.append(report)
+            if arguments.format == "markdown":
+                print(format_markdown(report), flush=True)
+            print(f"{name}: {time.monotonic() - started:.0f} s", file=sys.stderr)
+    if arguments.format == "json":
+        print(json.dumps(to_json(reports), indent=1))
+    if arguments.write:
+        written = write_page(arguments.write, arguments.images, reports)
+        print(f"{arguments.write}: {', '.join(written) or 'no table'} written", file=sys.stderr)
+
+
+def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description=__doc__,
+        epilog="groups, and the time limits of each in full and with --quick:\n" + list_groups(),
     )
-    names = [*TABLES, "imports"]
-    parser.add_argument(
-        "tables", nargs="*", metavar="TABLE", help=f"{', '.join(names)}; default: all"
-    )
+    parser.add_argument("groups", nargs="*", metavar="GROUP", help="default: all groups")
     parser.add_argument("--quick", action="store_true", help="run fewer and shorter rounds")
+    parser.add_argument("--format", choices=("markdown", "json"), default="markdown")
     parser.add_argument(
-        "--json", type=Path, metavar="FILE", help="also write the result of every round to FILE"
+        "--write",
+        type=Path,
+        metavar="PAGE",
+        help="replace the tables of a documentation page, and draw their plots in --images",
     )
+    parser.add_argument("--images", type=Path, metavar="FOLDER", default=Path("docs/images"))
     arguments = parser.parse_args()
-    unknown = set(arguments.tables) - set(names)
+    unknown = [name for name in arguments.groups if name not in GROUPS]
     if unknown:
-        parser.error(
-            f"unknown table: {', '.join(sorted(unknown))} (choose from {', '.join(names)})"
-        )
-    rounds, seconds = (3, 0.05) if arguments.quick else (11, 0.15)
-    print(f"Python {platform.python_version()}, {platform.machine()}, {rounds} rounds\n")
-    selected = arguments.tables or names
-    results = {}
-    with start_servers() as servers:
-        for name in (name for name in TABLES if name in selected):
-            results[name] = runner.measure(TABLES[name], servers, rounds, seconds)
-            print(runner.format_table(TABLES[name], results[name]), flush=True)
-    if "imports" in selected:
-        print(imports.measure(rounds))
-    if arguments.json:
-        arguments.json.write_text(json.dumps(results))
+        parser.error(f"unknown group: {', '.join(unknown)} (choose from {', '.join(GROUPS)})")
+    return arguments
+
+
+def list_groups() -> str:
+    return "\n".join(
+        f"  {name:12} {group.seconds[0]:4.0f} s {group.seconds[1]:4.0f} s  {group.title}"
+        for name, group in GROUPS.items()
+    )
 
 
 if __name__ == "__main__":

@@ -1,25 +1,57 @@
-"""Runs the clients of a table in shuffled rounds and prints medians.
+"""Runs the clients of a table in shuffled rounds.
 
-A ratio is the median of the ratios of all rounds. Both sides of a ratio are measured within a
-second, so a change in the machine's load affects both. CPU time (user and system) is the most
-reliable figure.
+CPU time (user and system) is the most reliable figure: on a loaded machine, elapsed time is mostly
+the time of the others.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
 import shutil
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict
-from statistics import median
+from dataclasses import asdict, dataclass
 from typing import Self
 
+from benchmarks.report.progress import Progress
+from benchmarks.report.summary import Report
 from benchmarks.servers import Servers
 from benchmarks.tables import Table
+from benchmarks.worker import count_calls
+
+METRICS: dict[str, Callable[[dict[str, float]], float]] = {
+    "cpu": lambda times: times["cpu"] * 1e6,
+    "ms": lambda times: times["wall"] * 1e3,
+    "rate": lambda times: 1 / times["wall"],
+}
+RESPONSE_SECONDS = 60.0
+LONGEST_SECONDS = 5.0  # of one measurement; a case that takes longer is not measured
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How long a table is measured.
+
+    Attributes:
+        rounds: the number of rounds, unless the time limit comes first.
+        seconds: the length of one measurement.
+        limit: seconds after which no further measurement begins, except in the first round.
+    """
+
+    rounds: int
+    seconds: float
+    limit: float
+
+
+class WorkerFailedError(Exception):
+    """The client of a worker cannot be measured."""
 
 
 class WorkerProcess:
@@ -30,68 +62,132 @@ class WorkerProcess:
         pin_to_cpu = (
             ["taskset", "-c", "0"] if shutil.which("taskset") and os.cpu_count() > 1 else []
         )
-        worker = [sys.executable, "-m", "benchmarks.worker"]
+        worker = [sys.executable, "-m", "benchmarks.worker", path, table.target]
         self.process = subprocess.Popen(
-            [*pin_to_cpu, *worker, path, table.target, json.dumps(asdict(servers))],
+            [*pin_to_cpu, *worker, json.dumps(asdict(servers)), json.dumps(table.cases)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
 
     def __enter__(self) -> Self:
-        if self.process.stdout.readline().strip() != "ready":
-            sys.exit(f"{self.label}: the worker did not start; its error is printed above")
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self.process.stdin.close()
+        self.process.kill()
         self.process.wait()
+        self.process.stdin.close()
         self.process.stdout.close()
 
+    def wait_until_ready(self) -> None:
+        """
+        Raises:
+            WorkerFailedError: a library is not installed, or the client failed.
+        """
+        reason = self._read()
+        if reason is not None:
+            raise WorkerFailedError(reason)
+
     def run(self, case: str, times: int) -> dict[str, float]:
+        """
+        Raises:
+            WorkerFailedError: a call failed, or the process ended.
+        """
         self.process.stdin.write(json.dumps({"case": case, "times": times}) + "\n")
         self.process.stdin.flush()
-        return json.loads(self.process.stdout.readline())
+        result = self._read()
+        if "error" in result:
+            raise WorkerFailedError(result["error"])
+        return result
+
+    def _read(self):
+        timer = threading.Timer(RESPONSE_SECONDS, self.process.kill)
+        timer.start()
+        line = self.process.stdout.readline()
+        timer.cancel()
+        if not line:
+            raise WorkerFailedError(
+                f"ended, or took more than {RESPONSE_SECONDS:.0f} s; its error is printed above"
+            )
+        return json.loads(line)
 
 
-def measure(table: Table, servers: Servers, rounds: int, seconds: float) -> dict[str, dict]:
-    """Return the seconds per call of every round, by case and client."""
-    shuffle = random.Random(1).shuffle
+def measure(
+    name: str, table: Table, servers: Servers, effort: Effort, progress: Progress
+) -> Report:
+    """Return the figures of every round, by column and client.
+
+    Raises:
+        SystemExit: the baseline or a client of this package failed.
+    """
+    deadline = time.monotonic() + effort.limit
+    columns = table.list_columns()
+    report = Report(
+        name=name,
+        title=table.title,
+        corner=table.corner,
+        columns=tuple(column for column, _, _ in columns),
+        labels=tuple(label for label, _ in table.clients),
+        samples={
+            column.title: {label: [] for label, _ in table.clients} for column, _, _ in columns
+        },
+        plotted=table.plotted,
+    )
     with ExitStack() as stack:
-        workers = [
-            stack.enter_context(WorkerProcess(label, path, table, servers))
-            for label, path in table.clients
-        ]
-        results = {case: {worker.label: [] for worker in workers} for case in table.cases}
-        times = {}
-        for case in table.cases:
-            for worker in workers:
-                worker.run(case, 64)
-                pilot = worker.run(case, 64)["wall"]
-                times[case, worker] = max(64, int(seconds / pilot) // 64 * 64)
-        for _ in range(rounds):
-            for case in table.cases:
-                shuffle(workers)
-                for worker in workers:
-                    results[case][worker.label].append(worker.run(case, times[case, worker]))
-    return results
+        workers = start_workers(stack, table, servers, report.skipped)
+        times = choose_all_times(workers, table, effort, report.failed)
+        shuffle = random.Random(1).shuffle
+        for number, case in itertools.product(range(effort.rounds), table.cases):
+            if number and time.monotonic() > deadline:
+                break
+            progress.show(f"{name}: round {number + 1} of {effort.rounds}, {case}")
+            shuffle(workers)
+            for worker in (each for each in workers if (case, each) in times):
+                result = worker.run(case, times[case, worker])
+                for column, _, metric in (each for each in columns if each[1] == case):
+                    report.samples[column.title][worker.label].append(METRICS[metric](result))
+    return report
 
 
-def format_table(table: Table, results: dict[str, dict]) -> str:
-    """Return a Markdown table: CPU µs per call, and the ratio to the first client."""
-    baseline_label = table.clients[0][0]
-    lines = [
-        f"### {table.title}",
-        "",
-        "| CPU µs per call (ratio) | " + " | ".join(table.cases) + " |",
-        "|---|" + "---:|" * len(table.cases),
+def start_workers(
+    stack: ExitStack, table: Table, servers: Servers, skipped: dict[str, str]
+) -> list[WorkerProcess]:
+    """Start all clients; note in `skipped` why one does not start."""
+    workers = [
+        stack.enter_context(WorkerProcess(label, path, table, servers))
+        for label, path in table.clients
     ]
-    for label, _ in table.clients:
-        cells = []
-        for case in table.cases:
-            rounds, baseline = results[case][label], results[case][baseline_label]
-            cpu = median(each["cpu"] for each in rounds) * 1e6
-            ratio = median(a["cpu"] / b["cpu"] for a, b in zip(rounds, baseline, strict=True))
-            cells.append(f"{cpu:.0f} ({ratio:.2f})" if cpu >= 10 else f"{cpu:.1f} ({ratio:.2f})")
-        lines.append(f"| {label} | " + " | ".join(cells) + " |")
-    return "\n".join([*lines, ""])
+    for worker in workers:
+        try:
+            worker.wait_until_ready()
+        except WorkerFailedError as error:
+            if worker is workers[0] or worker.label.startswith("**"):
+                sys.exit(f"{worker.label}: {error}")
+            skipped[worker.label] = str(error)
+    return [worker for worker in workers if worker.label not in skipped]
+
+
+def choose_all_times(
+    workers: list[WorkerProcess], table: Table, effort: Effort, failed: dict[str, str]
+) -> dict[tuple[str, WorkerProcess], int]:
+    """Return how many calls a measurement makes; note in `failed` why a case is not measured."""
+    times = {}
+    for case, worker in itertools.product(table.cases, workers):
+        try:
+            times[case, worker] = choose_times(worker, case, effort.seconds)
+        except WorkerFailedError as error:
+            if worker is workers[0] or worker.label.startswith("**"):
+                sys.exit(f"{worker.label}, {case}: {error}")
+            failed[f"{worker.label}, {case}"] = str(error)
+    return times
+
+
+def choose_times(worker: WorkerProcess, case: str, seconds: float) -> int:
+    """Return how many calls take about `seconds`: a multiple of what the case makes at least."""
+    step = count_calls(case)
+    wall = worker.run(case, step)["wall"]
+    if wall * step < seconds:
+        wall = worker.run(case, max(step, 16 // step * step))["wall"]
+    if wall * step > LONGEST_SECONDS:
+        raise WorkerFailedError(f"{wall * step:.1f} s for {step:,} calls, too long to repeat")
+    return max(step, int(seconds / wall) // step * step)

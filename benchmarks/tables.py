@@ -1,12 +1,14 @@
-"""The tables. The first client of a table is its baseline."""
+"""The tables of calls. The first client of a table is its baseline."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from benchmarks.worker import CASES, CONCURRENT_TASKS, CONCURRENT_THREADS
+from benchmarks.report.summary import Column
+from benchmarks.worker import CASES, REQUESTS, TASKS, THREADS
 
 SEQUENTIAL_CASES = tuple(CASES)
+PLOTTED_CASES = ("GET 100 B", "SET 100 B", "GET 1 MB", "get_many 100", "set_many 100")
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,13 +18,31 @@ class Table:
         title: heading of the table.
         target: attribute of Servers with the URL, or "local".
         clients: label and import path of each client, the baseline first.
-        cases: keys of worker.CASES, or "concurrent calls".
+        cases: keys of worker.CASES, THREADS, TASKS or REQUESTS.
+        metrics: for each case, one column for each of "cpu" (µs per call), "ms" (elapsed, per call)
+            and "rate" (calls per second).
+        plotted: the titles of the columns in the plot.
     """
 
     title: str
     target: str
     clients: tuple[tuple[str, str], ...]
     cases: tuple[str, ...] = SEQUENTIAL_CASES
+    metrics: tuple[str, ...] = ("cpu",)
+    plotted: tuple[str, ...] = ()
+
+    @property
+    def corner(self) -> str:
+        return "CPU µs per call" if "cpu" in self.metrics else "calls/s"
+
+    def list_columns(self) -> list[tuple[Column, str, str]]:
+        """Return each column with its case and metric."""
+        names = {self.metrics[0]: "", "ms": ", ms", "rate": ", calls/s"}
+        return [
+            (Column(f"{case}{names[metric]}"), case, metric)
+            for case in self.cases
+            for metric in self.metrics
+        ]
 
 
 REST = (
@@ -32,16 +52,35 @@ REST = (
     ("upstash-redis", "benchmarks.clients.peers.UpstashSdk"),
 )
 ASYNC = (
-    ("**CacheBackend**, coalescing", "benchmarks.clients.continuum.AsyncBackend"),
+    ("**CacheBackend**", "benchmarks.clients.continuum.AsyncBackend"),
     ("**CacheBackend**, COALESCE off", "benchmarks.clients.continuum.AsyncBackendUncoalesced"),
     ("upstash-redis asyncio", "benchmarks.clients.peers.AsyncUpstashSdk"),
 )
-TCP = (
+TLS = (
     ("bare socket", "benchmarks.clients.baselines.BareTcp"),
     ("**CacheBackend**", "benchmarks.clients.continuum.Backend"),
     ("redis-py", "benchmarks.clients.peers.RedisPy"),
     ("django-redis", "benchmarks.clients.peers.DjangoRedis"),
-    ("Django RedisCache", "benchmarks.clients.peers.DjangoRedisBackend"),
+    ("Django RedisCache", "benchmarks.clients.peers.DjangoRedisCache"),
+    ("django-valkey", "benchmarks.clients.peers.DjangoValkey"),
+)
+TCP = (*TLS, ("django-vcache", "benchmarks.clients.peers.DjangoVcache"))
+ASYNC_TCP = (
+    ("**CacheBackend**", "benchmarks.clients.continuum.AsyncBackend"),
+    ("redis-py asyncio", "benchmarks.clients.peers.AsyncRedisPy"),
+    ("django-redis", "benchmarks.clients.peers.AsyncDjangoRedis"),
+    ("Django RedisCache", "benchmarks.clients.peers.AsyncDjangoRedisCache"),
+    ("django-valkey", "benchmarks.clients.peers.AsyncDjangoValkey"),
+    ("django-vcache", "benchmarks.clients.peers.AsyncDjangoVcache"),
+    ("acache", "benchmarks.clients.peers.AsyncAcache"),
+)
+SITES = (
+    ("**continuum-upstash**", "benchmarks.clients.requests.Continuum"),
+    ("django-redis", "benchmarks.clients.requests.DjangoRedis"),
+    ("Django RedisCache", "benchmarks.clients.requests.DjangoRedisCache"),
+    ("django-valkey", "benchmarks.clients.requests.DjangoValkey"),
+    ("django-vcache", "benchmarks.clients.requests.DjangoVcache"),
+    ("acache", "benchmarks.clients.requests.Acache"),
 )
 LOCAL = (
     ("LocMemCache", "benchmarks.clients.peers.LocMemCache"),
@@ -49,20 +88,49 @@ LOCAL = (
 )
 
 TABLES = {
-    "rest": Table("REST over HTTPS, one call at a time", "https", REST),
+    "rest": Table("REST over TLS, one call at a time", "https", REST, plotted=PLOTTED_CASES),
     "rest-1ms": Table(
-        "The same with 1 ms of network latency", "https_1ms", REST, ("GET 100 B", "get_many 100")
+        "REST over TLS with 1 ms of network latency",
+        "https_1ms",
+        REST,
+        ("GET 100 B", "SET 100 B", "get_many 100"),
+        ("cpu", "ms"),
     ),
-    "async": Table("REST over HTTPS, async, one call at a time", "https", ASYNC),
-    "gather": Table(
-        f"REST over HTTPS, {CONCURRENT_TASKS} concurrent tasks",
+    "async": Table("REST over TLS, async, one call at a time", "https", ASYNC),
+    "tasks": Table(
+        "REST over TLS, concurrent tasks, one GET of 100 B each",
         "https",
         ASYNC,
-        ("concurrent calls",),
+        tuple(TASKS),
+        ("cpu", "rate"),
     ),
     "threads": Table(
-        f"REST over HTTPS, {CONCURRENT_THREADS} threads", "https", REST[1:], ("concurrent calls",)
+        "REST over TLS, threads, each with GETs of 100 B",
+        "https",
+        REST[1:],
+        tuple(THREADS),
+        ("cpu", "rate"),
     ),
-    "tcp": Table("TCP, one call at a time", "redis", TCP),
+    "tcp": Table("TCP, one call at a time", "redis", TCP, plotted=PLOTTED_CASES),
+    "tcp-tls": Table("TCP over TLS, one call at a time", "redis_tls", TLS),
+    "tcp-async": Table("TCP, async, one call at a time", "redis", ASYNC_TCP),
+    "tcp-tasks": Table(
+        "TCP, concurrent tasks, one GET of 100 B each",
+        "redis",
+        ASYNC_TCP,
+        tuple(TASKS),
+        ("cpu", "rate"),
+    ),
+    "tcp-threads": Table(
+        "TCP, threads, each with GETs of 100 B", "redis", TCP[1:], tuple(THREADS), ("cpu", "rate")
+    ),
+    "requests": Table(
+        "100 concurrent requests, each with its own backend instance and 10 operations over TCP",
+        "redis",
+        SITES,
+        tuple(REQUESTS),
+        ("cpu", "rate"),
+        plotted=("100 requests, calls/s",),
+    ),
     "local": Table("Local store", "local", LOCAL),
 }

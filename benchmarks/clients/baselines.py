@@ -17,10 +17,7 @@ class BareRest:
 
     def __init__(self, servers, target):
         url = urlsplit(getattr(servers, target))
-        self.socket = open_socket(url.hostname, url.port)
-        if url.scheme == "https":
-            context = ssl.create_default_context(cafile=servers.ca_file)
-            self.socket = context.wrap_socket(self.socket, server_hostname=url.hostname)
+        self.socket = open_socket(url, servers)
         head = f"Host: {url.netloc}\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: "
         self.request_heads = {
             path: f"POST {path} HTTP/1.1\r\n{head}".encode() for path in ("/", "/pipeline")
@@ -60,7 +57,7 @@ class BareTcp:
 
     def __init__(self, servers, target):
         url = urlsplit(getattr(servers, target))
-        self.socket = open_socket(url.hostname, url.port)
+        self.socket = open_socket(url, servers)
         self.reader = hiredis.Reader()
 
     def get(self, key):
@@ -92,7 +89,10 @@ class BareTcp:
         return reply
 
 
-def open_socket(host, port):
-    sock = socket.create_connection((host, port))
+def open_socket(url, servers):
+    sock = socket.create_connection((url.hostname, url.port))
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return sock
+    if url.scheme not in ("https", "rediss"):
+        return sock
+    context = ssl.create_default_context(cafile=servers.ca_file)
+    return context.wrap_socket(sock, server_hostname=url.hostname)

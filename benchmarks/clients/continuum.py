@@ -8,6 +8,8 @@ from benchmarks.clients.baselines import TOKEN
 def resolve_target(servers, target):
     if target == "redis":
         return servers.redis, {}
+    if target == "redis_tls":
+        return servers.redis_tls, {"CA_FILE": servers.ca_file}
     if target == "local":
         return "", {"MODE": "local"}
     return getattr(servers, target), {"TOKEN": TOKEN, "CA_FILE": servers.ca_file}
