@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import cached_property, lru_cache, wraps
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,7 +17,6 @@ from django.core.cache.backends.base import (
     BaseCache,
     InvalidCacheKey,
     default_key_func,
-    memcached_error_chars_re,
 )
 from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperation
 from django.core.signals import setting_changed
@@ -45,9 +43,6 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 
-# Django's pattern without its lazy wrapper, which costs more than the search.
-_find_unportable = re.compile(memcached_error_chars_re.pattern).search
-
 
 class ImproperlyConfiguredCache(ConfigurationError, ImproperlyConfigured):
     """An entry of CACHES is wrong."""
@@ -63,6 +58,10 @@ class UpstashBaseCache(BaseCache):
     def __init__(self, location: object, params: dict[str, Any]) -> None:
         super().__init__(params)
         self.key_func = _protect_reserved_keys(self.key_func, self.key_prefix)
+        self._makes_default_keys = all(
+            getattr(type(self), name) is getattr(BaseCache, name)
+            for name in ("make_key", "validate_key")
+        )
         alias = _find_alias(location, params)
         try:
             config = _resolve_entry(alias, location, params)
@@ -101,11 +100,26 @@ class UpstashBaseCache(BaseCache):
         """Run a plan in the running event loop; return its result. See `run`."""
         return await arun(plan, self._async_runner)
 
-    def validate_key(self, key: Any) -> None:
-        """Warn about a key that memcached would reject, as Django does."""
-        # Django's own runs a generator for each key, even if there is nothing to warn about.
-        if len(key) > MEMCACHE_MAX_KEY_LENGTH or _find_unportable(key):
-            super().validate_key(key)
+    def make_and_validate_key(self, key: Any, version: int | None = None) -> str:
+        """Return the full key, and warn about one that memcached would reject, as Django does."""
+        if not self._makes_default_keys or self.key_func is not default_key_func:
+            return str(super().make_and_validate_key(key, version))
+        # What `default_key_func` returns, without three more calls for each key.
+        full_key = f"{self.key_prefix}:{self.version if version is None else version}:{key!s}"
+        if not _is_portable(full_key, len(full_key)):
+            self.validate_key(full_key)
+        return full_key
+
+    def _make_and_validate_keys(self, keys: Iterable[Any], version: int | None = None) -> list[str]:
+        """Return the full keys of many keys, see `make_and_validate_key`."""
+        if not self._makes_default_keys or self.key_func is not default_key_func:
+            return [self.make_and_validate_key(key, version) for key in keys]
+        prefix = f"{self.key_prefix}:{self.version if version is None else version}:"
+        full_keys = [prefix + str(key) for key in keys]
+        if not _is_portable("".join(full_keys), max(map(len, full_keys), default=0)):
+            for full_key in full_keys:
+                self.validate_key(full_key)
+        return full_keys
 
     def close(self, **kwargs: Any) -> None:
         """Do nothing: Django calls this after each request; connections stay open."""
@@ -175,6 +189,16 @@ def _make_pool(config: Config) -> ConnectionPool:
 def run_in_django_thread(function: Callable[[object], bytes], value: object) -> Any:
     """Run a function in the thread that owns Django's database connections."""
     return sync_to_async(function)(value)
+
+
+def _is_portable(text: str, longest: int) -> bool:
+    """Return whether Django's `validate_key` certainly warns about none of some full keys.
+
+    Args:
+        text: the keys, one after the other.
+        longest: the length of the longest key.
+    """
+    return longest <= MEMCACHE_MAX_KEY_LENGTH and text.isprintable() and " " not in text
 
 
 def _protect_reserved_keys(key_func: KeyFunction, prefix: str) -> KeyFunction:

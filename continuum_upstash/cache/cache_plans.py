@@ -42,7 +42,8 @@ class CachePlans(UpstashBaseCache):
         return self._keyvalue.delete(self.make_and_validate_key(key, version))
 
     def _get_many(self, keys: Iterable[Any], version: int | None) -> Plan[dict[Any, Any]]:
-        names = {self.make_and_validate_key(key, version): key for key in keys}
+        keys = list(keys)
+        names = dict(zip(self._make_and_validate_keys(keys, version), keys, strict=True))
         values = yield from self._keyvalue.get_many(list(names))
         return {names[name]: value for name, value in values.items()}
 
@@ -64,24 +65,15 @@ class CachePlans(UpstashBaseCache):
     def _set_many(
         self, data: Mapping[Any, Any], timeout: Timeout, version: int | None
     ) -> Plan[list[Any]]:
-        # With TTL_BY_PREFIX, keys of one call may expire at different times: one round trip each.
-        by_ttl_ms: dict[int | None, dict[str, Any]] = {}
-        names: dict[str, Any] = {}
-        for key, value in data.items():
-            name = self.make_and_validate_key(key, version)
-            names[name] = key
-            by_ttl_ms.setdefault(self._timeouts.get_ttl_ms(key, timeout), {})[name] = value
-        refused: list[Any] = []
-        for ttl_ms, values in by_ttl_ms.items():
-            refused += [
-                names[name] for name in (yield from self._keyvalue.set_many(values, ttl_ms))
-            ]
-        return refused
+        names = dict(zip(data, self._make_and_validate_keys(data, version), strict=True))
+        refused: list[str] = []
+        for ttl_ms, keys in self._timeouts.group_by_ttl_ms(data, timeout).items():
+            values = {names[key]: data[key] for key in keys}
+            refused += yield from self._keyvalue.set_many(values, ttl_ms)
+        return [key for key, name in names.items() if name in refused] if refused else []
 
     def _delete_many(self, keys: Iterable[Any], version: int | None) -> Plan[int]:
-        return self._keyvalue.delete_many(
-            [self.make_and_validate_key(key, version) for key in keys]
-        )
+        return self._keyvalue.delete_many(self._make_and_validate_keys(keys, version))
 
     def _clear(self) -> Plan[None]:
         if self._config.clear == "flushdb":

@@ -21,7 +21,7 @@ class ClientPlans:
 
     def __init__(self, keyvalue: KeyValuePlans, timeouts: Timeouts) -> None:
         self._keyvalue = keyvalue
-        self.get_ttl_ms = timeouts.get_ttl_ms
+        self.get_ttl_ms, self._group_by_ttl_ms = timeouts.get_ttl_ms, timeouts.group_by_ttl_ms
         self.unstorable, self.drop = keyvalue.unstorable, keyvalue.drop
 
     def ping(self) -> Plan[bool]:
@@ -52,11 +52,9 @@ class ClientPlans:
         return self._keyvalue.get_many(keys)
 
     def set_many(self, values: Mapping[str, Any], ttl: Ttl) -> Plan[list[str]]:
-        by_ttl_ms: dict[int | None, dict[str, Any]] = {}
-        for key, value in values.items():
-            by_ttl_ms.setdefault(self.get_ttl_ms(key, ttl), {})[key] = value
         refused: list[str] = []
-        for ttl_ms, group in by_ttl_ms.items():
+        for ttl_ms, keys in self._group_by_ttl_ms(values, ttl).items():
+            group = {key: values[key] for key in keys}
             refused += yield from self._keyvalue.set_many(group, ttl_ms)
         return refused
 

@@ -6,13 +6,13 @@ command without a row is billed, never sent a second time, and only the server c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum, auto
 from functools import partial
 from typing import Final, NamedTuple
 
 from continuum_upstash.plans.effects import Batch
-from continuum_upstash.protocol import Argument, Command, Reply, Script, ScriptHash
+from continuum_upstash.protocol import Argument, Command, Replies, Reply, Script, ScriptHash
 
 # Where the keys are among the arguments.
 NO_KEYS: Final = slice(0)
@@ -238,12 +238,12 @@ _REPLY_CHECKS: Final[Mapping[str, Callable[[Command, Reply], bool]]] = {
     "TIME": _is_time,
 }
 
-# The types by which a reply to a single command is known to be valid without `is_reply_to`.
-REPLY_TYPES: Final[Mapping[Argument, frozenset[object]]] = {
+# The types by which a reply is known to be valid without `is_reply_to`.
+_REPLY_TYPES: Final[Mapping[Argument, frozenset[object]]] = {
     name: frozenset() if name in _REPLY_CHECKS else spec.returns or _ANY
     for name, spec in COMMANDS.items()
 }
-OTHER_REPLY_TYPES: Final = _ANY  # of a command without a row
+_OTHER_REPLY_TYPES: Final = _ANY  # of a command without a row
 
 _EXPIRY_OPTIONS: Final = frozenset({"EX", "PX", "EXAT", "PXAT", "KEEPTTL"})
 
@@ -304,6 +304,17 @@ def _list_options(command: Command) -> list[Argument]:
         if str(option).upper() != "KEEPTTL":
             next(rest, None)
     return names
+
+
+def have_known_types(commands: Sequence[Command], replies: Replies) -> bool:
+    """Return whether each reply is valid by its type alone; False: see `is_reply_to`."""
+    if len(commands) != len(replies):
+        return False
+    if len(commands) == 1:
+        return type(replies[0]) in _REPLY_TYPES.get(commands[0][0], _OTHER_REPLY_TYPES)
+    # A pipeline has many commands, but few different ones.
+    kinds = {(command[0], type(reply)) for command, reply in zip(commands, replies, strict=True)}
+    return all(kind in _REPLY_TYPES.get(name, _OTHER_REPLY_TYPES) for name, kind in kinds)
 
 
 def is_reply_to(command: Command, reply: Reply) -> bool:

@@ -5,6 +5,7 @@ result of the operation. Therefore each operation is written once for sync and a
 
     yield Batch(commands)          -> list[Reply], one per command, in order; one round trip
     yield Encode(value)            -> the bytes to store
+    yield EncodeMany(values)       -> the bytes to store for each value
     yield Compute(function)        -> its result, awaited by the async runner when awaitable
     yield Sleep(seconds)           -> None
     yield SingleFlight(key, plan)  -> the plan's result; concurrent callers with one key share a run
@@ -19,7 +20,7 @@ plans, rules about the network in transports.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
@@ -53,6 +54,11 @@ class Encode:
 
 
 @dataclass(frozen=True, slots=True)
+class EncodeMany:
+    values: Iterable[object]
+
+
+@dataclass(frozen=True, slots=True)
 class Compute:
     function: Callable[[], Any]
 
@@ -68,7 +74,7 @@ class SingleFlight:
     plan: Callable[[], Plan[Any]]
 
 
-Effect: TypeAlias = Batch | Encode | Compute | Sleep | SingleFlight
+Effect: TypeAlias = Batch | Encode | EncodeMany | Compute | Sleep | SingleFlight
 Plan: TypeAlias = Generator[Effect, Any, R]
 
 

@@ -7,7 +7,7 @@ the commands where an operation takes more than one.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from operator import index
 from typing import Any, Final, Literal, TypeVar, overload
@@ -15,7 +15,15 @@ from typing import Any, Final, Literal, TypeVar, overload
 from continuum_upstash.codec.codec import Codec, DecodeError
 from continuum_upstash.errors import CapacityExceeded, Refused, ReplyError, RequestTooLarge
 from continuum_upstash.observe import ValueDiscarded, report_discarded
-from continuum_upstash.plans.effects import Batch, Compute, Encode, Plan, SingleFlight, call
+from continuum_upstash.plans.effects import (
+    Batch,
+    Compute,
+    Encode,
+    EncodeMany,
+    Plan,
+    SingleFlight,
+    call,
+)
 from continuum_upstash.protocol import Command, Replies, Reply, Script
 
 T = TypeVar("T")
@@ -26,6 +34,8 @@ MISSING: Final = object()
 # https://upstash.com/docs/redis/troubleshooting/max_request_size_exceeded
 REQUEST_BYTES: Final = 8 * 1024 * 1024
 PIPELINE_COMMANDS: Final = 1_000
+
+_OK: Final = b"OK"
 
 # 140,000 years. Redis rejects times that overflow its clock arithmetic.
 _MAX_TTL_MS: Final = 2**52
@@ -117,7 +127,9 @@ class KeyValuePlans:
 
     def get(self, key: str, default: Any = None) -> Plan[Any]:
         try:
-            raw = yield from call("GET", key)
+            (raw,) = yield Batch((("GET", key),))  # as `call`, without a second generator
+            if isinstance(raw, ReplyError):
+                raise raw
         except RequestTooLarge as error:
             self._report_too_large_to_read(error)
             return default
@@ -279,7 +291,7 @@ class KeyValuePlans:
 
     def get_many(self, keys: Sequence[str]) -> Plan[dict[str, Any]]:
         found: dict[str, Any] = {}
-        for chunk in _split_into_requests(keys, _count_key_bytes):
+        for chunk in _split_into_requests(keys, _estimate_key_bytes(keys)):
             for key, raw in zip(chunk, (yield from self._mget(chunk)), strict=True):
                 if raw is not None:
                     value = self.decode(raw, MISSING)
@@ -306,15 +318,18 @@ class KeyValuePlans:
         if ttl_ms is not None and ttl_ms <= 0:
             yield from self.delete_many(list(values))
             return []
-        data: dict[str, bytes] = {}
-        for key, value in values.items():
-            data[key] = yield Encode(value)
-        rejected = [key for key, each in data.items() if self._exceeds_max_size(each)]
-        for key in rejected:
-            del data[key]
-        yield from self.delete_many(rejected)
+        data: dict[str, bytes] = dict(zip(values, (yield EncodeMany(values.values())), strict=True))
+        rejected: list[str] = []
+        if self._max_value_bytes is not None:
+            rejected += [key for key, each in data.items() if self._exceeds_max_size(each)]
+            for key in rejected:
+                del data[key]
+            yield from self.delete_many(rejected)
+        items = list(data.items())
+        # A third more: JSON requests need base64.
+        sizes = [4 * len(key) + 16 + len(each) * 4 // 3 for key, each in items]
         max_items = None if ttl_ms is None else PIPELINE_COMMANDS  # MSET is one command
-        for chunk in _split_into_requests(data.items(), _count_item_bytes, max_items):
+        for chunk in _split_into_requests(items, sizes, max_items):
             rejected += yield from self._set_chunk(chunk, ttl_ms)
         return rejected
 
@@ -326,6 +341,8 @@ class KeyValuePlans:
                 yield from call("MSET", *(part for item in items for part in item))
                 return []
             replies = yield Batch([_make_set_command(key, data, ttl_ms) for key, data in items])
+            if replies.count(_OK) == len(replies):
+                return []
         except self.unstorable as error:
             if isinstance(error, RequestTooLarge) and len(items) > 1:
                 half = len(items) // 2
@@ -347,7 +364,7 @@ class KeyValuePlans:
     def delete_many(self, keys: Sequence[str]) -> Plan[int]:
         """Delete keys; return how many existed."""
         deleted = 0
-        for chunk in _split_into_requests(keys, _count_key_bytes):
+        for chunk in _split_into_requests(keys, _estimate_key_bytes(keys)):
             deleted += yield from call("UNLINK", *chunk)
         return deleted
 
@@ -401,23 +418,26 @@ def _make_set_command(key: str, data: bytes, ttl_ms: int | None) -> Command:
     return ("SET", key, data) if ttl_ms is None else ("SET", key, data, "PX", ttl_ms)
 
 
-def _count_key_bytes(key: str) -> int:
-    return 4 * len(key) + 16
-
-
-def _count_item_bytes(item: tuple[str, bytes]) -> int:
-    # A third more: JSON requests need base64.
-    return _count_key_bytes(item[0]) + len(item[1]) * 4 // 3
+def _estimate_key_bytes(keys: Sequence[str]) -> list[int]:
+    return [4 * len(key) + 16 for key in keys]
 
 
 def _split_into_requests(
-    items: Iterable[T], size: Callable[[T], int], max_items: int | None = None
-) -> Iterator[list[T]]:
-    """Yield lists of items, each small enough for one request."""
+    items: Sequence[T], sizes: Sequence[int], max_items: int | None = None
+) -> Iterator[Sequence[T]]:
+    """Yield lists of items, each small enough for one request.
+
+    Args:
+        items: what to send.
+        sizes: the bytes that each item takes in a request, at most.
+        max_items: how many items a request may have.
+    """
+    if items and sum(sizes) <= REQUEST_BYTES and (max_items is None or len(items) <= max_items):
+        yield items
+        return
     chunk: list[T] = []
     room = REQUEST_BYTES
-    for item in items:
-        cost = size(item)
+    for item, cost in zip(items, sizes, strict=True):
         if chunk and (cost > room or len(chunk) == max_items):
             yield chunk
             chunk, room = [], REQUEST_BYTES

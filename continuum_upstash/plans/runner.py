@@ -6,13 +6,14 @@ import inspect
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, NoReturn, TypeVar, cast
+from typing import Any, NoReturn, TypeVar
 
 from continuum_upstash.plans.effects import (
     Batch,
     Compute,
     Effect,
     Encode,
+    EncodeMany,
     Plan,
     SingleFlight,
     Sleep,
@@ -75,21 +76,22 @@ def run(plan: Plan[R], runner: Runner) -> R:
         effect = next(plan)
         while True:
             try:
-                result = _perform(effect, runner)
+                # Nearly every effect is a batch: no call in between.
+                result = runner.send(effect) if type(effect) is Batch else _perform(effect, runner)
             except Exception as error:  # noqa: BLE001 the plan decides which errors it handles
                 effect = plan.throw(error)
             else:
                 effect = plan.send(result)
     except StopIteration as stop:
-        return cast("R", stop.value)
+        final: R = stop.value
+        return final
 
 
 def _perform(effect: Effect, runner: Runner) -> object:
-    kind = type(effect)
-    if kind is Batch:
-        return runner.send(effect)  # type: ignore[arg-type]  # narrowed by kind, faster than match
-    if kind is Encode:
-        return runner.encode(effect.value)  # type: ignore[union-attr]
+    if isinstance(effect, Encode):
+        return runner.encode(effect.value)
+    if isinstance(effect, EncodeMany):
+        return list(map(runner.encode, effect.values))
     if isinstance(effect, SingleFlight):
         return runner.single_flight(effect.key, lambda: run(effect.plan(), runner))
     if isinstance(effect, Compute):
@@ -109,24 +111,24 @@ async def arun(plan: Plan[R], runner: AsyncRunner) -> R:
         effect = next(plan)
         while True:
             try:
-                result = await _aperform(effect, runner)
+                if type(effect) is Batch:
+                    result: object = await runner.asend(effect)
+                else:
+                    result = await _aperform(effect, runner)
             except Exception as error:  # noqa: BLE001 the plan decides which errors it handles
                 effect = plan.throw(error)
             else:
                 effect = plan.send(result)
     except StopIteration as stop:
-        return cast("R", stop.value)
+        final: R = stop.value
+        return final
 
 
 async def _aperform(effect: Effect, runner: AsyncRunner) -> object:
-    kind = type(effect)
-    if kind is Batch:
-        return await runner.asend(effect)  # type: ignore[arg-type]  # as in _perform
     if isinstance(effect, Encode):
-        try:
-            return runner.encode(effect.value)
-        except runner.offload_on:
-            return await runner.offload(runner.encode, effect.value)
+        return await _aencode(effect.value, runner)
+    if isinstance(effect, EncodeMany):
+        return [await _aencode(value, runner) for value in effect.values]
     if isinstance(effect, SingleFlight):
         return await runner.single_flight(effect.key, lambda: arun(effect.plan(), runner))
     if isinstance(effect, Compute):
@@ -137,3 +139,10 @@ async def _aperform(effect: Effect, runner: AsyncRunner) -> object:
 
     await asyncio.sleep(effect.seconds)
     return None
+
+
+async def _aencode(value: object, runner: AsyncRunner) -> bytes:
+    try:
+        return runner.encode(value)
+    except runner.offload_on:
+        return await runner.offload(runner.encode, value)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from enum import Enum
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 from continuum_upstash.plans.keyvalue import to_ms
+
+K = TypeVar("K")
 
 Timeout: TypeAlias = float | None
 
@@ -62,3 +64,17 @@ class Timeouts:
                 if text.startswith(prefix):
                     return prefix_ttl_ms
         return self._default
+
+    def group_by_ttl_ms(self, keys: Collection[K], timeout: Any) -> dict[int | None, Collection[K]]:
+        """Return keys that are set together by their milliseconds, see `get_ttl_ms`.
+
+        With TTL_BY_PREFIX, keys of one call may expire at different times: one round trip each.
+        """
+        if not keys:
+            return {}
+        if timeout is not self._unset or not self._by_prefix:
+            return {self.get_ttl_ms("", timeout): keys}
+        groups: dict[int | None, list[K]] = {}
+        for key in keys:
+            groups.setdefault(self.get_ttl_ms(key, timeout), []).append(key)
+        return {**groups}

@@ -1,14 +1,14 @@
 """The transports of a database with failover to its local store.
 
-While the breaker is closed and no key is dirty, they cost a few attribute reads and, for a single
-command, a lookup of the types that its reply may have. What happens otherwise is in
+While the breaker is closed and no key is dirty, they cost a few attribute reads and a lookup of the
+types that the replies may have. What happens otherwise is in
 failover_policy.py.
 """
 
 from __future__ import annotations
 
 from continuum_upstash.errors import ReplyError, Unavailable
-from continuum_upstash.plans.command_table import OTHER_REPLY_TYPES, REPLY_TYPES
+from continuum_upstash.plans.command_table import have_known_types
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.plans.runner import AsyncRunner, Runner, arun, run
 from continuum_upstash.protocol import Replies
@@ -40,11 +40,7 @@ class FailoverTransport:
             replies = self._primary.send(batch)
         except (Unavailable, ReplyError) as error:
             return self._policy.on_error(generation, batch, error)
-        if (
-            len(batch.commands) == len(replies) == 1
-            and type(replies[0]) in REPLY_TYPES.get(batch.commands[0][0], OTHER_REPLY_TYPES)
-            and not self._breaker.failures
-        ):
+        if have_known_types(batch.commands, replies) and not self._breaker.failures:
             return replies
         return self._policy.on_replies(generation, batch, replies)
 
@@ -76,11 +72,7 @@ class AsyncFailoverTransport:
             replies = await self._primary.asend(batch)
         except (Unavailable, ReplyError) as error:
             return self._policy.on_error(generation, batch, error)
-        if (
-            len(batch.commands) == len(replies) == 1
-            and type(replies[0]) in REPLY_TYPES.get(batch.commands[0][0], OTHER_REPLY_TYPES)
-            and not self._breaker.failures
-        ):
+        if have_known_types(batch.commands, replies) and not self._breaker.failures:
             return replies
         return self._policy.on_replies(generation, batch, replies)
 

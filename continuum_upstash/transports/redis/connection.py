@@ -84,6 +84,8 @@ class RedisConnection:
         """
         self.reusable = False
         try:
+            # One system call for both the write, which hardly ever waits, and the first read.
+            self._socket.settimeout(deadline.get_remaining() / 2)
             self._write(message, deadline)
             replies = self._read(count, deadline, may_give_up)
         except TimeoutError as error:
@@ -96,47 +98,67 @@ class RedisConnection:
         return replies
 
     def _write(self, message: bytes | memoryview, deadline: Deadline) -> None:
-        sent = 0
-        while sent < len(message):
+        try:
+            sent = self._socket.send(message)
+        except TimeoutError:
+            sent = 0  # half of the time has passed
+        except ConnectionError as error:
+            is_atomic = len(message) <= RECORD_BYTES or not isinstance(self._socket, SSLSocket)
+            raise connection_lost(self._label, error, unsent=is_atomic) from error
+        if sent < len(message):
+            self._write_rest(memoryview(message)[sent:], deadline)
+            self._socket.settimeout(deadline.get_remaining() / 2)
+
+    def _write_rest(self, rest: memoryview, deadline: Deadline) -> None:
+        while rest:
             self._socket.settimeout(deadline.get_remaining())
             try:
-                sent += self._socket.send(memoryview(message)[sent:])
-            except ConnectionError as error:
-                if sent:
-                    return  # the server may have replied why it closes: an argument is too large
-                is_atomic = len(message) <= RECORD_BYTES or not isinstance(self._socket, SSLSocket)
-                raise connection_lost(self._label, error, unsent=is_atomic) from error
+                rest = rest[self._socket.send(rest) :]
+            except ConnectionError:
+                return  # the server may have replied why it closes: an argument is too large
 
     def _read(self, count: int, deadline: Deadline, may_give_up: Callable[[], bool]) -> Replies:
         feed, next_reply = self._reader.feed, self._reader.next
-        receive = partial(self._socket.recv_into, self._buffer)
+        receive, buffer = self._socket.recv_into, self._buffer
         replies: Replies = []
         is_silent, late_reads = True, LATE_READS
         while len(replies) < count:
             try:
-                left = deadline.get_remaining()
-                self._socket.settimeout(left / 2 if is_silent else left)
-                received = receive()
+                if not is_silent:
+                    self._socket.settimeout(deadline.get_remaining())
+                received = receive(buffer)
             except TimeoutError:
                 late_reads -= 1
-                try:
-                    received = receive_late(self._socket, receive)
-                except TimeoutError:
-                    if not is_silent:
-                        raise
-                    if may_give_up():
-                        raise stale_connection(self._label) from None
+                late = self._receive_late(may_give_up if is_silent else None)
+                if late is None:
                     is_silent = False
                     continue
                 if not late_reads:
                     raise
+                received = late
             if not received:
                 raise connection_lost(self._label, None)
             is_silent = False
-            feed(self._buffer, 0, received)
+            feed(buffer, 0, received)
             while (reply := next_reply()) is not INCOMPLETE:
                 replies.append(reply)
         if len(replies) > count:
             raise protocol_error(self._label)
         self.last_reply_at = monotonic()
         return replies
+
+    def _receive_late(self, may_give_up: Callable[[], bool] | None) -> int | None:
+        """Return how many bytes had arrived when the time was up.
+
+        Args:
+            may_give_up: see `send`; None: the whole time has passed. Otherwise half of it has, and
+                the result is None if the connection is not to be given up.
+        """
+        try:
+            return receive_late(self._socket, partial(self._socket.recv_into, self._buffer))
+        except TimeoutError:
+            if may_give_up is None:
+                raise
+            if may_give_up():
+                raise stale_connection(self._label) from None
+            return None

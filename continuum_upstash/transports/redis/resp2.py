@@ -45,9 +45,11 @@ def pack(batch: Batch, *, key_locking: bool) -> bytes:
         TypeError: an argument that is not text, a number or bytes.
     """
     try:
-        if len(batch.commands) == 1 and not batch.atomic:
-            return _pack(batch.commands[0], key_locking)
-        packed = [_pack(command, key_locking) for command in batch.commands]
+        try:
+            packed = list(map(_pack_command, batch.commands))
+        except TypeError:
+            # Scripts, and subclasses of int (members of an IntEnum, for example).
+            packed = [_pack_unusual(command, key_locking) for command in batch.commands]
     except UnicodeEncodeError:
         raise lone_surrogate_error() from None
     if batch.atomic:
@@ -55,19 +57,15 @@ def pack(batch: Batch, *, key_locking: bool) -> bytes:
     return b"".join(packed)
 
 
-def _pack(command: Command, key_locking: bool) -> bytes:
-    try:
-        return _pack_command(command)
-    except TypeError:
-        # Scripts, and subclasses of int (members of an IntEnum, for example).
-        return _pack_command(
-            tuple(
-                [
-                    each if type(each) in _PACKABLE else _to_packable(each, key_locking)
-                    for each in command
-                ]
-            )
+def _pack_unusual(command: Command, key_locking: bool) -> bytes:
+    return _pack_command(
+        tuple(
+            [
+                each if type(each) in _PACKABLE else _to_packable(each, key_locking)
+                for each in command
+            ]
         )
+    )
 
 
 def _to_packable(argument: Argument, key_locking: bool) -> str | int | bytes:

@@ -11,9 +11,11 @@ import pytest
 from redis.commands import core
 
 import continuum_upstash
+from continuum_upstash.errors import ReplyError
 from continuum_upstash.plans.command_table import (
     COMMANDS,
     get_spec,
+    have_known_types,
     is_retryable,
     list_written_keys,
 )
@@ -168,3 +170,21 @@ def test_a_command_that_depends_on_the_data_is_not_retryable(command):
 def test_a_read_before_a_write_makes_a_batch_not_retryable(commands, safe):
     assert is_retryable(Batch(commands)) is safe
     assert is_retryable(Batch(commands, atomic=True)) is safe
+
+
+def test_replies_are_known_by_their_types_only_where_each_reply_is():
+    get, read_many = ("GET", "a"), ("MGET", "a", "b")
+    error = ReplyError("WRONGTYPE")
+    for commands, replies, known in (
+        ([get], [b"1"], True),
+        ([get], [None], True),
+        ([get], [1], False),
+        ([get], [error], False),
+        ([get], [], False),
+        ([read_many], [[b"1", None]], False),  # the length counts, too
+        ([get, get, ("INCR", "n")], [b"1", None, 5], True),
+        ([get, get, ("INCR", "n")], [b"1", 5, 5], False),
+        ([get, get], [b"1", error], False),
+        ([get, get], [b"1"], False),
+    ):
+        assert have_known_types(commands, replies) is known

@@ -10,6 +10,7 @@ from continuum_upstash.plans.effects import (
     Batch,
     Compute,
     Encode,
+    EncodeMany,
     SingleFlight,
     Sleep,
     call,
@@ -66,11 +67,12 @@ def test_each_effect_gives_the_plan_its_result():
     def plan():
         replies = yield Batch([("A",), ("B",)])
         encoded = yield Encode(5)
+        both_encoded = yield EncodeMany({"a": 1, "b": 2}.values())
         computed = yield Compute(lambda: 7)
         once = yield SingleFlight("key", inner)
-        return replies, encoded, computed, once
+        return replies, encoded, both_encoded, computed, once
 
-    assert both(plan) == (["A", "B"], b"5", 7, "inner")
+    assert both(plan) == (["A", "B"], b"5", [b"1", b"2"], 7, "inner")
 
 
 def test_a_plan_can_catch_what_an_effect_raises():
@@ -107,10 +109,11 @@ def test_only_the_named_errors_of_encode_move_it_to_a_thread():
         return "in a thread"
 
     def plan(error):
-        return (yield Encode(error))
+        return (yield Encode(error)), (yield EncodeMany([error, error]))
 
     recorder = Recorder(encode=encode, offload_on=(Lazy,))
-    assert asyncio.run(arun(plan(Lazy()), recorder.async_runner)) == b"in a thread"
+    once = b"in a thread"
+    assert asyncio.run(arun(plan(Lazy()), recorder.async_runner)) == (once, [once, once])
     with pytest.raises(KeyError):
         asyncio.run(arun(plan(KeyError()), recorder.async_runner))
 

@@ -41,3 +41,16 @@ def test_the_longest_prefix_sets_the_timeout_of_keys_without_one():
     assert timeouts.get_ttl_ms(5, DEFAULT_TTL) == 300_000
     assert timeouts.get_ttl_ms("query:a", 1) == 1_000
     assert timeouts.get_ttl_ms("query:a", None) is None
+
+
+def test_keys_set_together_are_grouped_by_their_timeout():
+    timeouts = Timeouts(300, (("query:", 5), ("permanent:", None)))
+    keys = {"query:a": 1, "b": 2, 3: 3, "query:c": 4, "permanent:d": 5}
+    assert timeouts.group_by_ttl_ms(keys, DEFAULT_TTL) == {
+        5_000: ["query:a", "query:c"],
+        300_000: ["b", 3],
+        None: ["permanent:d"],
+    }
+    (group,) = timeouts.group_by_ttl_ms(keys, 1).items()
+    assert (group[0], list(group[1])) == (1_000, list(keys))
+    assert timeouts.group_by_ttl_ms({}, DEFAULT_TTL) == {}
