@@ -56,9 +56,17 @@ class CacheBackend(ExtraMethods):
         return await self.arun(self._get(key, default, version))
 
     def set(
-        self, key: Any, value: Any, timeout: Timeout = DEFAULT_TIMEOUT, version: int | None = None
+        self,
+        key: Any,
+        value: Any,
+        timeout: Timeout = DEFAULT_TIMEOUT,
+        version: int | None = None,
+        *,
+        tags: Iterable[str] = (),
     ) -> None:
-        """Store a value. Billed: 1 command.
+        """Store a value.
+
+        Billed: 1 command; with tags 2, and 1 for each tag that is new or was deleted.
 
         A value is not stored if it is larger than MAX_VALUE_BYTES, too large for the server, or if
         the database is full (see ON_FULL); then the key is deleted, and a warning is logged.
@@ -69,17 +77,25 @@ class CacheBackend(ExtraMethods):
             timeout: seconds; None: no expiry, 0 or less: expires immediately. Without it,
                 TTL_BY_PREFIX or TIMEOUT applies.
             version: of the key; None: VERSION.
+            tags: at most 64 names; `delete_tags` with one of them makes the value missing.
 
         Raises:
             NotSerializable: the value has no stored format.
+            TypeError, ValueError: a tag is not a text, empty or too long.
         """
-        self.run(self._set(key, value, timeout, version))
+        self.run(self._set(key, value, timeout, version, tags))
 
     async def aset(
-        self, key: Any, value: Any, timeout: Timeout = DEFAULT_TIMEOUT, version: int | None = None
+        self,
+        key: Any,
+        value: Any,
+        timeout: Timeout = DEFAULT_TIMEOUT,
+        version: int | None = None,
+        *,
+        tags: Iterable[str] = (),
     ) -> None:
-        """Async `set`: store a value. Billed: 1 command."""
-        await self.arun(self._set(key, value, timeout, version))
+        """Async `set`: store a value. Billed: as `set`."""
+        await self.arun(self._set(key, value, timeout, version, tags))
 
     def touch(
         self, key: Any, timeout: Timeout = DEFAULT_TIMEOUT, version: int | None = None
@@ -116,31 +132,65 @@ class CacheBackend(ExtraMethods):
         return await self.arun(self._get_many(keys, version))
 
     def get_or_set(
-        self, key: Any, default: Any, timeout: Timeout = DEFAULT_TIMEOUT, version: int | None = None
+        self,
+        key: Any,
+        default: Any,
+        timeout: Timeout = DEFAULT_TIMEOUT,
+        version: int | None = None,
+        *,
+        early: float | None = None,
+        grace: float | None = None,
+        wait: float | None = None,
+        tags: Iterable[str] = (),
     ) -> Any:
         """Return the value of a key; if there is none, store `default` and return it.
 
         Concurrent callers of one process share one lookup and one call of the function. If it
         raises, each of the other callers calls it, as does a caller that has waited for 30 seconds.
 
-        Billed: 1 command if the key exists, otherwise 2.
+        With `early`, `grace` or `wait`, only one of all processes calls the function, and the
+        lifetime is up to 10 % shorter than `timeout`, at random.
+
+        Billed: 1 command if the key exists, otherwise 2. With options 1 and at most 4, see
+        docs/reference/billing.md.
 
         Args:
             key: the key, without prefix and version.
             default: a value, or a function without arguments that returns it.
             timeout: see `set`.
             version: see `set`.
+            early: refresh the value before its time, with a probability that grows as it comes
+                closer, so that one caller refreshes while the others get the old value. True or 1
+                suits most values; a larger number refreshes earlier.
+            grace: seconds after its time in which the old value is returned while one caller
+                refreshes it, and when the function raises an error: then it is called again after
+                10 seconds, or after `grace` if that is shorter.
+            wait: seconds to wait for another process that is computing a missing value, before the
+                caller computes it itself; by default 5. A caller with an old value never waits.
+            tags: see `set`. A value that lacks one of these tags is computed again.
 
         Raises:
             NotSerializable: the value has no stored format.
+            TypeError, ValueError: an option is not a number, or negative; for tags see `set`.
         """
-        return self.run(self._get_or_set(key, default, timeout, version))
+        protection = self._protect(early, grace, wait, tags)
+        return self.run(self._get_or_set(key, default, timeout, version, protection))
 
     async def aget_or_set(
-        self, key: Any, default: Any, timeout: Timeout = DEFAULT_TIMEOUT, version: int | None = None
+        self,
+        key: Any,
+        default: Any,
+        timeout: Timeout = DEFAULT_TIMEOUT,
+        version: int | None = None,
+        *,
+        early: float | None = None,
+        grace: float | None = None,
+        wait: float | None = None,
+        tags: Iterable[str] = (),
     ) -> Any:
         """Async `get_or_set`: `default` may be a coroutine function. Billed: as `get_or_set`."""
-        return await self.arun(self._get_or_set(key, default, timeout, version))
+        protection = self._protect(early, grace, wait, tags)
+        return await self.arun(self._get_or_set(key, default, timeout, version, protection))
 
     def has_key(self, key: Any, version: int | None = None) -> bool:
         """Return whether a key exists. Billed: 1 command."""

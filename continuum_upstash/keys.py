@@ -35,6 +35,8 @@ RATELIMIT_KEYS = "continuum:ratelimit:"
 SHADOW_RATELIMIT_KEYS = "continuum:ratelimit-shadow:"
 STATISTICS_KEYS = "continuum:stats:"
 DOCTOR_KEYS = "continuum:doctor:"
+TAG_KEYS = "continuum:tag:"
+LEASE_KEYS = "continuum:lease:"
 RESERVED_KEYS = (
     SESSION_KEYS,
     SESSION_INDEX_KEYS,
@@ -42,6 +44,8 @@ RESERVED_KEYS = (
     SHADOW_RATELIMIT_KEYS,
     STATISTICS_KEYS,
     DOCTOR_KEYS,
+    TAG_KEYS,
+    LEASE_KEYS,
 )
 """What the Redis keys of features begin with, and no key of a cache does."""
 

@@ -146,7 +146,23 @@ class LimitDecided:
     allowed: bool
 
 
-Record: TypeAlias = CommandDetails | StateChange | ValueDiscarded | Coalesced | LimitDecided
+@dataclass(frozen=True, slots=True)
+class ProtectedRead:
+    """`get_or_set` with stampede protection did not just find a value or compute a missing one.
+
+    Attributes:
+        alias: the cache alias.
+        result: ``early`` if the value was refreshed before its time, ``stale`` if an old value was
+            returned after its time, ``waited`` if another caller computed the missing value.
+    """
+
+    alias: str
+    result: Literal["early", "stale", "waited"]
+
+
+Record: TypeAlias = (
+    CommandDetails | StateChange | ValueDiscarded | Coalesced | LimitDecided | ProtectedRead
+)
 
 
 class Observer(Protocol):

@@ -11,6 +11,18 @@ from django.core.cache.backends.base import get_key_func
 
 from continuum_upstash.cache.base import UpstashBaseCache
 from continuum_upstash.cache.django_redis_settings import get_itersize
+from continuum_upstash.cache.early import (
+    ProtectedGetOrSet,
+    Protection,
+    Refreshes,
+    make_protection,
+)
+from continuum_upstash.cache.tags import (
+    make_tag_keys,
+    qualify_tags,
+    qualify_tags_of_value,
+    store_tagged,
+)
 from continuum_upstash.keys import AliasPattern, KeyPattern, make_alias_pattern, make_scoped_pattern
 from continuum_upstash.plans import scan
 from continuum_upstash.plans.effects import Plan
@@ -30,9 +42,20 @@ class CachePlans(UpstashBaseCache):
     def _get(self, key: Any, default: Any, version: int | None) -> Plan[Any]:
         return self._keyvalue.get(self.make_and_validate_key(key, version), default)
 
-    def _set(self, key: Any, value: Any, timeout: Timeout, version: int | None) -> Plan[bool]:
+    def _set(
+        self,
+        key: Any,
+        value: Any,
+        timeout: Timeout,
+        version: int | None,
+        tags: Iterable[str] = (),
+    ) -> Plan[bool]:
         name = self.make_and_validate_key(key, version)
-        return self._keyvalue.set(name, value, self._timeouts.get_ttl_ms(key, timeout))
+        ttl_ms = self._timeouts.get_ttl_ms(key, timeout)
+        if tags and (ttl_ms is None or ttl_ms > 0):
+            qualified = qualify_tags_of_value(self.key_prefix, tags)
+            return store_tagged(self._keyvalue, name, value, ttl_ms, qualified)
+        return self._keyvalue.set(name, value, ttl_ms)
 
     def _touch(self, key: Any, timeout: Timeout, version: int | None) -> Plan[bool]:
         name = self.make_and_validate_key(key, version)
@@ -48,10 +71,40 @@ class CachePlans(UpstashBaseCache):
         return {names[name]: value for name, value in values.items()}
 
     def _get_or_set(
-        self, key: Any, default: Any, timeout: Timeout, version: int | None
+        self,
+        key: Any,
+        default: Any,
+        timeout: Timeout,
+        version: int | None,
+        protection: Protection | None,
     ) -> Plan[Any]:
         name = self.make_and_validate_key(key, version)
-        return self._keyvalue.get_or_set(name, default, self._timeouts.get_ttl_ms(key, timeout))
+        ttl_ms = self._timeouts.get_ttl_ms(key, timeout)
+        if protection is None or (ttl_ms is not None and ttl_ms <= 0):
+            return self._keyvalue.get_or_set(name, default, ttl_ms)
+        return ProtectedGetOrSet(
+            self._keyvalue,
+            self._config.alias,
+            self._database.conditional_commands,
+            self._database.extras.get(Refreshes),
+            key=name,
+            default=default,
+            ttl_ms=ttl_ms,
+            protection=protection,
+        ).run()
+
+    def _protect(
+        self,
+        early: float | None,
+        grace: float | None,
+        wait: float | None,
+        tags: Iterable[str],
+    ) -> Protection | None:
+        qualified = qualify_tags_of_value(self.key_prefix, tags) if tags else ()
+        return make_protection(early, grace, wait, qualified)
+
+    def _delete_tags(self, tags: Iterable[str]) -> Plan[int]:
+        return self._keyvalue.delete_many(make_tag_keys(qualify_tags(self.key_prefix, tags)))
 
     def _has_key(self, key: Any, version: int | None) -> Plan[bool]:
         return self._keyvalue.exists(self.make_and_validate_key(key, version))

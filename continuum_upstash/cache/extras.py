@@ -1,4 +1,4 @@
-"""The methods of django-redis beyond Django's contract, with django-redis' names and results."""
+"""The methods beyond Django's contract: tags, and django-redis' with its names and results."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ L = TypeVar("L", Lock, AsyncLock)
 
 
 class ExtraMethods(CachePlans):
-    """Expiry, search and deletion by pattern, locks."""
+    """Expiry, search, deletion by pattern and by tag, locks."""
 
     def ttl(self, key: Any, version: int | None = None) -> int | None:
         """Return the remaining seconds. Billed: 1 command.
@@ -152,6 +152,23 @@ class ExtraMethods(CachePlans):
         while not scan.is_complete:
             for name in await self.arun(scan.fetch_page()):
                 yield pattern.extract_key(name)
+
+    def delete_tags(self, *tags: str) -> None:
+        """Make every value missing that was stored with one of these tags.
+
+        A value that is being computed meanwhile, by `get_or_set` with one of the tags, is missing,
+        too. The tags of caches with the same KEY_PREFIX are the same, in all versions.
+
+        Billed: 1 command.
+
+        Raises:
+            TypeError, ValueError: a tag is not a text, empty or too long.
+        """
+        self.run(self._delete_tags(tags))
+
+    async def adelete_tags(self, *tags: str) -> None:
+        """Async `delete_tags`: make values with these tags missing. Billed: 1 command."""
+        await self.arun(self._delete_tags(tags))
 
     def flush_all(self) -> None:
         """Delete every key of the database, also those of other applications. Billed: 1 command."""

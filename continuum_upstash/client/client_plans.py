@@ -7,6 +7,7 @@ from typing import Any
 
 from continuum_upstash.plans import info, scan
 from continuum_upstash.plans.effects import Plan, call
+from continuum_upstash.plans.envelopes import MAY_BE_ENVELOPED
 from continuum_upstash.plans.keyvalue import KeyValuePlans, to_ms
 from continuum_upstash.plans.timeouts import Timeouts, Ttl
 
@@ -73,6 +74,12 @@ class ClientPlans:
     def info(self) -> Plan[dict[str, Any]]:
         text: bytes = yield from call("INFO", needs_server=True)
         return info.parse(text.decode("utf-8", "replace"))
+
+    def open_value(self, raw: bytes) -> Plan[bytes | None]:
+        """Return the stored bytes of a value without its envelope; None if it is not valid now."""
+        if raw.startswith(MAY_BE_ENVELOPED):
+            return (yield from self._keyvalue.envelopes.open_one(raw))
+        return raw
 
     def load(self, raw: bytes) -> Any:
         """Decode a stored value; one that cannot be decoded is None."""

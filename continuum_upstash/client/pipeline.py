@@ -94,7 +94,10 @@ class _CommandQueue(Generic[R]):
         results: list[Any] = []
         for reply, decode in zip(replies, decoders, strict=True):
             if not isinstance(reply, ReplyError):
-                results.append(decode(reply))
+                if decode == self._decode and isinstance(reply, bytes):
+                    results.append(decode((yield from self._plans.open_value(reply))))
+                else:
+                    results.append(decode(reply))
             elif decode is _is_stored and isinstance(reply, self._plans.unstorable):
                 results.append(False)
             elif raise_on_error:

@@ -8,6 +8,8 @@
     0x02            signed: a pickle (pickle.py), or msgpack with types that require a signature
     ~               signed base64 of one of the three above, where only text can be sent (base64.py)
     0x03            reserved for encryption at rest
+    0x04            an envelope (envelope.py): `read_envelope` reads it. `decode` rejects it, since
+                    its content is only valid for a time and while its tags are not deleted
 
 Bytes that begin like another format but do not parse (`[x`, `0123`, `~~`) are text: clients in
 other languages store strings without quotes. The msgpack that we write is never valid UTF-8, so
@@ -26,6 +28,7 @@ from math import isfinite
 from typing import Any, Literal
 
 from continuum_upstash.codec.base64 import SignedBase64
+from continuum_upstash.codec.envelope import ENVELOPE, Envelope, unpack_envelope
 from continuum_upstash.codec.ext_types import ExtType, LazyType, NotPackable, SignatureRequired
 from continuum_upstash.codec.json import decode_json, encode_json
 from continuum_upstash.codec.limits import (
@@ -167,14 +170,23 @@ class Codec:
         try:
             return self._decoders[data[0]](data)
         except _DECODING_ERRORS as exc:
-            reason = (
-                f"{type(exc).__name__} ({exc})"
-                if type(exc) is UnpickleError
-                else type(exc).__name__
-            )
-            raise DecodeError(
-                f"{len(data)} bytes with first byte 0x{data[0]:02x}: {reason}"
-            ) from exc
+            raise _make_decode_error(data, exc) from exc
+
+    def read_envelope(self, data: bytes) -> Envelope:
+        """Return the envelope of stored bytes. Ordinary bytes get one without a time and tags.
+
+        Raises:
+            DecodeError: the bytes begin like an envelope and are none.
+        """
+        content: bytes | None = data
+        try:
+            if data.startswith(_BASE64):
+                content = self._base64.decode(data)
+            if content is not None and content.startswith(ENVELOPE):
+                return unpack_envelope(content)
+        except ValueError as exc:
+            raise _make_decode_error(data, exc) from exc
+        return Envelope(data)
 
     def _encode_msgpack(self, value: object) -> bytes:
         if type(value) is int and value.bit_length() <= MAX_INT_BITS:
@@ -255,6 +267,12 @@ class Codec:
         if content.startswith(_BASE64):
             raise ValueError("nested base64")
         return self._decoders[content[0]](content)
+
+
+def _make_decode_error(data: bytes, error: BaseException) -> DecodeError:
+    name = type(error).__name__
+    reason = f"{name} ({error})" if type(error) is UnpickleError else name
+    return DecodeError(f"{len(data)} bytes with first byte 0x{data[0]:02x}: {reason}")
 
 
 def _try_utf8(data: bytes) -> str | None:

@@ -38,19 +38,23 @@ class ConditionalCommands:
 
 
 def call_conditional(
-    conditional: ConditionalCommands, native: Command, script: Command
+    conditional: ConditionalCommands,
+    native: Command,
+    script: Command,
+    *,
+    needs_server: bool = True,
 ) -> Plan[Any]:
     """Send `native` where the server has it, otherwise `script`; return the reply.
 
-    The local store serves neither: the comparison is only valid in the shared database.
+    By default the local store serves neither: the comparison is only valid in the shared database.
 
     Raises:
         ReplyError: the server rejected the command for another reason.
     """
     if conditional.supported:
         try:
-            return (yield from call(*native, needs_server=True))
+            return (yield from call(*native, needs_server=needs_server))
         except ReplyError as error:
             if not conditional.detect_rejection(error):
                 raise
-    return (yield from call(*script, needs_server=True))
+    return (yield from call(*script, needs_server=needs_server))

@@ -29,6 +29,8 @@ from continuum_upstash.protocol import Argument, Command, Replies
 
 R = TypeVar("R")
 
+FlightKey: TypeAlias = str | tuple[str, ...]
+
 
 class Batch(NamedTuple):
     """Commands for one round trip.
@@ -70,7 +72,13 @@ class Sleep:
 
 @dataclass(frozen=True, slots=True)
 class SingleFlight:
-    key: str
+    """
+    Attributes:
+        key: one Redis key, or several; a write of any of them ends the run.
+        plan: makes the plan.
+    """
+
+    key: FlightKey
     plan: Callable[[], Plan[Any]]
 
 

@@ -24,6 +24,7 @@ from continuum_upstash.plans.effects import (
     SingleFlight,
     call,
 )
+from continuum_upstash.plans.envelopes import MAY_BE_ENVELOPED, EnvelopeReader, has_envelope
 from continuum_upstash.protocol import Command, Replies, Reply, Script
 
 T = TypeVar("T")
@@ -103,10 +104,11 @@ class KeyValuePlans:
             raises CapacityExceeded, and the old value stays.
 
     Attributes:
+        envelopes: reads values in envelopes.
         unstorable: the errors of a write that counts as not stored.
     """
 
-    __slots__ = ("_alias", "_codec", "_max_value_bytes", "unstorable")
+    __slots__ = ("_alias", "_codec", "_max_value_bytes", "envelopes", "unstorable")
 
     def __init__(
         self,
@@ -118,6 +120,7 @@ class KeyValuePlans:
     ) -> None:
         self._codec = codec
         self._alias = alias
+        self.envelopes = EnvelopeReader(codec, alias)
         self._max_value_bytes = max_value_bytes
         self.unstorable: tuple[type[Refused], ...] = (RequestTooLarge,)
         if on_full == "drop":
@@ -133,6 +136,8 @@ class KeyValuePlans:
         except RequestTooLarge as error:
             self._report_too_large_to_read(error)
             return default
+        if raw is not None and raw.startswith(MAY_BE_ENVELOPED):
+            raw = yield from self.envelopes.open_one(raw)
         return default if raw is None else self.decode(raw, default)
 
     def set(
@@ -144,19 +149,19 @@ class KeyValuePlans:
         data = yield Encode(value)
         # As in Django's memcached backend: the old value would be outdated, except with NX.
         outdated = () if condition == "NX" else (key,)
-        if self._exceeds_max_size(data):
+        if self.exceeds_max_size(data):
             yield from self._delete_all(outdated)
             return False
-        try:  # as in `_write`; one generator less on the hot path
+        try:  # as in `write`; one generator less on the hot path
             reply = yield from call(
-                *_make_set_command(key, data, ttl_ms), *((condition,) if condition else ())
+                *make_set_command(key, data, ttl_ms), *((condition,) if condition else ())
             )
         except self.unstorable as error:
             yield from self.drop(error, outdated)
             return False
         return reply is not None
 
-    def _write(self, command: Command, *outdated: str) -> Plan[Any]:
+    def write(self, command: Command, *outdated: str) -> Plan[Any]:
         """Send a write, and return its reply; False if the server does not store it.
 
         Args:
@@ -197,16 +202,18 @@ class KeyValuePlans:
         except RequestTooLarge as error:
             self._report_too_large_to_read(error)
             is_missing = False
+        if raw is not None and raw.startswith(MAY_BE_ENVELOPED):
+            raw = yield from self.envelopes.open_one(raw)
         if raw is not None and self.decode(raw, MISSING) is not MISSING:
             return raw, None
         value = (yield Compute(default)) if callable(default) else default
         data: bytes = yield Encode(value)
-        if (ttl_ms is not None and ttl_ms <= 0) or self._exceeds_max_size(data):
+        if (ttl_ms is not None and ttl_ms <= 0) or self.exceeds_max_size(data):
             return data, value
-        command = _make_set_command(key, data, ttl_ms)
+        command = make_set_command(key, data, ttl_ms)
         # NX would keep a value that cannot be read.
         stored = yield from (
-            self._write((*command, "NX")) if is_missing else self._write(command, key)
+            self.write((*command, "NX")) if is_missing else self.write(command, key)
         )
         if stored is None:
             theirs: bytes | None = yield from call("GET", key)
@@ -223,7 +230,7 @@ class KeyValuePlans:
         if not -(2**63) <= index(delta) < 2**63:
             raise OverflowError(f"The delta {delta} does not fit 64 bits.")
         try:
-            total: int | bytes | bool | None = yield from self._write(
+            total: int | bytes | bool | None = yield from self.write(
                 ("EVAL", INCR_EXISTING, 1, key, delta), key
             )
         except ReplyError as error:
@@ -242,13 +249,13 @@ class KeyValuePlans:
         Raises:
             ReplyError: the value is not an integer, or the sum does not fit 64 bits.
         """
-        total: int | bool = yield from self._write(("INCRBY", key, delta), key)
+        total: int | bool = yield from self.write(("INCRBY", key, delta), key)
         return delta if total is False else total
 
     def rename(self, old: str, new: str) -> Plan[bool]:
         """Rename a key, with its expiry; return whether it existed."""
         try:
-            reply = yield from self._write(("RENAME", old, new), old, new)
+            reply = yield from self.write(("RENAME", old, new), old, new)
         except ReplyError as error:
             if "no such key" in str(error):
                 return False
@@ -268,17 +275,17 @@ class KeyValuePlans:
         if ttl_ms is None:
             # PERSIST returns 0 both for a missing key and for a key without expiry. Only then
             # is a second command needed.
-            reply = yield from self._write(("PERSIST", key), key)
+            reply = yield from self.write(("PERSIST", key), key)
             return bool(reply) or (reply is not False and (yield from self.exists(key)))
         if ttl_ms <= 0:
             return (yield from self.delete(key))
-        return bool((yield from self._write(("PEXPIRE", key, ttl_ms), key)))
+        return bool((yield from self.write(("PEXPIRE", key, ttl_ms), key)))
 
     def persist(self, key: str) -> Plan[bool]:
-        return bool((yield from self._write(("PERSIST", key), key)))
+        return bool((yield from self.write(("PERSIST", key), key)))
 
     def expire_at(self, key: str, unix_ms: int) -> Plan[bool]:
-        return bool((yield from self._write(("PEXPIREAT", key, unix_ms), key)))
+        return bool((yield from self.write(("PEXPIREAT", key, unix_ms), key)))
 
     def get_ttl(
         self, key: str, command: Literal["TTL", "PTTL", "EXPIRETIME", "PEXPIRETIME"]
@@ -292,14 +299,17 @@ class KeyValuePlans:
     def get_many(self, keys: Sequence[str]) -> Plan[dict[str, Any]]:
         found: dict[str, Any] = {}
         for chunk in _split_into_requests(keys, _estimate_key_bytes(keys)):
-            for key, raw in zip(chunk, (yield from self._mget(chunk)), strict=True):
-                if raw is not None:
-                    value = self.decode(raw, MISSING)
-                    if value is not MISSING:
-                        found[key] = value
+            replies = yield from self.mget(chunk)
+            raws = {key: raw for key, raw in zip(chunk, replies, strict=True) if raw is not None}
+            if has_envelope(raws.values()):
+                raws = yield from self.envelopes.open_all(raws)
+            for key, raw in raws.items():
+                value = self.decode(raw, MISSING)
+                if value is not MISSING:
+                    found[key] = value
         return found
 
-    def _mget(self, keys: Sequence[str]) -> Plan[list[bytes | None]]:
+    def mget(self, keys: Sequence[str]) -> Plan[list[bytes | None]]:
         """Send MGET, in halves if the reply exceeds the request limit, which includes replies."""
         try:
             raws: list[bytes | None] = yield from call("MGET", *keys)
@@ -310,8 +320,8 @@ class KeyValuePlans:
         else:
             return raws
         half = len(keys) // 2
-        first = yield from self._mget(keys[:half])
-        return first + (yield from self._mget(keys[half:]))
+        first = yield from self.mget(keys[:half])
+        return first + (yield from self.mget(keys[half:]))
 
     def set_many(self, values: Mapping[str, object], ttl_ms: int | None) -> Plan[list[str]]:
         """Store values; return the keys of those that were not stored."""
@@ -321,7 +331,7 @@ class KeyValuePlans:
         data: dict[str, bytes] = dict(zip(values, (yield EncodeMany(values.values())), strict=True))
         rejected: list[str] = []
         if self._max_value_bytes is not None:
-            rejected += [key for key, each in data.items() if self._exceeds_max_size(each)]
+            rejected += [key for key, each in data.items() if self.exceeds_max_size(each)]
             for key in rejected:
                 del data[key]
             yield from self.delete_many(rejected)
@@ -340,7 +350,7 @@ class KeyValuePlans:
             if ttl_ms is None and len(items) > 1:
                 yield from call("MSET", *(part for item in items for part in item))
                 return []
-            replies = yield Batch([_make_set_command(key, data, ttl_ms) for key, data in items])
+            replies = yield Batch([make_set_command(key, data, ttl_ms) for key, data in items])
             if replies.count(_OK) == len(replies):
                 return []
         except self.unstorable as error:
@@ -405,7 +415,7 @@ class KeyValuePlans:
             report_discarded(ValueDiscarded(self._alias, reason, "undecodable"))
             return default
 
-    def _exceeds_max_size(self, data: bytes) -> bool:
+    def exceeds_max_size(self, data: bytes) -> bool:
         limit = self._max_value_bytes
         if limit is None or len(data) <= limit:
             return False
@@ -414,7 +424,7 @@ class KeyValuePlans:
         return True
 
 
-def _make_set_command(key: str, data: bytes, ttl_ms: int | None) -> Command:
+def make_set_command(key: str, data: bytes, ttl_ms: int | None) -> Command:
     return ("SET", key, data) if ttl_ms is None else ("SET", key, data, "PX", ttl_ms)
 
 

@@ -14,6 +14,7 @@ from continuum_upstash.plans.effects import (
     Effect,
     Encode,
     EncodeMany,
+    FlightKey,
     Plan,
     SingleFlight,
     Sleep,
@@ -27,7 +28,7 @@ def _reject_encode(_value: object) -> NoReturn:
     raise NotImplementedError("this runner has no codec: it cannot run a plan that yields Encode")
 
 
-def _run_unshared(_key: str, function: Callable[[], R]) -> R:
+def _run_unshared(_key: FlightKey, function: Callable[[], R]) -> R:
     return function()
 
 
@@ -50,7 +51,7 @@ class Runner:
 
     send: Callable[[Batch], Replies]
     encode: Callable[[object], bytes] = _reject_encode
-    single_flight: Callable[[str, Callable[[], Any]], Any] = _run_unshared
+    single_flight: Callable[[FlightKey, Callable[[], Any]], Any] = _run_unshared
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,9 @@ class AsyncRunner:
 
     asend: Callable[[Batch], Awaitable[Replies]]
     encode: Callable[[object], bytes] = _reject_encode
-    single_flight: Callable[[str, Callable[[], Awaitable[Any]]], Awaitable[Any]] = _run_unshared
+    single_flight: Callable[[FlightKey, Callable[[], Awaitable[Any]]], Awaitable[Any]] = (
+        _run_unshared
+    )
     offload_on: tuple[type[Exception], ...] = ()
     offload: Callable[..., Awaitable[bytes]] = _run_in_thread
 

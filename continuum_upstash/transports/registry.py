@@ -19,7 +19,7 @@ from continuum_upstash.config.resolve import Config
 from continuum_upstash.observe import BackendStatus
 from continuum_upstash.plans.command_table import list_written_keys
 from continuum_upstash.plans.conditional import ConditionalCommands
-from continuum_upstash.plans.effects import Batch
+from continuum_upstash.plans.effects import Batch, FlightKey
 from continuum_upstash.protocol import Replies
 from continuum_upstash.transports.base import AsyncTransport, Transport
 from continuum_upstash.transports.factory import (
@@ -137,11 +137,11 @@ class Database:
         if keys is None or keys:
             self._runs.end(keys)
 
-    def run_single_flight(self, key: str, function: Callable[[], R]) -> R:
+    def run_single_flight(self, key: FlightKey, function: Callable[[], R]) -> R:
         """Return the function's result; concurrent calls with one key share one run."""
         return self._single_flights.run(key, function)
 
-    async def arun_single_flight(self, key: str, function: Callable[[], Awaitable[R]]) -> R:
+    async def arun_single_flight(self, key: FlightKey, function: Callable[[], Awaitable[R]]) -> R:
         """The async counterpart of `run_single_flight`, for one event loop."""
         return await self._get_loop_state().single_flights.run(key, function)
 

@@ -15,6 +15,8 @@ from collections.abc import Awaitable, Callable, Collection
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from continuum_upstash.plans.effects import FlightKey
+
 if TYPE_CHECKING:
     import asyncio
 
@@ -26,7 +28,9 @@ MAX_WAIT_SECONDS: Final = 30.0
 _FAILED: Final = object()
 
 # The key of the run that this context belongs to.
-_current_key: ContextVar[str | None] = ContextVar("continuum_upstash_singleflight", default=None)
+_current_key: ContextVar[FlightKey | None] = ContextVar(
+    "continuum_upstash_singleflight", default=None
+)
 
 
 class Runs:
@@ -39,7 +43,7 @@ class Runs:
     __slots__ = ("by_group",)
 
     def __init__(self) -> None:
-        self.by_group: dict[tuple[int, str], Any] = {}
+        self.by_group: dict[tuple[int, FlightKey], Any] = {}
 
     def end(self, keys: Collection[str] | None) -> None:
         """Let no later caller join a run of one of these keys, or of any key if None.
@@ -48,8 +52,12 @@ class Runs:
         """
         own = _current_key.get()
         for group, key in tuple(self.by_group):
-            if key != own and (keys is None or key in keys):
+            if key != own and (keys is None or _names_any(key, keys)):
                 self.by_group.pop((group, key), None)
+
+
+def _names_any(key: FlightKey, keys: Collection[str]) -> bool:
+    return key in keys if isinstance(key, str) else any(each in keys for each in key)
 
 
 class _InFlightCall:
@@ -78,7 +86,7 @@ class SingleFlightGroup:
         self._lock = threading.RLock()  # re-entrant: a signal handler may use the cache
         self._in_flight = (runs or Runs()).by_group
 
-    def run(self, key: str, function: Callable[[], R]) -> R:
+    def run(self, key: FlightKey, function: Callable[[], R]) -> R:
         """Return the result of `function`, run here or by the first thread with this key."""
         while True:
             with self._lock:
@@ -96,7 +104,7 @@ class SingleFlightGroup:
                 result: R = call.result
                 return result
 
-    def _run_as_leader(self, key: str, call: _InFlightCall, function: Callable[[], R]) -> R:
+    def _run_as_leader(self, key: FlightKey, call: _InFlightCall, function: Callable[[], R]) -> R:
         token = _current_key.set(key)
         try:
             result = function()
@@ -121,7 +129,7 @@ class AsyncSingleFlightGroup:
         self._loop = loop
         self._in_flight = (runs or Runs()).by_group
 
-    async def run(self, key: str, function: Callable[[], Awaitable[R]]) -> R:
+    async def run(self, key: FlightKey, function: Callable[[], Awaitable[R]]) -> R:
         """Return the result of `function`, run here or by the first task with this key."""
         import asyncio  # noqa: PLC0415 sync clients start faster without it
 
@@ -138,7 +146,7 @@ class AsyncSingleFlightGroup:
                 return result
         return await self._run_as_leader(key, function)
 
-    async def _run_as_leader(self, key: str, function: Callable[[], Awaitable[R]]) -> R:
+    async def _run_as_leader(self, key: FlightKey, function: Callable[[], Awaitable[R]]) -> R:
         call = self._in_flight[id(self), key] = self._loop.create_future()
         token = _current_key.set(key)
         try:

@@ -1,0 +1,333 @@
+"""get_or_set with stampede protection: among all processes, one computes a value at a time.
+
+The process that computes holds a *lease*, a key that expires. A value that exists is never waited
+for: while one caller refreshes it, before or after its time, the others get the old one. Only if
+there is none do callers wait, and compute themselves when they have waited long enough.
+
+The lease is read together with the value. A caller that finds none of both can therefore acquire it
+only after another caller has computed and released it if it was delayed for longer than that takes;
+if it was slow, it reads the value again.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final, Literal, NamedTuple
+
+from continuum_upstash.cache.tags import complete_tokens, make_tag_keys, store
+from continuum_upstash.codec.envelope import Envelope
+from continuum_upstash.errors import ContinuumError
+from continuum_upstash.keys import LEASE_KEYS
+from continuum_upstash.observe import ProtectedRead, logger, notify
+from continuum_upstash.plans.conditional import ConditionalCommands, call_conditional
+from continuum_upstash.plans.effects import Compute, Encode, Plan, SingleFlight, Sleep, call
+from continuum_upstash.plans.envelopes import fetch_tokens, has_current_tokens
+from continuum_upstash.plans.keyvalue import MISSING, KeyValuePlans, to_ms
+from continuum_upstash.plans.locks import RELEASE
+
+DEFAULT_WAIT: Final = 5.0  # seconds
+
+_LEASE_MS: Final = 30_000
+_MAX_LEASE_MS: Final = 10 * 60 * 1000
+_RETRY_MS: Final = 10_000  # after a failed refresh
+_FIRST_PAUSE: Final = 0.05  # seconds; doubled after each attempt
+_MAX_PAUSE: Final = 1.0
+_SLOW: Final = 0.1  # seconds between reading a value and holding its lease
+_MAX_JITTER: Final = 0.1  # of the lifetime
+
+
+@dataclass(frozen=True, slots=True)
+class Protection:
+    """The options of one call.
+
+    Attributes:
+        early: how eagerly a value is refreshed before its time, 1 for the best estimate; 0: never.
+        grace_ms: how long after its time a value may still be used.
+        wait: how long a caller waits for another's computation, in seconds.
+        tags: qualified tags.
+        has_lease: whether only one caller computes.
+    """
+
+    early: float
+    grace_ms: int
+    wait: float
+    tags: tuple[str, ...]
+    has_lease: bool
+
+
+def make_protection(
+    early: float | None, grace: float | None, wait: float | None, tags: tuple[str, ...]
+) -> Protection | None:
+    """Return the options of a call; None if there are none. Times are in seconds.
+
+    Raises:
+        TypeError: an option is not a number.
+        ValueError: an option is negative or NaN.
+    """
+    for name, option in (("early", early), ("grace", grace), ("wait", wait)):
+        if option is not None and not option >= 0:
+            raise ValueError(f"{name} must be 0 or more, not {option!r}.")
+    has_lease = bool(early) or bool(grace) or wait is not None
+    if not has_lease and not tags:
+        return None
+    return Protection(
+        early=float(early or 0),
+        grace_ms=to_ms(grace or 0),
+        wait=DEFAULT_WAIT if wait is None else wait,
+        tags=tags,
+        has_lease=has_lease,
+    )
+
+
+class Refreshes(set[str]):
+    """The keys that this process is refreshing."""
+
+
+class _Found(NamedTuple):
+    """What a read has found, or what was computed.
+
+    Attributes:
+        envelope: the value, if it may be used.
+        exists: whether the key has any value.
+        is_leased: whether a caller is computing the value.
+        tokens: the tokens of the call's tags.
+        read_at: monotonic seconds.
+        computed: the computed value.
+        is_new: whether it was computed.
+    """
+
+    envelope: Envelope | None
+    exists: bool
+    is_leased: bool
+    tokens: Mapping[str, bytes | None]
+    read_at: float
+    computed: Any = None
+    is_new: bool = False
+
+
+class ProtectedGetOrSet:
+    """The plan of one call.
+
+    Args:
+        keyvalue: the plans of the cache.
+        alias: its name in the records for observers.
+        conditional: whether the server has DELEX.
+        refreshes: the keys that this process is refreshing.
+        key: the full key.
+        default: a value, or a function that computes it.
+        ttl_ms: the lifetime of the value, above 0; None: no expiry.
+        protection: the options.
+        clock: returns monotonic seconds.
+        rng: returns a number from 0 to below 1.
+    """
+
+    def __init__(
+        self,
+        keyvalue: KeyValuePlans,
+        alias: str,
+        conditional: ConditionalCommands,
+        refreshes: Refreshes,
+        *,
+        key: str,
+        default: object,
+        ttl_ms: int | None,
+        protection: Protection,
+        clock: Callable[[], float] = time.monotonic,
+        rng: Callable[[], float] = random.random,
+    ) -> None:
+        self._keyvalue, self._alias = keyvalue, alias
+        self._conditional, self._refreshes = conditional, refreshes
+        self._key, self._lease_key = key, f"{LEASE_KEYS}{key}"
+        self._default, self._ttl_ms, self._options = default, ttl_ms, protection
+        self._clock, self._rng = clock, rng
+        self._tag_keys = make_tag_keys(protection.tags)
+        self._token = ""
+
+    def run(self) -> Plan[Any]:
+        """Return the value, computed and stored if necessary."""
+        found: _Found = yield SingleFlight((self._key, *self._tag_keys), self._find_or_compute)
+        if self._is_refresh_due(found):
+            found = yield from self._refresh(found)
+        assert found.envelope is not None
+        return self._keyvalue.decode(found.envelope.content, found.computed)
+
+    def _find_or_compute(self) -> Plan[_Found]:
+        """Return the value, perhaps an old one; if there is none, wait for it or compute it."""
+        found = yield from self._read()
+        if found.envelope is not None:
+            return found
+        if not self._options.has_lease:
+            return (yield from self._compute(found))
+        left, pause = self._options.wait, _FIRST_PAUSE
+        while True:
+            if not found.is_leased and (yield from self._acquire()):
+                return (yield from self._compute_under_lease(found))
+            if left <= 0:
+                return (yield from self._compute(found))
+            delay = min(pause * (0.75 + self._rng() / 2), left)
+            yield Sleep(delay)
+            left, pause = left - delay, min(2 * pause, _MAX_PAUSE)
+            found = yield from self._read()
+            if found.envelope is not None:
+                self._report("waited")
+                return found
+
+    def _read(self) -> Plan[_Found]:
+        """Read the value, its lease and the tokens of its tags with one command.
+
+        One more reads the tokens of tags that the value has and this call has not.
+        """
+        options = self._options
+        leases = (self._lease_key,) if options.has_lease else ()
+        raw, *rest = yield from self._keyvalue.mget((self._key, *leases, *self._tag_keys))
+        is_leased = bool(leases) and rest.pop(0) is not None
+        tokens = dict(zip(options.tags, rest, strict=True))
+        envelope = None
+        if raw is not None:
+            envelope = yield from self._open(raw, tokens)
+        return _Found(envelope, raw is not None, is_leased, tokens, self._clock())
+
+    def _open(self, raw: bytes, tokens: Mapping[str, bytes | None]) -> Plan[Envelope | None]:
+        """Return a value that may be used; None if it may not."""
+        envelope = self._keyvalue.envelopes.read(raw)
+        if envelope is None or not tokens.keys() <= envelope.tokens.keys():
+            return None
+        now_ms = self._keyvalue.envelopes.now_ms()
+        if not envelope.is_fresh(now_ms, self._options.grace_ms):
+            return None
+        others = envelope.tokens.keys() - tokens.keys()
+        if others:
+            tokens = {**tokens, **(yield from fetch_tokens(others))}
+        if not has_current_tokens(envelope, tokens):
+            return None
+        is_readable = self._keyvalue.decode(envelope.content, MISSING) is not MISSING
+        return envelope if is_readable else None
+
+    def _is_refresh_due(self, found: _Found) -> bool:
+        envelope = found.envelope
+        if found.is_new or envelope is None or not envelope.fresh_until_ms:
+            return False
+        if not self._options.has_lease:
+            return False
+        # XFetch (Vattani et al., VLDB 2015): the longer the computation, the earlier it starts.
+        lead_ms = -envelope.compute_ms * self._options.early * math.log(1 - self._rng())
+        return not envelope.is_fresh(self._keyvalue.envelopes.now_ms() + math.ceil(lead_ms))
+
+    def _refresh(self, found: _Found) -> Plan[_Found]:
+        """Compute the value if no other caller does; otherwise, or if it fails, keep the old."""
+        if found.is_leased or self._key in self._refreshes:
+            return self._keep(found)
+        self._refreshes.add(self._key)
+        try:
+            if not (yield from self._acquire()):
+                return self._keep(found)
+            is_early = self._is_fresh(found)
+            try:
+                refreshed = yield from self._compute_under_lease(found, keeps_lease_on_error=True)
+            except Exception as error:  # noqa: BLE001 any error of the function: there is a value
+                yield from self._postpone_refresh(found, error)
+                return self._keep(found)
+            if is_early:
+                self._report("early")
+            return refreshed
+        finally:
+            self._refreshes.discard(self._key)
+
+    def _compute_under_lease(
+        self, found: _Found, *, keeps_lease_on_error: bool = False
+    ) -> Plan[_Found]:
+        if self._clock() - found.read_at > _SLOW:
+            again = yield from self._read()
+            if again.envelope is not None and again.envelope != found.envelope:
+                yield from self._release()
+                return again
+        try:
+            computed = yield from self._compute(found)
+        except Exception:
+            if not keeps_lease_on_error:
+                yield from self._release()
+            raise
+        yield from self._release()
+        return computed
+
+    def _compute(self, found: _Found) -> Plan[_Found]:
+        """Compute the value and store it, with the tokens that were read before."""
+        options, ttl_ms = self._options, self._ttl_ms
+        if ttl_ms is not None and options.has_lease:
+            # Values that were stored together do not all expire together.
+            ttl_ms = math.ceil(ttl_ms * (1 - _MAX_JITTER * self._rng()))
+        tokens = yield from complete_tokens(
+            self._keyvalue, found.tokens, self._ttl_ms and self._ttl_ms + options.grace_ms
+        )
+        started = self._clock()
+        default = self._default
+        value = (yield Compute(default)) if callable(default) else default
+        compute_ms = max(math.ceil((self._clock() - started) * 1000), 1)
+        content: bytes = yield Encode(value)
+        envelope = Envelope(content, tokens=tokens)
+        if ttl_ms is not None and (options.early or options.grace_ms):
+            fresh_until_ms = self._keyvalue.envelopes.now_ms() + ttl_ms
+            envelope = Envelope(content, fresh_until_ms, compute_ms, tokens)
+            # Refreshed early, a value may reach its time before the refresh ends.
+            ttl_ms += max(options.grace_ms, 2 * compute_ms if options.early else 0)
+        # Replacing a value with XX, creating one with NX: a concurrent delete or set remains.
+        condition: Literal["NX", "XX", ""] = "NX"
+        if found.exists:
+            condition = "" if found.envelope is None else "XX"
+        stored = yield from store(self._keyvalue, self._key, envelope, ttl_ms, condition)
+        if stored is None and condition == "NX":
+            theirs = yield from self._read()
+            if theirs.envelope is not None:
+                return theirs._replace(computed=value, is_new=True)
+        return found._replace(envelope=envelope, computed=value, is_new=True)
+
+    def _keep(self, found: _Found) -> _Found:
+        if not self._is_fresh(found):
+            self._report("stale")
+        return found
+
+    def _is_fresh(self, found: _Found) -> bool:
+        now_ms = self._keyvalue.envelopes.now_ms()
+        return found.envelope is not None and found.envelope.is_fresh(now_ms)
+
+    def _report(self, result: Literal["early", "stale", "waited"]) -> None:
+        notify(ProtectedRead(self._alias, result))
+
+    # ---- the lease
+
+    def _acquire(self) -> Plan[bool]:
+        """Return whether this caller may compute: also if the server stores no lease."""
+        self._token = secrets.token_hex(8)
+        lease_ms = max(_LEASE_MS, math.ceil(self._options.wait * 1000))
+        command = ("SET", self._lease_key, self._token, "PX", min(lease_ms, _MAX_LEASE_MS), "NX")
+        try:
+            return (yield from call(*command)) is not None
+        except ContinuumError:
+            return True
+
+    def _release(self) -> Plan[None]:
+        native = ("DELEX", self._lease_key, "IFEQ", self._token)
+        script = ("EVAL", RELEASE, 1, self._lease_key, self._token)
+        with suppress(ContinuumError):  # the lease expires
+            yield from call_conditional(self._conditional, native, script, needs_server=False)
+
+    def _postpone_refresh(self, found: _Found, error: Exception) -> Plan[None]:
+        """Log a failed refresh; keep the lease until the next attempt."""
+        logger.warning(
+            "Cache '%s': a refresh in get_or_set failed, the old value is returned: %s",
+            self._alias,
+            type(error).__name__,
+            exc_info=error,
+        )
+        assert found.envelope is not None
+        now_ms = self._keyvalue.envelopes.now_ms()
+        end_ms = found.envelope.fresh_until_ms + self._options.grace_ms
+        pause_ms = min(_RETRY_MS, self._options.grace_ms or _RETRY_MS, end_ms - now_ms)
+        with suppress(ContinuumError):  # the lease stays as long as it was acquired for
+            yield from call("PEXPIRE", self._lease_key, max(pause_ms, 1))
