@@ -26,8 +26,7 @@ from continuum_upstash.cache.tags import (
 from continuum_upstash.keys import AliasPattern, KeyPattern, make_alias_pattern, make_scoped_pattern
 from continuum_upstash.plans import scan
 from continuum_upstash.plans.effects import Plan
-from continuum_upstash.plans.keyvalue import to_ms
-from continuum_upstash.plans.timeouts import Timeout
+from continuum_upstash.plans.timeouts import Timeout, to_ms
 
 
 class CachePlans(UpstashBaseCache):

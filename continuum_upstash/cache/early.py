@@ -28,8 +28,9 @@ from continuum_upstash.observe import ProtectedRead, logger, notify
 from continuum_upstash.plans.conditional import ConditionalCommands, call_conditional
 from continuum_upstash.plans.effects import Compute, Encode, Plan, SingleFlight, Sleep, call
 from continuum_upstash.plans.envelopes import fetch_tokens, has_current_tokens
-from continuum_upstash.plans.keyvalue import MISSING, KeyValuePlans, to_ms
+from continuum_upstash.plans.keyvalue import MISSING, KeyValuePlans
 from continuum_upstash.plans.locks import RELEASE
+from continuum_upstash.plans.timeouts import to_ms
 
 DEFAULT_WAIT: Final = 5.0  # seconds
 

@@ -8,8 +8,8 @@ from typing import Any
 from continuum_upstash.plans import info, scan
 from continuum_upstash.plans.effects import Plan, call
 from continuum_upstash.plans.envelopes import MAY_BE_ENVELOPED
-from continuum_upstash.plans.keyvalue import KeyValuePlans, to_ms
-from continuum_upstash.plans.timeouts import Timeouts, Ttl
+from continuum_upstash.plans.keyvalue import KeyValuePlans
+from continuum_upstash.plans.timeouts import Timeouts, Ttl, to_ms
 
 
 class ClientPlans:

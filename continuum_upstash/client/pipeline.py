@@ -8,8 +8,7 @@ from typing import Any, Generic, Self, TypeVar
 from continuum_upstash.client.client_plans import ClientPlans
 from continuum_upstash.errors import ReplyError
 from continuum_upstash.plans.effects import AsyncPlanRunner, Batch, Encode, Plan, PlanRunner
-from continuum_upstash.plans.keyvalue import to_ms
-from continuum_upstash.plans.timeouts import DEFAULT_TTL, Ttl
+from continuum_upstash.plans.timeouts import DEFAULT_TTL, Ttl, to_ms
 from continuum_upstash.protocol import Argument, Command, Replies, Reply
 
 R = TypeVar("R")

@@ -6,11 +6,10 @@ the commands where an operation takes more than one.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from operator import index
-from typing import Any, Final, Literal, TypeVar, overload
+from typing import Any, Final, Literal, TypeVar
 
 from continuum_upstash.codec.codec import Codec, DecodeError
 from continuum_upstash.errors import CapacityExceeded, Refused, ReplyError, RequestTooLarge
@@ -37,29 +36,6 @@ REQUEST_BYTES: Final = 8 * 1024 * 1024
 PIPELINE_COMMANDS: Final = 1_000
 
 _OK: Final = b"OK"
-
-# 140,000 years. Redis rejects times that overflow its clock arithmetic.
-_MAX_TTL_MS: Final = 2**52
-
-
-@overload
-def to_ms(seconds: float) -> int: ...
-@overload
-def to_ms(seconds: None) -> None: ...
-def to_ms(seconds: float | None) -> int | None:
-    """Return a time to live in whole milliseconds, rounded up; None: no expiry.
-
-    Raises:
-        TypeError: `seconds` is not a number.
-        ValueError: `seconds` is NaN.
-    """
-    if seconds is None:
-        return None
-    if seconds <= 0:
-        return 0
-    if math.isnan(seconds):
-        raise ValueError("A time to live is a number of seconds, not NaN.")
-    return math.ceil(min(seconds * 1000, _MAX_TTL_MS))
 
 
 def _incr_locally(call: Callable[..., Reply], keys: Sequence[str], args: Sequence[bytes]) -> Reply:

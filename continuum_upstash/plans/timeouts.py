@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from enum import Enum
-from typing import Any, Final, TypeAlias, TypeVar
-
-from continuum_upstash.plans.keyvalue import to_ms
+from typing import Any, Final, TypeAlias, TypeVar, overload
 
 K = TypeVar("K")
 
@@ -23,6 +22,30 @@ DEFAULT_TTL: Final = DefaultTtl.DEFAULT_TTL
 """The `ttl` of a plain client's key that is set without one."""
 
 Ttl: TypeAlias = float | DefaultTtl | None
+
+
+# 140,000 years. Redis rejects times that overflow its clock arithmetic.
+_MAX_TTL_MS: Final = 2**52
+
+
+@overload
+def to_ms(seconds: float) -> int: ...
+@overload
+def to_ms(seconds: None) -> None: ...
+def to_ms(seconds: float | None) -> int | None:
+    """Return a time to live in whole milliseconds, rounded up; None: no expiry.
+
+    Raises:
+        TypeError: `seconds` is not a number.
+        ValueError: `seconds` is NaN.
+    """
+    if seconds is None:
+        return None
+    if seconds <= 0:
+        return 0
+    if math.isnan(seconds):
+        raise ValueError("A time to live is a number of seconds, not NaN.")
+    return math.ceil(min(seconds * 1000, _MAX_TTL_MS))
 
 
 class Timeouts:

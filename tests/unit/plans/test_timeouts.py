@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from continuum_upstash.plans.keyvalue import to_ms
-from continuum_upstash.plans.timeouts import DEFAULT_TTL, Timeouts
+from continuum_upstash.plans.timeouts import DEFAULT_TTL, Timeouts, to_ms
 
 
 @pytest.mark.parametrize(
