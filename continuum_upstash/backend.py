@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.core.cache import caches
 from django.core.cache.backends.base import DEFAULT_TIMEOUT
@@ -14,6 +14,9 @@ from django.core.cache.backends.base import DEFAULT_TIMEOUT
 from continuum_upstash.cache.base import ImproperlyConfiguredCache
 from continuum_upstash.cache.extras import ExtraMethods
 from continuum_upstash.plans.timeouts import Timeout
+
+if TYPE_CHECKING:
+    import redis
 
 
 class CacheBackend(ExtraMethods):
@@ -318,3 +321,19 @@ def get_cache(alias: str = "default") -> CacheBackend:
             "continuum_upstash.backend.CacheBackend."
         )
     return cache
+
+
+def get_redis_connection(alias: str = "default", write: bool = True) -> redis.Redis:
+    """Return redis-py's client of a cache's database, as django-redis' function does.
+
+    See `continuum_upstash.cache.cache_client.CacheClient.get_client`.
+
+    Args:
+        alias: an entry of CACHES.
+        write: is not used: replicas belong to the same URL.
+
+    Raises:
+        InvalidCacheBackendError: CACHES has no such entry.
+        ImproperlyConfiguredCache: its BACKEND is not CacheBackend.
+    """
+    return get_cache(alias).client.get_client(write)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import cached_property, lru_cache, wraps
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
@@ -22,10 +22,9 @@ from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperatio
 from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
+from continuum_upstash.cache.cache_client import AsyncCacheClient, CacheClient, make_pool
 from continuum_upstash.cache.codec_types import EXT_TYPES, get_signing_keys
 from continuum_upstash.cache.django_redis_settings import add_ignore_exceptions
-from continuum_upstash.client.async_upstash_cache import AsyncUpstashCache
-from continuum_upstash.client.upstash_cache import UpstashCache
 from continuum_upstash.codec.base64 import SignedBase64
 from continuum_upstash.codec.codec import Codec
 from continuum_upstash.config.resolve import Config, resolve
@@ -37,9 +36,6 @@ from continuum_upstash.plans.keyvalue import KeyValuePlans
 from continuum_upstash.plans.runner import AsyncRunner, Runner, arun, run
 from continuum_upstash.plans.timeouts import Timeouts
 from continuum_upstash.transports.registry import Database, close_unused, get_database
-
-if TYPE_CHECKING:
-    from redis import ConnectionPool
 
 R = TypeVar("R")
 
@@ -74,7 +70,7 @@ class UpstashBaseCache(BaseCache):
         self._reverse = import_string(reverse) if isinstance(reverse, str) else reverse
         if config.mode == "redis":  # not at the first call, see factory.import_modules
             from continuum_upstash.cache import redis_pool  # noqa: F401, PLC0415 brings redis-py
-        self._database = get_database(config, _make_pool)
+        self._database = get_database(config, make_pool)
         self._keyvalue = KeyValuePlans(
             codec, alias=alias, max_value_bytes=config.max_value_bytes, on_full=config.on_full
         )
@@ -146,28 +142,14 @@ class UpstashBaseCache(BaseCache):
         return self._database.status
 
     @cached_property
-    def client(self) -> UpstashCache:
+    def client(self) -> CacheClient:
         """A plain client of the same database. It uses full keys, see `make_key`."""
         return CacheClient(self._database, self._codec)
 
     @cached_property
-    def aclient(self) -> AsyncUpstashCache:
+    def aclient(self) -> AsyncCacheClient:
         """A plain async client of the same database. It uses full keys, see `make_key`."""
         return AsyncCacheClient(self._database, self._codec)
-
-
-class CacheClient(UpstashCache):
-    """The plain client of a cache."""
-
-    def __init__(self, database: Database, codec: Codec) -> None:
-        self._attach(database, codec, Timeouts(None))
-
-
-class AsyncCacheClient(AsyncUpstashCache):
-    """The plain async client of a cache."""
-
-    def __init__(self, database: Database, codec: Codec) -> None:
-        self._attach(database, codec, Timeouts(None))
 
 
 def _resolve_entry(alias: str, location: object, params: Mapping[str, Any]) -> Config:
@@ -178,12 +160,6 @@ def _resolve_entry(alias: str, location: object, params: Mapping[str, Any]) -> C
         location=location,
         signing_keys=get_signing_keys(),
     )
-
-
-def _make_pool(config: Config) -> ConnectionPool:
-    from continuum_upstash.cache.redis_pool import make_django_pool  # noqa: PLC0415 brings redis-py: TCP mode only
-
-    return make_django_pool(config)
 
 
 def run_in_django_thread(function: Callable[[object], bytes], value: object) -> Any:
@@ -256,7 +232,7 @@ def _close_unused_databases(*, setting: str, **_: object) -> None:
     for alias, entry in settings.CACHES.items():
         with suppress(ConfigurationError):  # an invalid entry, or one of another backend
             in_use.add(_resolve_entry(alias, entry.get("LOCATION", ""), entry))
-    close_unused(_make_pool, in_use)
+    close_unused(make_pool, in_use)
 
 
 setting_changed.connect(_close_unused_databases)
