@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from django.core.cache import caches
 from django.core.cache.backends.base import DEFAULT_TIMEOUT
@@ -58,6 +58,7 @@ class CacheBackend(ExtraMethods):
         """Async `get`: return the value of a key, or `default`. Billed: 1 command."""
         return await self.arun(self._get(key, default, version))
 
+    @overload
     def set(
         self,
         key: Any,
@@ -66,7 +67,29 @@ class CacheBackend(ExtraMethods):
         version: int | None = None,
         *,
         tags: Iterable[str] = (),
-    ) -> None:
+    ) -> None: ...
+    @overload
+    def set(
+        self,
+        key: Any,
+        value: Any,
+        timeout: Timeout = DEFAULT_TIMEOUT,
+        version: int | None = None,
+        *,
+        nx: bool = False,
+        xx: bool = False,
+    ) -> bool | None: ...
+    def set(
+        self,
+        key: Any,
+        value: Any,
+        timeout: Timeout = DEFAULT_TIMEOUT,
+        version: int | None = None,
+        *,
+        tags: Iterable[str] = (),
+        nx: bool = False,
+        xx: bool = False,
+    ) -> bool | None:
         """Store a value.
 
         Billed: 1 command; with tags 2, and 1 for each tag that is new or was deleted.
@@ -81,13 +104,24 @@ class CacheBackend(ExtraMethods):
                 TTL_BY_PREFIX or TIMEOUT applies.
             version: of the key; None: VERSION.
             tags: at most 64 names; `delete_tags` with one of them makes the value missing.
+            nx: store it only if the key does not exist.
+            xx: store it only if the key exists.
+
+        Returns:
+            With `nx` or `xx`, whether the value was stored; otherwise None.
 
         Raises:
             NotSerializable: the value has no stored format.
             TypeError, ValueError: a tag is not a text, empty or too long.
+            ValueError: more than one of `nx`, `xx` and `tags` is given.
         """
+        condition = _get_condition(nx=nx, xx=xx, tags=tags)
+        if condition is not None:
+            return self.run(self._set_if(key, value, timeout, version, condition))
         self.run(self._set(key, value, timeout, version, tags))
+        return None
 
+    @overload
     async def aset(
         self,
         key: Any,
@@ -96,9 +130,35 @@ class CacheBackend(ExtraMethods):
         version: int | None = None,
         *,
         tags: Iterable[str] = (),
-    ) -> None:
-        """Async `set`: store a value. Billed: as `set`."""
+    ) -> None: ...
+    @overload
+    async def aset(
+        self,
+        key: Any,
+        value: Any,
+        timeout: Timeout = DEFAULT_TIMEOUT,
+        version: int | None = None,
+        *,
+        nx: bool = False,
+        xx: bool = False,
+    ) -> bool | None: ...
+    async def aset(
+        self,
+        key: Any,
+        value: Any,
+        timeout: Timeout = DEFAULT_TIMEOUT,
+        version: int | None = None,
+        *,
+        tags: Iterable[str] = (),
+        nx: bool = False,
+        xx: bool = False,
+    ) -> bool | None:
+        """Async `set`: store a value, and return as it does. Billed: as `set`."""
+        condition = _get_condition(nx=nx, xx=xx, tags=tags)
+        if condition is not None:
+            return await self.arun(self._set_if(key, value, timeout, version, condition))
         await self.arun(self._set(key, value, timeout, version, tags))
+        return None
 
     def touch(
         self, key: Any, timeout: Timeout = DEFAULT_TIMEOUT, version: int | None = None
@@ -203,21 +263,41 @@ class CacheBackend(ExtraMethods):
         """Async `has_key`: return whether a key exists. Billed: 1 command."""
         return await self.arun(self._has_key(key, version))
 
-    def incr(self, key: Any, delta: int = 1, version: int | None = None) -> int:
+    def incr(
+        self,
+        key: Any,
+        delta: int = 1,
+        version: int | None = None,
+        *,
+        ignore_key_check: bool = False,
+    ) -> int:
         """Add to an integer; return the new value. The timeout stays.
 
-        Billed: 3 commands (a script of two); 2 for a missing key.
+        Billed: 3 commands (a script of two); 2 for a missing key; 1 with `ignore_key_check`.
+
+        Args:
+            key: the key, without prefix and version.
+            delta: what to add.
+            version: of the key; None: VERSION.
+            ignore_key_check: create a missing key, without a timeout and with the value `delta`.
 
         Raises:
             ValueError: the key does not exist.
             TypeError: the value or `delta` is not an integer.
             OverflowError: the result does not fit in 64 bits.
         """
-        return self.run(self._incr(key, delta, version))
+        return self.run(self._incr(key, delta, version, ignore_key_check))
 
-    async def aincr(self, key: Any, delta: int = 1, version: int | None = None) -> int:
-        """Async `incr`: return the new value. Errors and billed commands: as `incr`."""
-        return await self.arun(self._incr(key, delta, version))
+    async def aincr(
+        self,
+        key: Any,
+        delta: int = 1,
+        version: int | None = None,
+        *,
+        ignore_key_check: bool = False,
+    ) -> int:
+        """Async `incr`: return the new value. Errors: as `incr`. Billed: as `incr`."""
+        return await self.arun(self._incr(key, delta, version, ignore_key_check))
 
     def decr(self, key: Any, delta: int = 1, version: int | None = None) -> int:
         """Subtract from an integer; return the new value. Errors and billed commands: as `incr`."""
@@ -300,6 +380,12 @@ class CacheBackend(ExtraMethods):
     async def adecr_version(self, key: Any, delta: int = 1, version: int | None = None) -> int:
         """Async `decr_version`: return the new version. Billed: 1 command."""
         return await self.arun(self._incr_version(key, -delta, version))
+
+
+def _get_condition(*, nx: bool, xx: bool, tags: Iterable[str]) -> Literal["NX", "XX"] | None:
+    if (nx or xx) and (tags or (nx and xx)):
+        raise ValueError("nx, xx and tags exclude each other. Pass one of them.")
+    return "NX" if nx else "XX" if xx else None
 
 
 def get_cache(alias: str = "default") -> CacheBackend:

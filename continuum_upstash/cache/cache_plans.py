@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from typing import Any
+from datetime import timedelta
+from typing import Any, Literal
 
 from django.core.cache import caches
-from django.core.cache.backends.base import get_key_func
+from django.core.cache.backends.base import DEFAULT_TIMEOUT, get_key_func
 
 from continuum_upstash.cache.base import UpstashBaseCache
 from continuum_upstash.cache.django_redis_settings import get_itersize
@@ -26,7 +27,7 @@ from continuum_upstash.cache.tags import (
 from continuum_upstash.keys import AliasPattern, KeyPattern, make_alias_pattern, make_scoped_pattern
 from continuum_upstash.plans import scan
 from continuum_upstash.plans.effects import Plan
-from continuum_upstash.plans.timeouts import Timeout, to_ms
+from continuum_upstash.plans.timeouts import Timeout
 
 
 class CachePlans(UpstashBaseCache):
@@ -55,6 +56,17 @@ class CachePlans(UpstashBaseCache):
             qualified = qualify_tags_of_value(self.key_prefix, tags)
             return store_tagged(self._keyvalue, name, value, ttl_ms, qualified)
         return self._keyvalue.set(name, value, ttl_ms)
+
+    def _set_if(
+        self,
+        key: Any,
+        value: Any,
+        timeout: Timeout,
+        version: int | None,
+        condition: Literal["NX", "XX"],
+    ) -> Plan[bool]:
+        name = self.make_and_validate_key(key, version)
+        return self._keyvalue.set(name, value, self._timeouts.get_ttl_ms(key, timeout), condition)
 
     def _touch(self, key: Any, timeout: Timeout, version: int | None) -> Plan[bool]:
         name = self.make_and_validate_key(key, version)
@@ -108,8 +120,11 @@ class CachePlans(UpstashBaseCache):
     def _has_key(self, key: Any, version: int | None) -> Plan[bool]:
         return self._keyvalue.exists(self.make_and_validate_key(key, version))
 
-    def _incr(self, key: Any, delta: int, version: int | None) -> Plan[int]:
-        total = yield from self._keyvalue.incr(self.make_and_validate_key(key, version), delta)
+    def _incr(
+        self, key: Any, delta: int, version: int | None, ignore_key_check: bool = False
+    ) -> Plan[int]:
+        name = self.make_and_validate_key(key, version)
+        total = yield from self._keyvalue.incr(name, delta, create=ignore_key_check)
         if total is None:
             raise ValueError(f"Key {key!r} not found")
         return total
@@ -156,8 +171,14 @@ class CachePlans(UpstashBaseCache):
     def _persist(self, key: Any, version: int | None) -> Plan[bool]:
         return self._keyvalue.persist(self.make_and_validate_key(key, version))
 
-    def _expire(self, key: Any, timeout: float, version: int | None) -> Plan[bool]:
-        return self._keyvalue.touch(self.make_and_validate_key(key, version), to_ms(timeout))
+    def _expire(
+        self, key: Any, timeout: float | timedelta | None, per_second: int, version: int | None
+    ) -> Plan[bool]:
+        if isinstance(timeout, timedelta):
+            timeout = timeout.total_seconds()
+        elif timeout is not None and timeout is not DEFAULT_TIMEOUT:
+            timeout /= per_second
+        return self._touch(key, timeout, version)
 
     def _expire_at(self, key: Any, unix_ms: int, version: int | None) -> Plan[bool]:
         return self._keyvalue.expire_at(self.make_and_validate_key(key, version), unix_ms)

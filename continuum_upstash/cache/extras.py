@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from datetime import datetime
-from typing import Any, TypeVar
+from datetime import datetime, timedelta
+from typing import Any, TypeAlias
 
 from continuum_upstash.cache.cache_plans import CachePlans
 from continuum_upstash.plans.locks import AsyncLock, Lock
 from continuum_upstash.plans.scan import COUNT, KeyScan, flush
 
-L = TypeVar("L", Lock, AsyncLock)
+Expiry: TypeAlias = float | timedelta | None
 
 
 class ExtraMethods(CachePlans):
@@ -51,24 +51,30 @@ class ExtraMethods(CachePlans):
         """Async `persist`: return whether the key had an expiry. Billed: 1 command."""
         return await self.arun(self._persist(key, version))
 
-    def expire(self, key: Any, timeout: float, version: int | None = None) -> bool:
-        """Expire a key in `timeout` seconds; return whether it exists. Billed: 1 command.
+    def expire(self, key: Any, timeout: Expiry, version: int | None = None) -> bool:
+        """Expire a key in `timeout` seconds; return whether it exists.
 
-        A timeout of 0 or less deletes the key.
+        Billed: 1 command; 2 if the result is no expiry and the key has none.
+
+        Args:
+            key: the key, without prefix and version.
+            timeout: seconds or a timedelta; 0 or less deletes the key. DEFAULT_TIMEOUT: as in
+                `set`; None: no expiry.
+            version: of the key; None: VERSION.
         """
-        return self.run(self._expire(key, timeout, version))
+        return self.run(self._expire(key, timeout, 1, version))
 
-    async def aexpire(self, key: Any, timeout: float, version: int | None = None) -> bool:
-        """Async `expire`: return whether the key exists. Billed: 1 command."""
-        return await self.arun(self._expire(key, timeout, version))
+    async def aexpire(self, key: Any, timeout: Expiry, version: int | None = None) -> bool:
+        """Async `expire`: return whether the key exists. Billed: as `expire`."""
+        return await self.arun(self._expire(key, timeout, 1, version))
 
-    def pexpire(self, key: Any, timeout: float, version: int | None = None) -> bool:
+    def pexpire(self, key: Any, timeout: Expiry, version: int | None = None) -> bool:
         """Expire a key in `timeout` milliseconds; return whether it exists. See `expire`."""
-        return self.run(self._expire(key, timeout / 1000, version))
+        return self.run(self._expire(key, timeout, 1000, version))
 
-    async def apexpire(self, key: Any, timeout: float, version: int | None = None) -> bool:
-        """Async `pexpire`: return whether the key exists. Billed: 1 command."""
-        return await self.arun(self._expire(key, timeout / 1000, version))
+    async def apexpire(self, key: Any, timeout: Expiry, version: int | None = None) -> bool:
+        """Async `pexpire`: return whether the key exists. Billed: as `expire`."""
+        return await self.arun(self._expire(key, timeout, 1000, version))
 
     def expire_at(self, key: Any, when: datetime | float, version: int | None = None) -> bool:
         """Expire a key at a time; return whether it exists. Billed: 1 command.
@@ -182,42 +188,61 @@ class ExtraMethods(CachePlans):
         self,
         key: Any,
         version: int | None = None,
-        timeout: float = 60.0,
+        timeout: float | None = 60.0,
         sleep: float = 0.1,
+        *,
+        blocking: bool = True,
         blocking_timeout: float | None = None,
+        thread_local: bool = True,
     ) -> Lock:
         """Return a lock that one holder among all processes has at a time.
 
         Args:
             key: the cache key that stores the lock.
             version: of the key; None: VERSION.
-            timeout: seconds after which the lock expires.
+            timeout: seconds after which the lock expires; None: never, so that the lock of a
+                process that crashes is never free again.
             sleep: seconds between the first two attempts, growing to 1; each attempt is billed.
+            blocking: False: `acquire` makes one attempt.
             blocking_timeout: seconds until `acquire` gives up; None: never, 0: after one attempt.
+            thread_local: only the thread that acquired the lock can release it.
 
         Raises:
             ValueError: `timeout` or `sleep` is not above 0.
         """
-        name = self.make_and_validate_key(key, version)
-        return self._make_lock(Lock, name, lease=timeout, sleep=sleep, wait=blocking_timeout)
+        return Lock(
+            self,
+            self.make_and_validate_key(key, version),
+            lease=timeout,
+            sleep=sleep,
+            wait=blocking_timeout,
+            blocking=blocking,
+            thread_local=thread_local,
+            conditional=self._database.conditional_commands,
+        )
 
     def alock(
         self,
         key: Any,
         version: int | None = None,
-        timeout: float = 60.0,
+        timeout: float | None = 60.0,
         sleep: float = 0.1,
+        *,
+        blocking: bool = True,
         blocking_timeout: float | None = None,
+        thread_local: bool = True,
     ) -> AsyncLock:
         """Async `lock`: ``async with cache.alock("report"): …``. The arguments are the same."""
-        name = self.make_and_validate_key(key, version)
-        return self._make_lock(AsyncLock, name, lease=timeout, sleep=sleep, wait=blocking_timeout)
-
-    def _make_lock(
-        self, kind: type[L], name: str, *, lease: float, sleep: float, wait: float | None
-    ) -> L:
-        conditional = self._database.conditional_commands
-        return kind(self, name, lease=lease, sleep=sleep, wait=wait, conditional=conditional)
+        return AsyncLock(
+            self,
+            self.make_and_validate_key(key, version),
+            lease=timeout,
+            sleep=sleep,
+            wait=blocking_timeout,
+            blocking=blocking,
+            thread_local=thread_local,
+            conditional=self._database.conditional_commands,
+        )
 
 
 def _to_unix_ms(when: datetime | float, ms_per_unit: int) -> int:

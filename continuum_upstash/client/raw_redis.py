@@ -27,14 +27,8 @@ from continuum_upstash.plans.command_table import get_spec
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Argument, Command, Replies, Reply
 
-# They wait for other clients, longer than the deadline of a batch, or belong to one connection.
-_OWN_CONNECTION: Final = frozenset(
-    {
-        *("BLMOVE", "BLMPOP", "BLPOP", "BRPOP", "BRPOPLPUSH", "BZMPOP", "BZPOPMAX", "BZPOPMIN"),
-        *("WAIT", "WAITAOF", "WATCH"),
-    }
-)
-_READ_STREAM: Final = frozenset({"XREAD", "XREADGROUP"})  # they wait with the option BLOCK
+# The commands that wait for other clients, longer than the deadline of a batch.
+_WAITING: Final = ("BL", "BR", "BZ", "WAIT")
 
 _NO_CONNECTION: Final = (
     "a command that waits, WATCH, publish/subscribe and MONITOR need a connection of their own. "
@@ -224,9 +218,9 @@ def _is_text(argument: Argument) -> bool:
 
 def _needs_own_connection(args: tuple[Any, ...]) -> bool:
     name = str(args[0]).upper()
-    if name in _READ_STREAM:
+    if name.startswith("XREAD"):
         return any(str(part).upper() == "BLOCK" for part in args)
-    return name in _OWN_CONNECTION
+    return name == "WATCH" or name.startswith(_WAITING)
 
 
 def _to_command(args: Iterable[Any], encode: Callable[[Any], bytes]) -> Command:

@@ -6,7 +6,7 @@ the commands where an operation takes more than one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from operator import index
 from typing import Any, Final, Literal, TypeVar
@@ -14,6 +14,7 @@ from typing import Any, Final, Literal, TypeVar
 from continuum_upstash.codec.codec import Codec, DecodeError
 from continuum_upstash.errors import CapacityExceeded, Refused, ReplyError, RequestTooLarge
 from continuum_upstash.observe import ValueDiscarded, report_discarded
+from continuum_upstash.plans.counters import INCR_EXISTING, to_counter_error
 from continuum_upstash.plans.effects import (
     Batch,
     Compute,
@@ -24,7 +25,7 @@ from continuum_upstash.plans.effects import (
     call,
 )
 from continuum_upstash.plans.envelopes import MAY_BE_ENVELOPED, EnvelopeReader, has_envelope
-from continuum_upstash.protocol import Command, Replies, Reply, Script
+from continuum_upstash.protocol import Command, Replies
 
 T = TypeVar("T")
 
@@ -36,36 +37,6 @@ REQUEST_BYTES: Final = 8 * 1024 * 1024
 PIPELINE_COMMANDS: Final = 1_000
 
 _OK: Final = b"OK"
-
-
-def _incr_locally(call: Callable[..., Reply], keys: Sequence[str], args: Sequence[bytes]) -> Reply:
-    return call("INCRBY", keys[0], args[0]) if call("EXISTS", keys[0]) else None
-
-
-def _count_incr_commands(_: Command, reply: Reply) -> int:
-    # EXISTS; INCRBY, also if it fails; GET for a sum beyond Lua's integers.
-    if reply is None:
-        return 1
-    return 3 if isinstance(reply, bytes) else 2
-
-
-def _is_sum(reply: Reply) -> bool:
-    if isinstance(reply, bytes):
-        return reply.removeprefix(b"-").isdigit()
-    return reply is None or type(reply) is int
-
-
-# Three billed commands: EVAL and two inside. There is no cheaper way that does not create a missing
-# key and has no race. Lua's numbers are doubles, so a sum beyond 2^53 is read as text.
-INCR_EXISTING: Final = Script(
-    "if redis.call('EXISTS', KEYS[1]) == 0 then return false end\n"
-    "local sum = redis.call('INCRBY', KEYS[1], ARGV[1])\n"
-    "if sum > -9007199254740992 and sum < 9007199254740992 then return sum end\n"
-    "return redis.call('GET', KEYS[1])",
-    _incr_locally,
-    _count_incr_commands,
-    _is_sum,
-)
 
 
 class KeyValuePlans:
@@ -196,8 +167,13 @@ class KeyValuePlans:
             return (data if theirs is None else theirs), value
         return data, value
 
-    def incr(self, key: str, delta: int) -> Plan[int | None]:
+    def incr(self, key: str, delta: int, *, create: bool = False) -> Plan[int | None]:
         """Add to an integer; return the sum, or None if the key does not exist.
+
+        Args:
+            key: the full key.
+            delta: what to add.
+            create: a key that does not exist counts as 0.
 
         Raises:
             TypeError: the value is not a 64-bit integer, or `delta` is not an integer.
@@ -205,17 +181,19 @@ class KeyValuePlans:
         """
         if not -(2**63) <= index(delta) < 2**63:
             raise OverflowError(f"The delta {delta} does not fit 64 bits.")
+        command: Command = ("EVAL", INCR_EXISTING, 1, key, delta)
+        if create:
+            command = ("INCRBY", key, delta)
         try:
-            total: int | bytes | bool | None = yield from self.write(
-                ("EVAL", INCR_EXISTING, 1, key, delta), key
-            )
+            total: int | bytes | bool | None = yield from self.write(command, key)
         except ReplyError as error:
-            if "overflow" in str(error):
-                raise OverflowError("The sum does not fit 64 bits.") from error
-            if "not an integer" in str(error) or "not an int" in str(error):
-                raise TypeError("The value is not a 64-bit integer.") from error
-            raise
-        return None if total is None or total is False else int(total)
+            found = to_counter_error(error)
+            if found is None:
+                raise
+            raise found from error
+        if total is False:
+            return delta if create else None
+        return None if total is None else int(total)
 
     def incr_or_create(self, key: str, delta: int) -> Plan[int]:
         """Add to an integer, 0 if the key does not exist; return the sum.

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import random
 import secrets
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Final, Generic, Self, TypeVar
+from types import SimpleNamespace
+from typing import Any, Final, Generic, Self, TypeVar
 
 from continuum_upstash.errors import (
     ConnectionFailed,
@@ -69,10 +71,14 @@ class _LockPlans(Generic[R]):
     Args:
         runner: the cache or client that made the lock.
         name: the full Redis key.
-        lease: seconds after which the key expires.
+        lease: seconds after which the key expires; None: never, so that the lock of a holder that
+            crashes is never free again.
         sleep: seconds between the first two attempts. The delay grows to one second, with jitter,
             since each attempt is a billed command.
         wait: seconds until `acquire` gives up; None: never, 0: after one attempt.
+        blocking: False: `acquire` makes one attempt unless it is called with ``blocking=True``.
+        thread_local: only the thread that acquired the lock can release it. Otherwise every thread
+            that has this object can.
         conditional: whether the server has DELEX and SET IFEQ; without it: it has not.
         clock: returns monotonic seconds.
 
@@ -85,31 +91,45 @@ class _LockPlans(Generic[R]):
         runner: R,
         name: str,
         *,
-        lease: float = 60.0,
+        lease: float | None = 60.0,
         sleep: float = 0.1,
         wait: float | None = None,
+        blocking: bool = True,
+        thread_local: bool = False,
         conditional: ConditionalCommands | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        if lease <= 0 or sleep <= 0:
+        if (lease is not None and lease <= 0) or sleep <= 0:
             raise ValueError("The lease and the sleep of a lock must be seconds above 0.")
         self._runner = runner
         self.name = name
-        self._lease, self._sleep, self._wait = lease, sleep, wait
+        self._lease, self._sleep, self._wait, self._blocking = lease, sleep, wait, blocking
         self._conditional = conditional or ConditionalCommands(supported=False)
         self._clock = clock
-        self._token: str | None = None
+        self._memory: Any = threading.local() if thread_local else SimpleNamespace()
         self._attempt: str | None = None  # the token of a SET whose reply is not known
         self._is_abandoned = False
         self._is_release_unknown = False
 
-    def _acquire(self, *, blocking: bool) -> Plan[bool]:
+    @property
+    def _token(self) -> str | None:
+        token: str | None = getattr(self._memory, "token", None)
+        return token
+
+    @_token.setter
+    def _token(self, token: str | None) -> None:
+        self._memory.token = token
+
+    def _acquire(self, blocking: bool | None = None, wait: float | None = None) -> Plan[bool]:
         token = secrets.token_hex(16)
         self._attempt, self._is_abandoned = None, False
-        deadline = None if self._wait is None else self._clock() + self._wait
+        blocking = self._blocking if blocking is None else blocking
+        wait = self._wait if wait is None else wait
+        deadline = None if wait is None else self._clock() + wait
+        expiry = () if self._lease is None else ("PX", _to_ms(self._lease))
         pause = self._sleep
         while True:
-            command: Command = ("SET", self.name, token, "PX", _to_ms(self._lease), "NX")
+            command: Command = ("SET", self.name, token, *expiry, "NX")
             self._attempt = token
             if (yield from call(*command, needs_server=True)) is not None:
                 self._token, self._is_release_unknown = token, False
@@ -140,9 +160,8 @@ class _LockPlans(Generic[R]):
         yield Batch((command,), needs_server=True, deadline_s=_GIVE_BACK_SECONDS)
 
     def _make_not_acquired_error(self) -> LockNotAcquired:
-        return LockNotAcquired(
-            f"The lock was not acquired within {self._wait} s: another holder has it."
-        )
+        within = f" within {self._wait} s" if self._blocking and self._wait is not None else ""
+        return LockNotAcquired(f"The lock was not acquired{within}: another holder has it.")
 
     def _release(self) -> Plan[None]:
         token = self._require_token()
@@ -156,7 +175,10 @@ class _LockPlans(Generic[R]):
             raise LockLost("The lock expired before it was released: use a longer lease.")
 
     def _extend(self, lease: float | None) -> Plan[None]:
-        token, ms = self._require_token(), _to_ms(self._lease if lease is None else lease)
+        token, lease = self._require_token(), self._lease if lease is None else lease
+        if lease is None:
+            raise ValueError("The lock has no lease that can be restarted. Pass one.")
+        ms = _to_ms(lease)
         native: Command = ("SET", self.name, token, "IFEQ", token, "PX", ms)
         script: Command = ("EVAL", EXTEND, 1, self.name, token, ms)
         if not (yield from call_conditional(self._conditional, native, script)):
@@ -196,16 +218,19 @@ class Lock(_LockPlans[PlanRunner]):
     method raises Unavailable.
     """
 
-    def acquire(self, *, blocking: bool = True) -> bool:
+    def acquire(
+        self, *, blocking: bool | None = None, blocking_timeout: float | None = None
+    ) -> bool:
         """Acquire the lock; return whether it was acquired in time.
 
         Billed: 1 command per attempt.
 
         Args:
-            blocking: False makes one attempt.
+            blocking: False makes one attempt; None: as the lock was made.
+            blocking_timeout: seconds until it gives up; None: as the lock was made.
         """
         try:
-            return self._runner.run(self._acquire(blocking=blocking))
+            return self._runner.run(self._acquire(blocking, blocking_timeout))
         except BaseException as error:
             if self._may_hold(error):
                 with suppress(Exception):  # the lease ends it
@@ -233,6 +258,7 @@ class Lock(_LockPlans[PlanRunner]):
 
         Raises:
             LockLost: the lock was not held: it expired, and another holder may have it.
+            ValueError: there is no lease: the lock never expires.
         """
         self._runner.run(self._extend(lease))
 
@@ -261,17 +287,20 @@ class Lock(_LockPlans[PlanRunner]):
 class AsyncLock(_LockPlans[AsyncPlanRunner]):
     """A lock for tasks: ``async with cache.alock("report"): …``. See `Lock`."""
 
-    async def acquire(self, *, blocking: bool = True) -> bool:
+    async def acquire(
+        self, *, blocking: bool | None = None, blocking_timeout: float | None = None
+    ) -> bool:
         """Acquire the lock; return whether it was acquired in time.
 
         Billed: 1 command per attempt.
 
         Args:
-            blocking: False makes one attempt.
+            blocking: False makes one attempt; None: as the lock was made.
+            blocking_timeout: seconds until it gives up; None: as the lock was made.
         """
         import asyncio  # noqa: PLC0415 sync clients start faster without it
 
-        task = asyncio.ensure_future(self._acquire_or_give_back(blocking=blocking))
+        task = asyncio.ensure_future(self._acquire_or_give_back(blocking, blocking_timeout))
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
@@ -282,9 +311,9 @@ class AsyncLock(_LockPlans[AsyncPlanRunner]):
             task.add_done_callback(lambda done: done.cancelled() or done.exception())
             raise
 
-    async def _acquire_or_give_back(self, *, blocking: bool) -> bool:
+    async def _acquire_or_give_back(self, blocking: bool | None, wait: float | None) -> bool:
         try:
-            acquired = await self._runner.arun(self._acquire(blocking=blocking))
+            acquired = await self._runner.arun(self._acquire(blocking, wait))
         except Exception as error:
             if self._may_hold(error):
                 with suppress(Exception):  # the lease ends it
@@ -315,6 +344,7 @@ class AsyncLock(_LockPlans[AsyncPlanRunner]):
 
         Raises:
             LockLost: the lock was not held: it expired, and another holder may have it.
+            ValueError: there is no lease: the lock never expires.
         """
         await self._runner.arun(self._extend(lease))
 

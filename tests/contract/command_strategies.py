@@ -6,7 +6,7 @@ from itertools import chain
 
 from hypothesis import strategies as st
 
-from continuum_upstash.plans.keyvalue import INCR_EXISTING
+from continuum_upstash.plans.counters import INCR_EXISTING
 from continuum_upstash.plans.locks import EXTEND, RELEASE
 from continuum_upstash.protocol import Command
 

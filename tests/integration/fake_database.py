@@ -20,8 +20,8 @@ import hiredis
 
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import ReplyError
+from continuum_upstash.plans.counters import INCR_EXISTING
 from continuum_upstash.plans.effects import Batch
-from continuum_upstash.plans.keyvalue import INCR_EXISTING
 from continuum_upstash.transports.local.transport import LocalTransport
 
 PASS = object()

@@ -12,8 +12,8 @@ import random
 import pytest
 
 from continuum_upstash.config.resolve import Config
+from continuum_upstash.plans.counters import INCR_EXISTING
 from continuum_upstash.plans.effects import Batch
-from continuum_upstash.plans.keyvalue import INCR_EXISTING
 from continuum_upstash.plans.locks import EXTEND, RELEASE
 from continuum_upstash.protocol import Script
 from continuum_upstash.ratelimit.engine.script import CHECK, Charge, build_command

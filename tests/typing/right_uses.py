@@ -7,8 +7,10 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, assert_type
 
+import redis
+
 from continuum_upstash import AsyncUpstashCache, UpstashCache
-from continuum_upstash.backend import CacheBackend, get_cache
+from continuum_upstash.backend import CacheBackend, get_cache, get_redis_connection
 from continuum_upstash.client import Backend, ClientOptions
 from continuum_upstash.errors import LockLost, Unavailable
 from continuum_upstash.plans.effects import Plan, call
@@ -33,6 +35,10 @@ def use_cache() -> None:
     assert_type(cache.get("k", default=0), Any)
     cache.set("k", {"a": 1}, 0.5)
     cache.set("k", [1], timeout=None, version=2)
+    assert_type(cache.set("k", 1, nx=True), bool | None)
+    assert_type(cache.expire("k", timedelta(hours=1)), bool)
+    assert_type(cache.client.get_client(write=True), redis.Redis)
+    assert_type(get_redis_connection("default"), redis.Redis)
     assert_type(cache.touch("k", 60), bool)
     assert_type(cache.delete("k"), bool)
     assert_type(cache.get_many(["a", "b"]), dict[Any, Any])

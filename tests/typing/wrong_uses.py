@@ -17,7 +17,7 @@ def misspell_arguments() -> None:
     client.lock("l", lese=3)  # expect: lese
     async_client.lock("l", lese=3)  # expect: lese
     client.set("k", 1, timeout=60)  # expect: timeout
-    cache.set("k", 1, ttl=60)  # expect: ttl
+    cache.set("k", 1, ttl=60)  # expect: "set"
     cache.lock("l", lease=60)  # expect: lease
     client.pipeline(atomik=True)  # expect: atomik
     client.pipeline().set("k", 1, ttl=60)  # expect: ttl

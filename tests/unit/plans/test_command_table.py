@@ -19,8 +19,8 @@ from continuum_upstash.plans.command_table import (
     is_retryable,
     list_written_keys,
 )
+from continuum_upstash.plans.counters import INCR_EXISTING
 from continuum_upstash.plans.effects import Batch
-from continuum_upstash.plans.keyvalue import INCR_EXISTING
 from continuum_upstash.protocol import Command, ScriptHash
 from continuum_upstash.transports.local.commands import COMMANDS as LOCAL_COMMANDS
 

@@ -6,7 +6,8 @@ from continuum_upstash.codec.codec import Codec
 from continuum_upstash.errors import CapacityExceeded, ReplyError
 from continuum_upstash.observe import ValueDiscarded, subscribe, unsubscribe
 from continuum_upstash.plans import keyvalue
-from continuum_upstash.plans.keyvalue import INCR_EXISTING, KeyValuePlans
+from continuum_upstash.plans.counters import INCR_EXISTING
+from continuum_upstash.plans.keyvalue import KeyValuePlans
 from continuum_upstash.plans.runner import Runner, run
 from continuum_upstash.transports.service_errors import make_reply_error
 from tests.unit.plan_runner import codec, run_plan

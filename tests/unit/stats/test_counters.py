@@ -4,7 +4,7 @@ import pytest
 
 from continuum_upstash.errors import ConnectionFailed
 from continuum_upstash.observe import Coalesced, CommandDetails, ValueDiscarded
-from continuum_upstash.plans.keyvalue import INCR_EXISTING
+from continuum_upstash.plans.counters import INCR_EXISTING
 from continuum_upstash.plans.locks import RELEASE
 from continuum_upstash.protocol import Script, ScriptHash
 from continuum_upstash.stats.counters import Counters

@@ -20,8 +20,8 @@ from continuum_upstash.errors import (
     Unavailable,
 )
 from continuum_upstash.observe import subscribe, unsubscribe
+from continuum_upstash.plans.counters import INCR_EXISTING
 from continuum_upstash.plans.effects import Batch
-from continuum_upstash.plans.keyvalue import INCR_EXISTING
 from continuum_upstash.transports.service_errors import make_reply_error
 from tests.unit.transports.failover.failover_harness import CONFIG, QUOTA, FailoverHarness, refused
 
