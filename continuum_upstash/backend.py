@@ -273,7 +273,8 @@ class CacheBackend(ExtraMethods):
     ) -> int:
         """Add to an integer; return the new value. The timeout stays.
 
-        Billed: 3 commands (a script of two); 2 for a missing key; 1 with `ignore_key_check`.
+        Billed: 1 command with `ignore_key_check`; otherwise 3 (a script of two), 2 for a missing
+        key.
 
         Args:
             key: the key, without prefix and version.
