@@ -10,6 +10,7 @@ from benchmarks.report.progress import Progress
 from benchmarks.report.summary import Report
 from benchmarks.runner import Effort
 from benchmarks.servers import Servers
+from benchmarks.sites import group as sites
 from benchmarks.tables import TABLES, Table
 
 
@@ -42,5 +43,7 @@ def _make_group(name: str, table: Table) -> Group:
 
 GROUPS = {
     **{name: _make_group(name, table) for name, table in TABLES.items()},
+    "asgi": Group(sites.ASGI.title, sites.measure_asgi, (120.0, 45.0)),
+    "gunicorn": Group(sites.WSGI.title, sites.measure_wsgi, (110.0, 40.0)),
     cold_start.NAME: Group(cold_start.TITLE, cold_start.measure, (90.0, 45.0)),
 }

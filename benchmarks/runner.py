@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import random
-import shutil
 import subprocess
 import sys
 import threading
@@ -22,7 +20,7 @@ from typing import Self
 
 from benchmarks.report.progress import Progress
 from benchmarks.report.summary import Report
-from benchmarks.servers import Servers
+from benchmarks.servers import Servers, make_pinned_command
 from benchmarks.tables import Table
 from benchmarks.worker import count_calls
 
@@ -59,12 +57,9 @@ class WorkerProcess:
 
     def __init__(self, label: str, path: str, table: Table, servers: Servers) -> None:
         self.label = label
-        pin_to_cpu = (
-            ["taskset", "-c", "0"] if shutil.which("taskset") and os.cpu_count() > 1 else []
-        )
         worker = [sys.executable, "-m", "benchmarks.worker", path, table.target]
         self.process = subprocess.Popen(
-            [*pin_to_cpu, *worker, json.dumps(asdict(servers)), json.dumps(table.cases)],
+            make_pinned_command(0, *worker, json.dumps(asdict(servers)), json.dumps(table.cases)),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

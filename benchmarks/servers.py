@@ -114,13 +114,19 @@ def supports_tls(binary: str) -> bool:
 
 @contextmanager
 def run_process(*command: object, port: int) -> Iterator[None]:
-    pin_to_cpu = ["taskset", "-c", "1"] if shutil.which("taskset") and os.cpu_count() > 1 else []
-    with subprocess.Popen([*pin_to_cpu, *map(str, command)], stdout=subprocess.DEVNULL) as server:
+    pinned = make_pinned_command(1, *map(str, command))
+    with subprocess.Popen(pinned, stdout=subprocess.DEVNULL) as server:
         try:
             wait_until_listening(port, server)
             yield
         finally:
             server.terminate()
+
+
+def make_pinned_command(core: int, *command: str) -> list[str]:
+    """Return a command that runs on one CPU core, where there are two."""
+    can_pin = shutil.which("taskset") and os.cpu_count() > 1
+    return ["taskset", "-c", str(core), *command] if can_pin else [*command]
 
 
 def wait_until_listening(port: int, server: subprocess.Popen[bytes]) -> None:
