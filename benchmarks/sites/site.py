@@ -1,7 +1,7 @@
 """A site whose only page sets and gets five keys. BENCHMARK_CACHES has its CACHES, as JSON.
 
-    uvicorn benchmarks.sites.site:asgi
-    gunicorn benchmarks.sites.site:wsgi
+uvicorn benchmarks.sites.site:asgi
+gunicorn benchmarks.sites.site:wsgi
 """
 
 from __future__ import annotations
