@@ -81,8 +81,8 @@ def unpack_envelope(data: bytes) -> Envelope:
     for _ in range(tag_count):
         end = at + 1 + (data[at] if at < len(data) else 0)
         tokens[data[at + 1 : end].decode()] = token = data[end : end + TOKEN_BYTES]
-        if len(token) < TOKEN_BYTES:
-            raise ValueError("a cut envelope")
+        if end == at + 1 or len(token) < TOKEN_BYTES:
+            raise ValueError("an envelope with a cut or empty tag")
         at = end + TOKEN_BYTES
     if len(tokens) != tag_count:
         raise ValueError("an envelope that repeats a tag")

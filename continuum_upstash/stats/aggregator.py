@@ -14,7 +14,7 @@ from continuum_upstash.observe import CommandDetails
 from continuum_upstash.plans.command_table import COMMANDS, EVERY_OTHER, UNKNOWN, ReplyKind
 from continuum_upstash.protocol import Argument, Command, Reply
 from continuum_upstash.stats.billing import count_billed, count_billed_in_batch
-from continuum_upstash.stats.labels import LOCAL, count_hits, is_failure
+from continuum_upstash.stats.labels import LOCAL, count_hits, is_failure, select_values
 from continuum_upstash.stats.shared.schema import is_statistics_write
 from continuum_upstash.stats.totals import BOUNDS, BUCKETS, Totals
 
@@ -36,6 +36,7 @@ class Aggregator:
         "hits",
         "misses",
         "overhead",
+        "protected_reads",
         "sets",
     )
 
@@ -50,6 +51,7 @@ class Aggregator:
         self.bytes_in = self.bytes_out = 0
         self.coalesced = self.overhead = 0
         self.discarded: defaultdict[str, int] = defaultdict(int)
+        self.protected_reads: defaultdict[str, int] = defaultdict(int)
 
     def record(self, details: CommandDetails) -> None:
         """Add one round trip. A write of the shared statistics adds only to `overhead`."""
@@ -92,7 +94,7 @@ class Aggregator:
             return
         spec = COMMANDS.get(name, UNKNOWN)
         if spec.reply is ReplyKind.VALUE:
-            hits, misses = count_hits(name, reply)
+            hits, misses = count_hits(name, select_values(command, reply))
             self.hits += hits
             self.misses += misses
         elif spec.reply is ReplyKind.STORED and reply is not None:
@@ -114,6 +116,7 @@ class Aggregator:
             errors=dict(self._errors),
             coalesced=self.coalesced,
             discarded=dict(self.discarded),
+            protected_reads=dict(self.protected_reads),
             bytes_out=self.bytes_out,
             bytes_in=self.bytes_in,
             billed=0 if self._local else sum(commands.values()) + self._billed,

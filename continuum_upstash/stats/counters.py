@@ -11,6 +11,7 @@ import threading
 from continuum_upstash.observe import (
     Coalesced,
     CommandDetails,
+    ProtectedRead,
     Record,
     ValueDiscarded,
     subscribe,
@@ -44,6 +45,9 @@ class Counters:
             with self._lock:
                 # The record names no backend: nothing that depends on it is counted.
                 self._get_or_create(record.alias, LOCAL).discarded[record.kind] += 1
+        elif type(record) is ProtectedRead:
+            with self._lock:
+                self._get_or_create(record.alias, LOCAL).protected_reads[record.result] += 1
 
     def read(self, alias: str) -> dict[str, Totals]:
         """Return an alias's totals so far, by backend."""

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from continuum_upstash.errors import ReplyError
+from continuum_upstash.keys import LEASE_KEYS, TAG_KEYS
 from continuum_upstash.plans.command_table import COMMANDS, UNKNOWN, ReplyKind
-from continuum_upstash.protocol import Command, Reply
+from continuum_upstash.protocol import Argument, Command, Reply
 
 LOCAL: Final = "local"  # the backend whose commands are not billed and no calls of a database
 PIPELINE: Final = "PIPELINE"
+_NO_VALUES: Final = (TAG_KEYS, LEASE_KEYS)
 
 
 def get_operation(commands: Sequence[Command]) -> str:
@@ -38,10 +40,23 @@ def classify_reply(name: str, reply: Reply) -> str:
         return "error" if is_failure(reply) else "done"
     kind = COMMANDS.get(name, UNKNOWN).reply
     if kind is ReplyKind.VALUE:
-        return "hit" if count_hits(name, reply)[0] else "miss"
+        hits, misses = count_hits(name, reply)
+        return "hit" if hits else "miss" if misses else "done"
     if kind is ReplyKind.STORED:
         return "not_stored" if reply is None else "stored"
     return "done"
+
+
+def select_values(command: Command, reply: Reply) -> Reply:
+    """Return the reply without the tokens of tags and the lease that were read with a value."""
+    if command[0] != "MGET" or not isinstance(reply, list) or not _is_no_value(command[-1]):
+        return reply
+    keys = command[1:]
+    return [each for key, each in zip(keys, reply, strict=False) if not _is_no_value(key)]
+
+
+def _is_no_value(key: Argument) -> bool:
+    return isinstance(key, str) and key.startswith(_NO_VALUES)
 
 
 def count_hits(name: str, reply: Reply) -> tuple[int, int]:

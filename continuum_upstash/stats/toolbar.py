@@ -17,7 +17,7 @@ from continuum_upstash.observe import CommandDetails, Record, subscribe
 from continuum_upstash.plans.command_table import ALL, get_spec
 from continuum_upstash.protocol import Command, Script, ScriptHash
 from continuum_upstash.stats.billing import count_billed_in_batch
-from continuum_upstash.stats.labels import LOCAL, classify_reply, get_operation
+from continuum_upstash.stats.labels import LOCAL, classify_reply, get_operation, select_values
 
 _MAX_LENGTH: Final = 70  # characters of a command that are shown
 
@@ -111,5 +111,8 @@ def _format_result(details: CommandDetails) -> str:
     if details.error is not None:
         return type(details.error).__name__
     pairs = zip(details.commands, details.replies, strict=True)
-    results = [classify_reply(str(command[0]).upper(), reply) for command, reply in pairs]
+    results = [
+        classify_reply(str(command[0]).upper(), select_values(command, reply))
+        for command, reply in pairs
+    ]
     return ", ".join(dict.fromkeys(results))

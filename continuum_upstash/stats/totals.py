@@ -24,6 +24,7 @@ class Totals:
         sets: stored values.
         errors: failed batches and failed commands, by exception class.
         discarded: values that were not stored or not decoded, by the kind of `ValueDiscarded`.
+        protected_reads: `get_or_set` with stampede protection, by the result of `ProtectedRead`.
         coalesced: requests saved by sending the batches of one event-loop tick together.
         bytes_out, bytes_in: sizes of keys and values, without protocol overhead.
         billed: billed commands, without those of the shared statistics.
@@ -39,6 +40,7 @@ class Totals:
     sets: int = 0
     errors: dict[str, int] = field(default_factory=dict)
     discarded: dict[str, int] = field(default_factory=dict)
+    protected_reads: dict[str, int] = field(default_factory=dict)
     coalesced: int = 0
     bytes_out: int = 0
     bytes_in: int = 0

@@ -60,6 +60,10 @@ DISCARDED: Final = Metric(
     "cache_discarded_values_total", "counter",
     "Values that were not stored or not decoded, by kind: full, too_large, undecodable.",
     ("alias", "kind"), "discarded", "kind")
+PROTECTED_READS: Final = Metric(
+    "cache_protected_reads_total", "counter",
+    "Calls of get_or_set with stampede protection, by result: early, stale, waited.",
+    ("alias", "result"), "protected_reads", "result")
 STATE_CHANGES: Final = Metric(
     "cache_state_changes_total", "counter", "Changes of the circuit breaker's state.",
     ("alias", "old", "new"))
@@ -81,9 +85,10 @@ BUILD_INFO: Final = Metric("build_info", "gauge", "1 for the running version.", 
 
 TEXT_COUNTERS: Final = (
     HITS, MISSES, SETS, REQUESTS, BILLED, OVERHEAD, COALESCED, COMMANDS, ERRORS, DISCARDED,
+    PROTECTED_READS,
 )
 CLIENT_COUNTERS: Final = (
     HITS, MISSES, REQUESTS, BILLED, OVERHEAD, COALESCED, COMMANDS, ERRORS, DISCARDED,
-    STATE_CHANGES, DECISIONS,
+    PROTECTED_READS, STATE_CHANGES, DECISIONS,
 )
 # fmt: on

@@ -22,7 +22,13 @@ from continuum_upstash import __version__
 from continuum_upstash.errors import ReplyError
 from continuum_upstash.observe import CommandDetails, Record, StateChange, subscribe
 from continuum_upstash.protocol import Command, Script, ScriptHash
-from continuum_upstash.stats.labels import LOCAL, classify_reply, get_operation, is_failure
+from continuum_upstash.stats.labels import (
+    LOCAL,
+    classify_reply,
+    get_operation,
+    is_failure,
+    select_values,
+)
 from continuum_upstash.transports.registry import list_databases
 
 _SCOPE: Final = "continuum_upstash"
@@ -117,7 +123,7 @@ def _span_attributes(details: CommandDetails) -> dict[str, AttributeValue]:
     (command,) = details.commands
     attributes: dict[str, AttributeValue] = {}
     if details.replies:
-        result = classify_reply(str(command[0]).upper(), details.replies[0])
+        result = classify_reply(str(command[0]).upper(), select_values(command, details.replies[0]))
         if result in {"hit", "miss"}:
             attributes["continuum.cache.hit"] = result == "hit"
     lua = _get_lua(command)

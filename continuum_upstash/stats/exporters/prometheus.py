@@ -27,6 +27,7 @@ from continuum_upstash.observe import (
     Coalesced,
     CommandDetails,
     LimitDecided,
+    ProtectedRead,
     Record,
     StateChange,
     ValueDiscarded,
@@ -52,6 +53,7 @@ from continuum_upstash.stats.exporters.metrics import (
     MISSES,
     OVERHEAD,
     PREFIX,
+    PROTECTED_READS,
     REQUESTS,
     STATE_CHANGES,
     STATES,
@@ -63,6 +65,7 @@ from continuum_upstash.stats.labels import (
     count_hits,
     get_operation,
     is_failure,
+    select_values,
 )
 from continuum_upstash.stats.shared.schema import is_statistics_write
 from continuum_upstash.stats.totals import BOUNDS
@@ -116,6 +119,8 @@ class PrometheusObserver:
             self._count(COALESCED, record.batches, record.alias)
         elif isinstance(record, ValueDiscarded):
             self._count(DISCARDED, 1, record.alias, record.kind)
+        elif isinstance(record, ProtectedRead):
+            self._count(PROTECTED_READS, 1, record.alias, record.result)
         elif isinstance(record, LimitDecided):
             self._count(DECISIONS, 1, record.alias, record.policy, record.outcome)
 
@@ -144,11 +149,11 @@ class PrometheusObserver:
             self._record_command(alias, backend, command, reply)
 
     def _record_command(self, alias: str, backend: str, command: Command, reply: Reply) -> None:
-        name = str(command[0]).upper()
-        self._count(COMMANDS, 1, alias, name, classify_reply(name, reply))
+        name, values = str(command[0]).upper(), select_values(command, reply)
+        self._count(COMMANDS, 1, alias, name, classify_reply(name, values))
         if is_failure(reply):
             self._count(ERRORS, 1, alias, type(reply).__name__)
-        for metric, keys in zip((HITS, MISSES), count_hits(name, reply), strict=True):
+        for metric, keys in zip((HITS, MISSES), count_hits(name, values), strict=True):
             if keys:
                 self._count(metric, keys, alias, name)
         if backend != LOCAL:

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from continuum_upstash.errors import ConnectionFailed
-from continuum_upstash.observe import Coalesced, CommandDetails, ValueDiscarded
+from continuum_upstash.keys import LEASE_KEYS, TAG_KEYS
+from continuum_upstash.observe import Coalesced, CommandDetails, ProtectedRead, ValueDiscarded
 from continuum_upstash.plans.counters import INCR_EXISTING
 from continuum_upstash.plans.locks import RELEASE
 from continuum_upstash.protocol import Script, ScriptHash
@@ -193,3 +194,24 @@ def test_totals_and_metrics_agree_on_hits(name):
     assert (totals.hits, totals.misses, totals.sets) == tuple(
         results.count(each) for each in ("hit", "miss", "stored")
     )
+
+
+def test_tokens_and_leases_that_are_read_with_a_value_count_neither_as_hits_nor_as_misses():
+    read = ("MGET", "k", f"{LEASE_KEYS}k", f"{TAG_KEYS}:a")
+    totals = count(
+        CommandDetails("default", "upstash-rest", [read], [[b"v", None, b"token"]], 0.01, None),
+        CommandDetails("default", "upstash-rest", [read], [[None, b"lease", b"token"]], 0.01, None),
+        CommandDetails(
+            "default", "upstash-rest", [("MGET", f"{TAG_KEYS}:a")], [[b"token"]], 0.01, None
+        ),
+    )
+    assert (totals.hits, totals.misses, totals.billed) == (1, 1, 3)
+
+
+def test_protected_reads_are_counted_by_result():
+    totals = count(
+        ProtectedRead("default", "stale"),
+        ProtectedRead("default", "stale"),
+        ProtectedRead("default", "early"),
+    )
+    assert totals.protected_reads == {"stale": 2, "early": 1}

@@ -16,6 +16,7 @@ from continuum_upstash.observe import (
     Coalesced,
     CommandDetails,
     LimitDecided,
+    ProtectedRead,
     StateChange,
     ValueDiscarded,
 )
@@ -45,6 +46,7 @@ def series():
     metrics(StateChange("a", "closed", "open", "", "local", "upstash-rest"))
     metrics(LimitDecided("a", "api", "limited", allowed=False))
     metrics(ValueDiscarded("a", "full", "full"))
+    metrics(ProtectedRead("a", "stale"))
     metrics.set_gauge(MEMORY_RATIO, 1, "a")
     metrics.set_gauge(COMMANDS_RATIO, 1, "a")
     return parse_series(generate_latest(registry).decode())
@@ -53,7 +55,12 @@ def series():
 @pytest.fixture(scope="module")
 def series_without_the_extra():
     """The labels of every series of the text form, by name."""
-    totals = Totals(commands={"GET": 1}, errors={"ReplyError": 1}, discarded={"full": 1})
+    totals = Totals(
+        commands={"GET": 1},
+        errors={"ReplyError": 1},
+        discarded={"full": 1},
+        protected_reads={"stale": 1},
+    )
     return parse_series(render_text({"a": AliasMetrics(totals, "closed", 0.5, 0.5)}))
 
 
