@@ -55,6 +55,13 @@ _VERSION = 5049382716
 _OTHER_VERSION = 6172839405
 
 
+def may_be_reserved(beginning: str) -> bool:
+    """Return whether a key that begins like this can be one of `RESERVED_KEYS`."""
+    return beginning.startswith("continuum:") and any(
+        each.startswith(beginning) or beginning.startswith(each) for each in RESERVED_KEYS
+    )
+
+
 def escape_glob(text: str) -> str:
     """Return the glob pattern that matches exactly `text` (see the Redis command KEYS)."""
     return re.sub(r"([*?\[\]\\])", r"\\\1", text)

@@ -29,7 +29,7 @@ from continuum_upstash.codec.base64 import SignedBase64
 from continuum_upstash.codec.codec import Codec
 from continuum_upstash.config.resolve import Config, resolve
 from continuum_upstash.errors import ConfigurationError
-from continuum_upstash.keys import RESERVED_KEYS, KeyFunction
+from continuum_upstash.keys import RESERVED_KEYS, KeyFunction, may_be_reserved
 from continuum_upstash.observe import BackendStatus
 from continuum_upstash.plans.effects import Plan
 from continuum_upstash.plans.keyvalue import KeyValuePlans
@@ -53,11 +53,12 @@ class UpstashBaseCache(BaseCache):
 
     def __init__(self, location: object, params: dict[str, Any]) -> None:
         super().__init__(params)
-        self.key_func = _protect_reserved_keys(self.key_func, self.key_prefix)
-        self._makes_default_keys = all(
+        makes_default_keys = self.key_func is default_key_func and all(
             getattr(type(self), name) is getattr(BaseCache, name)
             for name in ("make_key", "validate_key")
         )
+        self.key_func = _protect_reserved_keys(self.key_func, self.key_prefix)
+        self._default_key_func = self.key_func if makes_default_keys else None
         alias = _find_alias(location, params)
         try:
             config = _resolve_entry(alias, location, params)
@@ -98,24 +99,34 @@ class UpstashBaseCache(BaseCache):
 
     def make_and_validate_key(self, key: Any, version: int | None = None) -> str:
         """Return the full key, and warn about one that memcached would reject, as Django does."""
-        if not self._makes_default_keys or self.key_func is not default_key_func:
+        prefix = self._make_default_prefix(version)
+        if prefix is None:
             return str(super().make_and_validate_key(key, version))
-        # What `default_key_func` returns, without three more calls for each key.
-        full_key = f"{self.key_prefix}:{self.version if version is None else version}:{key!s}"
+        full_key = f"{prefix}{key!s}"
         if not _is_portable(full_key, len(full_key)):
             self.validate_key(full_key)
         return full_key
 
     def _make_and_validate_keys(self, keys: Iterable[Any], version: int | None = None) -> list[str]:
         """Return the full keys of many keys, see `make_and_validate_key`."""
-        if not self._makes_default_keys or self.key_func is not default_key_func:
+        prefix = self._make_default_prefix(version)
+        if prefix is None:
             return [self.make_and_validate_key(key, version) for key in keys]
-        prefix = f"{self.key_prefix}:{self.version if version is None else version}:"
-        full_keys = [prefix + str(key) for key in keys]
+        full_keys = [f"{prefix}{key!s}" for key in keys]
         if not _is_portable("".join(full_keys), max(map(len, full_keys), default=0)):
             for full_key in full_keys:
                 self.validate_key(full_key)
         return full_keys
+
+    def _make_default_prefix(self, version: int | None) -> str | None:
+        """Return what `default_key_func` puts before keys; None where it must be called.
+
+        That saves three calls for each key.
+        """
+        if self.key_func is not self._default_key_func:
+            return None
+        prefix = f"{self.key_prefix}:{self.version if version is None else version}:"
+        return None if may_be_reserved(prefix) else prefix
 
     def close(self, **kwargs: Any) -> None:
         """Do nothing: Django calls this after each request; connections stay open."""

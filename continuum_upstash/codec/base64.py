@@ -1,6 +1,6 @@
 """Stored bytes as text, where only text can be sent: in a pipeline of the REST API.
 
-    ~tags~content       both in base64; a tag is an HMAC-SHA256 of the content, cut to 16 bytes
+    ~tags~content       both in base64; a tag is a keyed BLAKE2b of the content, of 16 bytes
 
 Clients in other languages store strings without quotes, so a user's text may have this form, too.
 The tags prove that the text was written by a client that has a secret of ours: otherwise a user
@@ -9,19 +9,17 @@ could choose the type of a stored value.
 
 from __future__ import annotations
 
-import re
-from base64 import b64decode, b64encode
+import hmac
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Sequence
+from hashlib import blake2b
 
-from continuum_upstash.codec.signature import BadSignature, Signer
-from continuum_upstash.errors import NotSerializable
+from continuum_upstash.codec.signature import BadSignature
+from continuum_upstash.errors import ConfigurationError, NotSerializable
 
 _PURPOSE = b"continuum_upstash.base64"
 _TAG_BYTES = 16
-
-_match_form = re.compile(
-    rb"~((?:[A-Za-z0-9+/]{22}==)|(?:[A-Za-z0-9+/]{43}=))~([A-Za-z0-9+/]+={0,2})"
-).fullmatch
+_CONTENT_AT = frozenset({26, 46})  # where the content begins, after one tag or two
 
 
 class SignedBase64:
@@ -30,12 +28,17 @@ class SignedBase64:
     Args:
         secrets: groups of secrets. The first of each group signs, so that a client that has only
             one of the groups can verify the text; every secret verifies. Empty groups are ignored.
+
+    Raises:
+        ConfigurationError: a secret is empty.
     """
 
-    __slots__ = ("_signers",)
+    __slots__ = ("_signing", "_verifying")
 
     def __init__(self, *secrets: Sequence[bytes]) -> None:
-        self._signers = [Signer(group, _PURPOSE, _TAG_BYTES) for group in secrets if group]
+        groups = [[_make_hash(secret) for secret in group] for group in secrets if group]
+        self._signing = [group[0] for group in groups]
+        self._verifying = [each for group in groups for each in group]
 
     def encode(self, content: bytes) -> str:
         """Return the text of binary content.
@@ -43,27 +46,47 @@ class SignedBase64:
         Raises:
             NotSerializable: there is no secret.
         """
-        if not self._signers:
+        if not self._signing:
             raise NotSerializable(
                 "A binary value cannot be sent in a pipeline of the REST API: the client has no "
                 "secret to sign its text with. Pass pickle_keys, or a token that is a string."
             )
-        tags = b"".join(signer.make_tag(content) for signer in self._signers)
-        return f"~{b64encode(tags).decode()}~{b64encode(content).decode()}"
+        tags = b"".join([_compute_tag(each, content) for each in self._signing])
+        text = b"~%b~%b" % (b2a_base64(tags, newline=False), b2a_base64(content, newline=False))
+        return text.decode()
 
     def decode(self, text: bytes) -> bytes | None:
         """Return the content, or None if `text` is just text.
 
         Raises:
             BadSignature: no tag is valid: the secrets have changed, or it is an imitation.
-            ValueError: the content is not base64.
         """
-        form = _match_form(text)
-        if form is None:
+        start = text.find(b"~", 1, 46) + 1
+        if start not in _CONTENT_AT:
             return None
-        tags, content = b64decode(form[1]), b64decode(form[2], validate=True)
-        for start in range(0, len(tags), _TAG_BYTES):
-            tag = tags[start : start + _TAG_BYTES]
-            if any(signer.is_valid(tag, content) for signer in self._signers):
-                return content
+        try:
+            tags = a2b_base64(text[1 : start - 1], strict_mode=True)
+            content = a2b_base64(memoryview(text)[start:], strict_mode=True)
+        except ValueError:
+            return None
+        if not content or len(tags) % _TAG_BYTES:
+            return None
+        for each in self._verifying:
+            tag = _compute_tag(each, content)
+            for at in range(0, len(tags), _TAG_BYTES):
+                if hmac.compare_digest(tag, tags[at : at + _TAG_BYTES]):
+                    return content
         raise BadSignature
+
+
+def _make_hash(secret: bytes) -> blake2b:
+    """Return a hash with the secret's key, which is copied for each value."""
+    if not secret:
+        raise ConfigurationError("A secret for signing values is empty. Set SECRET_KEY.")
+    return blake2b(key=hmac.digest(secret, _PURPOSE, "sha256"), digest_size=_TAG_BYTES)
+
+
+def _compute_tag(keyed: blake2b, content: bytes) -> bytes:
+    tag = keyed.copy()
+    tag.update(content)
+    return tag.digest()

@@ -6,7 +6,7 @@
     0x80 and up     msgpack (msgpack.py), unless it is UTF-8 text
     0x01            one zstd frame (zstd.py); its content follows this table
     0x02            signed: a pickle (pickle.py), or msgpack with types that require a signature
-    ~               signed base64 of one of the three above, where only text can be sent (base64.py)
+    ~               signed base64 of one of the three above, where only text can be sent (text.py)
     0x03            reserved for encryption at rest
     0x04            an envelope (envelope.py): `read_envelope` reads it. `decode` rejects it, since
                     its content is only valid for a time and while its tags are not deleted
@@ -43,6 +43,7 @@ from continuum_upstash.codec.limits import (
 from continuum_upstash.codec.msgpack import MsgpackSerializer
 from continuum_upstash.codec.pickle import SignedPickle, UnpickleError
 from continuum_upstash.codec.signature import Signer
+from continuum_upstash.codec.text import PLAIN_TEXT_LEADS, is_binary
 from continuum_upstash.codec.zstd import InvalidFrame, compress, decompress
 from continuum_upstash.errors import ConfigurationError, NotSerializable
 
@@ -51,6 +52,8 @@ _COMPRESSED, _SIGNED, _BASE64 = b"\x01", b"\x02", b"~"
 _SIGNED_PURPOSE = b"continuum_upstash.signed"
 # The first byte of a pickle. In msgpack it is a whole value, an empty dict, which is not signed.
 _PICKLE = 0x80
+
+_MAX_FAST_DIGITS = 18
 
 _is_int = re.compile(rb"0|-?[1-9][0-9]{0,%d}" % (MAX_INT_DIGITS - 1)).fullmatch
 # A float as Python, JS and INCRBYFLOAT print it. `1.10` and `1e5` are more likely a version and an
@@ -70,6 +73,9 @@ _DECODING_ERRORS = (
     MemoryError,
     LimitExceeded,
 )
+
+# The msgpack headers of short str by their size: those with which it is never valid UTF-8.
+_STR_HEADERS = [bytes([0xA0 | size]) if size < 32 else bytes([0xD9, size]) for size in range(128)]
 
 # The next wider msgpack header for the same value. Its second byte is not valid UTF-8.
 _WIDER_HEADER = {
@@ -189,7 +195,14 @@ class Codec:
         return Envelope(data)
 
     def _encode_msgpack(self, value: object) -> bytes:
-        if type(value) is int and value.bit_length() <= MAX_INT_BITS:
+        if type(value) is str:
+            try:
+                text = value.encode()
+            except UnicodeEncodeError:  # a lone surrogate
+                text = b""
+            if 0 < len(text) < len(_STR_HEADERS):
+                return _STR_HEADERS[len(text)] + text
+        elif type(value) is int and value.bit_length() <= MAX_INT_BITS:
             return b"%d" % value
         try:
             packed = self._msgpack.pack(value)
@@ -197,7 +210,7 @@ class Codec:
             return self._encode_signed(value, exc)
         except NotPackable as exc:
             return self._encode_pickle(value, exc)
-        if packed[0] < _FIRST_UTF8_LEAD or _try_utf8(packed) is None:
+        if is_binary(packed) or packed[0] < _FIRST_UTF8_LEAD or _try_utf8(packed) is None:
             return packed
         return _force_non_utf8(packed, value)
 
@@ -224,7 +237,7 @@ class Codec:
 
     def _make_decoders(self) -> tuple[Callable[[bytes], Any], ...]:
         decoders: list[Callable[[bytes], Any]] = [_reject_unknown_format] * 256
-        for lead in b"\t\n\r" + bytes(range(0x20, 0x7F)):
+        for lead in PLAIN_TEXT_LEADS:
             decoders[lead] = bytes.decode
         for lead in b"-0123456789":
             decoders[lead] = _decode_number
@@ -234,6 +247,9 @@ class Codec:
             decoders[lead] = self._msgpack.unpack
         for lead in range(_FIRST_UTF8_LEAD, _LAST_UTF8_LEAD + 1):
             decoders[lead] = self._decode_text_or_msgpack
+        for lead in range(0xA0, 0xC0):
+            decoders[lead] = self._decode_short_str
+        decoders[0xD9] = self._decode_str
         decoders[_COMPRESSED[0]] = self._decode_compressed
         decoders[_SIGNED[0]] = self._decode_signed
         decoders[_BASE64[0]] = self._decode_base64
@@ -242,6 +258,22 @@ class Codec:
     def _decode_text_or_msgpack(self, data: bytes) -> Any:
         text = _try_utf8(data)
         return self._msgpack.unpack(data) if text is None else text
+
+    def _decode_short_str(self, data: bytes) -> Any:
+        if data[0] & 0x1F == len(data) - 1:
+            try:
+                return data[1:].decode()
+            except UnicodeDecodeError:  # a lone surrogate
+                pass
+        return self._msgpack.unpack(data)
+
+    def _decode_str(self, data: bytes) -> Any:
+        if len(data) - 2 == data[1] < 0x80:
+            try:
+                return data[2:].decode()
+            except UnicodeDecodeError:  # likewise
+                pass
+        return self._decode_text_or_msgpack(data)
 
     def _decode_compressed(self, data: bytes) -> Any:
         limit = get_memory_limit(len(data))
@@ -294,6 +326,8 @@ def _force_non_utf8(packed: bytes, value: object) -> bytes:
 
 
 def _decode_number(data: bytes) -> int | float | str:
+    if data.isdigit() and len(data) <= _MAX_FAST_DIGITS and data[0] != 0x30:
+        return int(data)
     if _is_int(data):
         return int(data)
     if _is_float(data) and isfinite(number := float(data)):

@@ -82,7 +82,8 @@ def decode_json(text: str) -> Any:
         ValueError: it is not strict JSON.
         RecursionError: it is too deeply nested.
     """
-    return _decoder.decode(text)
+    value, end = _decoder.raw_decode(text)
+    return value if end == len(text) else _decoder.decode(text)  # there is white space
 
 
 def _decode_int(digits: str) -> int:

@@ -8,6 +8,7 @@ and a nested unpacker with 40 KB of C stack for each level of a hostile value.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 from msgpack import ExtType as Extension
@@ -47,7 +48,7 @@ class MsgpackSerializer:
         is_signed: whether the bytes are signed: if not, types that require it are rejected.
     """
 
-    __slots__ = ("_decoders", "_is_signed", "_lazy_types", "_types")
+    __slots__ = ("_decoders", "_is_signed", "_lazy_types", "_make_packer", "_types")
 
     def __init__(self, ext: Iterable[ExtType | LazyType], *, is_signed: bool = False) -> None:
         known = (*STANDARD, *ext)
@@ -57,6 +58,8 @@ class MsgpackSerializer:
             each.code: each.read for each in self._types.values() if is_signed or not each.is_signed
         }
         self._lazy_types = [each for each in known if isinstance(each, LazyType)]
+        # One packer per value: `_to_packable` may run code that stores values itself.
+        self._make_packer = partial(Packer, default=self._to_packable, strict_types=True)
 
     def resolve(self, value: object) -> object:
         """Return the value of a lazy object; any other object unchanged."""
@@ -73,22 +76,14 @@ class MsgpackSerializer:
             NotPackable: another unsupported type, a cycle or more than 1024 levels.
         """
         try:
-            packed = self._pack(value)
-        except UnicodeEncodeError:
-            packed = self._pack(value, "surrogatepass")
-        if _may_contain_buffer(packed) and not _BUFFERS.isdisjoint(map(type, _iterate(value))):
-            raise NotPackable("a bytearray or memoryview")
-        return packed
-
-    def _pack(self, value: object, unicode_errors: str | None = None) -> bytes:
-        # One packer per value: `_to_packable` may run code that stores values itself.
-        packer = Packer(default=self._to_packable, strict_types=True, unicode_errors=unicode_errors)
-        try:
-            packed: bytes = packer.pack(value)
-        except UnicodeEncodeError:
-            raise
+            try:
+                packed: bytes = self._make_packer().pack(value)
+            except UnicodeEncodeError:
+                packed = self._make_packer(unicode_errors="surrogatepass").pack(value)
         except (ValueError, OverflowError) as exc:
             raise NotPackable(str(exc)) from exc
+        if _may_contain_buffer(packed) and not _BUFFERS.isdisjoint(map(type, _iterate(value))):
+            raise NotPackable("a bytearray or memoryview")
         return packed
 
     def _to_packable(self, value: object) -> object:

@@ -8,7 +8,7 @@
 The reply to a single command is requested as RESP2, the fastest lossless form. The replies to
 several commands are requested as JSON with base64, the only form that is documented for them
 (https://upstash.com/docs/redis/features/restapi). JSON cannot contain binary values: there they
-are sent as signed base64 text, which the codec also reads.
+are sent as text that the codec decodes to the same value (codec/text.py).
 
 Only documented forms are sent: a query contains options with a value (``?PX=9``) but no flag, and
 a path contains no character that servers treat in different ways.
@@ -23,8 +23,9 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 from urllib.parse import quote
 
 from continuum_upstash.codec.base64 import SignedBase64
+from continuum_upstash.codec.text import encode_json_string, is_binary
 from continuum_upstash.plans.effects import Batch
-from continuum_upstash.protocol import Argument, Command, Script, ScriptHash
+from continuum_upstash.protocol import Command, Script, ScriptHash
 from continuum_upstash.transports.base import lone_surrogate_error
 from continuum_upstash.transports.rest.dialect import RestDialect
 
@@ -87,25 +88,18 @@ def encode_request(batch: Batch, base64: SignedBase64, dialect: RestDialect) -> 
 
 
 def _encode_json(command: Command, base64: SignedBase64, dialect: RestDialect) -> str:
-    arguments = [
-        encode_basestring(argument)
-        if type(argument) is str
-        else _encode_argument(argument, base64, dialect)
-        for argument in command
-    ]
-    return "[" + ",".join(arguments) + "]"
-
-
-def _encode_argument(argument: Argument, base64: SignedBase64, dialect: RestDialect) -> str:
-    if isinstance(argument, bytes):
-        try:
-            text = argument.decode()
-        except UnicodeDecodeError:
-            return f'"{base64.encode(argument)}"'  # base64 has nothing to escape
-        return encode_basestring(text)
-    if isinstance(argument, int):
-        return f'"{argument:d}"'  # the service may round a JSON number
-    return encode_basestring(_to_str(argument, dialect))
+    arguments = []
+    for argument in command:
+        if type(argument) is str:
+            text = encode_basestring(argument)
+        elif isinstance(argument, bytes):
+            text = encode_json_string(argument, base64)
+        elif type(argument) is int:
+            text = f'"{argument}"'  # the service may round a JSON number
+        else:
+            text = encode_basestring(_to_str(argument, dialect))
+        arguments.append(text)
+    return f"[{','.join(arguments)}]"
 
 
 def _to_str(argument: str | int | Script | ScriptHash, dialect: RestDialect) -> str:
@@ -130,6 +124,8 @@ def _encode_with_value(command: Command, dialect: RestDialect) -> Request | None
 
 
 def _is_text(value: bytes) -> bool:
+    if is_binary(value):
+        return False
     try:
         value.decode()
     except UnicodeDecodeError:

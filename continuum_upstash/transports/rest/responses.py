@@ -43,6 +43,7 @@ _STATUS_OF_REPLIES: Final = frozenset({HTTPStatus.OK, HTTPStatus.BAD_REQUEST})
 _ERROR_CODE: Final = re.compile(r"[A-Z][A-Z0-9]+(?: |$)")
 _SECONDS: Final = re.compile(r"\d{1,15}(?:\.\d+)?", re.ASCII)
 _INCOMPLETE: Final = object()
+_OK: Final = {"result": "OK"}  # a status, which is not encoded
 
 # A float would lose digits; the text of a number is Redis' reply.
 _decode_json: Final = json.JSONDecoder(parse_float=str.encode).decode
@@ -147,8 +148,10 @@ def _decode_entries(
     if len(document) != len(commands):
         raise _response_format_error(label)
     try:
-        pairs = zip(document, commands, strict=True)
-        replies: Replies = [_decode_entry(entry, command, make_error) for entry, command in pairs]
+        replies: Replies = [
+            b"OK" if entry == _OK else _decode_entry(entry, command, make_error)
+            for entry, command in zip(document, commands, strict=True)
+        ]
         replies = correct_script_errors(replies, commands)
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as cause:
         raise _response_format_error(label) from cause
