@@ -11,7 +11,7 @@ NPM := $(if $(shell command -v npm),$(patsubst %,tests/%/npm/node_modules/.packa
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-service lint types docs bench clean lock
+.PHONY: help demo test test-all test-service lint types docs gate bench clean lock
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1: /p' $(MAKEFILE_LIST) | awk -F': ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -46,6 +46,9 @@ types: $(VENV)/.installed-dev  ## run mypy --strict, then mypy and pyright on us
 
 docs: $(VENV)/.installed-docs  ## build the documentation in build/docs; warnings are errors
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs
+
+gate: $(VENV)/.installed-dev  ## compare the CPU time of calls with that of a bare socket, in 10 seconds
+	$(BIN)/python -m benchmarks.gate
 
 # In an environment of its own: it installs the libraries that are compared, which no test needs.
 bench: $(VENV)-bench/.installed  ## run the benchmarks, the source of all figures in the documentation

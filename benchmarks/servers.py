@@ -83,7 +83,7 @@ def compile_rest_server(target: Path) -> None:
 
 
 @contextmanager
-def run_redis(port: int, tls_port: int, folder: Path) -> Iterator[bool]:
+def run_redis(port: int, tls_port: int | None, folder: Path) -> Iterator[bool]:
     """Start redis-server if it is installed, otherwise the Valkey of the emulator extra.
 
     Returns whether the server listens for TLS, too.
@@ -96,7 +96,7 @@ def run_redis(port: int, tls_port: int, folder: Path) -> Iterator[bool]:
             yield False
         return
     options = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", folder]
-    has_tls = supports_tls(binary)
+    has_tls = tls_port is not None and supports_tls(binary)
     if has_tls:
         certificate = folder / "cert.pem"
         options += ["--tls-port", tls_port, "--tls-auth-clients", "no"]

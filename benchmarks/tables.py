@@ -112,8 +112,8 @@ TABLES = {
         ("cpu", "rate"),
     ),
     "tcp": Table("TCP, one call at a time", "redis", TCP, plotted=PLOTTED_CASES),
-    "tcp-tls": Table("TCP over TLS, one call at a time", "redis_tls", TLS),
-    "tcp-async": Table("TCP, async, one call at a time", "redis", ASYNC_TCP),
+    "tcp-tls": Table("TCP over TLS, one call at a time", "redis_tls", TLS, PLOTTED_CASES),
+    "tcp-async": Table("TCP, async, one call at a time", "redis", ASYNC_TCP, PLOTTED_CASES),
     "tcp-tasks": Table(
         "TCP, concurrent tasks, one GET of 100 B each",
         "redis",

@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from benchmarks import runner
+from benchmarks import gate, gate_server, runner
 from benchmarks.report.formats import format_markdown, format_number, to_json, write_page
 from benchmarks.report.plot import draw_plot
 from benchmarks.report.progress import Progress
@@ -158,3 +158,36 @@ def test_the_help_states_a_time_limit_for_each_group():
     command = [sys.executable, "-m", "benchmarks", "--help"]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert "rest          150 s   60 s  REST over TLS, one call at a time" in run.stdout
+
+
+def test_the_gate_names_the_ratio_the_limit_and_the_next_command():
+    ratios = [2.0, 2.1, 2.2, 9.0, 1.9]  # one disturbed round changes nothing
+    samples = {"GET": {"bare socket": [10.0] * 5, "**ours**": [10 * each for each in ratios]}}
+    report = make_report(
+        name="rest",
+        columns=(Column("GET"),),
+        labels=("bare socket", "**ours**"),
+        samples=samples,
+        skipped={},
+    )
+    assert gate.find_excesses(report, (2.1,)) == []
+    (message,) = gate.find_excesses(report, (2.05,))
+    assert message.startswith("GET & SET, GET: ours needs 2.10 times the CPU time of bare socket")
+    assert "the limit is 2.05" in message
+    assert message.endswith("python -m benchmarks rest --quick")
+
+
+def test_each_column_of_the_gate_has_a_limit():
+    assert gate.LIMITS.keys() == gate.TABLES.keys()
+    for name, table in gate.TABLES.items():
+        assert len(gate.LIMITS[name]) == len(table.list_columns())
+
+
+def test_the_server_of_the_gate_has_the_formats_of_the_service():
+    run = gate_server.run_command
+    assert [run(["SET", "a", "1"]), run(["setex", "b", "60", b"2"])] == ["OK", "OK"]
+    replies = run(["MGET", "a", "b", "absent"])
+    assert gate_server.encode_resp(replies) == b"*3\r\n$1\r\n1\r\n$1\r\n2\r\n$-1\r\n"
+    assert gate_server.encode_resp("OK") == b"+OK\r\n"
+    assert gate_server.to_json(replies, is_base64=True) == ["MQ==", "Mg==", None]
+    assert gate_server.to_json(replies, is_base64=False) == ["1", "2", None]
