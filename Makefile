@@ -20,7 +20,7 @@ demo: $(VENV)/.installed-emulator  ## run the example site, e.g. with ARGS="--po
 	@$(BIN)/python -m example_project.demo $(ARGS)
 
 test: $(VENV)/.installed-dev $(NPM)  ## run the tests, e.g. with ARGS="tests/unit -k codec"
-	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # Tests that take minutes: faults under load, processes killed while saving, 64 workers at one limit,
 # Django's tests on a database of 2025.

@@ -15,6 +15,20 @@ from tests.integration.sessions.session_database import read_sessions
 JSON = {"accept": "application/json"}
 
 
+@pytest.fixture(scope="module")
+def unusual_emulator():
+    """An emulator that evicts, and that refuses GETEX when it is full."""
+    with running("--eviction", "--refuse-getex-when-full") as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def configure_unusual(configure, unusual_emulator, remote):
+    """Store the sessions in the unusual emulator."""
+    location = unusual_emulator.rest_url if remote == "rest" else unusual_emulator.redis_url
+    configure(remote, location, **({"TOKEN": unusual_emulator.token} if remote == "rest" else {}))
+
+
 def test_a_page_that_needs_its_session_is_503_and_keeps_the_cookie(member, outage, recover):
     key = member.key
     with outage():
@@ -156,18 +170,16 @@ def test_a_full_database_is_reported_and_still_read(emulator, member, remote):
 
 
 def test_sessions_are_read_where_a_full_database_refuses_getex(
-    configure, remote, settings, new_browser
+    configure_unusual, unusual_emulator, settings, new_browser
 ):
     settings.SESSION_SAVE_EVERY_REQUEST = True
-    with running("--refuse-getex-when-full") as emulator:
-        location = emulator.rest_url if remote == "rest" else emulator.redis_url
-        configure(remote, location, **({"TOKEN": emulator.token} if remote == "rest" else {}))
-        browser = new_browser()
-        browser.put(theme="dark")
-        with emulator.fault("capacity", side="both"):
-            assert browser.read_session() == {"theme": "dark"}
-            assert browser.put(theme="light").status_code == 503
+    settings.SESSION_ALLOW_EVICTION = True
+    browser = new_browser()
+    browser.put(theme="dark")
+    with unusual_emulator.fault("capacity", side="both"):
         assert browser.read_session() == {"theme": "dark"}
+        assert browser.put(theme="light").status_code == 503
+    assert browser.read_session() == {"theme": "dark"}
 
 
 def test_a_full_redis_is_reported(configure, valkey):
@@ -199,16 +211,13 @@ def test_a_wrong_password_logs_no_user_out(configure, emulator, remote):
         SessionStore("somesession").load()
 
 
-def test_a_database_that_evicts_is_rejected(configure, remote, api, wrap_store):
-    with running("--eviction") as emulator:
-        location = emulator.rest_url if remote == "rest" else emulator.redis_url
-        options = {"TOKEN": emulator.token} if remote == "rest" else {}
-        configure(remote, location, **options)
-        policy = "optimistic-volatile" if remote == "rest" else "volatile|allkeys"
-        with pytest.raises(EvictionNotAllowed, match=rf"{policy}.*\n?.*switch Eviction off"):
-            wrap_store(SessionStore("somesession")).load()
-        with pytest.raises(EvictionNotAllowed, match="CONFIG SET maxmemory-policy noeviction"):
-            wrap_store(SessionStore("somesession")).load()
+@pytest.mark.usefixtures("configure_unusual")
+def test_a_database_that_evicts_is_rejected(remote, wrap_store):
+    policy = "optimistic-volatile" if remote == "rest" else "volatile|allkeys"
+    with pytest.raises(EvictionNotAllowed, match=rf"{policy}.*\n?.*switch Eviction off"):
+        wrap_store(SessionStore("somesession")).load()
+    with pytest.raises(EvictionNotAllowed, match="CONFIG SET maxmemory-policy noeviction"):
+        wrap_store(SessionStore("somesession")).load()
 
 
 def test_eviction_can_be_allowed(configure, valkey, settings):
