@@ -13,7 +13,8 @@ import os
 import threading
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+from weakref import WeakValueDictionary, ref
 
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.observe import BackendStatus
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from continuum_upstash.transports.factory import PoolFactory
 
 logger = logging.getLogger("continuum_upstash")
+
+_STATES_IN_LOOP: Final = "_continuum_upstash"
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -79,13 +82,60 @@ class Extras:
 class _LoopState:
     """The transport and the runs of one event loop."""
 
-    __slots__ = ("single_flights", "transport")
+    __slots__ = ("__weakref__", "loop", "single_flights", "transport")
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, transport: AsyncTransport, runs: Runs
     ) -> None:
+        self.loop = loop
         self.transport = transport
         self.single_flights = AsyncSingleFlightGroup(loop, runs)
+
+
+class _LoopStates:
+    """The states of the event loops of one database.
+
+    A state is kept in its loop, so that a loop that is dropped without being closed can be
+    collected with its connections. Loops without attributes (uvloop's) are kept until closed.
+    """
+
+    __slots__ = ("__weakref__", "_kept", "_states")
+
+    def __init__(self) -> None:
+        self._states: dict[int, ref[_LoopState]] = {}
+        self._kept: dict[int, _LoopState] = {}
+
+    def get(self, loop: asyncio.AbstractEventLoop) -> _LoopState | None:
+        found = self._states.get(id(loop))
+        return found() if found is not None else None
+
+    def add(self, state: _LoopState) -> None:
+        """Add the state of a loop, and drop the states of loops that are closed."""
+        for number, found in tuple(self._states.items()):
+            other = found()
+            if other is None or other.loop.is_closed():
+                self._remove(number, other)
+        loop = state.loop
+        try:
+            vars(loop).setdefault(_STATES_IN_LOOP, {})[id(self)] = state
+        except TypeError:
+            self._kept[id(loop)] = state
+        self._states[id(loop)] = ref(state)
+
+    def pop(self, loop: asyncio.AbstractEventLoop) -> _LoopState | None:
+        state = self.get(loop)
+        self._remove(id(loop), state)
+        return state
+
+    def list_loops(self) -> list[asyncio.AbstractEventLoop]:
+        states = [found() for found in tuple(self._states.values())]
+        return [state.loop for state in states if state is not None]
+
+    def _remove(self, number: int, state: _LoopState | None) -> None:
+        self._states.pop(number, None)  # another thread may be removing it, too
+        self._kept.pop(number, None)
+        if state is not None:
+            getattr(state.loop, _STATES_IN_LOOP, {}).pop(id(self), None)
 
 
 class Database:
@@ -110,7 +160,7 @@ class Database:
         """Drop everything without touching a socket: the sockets are the parent's, too."""
         self._opening = threading.RLock()  # re-entrant: a signal handler may use the cache
         self._transport: Transport | None = None
-        self._loops: dict[asyncio.AbstractEventLoop, _LoopState] = {}
+        self._loops = _LoopStates()
         self._closing: set[asyncio.Task[None]] = set()
         self.failover = FailoverPolicy(self.config, _get_local_store(self.config))
         self.extras = Extras()
@@ -168,14 +218,22 @@ class Database:
             transport, self._transport = self._transport, None
         if transport is not None:
             transport.close()
+        _forget_if_closed(self)
 
     async def aclose(self) -> None:
         """Close the connections of the running loop; the next batch opens new ones."""
         import asyncio  # noqa: PLC0415 sync clients start faster without it
 
-        state = self._loops.pop(asyncio.get_running_loop(), None)
+        state = self._loops.pop(asyncio.get_running_loop())
         if state is not None:
             await state.transport.aclose()
+        _forget_if_closed(self)
+
+    def is_forgettable(self) -> bool:
+        """Return whether it is a closed one of plain clients, with no state that matters."""
+        is_closed = self._transport is None and not self._loops.list_loops()
+        is_of_client = self._pool_factory is None and self.config.mode != "local"
+        return is_closed and is_of_client and not len(self.failover.dirty_keys)
 
     def is_unused(self, pool_factory: PoolFactory, in_use: Collection[Config]) -> bool:
         config = self.config
@@ -185,7 +243,7 @@ class Database:
     def shut_down(self) -> None:
         """Close the connections of the sync side and of each running loop."""
         self.close()
-        for loop in tuple(self._loops):
+        for loop in self._loops.list_loops():
             if loop.is_running():
                 loop.call_soon_threadsafe(self._close_in_loop, loop)
 
@@ -211,6 +269,7 @@ class Database:
                 self._transport = build_transport(
                     self.config, self.failover, self._pool_factory, self.extras
                 )
+                _remember(self)
             return self._transport
 
     def _get_loop_state(self) -> _LoopState:
@@ -220,14 +279,13 @@ class Database:
         state = self._loops.get(loop)
         if state is None:
             with self._opening:
-                # async_to_sync makes a loop for each call: drop the state of closed ones.
-                for closed in [other for other in tuple(self._loops) if other.is_closed()]:
-                    self._loops.pop(closed, None)  # aclose() may be removing it, too
                 self._warn_if_unconfigured()
                 transport = build_async_transport(
                     self.config, self.failover, self._pool_factory, self.extras
                 )
-                state = self._loops[loop] = _LoopState(loop, transport, self._runs)
+                state = _LoopState(loop, transport, self._runs)
+                self._loops.add(state)
+                _remember(self)
         return state
 
 
@@ -236,6 +294,8 @@ class _Process:
 
     def __init__(self) -> None:
         self.databases: dict[Config, Database] = {}
+        # Of clients that were closed and may be used again.
+        self.closed_databases = WeakValueDictionary[Config, Database]()
         self.local_stores: dict[Config, LocalTransport] = {}
         self.reset_after_fork()
 
@@ -243,7 +303,7 @@ class _Process:
         self.lock = threading.RLock()
         self.extras = Extras()
         self.local_stores.clear()
-        for each in self.databases.values():
+        for each in (*self.databases.values(), *self.closed_databases.values()):
             each.reset_after_fork()
 
 
@@ -261,10 +321,30 @@ def get_database(config: Config, pool_factory: PoolFactory | None = None) -> Dat
         pool_factory: makes the redis-py pool of the TCP mode; None: a plain one.
     """
     with _process.lock:
-        found = _process.databases.get(config)
+        found = _process.databases.get(config) or _process.closed_databases.pop(config, None)
         if found is None:
-            found = _process.databases[config] = Database(config, pool_factory)
+            found = Database(config, pool_factory)
+        _process.databases[config] = found
         return found
+
+
+def _forget_if_closed(database: Database) -> None:
+    """Drop a closed database of plain clients, with its credentials, once no client refers to it.
+
+    Those of Django's caches stay: their circuit breakers outlive the objects that use them.
+    """
+    with _process.lock:
+        if _process.databases.get(database.config) is database and database.is_forgettable():
+            del _process.databases[database.config]
+            _process.closed_databases[database.config] = database
+
+
+def _remember(database: Database) -> None:
+    """Keep a database that was closed and is used again."""
+    with _process.lock:
+        if _process.closed_databases.get(database.config) is database:
+            del _process.closed_databases[database.config]
+            _process.databases[database.config] = database
 
 
 def list_databases() -> tuple[Database, ...]:

@@ -9,12 +9,13 @@ import sys
 import textwrap
 import threading
 from pathlib import Path
+from weakref import ref
 
 import pytest
 from django.core.cache import caches
 from django.test import override_settings
 
-from continuum_upstash import UpstashCache
+from continuum_upstash import AsyncUpstashCache, UpstashCache
 from continuum_upstash.backend import CacheBackend
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.transports import registry
@@ -85,7 +86,21 @@ def test_closed_loops_leave_nothing_behind(transport, make_cache):
     for number in range(30):
         assert asyncio.run(_set_and_get(cache, number)) == number
     gc.collect()
-    assert len(cache._database._loops) <= 1
+    assert len(cache._database._loops.list_loops()) <= 1
+
+
+@pytest.mark.parametrize("transport", ["rest", "tcp"])
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+def test_loops_that_are_dropped_without_being_closed_leave_nothing_open(transport, make_cache):
+    cache = make_cache(transport)
+    before = count_open_files()
+    for number in range(5):
+        loop = asyncio.new_event_loop()
+        assert loop.run_until_complete(_set_and_get(cache, number)) == number
+        del loop
+    gc.collect()
+    assert cache._database._loops.list_loops() == []
+    assert count_open_files() <= before
 
 
 async def _set_and_get(cache, number):
@@ -183,12 +198,72 @@ def test_changed_settings_close_the_connections_of_a_running_loop(transport, emu
         with override_settings(CACHES={"default": make_entry(transport, emulator)}):
             await caches["default"].aset("k", 1)
             database = caches["default"].database
-            assert database._loops
+            assert database._loops.list_loops()
         await asyncio.sleep(0)
         await asyncio.gather(*database._closing)
-        assert not database._loops
+        assert not database._loops.list_loops()
 
     asyncio.run(main())
+
+
+@pytest.fixture
+def make_client_arguments(emulator):
+    """Return a function that returns the arguments of a client of its own configuration."""
+
+    def make(transport, number):
+        timeout = {"read_timeout": 10 + number}
+        if transport == "tcp":
+            return {"redis_url": emulator.redis_url, **timeout}
+        return {"rest_url": emulator.rest_url, "rest_token": emulator.token, **timeout}
+
+    return make
+
+
+@pytest.mark.parametrize("transport", ["rest", "tcp"])
+def test_closed_clients_are_forgotten(transport, api, make_client_arguments, runner):
+    async def use(number):
+        async with AsyncUpstashCache(**make_client_arguments(transport, number)) as client:
+            await client.set("k", number)
+            return ref(client._database)
+
+    def use_sync(number):
+        with UpstashCache(**make_client_arguments(transport, number)) as client:
+            client.set("k", number)
+            return ref(client._database)
+
+    before = registry.list_databases()
+    used = [use_sync(n) if api == "sync" else runner.run(use(n)) for n in range(20)]
+    gc.collect()
+    assert registry.list_databases() == before
+    assert {database() for database in used} == {None}
+
+
+def test_a_closed_client_that_is_used_again_shares_its_database(make_client_arguments):
+    arguments = make_client_arguments("rest", 0)
+    first = UpstashCache(**arguments)
+    first.set("k", 1)
+    first.close()
+    assert first._database not in registry.list_databases()
+    assert UpstashCache(**arguments)._database is first._database
+    assert first._database in registry.list_databases()
+    first.close()
+    assert first.get("k") == 1
+    assert first._database in registry.list_databases()
+    first.close()
+
+
+def test_a_closed_client_with_keys_to_unlink_is_kept(make_client_arguments, emulator):
+    arguments = make_client_arguments("rest", 0)
+    with UpstashCache(**arguments) as client, emulator.fault("refuse"):
+        client.set("k", 1)
+    assert client._database in registry.list_databases()
+    del client
+    gc.collect()
+    with UpstashCache(**arguments) as client:
+        assert client.status.dirty_keys == 1
+        client._database.failover.breaker.reset()
+        assert client.get("k") is None
+    assert client._database not in registry.list_databases()
 
 
 def test_changed_settings_leave_plain_clients_and_local_stores_alone(emulator):
