@@ -201,6 +201,20 @@ def make_scoped_pattern(
     return KeyPattern(escape_glob(before) + pattern + escape_glob(after), before, after, reverse)
 
 
+def make_scope_regex(key_func: KeyFunction, prefix: str, version: Any) -> str:
+    """Return the regular expression of what precedes the user's key in an alias's full keys.
+
+    It matches this alias's VERSION and versions that are numbers.
+
+    Raises:
+        ConfigurationError: the key function does not keep the key.
+    """
+    pattern = make_scoped_pattern(key_func, prefix, _VERSION, "")
+    own = make_scoped_pattern(key_func, prefix, version, "").prefix
+    numbered = "-?[0-9]+".join(map(re.escape, pattern.prefix.split(str(_VERSION))))
+    return f"(?:{numbered}|{re.escape(own)})"
+
+
 _CLEAR_HINT = (
     'If the alias owns its database, set OPTIONS["CLEAR"] = "flushdb" or call flush_all().'
 )

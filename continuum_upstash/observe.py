@@ -125,6 +125,21 @@ class Coalesced:
 
 
 @dataclass(frozen=True, slots=True)
+class NearRead:
+    """A read found keys in the near cache of the process.
+
+    Attributes:
+        alias: the cache alias, or the client's name.
+        hits: how many keys.
+        saved_commands: 1 if it found all keys, so that no command was sent, else 0.
+    """
+
+    alias: str
+    hits: int
+    saved_commands: int
+
+
+@dataclass(frozen=True, slots=True)
 class LimitDecided:
     """A rate limit allowed or denied a request.
 
@@ -161,7 +176,13 @@ class ProtectedRead:
 
 
 Record: TypeAlias = (
-    CommandDetails | StateChange | ValueDiscarded | Coalesced | LimitDecided | ProtectedRead
+    CommandDetails
+    | StateChange
+    | ValueDiscarded
+    | Coalesced
+    | NearRead
+    | LimitDecided
+    | ProtectedRead
 )
 
 

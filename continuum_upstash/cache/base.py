@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from functools import cached_property, lru_cache, wraps
 from typing import Any, TypeVar
 
@@ -17,6 +18,7 @@ from django.core.cache.backends.base import (
     BaseCache,
     InvalidCacheKey,
     default_key_func,
+    get_key_func,
 )
 from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperation
 from django.core.signals import setting_changed
@@ -29,7 +31,12 @@ from continuum_upstash.codec.base64 import SignedBase64
 from continuum_upstash.codec.codec import Codec
 from continuum_upstash.config.resolve import Config, resolve
 from continuum_upstash.errors import ConfigurationError
-from continuum_upstash.keys import RESERVED_KEYS, KeyFunction, may_be_reserved
+from continuum_upstash.keys import (
+    RESERVED_KEYS,
+    KeyFunction,
+    make_scope_regex,
+    may_be_reserved,
+)
 from continuum_upstash.observe import BackendStatus
 from continuum_upstash.plans.effects import Plan
 from continuum_upstash.plans.keyvalue import KeyValuePlans
@@ -164,13 +171,21 @@ class UpstashBaseCache(BaseCache):
 
 
 def _resolve_entry(alias: str, location: object, params: Mapping[str, Any]) -> Config:
-    return resolve(
+    config = resolve(
         add_ignore_exceptions(params.get("OPTIONS", {})),
         os.environ,
         alias=alias,
         location=location,
         signing_keys=get_signing_keys(),
     )
+    if not config.near:
+        return config
+    key_func, prefix = get_key_func(params.get("KEY_FUNCTION")), params.get("KEY_PREFIX", "")
+    try:
+        scope = make_scope_regex(key_func, prefix, params.get("VERSION", 1))
+    except ConfigurationError as error:
+        raise ConfigurationError(f"Cache '{alias}': NEAR: {error}") from None
+    return replace(config, near_scope=scope)
 
 
 def run_in_django_thread(function: Callable[[object], bytes], value: object) -> Any:

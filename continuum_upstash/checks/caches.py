@@ -25,6 +25,13 @@ from continuum_upstash.config.urls import is_private, split_url
 
 _UNVERIFIED: Final = (None, "none", CERT_NONE)  # redis-py's values of ssl_cert_reqs
 _PLATFORMS: Final = {"VERCEL": "Vercel", "AWS_LAMBDA_FUNCTION_NAME": "Lambda"}
+# Keys whose current value matters: a near cache would return an outdated one.
+_UNCOPIED: Final = {
+    "session:": "sessions",
+    "ratelimit:": "rate limits",
+    "django.contrib.sessions.": "sessions of Django's engines",
+    "throttle_": "rate limits of the REST framework",
+}
 _LONG_TIMEOUT: Final = 10.0  # seconds: the shortest default limit among serverless platforms
 
 _Messages: TypeAlias = Iterator[CheckMessage]
@@ -85,6 +92,15 @@ def _list_known_secrets(config: Config) -> Iterator[str]:
         yield config.token.reveal()
     if config.redis_url is not None and (parts := split_url(config.redis_url.reveal())):
         yield unquote(parts.password or "")
+
+
+def _check_near(config: Config) -> _Messages:
+    limits = getattr(settings, "RATELIMIT_CACHE_PREFIX", "rl:")  # of django-ratelimit
+    for prefix, _seconds in config.near:
+        for family, name in {**_UNCOPIED, limits: "rate limits of django-ratelimit"}.items():
+            if prefix.startswith(family) or family.startswith(prefix):
+                text = f"NEAR[{prefix!r}] includes the keys {family}…: {name}."
+                yield check_message("E023", text, config.alias)
 
 
 def _report_sources(config: Config) -> _Messages:
@@ -151,7 +167,12 @@ def _check_shared_databases(configs: Mapping[str, Config]) -> _Messages:
 
 
 _Check: TypeAlias = Callable[[Config], _Messages]
-_CHECKS: Final[tuple[_Check, ...]] = (check_credentials, _check_encryption, _check_read_only_token)
+_CHECKS: Final[tuple[_Check, ...]] = (
+    check_credentials,
+    _check_encryption,
+    _check_read_only_token,
+    _check_near,
+)
 _CHECKS_IN_PRODUCTION: Final[tuple[_Check, ...]] = (
     _check_secrets_in_settings,
     _check_certificates,

@@ -67,6 +67,7 @@ CATALOGUE: Final[dict[str, tuple[Callable[..., CheckMessage], str]]] = {
     ),
     "W021": (Warning, 'Set SECURE_REDIRECT_EXEMPT = [r"^health/"], with the path of your probes.'),
     "W022": (Warning, "Delete the setting."),
+    "E023": (Error, "Name a longer prefix, or other keys, in NEAR."),
     "I030": (Info, ""),
     "E040": (Error, "Run manage.py cache_doctor."),
     "E041": (

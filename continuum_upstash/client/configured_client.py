@@ -42,6 +42,9 @@ class ClientOptions(TypedDict, total=False):
         coalesce: whether async commands of one event-loop tick share a request.
         local_max_entries: maximum number of keys in the local store.
         local_max_bytes: maximum size of the local store in bytes.
+        near: seconds by key prefix, for which a copy in the process may be returned.
+        near_max_entries: maximum number of keys in the near cache.
+        near_max_bytes: maximum size of the near cache in bytes.
         telemetry: whether Upstash receives headers with SDK and platform.
         ca_file: PEM file with certificate authorities, instead of the system's.
     """
@@ -58,6 +61,9 @@ class ClientOptions(TypedDict, total=False):
     coalesce: bool
     local_max_entries: int
     local_max_bytes: int
+    near: Mapping[str, float]
+    near_max_entries: int
+    near_max_bytes: int
     telemetry: bool
     ca_file: str | None
 

@@ -14,6 +14,7 @@ Numbers are unsigned and big-endian. Only values that need one of these have an 
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Mapping
 from struct import Struct
 from typing import Final, NamedTuple
@@ -48,6 +49,22 @@ class Envelope(NamedTuple):
     def is_fresh(self, now_ms: int, grace_ms: int = 0) -> bool:
         """Return whether the value may be used, also up to `grace_ms` after its time."""
         return not self.fresh_until_ms or now_ms < self.fresh_until_ms + grace_ms
+
+
+def read_fresh_until_ms(data: bytes) -> int:
+    """Return the time until which stored bytes are fresh, without checking them further.
+
+    Returns 0 if they are no envelope, or fresh until the key expires.
+
+    Args:
+        data: the stored bytes, or their base64 text (see base64.py).
+    """
+    if data.startswith(b"~"):
+        try:
+            data = b64decode(data.rpartition(b"~")[2][:12])  # 9 bytes
+        except ValueError:
+            return 0
+    return int.from_bytes(data[1:9], "big") if data.startswith(ENVELOPE) else 0
 
 
 def pack_envelope(envelope: Envelope) -> bytes:

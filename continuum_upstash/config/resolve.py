@@ -8,7 +8,7 @@ wrapped on entry and revealed only where they are sent.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Final, Literal, cast
 from urllib.parse import SplitResult, parse_qs, unquote
@@ -50,6 +50,10 @@ class Config:
         ttl_by_prefix: pairs of a key prefix and seconds, for keys set without a timeout.
         coalesce: send async commands of one event-loop tick in one request.
         local_max_entries, local_max_bytes: limits of the local store.
+        near: pairs of a key prefix and the seconds for which a copy of such a key may be returned.
+        near_scope: the regular expression of what precedes a user's key in a full key; set by the
+            Django cache, whose `near` has prefixes without KEY_PREFIX and version.
+        near_max_entries, near_max_bytes: limits of the near cache.
         telemetry: send the SDK headers that describe the platform to Upstash.
         ca_file: a PEM file to trust instead of the system's certificates.
         clear: whether clear() deletes the alias's own keys or the whole database.
@@ -81,6 +85,10 @@ class Config:
     coalesce: bool = True
     local_max_entries: int = 10_000
     local_max_bytes: int = 64 * 1024 * 1024
+    near: tuple[tuple[str, float], ...] = ()
+    near_scope: str = ""
+    near_max_entries: int = 10_000
+    near_max_bytes: int = 16 * 1024 * 1024
     telemetry: bool = False
     ca_file: str | None = None
     clear: Literal["prefix", "flushdb"] = "prefix"
@@ -174,6 +182,7 @@ class Config:
 _DEFAULTS: Final = {f.name: f.default for f in fields(Config)}
 _DERIVED_FIELDS: Final = {
     "alias",
+    "near_scope",
     "proxy",
     "redis_options",
     "setup_hint",
@@ -338,10 +347,8 @@ def _validate(name: str, value: Any) -> Any:
         if value not in _CHOICES[name]:
             choices = " or ".join(_CHOICES[name])
             raise ConfigurationError(f"{option} must be {choices}, not {value!r}.")
-    elif name == "ttl_by_prefix":
-        return _validate_ttls(value)
-    elif name == "ca_file":
-        return None if value is None else str(value)
+    elif name in _VALIDATORS:
+        return _VALIDATORS[name](value)
     elif isinstance(default, bool):
         if not isinstance(value, bool):
             raise ConfigurationError(f"{option} must be True or False, not {value!r}.")
@@ -369,3 +376,27 @@ def _validate_ttls(value: Any) -> tuple[tuple[str, float | None], ...]:
                 f"TTL_BY_PREFIX must map key prefixes to seconds, not {prefix!r} to {ttl!r}."
             )
     return tuple(sorted(value.items()))
+
+
+def _validate_near(value: Any) -> tuple[tuple[str, float], ...]:
+    if not isinstance(value, Mapping):
+        raise ConfigurationError('NEAR must be a dict, for example {"query:": 2.0}.')
+    for prefix, seconds in value.items():
+        if not isinstance(prefix, str) or not prefix:
+            raise ConfigurationError(
+                f"NEAR must name the first characters of the keys, not {prefix!r}: a near cache "
+                "for all keys would include counters and locks."
+            )
+        if not _is_number(seconds, (int, float)):
+            raise ConfigurationError(
+                f"NEAR[{prefix!r}] must be seconds above 0, not {seconds!r}. To read such keys "
+                "from the database only, remove the entry."
+            )
+    return tuple(sorted((prefix, float(seconds)) for prefix, seconds in value.items()))
+
+
+_VALIDATORS: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "ca_file": lambda path: None if path is None else str(path),
+    "near": _validate_near,
+    "ttl_by_prefix": _validate_ttls,
+}

@@ -67,6 +67,9 @@ def _describe_statistics(overview: Overview) -> Iterable[tuple[str, str]]:
     yield "Latency", _format_latency(totals)
     counts = f"({totals.hits:,} hits, {totals.misses:,} misses, {totals.sets:,} sets)"
     yield "Hit rate", f"{format_percentage(totals.hit_rate)} {counts}"
+    if totals.near_hits:
+        saved = f"{totals.near_saved:,} commands saved"
+        yield "Near cache", f"{totals.near_hits:,} hits, {saved}"
     errors = ", ".join(f"{count:,} {name}" for name, count in sorted(totals.errors.items()))
     yield "Errors", errors or "none"
 

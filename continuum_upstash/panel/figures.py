@@ -1,10 +1,10 @@
-"""The four figures at the top of the panel: of the last hour and the last day."""
+"""The figures at the top of the panel: of the last hour and the last day."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 from django.utils.translation import gettext_lazy as _
 
@@ -34,12 +34,26 @@ class Tile:
 
 def make_tiles(overview: Overview) -> list[Tile]:
     if overview.minutes is None or overview.hours is None:
-        return [Tile(title, format_value(overview.process)) for title, format_value in _FIGURES]
+        process = overview.process
+        figures = _list_figures(process)
+        return [Tile(title, format_value(process)) for title, format_value in figures]
     hour, day = overview.minutes.totals, overview.hours.totals
-    return [Tile(title, format_value(hour), format_value(day)) for title, format_value in _FIGURES]
+    figures = _list_figures(day)
+    return [Tile(title, format_value(hour), format_value(day)) for title, format_value in figures]
 
 
-_FIGURES: Final[tuple[tuple[Text, Callable[[Totals], str]], ...]] = (
+def _list_figures(totals: Totals) -> Sequence[_Figure]:
+    return (*_FIGURES, _NEAR_FIGURE) if totals.near_hits else _FIGURES
+
+
+_Figure: TypeAlias = tuple[Text, Callable[[Totals], str]]
+
+# Only where a near cache has served reads; the hit rate includes them.
+_NEAR_FIGURE: Final[_Figure] = (
+    _("Commands saved by the near cache"),
+    lambda totals: format_count(totals.near_saved),
+)
+_FIGURES: Final[tuple[_Figure, ...]] = (
     (_("Hit rate"), lambda totals: format_percentage(totals.hit_rate)),
     (
         _("Latency, 95th percentile"),

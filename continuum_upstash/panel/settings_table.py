@@ -26,6 +26,7 @@ _OMITTED: Final = frozenset(
     {
         "alias",
         "env_prefix",
+        "near_scope",
         "redis_options",
         "rest_url",
         "setup_hint",
@@ -36,9 +37,11 @@ _OMITTED: Final = frozenset(
 )
 _HIDDEN: Final = "••••••••"
 _SECONDS: Final = frozenset(
-    {"connect_timeout", "read_timeout", "health_check_interval", "ttl_by_prefix"}
+    {"connect_timeout", "read_timeout", "health_check_interval", "near", "ttl_by_prefix"}
 )
-_BYTES: Final = frozenset({"compress_min_bytes", "max_value_bytes", "local_max_bytes"})
+_BYTES: Final = frozenset(
+    {"compress_min_bytes", "max_value_bytes", "local_max_bytes", "near_max_bytes"}
+)
 
 
 @dataclass(frozen=True, slots=True)

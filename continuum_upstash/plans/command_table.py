@@ -275,6 +275,27 @@ def list_written_keys(batch: Batch) -> list[str] | None:
     return keys
 
 
+def list_changed_keys(batch: Batch) -> list[str] | None:
+    """Return the keys that the batch may change, or None if it may change any key."""
+    keys: list[str] = []
+    for command in batch.commands:
+        spec = get_spec(command)
+        if spec.reads or not spec.billed:
+            continue
+        if spec.keys is SCRIPT_KEYS and isinstance(command[1], (Script, ScriptHash)):
+            changed = command[3 : 3 + int(str(command[2]))]
+        elif spec.writes and spec.keys is not SCRIPT_KEYS and spec.keys != NO_KEYS:
+            changed = command[1:][spec.keys]
+        else:
+            return None  # FLUSHDB, a command without a row, or a script that may use any key
+        keys += map(_to_text, changed)
+    return keys
+
+
+def _to_text(key: Argument) -> str:
+    return key.decode("utf-8", "replace") if isinstance(key, bytes) else str(key)
+
+
 def is_retryable(batch: Batch) -> bool:
     """Return whether running the batch twice has the effect and the replies of running it once.
 

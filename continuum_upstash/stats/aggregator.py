@@ -35,6 +35,8 @@ class Aggregator:
         "discarded",
         "hits",
         "misses",
+        "near_hits",
+        "near_saved",
         "overhead",
         "protected_reads",
         "sets",
@@ -50,6 +52,7 @@ class Aggregator:
         self.hits = self.misses = self.sets = 0
         self.bytes_in = self.bytes_out = 0
         self.coalesced = self.overhead = 0
+        self.near_hits = self.near_saved = 0
         self.discarded: defaultdict[str, int] = defaultdict(int)
         self.protected_reads: defaultdict[str, int] = defaultdict(int)
 
@@ -112,6 +115,8 @@ class Aggregator:
             commands=commands,
             hits=self.hits,
             misses=self.misses,
+            near_hits=self.near_hits,
+            near_saved=self.near_saved,
             sets=self.sets,
             errors=dict(self._errors),
             coalesced=self.coalesced,

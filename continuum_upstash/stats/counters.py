@@ -11,6 +11,7 @@ import threading
 from continuum_upstash.observe import (
     Coalesced,
     CommandDetails,
+    NearRead,
     ProtectedRead,
     Record,
     ValueDiscarded,
@@ -41,6 +42,11 @@ class Counters:
         elif type(record) is Coalesced:
             with self._lock:
                 self._get_or_create(record.alias, record.backend).coalesced += record.batches
+        elif type(record) is NearRead:
+            with self._lock:
+                aggregator = self._get_or_create(record.alias, LOCAL)  # nothing was billed
+                aggregator.near_hits += record.hits
+                aggregator.near_saved += record.saved_commands
         elif type(record) is ValueDiscarded:
             with self._lock:
                 # The record names no backend: nothing that depends on it is counted.

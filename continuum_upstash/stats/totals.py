@@ -20,7 +20,9 @@ class Totals:
     Attributes:
         batches: round trips, including failed ones.
         commands: completed commands by name.
-        hits, misses: keys that reads found and did not find.
+        hits, misses: keys that reads found and did not find in the database or the local store.
+        near_hits: keys that reads found in the near cache.
+        near_saved: commands that were not sent because the near cache had all keys.
         sets: stored values.
         errors: failed batches and failed commands, by exception class.
         discarded: values that were not stored or not decoded, by the kind of `ValueDiscarded`.
@@ -37,6 +39,8 @@ class Totals:
     commands: dict[str, int] = field(default_factory=dict)
     hits: int = 0
     misses: int = 0
+    near_hits: int = 0
+    near_saved: int = 0
     sets: int = 0
     errors: dict[str, int] = field(default_factory=dict)
     discarded: dict[str, int] = field(default_factory=dict)
@@ -52,8 +56,9 @@ class Totals:
     @property
     def hit_rate(self) -> float | None:
         """The fraction of reads that found a value, 0 to 1; None without reads."""
-        reads = self.hits + self.misses
-        return self.hits / reads if reads else None
+        hits = self.hits + self.near_hits
+        reads = hits + self.misses
+        return hits / reads if reads else None
 
     @property
     def error_rate(self) -> float | None:

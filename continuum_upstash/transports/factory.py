@@ -4,6 +4,8 @@
     Failover( Instrumented( Deadline( Coalescing( REST ) or TCP )), … )             async
     Instrumented( Local )                                                           mode local
 
+The registry wraps these in a NearTransport if an alias with a near cache reaches the same server.
+
 Instrumentation is inside the failover: each record names the backend that replied, and a call that
 failed over is two records, the attempt and the local reply.
 

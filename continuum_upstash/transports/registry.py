@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     import asyncio
 
     from continuum_upstash.transports.factory import PoolFactory
+    from continuum_upstash.transports.wrappers.near import NearPolicy
+    from continuum_upstash.transports.wrappers.near_cache import NearCache
 
 logger = logging.getLogger("continuum_upstash")
 
@@ -127,9 +129,12 @@ class _LoopStates:
         self._remove(id(loop), state)
         return state
 
-    def list_loops(self) -> list[asyncio.AbstractEventLoop]:
+    def list_states(self) -> list[_LoopState]:
         states = [found() for found in tuple(self._states.values())]
-        return [state.loop for state in states if state is not None]
+        return [state for state in states if state is not None]
+
+    def list_loops(self) -> list[asyncio.AbstractEventLoop]:
+        return [state.loop for state in self.list_states()]
 
     def _remove(self, number: int, state: _LoopState | None) -> None:
         self._states.pop(number, None)  # another thread may be removing it, too
@@ -148,6 +153,7 @@ class Database:
         config: the configuration.
         failover: its circuit breaker, dirty keys and local store; a forked child has its own.
         extras: the features' objects for this database; a forked child starts without.
+        near: the near caches that its writes change; None: there are none.
     """
 
     def __init__(self, config: Config, pool_factory: PoolFactory | None = None) -> None:
@@ -167,6 +173,9 @@ class Database:
         self._runs = Runs()
         self._single_flights = SingleFlightGroup(self._runs)
         self._was_opened = False
+        self.near: NearPolicy | None = None
+        if self.config.near and self.config.mode != "local":
+            self.near = _make_near_policy(self.config, self.failover)
 
     def send(self, batch: Batch) -> Replies:
         try:
@@ -186,6 +195,17 @@ class Database:
         keys = list_written_keys(batch)
         if keys is None or keys:
             self._runs.end(keys)
+
+    def connect_near_caches(self, caches: tuple[NearCache, ...]) -> None:
+        """Let what this database writes drop the copies in these near caches, its own included."""
+        with self._opening:
+            if self.near is None:
+                self.near = _make_near_policy(self.config, self.failover)
+                if self._transport is not None:
+                    self._transport = self.near.wrap(self._transport)
+                for state in self._loops.list_states():
+                    state.transport = self.near.wrap_async(state.transport)
+            self.near.caches = caches
 
     def run_single_flight(self, key: FlightKey, function: Callable[[], R]) -> R:
         """Return the function's result; concurrent calls with one key share one run."""
@@ -266,9 +286,10 @@ class Database:
         with self._opening:
             if self._transport is None:
                 self._warn_if_unconfigured()
-                self._transport = build_transport(
+                transport = build_transport(
                     self.config, self.failover, self._pool_factory, self.extras
                 )
+                self._transport = self.near.wrap(transport) if self.near else transport
                 _remember(self)
             return self._transport
 
@@ -283,6 +304,8 @@ class Database:
                 transport = build_async_transport(
                     self.config, self.failover, self._pool_factory, self.extras
                 )
+                if self.near is not None:
+                    transport = self.near.wrap_async(transport)
                 state = _LoopState(loop, transport, self._runs)
                 self._loops.add(state)
                 _remember(self)
@@ -305,6 +328,24 @@ class _Process:
         self.local_stores.clear()
         for each in (*self.databases.values(), *self.closed_databases.values()):
             each.reset_after_fork()
+        self.connect_near_caches()
+
+    def connect_near_caches(self) -> None:
+        """Connect each database to the near caches of all aliases with the same server.
+
+        Not called under the lock: a database that opens holds its own lock and needs this one.
+        """
+        databases = (*self.databases.values(), *self.closed_databases.values())
+        if not any(each.near for each in databases):
+            return
+        caches: dict[tuple[str, ...], list[NearCache]] = {}
+        for each in databases:
+            if each.near is not None and each.near.own is not None:
+                caches.setdefault(each.config.server_identity, []).append(each.near.own)
+        for each in databases:
+            found = caches.get(each.config.server_identity, ())
+            if found or each.near is not None:
+                each.connect_near_caches(tuple(found))
 
 
 _process = _Process()
@@ -322,10 +363,13 @@ def get_database(config: Config, pool_factory: PoolFactory | None = None) -> Dat
     """
     with _process.lock:
         found = _process.databases.get(config) or _process.closed_databases.pop(config, None)
+        is_new = found is None
         if found is None:
             found = Database(config, pool_factory)
         _process.databases[config] = found
-        return found
+    if is_new:
+        _process.connect_near_caches()
+    return found
 
 
 def _forget_if_closed(database: Database) -> None:
@@ -375,6 +419,7 @@ def close_unused(pool_factory: PoolFactory, in_use: Collection[Config]) -> None:
         unused = [each for each in list_databases() if each.is_unused(pool_factory, in_use)]
         for each in unused:
             del _process.databases[each.config]
+    _process.connect_near_caches()
     for each in unused:
         each.shut_down()
 
@@ -387,6 +432,12 @@ def reset() -> None:
         _process.local_stores.clear()
     for each in dropped:
         each.close()
+
+
+def _make_near_policy(config: Config, failover: FailoverPolicy) -> NearPolicy:
+    from continuum_upstash.transports.wrappers import near  # noqa: PLC0415 only with NEAR
+
+    return near.NearPolicy(config, failover)
 
 
 def _get_local_store(config: Config) -> LocalTransport:

@@ -13,6 +13,7 @@ from continuum_upstash.keys import (
     RESERVED_KEYS,
     escape_glob,
     make_alias_pattern,
+    make_scope_regex,
     make_scoped_pattern,
 )
 
@@ -223,3 +224,25 @@ def test_the_documented_families_have_their_ttls():
         "fed:queue:": 86400,
         "ws:": 300,
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("a.b:1:query:x", True),
+        ("a.b:-12:query:x", True),
+        ("a.b:v2:query:x", True),
+        ("a.b:v3:query:x", False),
+        ("a.b:1:2:query:x", False),
+        ("axb:1:query:x", False),
+        ("query:x", False),
+    ],
+)
+def test_the_scope_of_an_alias_precedes_its_keys(name, expected):
+    scope = make_scope_regex(django_default, "a.b", "v2")
+    assert bool(re.match(f"{scope}query:", name)) is expected
+
+
+def test_a_key_function_may_put_the_key_first():
+    scope = make_scope_regex(lambda key, prefix, version: f"{key}:{prefix}", "p", 1)
+    assert re.match(f"{scope}query:", "query:x:p")

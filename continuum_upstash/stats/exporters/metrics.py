@@ -37,6 +37,12 @@ HITS: Final = Metric(
 MISSES: Final = Metric(
     "cache_misses_total", "counter", "Keys that a read did not find.", ("alias", "operation"),
     "misses")
+NEAR_HITS: Final = Metric(
+    "cache_near_hits_total", "counter", "Keys that a read found in the near cache.",
+    totals="near_hits")
+NEAR_SAVED: Final = Metric(
+    "cache_near_saved_commands_total", "counter",
+    "Commands that were not sent because the near cache had all keys.", totals="near_saved")
 SETS: Final = Metric("cache_sets_total", "counter", "Stored values.", totals="sets")
 REQUESTS: Final = Metric(
     "cache_requests_total", "counter", "Round trips, and batches served by the local store.",
@@ -84,11 +90,11 @@ COMMANDS_RATIO: Final = Metric(
 BUILD_INFO: Final = Metric("build_info", "gauge", "1 for the running version.", ("version",))
 
 TEXT_COUNTERS: Final = (
-    HITS, MISSES, SETS, REQUESTS, BILLED, OVERHEAD, COALESCED, COMMANDS, ERRORS, DISCARDED,
-    PROTECTED_READS,
+    HITS, MISSES, NEAR_HITS, NEAR_SAVED, SETS, REQUESTS, BILLED, OVERHEAD, COALESCED, COMMANDS,
+    ERRORS, DISCARDED, PROTECTED_READS,
 )
 CLIENT_COUNTERS: Final = (
-    HITS, MISSES, REQUESTS, BILLED, OVERHEAD, COALESCED, COMMANDS, ERRORS, DISCARDED,
-    PROTECTED_READS, STATE_CHANGES, DECISIONS,
+    HITS, MISSES, NEAR_HITS, NEAR_SAVED, REQUESTS, BILLED, OVERHEAD, COALESCED, COMMANDS, ERRORS,
+    DISCARDED, PROTECTED_READS, STATE_CHANGES, DECISIONS,
 )
 # fmt: on

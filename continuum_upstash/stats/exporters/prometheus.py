@@ -27,6 +27,7 @@ from continuum_upstash.observe import (
     Coalesced,
     CommandDetails,
     LimitDecided,
+    NearRead,
     ProtectedRead,
     Record,
     StateChange,
@@ -51,6 +52,8 @@ from continuum_upstash.stats.exporters.metrics import (
     LATENCY,
     MEMORY_RATIO,
     MISSES,
+    NEAR_HITS,
+    NEAR_SAVED,
     OVERHEAD,
     PREFIX,
     PROTECTED_READS,
@@ -117,6 +120,9 @@ class PrometheusObserver:
             self.set_state(record.alias, record.new)
         elif isinstance(record, Coalesced):
             self._count(COALESCED, record.batches, record.alias)
+        elif isinstance(record, NearRead):
+            self._count(NEAR_HITS, record.hits, record.alias)
+            self._count(NEAR_SAVED, record.saved_commands, record.alias)
         elif isinstance(record, ValueDiscarded):
             self._count(DISCARDED, 1, record.alias, record.kind)
         elif isinstance(record, ProtectedRead):

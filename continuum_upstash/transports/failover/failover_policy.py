@@ -23,7 +23,7 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from math import inf
 from time import monotonic, time
 from typing import Final
@@ -85,6 +85,9 @@ class FailoverPolicy:
         breaker: the circuit breaker; the admin panel may force its state.
         dirty_keys: the keys to UNLINK before the database is read again.
         local: the store that serves batches during an outage.
+        drop_copies: called with keys that were unlinked in the database after an outage, or with
+            None for any key: a near cache has copies of them.
+        local_replies: batches that the local store has served.
     """
 
     def __init__(
@@ -107,7 +110,8 @@ class FailoverPolicy:
         self._metered = InstrumentedTransport(local, config.alias)
         self._clock = clock
         self._lock = threading.RLock()  # reentrant, as the breaker's
-        self._local_replies = 0
+        self.local_replies = 0
+        self.drop_copies: Callable[[Sequence[str] | None], None] = lambda _: None
         self._pool_exhausted = 0
         self._pool_exhausted_at = self._pool_logged_at = -inf
         self._refused_write: tuple[Meaning, float] = (Meaning.COMMAND, -inf)
@@ -129,7 +133,7 @@ class FailoverPolicy:
             since=breaker.since + offset,
             next_probe=retry_at + offset if -inf < retry_at < inf else None,
             failures=breaker.failures,
-            local_replies=self._local_replies,
+            local_replies=self.local_replies,
             dirty_keys=len(self.dirty_keys),
             pool_exhausted=self._pool_exhausted,
             last_pool_exhausted=self._pool_exhausted_at + offset if self._pool_exhausted else None,
@@ -291,7 +295,7 @@ class FailoverPolicy:
             replies = [*map(self._accept_oversized_set, batch.commands, replies)]
             self.dirty_keys.mark(written)
         with self._lock:
-            self._local_replies += 1
+            self.local_replies += 1
         return replies
 
     def _list_local_writes(self, batch: Batch) -> list[str] | None:
@@ -318,8 +322,10 @@ class FailoverPolicy:
     def _drop_local(self, keys: Iterable[str] | None) -> None:
         if keys is None:
             self.local.clear()
+            self.drop_copies(None)
         elif keys := tuple(keys):
             self.local.send(Batch((("UNLINK", *keys),)))
+            self.drop_copies(keys)
 
     def _backend_in_state(self, state: State) -> str:
         if self._fallback and state not in CALLING_STATES:

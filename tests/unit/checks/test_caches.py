@@ -53,6 +53,11 @@ def test_messages_contain_no_secret(settings):
         ({"default": make_entry("https://u:s3[cret@db.example.com")}, ["E002"]),
         ({"default": make_entry("[x")}, ["E002"]),
         ({"default": make_entry("", LOCATION=["redis://127.0.0.1"])}, []),
+        ({"default": make_entry(OPTIONS={"NEAR": {"query:": 2.0, "page:": 60}})}, []),
+        ({"default": make_entry(OPTIONS={"NEAR": {"session:": 2.0}})}, ["E023"]),
+        ({"default": make_entry(OPTIONS={"NEAR": {"se": 2.0}})}, ["E023"]),
+        ({"default": make_entry(OPTIONS={"NEAR": {"rl:x": 2.0}})}, ["E023"]),
+        ({"default": make_entry(OPTIONS={"NEAR": {"": 2.0}})}, ["E002"]),
     ],
 )
 def test_cache_entries(caches, expected, settings):

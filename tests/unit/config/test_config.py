@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import pickle
 import re
 
@@ -163,6 +164,15 @@ def test_arguments_come_before_options_before_environment(options, environ, loca
         ({"ON_FUL": "raise"}, {}, "", "Did you mean ON_FULL"),
         ({"TTL_BY_PREFIX": {"a": "b"}}, {}, "", "TTL_BY_PREFIX must map"),
         ({"TTL_BY_PREFIX": ["a"]}, {}, "", "TTL_BY_PREFIX must be a dict"),
+        ({"NEAR": 2.0}, {}, "", 'NEAR must be a dict, for example {"query:": 2.0}'),
+        ({"NEAR": {"query:": 0}}, {}, "", "NEAR['query:'] must be seconds above 0, not 0"),
+        ({"NEAR": {"query:": True}}, {}, "", "NEAR['query:'] must be seconds above 0, not True"),
+        ({"NEAR": {"query:": math.inf}}, {}, "", "NEAR['query:'] must be seconds above 0"),
+        ({"NEAR": {"": 2.0}}, {}, "", "NEAR must name the first characters of the keys"),
+        ({"NEAR": {7: 2.0}}, {}, "", "NEAR must name the first characters of the keys"),
+        ({"NEAR_SCOPE": "x"}, {}, "", "Unknown option NEAR_SCOPE"),
+        ({"NEAR_MAX_BYTE": 5}, {}, "", "Did you mean NEAR_MAX_BYTES"),
+        ({"NEAR_MAX_ENTRIES": 0}, {}, "", "NEAR_MAX_ENTRIES must be a whole number above 0"),
         ({"ENV_PREFIX": 5}, {}, "", "ENV_PREFIX must be a string"),
         ({}, {"UPSTASH_POOL_SIZE": "many"}, "", "UPSTASH_POOL_SIZE is 'many'"),
         ({}, {"UPSTASH_POOL_SIZE": "0"}, "", "UPSTASH_POOL_SIZE is '0'"),

@@ -17,6 +17,7 @@ from continuum_upstash.plans.command_table import (
     get_spec,
     have_known_types,
     is_retryable,
+    list_changed_keys,
     list_written_keys,
 )
 from continuum_upstash.plans.counters import INCR_EXISTING
@@ -96,6 +97,31 @@ def test_the_keys_of_a_batch_are_those_of_its_commands():
 )
 def test_commands_that_only_the_server_can_run(command):
     assert list_written_keys(Batch((("GET", "k"), command))) is None
+
+
+@pytest.mark.parametrize(
+    ("command", "keys"),
+    [
+        (("GET", "a"), []),
+        (("PING",), []),
+        (("MULTI",), []),
+        (("SCAN", "0"), []),
+        (("set", "a", b"1"), ["a"]),
+        (("SET", "ä".encode(), b"1"), ["ä"]),
+        (("MSET", "a", b"1", "b", b"1"), ["a", "b"]),
+        (("HEXPIRE", "a", 1), ["a"]),
+        (("EVAL", INCR_EXISTING, 1, "a", 1), ["a"]),
+        (("EVALSHA", ScriptHash(INCR_EXISTING), 1, "a", 1), ["a"]),
+        (("EVAL_RO", "return 1", 0), []),
+        (("EVAL", "return 1", 1, "a"), None),
+        (("FLUSHDB",), None),
+        (("FLUSHALL",), None),
+        (("APPEND", "a", "x"), None),
+        (("XADD", "a", "*", "f", "v"), None),
+    ],
+)
+def test_the_keys_that_a_command_may_change(command, keys):
+    assert list_changed_keys(Batch((command,))) == keys
 
 
 GET: Command = ("GET", "k")

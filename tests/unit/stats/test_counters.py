@@ -4,7 +4,13 @@ import pytest
 
 from continuum_upstash.errors import ConnectionFailed
 from continuum_upstash.keys import LEASE_KEYS, TAG_KEYS
-from continuum_upstash.observe import Coalesced, CommandDetails, ProtectedRead, ValueDiscarded
+from continuum_upstash.observe import (
+    Coalesced,
+    CommandDetails,
+    NearRead,
+    ProtectedRead,
+    ValueDiscarded,
+)
 from continuum_upstash.plans.counters import INCR_EXISTING
 from continuum_upstash.plans.locks import RELEASE
 from continuum_upstash.protocol import Script, ScriptHash
@@ -140,6 +146,18 @@ def test_saved_requests_and_the_cost_of_statistics_are_count():
     totals = counters.read("default")["upstash-rest"]
     assert (totals.coalesced, totals.overhead, totals.billed) == (3, 4, 0)
     assert (totals.batches, totals.commands, totals.errors) == (0, {}, {})
+
+
+def test_hits_of_the_near_cache_count_for_the_hit_rate_and_are_not_billed():
+    totals = count(
+        make_details((("GET", "k"), b"1")),
+        make_details((("GET", "k"), None)),
+        NearRead("default", 3, 0),
+        NearRead("default", 2, 1),
+    )
+    assert (totals.near_hits, totals.near_saved) == (5, 1)
+    assert (totals.hits, totals.misses, totals.billed, totals.batches) == (1, 1, 2, 2)
+    assert totals.hit_rate == 6 / 7
 
 
 def test_totals_can_be_added_and_subtracted():

@@ -16,6 +16,7 @@ from continuum_upstash.observe import (
     Coalesced,
     CommandDetails,
     LimitDecided,
+    NearRead,
     ProtectedRead,
     StateChange,
     ValueDiscarded,
@@ -41,6 +42,7 @@ def series():
     metrics(CommandDetails("a", "upstash-rest", (("GET", "k"),), [], 1, ValueError()))
     metrics(CommandDetails("a", "upstash-rest", (("SET", "k", b""),), [b"OK"], 1, None))
     metrics(Coalesced("a", "upstash-rest", 1))
+    metrics(NearRead("a", 1, 1))
     write = (("HSET", "continuum:stats:a:2026031012", "30:p", b"{}"),)
     metrics(CommandDetails("a", "upstash-rest", write, [1], 1, None))
     metrics(StateChange("a", "closed", "open", "", "local", "upstash-rest"))
