@@ -78,4 +78,7 @@ def list_groups() -> str:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("interrupted; the tables above are complete")

@@ -6,6 +6,7 @@ its first GET, and ten SETs and GETs of 1 MB.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -92,27 +93,33 @@ def measure(servers: Servers, effort: Effort, progress: Progress) -> Report:
         plotted=(FIRST_GET,),
     )
     deadline = time.monotonic() + effort.limit
-    for number in range(effort.rounds):
-        if number and time.monotonic() > deadline:
+    for number in range(effort.rounds + 1):
+        if number > 1 and time.monotonic() > deadline:
             break
         for label, statement in STARTS.items():
-            progress.show(f"{NAME}: round {number + 1} of {effort.rounds}, {label}")
-            if label not in report.skipped:
-                _measure_once(report, label, statement, servers)
+            progress.show(f"{NAME}: round {number} of {effort.rounds}, {label}")
+            if label in report.skipped:
+                continue
+            figures = _start(report, label, statement, servers)
+            # The first round writes the bytecode.
+            for column, figure in zip(COLUMNS, figures, strict=True) if number else ():
+                report.samples[column.title][label].append(figure)
     return report
 
 
-def _measure_once(report: Report, label: str, statement: str, servers: Servers) -> None:
+def _start(report: Report, label: str, statement: str, servers: Servers) -> list[float]:
+    """Return the figures of one start; note in the report why a client does not start."""
     values = {"https": servers.https, "redis": servers.redis, "ca_file": servers.ca_file}
     setup, _, start = statement.format(**values, token=TOKEN).partition("T; ")
     command = [sys.executable, "-c", SCRIPT.format(setup=setup, start=start)]
-    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    environ = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    run = subprocess.run(
+        command, env=environ, capture_output=True, text=True, check=False, timeout=60
+    )
     if run.returncode:
         reason = run.stderr.strip().rpartition("\n")[2]
         if label.startswith("**"):
             sys.exit(f"{label}: {reason}")
         report.skipped[label] = reason
-        return
-    figures = map(float, run.stdout.partition("MEASURED")[2].split())
-    for column, figure in zip(COLUMNS, figures, strict=True):
-        report.samples[column.title][label].append(figure)
+        return [0.0] * len(COLUMNS)
+    return [float(figure) for figure in run.stdout.partition("MEASURED")[2].split()]

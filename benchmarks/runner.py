@@ -21,7 +21,7 @@ from typing import Self
 from benchmarks.report.progress import Progress
 from benchmarks.report.summary import Report
 from benchmarks.servers import Servers, make_pinned_command
-from benchmarks.tables import Table
+from benchmarks.tables import CPU_UNIT, Table
 from benchmarks.worker import count_calls
 
 METRICS: dict[str, Callable[[dict[str, float]], float]] = {
@@ -120,7 +120,7 @@ def measure(
     report = Report(
         name=name,
         title=table.title,
-        corner=table.corner,
+        corner=CPU_UNIT,
         columns=tuple(column for column, _, _ in columns),
         labels=tuple(label for label, _ in table.clients),
         samples={

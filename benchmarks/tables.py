@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from benchmarks.report.summary import Column
 from benchmarks.worker import CASES, REQUESTS, TASKS, THREADS
 
+CPU_UNIT = "CPU µs per call"
 SEQUENTIAL_CASES = tuple(CASES)
 PLOTTED_CASES = ("GET 100 B", "SET 100 B", "GET 1 MB", "get_many 100", "set_many 100")
 
@@ -31,15 +32,12 @@ class Table:
     metrics: tuple[str, ...] = ("cpu",)
     plotted: tuple[str, ...] = ()
 
-    @property
-    def corner(self) -> str:
-        return "CPU µs per call" if "cpu" in self.metrics else "calls/s"
-
     def list_columns(self) -> list[tuple[Column, str, str]]:
         """Return each column with its case and metric."""
-        names = {self.metrics[0]: "", "ms": ", ms", "rate": ", calls/s"}
+        names = {"cpu": "", "ms": ", ms", "rate": ", calls/s"}
+        units = {"cpu": CPU_UNIT}
         return [
-            (Column(f"{case}{names[metric]}"), case, metric)
+            (Column(f"{case}{names[metric]}", units.get(metric, "")), case, metric)
             for case in self.cases
             for metric in self.metrics
         ]

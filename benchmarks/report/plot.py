@@ -11,7 +11,7 @@ from xml.sax.saxutils import escape
 
 from benchmarks.report.summary import Column, Report
 
-WIDTH, LEFT, RIGHT = 760, 210, 130
+WIDTH, LEFT, RIGHT = 760, 240, 130
 BAR, GAP, HEAD = 18, 6, 34
 STYLE = """
   text { font: 13px system-ui, sans-serif; fill: #1f2328 }
@@ -30,7 +30,7 @@ def draw_plot(report: Report) -> str:
     parts, y = [f'<text class="title" x="16" y="28">{escape(report.title)}</text>'], 44
     for column in (each for each in report.columns if each.title in report.plotted):
         rows = [label for label in report.labels if report.samples[column.title].get(label)]
-        caption = f"{column.title}, {report.corner}" if column.has_ratio else column.title
+        caption = f"{column.title}, {column.unit}" if column.unit else column.title
         parts.append(f'<text class="column" x="16" y="{y + 20}">{escape(caption)}</text>')
         y += HEAD
         parts += draw_bars(report, column, rows, y)

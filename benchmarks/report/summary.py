@@ -49,11 +49,13 @@ def compute_percentile(values: Sequence[float], percent: float) -> float:
 class Column:
     """
     Attributes:
-        title: the heading, with the unit if it differs from the table's.
+        title: the heading.
+        unit: the unit of the figures, if the heading does not have it.
         has_ratio: whether the ratio to the first row is shown.
     """
 
     title: str
+    unit: str = ""
     has_ratio: bool = True
 
 
@@ -64,7 +66,7 @@ class Report:
     Attributes:
         name: the table's name on the command line.
         title: the heading.
-        corner: the first heading cell: the unit of the figures.
+        corner: the first heading cell.
         columns: the columns.
         labels: the rows; ratios are relative to the first.
         samples: one figure for each round, by column title and row.

@@ -36,7 +36,7 @@ def make_report(**changes):
         "name": "tiny",
         "title": "GET & SET",
         "corner": "CPU µs",
-        "columns": (Column("GET"), Column("runs", has_ratio=False)),
+        "columns": (Column("GET", "CPU µs"), Column("runs", has_ratio=False)),
         "labels": ("bare", "**ours**", "peer", "slow"),
         "samples": {
             "GET": {"bare": [10.0, 20.0, 10.0], "**ours**": [15.0, 25.0, 40.0], "slow": []},
@@ -121,7 +121,7 @@ def test_json_has_all_samples():
 
 def test_a_plot_is_an_image_with_one_bar_for_each_measured_row():
     image = ET.fromstring(draw_plot(make_report()))
-    bars = image.findall("{*}rect[@x='210']")
+    bars = image.findall("{*}rect[@x='240']")
     assert [bar.get("class") for bar in bars] == ["bar", "bar own"]
     assert float(bars[1].get("width")) / float(bars[0].get("width")) == pytest.approx(2.5, abs=0.01)
     texts = [each.text for each in image.findall("{*}text")]
