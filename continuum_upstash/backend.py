@@ -205,6 +205,8 @@ class CacheBackend(ExtraMethods):
         grace: float | None = None,
         wait: float | None = None,
         tags: Iterable[str] = (),
+        force: bool = False,
+        cache_none: bool = True,
     ) -> Any:
         """Return the value of a key; if there is none, store `default` and return it.
 
@@ -231,12 +233,16 @@ class CacheBackend(ExtraMethods):
             wait: seconds to wait for another process that is computing a missing value, before the
                 caller computes it itself; by default 5. A caller with an old value never waits.
             tags: see `set`. A value that lacks one of these tags is computed again.
+            force: compute and store the value even if there is one. Then 1 command is billed; with
+                tags 2, and 1 for each tag that is new or was deleted.
+            cache_none: store None as other values are; if False, it is returned, and the next
+                caller calls the function again.
 
         Raises:
             NotSerializable: the value has no stored format.
             TypeError, ValueError: an option is not a number, or negative; for tags see `set`.
         """
-        protection = self._protect(early, grace, wait, tags)
+        protection = self._protect(early, grace, wait, tags, force=force, cache_none=cache_none)
         return self.run(self._get_or_set(key, default, timeout, version, protection))
 
     async def aget_or_set(
@@ -250,9 +256,11 @@ class CacheBackend(ExtraMethods):
         grace: float | None = None,
         wait: float | None = None,
         tags: Iterable[str] = (),
+        force: bool = False,
+        cache_none: bool = True,
     ) -> Any:
         """Async `get_or_set`: `default` may be a coroutine function. Billed: as `get_or_set`."""
-        protection = self._protect(early, grace, wait, tags)
+        protection = self._protect(early, grace, wait, tags, force=force, cache_none=cache_none)
         return await self.arun(self._get_or_set(key, default, timeout, version, protection))
 
     def has_key(self, key: Any, version: int | None = None) -> bool:

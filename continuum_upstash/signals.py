@@ -1,7 +1,7 @@
-"""Django signals about the database of a cache.
+"""Django signals about the database of a cache, and receivers of the signals of models.
 
-Receivers run in the thread or event loop that noticed the change. They must return quickly and
-must not be coroutines. Both signals have these arguments:
+Receivers of `backend_changed` and `upstash_unavailable` run in the thread or event loop that
+noticed the change. They must return quickly and must not be coroutines. The arguments of both:
 
     alias    the cache alias, or the client's name
     backend  what serves the cache now: ``upstash-rest``, ``upstash-redis`` or ``local``
@@ -12,10 +12,25 @@ must not be coroutines. Both signals have these arguments:
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, Final, TypeVar, cast
+
+from django.core.cache import caches
+from django.db import connections, transaction
+from django.db.models import Model
+from django.db.models.signals import m2m_changed, post_delete, post_save
 from django.dispatch import Signal
 
+from continuum_upstash.cache.base import UpstashBaseCache, get_cache_with
+from continuum_upstash.cache.call_keys import TagTemplates
 from continuum_upstash.observe import Record, StateChange
 from continuum_upstash.transports.failover.circuit_breaker import CALLING_STATES
+
+M = TypeVar("M", bound=Model)
+
+# Beyond, callbacks of other code would make each save slower than the one before.
+_SEARCHED_CALLBACKS: Final = 20
 
 backend_changed = Signal()
 """The backend changed: to the local store, or back to the database."""
@@ -38,3 +53,171 @@ def send_signals(record: Record) -> None:
         backend_changed.send_robust(StateChange, **details)
     if record.old in CALLING_STATES and record.new not in CALLING_STATES:
         upstash_unavailable.send_robust(StateChange, **details)
+
+
+def invalidate_on_save(
+    model: type[M],
+    *,
+    tags: Sequence[str] | Callable[[M], Iterable[str]],
+    using: str = "default",
+) -> Callable[[], None]:
+    """Delete tags of the cache when an instance of a model is saved or deleted.
+
+        invalidate_on_save(Article, tags=("article:{pk}", "author:{author_id}"))
+
+    A change of a many-to-many relation of the model counts as a save. The tags are deleted when the
+    transaction of the database commits, at once if there is none. If that fails, Django logs the
+    error, and the values stay until their timeouts.
+
+    Call it once for each model, in `AppConfig.ready`. It includes the subclasses and proxies that
+    exist by then. Operations that send no signals are not covered: `QuerySet.update`,
+    `bulk_create`, `bulk_update` and raw SQL. Call ``cache.delete_tags`` after them.
+
+    Billed: 1 command for the tags of a transaction, and 1 for those of each savepoint in it.
+
+    Args:
+        model: the model; an abstract one stands for its subclasses.
+        tags: templates with the names of attributes, or a function that gets the instance and
+            returns the tags.
+        using: an alias in CACHES.
+
+    Returns:
+        A function that disconnects the receivers, for tests.
+
+    Raises:
+        ConfigurationError: a template names no attribute of the model. At a save, if the cache is
+            not a `CacheBackend`.
+    """
+    owner = f"invalidate_on_save of {model.__qualname__}"
+    templates = TagTemplates(tags, owner)
+    templates.check_names(dir(model))
+    receivers = _Receivers(model, templates, owner, using)
+    receivers.connect()
+    return receivers.disconnect
+
+
+class _Receivers:
+    """The receivers of the signals of a model and its subclasses."""
+
+    def __init__(self, model: type[Model], tags: TagTemplates, owner: str, using: str) -> None:
+        self._model, self._tags, self._owner, self._using = model, tags, owner, using
+        self._models = [model, *_iter_subclasses(model)]
+        self._fields = {
+            field.remote_field.through: field
+            for each in self._models
+            if not each._meta.abstract
+            for field in each._meta.many_to_many
+        }
+
+    def connect(self) -> None:
+        for each in self._models:
+            post_save.connect(self.on_change, sender=each, weak=False)
+            post_delete.connect(self.on_change, sender=each, weak=False)
+        for through in self._fields:
+            m2m_changed.connect(self.on_relation_change, sender=through, weak=False)
+
+    def disconnect(self) -> None:
+        for each in self._models:
+            post_save.disconnect(self.on_change, sender=each)
+            post_delete.disconnect(self.on_change, sender=each)
+        for through in self._fields:
+            m2m_changed.disconnect(self.on_relation_change, sender=through)
+
+    def on_change(self, instance: Model, using: str, **_: object) -> None:
+        self._delete_tags([instance], using)
+
+    def on_relation_change(
+        self,
+        *,
+        sender: type[Model],
+        instance: Model,
+        action: str,
+        reverse: bool,
+        pk_set: Collection[Any] | None,
+        using: str,
+        **_: object,
+    ) -> None:
+        # After a clear, the rows of the other side cannot be found.
+        if action not in {"post_add", "post_remove", "pre_clear"}:
+            return
+        field = self._fields[sender]
+        changed: list[Model] = []
+        if isinstance(instance, self._model):
+            changed.append(instance)
+        if reverse or field.related_model is field.model:
+            model = field.model if self._model._meta.abstract else self._model
+            rows = model._base_manager.using(using)
+            found = rows.filter(
+                **({field.name: instance} if pk_set is None else {"pk__in": pk_set})
+            )
+            changed += found
+        self._delete_tags(changed, using)
+
+    def _delete_tags(self, instances: Iterable[Model], database: str) -> None:
+        names = {field.name for each in self._tags.templates for field in each.fields}
+        tags = [
+            tag
+            for instance in instances
+            for tag in self._tags.render(
+                {name: getattr(instance, name) for name in names}, (instance,), {}
+            )
+        ]
+        if tags:
+            get_cache_with(self._using, ("tags",), self._owner)  # an error is raised at the save
+            _delete_on_commit(tags, database, self._using)
+
+
+class _PendingTags:
+    """Tags to delete when a transaction commits.
+
+    Attributes:
+        using: the cache, an alias in CACHES.
+        savepoints: the savepoints that must be committed, too.
+        is_deleted: whether `delete` was called, as Django's TestCase does without a commit.
+    """
+
+    def __init__(self, using: str, savepoints: frozenset[str]) -> None:
+        self.using, self.savepoints = using, savepoints
+        self.is_deleted = False
+        self._tags: dict[str, None] = {}  # in their order, each once
+
+    def add(self, tags: Iterable[str]) -> None:
+        self._tags.update(dict.fromkeys(tags))
+
+    def delete(self) -> None:
+        self.is_deleted = True
+        cache = caches[self.using]
+        if isinstance(cache, UpstashBaseCache):
+            cast("Any", cache).delete_tags(*self._tags)
+
+
+def _delete_on_commit(tags: Iterable[str], database: str, using: str) -> None:
+    """Delete tags when the innermost transaction or savepoint is committed, all with one command.
+
+    Args:
+        tags: of the cache.
+        database: an alias in DATABASES.
+        using: an alias in CACHES.
+    """
+    connection = connections[database]
+    # Without None, which is an atomic block that has no savepoint of its own.
+    savepoints = frozenset(filter(None, connection.savepoint_ids))
+    for entry in islice(reversed(connection.run_on_commit), _SEARCHED_CALLBACKS):
+        pending = getattr(entry[1], "__self__", None)
+        if (
+            isinstance(pending, _PendingTags)
+            and (pending.using, pending.savepoints) == (using, savepoints)
+            and not pending.is_deleted
+        ):
+            pending.add(tags)
+            return
+    pending = _PendingTags(using, savepoints)
+    pending.add(tags)
+    # robust: the transaction has been committed, and other callbacks must run, too.
+    transaction.on_commit(pending.delete, using=database, robust=True)
+
+
+def _iter_subclasses(model: type[Model]) -> Iterator[type[Model]]:
+    for each in model.__subclasses__():
+        yield each
+        yield from _iter_subclasses(each)

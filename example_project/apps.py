@@ -3,6 +3,7 @@ from __future__ import annotations
 from django.apps import AppConfig
 
 from continuum_upstash.observe import subscribe
+from continuum_upstash.signals import invalidate_on_save
 from example_project.middleware import record_usage
 
 
@@ -12,3 +13,5 @@ class ExampleConfig(AppConfig):
 
     def ready(self) -> None:
         subscribe(record_usage)
+        for name in ("Article", "Author"):
+            invalidate_on_save(self.get_model(name), tags=("articles",))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property, lru_cache, wraps
@@ -20,6 +20,7 @@ from django.core.cache.backends.base import (
     default_key_func,
     get_key_func,
 )
+from django.core.cache.backends.dummy import DummyCache
 from django.core.exceptions import ImproperlyConfigured, SynchronousOnlyOperation
 from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
@@ -168,6 +169,28 @@ class UpstashBaseCache(BaseCache):
     def aclient(self) -> AsyncCacheClient:
         """A plain async client of the same database. It uses full keys, see `make_key`."""
         return AsyncCacheClient(self._database, self._codec)
+
+
+def get_cache_with(alias: str, options: Sequence[str], owner: str) -> BaseCache:
+    """Return the cache of an alias, of any backend that has the options.
+
+    Args:
+        alias: an entry of CACHES.
+        options: options of `CacheBackend.get_or_set` that Django's caches do not have. DummyCache,
+            which stores nothing, needs none of them.
+        owner: what requires them, for the message.
+
+    Raises:
+        ImproperlyConfiguredCache: the cache does not have the options.
+    """
+    cache = caches[alias]
+    if options and not isinstance(cache, (UpstashBaseCache, DummyCache)):
+        raise ImproperlyConfiguredCache(
+            f"{owner}: {', '.join(options)} requires continuum_upstash.backend.CacheBackend, but "
+            f"the BACKEND of cache '{alias}' is {type(cache).__qualname__}. Change the BACKEND; "
+            'with OPTIONS["MODE"] = "local" it needs no database.'
+        )
+    return cache
 
 
 def _resolve_entry(alias: str, location: object, params: Mapping[str, Any]) -> Config:

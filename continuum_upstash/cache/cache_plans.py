@@ -110,9 +110,12 @@ class CachePlans(UpstashBaseCache):
         grace: float | None,
         wait: float | None,
         tags: Iterable[str],
+        *,
+        force: bool,
+        cache_none: bool,
     ) -> Protection | None:
         qualified = qualify_tags_of_value(self.key_prefix, tags) if tags else ()
-        return make_protection(early, grace, wait, qualified)
+        return make_protection(early, grace, wait, qualified, force=force, cache_none=cache_none)
 
     def _delete_tags(self, tags: Iterable[str]) -> Plan[int]:
         return self._keyvalue.delete_many(make_tag_keys(qualify_tags(self.key_prefix, tags)))

@@ -53,6 +53,8 @@ class Protection:
         wait: how long a caller waits for another's computation, in seconds.
         tags: qualified tags.
         has_lease: whether only one caller computes.
+        force: compute and store the value, even if there is one.
+        cache_none: whether None is stored as other values are.
     """
 
     early: float
@@ -60,10 +62,18 @@ class Protection:
     wait: float
     tags: tuple[str, ...]
     has_lease: bool
+    force: bool = False
+    cache_none: bool = True
 
 
 def make_protection(
-    early: float | None, grace: float | None, wait: float | None, tags: tuple[str, ...]
+    early: float | None,
+    grace: float | None,
+    wait: float | None,
+    tags: tuple[str, ...],
+    *,
+    force: bool = False,
+    cache_none: bool = True,
 ) -> Protection | None:
     """Return the options of a call; None if there are none. Times are in seconds.
 
@@ -75,7 +85,7 @@ def make_protection(
         if option is not None and not option >= 0:
             raise ValueError(f"{name} must be 0 or more, not {option!r}.")
     has_lease = bool(early) or bool(grace) or wait is not None
-    if not has_lease and not tags:
+    if not has_lease and not tags and not force and cache_none:
         return None
     return Protection(
         early=float(early or 0),
@@ -83,6 +93,8 @@ def make_protection(
         wait=DEFAULT_WAIT if wait is None else wait,
         tags=tags,
         has_lease=has_lease,
+        force=force,
+        cache_none=cache_none,
     )
 
 
@@ -152,7 +164,12 @@ class ProtectedGetOrSet:
 
     def run(self) -> Plan[Any]:
         """Return the value, computed and stored if necessary."""
-        found: _Found = yield SingleFlight((self._key, *self._tag_keys), self._find_or_compute)
+        found: _Found
+        if self._options.force:
+            tokens = yield from fetch_tokens(self._options.tags)
+            found = yield from self._compute(_Found(None, True, False, tokens, self._clock()))
+        else:
+            found = yield SingleFlight((self._key, *self._tag_keys), self._find_or_compute)
         if self._is_refresh_due(found):
             found = yield from self._refresh(found)
         assert found.envelope is not None
@@ -271,6 +288,10 @@ class ProtectedGetOrSet:
         value = (yield Compute(default)) if callable(default) else default
         compute_ms = max(math.ceil((self._clock() - started) * 1000), 1)
         content: bytes = yield Encode(value)
+        if value is None and not options.cache_none:
+            if found.exists:  # the old value is outdated
+                yield from self._keyvalue.delete(self._key)
+            return found._replace(envelope=Envelope(content), computed=None, is_new=True)
         envelope = Envelope(content, tokens=tokens)
         if ttl_ms is not None and (options.early or options.grace_ms):
             fresh_until_ms = self._keyvalue.envelopes.now_ms() + ttl_ms

@@ -148,7 +148,7 @@ class _UserSessions:
                 "SESSION_USER_INDEX is False: the sessions of a user cannot be listed or ended."
             )
         self.runner = SessionRunner()
-        primary_key = user._meta.pk  # noqa: SLF001 the documented name of a model's options
+        primary_key = user._meta.pk
         assert primary_key is not None
         self._user_id: str = primary_key.value_to_string(user)
         self._index_key = make_index_key(self.runner.prefix, self._user_id)

@@ -18,6 +18,7 @@ PATHS = """
     backend.CacheBackend backend.get_cache
     client.UpstashCache client.AsyncUpstashCache client.Backend
     codec.Codec
+    decorators.cached
     config.Config config.resolve
     errors.ContinuumError errors.ConfigurationError errors.Unavailable errors.ConnectionFailed
     errors.DeadlineExceeded errors.ReplyError errors.Refused errors.AuthenticationFailed
@@ -35,6 +36,7 @@ PATHS = """
     sessions.SessionStore sessions.middleware.SessionMiddleware sessions.index.active_sessions
     sessions.index.end_session sessions.index.logout_everywhere sessions.index.count_sessions
     signals.backend_changed signals.upstash_unavailable
+    signals.invalidate_on_save
     stats.toolbar.UpstashPanel
     urls.urlpatterns
     emulator.process.running

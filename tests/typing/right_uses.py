@@ -8,13 +8,16 @@ from datetime import datetime, timedelta
 from typing import Any, assert_type
 
 import redis
+from django.contrib.auth.models import User
 
 from continuum_upstash import AsyncUpstashCache, UpstashCache
 from continuum_upstash.backend import CacheBackend, get_cache, get_redis_connection
 from continuum_upstash.client import Backend, ClientOptions
+from continuum_upstash.decorators import cached
 from continuum_upstash.errors import LockLost, Unavailable
 from continuum_upstash.plans.effects import Plan, call
 from continuum_upstash.plans.locks import AsyncLock, Lock
+from continuum_upstash.signals import invalidate_on_save
 
 
 def read_token() -> str:
@@ -126,3 +129,61 @@ async def use_async_client() -> None:
 def decorate(cache: CacheBackend, load: Callable[[], list[str]]) -> list[str]:
     rows: list[str] = cache.get_or_set("rows", load)
     return rows
+
+
+@cached(timeout=300, key="rows:{user_id}", early=True, grace=3600, tags=("user:{user_id}",))
+def load_rows(user_id: int, *, draft: bool = False) -> list[str]:
+    return [str(user_id), str(draft)]
+
+
+@cached(wait=2, cache_none=False, vary_on_language=True)
+async def load_row(user_id: int) -> str | None:
+    return str(user_id)
+
+
+def list_tags(account: Account, year: int) -> list[str]:
+    return [f"account:{account.pk}", f"year:{year}"]
+
+
+class Account:
+    pk = 1
+
+    @cached(key="account:{self.pk}:{year}", tags=list_tags)
+    def sum_up(self, year: int) -> int:
+        return year
+
+    @cached(key="account:{self.pk}")
+    async def fetch(self) -> float:
+        return 0.5
+
+    @staticmethod
+    @cached()
+    def parse(text: str) -> int:
+        return int(text)
+
+
+def use_cached_functions() -> None:
+    assert_type(load_rows(7, draft=True), list[str])
+    assert_type(load_rows.refresh(user_id=7), list[str])
+    assert_type(load_rows.invalidate(7), bool)
+    assert_type(load_rows.cache_key(7), str)
+    assert_type(load_row.invalidate(7), bool)
+    assert_type(Account().sum_up(2026), int)
+    assert_type(Account().sum_up.invalidate(year=2026), bool)
+    assert_type(Account.sum_up.cache_key(Account(), 2026), str)
+    assert_type(Account.parse("7"), int)
+    assert_type(Account.parse.refresh("7"), int)
+
+
+async def use_cached_functions_async() -> None:
+    assert_type(await load_row(7), str | None)
+    assert_type(await load_row.refresh(7), str | None)
+    assert_type(await load_row.ainvalidate(7), bool)
+    assert_type(await load_rows.ainvalidate(7), bool)
+    assert_type(await Account().fetch(), float)
+
+
+def invalidate_models() -> None:
+    disconnect = invalidate_on_save(User, tags=("user:{pk}",))
+    invalidate_on_save(User, tags=lambda user: [f"user:{user.username}"], using="pages")
+    disconnect()

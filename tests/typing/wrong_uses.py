@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from continuum_upstash import AsyncUpstashCache, UpstashCache
 from continuum_upstash.backend import get_cache
+from continuum_upstash.decorators import cached
 from continuum_upstash.plans.effects import call
 
 cache = get_cache()
@@ -56,3 +57,25 @@ def use_what_is_private() -> None:
     client.plan_get("k")  # expect: plan_get
     client.on(cache.database)  # expect: on
     cache.aget_ttl("k")  # expect: aget_ttl
+
+
+@cached(key="rows:{user_id}")
+def load_rows(user_id: int) -> list[str]:
+    return [str(user_id)]
+
+
+class Account:
+    @cached(key="account:{year}")
+    def sum_up(self, year: int) -> int:
+        return year
+
+
+def misuse_cached_functions() -> None:
+    cached(tiemout=60)  # expect: tiemout
+    load_rows("7")  # expect: int
+    load_rows.invalidate()  # expect: user_id
+    load_rows.refresh(7, draft=True)  # expect: draft
+    Account().sum_up("2026")  # expect: int
+    Account().sum_up.cache_key()  # expect: year
+    total: str = Account().sum_up(2026)  # expect: int
+    del total

@@ -1,0 +1,385 @@
+"""Cache keys and tags of calls: templates, and keys made from the arguments of a function."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
+from hashlib import blake2b
+from string import Formatter
+from typing import Any, Final, NamedTuple, TypeAlias
+
+from django.utils.translation import get_language
+
+from continuum_upstash.cache.argument_text import (
+    UnsupportedArgument,
+    describe,
+    escape_field,
+    is_separator,
+    to_field,
+)
+from continuum_upstash.errors import ConfigurationError, suggest_similar
+
+# memcached allows 250 characters with KEY_PREFIX and version; Django warns about longer keys.
+MAX_LENGTH: Final = 200
+_READABLE_LENGTH: Final = 120
+
+_formatter: Final = Formatter()
+
+
+Tags: TypeAlias = Sequence[str] | Callable[..., Iterable[str]]
+
+
+class Field(NamedTuple):
+    """A field of a template.
+
+    Attributes:
+        path: a name, possibly with attributes and items: ``article.author_id``.
+        spec: a format specification, or an empty text.
+    """
+
+    path: str
+    spec: str
+
+    @property
+    def name(self) -> str:
+        return self.path.replace("[", ".").partition(".")[0]
+
+
+class Template:
+    """The text of a key or a tag with fields, such as ``report:{user_id}:{day:%Y-%m}``.
+
+    Different values of the fields make different texts: the values are percent-encoded, and two
+    fields are separated by a character that no encoded value contains.
+
+    Args:
+        text: the template.
+        owner: the function or model that the template belongs to, for messages.
+
+    Raises:
+        ConfigurationError: the text is no template of this kind.
+    """
+
+    def __init__(self, text: str, owner: str) -> None:
+        self._text, self._owner = text, owner
+        try:
+            parsed = list(_formatter.parse(text))
+        except (ValueError, TypeError) as error:  # a single brace; no str
+            raise ConfigurationError(f"{owner}: {text!r} is no template: {error}.") from None
+        self._parts: list[tuple[str, Field | None]] = []
+        for literal, path, spec, conversion in parsed:
+            if path is not None:
+                self._check_field(literal, path, spec or "", conversion)
+            self._parts.append((literal, None if path is None else Field(path, spec or "")))
+        if not text:
+            raise ConfigurationError(f"{owner}: a key or tag is empty.")
+
+    def _check_field(self, literal: str, path: str, spec: str, conversion: str | None) -> None:
+        if not path or not path[0].isidentifier() or conversion or "{" in spec:
+            raise ConfigurationError(
+                f"{self._owner}: {self._text!r} has a field that is no name: write "
+                '"report:{user_id}", with the name of an argument or attribute.'
+            )
+        if any(field for _, field in self._parts) and not is_separator(literal):
+            raise ConfigurationError(
+                f"{self._owner}: {self._text!r} has two fields without a separator, so different "
+                'values would have the same key. Separate them by ":" or "/".'
+            )
+
+    @property
+    def fields(self) -> list[Field]:
+        return [field for _, field in self._parts if field is not None]
+
+    def check_names(self, known: Iterable[str]) -> None:
+        """
+        Raises:
+            ConfigurationError: the name of a field is not among the known ones.
+        """
+        for field in self.fields:
+            if field.name not in known:
+                raise ConfigurationError(
+                    f"{self._owner}: {self._text!r} names {field.name!r}, which does not exist."
+                    f"{suggest_similar(field.name, known)}"
+                )
+
+    @property
+    def prefix(self) -> str:
+        """The text before the first field."""
+        return self._parts[0][0]
+
+    def render(self, values: Mapping[str, Any]) -> str:
+        """Return the text with the values of the fields, however long.
+
+        Raises:
+            ConfigurationError: a value has no stable text.
+        """
+        text = ""
+        for literal, field in self._parts:
+            text += literal
+            if field is not None:
+                text += self._render_field(field, values)
+        return text
+
+    def _render_field(self, field: Field, values: Mapping[str, Any]) -> str:
+        if field.path in values:
+            value = values[field.path]
+        else:
+            self.check_names(values)  # **kwargs may lack one
+            value = _formatter.get_field(field.path, (), values)[0]
+        if field.spec:
+            return escape_field(format(value, field.spec))
+        try:
+            return to_field(value)
+        except UnsupportedArgument as error:
+            raise ConfigurationError(
+                f"{self._owner}: the field {{{field.path}}} has no stable text; its type is "
+                f"{error}. Name an attribute of it that has one, such as {{{field.path}.pk}}."
+            ) from None
+
+
+def bound_length(text: str, readable: str) -> str:
+    """Return the text, or a digest of it after a readable beginning if it is too long."""
+    if len(text) <= MAX_LENGTH:
+        return text
+    digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=20).hexdigest()
+    return f"{readable[:_READABLE_LENGTH]}#{digest}"
+
+
+class TagTemplates:
+    """The tags of a call or of a model instance: templates, or a function that returns the tags.
+
+    Raises:
+        ConfigurationError: the tags are neither.
+    """
+
+    def __init__(self, tags: Tags, owner: str) -> None:
+        self._function = tags if callable(tags) else None
+        if isinstance(tags, str):
+            raise ConfigurationError(
+                f'{owner}: tags is a str. Write a tuple: tags=("{tags}",) with a comma.'
+            )
+        self.templates = [] if callable(tags) else [Template(each, owner) for each in tags]
+
+    def check_names(self, known: Iterable[str]) -> None:
+        for each in self.templates:
+            each.check_names(known)
+
+    def render(
+        self, values: Mapping[str, Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> tuple[str, ...]:
+        """Return the tags, each once.
+
+        Args:
+            values: of the fields.
+            args: for the function.
+            kwargs: for the function.
+        """
+        tags = (
+            [bound_length(each, each) for each in self._function(*args, **kwargs)]
+            if self._function
+            else [bound_length(each.render(values), each.prefix) for each in self.templates]
+        )
+        return tuple(dict.fromkeys(tags))
+
+
+class Variants(NamedTuple):
+    """What a key depends on besides the arguments.
+
+    Attributes:
+        user: the user of the argument ``user`` or ``request``.
+        language: the active language.
+        function: called with the arguments, returns one more value.
+    """
+
+    user: bool = False
+    language: bool = False
+    function: Callable[..., object] | None = None
+
+
+class SimpleParameters:
+    """Parameters that can all be passed by name.
+
+    `bind` has the result of `inspect.Signature.bind`, and takes a tenth of its time.
+    """
+
+    def __init__(self, parameters: Iterable[inspect.Parameter]) -> None:
+        every = list(parameters)
+        self._positional = [each.name for each in every if each.kind is not each.KEYWORD_ONLY]
+        self._defaults = {each.name: each.default for each in every}
+        self._required = {each.name for each in every if each.default is each.empty}
+
+    def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Return the arguments by name with defaults; None if the function rejects them."""
+        passed = {**dict(zip(self._positional, args, strict=False)), **kwargs}
+        arguments = {**self._defaults, **passed}
+        is_accepted = (
+            len(args) <= len(self._positional)
+            and len(passed) == len(args) + len(kwargs)
+            and len(arguments) == len(self._defaults)
+            and passed.keys() >= self._required
+        )
+        return arguments if is_accepted else None
+
+
+class BoundCall(NamedTuple):
+    """One call of a function.
+
+    Attributes:
+        args: as they were passed.
+        kwargs: as they were passed.
+        arguments: by name, in the order of the signature, with defaults.
+        user: see `Variants`, or None.
+    """
+
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    arguments: Mapping[str, Any]
+    user: Any = None
+
+
+class CallKeys:
+    """The cache keys and tags of the calls of one function.
+
+    Args:
+        function: its module and qualified name begin the keys, unless there is `key`.
+        key: a template, or a function of the same arguments that returns the key.
+        tags: see `TagTemplates`.
+        variants: they are appended to the key.
+
+    Raises:
+        ConfigurationError: the function has no stable name, or a template names no argument.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., object],
+        *,
+        key: str | Callable[..., str] | None,
+        tags: Tags,
+        variants: Variants,
+    ) -> None:
+        self.name = f"{function.__module__}.{function.__qualname__}"
+        self.signature = inspect.signature(function)
+        self.owner = f"@cached on {self.name}"
+        self._key_function = key if callable(key) else None
+        self._template = None if key is None or callable(key) else Template(key, self.owner)
+        self._tags = TagTemplates(tags, self.owner)
+        self._variants = variants
+        self._user_source = self._find_user_source() if variants.user else ""
+        parameters = self.signature.parameters.values()
+        self._other_names = "".join(
+            each.name for each in parameters if each.kind is each.VAR_KEYWORD
+        )
+        by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+        is_simple = all(each.kind in by_name for each in parameters)
+        self._parameters = SimpleParameters(parameters) if is_simple else None
+        if key is None and "<" in function.__qualname__:  # <lambda> or <locals>
+            raise ConfigurationError(
+                f"{self.owner}: a lambda, or a function inside of a function, has no name of its "
+                'own to begin its keys with. Set one: @cached(key="report:{user_id}").'
+            )
+        if not self._other_names:
+            known = {*self.signature.parameters, *(("user",) if variants.user else ())}
+            self._tags.check_names(known)
+            if self._template:
+                self._template.check_names(known)
+
+    def _find_user_source(self) -> str:
+        for name in ("user", "request"):
+            if name in self.signature.parameters:
+                return name
+        raise ConfigurationError(
+            f"{self.owner}: vary_on_user needs an argument that is called user or request."
+        )
+
+    @cached_property
+    def bound_signature(self) -> inspect.Signature:
+        """The signature without its first parameter, which is `self` or `cls`."""
+        return self.signature.replace(parameters=list(self.signature.parameters.values())[1:])
+
+    def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> BoundCall:
+        """Return a call.
+
+        Raises:
+            TypeError: the function does not accept the arguments.
+        """
+        call = self._bind(args, kwargs)
+        if not self._user_source:
+            return call
+        source = call.arguments[self._user_source]
+        return call._replace(user=source.user if self._user_source == "request" else source)
+
+    async def abind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> BoundCall:
+        """Async `bind`: it may load the user of a request."""
+        if self._user_source != "request":
+            return self.bind(args, kwargs)
+        call = self._bind(args, kwargs)
+        return call._replace(user=await call.arguments["request"].auser())
+
+    def _bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> BoundCall:
+        arguments = self._parameters.bind(args, kwargs) if self._parameters else None
+        if arguments is not None:
+            return BoundCall(args, kwargs, arguments)
+        try:
+            bound = self.signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{self.name}(): {error}") from None
+        bound.apply_defaults()
+        return BoundCall(args, kwargs, bound.arguments)
+
+    def make_key(self, call: BoundCall) -> str:
+        """Return the key of a call, without prefix and version; at most 200 characters.
+
+        Raises:
+            ConfigurationError: an argument has no stable text.
+        """
+        if self._key_function:
+            text = readable = self._key_function(*call.args, **call.kwargs)
+        elif self._template:
+            text, readable = self._template.render(self._get_values(call)), self._template.prefix
+        else:
+            readable = f"{self.name}:"
+            text = readable + self._describe_arguments(call)
+        return bound_length(text + self._describe_variants(call), readable)
+
+    def make_tags(self, call: BoundCall) -> tuple[str, ...]:
+        """Return the tags of a call, each once."""
+        return self._tags.render(self._get_values(call), call.args, call.kwargs)
+
+    def _get_values(self, call: BoundCall) -> Mapping[str, Any]:
+        """Return the values of the fields of templates."""
+        values = dict(call.arguments)
+        if self._other_names:
+            values = {**values.pop(self._other_names), **values}
+        if self._user_source:
+            values["user"] = call.user
+        return values
+
+    def _describe_arguments(self, call: BoundCall) -> str:
+        return ",".join(
+            f"{name}={self._describe(f'the argument {name}', value)}"
+            for name, value in call.arguments.items()
+            if name != self._user_source
+        )
+
+    def _describe_variants(self, call: BoundCall) -> str:
+        user, language, function = self._variants
+        text = ""
+        if user:
+            text += f"|user={describe(call.user)}"
+        if language:
+            text += f"|language={describe(get_language())}"
+        if function:
+            value = function(*call.args, **call.kwargs)
+            text += f"|vary_on={self._describe('the result of vary_on', value)}"
+        return text
+
+    def _describe(self, what: str, value: object) -> str:
+        try:
+            return describe(value)
+        except UnsupportedArgument as error:
+            raise ConfigurationError(
+                f"{self.owner}: {what} has no stable text for a key; its type is {error}. Set "
+                'key= to a template that names what matters, such as key="report:{user.pk}", or '
+                "to a function that returns the key."
+            ) from None
