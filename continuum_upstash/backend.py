@@ -12,6 +12,10 @@ from django.core.cache import caches
 from django.core.cache.backends.base import DEFAULT_TIMEOUT
 
 from continuum_upstash.cache.base import ImproperlyConfiguredCache
+from continuum_upstash.cache.data_types.hashes import HashMethods
+from continuum_upstash.cache.data_types.lists import ListMethods
+from continuum_upstash.cache.data_types.sets import SetMethods
+from continuum_upstash.cache.data_types.sorted_sets import SortedSetMethods
 from continuum_upstash.cache.extras import ExtraMethods
 from continuum_upstash.plans.timeouts import Timeout
 
@@ -19,7 +23,7 @@ if TYPE_CHECKING:
     import redis
 
 
-class CacheBackend(ExtraMethods):
+class CacheBackend(HashMethods, ListMethods, SetMethods, SortedSetMethods, ExtraMethods):
     """A Django cache in an Upstash database, or in another Redis.
 
     Each method has a native async version with the prefix ``a``. "Billed" is the number of
