@@ -57,8 +57,8 @@ _OTHER_VERSION = 6172839405
 
 def may_be_reserved(beginning: str) -> bool:
     """Return whether a key that begins like this can be one of `RESERVED_KEYS`."""
-    return beginning.startswith("continuum:") and any(
-        each.startswith(beginning) or beginning.startswith(each) for each in RESERVED_KEYS
+    return beginning.startswith(RESERVED_KEYS) or any(
+        each.startswith(beginning) for each in RESERVED_KEYS
     )
 
 

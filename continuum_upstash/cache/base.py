@@ -134,7 +134,7 @@ class UpstashBaseCache(BaseCache):
         if self.key_func is not self._default_key_func:
             return None
         prefix = f"{self.key_prefix}:{self.version if version is None else version}:"
-        return None if may_be_reserved(prefix) else prefix
+        return None if prefix.startswith("continuum:") and may_be_reserved(prefix) else prefix
 
     def close(self, **kwargs: Any) -> None:
         """Do nothing: Django calls this after each request; connections stay open."""

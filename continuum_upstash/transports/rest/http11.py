@@ -192,17 +192,21 @@ class ResponseParser:
                     "Check that the URL is the database's REST URL."
                 ) from error
             self._has_extra_data = True
-        if self._response is None:
+        response = self._response
+        if response is None:
             self._check_size(len(data))
             return None
-        return self._finish()
+        self._response, self._received = None, 0
+        return response._replace(reusable=False) if self._has_extra_data else response
 
     def feed_eof(self) -> HttpResponse | None:
         """Return the response if the end of the connection completes it."""
         if not self._in_body or self._has_length():
             return None
-        self._response = HttpResponse(*self._parse_head(), b"".join(self._parts), reusable=False)
-        return self._finish()
+        self._received = 0
+        return HttpResponse(
+            self._parser.get_status_code(), self._lower_names(), b"".join(self._parts), False
+        )
 
     def on_message_begin(self) -> None:
         self._has_extra_data = self._response is not None
@@ -212,26 +216,21 @@ class ResponseParser:
 
     def on_message_complete(self) -> None:
         self._in_body = False
-        status, headers = self._parse_head()
+        status = self._parser.get_status_code()
         if status >= 200 and self._response is None:
-            body = b"".join(self._parts)
+            parts = self._parts
+            body = parts[0] if len(parts) == 1 else b"".join(parts)
             reusable = self._parser.should_keep_alive()
-            self._response = HttpResponse(status, headers, body, reusable)
+            self._response = HttpResponse(status, self._lower_names(), body, reusable)
         self._headers.clear()
         self._parts.clear()
 
-    def _parse_head(self) -> tuple[int, dict[bytes, bytes]]:
-        headers = {name.lower(): value for name, value in self._headers.items()}
-        return self._parser.get_status_code(), headers
+    def _lower_names(self) -> dict[bytes, bytes]:
+        return {name.lower(): value for name, value in self._headers.items()}
 
     def _has_length(self) -> bool:
         names = {name.lower() for name in self._headers}
         return b"content-length" in names or b"transfer-encoding" in names
-
-    def _finish(self) -> HttpResponse:
-        response, self._response, self._received = self._response, None, 0
-        assert response is not None
-        return response._replace(reusable=False) if self._has_extra_data else response
 
     def _check_size(self, size: int) -> None:
         self._received += size

@@ -74,7 +74,7 @@ def encode_request(batch: Batch, base64: SignedBase64, dialect: RestDialect) -> 
     try:
         if len(commands) == 1:
             command = commands[0]
-            if dialect.value_in_body:
+            if dialect.value_in_body and bytes in map(type, command):
                 request = _encode_with_value(command, dialect)
                 if request is not None:
                     return request
@@ -112,7 +112,9 @@ def _encode_with_value(command: Command, dialect: RestDialect) -> Request | None
     """Return the request whose body is the command's value, where that is useful and possible."""
     at = 2 if command[0] in {"SET", "set"} and len(command) > 2 else len(command) - 1
     value = command[at]
-    if not isinstance(value, bytes) or (len(value) <= _MAX_JSON_TEXT and _is_text(value)):
+    if not isinstance(value, bytes):
+        return None
+    if len(value) <= _MAX_JSON_TEXT and not is_binary(value) and _is_text(value):
         return None
     query = _encode_options(command[at + 1 :])
     if query is None:
@@ -124,8 +126,6 @@ def _encode_with_value(command: Command, dialect: RestDialect) -> Request | None
 
 
 def _is_text(value: bytes) -> bool:
-    if is_binary(value):
-        return False
     try:
         value.decode()
     except UnicodeDecodeError:
@@ -143,7 +143,7 @@ def _encode_path(arguments: Command, dialect: RestDialect) -> str | None:
     for argument in arguments:
         if isinstance(argument, bytes):
             return None
-        text = _to_str(argument, dialect)
+        text = argument if type(argument) is str else _to_str(argument, dialect)
         if _NEEDS_NO_QUOTING(text):
             path += "/" + text.replace(":", "%3A")
         elif text in {"", ".", ".."} or "/" in text:
@@ -155,6 +155,8 @@ def _encode_path(arguments: Command, dialect: RestDialect) -> str | None:
 
 def _encode_options(options: Command) -> str | None:
     """Return the options after SET's value as a query, or None for any without a value."""
+    if len(options) == 2 and options[0] == "PX" and type(options[1]) is int:
+        return f"?PX={options[1]}"
     if len(options) % 2:
         return None
     pairs: dict[str, int] = {}

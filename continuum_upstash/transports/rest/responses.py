@@ -43,6 +43,7 @@ _STATUS_OF_REPLIES: Final = frozenset({HTTPStatus.OK, HTTPStatus.BAD_REQUEST})
 _ERROR_CODE: Final = re.compile(r"[A-Z][A-Z0-9]+(?: |$)")
 _SECONDS: Final = re.compile(r"\d{1,15}(?:\.\d+)?", re.ASCII)
 _INCOMPLETE: Final = object()
+_MAX_BULK_HEADER: Final = 16  # bytes; the length of a value has ten digits at most
 _OK: Final = {"result": "OK"}  # a status, which is not encoded
 
 # A float would lose digits; the text of a number is Redis' reply.
@@ -101,7 +102,24 @@ def decode_replies(
     return correct_script_errors([error], commands)
 
 
+def _parse_bulk_string(body: bytes) -> bytes | None:
+    """Return the reply that is one bulk string, as a value is; None for all other replies.
+
+    A large value is copied once: hiredis copies it twice.
+    """
+    start = body.find(b"\r\n", 1, _MAX_BULK_HEADER) + 2
+    if not body.startswith(b"$") or not body[1 : start - 2].isdigit():
+        return None
+    end = start + int(body[1 : start - 2])
+    if len(body) != end + 2 or not body.endswith(b"\r\n"):
+        return None
+    return body[start:end]
+
+
 def _parse_resp2(body: bytes, label: str, make_error: MakeError) -> Reply:
+    value = _parse_bulk_string(body)
+    if value is not None:
+        return value
     reader = hiredis.Reader(replyError=make_error, notEnoughData=_INCOMPLETE)
     try:
         reader.feed(body)

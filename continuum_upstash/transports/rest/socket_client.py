@@ -33,6 +33,7 @@ from continuum_upstash.transports.sockets import (
 )
 
 RECEIVE_BYTES: Final = 64 * 1024
+_TIMEOUT_TOLERANCE: Final = 0.001  # seconds
 
 
 class HttpConnection:
@@ -86,10 +87,10 @@ class HttpConnection:
         """
         sent = 0
         try:
-            self._sock.settimeout(deadline.get_remaining())
+            self._limit_wait(deadline)
             sent = self._sock.send(data)
             while sent < len(data):
-                self._sock.settimeout(deadline.get_remaining())
+                self._limit_wait(deadline)
                 sent += self._sock.send(memoryview(data)[sent:])
         except TimeoutError:
             raise
@@ -104,7 +105,7 @@ class HttpConnection:
         while True:
             try:
                 try:
-                    self._sock.settimeout(deadline.get_remaining())
+                    self._limit_wait(deadline)
                     data = receive(RECEIVE_BYTES)
                 except TimeoutError:
                     late_reads -= 1
@@ -120,6 +121,12 @@ class HttpConnection:
                 return response
             if not data:
                 raise network_errors.connection_lost(self._label, None)
+
+    def _limit_wait(self, deadline: Deadline) -> None:
+        """Set the socket's timeout to what is left, unless it differs by little: a system call."""
+        left = deadline.get_remaining()
+        if abs((self._sock.gettimeout() or 0.0) - left) > _TIMEOUT_TOLERANCE:
+            self._sock.settimeout(left)
 
 
 def connect(encoder: RequestEncoder, ca_file: str | None, seconds: float) -> HttpConnection:

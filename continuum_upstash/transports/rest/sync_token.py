@@ -46,9 +46,14 @@ class SyncTokens:
         if not token or len(token) > _MAX_LENGTH:
             return
         with self._lock:
-            known = self.get(database)
-            if known is None or not _is_older(token, known):
-                self._newest[database] = (token, monotonic())
+            known, now = self._newest.get(database), monotonic()
+            if (
+                known is None
+                or token == known[0]
+                or now - known[1] > MAX_AGE_SECONDS
+                or not _is_older(token, known[0])
+            ):
+                self._newest[database] = (token, now)
 
     def discard(self, database: str) -> None:
         """Discard a token for which the database has not replied in time."""
