@@ -80,6 +80,17 @@ SITES = (
     ("django-vcache", "benchmarks.clients.requests.DjangoVcache"),
     ("acache", "benchmarks.clients.requests.Acache"),
 )
+NEAR = (
+    ("LocMemCache", "benchmarks.clients.peers.LocMemCache"),
+    ("**CacheBackend**, near cache", "benchmarks.clients.continuum.NearBackend"),
+    ("**CacheBackend**", "benchmarks.clients.continuum.Backend"),
+)
+GET_OR_SET = (
+    ("**CacheBackend**", "benchmarks.clients.continuum.GetOrSet"),
+    ("**CacheBackend**, early and grace", "benchmarks.clients.continuum.GetOrSetProtected"),
+    ("**CacheBackend**, one tag", "benchmarks.clients.continuum.GetOrSetTagged"),
+    ("django-redis", "benchmarks.clients.continuum.DjangoRedisGetOrSet"),
+)
 LOCAL = (
     ("LocMemCache", "benchmarks.clients.peers.LocMemCache"),
     ("**CacheBackend**, local", "benchmarks.clients.continuum.Backend"),
@@ -129,6 +140,12 @@ TABLES = {
         tuple(REQUESTS),
         ("cpu", "rate"),
         plotted=("100 requests, calls/s",),
+    ),
+    "get-or-set": Table(
+        "get_or_set over TCP, hits", "redis", GET_OR_SET, ("GET 100 B", "GET 10 KB")
+    ),
+    "near": Table(
+        "Near cache over TCP, hits", "redis", NEAR, ("GET 100 B", "GET 10 KB", "get_many 100")
     ),
     "local": Table("Local store", "local", LOCAL),
 }

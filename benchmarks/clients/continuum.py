@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from benchmarks.clients.baselines import TOKEN
 
 
@@ -18,13 +20,58 @@ def resolve_target(servers, target):
 class Backend:
     """CacheBackend, sync."""
 
+    path = "continuum_upstash.backend.CacheBackend"
+    options: ClassVar = {}
+
     def __init__(self, servers, target):
-        from continuum_upstash.backend import CacheBackend
+        from django.utils.module_loading import import_string
 
         location, options = resolve_target(servers, target)
-        self.cache = CacheBackend(location, {"OPTIONS": options, "KEY_PREFIX": "continuum"})
-        self.get, self.set = self.cache.get, self.cache.set
-        self.get_many, self.set_many = self.cache.get_many, self.cache.set_many
+        params = {"OPTIONS": options | self.options, "KEY_PREFIX": type(self).__name__}
+        self.cache = import_string(self.path)(location, params)
+
+    def __getattr__(self, name):
+        # Set as an attribute, so that the next calls do not go through this method.
+        method = getattr(self.cache, name)
+        setattr(self, name, method)
+        return method
+
+
+class NearBackend(Backend):
+    """CacheBackend with a near cache."""
+
+    options: ClassVar = {"NEAR": {"value:": 300, "many:": 300}}
+
+
+class GetOrSet(Backend):
+    """Hits of `get_or_set`."""
+
+    arguments: ClassVar = {}
+
+    def set(self, key, value):
+        self.value = value
+        self.cache.delete(key)
+
+    def get(self, key):
+        return self.cache.get_or_set(key, lambda: self.value, 300, **self.arguments)
+
+
+class GetOrSetProtected(GetOrSet):
+    """Hits of `get_or_set` with protection against stampedes."""
+
+    arguments: ClassVar = {"early": 1, "grace": 60}
+
+
+class GetOrSetTagged(GetOrSet):
+    """Hits of `get_or_set` with a tag, which is read in the same command."""
+
+    arguments: ClassVar = {"tags": ["tag"]}
+
+
+class DjangoRedisGetOrSet(GetOrSet):
+    """Hits of django-redis' `get_or_set`."""
+
+    path = "django_redis.cache.RedisCache"
 
 
 class AsyncBackend:
