@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -33,31 +36,63 @@ def chromium():
         browser.close()
 
 
-@pytest.fixture
-def server():
-    """An emulator for one test, which may kill it."""
-    with running() as emulator:
-        yield emulator
+@pytest.fixture(scope="module")
+def start_server():
+    """Return a function that returns an emulator; it starts another one if a test killed it."""
+    with ExitStack() as stack:
+        started = []
+
+        def start():
+            if not started or started[-1].process.poll() is not None:
+                started.append(stack.enter_context(running()))
+            return started[-1]
+
+        yield start
 
 
 @pytest.fixture
-def site(server, tmp_path):
+def server(start_server):
+    """An empty emulator, which the test may kill."""
+    emulator = start_server()
+    emulator.reset()
+    return emulator
+
+
+@pytest.fixture(scope="module")
+def sites(tmp_path_factory):
+    """The process that forks a site for each test."""
     names = re.compile(r"(.*_)?(UPSTASH|KV|CONTINUUM|DJANGO)_|REDIS_URL")
-    environment = {name: value for name, value in os.environ.items() if not names.match(name)} | {
+    environment = {name: value for name, value in os.environ.items() if not names.match(name)}
+    folder = tmp_path_factory.mktemp("sites")
+    command = [sys.executable, "-m", "tests.browser.panel_site", str(folder)]
+    with (
+        (folder / "log").open("w") as log,
+        subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        ) as process,
+    ):
+        yield process
+        process.terminate()
+
+
+@pytest.fixture
+def site(server, sites):
+    """The URL of a site of its own."""
+    variables = {
         "UPSTASH_REDIS_REST_URL": server.rest_url,
         "UPSTASH_REDIS_REST_TOKEN": server.token,
     }
-    command = [sys.executable, "-m", "tests.browser.panel_site", str(tmp_path)]
-    with (
-        (tmp_path / "log").open("w") as log,
-        subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=log, text=True
-        ) as process,
-    ):
-        try:
-            yield process.stdout.readline().strip()
-        finally:
-            process.terminate()
+    sites.stdin.write(json.dumps(variables) + "\n")
+    sites.stdin.flush()
+    url, number = sites.stdout.readline().split()
+    yield url
+    os.kill(int(number), signal.SIGTERM)
 
 
 @pytest.fixture

@@ -1,14 +1,19 @@
-"""A site with the admin and the panel only, under a strict Content-Security-Policy.
+"""Sites with the admin and the panel only, under a strict Content-Security-Policy.
 
     python -m tests.browser.panel_site FOLDER
 
-Its database, a file in FOLDER, has the users `viewer` and `operator`, whose passwords equal their
-names. The site prints its URL. The environment configures the cache.
+For each line of its standard input, a JSON object of environment variables that configure the
+cache, it forks a process with a site, and prints its URL and the number of the process. Their
+databases, files in FOLDER, have the users `viewer` and `operator`, whose passwords equal their
+names.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -72,6 +77,7 @@ def configure(folder):
             "handlers": {"console": {"class": "logging.StreamHandler"}},
             "loggers": {"django.request": {"handlers": ["console"]}},
         },
+        PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"],  # fast
         MIDDLEWARE=[
             f"{__name__}.add_policy",
             "django.contrib.sessions.middleware.SessionMiddleware",
@@ -105,6 +111,7 @@ def configure(folder):
 
 def populate():
     from django.contrib.auth.models import Permission, User  # noqa: PLC0415 needs django.setup()
+    from django.db import connections  # noqa: PLC0415 as above
 
     call_command("migrate", verbosity=0)
     for name, codenames in {
@@ -113,6 +120,20 @@ def populate():
     }.items():
         user = User.objects.create_user(name, password=name, is_staff=True)
         user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
+    connections.close_all()
+
+
+def fork_sites():
+    from django.db import connection  # noqa: PLC0415 as above
+
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # ended sites leave no zombies
+    populated = Path(connection.settings_dict["NAME"])
+    for number, line in enumerate(sys.stdin):
+        if not os.fork():
+            os.environ.update(json.loads(line))
+            own = populated.with_name(f"db{number}.sqlite3")
+            connection.settings_dict["NAME"] = shutil.copy(populated, own)
+            serve()
 
 
 def serve():
@@ -126,7 +147,7 @@ def serve():
     server = ThreadedWSGIServer(("127.0.0.1", 0), WSGIRequestHandler)
     server.daemon_threads = True
     server.set_app(StaticFilesHandler(get_wsgi_application()))
-    sys.stdout.write(f"http://127.0.0.1:{server.server_port}/\n")
+    sys.stdout.write(f"http://127.0.0.1:{server.server_port}/ {os.getpid()}\n")
     sys.stdout.flush()
     server.serve_forever()
 
@@ -145,4 +166,4 @@ if __name__ == "__main__":
 
     panel_site.configure(Path(sys.argv[1]))
     panel_site.populate()
-    panel_site.serve()
+    panel_site.fork_sites()

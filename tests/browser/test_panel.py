@@ -16,8 +16,11 @@ needs_axe = pytest.mark.skipif(
 
 
 @needs_axe
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("viewport", [{"width": 1280, "height": 720}, PHONE], ids=["wide", "phone"])
+@pytest.mark.parametrize(
+    ("scheme", "viewport"),
+    [("light", {"width": 1280, "height": 720}), ("dark", PHONE)],
+    ids=["wide-light", "phone-dark"],
+)
 def test_pages_are_accessible_in_every_theme_and_width(scheme, viewport, visit, server):
     write_busy_day(server)
     panel = visit(color_scheme=scheme, viewport=viewport)

@@ -48,9 +48,8 @@ def test_the_time_axis_runs_from_left_to_right(panel):
     assert scale.bounding_box()["x"] < plot.bounding_box()["x"]
 
 
-@pytest.mark.parametrize(
-    "selector",
-    [
+def test_latin_letters_and_numbers_run_from_left_to_right(panel):
+    for selector in (
         ".ch-headline",
         "#ch-keys code",
         "#ch-limits-scroll td[data-label=Rate]",
@@ -59,10 +58,8 @@ def test_the_time_axis_runs_from_left_to_right(panel):
         ".ch-legend li",
         "#ch-keys .ch-share",
         "section time",
-    ],
-)
-def test_latin_letters_and_numbers_run_from_left_to_right(selector, panel):
-    assert is_left_to_right(panel.page.locator(selector))
+    ):
+        assert is_left_to_right(panel.page.locator(selector)), selector
 
 
 def test_the_name_of_a_family_is_typed_from_left_to_right(panel):

@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -25,13 +26,12 @@ django_middleware.SessionMiddleware = SessionMiddleware
 """
 
 
-# make test-all sets TEST_LENGTH.
-PROFILES = ["upstash", "upstash-2025"] if "TEST_LENGTH" in os.environ else ["upstash"]
+COMBINATIONS = [("rest", "continuum", "upstash"), ("tcp", "django", "upstash")]
+if "TEST_LENGTH" in os.environ:  # make test-all sets it
+    COMBINATIONS = [*product(["rest", "tcp"], ["django", "continuum"], ["upstash", "upstash-2025"])]
 
 
-@pytest.mark.parametrize("profile", PROFILES)
-@pytest.mark.parametrize("middleware", ["django", "continuum"])
-@pytest.mark.parametrize("transport", ["rest", "tcp"])
+@pytest.mark.parametrize(("transport", "middleware", "profile"), COMBINATIONS)
 def test_djangos_session_tests_pass(transport, middleware, profile):
     with running(f"--profile={profile}") as emulator:
         if transport == "rest":

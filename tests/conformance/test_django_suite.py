@@ -1,6 +1,7 @@
 """Django's own cache tests, unchanged, on every transport in every mode.
 
-On a database of 2025, the sync modes run, and with TEST_LENGTH (make test-all) all modes.
+With TEST_LENGTH (make test-all), they run in every combination of a transport, a mode and a
+database; else in those that cover each of these once.
 
 The only skips in the suite are the cull tests (there is no MAX_ENTRIES) and, on one shared event
 loop, two tests that need the test's own thread.
@@ -12,6 +13,7 @@ import json
 import os
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -22,22 +24,24 @@ RUNNER = Path(__file__).with_name("run_django_suite.py")
 
 
 MODES = ["sync", "async", "async-shared"]
-MODES_OF_2025 = MODES if "TEST_LENGTH" in os.environ else ["sync"]
+COMBINATIONS = [
+    ("rest", "upstash", "sync"),
+    ("rest", "upstash", "async-shared"),
+    ("tcp", "upstash", "async"),
+    ("tcp", "upstash-2025", "sync"),
+]
+LOCAL_MODES = ["async"]
+if "TEST_LENGTH" in os.environ:
+    COMBINATIONS = [*product(["rest", "tcp"], ["upstash", "upstash-2025"], MODES)]
+    LOCAL_MODES = MODES
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", LOCAL_MODES)
 def test_djangos_cache_tests_pass_in_local_mode(mode):
     run_suite("", {"MODE": "local"}, mode)
 
 
-@pytest.mark.parametrize(
-    ("profile", "mode"),
-    [
-        *(("upstash", mode) for mode in MODES),
-        *(("upstash-2025", mode) for mode in MODES_OF_2025),
-    ],
-)
-@pytest.mark.parametrize("transport", ["rest", "tcp"])
+@pytest.mark.parametrize(("transport", "profile", "mode"), COMBINATIONS)
 def test_djangos_cache_tests_pass(transport, profile, mode):
     # A database of its own, because the suite clears it.
     with running(f"--profile={profile}") as emulator:

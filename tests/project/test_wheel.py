@@ -63,9 +63,10 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
 def test_the_settings_of_the_readme_work_in_an_empty_environment(
     wheel, tmp_path, upstash_emulator: Emulator
 ):
-    venv.create(tmp_path / "venv", with_pip=True)
+    venv.create(tmp_path / "venv")
     python = tmp_path / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
-    run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", wheel)
+    pip = (sys.executable, "-m", "pip", "--python", python)
+    run(*pip, "install", "--quiet", "--disable-pip-version-check", wheel)
 
     project = tmp_path / "project"
     project.mkdir()

@@ -9,14 +9,14 @@ UNAUTHORIZED = {
 
 @pytest.fixture
 def anonymous(emulator):
-    with httpx.Client(base_url=emulator.rest_url) as client:
+    with httpx.Client(base_url=emulator.rest_url, verify=False) as client:
         yield client
 
 
 @pytest.fixture
 def reader(emulator):
     headers = {"Authorization": f"Bearer {emulator.read_only_token}"}
-    with httpx.Client(base_url=emulator.rest_url, headers=headers) as client:
+    with httpx.Client(base_url=emulator.rest_url, headers=headers, verify=False) as client:
         yield client
 
 

@@ -97,10 +97,13 @@ def test_a_condition_that_valkey_lacks_is_rejected_inside_a_transaction(rest):
 def test_a_hundred_concurrent_transactions_stay_separate(emulator, rest):
     def transfer(number: int) -> list[dict]:
         commands = [["INCR", "total"], ["SET", "last", number], ["GET", "last"], ["INCR", "total"]]
-        headers = {"Authorization": f"Bearer {emulator.token}"}
-        return httpx.post(f"{emulator.rest_url}/multi-exec", json=commands, headers=headers).json()
+        return client.post("/multi-exec", json=commands).json()
 
-    with ThreadPoolExecutor(20) as pool:
+    headers = {"Authorization": f"Bearer {emulator.token}"}
+    with (
+        httpx.Client(base_url=emulator.rest_url, headers=headers, verify=False) as client,
+        ThreadPoolExecutor(20) as pool,
+    ):
         responses = list(pool.map(transfer, range(100)))
 
     totals = []

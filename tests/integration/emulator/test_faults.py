@@ -13,7 +13,9 @@ from tests.waiting import wait_until
 @pytest.fixture
 def client(emulator):
     headers = {"Authorization": f"Bearer {emulator.token}"}
-    with httpx.Client(base_url=emulator.rest_url, headers=headers, timeout=0.3) as client:
+    with httpx.Client(
+        base_url=emulator.rest_url, headers=headers, timeout=0.3, verify=False
+    ) as client:
         assert client.get("/set/k/old").is_success
         yield client
 

@@ -20,7 +20,7 @@ def small():
 def rest(small) -> Iterator[RestClient]:
     small.reset()
     headers = {"Authorization": f"Bearer {small.token}"}
-    with httpx.Client(base_url=small.rest_url, headers=headers) as client:
+    with httpx.Client(base_url=small.rest_url, headers=headers, verify=False) as client:
         yield RestClient(client)
 
 
@@ -92,7 +92,7 @@ def test_a_full_database_rejects_writes_but_still_reads_and_deletes(rest):
 def test_a_full_database_with_eviction_evicts_keys():
     with running(f"--max-data-size={CAPACITY}", "--eviction") as emulator:
         headers = {"Authorization": f"Bearer {emulator.token}"}
-        with httpx.Client(base_url=emulator.rest_url, headers=headers) as client:
+        with httpx.Client(base_url=emulator.rest_url, headers=headers, verify=False) as client:
             rest = RestClient(client)
             for number in range(60):
                 assert rest.send("SET", f"k{number}", "x" * 90_000) == "OK"

@@ -12,7 +12,9 @@ EVENTS = {"Accept": "text/event-stream", "Upstash-Encoding": "base64"}
 def open_stream(emulator, path, token=None):
     headers = EVENTS | {"Authorization": f"Bearer {token or emulator.token}"}
     with (
-        httpx.Client(base_url=emulator.rest_url, headers=headers, timeout=5) as client,
+        httpx.Client(
+            base_url=emulator.rest_url, headers=headers, timeout=5, verify=False
+        ) as client,
         client.stream("POST", path, json=[]) as response,
     ):
         yield response, (line for line in response.iter_lines() if line)

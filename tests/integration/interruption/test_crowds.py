@@ -1,9 +1,13 @@
-"""A crowd on a small pool: a present key is found, or the call says that the pool is full."""
+"""A crowd on a small pool: a present key is found, or the call says that the pool is full.
+
+With TEST_LENGTH, both kinds of threads are tried over both transports.
+"""
 
 from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 
@@ -12,18 +16,16 @@ import pytest
 from continuum_upstash import UpstashCache
 from tests.integration.interruption.crowd import CALLERS
 
-GEVENT = pytest.param(
-    "gevent",
-    marks=pytest.mark.skipif(
-        importlib.util.find_spec("gevent") is None, reason="gevent is not installed"
-    ),
-)
+COMBINATIONS = [("rest", "threads"), ("redis", "gevent")]
+if "TEST_LENGTH" in os.environ:
+    COMBINATIONS += [("rest", "gevent"), ("redis", "threads")]
 LATENCY = 0.4
 
 
-@pytest.mark.parametrize("scheduler", ["threads", GEVENT])
-@pytest.mark.parametrize("mode", ["rest", "redis"])
+@pytest.mark.parametrize(("mode", "scheduler"), COMBINATIONS)
 def test_three_hundred_callers_on_two_connections(emulator, scheduler, mode):
+    if scheduler == "gevent" and importlib.util.find_spec("gevent") is None:
+        pytest.skip("gevent is not installed")
     database = {
         "rest": {"rest_url": emulator.rest_url, "rest_token": emulator.token},
         "redis": {"redis_url": emulator.redis_url},

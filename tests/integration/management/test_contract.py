@@ -158,7 +158,7 @@ execute_from_command_line(["manage.py", *sys.argv[1:]])
 """
 
 
-@each_command
+@pytest.mark.parametrize("name", ["cache_cleanup", "cache_stats"])
 def test_in_a_pipe_stdout_is_the_result_without_colours(name, emulator):
     run = subprocess.run(
         [sys.executable, "-c", PROGRAM, name, *COMMANDS[name], "--format", "json"],

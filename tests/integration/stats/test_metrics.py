@@ -76,7 +76,7 @@ def test_prometheus_counts_every_billed_command(
     settings.CONTINUUM_STATS = {"INTERVAL": 0}
     writer = SharedWriter()
     with emulator.count() as spent:
-        for _ in range(250):
+        for _ in range(120):
             api_cache.get("k")
             writer.flush()
     found = re.findall(
