@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property, lru_cache, wraps
@@ -101,9 +101,9 @@ class UpstashBaseCache(BaseCache):
         """
         return run(plan, self._runner)
 
-    async def arun(self, plan: Plan[R]) -> R:
+    def arun(self, plan: Plan[R]) -> Coroutine[Any, Any, R]:
         """Run a plan in the running event loop; return its result. See `run`."""
-        return await arun(plan, self._async_runner)
+        return arun(plan, self._async_runner)
 
     def make_and_validate_key(self, key: Any, version: int | None = None) -> str:
         """Return the full key, and warn about one that memcached would reject, as Django does."""

@@ -99,10 +99,11 @@ class KeyValuePlans:
         if self.exceeds_max_size(data):
             yield from self._delete_all(outdated)
             return False
-        try:  # as in `write`; one generator less on the hot path
-            reply = yield from call(
-                *make_set_command(key, data, ttl_ms), *((condition,) if condition else ())
-            )
+        command = make_set_command(key, data, ttl_ms)
+        try:
+            (reply,) = yield Batch(((*command, condition) if condition else command,))  # as in get
+            if isinstance(reply, ReplyError):
+                raise reply
         except self.unstorable as error:
             yield from self.drop(error, outdated)
             return False

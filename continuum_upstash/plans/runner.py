@@ -129,9 +129,12 @@ async def arun(plan: Plan[R], runner: AsyncRunner) -> R:
 
 async def _aperform(effect: Effect, runner: AsyncRunner) -> object:
     if isinstance(effect, Encode):
-        return await _aencode(effect.value, runner)
+        try:
+            return runner.encode(effect.value)
+        except runner.offload_on:
+            return await runner.offload(runner.encode, effect.value)
     if isinstance(effect, EncodeMany):
-        return [await _aencode(value, runner) for value in effect.values]
+        return [await _aperform(Encode(value), runner) for value in effect.values]
     if isinstance(effect, SingleFlight):
         return await runner.single_flight(effect.key, lambda: arun(effect.plan(), runner))
     if isinstance(effect, Compute):
@@ -142,10 +145,3 @@ async def _aperform(effect: Effect, runner: AsyncRunner) -> object:
 
     await asyncio.sleep(effect.seconds)
     return None
-
-
-async def _aencode(value: object, runner: AsyncRunner) -> bytes:
-    try:
-        return runner.encode(value)
-    except runner.offload_on:
-        return await runner.offload(runner.encode, value)

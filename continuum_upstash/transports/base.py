@@ -6,7 +6,7 @@ to one event loop.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import Protocol
 
@@ -45,7 +45,7 @@ class AsyncTransport(Protocol):
     @property
     def name(self) -> str: ...
 
-    async def asend(self, batch: Batch) -> Replies: ...
+    def asend(self, batch: Batch) -> Awaitable[Replies]: ...
 
     async def aclose(self) -> None: ...
 

@@ -18,6 +18,9 @@ from continuum_upstash.transports.sockets import LATE_READS, make_readable_check
 
 _READ_SIZE: Final = 65536
 
+# The server works on the first requests of a tick while the other tasks make theirs.
+_FLUSH_REQUESTS: Final = 32
+
 
 class _PendingRequest:
     """A message, and the future that its caller awaits."""
@@ -59,6 +62,7 @@ class AsyncRedisConnection(asyncio.BufferedProtocol):
         self._unsent: deque[_PendingRequest] = deque()  # no byte of them was written
         self._in_flight: deque[_PendingRequest] = deque()
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_due = inf
         self._late_reads = LATE_READS
         self._is_readable: Callable[[], object] = lambda: False
         self._liveness_deadline = inf
@@ -70,12 +74,10 @@ class AsyncRedisConnection(asyncio.BufferedProtocol):
 
     @property
     def is_usable(self) -> bool:
-        return self._is_open and not self._reader.saw_readonly
-
-    @property
-    def _is_open(self) -> bool:
         # asyncio calls connection_lost one tick after the end of the connection.
-        return self._transport is not None and not self._transport.is_closing()
+        transport = self._transport
+        is_open = transport is not None and not transport.is_closing()
+        return is_open and not self._reader.saw_readonly
 
     def send(
         self,
@@ -94,45 +96,50 @@ class AsyncRedisConnection(asyncio.BufferedProtocol):
                 was idle: returns whether to treat the connection as stale.
 
         Raises:
-            ConnectionFailed: the connection is closed; nothing was sent.
+            ConnectionFailed: the connection is not usable; nothing was sent.
         """
-        if not self._is_open:
+        if not self.is_usable:
             reason = self._close_reason or network_errors.connection_lost(self._label, None)
             raise ConnectionFailed(str(reason), unsent=True)
         request = _PendingRequest(message, count, deadline, self._loop.create_future())
         if self._in_flight or self._unsent:
-            # Other tasks wait, too: the messages of one tick are sent with one write.
+            # Other tasks wait, too: the messages of one tick are sent with few writes.
             if not self._unsent and not self._is_paused:
                 self._loop.call_soon(self._flush)
             self._unsent.append(request)
+            if len(self._unsent) == _FLUSH_REQUESTS:
+                self._flush()
         else:
             self._liveness_deadline = (self._loop.time() + deadline) / 2
             self._may_give_up = may_give_up
             self._unsent.append(request)
             self._flush()
-        self._schedule(min(deadline, self._liveness_deadline))
+        due = min(deadline, self._liveness_deadline)
+        if due < self._timer_due:
+            self._set_timer(due)
         return request.result
 
     def _flush(self) -> None:
         if self._is_paused or self._transport is None:
             return
-        requests = [request for request in self._unsent if not request.result.done()]
+        messages = []
+        for request in self._unsent:
+            if not request.result.done():
+                self._in_flight.append(request)
+                messages.append(request.message)
         self._unsent.clear()
-        if not requests:
-            return
-        self._in_flight.extend(requests)
-        # Not writelines: before Python 3.13.2 it did not pause writing when the buffers were full.
-        self._transport.write(b"".join([request.message for request in requests]))
+        if messages:
+            # Not writelines: before Python 3.13.2 it did not pause writing when the buffers were
+            # full.
+            self._transport.write(b"".join(messages))
 
-    def _schedule(self, due: float) -> None:
+    def _set_timer(self, due: float) -> None:
         if self._timer is not None:
-            if self._timer.when() <= due:
-                return
             self._timer.cancel()
-        self._timer = self._loop.call_at(due, self._on_timer)
+        self._timer, self._timer_due = self._loop.call_at(due, self._on_timer), due
 
     def _on_timer(self) -> None:
-        self._timer = None
+        self._timer, self._timer_due = None, inf
         oldest = next(iter(self._in_flight or self._unsent), None)
         if oldest is None:
             return
@@ -141,7 +148,7 @@ class AsyncRedisConnection(asyncio.BufferedProtocol):
         if is_due and self._late_reads and self._is_readable():
             # The loop was busy: what has arrived in time is read first.
             self._late_reads -= 1
-            self._schedule(now)
+            self._set_timer(now)
         elif now >= oldest.deadline:
             if not oldest.result.done():
                 oldest.result.set_exception(
@@ -150,10 +157,10 @@ class AsyncRedisConnection(asyncio.BufferedProtocol):
             # Its replies may still arrive, and would be taken for those of the next request.
             self.close(network_errors.connection_lost(self._label, None))
         elif now < self._liveness_deadline:
-            self._schedule(min(oldest.deadline, self._liveness_deadline))
+            self._set_timer(min(oldest.deadline, self._liveness_deadline))
         elif self._is_writing or not self._may_give_up():
             self._liveness_deadline = inf
-            self._schedule(oldest.deadline)
+            self._set_timer(oldest.deadline)
         else:
             self.close(stale_connection(self._label))
 
@@ -195,25 +202,21 @@ class AsyncRedisConnection(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         self.last_reply_at = self._loop.time()
         self._liveness_deadline = inf
+        next_reply, in_flight = self._reader.next, self._in_flight
         try:
             self._reader.feed(self._buffer, 0, nbytes)
-            while (reply := self._reader.next()) is not INCOMPLETE:
-                self._deliver(reply)
-        except ProtocolError:
+            while (reply := next_reply()) is not INCOMPLETE:
+                request = in_flight[0]
+                request.replies.append(reply)
+                if len(request.replies) == request.count:
+                    in_flight.popleft()
+                    self._late_reads = LATE_READS
+                    if not request.result.done():
+                        request.result.set_result(request.replies)
+        except (ProtocolError, IndexError):  # IndexError: a reply without a request
             self.close(protocol_error(self._label))
         if self._reader.saw_readonly and not (self._in_flight or self._unsent):
             self.close(network_errors.connection_lost(self._label, None))
-
-    def _deliver(self, reply: Any) -> None:
-        if not self._in_flight:
-            raise ProtocolError("a reply without a request")
-        request = self._in_flight[0]
-        request.replies.append(reply)
-        if len(request.replies) == request.count:
-            self._in_flight.popleft()
-            self._late_reads = LATE_READS
-            if not request.result.done():
-                request.result.set_result(request.replies)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.close(

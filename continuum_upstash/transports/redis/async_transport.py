@@ -65,24 +65,24 @@ class AsyncRedisTransport:
         retryable = partial(is_retryable, batch)  # only called after a failure: it costs CPU
         now = asyncio.get_running_loop().time()
         deadline = now + self._read_timeout
-        connection = self._get_healthy(now, retryable)
+        connection = self._get_fresh(now, retryable) or await self._reconnect(deadline)
         # The connection may have been dropped without notice. A retryable batch detects that
         # within half of its time; a PING precedes any other batch: see _check_or_reconnect.
         try:
-            connection = connection or await self._reconnect(deadline)
             replies = await connection.send(message, count, deadline, retryable)
         except ConnectionFailed as error:
-            if connection is None or not (error.unsent or retryable()):
+            if not (error.unsent or retryable()):
                 raise
-            connection = self._get_healthy(now, retryable) or await self._reconnect(deadline)
-            replies = await connection.send(message, count, deadline)
+            newer = self._get_fresh(now, retryable)
+            if newer is None or not newer.is_usable:
+                newer = await self._reconnect(deadline)
+            replies = await newer.send(message, count, deadline)
         return resp2.check_replies(replies, batch, self._label)
 
-    def _get_healthy(
-        self, now: float, retryable: Callable[[], bool]
-    ) -> AsyncRedisConnection | None:
+    def _get_fresh(self, now: float, retryable: Callable[[], bool]) -> AsyncRedisConnection | None:
+        """Return the connection if no PING must precede the batch; `send` rejects a closed one."""
         connection = self._connection
-        if self._reconnect_task is not None or connection is None or not connection.is_usable:
+        if connection is None or self._reconnect_task is not None:
             return None
         is_fresh = now - connection.last_reply_at < self._health_check_interval
         return connection if is_fresh or retryable() else None

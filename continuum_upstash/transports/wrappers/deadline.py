@@ -6,6 +6,8 @@ circuit breaker ignores it.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import DeadlineExceeded, Unavailable
 from continuum_upstash.plans.effects import Batch
@@ -50,18 +52,21 @@ class AsyncDeadlineTransport:
         self._label = config.label
         self.name = transport.name
 
-    async def asend(self, batch: Batch) -> Replies:
+    def asend(self, batch: Batch) -> Awaitable[Replies]:
         if batch.deadline_s is None:
-            return await self._transport.asend(batch)
+            return self._transport.asend(batch)
+        return self._send_in_time(batch, batch.deadline_s)
+
+    async def _send_in_time(self, batch: Batch, seconds: float) -> Replies:
         import asyncio  # noqa: PLC0415 sync clients start faster without it
 
         from continuum_upstash.transports.wrappers.async_deadline import DeadlineScope  # noqa: PLC0415 likewise
 
         try:
-            async with DeadlineScope(asyncio.get_running_loop().time() + batch.deadline_s):
+            async with DeadlineScope(asyncio.get_running_loop().time() + seconds):
                 return await self._transport.asend(batch)
         except TimeoutError as error:
-            raise deadline_exceeded(self._label, batch.deadline_s) from error
+            raise deadline_exceeded(self._label, seconds) from error
 
     async def aclose(self) -> None:
         await self._transport.aclose()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from time import perf_counter
 
 from continuum_upstash.observe import CommandDetails, has_observers, notify
@@ -42,9 +43,11 @@ class AsyncInstrumentedTransport:
         self._alias = alias
         self.name = transport.name
 
-    async def asend(self, batch: Batch) -> Replies:
-        if not has_observers():
-            return await self._transport.asend(batch)
+    def asend(self, batch: Batch) -> Awaitable[Replies]:
+        # Without observers no coroutine of its own: each costs at every resumption of the caller.
+        return self._record(batch) if has_observers() else self._transport.asend(batch)
+
+    async def _record(self, batch: Batch) -> Replies:
         timer = _Timer(self._alias, self.name, batch)
         try:
             replies = await self._transport.asend(batch)
