@@ -13,8 +13,8 @@ import os
 import threading
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, TypeVar
-from weakref import WeakValueDictionary, ref
+from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakValueDictionary
 
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.observe import BackendStatus
@@ -22,7 +22,7 @@ from continuum_upstash.plans.command_table import list_written_keys
 from continuum_upstash.plans.conditional import ConditionalCommands
 from continuum_upstash.plans.effects import Batch, FlightKey
 from continuum_upstash.protocol import Replies
-from continuum_upstash.transports.base import AsyncTransport, Transport
+from continuum_upstash.transports.base import Transport
 from continuum_upstash.transports.factory import (
     build_async_transport,
     build_transport,
@@ -30,11 +30,8 @@ from continuum_upstash.transports.factory import (
 )
 from continuum_upstash.transports.failover.failover_policy import FailoverPolicy
 from continuum_upstash.transports.local.transport import LocalTransport
-from continuum_upstash.transports.singleflight import (
-    AsyncSingleFlightGroup,
-    Runs,
-    SingleFlightGroup,
-)
+from continuum_upstash.transports.loop_states import LoopState, LoopStates
+from continuum_upstash.transports.singleflight import Runs, SingleFlightGroup
 
 if TYPE_CHECKING:
     import asyncio
@@ -44,8 +41,6 @@ if TYPE_CHECKING:
     from continuum_upstash.transports.wrappers.near_cache import NearCache
 
 logger = logging.getLogger("continuum_upstash")
-
-_STATES_IN_LOOP: Final = "_continuum_upstash"
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -81,68 +76,6 @@ class Extras:
         return found
 
 
-class _LoopState:
-    """The transport and the runs of one event loop."""
-
-    __slots__ = ("__weakref__", "loop", "single_flights", "transport")
-
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, transport: AsyncTransport, runs: Runs
-    ) -> None:
-        self.loop = loop
-        self.transport = transport
-        self.single_flights = AsyncSingleFlightGroup(loop, runs)
-
-
-class _LoopStates:
-    """The states of the event loops of one database.
-
-    A state is kept in its loop, so that a loop that is dropped without being closed can be
-    collected with its connections. Loops without attributes (uvloop's) are kept until closed.
-    """
-
-    __slots__ = ("__weakref__", "_kept", "_states")
-
-    def __init__(self) -> None:
-        self._states: dict[int, ref[_LoopState]] = {}
-        self._kept: dict[int, _LoopState] = {}
-
-    def get(self, loop: asyncio.AbstractEventLoop) -> _LoopState | None:
-        found = self._states.get(id(loop))
-        return found() if found is not None else None
-
-    def add(self, state: _LoopState) -> None:
-        """Add the state of a loop, and drop the states of loops that are closed."""
-        for number, found in tuple(self._states.items()):
-            other = found()
-            if other is None or other.loop.is_closed():
-                self._remove(number, other)
-        loop = state.loop
-        try:
-            vars(loop).setdefault(_STATES_IN_LOOP, {})[id(self)] = state
-        except TypeError:
-            self._kept[id(loop)] = state
-        self._states[id(loop)] = ref(state)
-
-    def pop(self, loop: asyncio.AbstractEventLoop) -> _LoopState | None:
-        state = self.get(loop)
-        self._remove(id(loop), state)
-        return state
-
-    def list_states(self) -> list[_LoopState]:
-        states = [found() for found in tuple(self._states.values())]
-        return [state for state in states if state is not None]
-
-    def list_loops(self) -> list[asyncio.AbstractEventLoop]:
-        return [state.loop for state in self.list_states()]
-
-    def _remove(self, number: int, state: _LoopState | None) -> None:
-        self._states.pop(number, None)  # another thread may be removing it, too
-        self._kept.pop(number, None)
-        if state is not None:
-            getattr(state.loop, _STATES_IN_LOOP, {}).pop(id(self), None)
-
-
 class Database:
     """One Redis database as one configuration reaches it, shared by its backends and clients.
 
@@ -166,8 +99,7 @@ class Database:
         """Drop everything without touching a socket: the sockets are the parent's, too."""
         self._opening = threading.RLock()  # re-entrant: a signal handler may use the cache
         self._transport: Transport | None = None
-        self._loops = _LoopStates()
-        self._get_running_loop = _get_running_loop  # later asyncio's own
+        self._loops = LoopStates()
         self._closing: set[asyncio.Task[None]] = set()
         self.failover = FailoverPolicy(self.config, _get_local_store(self.config))
         self.extras = Extras()
@@ -294,13 +226,12 @@ class Database:
                 _remember(self)
             return self._transport
 
-    def _get_loop_state(self) -> _LoopState:
-        loop = self._get_running_loop()
-        state = self._loops.get(loop)
+    def _get_loop_state(self) -> LoopState:
+        state = self._loops.get_running()
         if state is None:
             import asyncio  # noqa: PLC0415 as above
 
-            self._get_running_loop = asyncio.get_running_loop
+            loop = asyncio.get_running_loop()
             with self._opening:
                 self._warn_if_unconfigured()
                 transport = build_async_transport(
@@ -308,7 +239,7 @@ class Database:
                 )
                 if self.near is not None:
                     transport = self.near.wrap_async(transport)
-                state = _LoopState(loop, transport, self._runs)
+                state = LoopState(loop, transport, self._runs)
                 self._loops.add(state)
                 _remember(self)
         return state
@@ -440,12 +371,6 @@ def _make_near_policy(config: Config, failover: FailoverPolicy) -> NearPolicy:
     from continuum_upstash.transports.wrappers import near  # noqa: PLC0415 only with NEAR
 
     return near.NearPolicy(config, failover)
-
-
-def _get_running_loop() -> asyncio.AbstractEventLoop:
-    import asyncio  # noqa: PLC0415 sync clients start faster without it
-
-    return asyncio.get_running_loop()
 
 
 def _get_local_store(config: Config) -> LocalTransport:
