@@ -113,13 +113,13 @@ def _escape_quoted(text: str) -> str:
 def _describe_object(value: object, depth: int) -> str:
     if isinstance(value, Enum):
         return _describe_enum(value, depth)
-    if _is_anonymous(value):
-        return ANONYMOUS
     if isinstance(value, type):
         return f"<{_get_path(value, value)}>"
     path = _get_path(value.__class__, value)  # of the object itself for a lazy one: request.user
     if isinstance(value, Model):
         return f"{path}({describe(_get_pk(value), depth)})"
+    if _is_anonymous(value):
+        return ANONYMOUS
     if is_dataclass(value):
         parts = [f"{name}={describe(each, depth)}" for name, each in _iter_fields(value)]
         return f"{path}({','.join(parts)})"
@@ -155,7 +155,8 @@ def _get_pk(instance: Model) -> object:
 
 
 def _is_anonymous(value: object) -> bool:
-    return getattr(value, "is_anonymous", False) is True
+    """Return whether a value is a user without an identity, as Django's AnonymousUser is."""
+    return getattr(value, "is_anonymous", False) is True and getattr(value, "pk", None) is None
 
 
 def _describe_int(value: Any) -> str:

@@ -24,6 +24,8 @@ from continuum_upstash.errors import ConfigurationError, suggest_similar
 MAX_LENGTH: Final = 200
 _READABLE_LENGTH: Final = 120
 
+_LIST: Final = 'not a list or tuple of them. Write ["user:{user_id}"].'
+
 _formatter: Final = Formatter()
 
 
@@ -153,11 +155,10 @@ class TagTemplates:
     """
 
     def __init__(self, tags: Tags, owner: str) -> None:
+        self._owner = owner
         self._function = tags if callable(tags) else None
         if isinstance(tags, str):
-            raise ConfigurationError(
-                f'{owner}: tags is a str. Write a tuple: tags=("{tags}",) with a comma.'
-            )
+            raise ConfigurationError(f"{owner}: tags is a str, {_LIST}")
         self.templates = [] if callable(tags) else [Template(each, owner) for each in tags]
 
     def check_names(self, known: Iterable[str]) -> None:
@@ -174,11 +175,14 @@ class TagTemplates:
             args: for the function.
             kwargs: for the function.
         """
-        tags = (
-            [bound_length(each, each) for each in self._function(*args, **kwargs)]
-            if self._function
-            else [bound_length(each.render(values), each.prefix) for each in self.templates]
-        )
+        if self._function:
+            tags = self._function(*args, **kwargs)
+            if isinstance(tags, str):
+                raise ConfigurationError(
+                    f"{self._owner}: the function tags returned a str, {_LIST}"
+                )
+            return tuple(dict.fromkeys(bound_length(each, each) for each in tags))
+        tags = [bound_length(each.render(values), each.prefix) for each in self.templates]
         return tuple(dict.fromkeys(tags))
 
 
@@ -261,7 +265,7 @@ class CallKeys:
         self.name = f"{function.__module__}.{function.__qualname__}"
         self.signature = inspect.signature(function)
         self.owner = f"@cached on {self.name}"
-        self._key_function = key if callable(key) else None
+        self._key_function: Callable[..., object] | None = key if callable(key) else None
         self._template = None if key is None or callable(key) else Template(key, self.owner)
         self._tags = TagTemplates(tags, self.owner)
         self._variants = variants
@@ -334,7 +338,13 @@ class CallKeys:
             ConfigurationError: an argument has no stable text.
         """
         if self._key_function:
-            text = readable = self._key_function(*call.args, **call.kwargs)
+            key = self._key_function(*call.args, **call.kwargs)
+            if not isinstance(key, str):
+                kind = type(key).__qualname__
+                raise ConfigurationError(
+                    f"{self.owner}: the function key returned a {kind}, no str."
+                )
+            text = readable = key
         elif self._template:
             text, readable = self._template.render(self._get_values(call)), self._template.prefix
         else:

@@ -100,6 +100,15 @@ def log_in(site, browser, then):
     )
 
 
+def test_a_cached_query_runs_again_after_a_change_in_the_admin(site, browser):
+    outcomes = [read_outcome(browser.get("articles/")) for _ in range(2)]
+    form = "admin/example_project/author/add/"
+    log_in(site, browser, f"/{form}")
+    submit(browser, form, form, name="Nora Quist")
+    outcomes.append(read_outcome(browser.get("articles/")))
+    assert outcomes[1:] == ["hit", "miss"]
+
+
 def test_only_staff_users_may_break_the_database(site, browser):
     assert "Only staff users may break the database" in browser.get("outage/").text
     token = re.search(r'value="(\w+)"', browser.get("counter/").text)[1]

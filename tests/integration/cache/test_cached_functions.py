@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -210,4 +211,17 @@ def test_concurrent_threads_share_one_call(options, transport, configure, emulat
 
     with ThreadPoolExecutor(threads) as pool:
         assert list(pool.map(load, range(threads))) == [[7, 1]] * threads
+    assert loader.calls == 1
+
+
+@pytest.mark.parametrize("transport", ["rest", "tcp"])
+@pytest.mark.parametrize("options", [{}, {"grace": 60, "tags": ["n:{number}"]}])
+def test_concurrent_tasks_share_one_call(options, transport, configure, runner):
+    configure(transport)
+    loader = Loader("async", runner).decorate(timeout=60, **options)
+
+    async def load_all():
+        return await asyncio.gather(*(loader.cached(7) for _ in range(20)))
+
+    assert runner.run(load_all()) == [[7, 1]] * 20
     assert loader.calls == 1

@@ -170,7 +170,7 @@ class TestMistakes:
         [
             (("user:{user_name}",), r"names 'user_name', which does not exist. Did you mean"),
             (("user:{}",), "has a field that is no name"),
-            ("user:{pk}", "with a comma"),
+            ("user:{pk}", "tags is a str, not a list"),
         ],
     )
     def test_wrong_tags_are_reported_at_once(self, connect, tags, message):

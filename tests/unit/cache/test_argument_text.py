@@ -80,6 +80,17 @@ def test_a_lazy_user_has_the_text_of_the_user():
     assert to_field(SimpleLazyObject(lambda: User(pk=7))) == "7"
 
 
+class Guest:
+    is_anonymous = True
+    pk = 7
+
+
+def test_a_guest_with_an_identity_is_not_anonymous():
+    for write in (describe, to_field):
+        with pytest.raises(UnsupportedArgument, match="Guest"):
+            write(Guest())
+
+
 def test_a_large_integer_has_a_text():
     assert describe(10**10_000) != describe(10**10_000 + 1)
 

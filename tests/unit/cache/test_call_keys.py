@@ -198,7 +198,7 @@ def test_a_keyword_argument_can_be_a_field():
         ({"key": ""}, "a key or tag is empty"),
         ({"key": "r:{year}{draft}"}, "two fields without a separator"),
         ({"key": "r:{year}-{draft}"}, "two fields without a separator"),
-        ({"tags": "user:{user_id}"}, "with a comma"),
+        ({"tags": "user:{user_id}"}, "tags is a str, not a list"),
         ({"tags": ["user:{id}"]}, "names 'id', which does not exist"),
         ({"user": True}, "needs an argument that is called user or request"),
     ],
@@ -226,6 +226,13 @@ def test_the_tags_of_a_call():
 def test_a_function_can_return_the_tags():
     keys = make_keys(tags=lambda user_id, **_: (f"user:{each}" for each in user_id))
     assert make_tags(keys, [7, 8], draft=True) == ("user:7", "user:8")
+
+
+def test_a_function_that_returns_no_list_or_str_is_reported():
+    with pytest.raises(ConfigurationError, match="the function tags returned a str, not a list"):
+        make_tags(make_keys(tags=lambda user_id: f"user:{user_id}"), 7)
+    with pytest.raises(ConfigurationError, match="the function key returned a int, no str"):
+        make_key(make_keys(key=lambda user_id: user_id), 7)
 
 
 def test_a_long_tag_ends_with_a_digest():
