@@ -88,9 +88,50 @@ def test_the_costs_on_the_page_on_billing(call, billed, requests, make_cache, em
     cache = make_cache("rest")
     cache.set("n", 41, 300)
     cache.set("persistent", 1, None)
+    cache.set("tagged", 1, 300, tags=["a"])
+    cache.get_or_set("old", 1, 0.001, grace=300)
     with emulator.count() as spent:
         exec(call, {"cache": cache, "values": MANY})
     assert (spent.billed, spent.requests) == (int(billed), int(requests))
+
+
+@pytest.mark.parametrize(
+    ("operation", "billed"),
+    [
+        (lambda cache: cache.get_or_set("n", 5, early=True, grace=60, wait=1), (1, 1)),
+        (lambda cache: cache.get_or_set("tagged", 5, tags=["a", "b"], grace=60), (1, 1)),
+        (lambda cache: cache.get_or_set("k", lambda: 5, 60, early=True, grace=60), (4, 6)),
+        (lambda cache: cache.get_or_set("k", 5, 60, wait=1, tags=["a", "b"]), (4, 6)),
+        (lambda cache: cache.get_or_set("k", 5, 60, wait=1, tags=["a", "new"]), (5, 7)),
+        (lambda cache: cache.get_or_set("k", 5, 60, tags=["a", "b"]), (2, 2)),
+        (lambda cache: cache.get_or_set("old", 5, 60, grace=60), (4, 6)),
+        (lambda cache: cache.get_or_set("old", lambda: 1 // 0, 60, grace=60), (3, 3)),
+        (lambda cache: cache.get_or_set("leased", 5, 60, grace=60), (1, 1)),
+        (lambda cache: cache.get_or_set("missing-leased", 5, 60, wait=0), (2, 2)),
+        (lambda cache: cache.get("tagged"), (2, 2)),
+        (lambda cache: cache.get_many(["tagged", "n", "old"]), (2, 2)),
+        (lambda cache: cache.get_or_set("tagged", 5), (2, 2)),
+        (lambda cache: cache.set("k", 5, 60, tags=["a", "b"]), (2, 2)),
+        (lambda cache: cache.set("k", 5, 60, tags=["a", "new"]), (3, 3)),
+        (lambda cache: cache.delete_tags("a", "b"), (1, 1)),
+    ],
+)
+@pytest.mark.parametrize(("transport", "at"), [("rest", 0), ("tcp", 1)])
+def test_the_cost_of_stampede_protection_and_tags(
+    operation, billed, transport, at, api, make_cache, emulator, request
+):
+    cache = make_cache(transport)
+    cache.set("n", 41, 300)
+    cache.set("tagged", 1, 300, tags=["a", "b"])
+    for key in ("old", "leased"):
+        cache.get_or_set(key, 1, 0.001, grace=300)
+    for key in ("leased", "missing-leased"):
+        cache.client.set(f"continuum:lease:{cache.make_key(key)}", "x", ttl=30)
+    called = SyncOrAsync(cache, request.getfixturevalue("runner") if api == "async" else None)
+    called.has_key("warm-up")
+    with emulator.count() as spent:
+        operation(called)
+    assert spent.billed == billed[at]  # over TCP, this server is not known to have DELEX
 
 
 @pytest.mark.parametrize("transport", ["rest", "tcp"])
