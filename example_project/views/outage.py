@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from django.views.decorators.http import require_POST
 from continuum_upstash.errors import SessionStoreUnavailable
 from example_project import emulator
 
-OUTAGE_SECONDS = 20
+OUTAGE_SECONDS = int(os.environ.get("DEMO_OUTAGE_SECONDS", "20"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from tests.service.catalogue import EVERYWHERE, GROUPS, list_assumptions, load_modules
+from tests.service.catalogue import GROUPS, list_assumptions, load_modules
 from tests.service.counter import CommandCounter
 from tests.service.rest_client import RestClient
 from tests.service.runner import MAX_COMMANDS
@@ -111,7 +111,7 @@ def test_nothing_is_billed_without_consent(emulator):
 
 def test_an_interrupted_run_leaves_nothing(emulator):
     environ = {name: value for name, value in os.environ.items() if "UPSTASH" not in name}
-    with emulator.fault("latency", seconds=0.2):
+    with emulator.fault("latency", seconds=0.05):
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.service", "--yes", "--only=CMD-00"],
             cwd=PAGE.parents[2],
@@ -213,10 +213,9 @@ def test_a_real_database_is_not_named():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("profile", sorted(EVERYWHERE - {"upstash"}))
-def test_what_a_profile_promises_holds(profile, tmp_path):
-    path = tmp_path / "report.json"
-    run = run_suite(f"--profile={profile}", "--only=PKG", f"--json={path}")
+def test_what_we_promise_holds_for_the_server_with_the_fewest_commands():
+    # make test-all runs the suite on every profile.
+    run = run_suite("--profile=srh", "--only=PKG")
     assert run.returncode == 0, run.stdout + run.stderr
 
 
