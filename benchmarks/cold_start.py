@@ -15,7 +15,7 @@ from benchmarks.clients.baselines import TOKEN
 from benchmarks.report.progress import Progress
 from benchmarks.report.summary import Column, Report
 from benchmarks.runner import Effort
-from benchmarks.servers import Servers
+from benchmarks.servers import Servers, make_pinned_command
 
 NAME, TITLE = "cold", "Cold start and memory, a new process"
 IMPORT, FIRST_GET = "import, CPU ms", "import and first GET, CPU ms"
@@ -92,17 +92,15 @@ def measure(servers: Servers, effort: Effort, progress: Progress) -> Report:
         samples={column.title: {label: [] for label in STARTS} for column in COLUMNS},
         plotted=(FIRST_GET,),
     )
-    deadline = time.monotonic() + effort.limit
-    for number in range(effort.rounds + 1):
-        if number > 1 and time.monotonic() > deadline:
-            break
-        for label, statement in STARTS.items():
+    started = time.monotonic()
+    for label, statement in STARTS.items():  # writes the bytecode
+        progress.show(f"{NAME}: first start of {label}")
+        _start(report, label, statement, servers)
+    for number in effort.iterate_rounds(started):
+        for label in (each for each in STARTS if each not in report.skipped):
             progress.show(f"{NAME}: round {number} of {effort.rounds}, {label}")
-            if label in report.skipped:
-                continue
-            figures = _start(report, label, statement, servers)
-            # The first round writes the bytecode.
-            for column, figure in zip(COLUMNS, figures, strict=True) if number else ():
+            figures = _start(report, label, STARTS[label], servers)
+            for column, figure in zip(COLUMNS, figures, strict=False):  # none if it failed
                 report.samples[column.title][label].append(figure)
     return report
 
@@ -111,7 +109,8 @@ def _start(report: Report, label: str, statement: str, servers: Servers) -> list
     """Return the figures of one start; note in the report why a client does not start."""
     values = {"https": servers.https, "redis": servers.redis, "ca_file": servers.ca_file}
     setup, _, start = statement.format(**values, token=TOKEN).partition("T; ")
-    command = [sys.executable, "-c", SCRIPT.format(setup=setup, start=start)]
+    script = SCRIPT.format(setup=setup, start=start)
+    command = make_pinned_command(0, sys.executable, "-c", script)
     environ = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
     run = subprocess.run(
         command, env=environ, capture_output=True, text=True, check=False, timeout=60
@@ -121,5 +120,5 @@ def _start(report: Report, label: str, statement: str, servers: Servers) -> list
         if label.startswith("**"):
             sys.exit(f"{label}: {reason}")
         report.skipped[label] = reason
-        return [0.0] * len(COLUMNS)
+        return []
     return [float(figure) for figure in run.stdout.partition("MEASURED")[2].split()]

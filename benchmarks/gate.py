@@ -30,9 +30,9 @@ TABLES = {
 }
 # The highest ratio of the CPU time to the first client's: a bare socket, or LocMemCache.
 LIMITS = {
-    "rest": (3.4, 3.8, 31.0, 15.0),
-    "tcp": (3.4, 3.9, 13.0, 9.0),
-    "local": (3.6, 6.0, 4.2),
+    "rest": (2.8, 3.1, 3.5, 4.4),
+    "tcp": (2.9, 3.1, 4.9, 3.7),
+    "local": (2.2, 4.2, 2.4),
 }
 EFFORT, SECOND_EFFORT = Effort(7, 0.03, 6.0), Effort(15, 0.05, 12.0)
 

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import Self
@@ -40,12 +40,23 @@ class Effort:
     Attributes:
         rounds: the number of rounds, unless the time limit comes first.
         seconds: the length of one measurement.
-        limit: seconds after which no further measurement begins, except in the first round.
+        limit: seconds after which no further round begins.
     """
 
     rounds: int
     seconds: float
     limit: float
+
+    def iterate_rounds(self, started: float) -> Iterator[int]:
+        """Yield the numbers of the rounds, at least of one.
+
+        Args:
+            started: the monotonic time at which the limit begins.
+        """
+        for number in range(1, self.rounds + 1):
+            if number > 1 and time.monotonic() > started + self.limit:
+                return
+            yield number
 
 
 class WorkerFailedError(Exception):
@@ -115,7 +126,7 @@ def measure(
     Raises:
         SystemExit: the baseline or a client of this package failed.
     """
-    deadline = time.monotonic() + effort.limit
+    started = time.monotonic()
     columns = table.list_columns()
     report = Report(
         name=name,
@@ -132,10 +143,8 @@ def measure(
         workers = start_workers(stack, table, servers, report.skipped)
         times = choose_all_times(workers, table, effort, report.failed)
         shuffle = random.Random(1).shuffle
-        for number, case in itertools.product(range(effort.rounds), table.cases):
-            if number and time.monotonic() > deadline:
-                break
-            progress.show(f"{name}: round {number + 1} of {effort.rounds}, {case}")
+        for number, case in itertools.product(effort.iterate_rounds(started), table.cases):
+            progress.show(f"{name}: round {number} of {effort.rounds}, {case}")
             shuffle(workers)
             for worker in (each for each in workers if (case, each) in times):
                 result = worker.run(case, times[case, worker])

@@ -125,9 +125,9 @@ def run_process(*command: object, port: int) -> Iterator[None]:
 
 
 def make_pinned_command(core: int, *command: str) -> list[str]:
-    """Return a command that runs on one CPU core, where there are two."""
-    can_pin = shutil.which("taskset") and os.cpu_count() > 1
-    return ["taskset", "-c", str(core), *command] if can_pin else [*command]
+    """Return a command that runs on the first (0) or second (1) CPU core, if there are two."""
+    cores = sorted(os.sched_getaffinity(0)) if shutil.which("taskset") else []
+    return ["taskset", "-c", str(cores[core]), *command] if len(cores) > 1 else [*command]
 
 
 def wait_until_listening(port: int, server: subprocess.Popen[bytes]) -> None:

@@ -51,7 +51,7 @@ def measure(servers: Servers, effort: Effort, progress: Progress) -> Report:
     Raises:
         SystemExit: a client of this package failed.
     """
-    deadline = time.monotonic() + effort.limit
+    started = time.monotonic()
     report = Report(
         name=NAME,
         title=TITLE,
@@ -61,11 +61,9 @@ def measure(servers: Servers, effort: Effort, progress: Progress) -> Report:
         samples={column.title: {label: [] for label in ROWS} for column in COLUMNS},
         plotted=(RUNS, SLOW),
     )
-    for number in range(effort.rounds):
-        if number and time.monotonic() > deadline:
-            break
+    for number in effort.iterate_rounds(started):
         for label in ROWS:
-            progress.show(f"{NAME}: round {number + 1} of {effort.rounds}, {label}")
+            progress.show(f"{NAME}: round {number} of {effort.rounds}, {label}")
             if label not in report.skipped:
                 _measure_once(report, label, servers.redis)
     return report

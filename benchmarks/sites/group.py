@@ -150,7 +150,7 @@ def measure(kind: Kind, servers: Servers, effort: Effort, progress: Progress) ->
     Raises:
         SystemExit: the site with this package failed.
     """
-    deadline = time.monotonic() + effort.limit
+    started = time.monotonic()
     report = Report(
         name=kind.name,
         title=kind.title,
@@ -163,12 +163,10 @@ def measure(kind: Kind, servers: Servers, effort: Effort, progress: Progress) ->
     with ExitStack() as stack:
         sites = start_sites(stack, kind, servers, report, progress)
         shuffle = random.Random(1).shuffle
-        for number in range(effort.rounds):
-            if number and time.monotonic() > deadline:
-                break
+        for number in effort.iterate_rounds(started):
             shuffle(sites)
             for label, site in sites:
-                progress.show(f"{kind.name}: round {number + 1} of {effort.rounds}, {label}")
+                progress.show(f"{kind.name}: round {number} of {effort.rounds}, {label}")
                 figures = site.load(effort.seconds * LOAD_TIMES)
                 for title, figure in figures.items():
                     report.samples[title][label].append(figure)
