@@ -111,7 +111,8 @@ class UpstashBaseCache(BaseCache):
         if prefix is None:
             return str(super().make_and_validate_key(key, version))
         full_key = f"{prefix}{key!s}"
-        if not _is_portable(full_key, len(full_key)):
+        # Django's `validate_key` warns about none of the other keys, and takes longer.
+        if len(full_key) > MEMCACHE_MAX_KEY_LENGTH or not full_key.isprintable() or " " in full_key:
             self.validate_key(full_key)
         return full_key
 
@@ -121,7 +122,8 @@ class UpstashBaseCache(BaseCache):
         if prefix is None:
             return [self.make_and_validate_key(key, version) for key in keys]
         full_keys = [f"{prefix}{key!s}" for key in keys]
-        if not _is_portable("".join(full_keys), max(map(len, full_keys), default=0)):
+        longest, text = max(map(len, full_keys), default=0), "".join(full_keys)
+        if longest > MEMCACHE_MAX_KEY_LENGTH or not text.isprintable() or " " in text:
             for full_key in full_keys:
                 self.validate_key(full_key)
         return full_keys
@@ -214,16 +216,6 @@ def _resolve_entry(alias: str, location: object, params: Mapping[str, Any]) -> C
 def run_in_django_thread(function: Callable[[object], bytes], value: object) -> Any:
     """Run a function in the thread that owns Django's database connections."""
     return sync_to_async(function)(value)
-
-
-def _is_portable(text: str, longest: int) -> bool:
-    """Return whether Django's `validate_key` certainly warns about none of some full keys.
-
-    Args:
-        text: the keys, one after the other.
-        longest: the length of the longest key.
-    """
-    return longest <= MEMCACHE_MAX_KEY_LENGTH and text.isprintable() and " " not in text
 
 
 def _protect_reserved_keys(key_func: KeyFunction, prefix: str) -> KeyFunction:

@@ -31,6 +31,9 @@ T = TypeVar("T")
 
 MISSING: Final = object()
 
+# Encoding these runs no code of the value's own, so no runner is needed.
+PLAIN_TYPES: Final = frozenset({str, int, float, bool, bytes, type(None)})
+
 # A command may have 10 MB on the smallest pricing plans, including keys and framing:
 # https://upstash.com/docs/redis/troubleshooting/max_request_size_exceeded
 REQUEST_BYTES: Final = 8 * 1024 * 1024
@@ -93,10 +96,11 @@ class KeyValuePlans:
         """Store a value; return whether it was stored. ttl_ms <= 0 expires immediately."""
         if ttl_ms is not None and ttl_ms <= 0:
             return (yield from self._set_expired(key, condition))
-        data = yield Encode(value)
+        data: bytes
+        data = self._codec.encode(value) if type(value) in PLAIN_TYPES else (yield Encode(value))
         # As in Django's memcached backend: the old value would be outdated, except with NX.
         outdated = () if condition == "NX" else (key,)
-        if self.exceeds_max_size(data):
+        if self._max_value_bytes is not None and self.exceeds_max_size(data):
             yield from self._delete_all(outdated)
             return False
         command = make_set_command(key, data, ttl_ms)
@@ -253,15 +257,17 @@ class KeyValuePlans:
 
     def get_many(self, keys: Sequence[str]) -> Plan[dict[str, Any]]:
         found: dict[str, Any] = {}
+        decode = self._codec.decode
         for chunk in _split_into_requests(keys, _estimate_key_bytes(keys)):
             replies = yield from self.mget(chunk)
             raws = {key: raw for key, raw in zip(chunk, replies, strict=True) if raw is not None}
             if has_envelope(raws.values()):
                 raws = yield from self.envelopes.open_all(raws)
             for key, raw in raws.items():
-                value = self.decode(raw, MISSING)
-                if value is not MISSING:
-                    found[key] = value
+                try:  # as `decode`, without its call
+                    found[key] = decode(raw)
+                except DecodeError as error:
+                    self._report_undecodable(error)
         return found
 
     def mget(self, keys: Sequence[str]) -> Plan[list[bytes | None]]:
@@ -366,9 +372,12 @@ class KeyValuePlans:
         try:
             return self._codec.decode(raw)
         except DecodeError as error:
-            reason = f"a stored value cannot be decoded: {error}"
-            report_discarded(ValueDiscarded(self._alias, reason, "undecodable"))
+            self._report_undecodable(error)
             return default
+
+    def _report_undecodable(self, error: DecodeError) -> None:
+        reason = f"a stored value cannot be decoded: {error}"
+        report_discarded(ValueDiscarded(self._alias, reason, "undecodable"))
 
     def exceeds_max_size(self, data: bytes) -> bool:
         limit = self._max_value_bytes

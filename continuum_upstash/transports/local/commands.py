@@ -48,7 +48,20 @@ def parse(command: Command) -> ParsedCommand | ReplyError:
             "caches, sessions and rate limits use. Connect to a database to run it."
         )
     function, least, most = entry
-    arguments = list(map(_encode, command[1:]))
+    try:
+        arguments = [
+            argument.encode()
+            if type(argument) is str
+            else argument
+            if type(argument) is bytes
+            else _encode(argument)
+            for argument in command[1:]
+        ]
+    except UnicodeEncodeError:
+        raise NotSerializable(
+            "A key or an option contains a lone surrogate (U+D800 to U+DFFF), which has no UTF-8 "
+            "form. Remove it from the text that the key is made of."
+        ) from None
     if not least <= len(arguments) <= most:
         return arity_error(name.lower())
     return function, arguments
@@ -56,13 +69,7 @@ def parse(command: Command) -> ParsedCommand | ReplyError:
 
 def _encode(argument: object) -> bytes | Script:
     if isinstance(argument, str):
-        try:
-            return argument.encode()
-        except UnicodeEncodeError:
-            raise NotSerializable(
-                "A key or an option contains a lone surrogate (U+D800 to U+DFFF), which has no "
-                "UTF-8 form. Remove it from the text that the key is made of."
-            ) from None
+        return argument.encode()
     if isinstance(argument, int):
         return b"%d" % argument
     if isinstance(argument, (bytes, Script)):
@@ -114,7 +121,7 @@ COMMANDS: Final[Mapping[str, Function]] = {
     "EXPIRE": expiry.make_expire("expire", b"EX"),
     "EXPIRETIME": expiry.expiretime,
     "FLUSHDB": server.flushdb,
-    "GET": strings.get,
+    "GET": Keyspace.get_string,
     "GETDEL": strings.getdel,
     "GETEX": strings.getex,
     "HGET": hashes.hget,

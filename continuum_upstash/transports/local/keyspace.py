@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import heapq
 from collections import OrderedDict
-from collections.abc import Callable, Sized
+from collections.abc import Callable, Iterable, Sized
 from typing import Any, Final, TypeVar
 
 from continuum_upstash.errors import CapacityExceeded, ReplyError
+from continuum_upstash.protocol import Reply
 
 C = TypeVar("C", bound=Sized)
 
@@ -109,13 +110,35 @@ class Keyspace:
         Raises:
             ReplyError: WRONGTYPE.
         """
-        entry = self.read(key)
+        entry = self._entries.get(key)
+        # As `read` does, without its calls: most commands are reads of strings.
+        if entry is not None and entry.expires_at is not None and entry.expires_at < self.now:
+            self._expire(key)
+            entry = None
         if entry is None:
+            self.misses += 1
             return None
+        self.hits += 1
+        self._entries.move_to_end(key)
         value = entry.value
         if type(value) is not bytes:
             raise wrong_type_error()
         return value
+
+    def get_strings(self, keys: Iterable[bytes]) -> list[Reply]:
+        """Return the string of each key, or None; a value of another type has none."""
+        entries, now = self._entries, self.now
+        found: list[Reply] = []
+        for key in keys:
+            entry = entries.get(key)
+            if entry is None or (entry.expires_at is not None and entry.expires_at < now):
+                entry = self.read(key)  # counts a miss, and removes an expired key
+            else:
+                self.hits += 1
+                entries.move_to_end(key)
+            value = None if entry is None else entry.value
+            found.append(value if type(value) is bytes else None)
+        return found
 
     def get_collection(self, key: bytes, kind: type[C]) -> C:
         """Return the collection of a key, or an empty one that `reserve` stores.
@@ -137,7 +160,16 @@ class Keyspace:
         Raises:
             CapacityExceeded: it exceeds the whole store; the old value stays.
         """
-        self._store(key, value, expires_at, self.size_of(key, len(value)))
+        size = len(key) + len(value) + ENTRY_BYTES
+        entry = self._entries.get(key)
+        if entry is None or size > self.max_bytes:
+            self._store(key, value, expires_at, self.size_of(key, len(value)))
+            return
+        # As `_store` does, without its calls.
+        self.used_bytes += size - entry.size
+        entry.value, entry.expires_at, entry.size = value, expires_at, size
+        self._entries.move_to_end(key)
+        self._limit(entry)
 
     def reserve(self, key: bytes, value: Sized, growth: int) -> None:
         """Reserve bytes for new members of a collection, and store the collection if it is new.
@@ -172,8 +204,7 @@ class Keyspace:
 
     def set_expiry(self, entry: KeyEntry, expires_at: int | None) -> None:
         entry.expires_at = expires_at
-        if expires_at is not None:
-            self._schedule_expiry(expires_at, entry.slot)
+        self._limit(entry)
 
     def remove(self, key: bytes) -> bool:
         if self.peek(key) is None:
@@ -218,9 +249,21 @@ class Keyspace:
             entry.expires_at = expires_at
             self._entries.move_to_end(key)
         self._add_size(entry, size - entry.size)
-        if expires_at is not None:
-            self._schedule_expiry(expires_at, entry.slot)
-        self._evict()
+        self._limit(entry)
+
+    def _limit(self, entry: KeyEntry) -> None:
+        """Schedule the expiry of an entry that was stored, and keep the bounds."""
+        heap = self._expiry_heap
+        if entry.expires_at is not None:
+            heapq.heappush(heap, (entry.expires_at, entry.slot))
+            if len(heap) > 2 * len(self._entries) + 64:
+                self._drop_stale_expiries()
+        if (
+            (heap and heap[0][0] < self.now)
+            or len(self._entries) > self.max_entries
+            or self.used_bytes > self.max_bytes
+        ):
+            self._evict()
 
     def _add_size(self, entry: KeyEntry, growth: int) -> None:
         entry.size += growth
@@ -239,15 +282,13 @@ class Keyspace:
             self._delete(next(iter(self._entries)))
             self.evicted += 1
 
-    def _schedule_expiry(self, expires_at: int, slot: int) -> None:
-        heapq.heappush(self._expiry_heap, (expires_at, slot))
-        if len(self._expiry_heap) > 2 * len(self._entries) + 64:
-            self._expiry_heap = [
-                (entry.expires_at, entry.slot)
-                for entry in self._entries.values()
-                if entry.expires_at is not None
-            ]
-            heapq.heapify(self._expiry_heap)
+    def _drop_stale_expiries(self) -> None:
+        self._expiry_heap = [
+            (entry.expires_at, entry.slot)
+            for entry in self._entries.values()
+            if entry.expires_at is not None
+        ]
+        heapq.heapify(self._expiry_heap)
 
     def _remove_expired(self, limit: int) -> None:
         heap = self._expiry_heap

@@ -18,13 +18,8 @@ from continuum_upstash.transports.local.parsing import (
 )
 
 
-def get(space: Keyspace, key: bytes) -> Reply:
-    return space.get_string(key)
-
-
 def mget(space: Keyspace, key: bytes, *keys: bytes) -> Reply:
-    entries = map(space.read, (key, *keys))
-    return [e.value if e is not None and type(e.value) is bytes else None for e in entries]
+    return space.get_strings((key, *keys))
 
 
 def strlen(space: Keyspace, key: bytes) -> Reply:
@@ -35,6 +30,11 @@ def set_(space: Keyspace, key: bytes, value: bytes, *arguments: bytes) -> Reply:
     if not arguments:
         space.put(key, value)
         return b"OK"
+    if len(arguments) == 2 and arguments[0] == b"PX":  # what caches send
+        amount = arguments[1]
+        if amount.isdigit() and len(amount) < 16 and not amount.startswith(b"0"):
+            space.put(key, value, space.now + int(amount))
+            return b"OK"
     options = read_options(arguments, SET_OPTIONS)
     expires_at = options.expires_at(space, "set")
     if not _is_condition_met(space, key, options):

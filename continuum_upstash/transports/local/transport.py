@@ -54,9 +54,10 @@ class LocalTransport:
         commands = batch.commands
         if len(commands) == 1 and not batch.atomic:  # most batches; this saves a third of the time
             command = parse(commands[0])
+            space = self._space
             with self._lock:
-                self._space.tick()
-                return [execute(self._space, command)]
+                space.tick()
+                return [execute(space, command)]
         parsed = [parse(command) for command in commands]
         if batch.atomic:
             _reject_invalid_transaction(parsed)
