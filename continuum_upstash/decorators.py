@@ -1,4 +1,4 @@
-"""``@cached``: the results of functions and methods, sync and async, in a cache."""
+"""``@cached``: the results of functions and methods, sync and async, in a cache; `cache_page`."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ from django.core.cache.backends.base import DEFAULT_TIMEOUT
 
 from continuum_upstash.cache.base import UpstashBaseCache, get_cache_with
 from continuum_upstash.cache.call_keys import BoundCall, CallKeys, Variants
+from continuum_upstash.cache.pages.page_cache import cache_page
 from continuum_upstash.errors import ConfigurationError
 from continuum_upstash.plans.timeouts import Timeout
+
+__all__ = ["cache_page", "cached"]
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")

@@ -1,4 +1,4 @@
-"""Django's types in the codec: SafeString and lazy text; and the keys that sign values."""
+"""Django's types in the codec: SafeString, pages, lazy text; and the keys that sign values."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from django.utils.encoding import force_bytes
 from django.utils.functional import Promise
 from django.utils.safestring import SafeString
 
+from continuum_upstash.cache.pages.cached_page import CachedPage, pack_page, unpack_page
 from continuum_upstash.codec.ext_types import ExtType, LazyType
 
 
@@ -31,5 +32,6 @@ EXT_TYPES = (
         read=lambda payload: SafeString(payload.decode("utf-8", "surrogatepass")),
         is_signed=True,  # a template does not escape it
     ),
+    ExtType(code=33, type=CachedPage, write=pack_page, read=unpack_page, is_signed=True),
     LazyType(Promise, _to_text),
 )

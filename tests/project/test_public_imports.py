@@ -18,7 +18,7 @@ PATHS = """
     backend.CacheBackend backend.get_cache
     client.UpstashCache client.AsyncUpstashCache client.Backend
     codec.Codec
-    decorators.cached
+    decorators.cached decorators.cache_page
     config.Config config.resolve
     errors.ContinuumError errors.ConfigurationError errors.Unavailable errors.ConnectionFailed
     errors.DeadlineExceeded errors.ReplyError errors.Refused errors.AuthenticationFailed
