@@ -22,9 +22,9 @@ demo: $(VENV)/.installed-emulator  ## run the example site, e.g. with ARGS="--po
 test: $(VENV)/.installed-dev $(NPM)  ## run the tests, e.g. with ARGS="tests/unit -k codec"
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
-# Tests that take minutes: faults under load, processes killed while saving, 64 workers at one limit,
-# Django's tests on a database of 2025.
-LONG := tests/outage tests/conformance tests/integration/interruption tests/integration/sessions/test_crash.py tests/integration/ratelimit/test_workers.py
+# Tests that TEST_LENGTH makes longer, and whose parameters it combines in full: faults under load,
+# processes killed while saving, 64 workers at one limit, Django's tests in every mode.
+LONG := tests/outage tests/conformance tests/integration/interruption tests/integration/cache/test_binary_safety.py tests/integration/sessions/test_crash.py tests/integration/ratelimit/test_workers.py
 
 test-all: $(VENV)/.installed-dev  ## run all tests, on each installed Python and supported Django
 	$(PYTHON) .ci/matrix.py $(ARGS)

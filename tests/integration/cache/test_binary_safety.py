@@ -1,6 +1,6 @@
 """Binary values are restored exactly and stored identically by every transport.
 
-With TEST_LENGTH=10, 10,000 values instead of 1,000.
+TEST_LENGTH=10 makes it 10,000 values instead of 1,000.
 """
 
 from __future__ import annotations
