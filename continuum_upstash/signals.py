@@ -19,7 +19,7 @@ from typing import Any, Final, TypeVar, cast
 from django.core.cache import caches
 from django.db import connections, transaction
 from django.db.models import Model
-from django.db.models.signals import m2m_changed, post_delete, post_save
+from django.db.models.signals import m2m_changed, post_delete, post_save, pre_save
 from django.dispatch import Signal
 
 from continuum_upstash.cache.base import UpstashBaseCache, get_cache_with
@@ -65,9 +65,12 @@ def invalidate_on_save(
 
         invalidate_on_save(Article, tags=("article:{pk}", "author:{author_id}"))
 
-    A change of a many-to-many relation of the model counts as a save. The tags are deleted when the
-    transaction of the database commits, at once if there is none. If that fails, Django logs the
-    error, and the values stay until their timeouts.
+    The tags are deleted when the transaction of the SQL database commits, at once if there is none.
+    If that fails, Django logs the error, and the values stay until their timeouts.
+
+    A change of a many-to-many relation of the model counts as a save. If the tags depend on other
+    attributes than the primary key, those of the row as it was before the save are deleted, too;
+    reading it takes one SQL query.
 
     Call it once for each model, in `AppConfig.ready`. It includes the subclasses and proxies that
     exist by then. Operations that send no signals are not covered: `QuerySet.update`,
@@ -101,6 +104,10 @@ class _Receivers:
 
     def __init__(self, model: type[Model], tags: TagTemplates, owner: str, using: str) -> None:
         self._model, self._tags, self._owner, self._using = model, tags, owner, using
+        self._names = {field.name for each in tags.templates for field in each.fields}
+        # The tags of a function are not known, those of a primary key do not change.
+        self._can_change = not tags.templates or not self._names <= {"pk", "id"}
+        self._kept_name = f"_continuum_tags_{id(self)}"
         self._models = [model, *_iter_subclasses(model)]
         self._fields = {
             field.remote_field.through: field
@@ -111,6 +118,8 @@ class _Receivers:
 
     def connect(self) -> None:
         for each in self._models:
+            if self._can_change:
+                pre_save.connect(self.on_pre_save, sender=each, weak=False)
             post_save.connect(self.on_change, sender=each, weak=False)
             post_delete.connect(self.on_change, sender=each, weak=False)
         for through in self._fields:
@@ -118,13 +127,21 @@ class _Receivers:
 
     def disconnect(self) -> None:
         for each in self._models:
+            pre_save.disconnect(self.on_pre_save, sender=each)
             post_save.disconnect(self.on_change, sender=each)
             post_delete.disconnect(self.on_change, sender=each)
         for through in self._fields:
             m2m_changed.disconnect(self.on_relation_change, sender=through)
 
+    def on_pre_save(self, instance: Model, using: str, **_: object) -> None:
+        """Keep the tags of the row that the save will replace; `on_change` deletes them."""
+        if not instance._state.adding:
+            rows = type(instance)._base_manager.using(using).filter(pk=instance.pk)
+            vars(instance)[self._kept_name] = [tag for row in rows for tag in self._list_tags(row)]
+
     def on_change(self, instance: Model, using: str, **_: object) -> None:
-        self._delete_tags([instance], using)
+        kept: list[str] = vars(instance).pop(self._kept_name, [])
+        self._delete_tags([*kept, *self._list_tags(instance)], using)
 
     def on_relation_change(
         self,
@@ -151,17 +168,13 @@ class _Receivers:
                 **({field.name: instance} if pk_set is None else {"pk__in": pk_set})
             )
             changed += found
-        self._delete_tags(changed, using)
+        self._delete_tags([tag for each in changed for tag in self._list_tags(each)], using)
 
-    def _delete_tags(self, instances: Iterable[Model], database: str) -> None:
-        names = {field.name for each in self._tags.templates for field in each.fields}
-        tags = [
-            tag
-            for instance in instances
-            for tag in self._tags.render(
-                {name: getattr(instance, name) for name in names}, (instance,), {}
-            )
-        ]
+    def _list_tags(self, instance: Model) -> Iterable[str]:
+        values = {name: getattr(instance, name) for name in self._names}
+        return self._tags.render(values, (instance,), {})
+
+    def _delete_tags(self, tags: Collection[str], database: str) -> None:
         if tags:
             get_cache_with(self._using, ("tags",), self._owner)  # an error is raised at the save
             _delete_on_commit(tags, database, self._using)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from hashlib import blake2b
 from string import Formatter
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from django.utils.translation import get_language
@@ -28,6 +30,13 @@ _LIST: Final = 'not a list or tuple of them. Write ["user:{user_id}"].'
 
 _formatter: Final = Formatter()
 
+
+_signature_options: Mapping[str, Any] = MappingProxyType({})
+if sys.version_info >= (3, 14):
+    from annotationlib import Format
+
+    # Annotations may name what is only imported for type checkers.
+    _signature_options = MappingProxyType({"annotation_format": Format.FORWARDREF})
 
 Tags: TypeAlias = Sequence[str] | Callable[..., Iterable[str]]
 
@@ -263,7 +272,7 @@ class CallKeys:
         variants: Variants,
     ) -> None:
         self.name = f"{function.__module__}.{function.__qualname__}"
-        self.signature = inspect.signature(function)
+        self.signature = inspect.signature(function, **_signature_options)
         self.owner = f"@cached on {self.name}"
         self._key_function: Callable[..., object] | None = key if callable(key) else None
         self._template = None if key is None or callable(key) else Template(key, self.owner)

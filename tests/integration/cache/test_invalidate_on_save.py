@@ -68,6 +68,24 @@ class TestModels:
         assert find_deleted(tags, user.save) == changed
         assert find_deleted(tags, user.delete) == changed
 
+    def test_a_save_that_changes_the_tags(self, connect, find_deleted, user):
+        connect(User, tags=("name:{first_name}",))
+        connect(User, tags=lambda user: [f"lower:{user.first_name.lower()}"])
+        user.first_name = "Bea"
+        tags = ["name:Ada", "name:Bea", "lower:ada", "lower:bea"]
+        assert find_deleted(tags, user.save) == tags
+        assert find_deleted(tags, user.save) == ["name:Bea", "lower:bea"]
+
+    @pytest.mark.parametrize(("tag", "queries"), [("user:{pk}", 1), ("name:{first_name}", 2)])
+    def test_the_old_row_is_read_only_if_the_tags_may_have_changed(
+        self, connect, user, tag, queries, django_assert_num_queries
+    ):
+        connect(User, tags=(tag, "users"))
+        with django_assert_num_queries(queries):
+            user.save()
+        with django_assert_num_queries(1):
+            User.objects.create(username="bruno")
+
     def test_an_async_save(self, connect, find_deleted, user):
         connect(User, tags=("user:{pk}",))
         assert find_deleted([f"user:{user.pk}"], async_to_sync(user.asave)) == [f"user:{user.pk}"]
