@@ -238,6 +238,25 @@ def test_a_write_of_the_key_ends_its_run(database, command, joins):
     assert not database._runs.by_group
 
 
+@pytest.mark.parametrize(
+    ("command", "joins"),
+    [
+        (("SET", "k", b"new"), False),
+        (("UNLINK", "tag"), False),  # get_or_set with tags: the value is outdated
+        (("UNLINK", "other", "tag"), False),
+        (("UNLINK", "other"), True),
+        (("SET", "lease:k", b""), True),
+    ],
+)
+def test_a_write_of_any_of_its_keys_ends_a_run(database, command, joins):
+    def read():
+        database.send(Batch((("GET", "k"),)))
+        Context().run(database.send, Batch((command,)))  # as another thread would
+        return bool(database._runs.by_group)
+
+    assert database.run_single_flight(("k", "tag"), read) is joins
+
+
 def test_a_run_that_stores_its_result_can_still_be_joined(database):
     def store():
         database.send(Batch((("SET", "k", b"v"),)))
