@@ -165,7 +165,7 @@ class UpstashBaseCache(BaseCache):
     @cached_property
     def client(self) -> CacheClient:
         """A plain client of the same database. It uses full keys, see `make_key`."""
-        return CacheClient(self._database, self._codec)
+        return CacheClient(self._database, self._codec, self.make_key)
 
     @cached_property
     def aclient(self) -> AsyncCacheClient:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +23,15 @@ if TYPE_CHECKING:
 class CacheClient(UpstashCache):
     """The plain client of a cache. It uses full keys."""
 
-    def __init__(self, database: Database, codec: Codec) -> None:
+    def __init__(
+        self, database: Database, codec: Codec, make_key: Callable[[Any, int | None], str]
+    ) -> None:
         self._attach(database, codec, Timeouts(None))
+        self._make_key = make_key
+
+    def make_key(self, key: Any, version: int | None = None) -> str:
+        """Return the full key of a cache key, as the cache's own `make_key` does."""
+        return self._make_key(key, version)
 
     def get_client(self, write: bool = True) -> redis.Redis:
         """Return redis-py's client of this database, as django-redis' method does.

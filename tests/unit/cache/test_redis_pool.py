@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from django_redis.pool import ConnectionFactory
 from redis import BlockingConnectionPool, ConnectionPool
@@ -40,6 +42,15 @@ class OwnFactory(ConnectionFactory):
 
 
 HERE = __name__
+
+
+def test_django_redis_is_needed_only_for_its_options(monkeypatch):
+    monkeypatch.setitem(sys.modules, "django_redis", None)
+    assert make_django_pool(config()).max_connections == 10
+    with pytest.raises(ConfigurationError, match="PASSWORD: django-redis must be") as caught:
+        make_django_pool(config(PASSWORD="s3cret"))
+    assert "pip install 'continuum-upstash[django-redis]'" in str(caught.value)
+    assert "s3cret" not in str(caught.value)
 
 
 @pytest.mark.parametrize("make", [make_plain_pool, make_django_pool])
