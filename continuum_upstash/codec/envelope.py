@@ -51,20 +51,22 @@ class Envelope(NamedTuple):
         return not self.fresh_until_ms or now_ms < self.fresh_until_ms + grace_ms
 
 
-def read_fresh_until_ms(data: bytes) -> int:
-    """Return the time until which stored bytes are fresh, without checking them further.
+def read_times(data: bytes) -> tuple[int, int]:
+    """Return `fresh_until_ms` and `compute_ms` of stored bytes, without checking them further.
 
-    Returns 0 if they are no envelope, or fresh until the key expires.
+    Returns two zeros if they are no envelope.
 
     Args:
         data: the stored bytes, or their base64 text (see base64.py).
     """
     if data.startswith(b"~"):
         try:
-            data = b64decode(data.rpartition(b"~")[2][:12])  # 9 bytes
+            data = b64decode(data.rpartition(b"~")[2][:20])  # 15 bytes
         except ValueError:
-            return 0
-    return int.from_bytes(data[1:9], "big") if data.startswith(ENVELOPE) else 0
+            return 0, 0
+    if not data.startswith(ENVELOPE):
+        return 0, 0
+    return int.from_bytes(data[1:9], "big"), int.from_bytes(data[9:13], "big")
 
 
 def pack_envelope(envelope: Envelope) -> bytes:

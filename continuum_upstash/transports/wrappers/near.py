@@ -7,8 +7,11 @@ serves during an outage is not copied. A database without near cache gets this t
 another alias of the process has one for the same server.
 
 A read is served from copies if it is a GET or MGET on its own. A read that needs the database's
-current state says `needs_server`, is part of a longer batch or of a transaction, or includes a key
-of this package's own: get_or_set reads a value together with its lease and the tokens of its tags.
+current state says `needs_server`, or is part of a longer batch or of a transaction.
+
+get_or_set reads a value together with its lease and the tokens of its tags. This MGET is served
+from copies only as a whole: a lease matters only to a caller that computes, and a caller that
+computes needs the current tokens. An MGET of tokens alone is sent, since a write may follow.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from collections.abc import Sequence
 
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import ReplyError
-from continuum_upstash.keys import RESERVED_KEYS
+from continuum_upstash.keys import LEASE_KEYS, RESERVED_KEYS
 from continuum_upstash.observe import NearRead, has_observers, notify
 from continuum_upstash.plans.command_table import list_changed_keys
 from continuum_upstash.plans.effects import Batch
@@ -55,7 +58,7 @@ class NearPolicy:
         if self.own is None or len(commands) > 1 or batch.atomic or batch.needs_server:
             return _Write(self, batch)
         name, *keys = commands[0]
-        if name not in {"GET", "MGET"} or any(map(_is_reserved, keys)):
+        if name not in {"GET", "MGET"} or all(map(_is_reserved, keys)):
             return _Write(self, batch)
         return _Read(self, self.own, batch)
 
@@ -67,6 +70,10 @@ class NearPolicy:
 
 def _is_reserved(key: Argument) -> bool:
     return isinstance(key, str) and key.startswith(RESERVED_KEYS)
+
+
+def _is_lease(key: Argument) -> bool:
+    return isinstance(key, str) and key.startswith(LEASE_KEYS)
 
 
 class _Write:
@@ -115,8 +122,15 @@ class _Read:
         name, *keys = batch.commands[0]
         self._copies: list[Reply] = [near.find(key) for key in keys]
         missing = [key for key, copy in zip(keys, self._copies, strict=True) if copy is None]
+        if any(map(_is_reserved, keys)):
+            if all(map(_is_lease, missing)):
+                missing = []
+            else:
+                missing, self._copies = keys, [None] * len(keys)
         if len(missing) < len(keys):
-            _report(policy.alias, len(keys) - len(missing), is_complete=not missing)
+            pairs = zip(keys, self._copies, strict=True)
+            hits = sum(copy is not None and not _is_reserved(key) for key, copy in pairs)
+            _report(policy.alias, hits, is_complete=not missing)
             if not missing:
                 self.replies = [self._copies[0] if name == "GET" else self._copies]
                 return

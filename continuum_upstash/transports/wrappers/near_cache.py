@@ -2,7 +2,8 @@
 
 The copies are stored bytes: each caller decodes its own value. A key has a copy for a few seconds
 only if a configured prefix allows it, and not longer than its value is fresh. Not copied are
-missing keys, and numbers: they may be counters, which other processes change.
+missing keys, and numbers: they may be counters, which other processes change. The tokens of tags
+are copied for the shortest of the configured times, since any key may have the tag.
 
 A read may be overtaken by a write of the same process. Therefore each read claims its keys, a write
 revokes the claims, and the read adds only keys that it still claims.
@@ -16,11 +17,15 @@ from collections.abc import Callable, Iterable, Sequence
 from time import monotonic
 from typing import NamedTuple
 
-from continuum_upstash.codec.envelope import read_fresh_until_ms
+from continuum_upstash.codec.envelope import read_times
 from continuum_upstash.config.resolve import Config
+from continuum_upstash.keys import RESERVED_KEYS, TAG_KEYS
 from continuum_upstash.plans.envelopes import get_unix_ms
 from continuum_upstash.protocol import Reply
 
+# Before its time, a value may be refreshed early by any process. Callers decide on it at random,
+# by how long computing the value takes (cache/early.py); with a copy they would refresh it again.
+_COMPUTATIONS_AHEAD = 10
 _ENTRY_BYTES = 200  # what an entry takes besides its key and its value
 
 
@@ -112,13 +117,11 @@ class NearCache:
         found = dict(zip(claim.keys, values, strict=True))
         with self._lock:
             for key in self.release(claim):
-                data, seconds = found[key], self._get_seconds(key)
-                if seconds is None or not isinstance(data, bytes) or _is_number(data):
-                    continue
-                if fresh_until_ms := read_fresh_until_ms(data):
-                    seconds = min(seconds, (fresh_until_ms - self._now_ms()) / 1000)
-                if seconds > 0:
-                    self._add(key, _Copy(data, claim.started + seconds))
+                data = found[key]
+                if isinstance(data, bytes):
+                    seconds = self._get_seconds(key, data)
+                    if seconds > 0:
+                        self._add(key, _Copy(data, claim.started + seconds))
 
     def invalidate(self, keys: Iterable[str] | None) -> None:
         """Drop the copies of these keys, or of all keys if None, and revoke the claims."""
@@ -132,12 +135,21 @@ class NearCache:
                 self._claims.pop(key, None)
                 self._remove(key)
 
-    def _get_seconds(self, key: str) -> float | None:
-        """Return how long a copy of the key's value may be returned; None: there is no copy."""
+    def _get_seconds(self, key: str, data: bytes) -> float:
+        """Return how long a copy of the key's value may be returned; 0 or less: never."""
+        if key.startswith(TAG_KEYS):
+            return min(self._seconds)
         match = self._match(key)
-        if match is None or match.lastindex is None:
-            return None
-        return self._seconds[match.lastindex - 1]
+        if match is None or match.lastindex is None or key.startswith(RESERVED_KEYS):
+            return 0
+        if data[:1] in b"-0123456789":
+            return 0
+        seconds = self._seconds[match.lastindex - 1]
+        fresh_until_ms, compute_ms = read_times(data)
+        if not fresh_until_ms:
+            return seconds
+        left_ms = fresh_until_ms - self._now_ms() - _COMPUTATIONS_AHEAD * compute_ms
+        return min(seconds, left_ms / 1000)
 
     def _add(self, key: str, copy: _Copy) -> None:
         self._remove(key)
@@ -157,7 +169,3 @@ class NearCache:
 
 def _get_size(key: str, copy: _Copy) -> int:
     return _ENTRY_BYTES + 4 * len(key) + len(copy.data)
-
-
-def _is_number(data: bytes) -> bool:
-    return data[:1] in b"-0123456789"

@@ -131,12 +131,16 @@ def test_tags_invalidate_copies_at_once(called, make_cache, transport, emulator)
     assert called.get("query:a") is None
 
 
-def test_a_protected_read_is_sent_and_fills_no_copy(called, emulator):
+@pytest.mark.parametrize("options", [{"grace": 60}, {"early": 1, "tags": ["a", "b"]}])
+def test_protected_reads_are_not_billed(options, called, emulator):
     for _ in range(2):
-        assert called.get_or_set("query:a", lambda: "x", 60, grace=60) == "x"
+        assert called.get_or_set("query:a", lambda: "x", 60, **options) == "x"
     with emulator.count() as spent:
-        assert called.get_or_set("query:a", lambda: "y", 60, grace=60) == "x"
-    assert spent.billed == 1
+        assert called.get_or_set("query:a", lambda: "y", 60, **options) == "x"
+    assert spent.billed == 0
+    called.delete_tags("a")
+    is_tagged = "tags" in options
+    assert called.get_or_set("query:a", lambda: "y", 60, **options) == ("y" if is_tagged else "x")
 
 
 def test_a_counter_is_always_read_from_the_service(called, emulator):

@@ -214,11 +214,53 @@ def test_the_copies_are_bounded_in_number_and_bytes():
     assert get(server, "q:big")[1] == []
 
 
-def test_a_read_together_with_a_lease_or_a_tag_is_sent(server):
-    server.store(**{"q:a": b"\xa1x"})
+TAG, LEASE = "continuum:tag:shop:a", "continuum:lease:q:a"
+
+
+def test_a_read_with_a_lease_and_tags_is_served_from_copies_as_a_whole(server):
+    server.store(**{"q:a": b"\xa1x", TAG: b"0123456789ab"})
+    keys = ("q:a", LEASE, TAG)
+    expected = [b"\xa1x", None, b"0123456789ab"]
+    assert get(server, *keys) == (expected, [("MGET", *keys)])
+    server.store(**{LEASE: b"held"})
+    assert get(server, *keys) == (expected, [])
+    server.near.send(Batch((("DEL", TAG),)))
+    assert get(server, *keys) == ([b"\xa1x", b"held", None], [("MGET", *keys)])
+    assert get(server, "q:a")[1] == []
+
+
+def test_tokens_alone_are_sent_and_not_copied(server):
+    server.store(**{"q:a": b"\xa1x", TAG: b"0123456789ab"})
+    get(server, "q:a", TAG)
+    assert get(server, TAG) == (b"0123456789ab", [("GET", TAG)])
+
+
+def test_tokens_are_copied_for_the_shortest_time(server):
+    server.store(**{"page:a": b"\xa1x", TAG: b"0123456789ab"})
+    get(server, "page:a", TAG)
+    server.clock.now += 2
+    assert get(server, "page:a")[1] == []
+    assert get(server, "page:a", TAG)[1] == [("MGET", "page:a", TAG)]
+
+
+def test_no_other_reserved_key_is_copied(server):
+    key = "continuum:session:q:a"
+    server.store(**{"q:a": b"\xa1x", key: b"\xa1x"})
+    for _ in range(2):
+        assert get(server, "q:a", key)[1] == [("MGET", "q:a", key)]
+    assert server.cache.find(key) is None
+
+
+def test_a_value_has_no_copy_while_its_early_refresh_may_be_due(server):
+    fresh_until_ms = int((server.clock.now + 60) * 1000)
+    server.store(**{"q:a": pack_envelope(Envelope(b"\xa1x", fresh_until_ms, 1000))})
     get(server, "q:a")
-    for key in ("continuum:lease:q:a", "continuum:tag:shop:a"):
-        assert get(server, "q:a", key) == ([b"\xa1x", None], [("MGET", "q:a", key)])
+    server.clock.now += 49
+    get(server, "q:a")
+    server.clock.now += 0.9
+    assert get(server, "q:a")[1] == []
+    server.clock.now += 0.1
+    assert get(server, "q:a")[1] == get(server, "q:a")[1] == [("GET", "q:a")]
 
 
 @pytest.mark.parametrize("is_text", [False, True])
