@@ -71,34 +71,31 @@ def describe(value: object, depth: int = 0) -> str:
     return _describe_object(value, depth + 1)
 
 
-def to_field(value: object) -> str:
+def to_text(value: object) -> str:
     """Return the text of a value in a template: ``7`` for both 7 and "7".
 
-    A str, number, enum or model instance is written as its str, name or primary key. Characters
-    other than letters, digits and ``-._~@+`` are percent-encoded.
+    It is the `str` of the value, of an enum the name, of a model instance the primary key.
 
     Raises:
-        UnsupportedArgument: the value is of another type.
+        UnsupportedArgument: the value is of a type that `describe` does not support, or a
+            collection.
     """
     kind = type(value)
     if kind is str or kind is int:
-        return escape_field(str(value))
+        return str(value)
     if isinstance(value, Enum):
-        mixed = isinstance(value, (str, int))
-        return to_field(value.value) if mixed else escape_field(str(value.name))
+        return to_text(value.value) if isinstance(value, (str, int)) else str(value.name)
     if isinstance(value, Model):
-        return to_field(_get_pk(value))
+        return to_text(_get_pk(value))
     if _is_anonymous(value):
         return ANONYMOUS
-    if isinstance(value, (datetime, date, time)):
-        return escape_field(value.isoformat())
-    if isinstance(value, (NoneType, str, int, float, Decimal, UUID)):
-        return escape_field(str(value))
+    if isinstance(value, (NoneType, str, int, float, Decimal, UUID, datetime, date, time)):
+        return str(value)
     raise UnsupportedArgument(value)
 
 
 def escape_field(text: str) -> str:
-    """Percent-encode what could be a separator of a template."""
+    """Percent-encode all but letters, digits and ``-._~@+``, so that no separator remains."""
     if _is_field_safe(text):
         return text
     return quote(text, safe=_FIELD_SAFE, errors="surrogatepass")

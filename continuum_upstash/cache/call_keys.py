@@ -18,7 +18,7 @@ from continuum_upstash.cache.argument_text import (
     describe,
     escape_field,
     is_separator,
-    to_field,
+    to_text,
 )
 from continuum_upstash.errors import ConfigurationError, suggest_similar
 
@@ -58,10 +58,7 @@ class Field(NamedTuple):
 
 
 class Template:
-    """The text of a key or a tag with fields, such as ``report:{user_id}:{day:%Y-%m}``.
-
-    Different values of the fields make different texts: the values are percent-encoded, and two
-    fields are separated by a character that no encoded value contains.
+    """A text with fields, such as the tag ``user:{user_id}``.
 
     Args:
         text: the template.
@@ -80,21 +77,16 @@ class Template:
         self._parts: list[tuple[str, Field | None]] = []
         for literal, path, spec, conversion in parsed:
             if path is not None:
-                self._check_field(literal, path, spec or "", conversion)
+                self._check_field(path, spec or "", conversion)
             self._parts.append((literal, None if path is None else Field(path, spec or "")))
         if not text:
             raise ConfigurationError(f"{owner}: a key or tag is empty.")
 
-    def _check_field(self, literal: str, path: str, spec: str, conversion: str | None) -> None:
+    def _check_field(self, path: str, spec: str, conversion: str | None) -> None:
         if not path or not path[0].isidentifier() or conversion or "{" in spec:
             raise ConfigurationError(
                 f"{self._owner}: {self._text!r} has a field that is no name: write "
                 '"report:{user_id}", with the name of an argument or attribute.'
-            )
-        if any(field for _, field in self._parts) and not is_separator(literal):
-            raise ConfigurationError(
-                f"{self._owner}: {self._text!r} has two fields without a separator, so different "
-                'values would have the same key. Separate them by ":" or "/".'
             )
 
     @property
@@ -119,7 +111,7 @@ class Template:
         return self._parts[0][0]
 
     def render(self, values: Mapping[str, Any]) -> str:
-        """Return the text with the values of the fields, however long.
+        """Return the text with the values of the fields.
 
         Raises:
             ConfigurationError: a value has no stable text.
@@ -138,14 +130,39 @@ class Template:
             self.check_names(values)  # **kwargs may lack one
             value = _formatter.get_field(field.path, (), values)[0]
         if field.spec:
-            return escape_field(format(value, field.spec))
+            return format(value, field.spec)
         try:
-            return to_field(value)
+            return to_text(value)
         except UnsupportedArgument as error:
             raise ConfigurationError(
                 f"{self._owner}: the field {{{field.path}}} has no stable text; its type is "
                 f"{error}. Name an attribute of it that has one, such as {{{field.path}.pk}}."
             ) from None
+
+
+class KeyTemplate(Template):
+    """A template whose texts differ if the values of its fields do.
+
+    The values are percent-encoded, and two fields are separated by a character that no encoded
+    value contains.
+    """
+
+    def __init__(self, text: str, owner: str) -> None:
+        super().__init__(text, owner)
+        between, is_first = "", True
+        for literal, field in self._parts:
+            between += literal
+            if field is None:
+                continue
+            if not is_first and not is_separator(between):
+                raise ConfigurationError(
+                    f"{owner}: {text!r} has two fields without a separator, so different values "
+                    'would have the same key. Separate them by ":" or "/".'
+                )
+            between, is_first = "", False
+
+    def _render_field(self, field: Field, values: Mapping[str, Any]) -> str:
+        return escape_field(super()._render_field(field, values))
 
 
 def bound_length(text: str, readable: str) -> str:
@@ -190,9 +207,8 @@ class TagTemplates:
                 raise ConfigurationError(
                     f"{self._owner}: the function tags returned a str, {_LIST}"
                 )
-            return tuple(dict.fromkeys(bound_length(each, each) for each in tags))
-        tags = [bound_length(each.render(values), each.prefix) for each in self.templates]
-        return tuple(dict.fromkeys(tags))
+            return tuple(dict.fromkeys(tags))
+        return tuple(dict.fromkeys(each.render(values) for each in self.templates))
 
 
 class Variants(NamedTuple):
@@ -275,7 +291,7 @@ class CallKeys:
         self.signature = inspect.signature(function, **_signature_options)
         self.owner = f"@cached on {self.name}"
         self._key_function: Callable[..., object] | None = key if callable(key) else None
-        self._template = None if key is None or callable(key) else Template(key, self.owner)
+        self._template = None if key is None or callable(key) else KeyTemplate(key, self.owner)
         self._tags = TagTemplates(tags, self.owner)
         self._variants = variants
         self._user_source = self._find_user_source() if variants.user else ""

@@ -13,7 +13,12 @@ from django.utils.functional import SimpleLazyObject
 from hypothesis import given
 from hypothesis import strategies as st
 
-from continuum_upstash.cache.argument_text import UnsupportedArgument, describe, to_field
+from continuum_upstash.cache.argument_text import (
+    UnsupportedArgument,
+    describe,
+    escape_field,
+    to_text,
+)
 from tests.unit.cache.call_functions import EXAMPLES
 
 any_text = st.text(st.characters())  # lone surrogates too
@@ -77,7 +82,7 @@ def test_a_text_has_only_characters_that_memcached_and_a_shell_accept(value):
 
 def test_a_lazy_user_has_the_text_of_the_user():
     assert describe(SimpleLazyObject(lambda: User(pk=7))) == describe(User(pk=7))
-    assert to_field(SimpleLazyObject(lambda: User(pk=7))) == "7"
+    assert to_text(SimpleLazyObject(lambda: User(pk=7))) == "7"
 
 
 class Guest:
@@ -86,7 +91,7 @@ class Guest:
 
 
 def test_a_guest_with_an_identity_is_not_anonymous():
-    for write in (describe, to_field):
+    for write in (describe, to_text):
         with pytest.raises(UnsupportedArgument, match="Guest"):
             write(Guest())
 
@@ -141,9 +146,9 @@ def test_a_value_without_a_stable_text_is_refused(value, message):
 
 @given(any_text)
 def test_a_field_contains_no_separator(text):
-    assert re.fullmatch(r"[\w.~@+%-]*", to_field(text), re.ASCII)
+    assert re.fullmatch(r"[\w.~@+%-]*", escape_field(text), re.ASCII)
 
 
 @given(any_text, any_text)
 def test_different_texts_are_different_fields(first, second):
-    assert (to_field(first) == to_field(second)) == (first == second)
+    assert (escape_field(first) == escape_field(second)) == (first == second)

@@ -15,7 +15,7 @@ from django.utils import translation
 from hypothesis import given
 from hypothesis import strategies as st
 
-from continuum_upstash.cache.call_keys import MAX_LENGTH, TagTemplates, Template
+from continuum_upstash.cache.call_keys import MAX_LENGTH, KeyTemplate
 from continuum_upstash.errors import ConfigurationError
 from tests.unit.cache.call_functions import EXAMPLES, Topic, list_keys, make_keys, report, search
 
@@ -142,6 +142,7 @@ def test_a_function_without_a_name_of_its_own_needs_a_key():
         ("report:{user_id}", "report:7"),
         ("report:{year}/{draft}", "report:2026/False"),
         ("report:{{x}}", "report:{x}"),
+        ("{user_id}{{{year}", "7{2026"),
         ("{year:05}", "02026"),
         (lambda user_id, **_: f"own:{user_id}", "own:7"),
     ],
@@ -174,7 +175,7 @@ def test_a_field_can_name_an_attribute_or_an_item():
 
 @given(st.tuples(st.text(), st.text()), st.tuples(st.text(), st.text()))
 def test_a_template_does_not_mix_up_its_fields(first, second):
-    template = Template("a:{x}:{y}", "owner")
+    template = KeyTemplate("a:{x}:{y}", "owner")
     one, other = (template.render(dict(zip("xy", each, strict=True))) for each in (first, second))
     assert (one == other) == (first == second)
 
@@ -198,6 +199,7 @@ def test_a_keyword_argument_can_be_a_field():
         ({"key": ""}, "a key or tag is empty"),
         ({"key": "r:{year}{draft}"}, "two fields without a separator"),
         ({"key": "r:{year}-{draft}"}, "two fields without a separator"),
+        ({"key": "r:{year}:{user_id}x{draft}"}, "two fields without a separator"),
         ({"tags": "user:{user_id}"}, "tags is a str, not a list"),
         ({"tags": ["user:{id}"]}, "names 'id', which does not exist"),
         ({"user": True}, "needs an argument that is called user or request"),
@@ -235,10 +237,10 @@ def test_a_function_that_returns_no_list_or_str_is_reported():
         make_key(make_keys(key=lambda user_id: user_id), 7)
 
 
-def test_a_long_tag_ends_with_a_digest():
-    tags = TagTemplates(("word:{word}",), "owner").render({"word": "a" * 1000}, (), {})
-    assert tags[0].startswith("word:#")
-    assert len(tags[0]) <= MAX_LENGTH
+@given(st.text(), st.integers())
+def test_a_tag_is_the_text_that_code_passes_to_delete_tags(word, number):
+    keys = make_keys(tags=("{user_id}/{year}{draft}",))
+    assert make_tags(keys, word, number, draft=None) == (f"{word}/{number}None",)
 
 
 # ---- variants
