@@ -17,7 +17,6 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple
 
 from continuum_upstash.cache.tags import complete_tokens, make_tag_keys, store
@@ -41,10 +40,10 @@ _FIRST_PAUSE: Final = 0.05  # seconds; doubled after each attempt
 _MAX_PAUSE: Final = 1.0
 _SLOW: Final = 0.1  # seconds between reading a value and holding its lease
 _MAX_JITTER: Final = 0.1  # of the lifetime
+_MAX_EARLY: Final = 1e6
 
 
-@dataclass(frozen=True, slots=True)
-class Protection:
+class Protection(NamedTuple):
     """The options of one call.
 
     Attributes:
@@ -88,7 +87,7 @@ def make_protection(
     if not has_lease and not tags and not force and cache_none:
         return None
     return Protection(
-        early=float(early or 0),
+        early=min(float(early or 0), _MAX_EARLY),
         grace_ms=to_ms(grace or 0),
         wait=DEFAULT_WAIT if wait is None else wait,
         tags=tags,
@@ -98,8 +97,8 @@ def make_protection(
     )
 
 
-class Refreshes(set[str]):
-    """The keys that this process is refreshing."""
+class Refreshes(dict[str, float]):
+    """The keys that this process is refreshing, and until when at most, in monotonic seconds."""
 
 
 class _Found(NamedTuple):
@@ -161,6 +160,7 @@ class ProtectedGetOrSet:
         self._clock, self._rng = clock, rng
         self._tag_keys = make_tag_keys(protection.tags)
         self._token = ""
+        self._decoded: tuple[Envelope | None, Any] = (None, None)
 
     def run(self) -> Plan[Any]:
         """Return the value, computed and stored if necessary."""
@@ -170,8 +170,14 @@ class ProtectedGetOrSet:
             found = yield from self._compute(_Found(None, True, False, tokens, self._clock()))
         else:
             found = yield SingleFlight((self._key, *self._tag_keys), self._find_or_compute)
+            if not found.is_new and not self._is_fresh(found, self._options.grace_ms):
+                # Another caller, with a longer grace, may use this value.
+                found = yield from self._find_or_compute()
         if self._is_refresh_due(found):
             found = yield from self._refresh(found)
+        envelope, value = self._decoded
+        if found.envelope is envelope:  # this caller has read it, so no other has this copy
+            return value
         assert found.envelope is not None
         return self._keyvalue.decode(found.envelope.content, found.computed)
 
@@ -224,8 +230,11 @@ class ProtectedGetOrSet:
             tokens = {**tokens, **(yield from fetch_tokens(others))}
         if not has_current_tokens(envelope, tokens):
             return None
-        is_readable = self._keyvalue.decode(envelope.content, MISSING) is not MISSING
-        return envelope if is_readable else None
+        value = self._keyvalue.decode(envelope.content, MISSING)
+        if value is MISSING:
+            return None
+        self._decoded = envelope, value
+        return envelope
 
     def _is_refresh_due(self, found: _Found) -> bool:
         envelope = found.envelope
@@ -239,9 +248,10 @@ class ProtectedGetOrSet:
 
     def _refresh(self, found: _Found) -> Plan[_Found]:
         """Compute the value if no other caller does; otherwise, or if it fails, keep the old."""
-        if found.is_leased or self._key in self._refreshes:
+        now = self._clock()
+        if found.is_leased or self._refreshes.get(self._key, 0) > now:
             return self._keep(found)
-        self._refreshes.add(self._key)
+        self._refreshes[self._key] = now + self._get_lease_ms() / 1000
         try:
             if not (yield from self._acquire()):
                 return self._keep(found)
@@ -255,7 +265,7 @@ class ProtectedGetOrSet:
                 self._report("early")
             return refreshed
         finally:
-            self._refreshes.discard(self._key)
+            self._refreshes.pop(self._key, None)
 
     def _compute_under_lease(
         self, found: _Found, *, keeps_lease_on_error: bool = False
@@ -314,9 +324,9 @@ class ProtectedGetOrSet:
             self._report("stale")
         return found
 
-    def _is_fresh(self, found: _Found) -> bool:
+    def _is_fresh(self, found: _Found, grace_ms: int = 0) -> bool:
         now_ms = self._keyvalue.envelopes.now_ms()
-        return found.envelope is not None and found.envelope.is_fresh(now_ms)
+        return found.envelope is not None and found.envelope.is_fresh(now_ms, grace_ms)
 
     def _report(self, result: Literal["early", "stale", "waited"]) -> None:
         notify(ProtectedRead(self._alias, result))
@@ -326,12 +336,14 @@ class ProtectedGetOrSet:
     def _acquire(self) -> Plan[bool]:
         """Return whether this caller may compute: also if the server stores no lease."""
         self._token = secrets.token_hex(8)
-        lease_ms = max(_LEASE_MS, math.ceil(self._options.wait * 1000))
-        command = ("SET", self._lease_key, self._token, "PX", min(lease_ms, _MAX_LEASE_MS), "NX")
+        command = ("SET", self._lease_key, self._token, "PX", self._get_lease_ms(), "NX")
         try:
             return (yield from call(*command)) is not None
         except ContinuumError:
             return True
+
+    def _get_lease_ms(self) -> int:
+        return max(_LEASE_MS, min(to_ms(self._options.wait), _MAX_LEASE_MS))
 
     def _release(self) -> Plan[None]:
         native = ("DELEX", self._lease_key, "IFEQ", self._token)

@@ -41,6 +41,9 @@ class Call:
     Args:
         rng: what each random number is; 0: no jitter, no early refresh.
         seconds_per_batch: what a round trip takes.
+
+    Attributes:
+        shared: what another caller of the process has found.
     """
 
     def __init__(self, *, rng=0.0, refreshes=None, seconds_per_batch=0.001, supported=True):
@@ -51,6 +54,7 @@ class Call:
         self.keyvalue = KeyValuePlans(codec, alias="test")
         self.keyvalue.envelopes.now_ms = self.clock.now_ms
         self.sent, self.slept, self.computed = [], [], 0
+        self.shared = None
 
     def run(self, *replies, default="new", ttl_ms=60_000, tags=(), **options):
         self.remaining = list(replies)
@@ -108,7 +112,7 @@ class Call:
                 self.clock.seconds += effect.seconds
                 return None
             case SingleFlight():
-                return self._run(effect.plan())
+                return self.shared or self._run(effect.plan())
 
     @property
     def names(self):
@@ -283,9 +287,23 @@ def test_a_caller_that_begins_a_refresh_at_the_same_time_gets_the_old_value(resu
 
 
 def test_callers_of_the_process_that_refreshes_do_not_try():
-    call = Call(refreshes=Refreshes({KEY}))
+    call = Call(refreshes=Refreshes({KEY: 30.0}))
     assert call.run([[make_value(-1), None]], grace=60) == "old"
     assert call.names == ["MGET"]
+
+
+def test_a_refresh_of_this_process_that_was_cancelled_does_not_prevent_another_one():
+    call = Call(refreshes=Refreshes({KEY: 0.0}))  # until which the lease was held
+    assert call.run([[make_value(-1), None]], [b"OK"], [b"OK"], [1], grace=60) == "new"
+
+
+def test_a_caller_does_not_join_one_that_may_use_an_older_value():
+    call = Call()
+    call.shared = early._Found(Envelope(OLD, NOW - 1000), True, False, {}, 0.0)
+    assert call.run([[make_value(-1), None]], [b"OK"], [b"OK"], [1], wait=1) == "new"
+    call = Call()
+    call.shared = early._Found(Envelope(OLD, NOW - 1000), True, True, {}, 0.0)
+    assert call.run(grace=60) == "old"
 
 
 def test_a_refresh_that_ended_is_forgotten():
@@ -500,3 +518,12 @@ def test_the_lease_is_longer_than_the_others_wait():
     call = Call()
     call.run([[None, None]], [b"OK"], [b"OK"], [1], wait=1e9)
     assert call.sent[1][4] == early._MAX_LEASE_MS
+
+
+def test_no_limit_is_a_limit():
+    call = Call()
+    inf = float("inf")
+    call.run([[None, None]], [b"OK"], [b"OK"], [1], wait=inf, early=inf, grace=inf)
+    assert call.sent[1][4] == early._MAX_LEASE_MS
+    call = Call(rng=0.5)
+    assert call.run([[make_value(), None]], [b"OK"], [b"OK"], [1], early=inf) == "new"
