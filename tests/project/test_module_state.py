@@ -23,6 +23,7 @@ ALLOWED = {
     "signals.py: backend_changed": "Django's list of receivers",
     "signals.py: upstash_unavailable": "Django's list of receivers",
     "panel/templatetags/cache_health.py: register": "Django's own protocol of template tags",
+    "templatetags/continuum_cache.py: register": "as above",
 }
 
 CONTAINERS = {"dict", "list", "set", "bytearray", "defaultdict", "Counter", "deque", "OrderedDict"}
