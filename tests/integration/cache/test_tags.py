@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from tests.conftest import SyncOrAsync
@@ -144,3 +147,36 @@ def test_a_tag_that_is_deleted_during_an_outage_is_deleted_afterwards(
     assert called.get_or_set("g", lambda: "new", 60, grace=60, tags=["a"]) == "new"
     other = make_cache(transport, KEY_PREFIX=cache.key_prefix, TIMEOUT=77)
     assert other.get_many(["k", "g"]) == {"g": "new"}
+
+
+@pytest.mark.parametrize("transport", ["rest", "tcp", "local"])
+@pytest.mark.parametrize("options", [{}, {"grace": 60, "early": 3, "wait": 1}], ids=str)
+def test_no_thread_gets_what_was_computed_before_the_tag_was_deleted(
+    transport, options, make_cache
+):
+    cache = make_cache(transport)
+    version, deleted, wrong = [0], [0], []
+
+    def invalidate():
+        for _ in range(20):
+            version[0] += 1
+            cache.delete_tags("a")
+            deleted[0] = version[0]
+
+    def read(call):
+        for _ in range(40):
+            least = deleted[0]
+            found = call()
+            if found is not None and found < least:
+                wrong.append((found, least))
+
+    def get_or_set():
+        timeout = random.choice([0.002, 60])
+        return cache.get_or_set("k", lambda: version[0], timeout, tags=["a"], **options)
+
+    with ThreadPoolExecutor(5) as pool:
+        futures = [pool.submit(read, get_or_set) for _ in range(3)]
+        futures += [pool.submit(read, lambda: cache.get("k")), pool.submit(invalidate)]
+        for future in futures:
+            future.result()
+    assert wrong == []
