@@ -68,7 +68,11 @@ class Call:
             default=lambda: default,
             ttl_ms=ttl_ms,
             protection=make_protection(
-                options.get("early"), options.get("grace"), options.get("wait"), tags
+                options.pop("early", None),
+                options.pop("grace", None),
+                options.pop("wait", None),
+                tags,
+                **options,
             ),
             clock=self.clock.monotonic,
             rng=lambda: self.rng,
@@ -527,3 +531,42 @@ def test_no_limit_is_a_limit():
     assert call.sent[1][4] == early._MAX_LEASE_MS
     call = Call(rng=0.5)
     assert call.run([[make_value(), None]], [b"OK"], [b"OK"], [1], early=inf) == "new"
+
+
+class TestForce:
+    def test_the_value_is_stored_without_being_read(self):
+        call = Call()
+        assert call.run([b"OK"], force=True) == "new"
+        assert call.sent == [("SET", KEY, NEW, "PX", 60_000)]
+
+    def test_the_tokens_of_tags_are_read_before_it_is_computed(self):
+        call = Call()
+        assert call.run([[TOKEN]], [b"OK"], tags=("p:a",), grace=10, force=True) == "new"
+        assert call.sent[0] == ("MGET", TAG)
+        assert call.sent[1][:2] == ("SET", KEY)
+        assert unpack_envelope(call.sent[1][2]).tokens == {"p:a": TOKEN}
+
+    def test_an_error_of_the_function_is_raised(self):
+        call = Call()
+        with pytest.raises(LookupError):
+            call.run(default=LookupError(), grace=10, force=True)
+        assert call.sent == []
+
+
+class TestNone:
+    def test_it_is_not_stored(self):
+        call = Call()
+        assert call.run([[None]], default=None, cache_none=False) is None
+        assert call.names == ["MGET"]
+
+    def test_it_replaces_an_old_value_by_none(self):
+        call = Call()
+        old = make_value(-1)
+        reads = ([[old, None]], [b"OK"], [1], [1])
+        assert call.run(*reads, default=None, grace=10, cache_none=False) is None
+        assert call.names == ["MGET", "SET lease", "DEL value", "DELEX lease"]
+
+    def test_another_value_is_stored(self):
+        call = Call()
+        assert call.run([[None]], [b"OK"], cache_none=False) == "new"
+        assert call.names == ["MGET", "SET value"]
