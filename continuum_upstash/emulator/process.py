@@ -75,9 +75,9 @@ class Emulator:
     def fault(self, kind: str, **options: Any) -> Iterator[None]:
         """Activate a fault in the block.
 
-        Kinds: refuse, reset, hang, latency, throttle, close, garbage, http, quota, capacity,
-        readonly, lag. Options: `side`, `seconds`, `jitter`, `rate` (commands per second), `status`,
-        `retry_after`, `times`.
+        Kinds: refuse, reset, hang, latency, throttle, close, garbage, http, quota, budget,
+        plan, capacity, readonly, lag. Options: `side`, `seconds`, `jitter`, `rate` (commands per
+        second), `status`, `retry_after`, `times`.
 
         Raises:
             ValueError: the kind or an option is invalid.

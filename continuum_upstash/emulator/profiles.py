@@ -33,7 +33,7 @@ class Profile:
 
 # Commands of Redis 8 and functions: the change log of the service names them after mid-2025.
 _ADDED_AFTER_2025: Final = frozenset(
-    b"delex digest hgetdel hgetex hsetex xackdel xdelex fcall fcall_ro function|delete "
+    b"delex digest hgetdel hgetex hsetex msetex xackdel xdelex fcall fcall_ro function|delete "
     b"function|flush function|kill function|list function|load function|stats".split()
 )
 

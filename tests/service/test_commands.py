@@ -396,3 +396,18 @@ def test_the_longest_expiry(call, key):
     assert call("SET", key, "1", "PX", str(2**52)) == "OK"
     assert call("PEXPIRE", key, str(2**52)) == 1
     assert str(call("PTTL", key)) == matching(r"4503\d{12}$")
+
+
+@assume(
+    "CMD-028",
+    documented="redis/commands/string/msetex",
+    affects="Nothing: set_many with a timeout sends one SET per key.",
+    commands=5,
+    profiles=UPSTASH_2026,
+)
+def test_msetex(call, make_key):
+    """MSETEX stores several values with one expiry and returns 1."""
+    first, second = make_key("a"), make_key("b")
+    assert call("MSETEX", "2", first, "1", second, "2", "PX", "60000") == 1
+    assert call("MGET", first, second) == ["1", "2"]
+    assert call("PTTL", second) == between(1, 60_000)

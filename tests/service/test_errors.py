@@ -194,9 +194,8 @@ def test_a_quota_that_is_used_up(emulator, rest, key):
     alone=True,
 )
 def test_an_upgrade_of_the_server(emulator, rest, key):
-    """During an upgrade, a write or delete returns `READONLY Writes are temporarily rejected …`."""
+    """During an upgrade, a write returns `READONLY Writes are temporarily rejected …`."""
     with emulator.fault("readonly"):
-        assert rest.call("DEL", key) == error("READONLY ")
         assert rest.call("SET", key, "1", *TTL) == error("READONLY ")
         assert rest.call("GET", key) is None
 
@@ -247,3 +246,50 @@ def test_too_many_commands_per_second(emulator, rest, key):
         started = time.monotonic()
         assert rest.pipeline(*[["GET", key]] * 3) == [None] * 3
         assert time.monotonic() - started >= 0.02
+
+
+@assume(
+    "ERR-026",
+    seen_in="kaizencycle/Mobius-Substrate (incident of 2026-06-27), and others",
+    affects="A budget that is spent is not recognized: every command raises ReplyError.",
+    commands=2,
+    profiles=UPSTASH,
+    alone=True,
+)
+def test_a_budget_that_is_spent(emulator, rest, key):
+    """When the budget is spent, each command returns `ERR This database has been suspended …`."""
+    text = "ERR This database has been suspended for exceeding the defined budget limit"
+    with emulator.fault("budget"):
+        assert rest.call("GET", key) == error(text)
+        assert rest.call("DEL", key) == error(text)
+
+
+@assume(
+    "ERR-027",
+    seen_in="public reports of October 2026 (reads and writes fail; the cause was bandwidth)",
+    affects="A limit of the plan is not recognized: every command raises ReplyError, no fallback.",
+    commands=2,
+    profiles=UPSTASH,
+    alone=True,
+)
+def test_a_limit_of_a_fixed_plan(emulator, rest, key):
+    """Beyond a limit of a fixed plan, each command returns `ERR This database has reached …`."""
+    text = "ERR This database has reached current Fixed plan limits"
+    with emulator.fault("plan"):
+        assert rest.call("GET", key) == error(text)
+        assert rest.call("SET", key, "1", *TTL) == error(text)
+
+
+@assume(
+    "ERR-028",
+    unproven="reports show SET only; a replica of Redis rejects DEL as well",
+    affects="Only the emulator: during an upgrade it rejects deletes that the service accepts.",
+    commands=2,
+    profiles=UPSTASH,
+    alone=True,
+)
+def test_a_delete_during_an_upgrade(emulator, rest, key):
+    """During an upgrade, a delete is rejected like a write."""
+    with emulator.fault("readonly"):
+        assert rest.call("DEL", key) == error("READONLY ")
+        assert rest.call("UNLINK", key) == error("READONLY ")

@@ -198,12 +198,12 @@ def test_an_empty_segment_in_a_path(rest, key, record_property):
 
 @assume(
     "OPEN-013",
-    unproven="redis/commands/string/msetex is newer than the other pages",
-    affects="Nothing. If it exists, set_many with a timeout may become one billed command.",
+    unproven="the page of MSETEX (CMD-028) is newer than the others, and has no changelog entry",
+    affects="Nothing. If all databases have it, set_many with a timeout may become one command.",
     commands=1,
     profiles=UPSTASH,
 )
 def test_msetex(rest, make_key, record_property):
-    """Whether MSETEX exists."""
+    """What MSETEX returns: 1, or that the command is not available."""
     reply = rest.call("MSETEX", "2", make_key("a"), "1", make_key("b"), "2", "PX", "60000")
     record_property("observed", repr(reply)[:200])

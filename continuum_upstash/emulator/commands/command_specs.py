@@ -17,8 +17,8 @@ from continuum_upstash.emulator.commands.error_messages import (
 from continuum_upstash.emulator.redis.resp2_wire import Argv, Error, Reply
 
 _REFERENCE: Final = """
-append decr decrby get getdel getex getrange getset incr incrby incrbyfloat mget mset msetnx psetex
-set setex setnx setrange strlen digest
+append decr decrby get getdel getex getrange getset incr incrby incrbyfloat mget mset msetex msetnx
+psetex set setex setnx setrange strlen digest
 copy del delex dump exists expire expireat expiretime keys persist pexpire pexpireat pexpiretime
 pttl randomkey rename renamenx restore scan touch ttl type unlink wait waitaof memory|usage
 bitcount bitfield bitfield_ro bitop bitpos getbit setbit

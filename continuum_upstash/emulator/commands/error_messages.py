@@ -16,6 +16,15 @@ ENCODED_SLASH: Final = (
     "ERR emulator: the service does not document %2F in a path; send the command as JSON instead"
 )
 NULL_ARGUMENT: Final = "ERR null args are not supported"
+# Texts from users' reports; the documentation has none for these.
+BUDGET_SPENT: Final = Error(
+    b"ERR This database has been suspended for exceeding the defined budget limit. Please increase "
+    b"budget or switch to a Fixed plan on Upstash Console"
+)
+PLAN_LIMIT_REACHED: Final = Error(
+    b"ERR This database has reached current Fixed plan limits. Please upgrade manually or enable "
+    b"auto upgrade on Upstash Console."
+)
 READ_ONLY_UPGRADE: Final = Error(b"READONLY Writes are temporarily rejected due to server upgrade")
 
 # Error texts of Valkey that the service words differently.

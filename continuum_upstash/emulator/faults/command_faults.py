@@ -26,6 +26,10 @@ class CommandFaults:
     def find_error(self, argv: Argv) -> Error | None:
         if self._is_active(FaultKind.QUOTA):
             return error_messages.quota_reached(_MONTHLY_LIMIT, _MONTHLY_LIMIT)
+        if self._is_active(FaultKind.BUDGET):
+            return error_messages.BUDGET_SPENT
+        if self._is_active(FaultKind.PLAN):
+            return error_messages.PLAN_LIMIT_REACHED
         if self._is_denied_when_full(argv) and self._is_active(FaultKind.CAPACITY):
             return error_messages.capacity_reached(self._limits.data_size, self._limits.data_size)
         if self._specs.is_write(argv) and self._is_active(FaultKind.READONLY):

@@ -20,6 +20,8 @@ class FaultKind(StrEnum):
     GARBAGE = "garbage"  # the request runs, the body does not match the headers
     HTTP = "http"  # the response is an HTML page of a gateway
     QUOTA = "quota"  # the month's commands are used up
+    BUDGET = "budget"  # the month's budget is spent
+    PLAN = "plan"  # a limit of a fixed pricing plan is reached, such as its bandwidth
     CAPACITY = "capacity"  # the database is full
     READONLY = "readonly"  # the database is being upgraded and rejects writes
     LAG = "lag"  # reads are served by a replica with replication lag
@@ -40,6 +42,8 @@ TCP_KINDS: Final = frozenset(
         FaultKind.THROTTLE,
         FaultKind.CLOSE,
         FaultKind.QUOTA,
+        FaultKind.BUDGET,
+        FaultKind.PLAN,
         FaultKind.CAPACITY,
         FaultKind.READONLY,
     )

@@ -84,6 +84,8 @@ def test_a_fault_can_be_limited_to_the_next_requests(emulator, client):
 
 
 QUOTA = "ERR max requests limit exceeded. Limit: 500000, Usage: 500000. See "
+BUDGET = "ERR This database has been suspended for exceeding the defined budget limit. "
+PLAN = "ERR This database has reached current Fixed plan limits. "
 CAPACITY = "ERR DB capacity quota exceeded. Threshold: 268435456 bytes, Usage: "
 UPGRADE = "READONLY Writes are temporarily rejected due to server upgrade"
 COMMANDS = [["GET", "k"], ["SET", "k", "v"], ["DEL", "k"], ["EVAL", "return 1", 0], ["GET", "k"]]
@@ -93,6 +95,8 @@ COMMANDS = [["GET", "k"], ["SET", "k", "v"], ["DEL", "k"], ["EVAL", "return 1", 
     ("kind", "error", "rejected"),
     [
         ("quota", QUOTA, [True, True, True, True, True]),
+        ("budget", BUDGET, [True, True, True, True, True]),
+        ("plan", PLAN, [True, True, True, True, True]),
         ("capacity", CAPACITY, [False, True, False, True, False]),
         ("readonly", UPGRADE, [False, True, True, True, False]),
     ],

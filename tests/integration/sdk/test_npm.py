@@ -22,11 +22,14 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize("sdk", ["redis", "ratelimit"])
-def test_the_javascript_sdk_works_unmodified(emulator, sdk):
+@pytest.mark.parametrize(
+    ("sdk", "encoding"), [("redis", "base64"), ("redis", "none"), ("ratelimit", "base64")]
+)
+def test_the_javascript_sdk_works_unmodified(emulator, sdk, encoding):
     environment = os.environ | {
         "UPSTASH_REDIS_REST_URL": emulator.rest_url,
         "UPSTASH_REDIS_REST_TOKEN": emulator.token,
+        "RESPONSE_ENCODING": encoding,
     }
     run = subprocess.run(
         [node, "--test", "--test-force-exit", f"{sdk}.test.mjs"],
