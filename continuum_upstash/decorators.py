@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from copy import copy
 from dataclasses import dataclass
 from functools import update_wrapper
 from types import TracebackType
@@ -271,9 +270,20 @@ class CachedFunction(Generic[P, R]):
             instance = owner or type(instance)
         if instance is None or self._kind is staticmethod:
             return self
-        method = copy(self)
-        method.__dict__.update(_first=(instance,), __signature__=self._keys.bound_signature)
+        method = object.__new__(type(self))
+        method.__dict__.update(
+            self.__dict__, _first=(instance,), __signature__=self._keys.bound_signature
+        )
         return method
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        """Pickle and copy by name, as functions and methods are."""
+        if self._first:
+            return getattr, (*self._first, self._function.__name__)
+        return self._function.__qualname__
+
+    def __repr__(self) -> str:
+        return f"<cached {self._keys.name}>"
 
 
 class _AsyncCachedFunction(CachedFunction[P, Any]):

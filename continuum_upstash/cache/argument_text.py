@@ -34,7 +34,7 @@ _is_quoted_safe = re.compile(rf"[\w{re.escape(_QUOTED_SAFE)}]*", re.ASCII).fullm
 # What stays readable in the field of a template. A separator consists of other characters.
 _FIELD_SAFE: Final = "-._~@+"
 _is_field_safe = re.compile(rf"[\w{re.escape(_FIELD_SAFE)}]*", re.ASCII).fullmatch
-is_separator = re.compile(rf"[^\w{re.escape(_FIELD_SAFE)}%]", re.ASCII).search
+has_separator = re.compile(rf"[^\w{re.escape(_FIELD_SAFE)}%]", re.ASCII).search
 
 # Python refuses to convert larger integers to decimal digits, since that takes quadratic time.
 _MAX_DECIMAL_BITS: Final = 8_192

@@ -17,7 +17,7 @@ from continuum_upstash.cache.argument_text import (
     UnsupportedArgument,
     describe,
     escape_field,
-    is_separator,
+    has_separator,
     to_text,
 )
 from continuum_upstash.errors import ConfigurationError, suggest_similar
@@ -154,7 +154,7 @@ class KeyTemplate(Template):
             between += literal
             if field is None:
                 continue
-            if not is_first and not is_separator(between):
+            if not is_first and not has_separator(between):
                 raise ConfigurationError(
                     f"{owner}: {text!r} has two fields without a separator, so different values "
                     'would have the same key. Separate them by ":" or "/".'

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
+import pickle
 import traceback
 
 import pytest
@@ -136,6 +138,11 @@ class TestFunctions:
             load()
 
 
+@cached()
+def load_number(number):
+    return number
+
+
 class Report:
     def __init__(self, pk):
         self.pk = pk
@@ -227,6 +234,18 @@ class TestMethods:
         for owner in (Report, Report(7)):
             assert getattr(owner, name)(2026) == 2026
             assert getattr(owner, name).cache_key(1) == f"{__name__}.Report.{name}:year=1"
+
+
+class TestPickles:
+    @pytest.mark.parametrize("function", [load_number, Report.total, Report.worst], ids=repr)
+    def test_a_function_is_pickled_and_copied_by_name(self, function):
+        assert pickle.loads(pickle.dumps(function)) is function
+        assert copy.deepcopy([function])[0] is copy.copy(function) is function
+
+    def test_a_method_is_pickled_with_its_instance(self):
+        method = pickle.loads(pickle.dumps(Report(7).total))
+        assert method(2026) == [7, 2026]
+        assert pickle.loads(pickle.dumps(Subreport.best))(2026) == ["Subreport", 2026]
 
 
 class TestErrors:
