@@ -20,8 +20,8 @@ from dataclasses import dataclass, field
 import msgpack
 import zstandard
 
-from continuum_upstash.codec.base64 import SignedBase64
 from continuum_upstash.codec.codec import Codec, DecodeError
+from continuum_upstash.codec.text import SignedBase64
 
 KEY = b"a key"
 CODEC = Codec(pickle_keys=(KEY,))

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from continuum_upstash.errors import ConfigurationError
 
@@ -67,8 +66,7 @@ def escape_glob(text: str) -> str:
     return re.sub(r"([*?\[\]\\])", r"\\\1", text)
 
 
-@dataclass(frozen=True, slots=True)
-class AliasPattern:
+class AliasPattern(NamedTuple):
     """Matches the full keys of one alias, of every version.
 
     Attributes:
@@ -101,11 +99,10 @@ class AliasPattern:
             if self.any_version.fullmatch(each.sample)
             and not each.any_version.fullmatch(self.sample)
         )
-        return replace(self, nested=nested)
+        return self._replace(nested=nested)
 
 
-@dataclass(frozen=True, slots=True)
-class KeyPattern:
+class KeyPattern(NamedTuple):
     """Matches the full keys of one alias and version by a user's glob pattern.
 
     Attributes:

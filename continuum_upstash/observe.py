@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from time import monotonic
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
@@ -34,8 +33,7 @@ class CommandDetails(NamedTuple):
     error: Exception | None
 
 
-@dataclass(frozen=True, slots=True)
-class StateChange:
+class StateChange(NamedTuple):
     """The circuit breaker of a database changed its state.
 
     Attributes:
@@ -57,8 +55,7 @@ class StateChange:
 Writes: TypeAlias = Literal["accepted", "full", "read_only"]
 
 
-@dataclass(frozen=True, slots=True)
-class BackendStatus:
+class BackendStatus(NamedTuple):
     """The state of a database as this process sees it.
 
     Attributes:
@@ -92,8 +89,7 @@ class BackendStatus:
     writes: Writes = "accepted"
 
 
-@dataclass(frozen=True, slots=True)
-class ValueDiscarded:
+class ValueDiscarded(NamedTuple):
     """A stored value could not be decoded and counts as a miss, or a value was not stored.
 
     Attributes:
@@ -109,8 +105,7 @@ class ValueDiscarded:
     kind: Literal["full", "too_large", "undecodable"]
 
 
-@dataclass(frozen=True, slots=True)
-class Coalesced:
+class Coalesced(NamedTuple):
     """Batches of one event-loop tick were sent in one request.
 
     Attributes:
@@ -124,8 +119,7 @@ class Coalesced:
     batches: int
 
 
-@dataclass(frozen=True, slots=True)
-class NearRead:
+class NearRead(NamedTuple):
     """A read found keys in the near cache of the process.
 
     Attributes:
@@ -139,8 +133,7 @@ class NearRead:
     saved_commands: int
 
 
-@dataclass(frozen=True, slots=True)
-class LimitDecided:
+class LimitDecided(NamedTuple):
     """A rate limit allowed or denied a request.
 
     Not recorded for checks with cost=0, nor for policies with on_error="allow" while the limiter is
@@ -161,8 +154,7 @@ class LimitDecided:
     allowed: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ProtectedRead:
+class ProtectedRead(NamedTuple):
     """`get_or_set` with stampede protection did not just find a value or compute a missing one.
 
     Attributes:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from continuum_upstash.errors import ReplyError
 
@@ -14,8 +13,7 @@ Reply: TypeAlias = "bytes | int | list[Reply] | ReplyError | None"
 Replies: TypeAlias = list[Reply]
 
 
-@dataclass(frozen=True, slots=True)
-class Script:
+class Script(NamedTuple):
     """A script that runs atomically on the server, and the same rule for the local store.
 
     Attributes:
@@ -45,8 +43,7 @@ class Script:
         return self.with_key_locking_flag if key_locking else self.lua
 
 
-@dataclass(frozen=True, slots=True)
-class ScriptHash:
+class ScriptHash(NamedTuple):
     """EVALSHA's argument: identifies a script that the server has run before.
 
     Servers drop scripts (NOSCRIPT), so a plan that sends EVALSHA must be able to send EVAL.

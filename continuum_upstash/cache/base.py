@@ -28,8 +28,8 @@ from django.utils.module_loading import import_string
 from continuum_upstash.cache.cache_client import AsyncCacheClient, CacheClient, make_pool
 from continuum_upstash.cache.codec_types import EXT_TYPES, get_signing_keys
 from continuum_upstash.cache.django_redis_settings import add_ignore_exceptions
-from continuum_upstash.codec.base64 import SignedBase64
 from continuum_upstash.codec.codec import Codec
+from continuum_upstash.codec.text import SignedBase64
 from continuum_upstash.config.resolve import Config, resolve
 from continuum_upstash.errors import ConfigurationError
 from continuum_upstash.keys import (

@@ -8,8 +8,8 @@ from enum import Enum
 from typing import Final, Literal, TypedDict, Unpack
 
 from continuum_upstash.client.client_plans import ClientPlans
-from continuum_upstash.codec.base64 import SignedBase64
 from continuum_upstash.codec.codec import Codec
+from continuum_upstash.codec.text import SignedBase64
 from continuum_upstash.config.resolve import resolve
 from continuum_upstash.errors import ConfigurationError, suggest_similar
 from continuum_upstash.observe import BackendStatus

@@ -15,7 +15,7 @@ import redis
 from redis.client import EMPTY_RESPONSE, NEVER_DECODE, Pipeline
 from redis.connection import DefaultParser
 
-from continuum_upstash.codec.base64 import SignedBase64
+from continuum_upstash.codec.text import SignedBase64
 from continuum_upstash.errors import (
     DeadlineExceeded,
     NotSerializable,

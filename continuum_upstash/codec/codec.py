@@ -27,7 +27,6 @@ from functools import partial
 from math import isfinite
 from typing import Any, Literal
 
-from continuum_upstash.codec.base64 import SignedBase64
 from continuum_upstash.codec.envelope import ENVELOPE, Envelope, unpack_envelope
 from continuum_upstash.codec.ext_types import ExtType, LazyType, NotPackable, SignatureRequired
 from continuum_upstash.codec.json import decode_json, encode_json
@@ -43,7 +42,7 @@ from continuum_upstash.codec.limits import (
 from continuum_upstash.codec.msgpack import MsgpackSerializer
 from continuum_upstash.codec.pickle import SignedPickle, UnpickleError
 from continuum_upstash.codec.signature import Signer
-from continuum_upstash.codec.text import PLAIN_TEXT_LEADS, is_binary
+from continuum_upstash.codec.text import PLAIN_TEXT_LEADS, SignedBase64, is_binary
 from continuum_upstash.codec.zstd import InvalidFrame, compress, decompress
 from continuum_upstash.errors import ConfigurationError, NotSerializable
 

@@ -57,7 +57,7 @@ def read_times(data: bytes) -> tuple[int, int]:
     Returns two zeros if they are no envelope.
 
     Args:
-        data: the stored bytes, or their base64 text (see base64.py).
+        data: the stored bytes, or their base64 text (see text.py).
     """
     if data.startswith(b"~"):
         try:

@@ -14,16 +14,10 @@ from typing import Any
 from msgpack import ExtType as Extension
 from msgpack import OutOfData, Packer, Unpacker, unpackb
 
-from continuum_upstash.codec.ext_types import (
-    STANDARD,
-    ExtType,
-    LazyType,
-    NotPackable,
-    SignatureRequired,
-)
+from continuum_upstash.codec.ext_types import ExtType, LazyType, NotPackable, SignatureRequired
 from continuum_upstash.codec.limits import MAX_UNMEASURED_ITEMS, HashTableBuilder
 
-# Codes are stored: see ext_types.py.
+# Codes are stored: see standard_types.py.
 _CONTAINERS: dict[int, type] = {1: tuple, 2: set, 3: frozenset}
 _CONTAINER_TAGS = {kind: Extension(code, b"") for code, kind in _CONTAINERS.items()}
 _CONTAINER_TAG = b"\xc7\x00"  # followed by a code
@@ -48,16 +42,14 @@ class MsgpackSerializer:
         is_signed: whether the bytes are signed: if not, types that require it are rejected.
     """
 
-    __slots__ = ("_decoders", "_is_signed", "_lazy_types", "_make_packer", "_types")
+    __slots__ = ("_decoders", "_ext", "_is_signed", "_lazy_types", "_make_packer", "_types")
 
     def __init__(self, ext: Iterable[ExtType | LazyType], *, is_signed: bool = False) -> None:
-        known = (*STANDARD, *ext)
+        self._ext = tuple(ext)
         self._is_signed = is_signed
-        self._types = {each.type: each for each in known if isinstance(each, ExtType)}
-        self._decoders = {
-            each.code: each.read for each in self._types.values() if is_signed or not each.is_signed
-        }
-        self._lazy_types = [each for each in known if isinstance(each, LazyType)]
+        self._types: dict[type, ExtType] = {}
+        self._decoders: dict[int, Callable[[bytes], Any]] = {}
+        self._lazy_types = [each for each in self._ext if isinstance(each, LazyType)]
         # One packer per value: `_to_packable` may run code that stores values itself.
         self._make_packer = partial(Packer, default=self._to_packable, strict_types=True)
 
@@ -91,6 +83,8 @@ class MsgpackSerializer:
         kind = type(value)
         if kind in _CONTAINER_TAGS:
             return [_CONTAINER_TAGS[kind], *value]  # type: ignore[misc]  # the types with tags are iterable
+        if not self._types:
+            self._load_types()
         if kind in self._types:
             ext = self._types[kind]
             if ext.is_signed and not self._is_signed:
@@ -135,7 +129,18 @@ class MsgpackSerializer:
         return value
 
     def _read_ext(self, code: int, payload: bytes) -> Any:
+        if not self._decoders:
+            self._load_types()
         return self._decoders[code](payload)
+
+    def _load_types(self) -> None:
+        from continuum_upstash.codec.standard_types import STANDARD  # noqa: PLC0415 clients start faster without it
+
+        known = [each for each in (*STANDARD, *self._ext) if isinstance(each, ExtType)]
+        self._decoders = {
+            each.code: each.read for each in known if self._is_signed or not each.is_signed
+        }
+        self._types = {each.type: each for each in known}
 
 
 def _unpackb(

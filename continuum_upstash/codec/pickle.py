@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from typing import Any
 
 from continuum_upstash.codec.signature import Signer
@@ -41,6 +40,8 @@ class SignedPickle:
             NotSerializable: the value cannot be pickled.
             Exception: an error of the value's own code, for example SynchronousOnlyOperation.
         """
+        import pickle  # noqa: PLC0415 clients start faster without it
+
         try:
             payload = pickle.dumps(value, _PROTOCOL)
         # The errors for what cannot be pickled (docs.python.org, "What can be pickled").
@@ -58,6 +59,8 @@ class SignedPickle:
             BadSignature: it is not.
             UnpickleError: its classes were removed or changed, or their code raised an error.
         """
+        import pickle  # noqa: PLC0415 likewise
+
         payload = self._signer.verify(data)
         try:
             return pickle.loads(payload)

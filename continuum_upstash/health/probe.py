@@ -138,7 +138,7 @@ class Health:
 
     def as_dict(self) -> dict[str, Any]:
         """Return JSON values, with the verdict and the warnings, without INFO's raw fields."""
-        values = asdict(self)
+        values = {**asdict(self), "status": self.status._asdict()}
         del values["setup_hint"]  # one of the warnings
         if self.server is not None:
             del values["server"]["raw"]

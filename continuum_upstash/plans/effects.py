@@ -21,7 +21,6 @@ plans, rules about the network in transports.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from continuum_upstash.errors import ReplyError
@@ -50,28 +49,23 @@ class Batch(NamedTuple):
     deadline_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Encode:
+class Encode(NamedTuple):
     value: object
 
 
-@dataclass(frozen=True, slots=True)
-class EncodeMany:
+class EncodeMany(NamedTuple):
     values: Iterable[object]
 
 
-@dataclass(frozen=True, slots=True)
-class Compute:
+class Compute(NamedTuple):
     function: Callable[[], Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Sleep:
+class Sleep(NamedTuple):
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class SingleFlight:
+class SingleFlight(NamedTuple):
     """
     Attributes:
         key: one Redis key, or several; a write of any of them ends the run.

@@ -5,8 +5,7 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NamedTuple, NoReturn, TypeVar
 
 from continuum_upstash.plans.effects import (
     Batch,
@@ -38,8 +37,7 @@ async def _run_in_thread(function: Callable[..., bytes], *args: object) -> bytes
     return await asyncio.to_thread(function, *args)
 
 
-@dataclass(frozen=True, slots=True)
-class Runner:
+class Runner(NamedTuple):
     """What a sync run needs.
 
     Attributes:
@@ -54,8 +52,7 @@ class Runner:
     single_flight: Callable[[FlightKey, Callable[[], Any]], Any] = _run_unshared
 
 
-@dataclass(frozen=True, slots=True)
-class AsyncRunner:
+class AsyncRunner(NamedTuple):
     """What an async run needs; see Runner.
 
     Attributes:

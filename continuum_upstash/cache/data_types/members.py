@@ -16,8 +16,8 @@ from typing import Any, Final
 
 from continuum_upstash.cache.cache_plans import CachePlans
 from continuum_upstash.cache.codec_types import EXT_TYPES
-from continuum_upstash.codec.base64 import SignedBase64
 from continuum_upstash.codec.codec import Codec
+from continuum_upstash.codec.text import SignedBase64
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import NotSerializable
 from continuum_upstash.plans.effects import Plan, call

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from continuum_upstash.errors import ReplyError
@@ -56,7 +55,6 @@ SET_OPTIONS: Final = frozenset({b"NX", b"XX", b"IFEQ", b"KEEPTTL", *UNITS})
 GETEX_OPTIONS: Final = frozenset({b"PERSIST", *UNITS})
 
 
-@dataclass(slots=True)
 class Options:
     """The options of a SET or GETEX.
 
@@ -65,10 +63,13 @@ class Options:
         expiry: EX, PX, EXAT or PXAT with `amount`; or KEEPTTL or PERSIST.
     """
 
-    condition: bytes | None = None
-    operand: bytes = b""
-    expiry: bytes | None = None
-    amount: bytes = b""
+    __slots__ = ("amount", "condition", "expiry", "operand")
+
+    def __init__(self) -> None:
+        self.condition: bytes | None = None
+        self.operand = b""
+        self.expiry: bytes | None = None
+        self.amount = b""
 
     def expires_at(self, space: Keyspace, command: str) -> int | None:
         """Return the expiry that these options set, in ms since the epoch, or None.

@@ -22,8 +22,7 @@ from operator import index
 from typing import Final, Literal, NamedTuple, TypeAlias
 from urllib.parse import quote
 
-from continuum_upstash.codec.base64 import SignedBase64
-from continuum_upstash.codec.text import encode_json_string, is_binary
+from continuum_upstash.codec.text import SignedBase64, encode_json_string, is_binary
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Command, Script, ScriptHash
 from continuum_upstash.transports.base import lone_surrogate_error

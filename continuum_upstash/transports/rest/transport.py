@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 
-from continuum_upstash.codec.base64 import SignedBase64
+from continuum_upstash.codec.text import SignedBase64
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import DeadlineExceeded, ReplyError
 from continuum_upstash.plans.effects import Batch

@@ -7,8 +7,8 @@ from contextlib import closing
 
 import pytest
 
-from continuum_upstash.codec.base64 import SignedBase64
 from continuum_upstash.codec.codec import Codec
+from continuum_upstash.codec.text import SignedBase64
 from continuum_upstash.config.secrets import Secret
 from continuum_upstash.errors import (
     AuthenticationFailed,

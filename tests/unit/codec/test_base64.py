@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from continuum_upstash.codec.base64 import SignedBase64
 from continuum_upstash.codec.codec import Codec, DecodeError
+from continuum_upstash.codec.text import SignedBase64
 from continuum_upstash.codec.zstd import compress
 from continuum_upstash.errors import NotSerializable
 

@@ -12,8 +12,8 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from continuum_upstash.codec.base64 import SignedBase64
 from continuum_upstash.codec.codec import Codec, DecodeError
+from continuum_upstash.codec.text import SignedBase64
 from continuum_upstash.codec.zstd import compress
 
 base64 = SignedBase64((b"some key",))

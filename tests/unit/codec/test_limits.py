@@ -17,8 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from continuum_upstash.codec.codec import Codec, DecodeError
-from continuum_upstash.codec.ext_types import STANDARD
 from continuum_upstash.codec.limits import estimate_memory, get_memory_limit
+from continuum_upstash.codec.standard_types import STANDARD
 
 codec = Codec()
 compressing = Codec(compress_min_bytes=100)

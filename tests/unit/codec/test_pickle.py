@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import pytest
 
-from continuum_upstash.codec.base64 import SignedBase64
 from continuum_upstash.codec.codec import Codec, DecodeError
+from continuum_upstash.codec.text import SignedBase64
 from continuum_upstash.errors import ConfigurationError, NotSerializable
 
 KEY = b"a key for the tests, 32 bytes at least"

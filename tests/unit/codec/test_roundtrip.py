@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from continuum_upstash.codec.base64 import SignedBase64
 from continuum_upstash.codec.codec import Codec
+from continuum_upstash.codec.text import SignedBase64
 
 plain = Codec()
 full = Codec(pickle_keys=(b"some key",), compress_min_bytes=64)

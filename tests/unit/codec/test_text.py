@@ -8,9 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from continuum_upstash.codec.base64 import SignedBase64
 from continuum_upstash.codec.codec import Codec
-from continuum_upstash.codec.text import encode_json_string, is_binary
+from continuum_upstash.codec.text import SignedBase64, encode_json_string, is_binary
 from continuum_upstash.errors import NotSerializable
 
 BASE64 = SignedBase64((b"the site's key",))

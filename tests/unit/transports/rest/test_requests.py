@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from continuum_upstash.codec.base64 import SignedBase64
+from continuum_upstash.codec.text import SignedBase64
 from continuum_upstash.errors import NotSerializable
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Script

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from continuum_upstash.codec.base64 import SignedBase64
 from continuum_upstash.codec.envelope import Envelope, pack_envelope
+from continuum_upstash.codec.text import SignedBase64
 from continuum_upstash.errors import ConnectionFailed, ReplyError
 from continuum_upstash.observe import NearRead, subscribe, unsubscribe
 from continuum_upstash.plans.counters import INCR_EXISTING
