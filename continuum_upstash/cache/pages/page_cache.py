@@ -12,7 +12,7 @@ it the key of a page is unknown.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial, wraps
 from typing import Any, Final, NoReturn, TypeVar, cast
@@ -25,6 +25,7 @@ from django.http.response import HttpResponseBase
 from django.middleware.cache import CacheMiddleware
 
 from continuum_upstash.cache.base import UpstashBaseCache, get_cache_with
+from continuum_upstash.cache.call_keys import TagTemplates
 from continuum_upstash.cache.pages.cached_page import CachedPage
 from continuum_upstash.plans.effects import Batch, Compute, Plan
 from continuum_upstash.plans.runner import AsyncRunner, Runner, arun, run
@@ -91,7 +92,7 @@ class _Options:
     timeout: int
     alias: str
     key_prefix: str
-    tags: tuple[str, ...]
+    tags: Sequence[str] | Callable[..., Iterable[str]]
     protection: Mapping[str, float | None]
 
     @property
@@ -116,7 +117,7 @@ class _PageRequest:
         options: those of the view.
         request: a GET or HEAD request.
         view: calls the view, and renders its response.
-        arguments: the keyword arguments of the view.
+        tags: of the page.
         is_async: whether `view` returns an awaitable.
     """
 
@@ -127,12 +128,12 @@ class _PageRequest:
         request: HttpRequest,
         view: Callable[[], Any],
         *,
-        arguments: Mapping[str, Any],
+        tags: tuple[str, ...],
         is_async: bool,
     ) -> None:
         self._cache, self._options, self._is_async = cache, options, is_async
         self._request, self._view = request, view
-        self._tags = [each.format(**arguments) for each in options.tags]
+        self._tags = tags
         self._rules = _Middleware(options.timeout, options.key_prefix)
         self._key = self._headers_key = ""
         self._response: HttpResponseBase | None = None  # the view's, if this call has called it
@@ -240,7 +241,7 @@ def cache_page(
     early: float | None = None,
     grace: float | None = None,
     wait: float | None = None,
-    tags: Iterable[str] = (),
+    tags: Sequence[str] | Callable[..., Iterable[str]] = (),
 ) -> Callable[[V], V]:
     """Cache the responses of a view, sync or async, by Django's rules for `cache_page`.
 
@@ -257,10 +258,12 @@ def cache_page(
         early: see `get_or_set`.
         grace: see `get_or_set`; in seconds.
         wait: see `get_or_set`; in seconds.
-        tags: see `set`. ``"article:{pk}"`` contains the view's keyword argument `pk`.
+        tags: see `set`. ``"article:{pk}"`` contains the view's keyword argument `pk`. Or a
+            function with the parameters of the view that returns the tags.
 
     Raises:
-        ValueError: the timeout is not above 0.
+        ValueError: the timeout is less than a second.
+        ConfigurationError: `tags` is a text, or a tag names no argument of the view.
         ImproperlyConfiguredCache: by the view, if `early`, `grace`, `wait` or `tags` is set and the
             BACKEND of the alias is another one.
     """
@@ -270,7 +273,7 @@ def cache_page(
         timeout=int(timeout),
         alias=cache or DEFAULT_CACHE_ALIAS,
         key_prefix=f"{_KEY_PREFIX}.{key_prefix or ''}",
-        tags=tuple(tags),
+        tags=tags,
         protection={"early": early, "grace": grace, "wait": wait},
     )
 
@@ -283,6 +286,8 @@ def cache_page(
 
 
 def _wrap(view: Callable[..., Any], options: _Options) -> Callable[..., Any]:
+    tags = _make_tag_templates(view, options)
+
     @wraps(view)
     def respond(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         if request.method not in _METHODS:
@@ -292,14 +297,18 @@ def _wrap(view: Callable[..., Any], options: _Options) -> Callable[..., Any]:
             response = view(request, *args, **kwargs)
             return response.render() if _is_unrendered(response) else response
 
-        cache = options.find_cache()
-        page = _PageRequest(cache, options, request, call_view, arguments=kwargs, is_async=False)
+        names = tags.render({**kwargs, "request": request}, (request, *args), kwargs)
+        page = _PageRequest(
+            options.find_cache(), options, request, call_view, tags=names, is_async=False
+        )
         return run(page.respond(), _RUNNER)
 
     return respond
 
 
 def _wrap_async(view: Callable[..., Any], options: _Options) -> Callable[..., Any]:
+    tags = _make_tag_templates(view, options)
+
     @wraps(view)
     async def respond(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         if request.method not in _METHODS:
@@ -312,11 +321,17 @@ def _wrap_async(view: Callable[..., Any], options: _Options) -> Callable[..., An
                 return await sync_to_async(response.render, thread_sensitive=True)()
             return response
 
-        cache = options.find_cache()
-        page = _PageRequest(cache, options, request, call_view, arguments=kwargs, is_async=True)
+        names = tags.render({**kwargs, "request": request}, (request, *args), kwargs)
+        page = _PageRequest(
+            options.find_cache(), options, request, call_view, tags=names, is_async=True
+        )
         return await arun(page.respond(), _ASYNC_RUNNER)
 
     return respond
+
+
+def _make_tag_templates(view: Callable[..., Any], options: _Options) -> TagTemplates:
+    return TagTemplates(options.tags, f"cache_page of {getattr(view, '__qualname__', view)}")
 
 
 def _reject_batch(_batch: Batch) -> NoReturn:

@@ -7,9 +7,12 @@ import threading
 
 import pytest
 
+from continuum_upstash.backend import CacheBackend
 from continuum_upstash.cache.base import ImproperlyConfiguredCache
-from continuum_upstash.stats import counters
+from continuum_upstash.errors import ReplyError
+from continuum_upstash.stats.counters import read_process_totals
 from tests.conftest import SyncOrAsync
+from tests.integration.fake_database import PASS, SECRET
 
 NEAR = {"OPTIONS": {"NEAR": {"query:": 60.0}}}
 
@@ -152,14 +155,10 @@ def test_a_counter_is_always_read_from_the_service(called, emulator):
 
 
 def test_hits_are_counted(called, new_process_state):
-    counters.start()
-    try:
-        called.set("query:a", "x")
-        for _ in range(3):
-            called.get("query:a")
-        totals = counters.read_process_totals("default")
-    finally:
-        counters.stop()
+    called.set("query:a", "x")
+    for _ in range(3):
+        called.get("query:a")
+    totals = read_process_totals("default")
     assert (totals.hits, totals.near_hits, totals.near_saved, totals.misses) == (1, 2, 2, 0)
     assert (totals.hit_rate, totals.billed) == (1.0, 2)
 
@@ -214,3 +213,22 @@ def test_threads_see_their_own_writes(make_cache):
     for thread in threads:
         thread.join()
     assert failures == []
+
+
+@pytest.mark.parametrize("transport", ["rest", "tcp"])
+def test_no_copy_survives_an_outage(transport, fake_database):
+    options = {"NEAR": {"query:": 60.0}, "TOKEN": SECRET, "HEALTH_CHECK_INTERVAL": 0.1}
+    if transport == "tcp":
+        del options["TOKEN"]
+    cache = CacheBackend(fake_database.url(transport), {"OPTIONS": options})
+    cache.set_many({"query:a": "old", "query:b": "old"}, 300)
+    assert cache.get_many(["query:a", "query:b"]) == {"query:a": "old", "query:b": "old"}
+    fake_database.intercept = lambda *_: ReplyError("ERR max daily request limit exceeded")
+    cache.set("query:a", "new")
+    cache.set("query:c", "local")
+    assert cache.current_backend == "local"
+    assert [cache.get(f"query:{name}") for name in "abc"] == ["new", "old", "local"]
+    assert [key[-1] for key in cache.database.near.own._copies] == ["b"]
+    fake_database.intercept = lambda *_: PASS
+    cache.database.failover.breaker.reset()
+    assert [cache.get(f"query:{name}") for name in "abc"] == [None, "old", None]

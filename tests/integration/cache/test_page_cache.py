@@ -16,6 +16,7 @@ from django.utils.cache import patch_vary_headers
 from continuum_upstash.cache.base import ImproperlyConfiguredCache
 from continuum_upstash.cache.pages.cached_page import CachedPage, pack_page, unpack_page
 from continuum_upstash.decorators import cache_page
+from continuum_upstash.errors import ConfigurationError
 from continuum_upstash.plans.effects import call
 from continuum_upstash.transports import registry
 from tests.integration.cache_entries import make_entry
@@ -187,8 +188,9 @@ def test_without_an_old_page_an_error_reaches_the_handler(make_site):
         site.get()
 
 
-def test_tags_invalidate_pages(make_site):
-    site = make_site(tags=["article:{pk}"])
+@pytest.mark.parametrize("tags", [["article:{pk}"], lambda request, pk: [f"article:{pk}"]])
+def test_tags_invalidate_pages(tags, make_site):
+    site = make_site(tags=tags)
     for pk in (7, 8):
         site.get(f"/{pk}", kwargs={"pk": pk})
     cache.delete_tags("article:7")
@@ -258,6 +260,13 @@ def test_another_backend_has_no_protection(make_site, cached_site):
     cached_site.CACHES = {"default": {"BACKEND": backend}}
     with pytest.raises(ImproperlyConfiguredCache, match="cache_page: grace, tags requires"):
         make_site(grace=60, tags=["a"]).get()
+
+
+def test_wrong_tags_are_reported(make_site):
+    with pytest.raises(ConfigurationError, match="tags is a str"):
+        make_site(tags="article")
+    with pytest.raises(ConfigurationError, match="names 'pc', which does not exist"):
+        make_site(tags=["article:{pc}"]).get(kwargs={"pk": 7})
 
 
 @pytest.mark.parametrize("timeout", [0, 0.5, -1])

@@ -54,6 +54,14 @@ def test_table_output():
         assert words in run.out
 
 
+def test_hits_of_the_near_cache(site):
+    site.CACHES["default"]["OPTIONS"]["NEAR"] = {"query:": 60}
+    site.CACHES = dict(site.CACHES)
+    use_cache()
+    run = run_command("cache_stats")
+    assert "Near cache      2 hits, 2 commands saved" in run.out
+
+
 def test_prometheus_output():
     use_cache()
     lines = run_command("cache_stats", "--format", "prometheus").out.splitlines()

@@ -40,3 +40,15 @@ def test_a_period_without_reads_is_shown_as_such(panel, visit):
     text = visit(page("figures")).text
     assert text.count("No keys were read in this period.") == 2
     assert "No commands in this period." not in text
+
+
+def test_the_near_cache_is_shown_where_there_is_one(panel, visit):
+    totals = make_totals(40, 30)
+    write_history({now(): totals}, "hour")
+    assert "near cache" not in visit(page("figures")).text
+    totals.near_hits, totals.near_saved = 70, 65
+    write_history({now(): totals}, "hour")
+    write_history({now(): totals}, "minute")
+    text = visit(page("figures")).text
+    assert "Commands saved by the near cache 65" in text
+    assert "Hit rate 90.9" in text
