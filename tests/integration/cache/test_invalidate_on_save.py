@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
+from types import SimpleNamespace
 
 import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.auth.models import AbstractUser, Group, User
 from django.core.cache import cache
 from django.db import transaction
+from django.db.models.signals import post_save
 
+from continuum_upstash import signals
 from continuum_upstash.errors import ConfigurationError
 from continuum_upstash.signals import invalidate_on_save
 from tests.integration.cache_entries import make_entry
@@ -163,6 +166,15 @@ class TestTransactions:
         with emulator.count() as spent:
             User.objects.create(username="ada")
         assert spent.billed == 1
+
+    def test_it_is_the_transaction_of_the_changed_database(self, connect, monkeypatch, user):
+        used = []
+        other = SimpleNamespace(savepoint_ids=[], run_on_commit=[])
+        monkeypatch.setattr(signals, "connections", {"other": other})
+        monkeypatch.setattr(transaction, "on_commit", lambda _, using, robust: used.append(using))
+        connect(User, tags=("user:{pk}",))
+        post_save.send(User, instance=user, using="other", created=False, raw=False)
+        assert used == ["other"]
 
     def test_a_failure_is_logged_and_other_callbacks_run(
         self, connect, site, emulator, user, caplog, django_capture_on_commit_callbacks
