@@ -411,3 +411,81 @@ def test_msetex(call, make_key):
     assert call("MSETEX", "2", first, "1", second, "2", "PX", "60000") == 1
     assert call("MGET", first, second) == ["1", "2"]
     assert call("PTTL", second) == between(1, 60_000)
+
+
+@assume(
+    "CMD-029",
+    documented="redis/commands/hash/hincrby",
+    affects="cache.hset and the other methods of hashes.",
+    commands=7,
+)
+def test_fields_of_hashes(call, key):
+    """HINCRBY, HKEYS, HVALS, HLEN, HEXISTS and HDEL work as in Redis."""
+    assert call("HSET", key, "a", "1") == 1
+    assert call("HINCRBY", key, "a", "4") == 5
+    assert call("HKEYS", key) == ["a"]
+    assert call("HVALS", key) == ["5"]
+    assert call("HLEN", key) == 1
+    assert call("HEXISTS", key, "b") == 0
+    assert call("HDEL", key, "a") == 1
+
+
+@assume(
+    "CMD-030",
+    documented="redis/commands/list/lpush",
+    affects="cache.lpush and the other methods of lists.",
+    commands=10,
+)
+def test_lists(call, key):
+    """LPUSH, RPUSH, LRANGE, LINDEX, LLEN, LSET, LREM, LTRIM and LPOP work as in Redis."""
+    assert call("RPUSH", key, "b", "c", "c") == 3
+    assert call("LPUSH", key, "a") == 4
+    assert call("LRANGE", key, "0", "-1") == ["a", "b", "c", "c"]
+    assert call("LINDEX", key, "-1") == "c"
+    assert call("LLEN", key) == 4
+    assert call("LSET", key, "0", "x") == "OK"
+    assert call("LREM", key, "1", "c") == 1
+    assert call("LTRIM", key, "0", "1") == "OK"
+    assert call("LPOP", key, "5") == ["x", "b"]
+    assert call("LPOP", key) is None
+
+
+@assume(
+    "CMD-031",
+    documented="redis/commands/set/sadd",
+    affects="cache.sadd and the other methods of sets.",
+    commands=11,
+)
+def test_sets(call, make_key):
+    """SADD, SMISMEMBER, SDIFF, SINTERSTORE, SMOVE, SPOP with a count and SSCAN work as in Redis."""
+    key, other = make_key("one"), make_key("two")
+    assert call("SADD", key, "a", "b") == 2
+    assert call("SADD", other, "b", "c") == 2
+    assert call("SCARD", key) == 2
+    assert call("SMISMEMBER", key, "a", "x") == [1, 0]
+    assert call("SDIFF", key, other) == ["a"]
+    assert call("SMOVE", key, other, "a") == 1
+    assert call("SINTERSTORE", key, key, other) == 1
+    assert call("SRANDMEMBER", key) == "b"
+    assert call("SSCAN", key, "0", "COUNT", "1000") == ["0", ["b"]]
+    assert call("SPOP", key, "5") == ["b"]
+    assert call("SREM", other, "a", "x") == 1
+
+
+@assume(
+    "CMD-032",
+    documented="redis/commands/sorted-set/zrevrangebyscore",
+    affects="cache.zadd and the other methods of sorted sets.",
+    commands=9,
+)
+def test_ranges_of_sorted_sets(call, key):
+    """ZADD with options, ZINCRBY, ZRANK, ZCOUNT, ZPOPMIN and ranges work as in Redis."""
+    assert call("ZADD", key, "1", "a", "2", "b", "3", "c") == 3
+    assert call("ZADD", key, "XX", "INCR", "0.5", "a") == "1.5"
+    assert call("ZINCRBY", key, "1", "a") == "2.5"
+    assert call("ZRANK", key, "a") == 1
+    assert call("ZCOUNT", key, "(2", "+inf") == 2
+    assert call("ZREVRANGE", key, "0", "0", "WITHSCORES") == ["c", "3"]
+    assert call("ZRANGEBYSCORE", key, "-inf", "+inf", "LIMIT", "1", "1") == ["a"]
+    assert call("ZREVRANGEBYSCORE", key, "3", "2.5") == ["c", "a"]
+    assert call("ZPOPMIN", key, "2") == ["b", "2", "a", "2.5"]
