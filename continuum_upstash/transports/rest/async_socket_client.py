@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Callable
+from functools import partial
 from typing import cast
 
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import ConnectionFailed, ContinuumError
-from continuum_upstash.plans.command_table import is_retryable
+from continuum_upstash.plans.command_table import is_retryable, list_written_keys
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.transports import network_errors
 from continuum_upstash.transports.base import Deadline
@@ -63,7 +65,9 @@ class AsyncHttpConnection(asyncio.Protocol):
         return idle < MAX_IDLE_SECONDS and not self._is_readable()
 
     async def exchange(self, data: memoryview, deadline: Deadline) -> HttpResponse:
-        """Send a request and return its response; if cancelled, the connection is not reusable.
+        """Send a request and return its response.
+
+        If cancelled, the connection is not reusable, unless `finish_later` follows.
 
         Raises:
             TimeoutError: the deadline passed.
@@ -80,11 +84,39 @@ class AsyncHttpConnection(asyncio.Protocol):
             response = await self._pending
         finally:
             self._pending = None
+        self._end_exchange(response)
+        return response
+
+    def finish_later(self, call: Callable[[AsyncHttpConnection], object]) -> bool:
+        """Receive the response to an exchange that was cancelled: the connection is then reusable.
+
+        Args:
+            call: called with the connection when the response is complete, or is not in time.
+
+        Returns:
+            False if there will be no response, since the request was not written.
+        """
+        if self._transport.get_write_buffer_size() or self._transport.is_closing():
+            return False
+        self._pending = self._loop.create_future()
+        self._pending.add_done_callback(partial(self._finish, call))
+        return True
+
+    def _finish(
+        self,
+        call: Callable[[AsyncHttpConnection], object],
+        response: asyncio.Future[HttpResponse],
+    ) -> None:
+        self._pending = None
+        if response.exception() is None:
+            self._end_exchange(response.result())
+        call(self)
+
+    def _end_exchange(self, response: HttpResponse) -> None:
         self.last_reply_at = self._loop.time()
         # A response before the whole request was sent means that the server rejects the rest.
         unwritten = self._transport.get_write_buffer_size()
         self.reusable = response.reusable and not unwritten and not self._transport.is_closing()
-        return response
 
     def close(self) -> None:
         if not self.reusable:
@@ -193,6 +225,7 @@ class AsyncSocketHttpClient:
         self._config = config
         self._encoder = encoder
         self._pool = AsyncConnectionPool[AsyncHttpConnection](config.pool_size, encoder.label)
+        self._finishing: set[AsyncHttpConnection] = set()
 
     async def exchange(
         self, request: Request, sync_token: bytes | None, batch: Batch
@@ -219,10 +252,31 @@ class AsyncSocketHttpClient:
                 return await self._exchange_anew(slot, data, deadline)
             except TimeoutError:
                 raise deadline.timeout_error(self._encoder.label) from None
+            except asyncio.CancelledError:
+                if list_written_keys(batch) == []:
+                    self._finish_later(slot)
+                raise
             finally:
                 self._pool.release(slot)
         finally:
             slot.claim = None  # release may have been interrupted
+
+    def _finish_later(self, slot: Slot[AsyncHttpConnection]) -> None:
+        """Let the connection of a cancelled read receive its response, so that it can be kept.
+
+        The slot is free meanwhile; therefore only as many connections as there are slots may do so.
+        """
+        connection = slot.connection
+        has_room = len(self._finishing) < self._pool.size
+        if connection is not None and has_room and connection.finish_later(self._keep):
+            slot.connection = None
+            self._finishing.add(connection)
+
+    def _keep(self, connection: AsyncHttpConnection) -> None:
+        self._finishing.discard(connection)
+        slot: Slot[AsyncHttpConnection] = Slot()
+        slot.connection = connection
+        self._pool.release(slot)
 
     async def _exchange_anew(
         self, slot: Slot[AsyncHttpConnection], data: memoryview, deadline: Deadline
@@ -239,5 +293,8 @@ class AsyncSocketHttpClient:
             raise deadline.timeout_error(self._encoder.label) from None
 
     async def aclose(self) -> None:
-        if idle := self._pool.close():
-            await asyncio.wait([connection.closed for connection in idle], timeout=1.0)
+        closing = [*self._pool.close(), *self._finishing]
+        for connection in self._finishing:
+            connection.close()
+        if closing:
+            await asyncio.wait([connection.closed for connection in closing], timeout=1.0)

@@ -4,6 +4,9 @@ Concurrent tasks that each await one command would otherwise send a request each
 until the next tick delays a command by microseconds; a round trip takes a thousand times longer.
 Transactions are never merged, and each database has a transport of its own.
 
+A caller whose batch no other can join sends it itself: without a task of its own, and without
+waiting for the next tick if no other task can run in this one.
+
 A caller may be cancelled while its write is being sent. If the others of the request are cancelled,
 too, the exchange ends: its connection is reset, so that the write does not arrive later. Otherwise
 its keys count as changed, as after a timeout.
@@ -28,11 +31,14 @@ MAX_BYTES: Final = 512 * 1024
 
 
 class _PendingBatch:
-    """A caller's batch, the future that the caller awaits, and its context's sync tokens."""
+    """A caller's batch, the future that the caller awaits, and its context's sync tokens.
+
+    The result of the future is None if the caller is to send the batch itself.
+    """
 
     __slots__ = ("batch", "group", "replies", "task", "tokens")
 
-    def __init__(self, batch: Batch, replies: asyncio.Future[Replies]) -> None:
+    def __init__(self, batch: Batch, replies: asyncio.Future[Replies | None]) -> None:
         self.batch = batch
         self.replies = replies
         self.tokens = sync_token.get_tokens()
@@ -64,21 +70,29 @@ class CoalescingTransport:
         self._alias = alias
         self._pending: list[_PendingBatch] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self._is_sending_directly = False
         self.name = transport.name
 
     async def asend(self, batch: Batch) -> Replies:
         if batch.atomic:
             return await self._transport.asend(batch)
         loop = asyncio.get_running_loop()
+        if not (self._pending or self._is_sending_directly or _may_run_others(loop)):
+            self._is_sending_directly = True  # eager tasks start before this one waits
+            try:
+                return await self._transport.asend(batch)
+            finally:
+                self._is_sending_directly = False
         if not self._pending:
             loop.call_soon(self._flush)
         pending = _PendingBatch(batch, loop.create_future())
         self._pending.append(pending)
         try:
-            return await pending.replies
+            replies = await pending.replies
         except asyncio.CancelledError:
             self._abandon(pending)
             raise
+        return await self._transport.asend(batch) if replies is None else replies
 
     def _abandon(self, pending: _PendingBatch) -> None:
         """End the exchange of a cancelled write if no other caller awaits it."""
@@ -102,6 +116,9 @@ class CoalescingTransport:
             self._start(group)
 
     def _start(self, group: Sequence[_PendingBatch]) -> None:
+        if len(group) == 1:
+            group[0].replies.set_result(None)
+            return
         task = asyncio.ensure_future(self._deliver(group))
         for pending in group:
             pending.group, pending.task = group, task
@@ -115,13 +132,11 @@ class CoalescingTransport:
             for pending in group:
                 pending.replies.cancel()
             raise
-        except NotSerializable as error:
-            # Nothing was sent, and only one caller's command is wrong: send the others again.
-            if len(group) == 1:
-                group[0].fail(error)
-            else:
-                for pending in group:
-                    self._start([pending])
+        except NotSerializable:
+            # Nothing was sent, and only one caller's command is wrong: each sends its own.
+            for pending in group:
+                if not pending.replies.done():
+                    pending.replies.set_result(None)
             return
         except Exception as error:  # noqa: BLE001 it is raised where the replies are awaited
             for pending in group:
@@ -140,9 +155,6 @@ class CoalescingTransport:
             start = end
 
     async def _send(self, group: Sequence[_PendingBatch]) -> Replies:
-        if len(group) == 1:
-            with sync_token.override(group[0].tokens):
-                return await self._transport.asend(group[0].batch)
         # The request needs the newest token of all callers, and all of them get the new one.
         with sync_token.override(sync_token.SyncTokens()) as tokens:
             for pending in group:
@@ -153,6 +165,14 @@ class CoalescingTransport:
             for pending in group:
                 pending.tokens.merge(tokens)
         return replies
+
+
+def _may_run_others(loop: asyncio.AbstractEventLoop) -> bool:
+    """Return whether other callbacks may run before the loop waits for the network.
+
+    asyncio's own loops keep them in `_ready`; nothing is known of another loop (uvloop's).
+    """
+    return bool(getattr(loop, "_ready", True))
 
 
 def _make_groups(pending: Sequence[_PendingBatch]) -> Iterator[list[_PendingBatch]]:

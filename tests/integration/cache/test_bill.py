@@ -168,7 +168,7 @@ def test_a_get_makes_few_python_calls_before_it_sends(transport, maximum, make_c
     assert calls_at_send[0] <= maximum
 
 
-@pytest.mark.parametrize(("transport", "maximum"), [("rest", 87), ("tcp", 32)])
+@pytest.mark.parametrize(("transport", "maximum"), [("rest", 41), ("tcp", 33)])
 def test_a_lone_aget_makes_few_python_calls_before_it_sends(transport, maximum, make_cache):
     async def count_calls():
         await cache.aget("warm-up")

@@ -15,6 +15,7 @@ from continuum_upstash.plans.effects import Batch
 from continuum_upstash.transports.rest.transport import AsyncRestTransport, RestTransport
 from tests.integration.rest.rest_clients import config
 from tests.integration.scripted_server import http_response
+from tests.pool_slots import count_free
 
 GET = Batch([("GET", "k")])
 INCR = Batch([("INCR", "n")])
@@ -101,3 +102,54 @@ async def test_a_tasks_wait_for_a_connection_is_not_the_servers_time(serve):
     threading.Timer(1.5, hold.set).start()
     assert (await first, await second) == ([b"OK"], [b"OK"])
     await rest.aclose()
+
+
+async def test_a_cancelled_read_frees_its_slot_and_keeps_its_connection(serve):
+    hold = threading.Event()
+    server = serve(respond_late_twice(hold, hold))
+    rest = AsyncRestTransport(config(server.url(), pool_size=1))
+    first = asyncio.create_task(rest.asend(GET))
+    await asyncio.to_thread(server.arrived.acquire)
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    assert count_free(rest._client._pool) == 1
+    (finishing,) = rest._client._finishing
+    hold.set()
+    await asyncio.wait([finishing._pending])
+    assert await rest.asend(GET) == [b"OK"]
+    assert rest._client._pool._idle == [finishing]
+    await rest.aclose()
+
+
+async def test_the_connection_of_a_cancelled_write_is_closed(serve):
+    release = threading.Event()
+    server = serve(hold_response(release))
+    rest = AsyncRestTransport(config(server.url(), pool_size=1))
+    write = asyncio.create_task(rest.asend(INCR))
+    await asyncio.to_thread(server.arrived.acquire)
+    write.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await write
+    assert not rest._client._finishing
+    assert not rest._client._pool._idle
+    await rest.aclose()
+    release.set()
+
+
+async def test_connections_that_finish_a_cancelled_read_are_closed_with_the_client(serve):
+    release = threading.Event()
+    server = serve(hold_response(release))
+    rest = AsyncRestTransport(config(server.url(), pool_size=1))
+    for finishing in (1, 1):  # at most as many as there are slots
+        read = asyncio.create_task(rest.asend(GET))
+        await asyncio.to_thread(server.arrived.acquire)
+        read.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await read
+        assert len(rest._client._finishing) == finishing
+    (connection,) = rest._client._finishing
+    await rest.aclose()
+    assert connection.closed.done()
+    assert not rest._client._finishing
+    release.set()

@@ -192,11 +192,48 @@ async def test_the_keys_of_a_cancelled_write_are_dirty_if_its_request_goes_on():
     assert dirty == ["a", "a"], "the write arrived after the key was marked first"
 
 
-async def test_a_cancelled_read_keeps_its_connection():
+async def test_cancelled_reads_keep_their_connection():
     held = Held()
-    task = asyncio.create_task(CoalescingTransport(held).asend(get("a")))
+    coalescing = CoalescingTransport(held)
+    tasks = [asyncio.create_task(coalescing.asend(get(key))) for key in "ab"]
     await held.entered.wait()
-    await cancel(task)
+    for task in tasks:
+        await cancel(task)
     held.hold.set()
     await asyncio.sleep(0)
     assert held.ended == 0
+
+
+async def test_the_exchange_of_a_lone_batch_ends_with_its_caller():
+    held, dirty = Held(), []
+    task = asyncio.create_task(CoalescingTransport(held, "shop", dirty.extend).asend(put("a")))
+    await held.entered.wait()
+    await cancel(task)
+    assert (held.ended, dirty) == (1, [])
+
+
+async def test_a_lone_batch_is_sent_by_its_caller_at_once():
+    echo = Echo()
+    coalescing = CoalescingTransport(echo)
+    sending = coalescing.asend(get("a"))
+    sending.send(None)  # up to where the transport waits
+    assert echo.batches == [get("a")]
+    # Others of the same tick, as eager tasks would start them, are sent together.
+    others = [asyncio.create_task(coalescing.asend(get(key))) for key in "bc"]
+    assert await asyncio.gather(*others) == [["b"], ["c"]]
+    assert [len(batch.commands) for batch in echo.batches] == [1, 2]
+    sending.close()
+
+
+async def test_a_caller_that_no_other_joins_sends_by_itself_where_loops_hide_their_callbacks():
+    asyncio.get_running_loop().call_soon(int)  # as if a task might join
+    echo = Echo()
+    callers = []
+
+    class Watched(Echo):
+        async def asend(self, batch):
+            callers.append(asyncio.current_task())
+            return await echo.asend(batch)
+
+    assert await CoalescingTransport(Watched()).asend(get("a")) == ["a"]
+    assert callers == [asyncio.current_task()]
