@@ -281,3 +281,16 @@ def test_the_environment_is_enough_and_django_is_not_needed(emulator):
         check=True,
     )
     assert run.stdout.split() == ["hello", "False", "False"]
+
+
+@pytest.mark.parametrize("transport", ["rest", "tcp"])
+def test_a_near_cache_has_prefixes_of_full_keys(credentials, emulator, runner):
+    near = {"near": {"query:": 60.0}, **credentials}
+    client, aclient = UpstashCache(**near), AsyncUpstashCache(**near)
+    client.set("query:a", "x")
+    assert client.get("query:a") == "x"
+    with emulator.count() as spent:
+        assert client.get("query:a") == runner.run(aclient.get("query:a")) == "x"
+    assert spent.billed == 0
+    runner.run(aclient.set("query:a", "y"))
+    assert client.get("query:a") == "y"
