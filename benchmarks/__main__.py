@@ -42,7 +42,10 @@ def main() -> None:
     if arguments.format == "json":
         print(json.dumps(to_json(reports), indent=1))
     if arguments.write:
-        written = write_page(arguments.write, arguments.images, reports)
+        # A run of some groups says nothing about the other tables of the page.
+        kind = "a run with `--quick`" if arguments.quick else "a full run"
+        run = "" if arguments.groups else f"The figures are from {kind}: {describe_machine()}."
+        written = write_page(arguments.write, arguments.images, reports, run)
         print(f"{arguments.write}: {', '.join(written) or 'no table'} written", file=sys.stderr)
 
 

@@ -30,9 +30,9 @@ TABLES = {
 }
 # The highest ratio of the CPU time to the first client's: a bare socket, or LocMemCache.
 LIMITS = {
-    "rest": (2.8, 3.1, 3.5, 4.4),
-    "tcp": (2.9, 3.1, 4.9, 3.7),
-    "local": (2.2, 4.2, 2.4),
+    "rest": (2.9, 3.5, 3.5, 5.2),
+    "tcp": (3.1, 3.1, 5.0, 3.7),
+    "local": (2.2, 4.3, 2.4),
 }
 EFFORT, SECOND_EFFORT = Effort(7, 0.03, 6.0), Effort(15, 0.05, 12.0)
 

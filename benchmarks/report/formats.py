@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import re
+import textwrap
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from benchmarks.report.plot import draw_plot
 from benchmarks.report.summary import Column, Quartiles, Report, compute_median_range
 
+LIBRARIES = (
+    "Django",
+    "upstash-redis",
+    "redis",
+    "hiredis",
+    "django-redis",
+    "django-valkey",
+    "django-vcache",
+    "action0-django-acache",
+)
 NOT_MEASURED = "\N{EN DASH}"
 
 
@@ -53,7 +67,14 @@ def format_number(number: float) -> str:
 
 
 def describe_machine() -> str:
-    return f"Python {platform.python_version()}, {platform.system()} {platform.machine()}"
+    """Return the versions of Python and of the libraries, and the machine."""
+    versions = []
+    for name in LIBRARIES:
+        with suppress(PackageNotFoundError):
+            versions.append(f"{name} {version(name)}")
+    python = f"Python {platform.python_version()}"
+    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    return ", ".join([machine, python, *versions])
 
 
 def to_json(reports: Iterable[Report]) -> dict[str, object]:
@@ -95,13 +116,18 @@ def _figure_to_json(report: Report, column: Column, label: str) -> dict[str, obj
     }
 
 
-def write_page(page: Path, images: Path, reports: Iterable[Report]) -> list[str]:
+def write_page(page: Path, images: Path, reports: Iterable[Report], run: str = "") -> list[str]:
     """Replace the tables of a page between their marks, and draw their plots; return the names.
 
     A table stands between `<!-- table NAME -->` and `<!-- end of table -->`. A report without such
-    a place is not written. A plot is written as benchmark-NAME.svg.
+    a place is not written. A plot is written as benchmark-NAME.svg. A description of the run, if
+    given, replaces what stands between `<!-- run -->` and `<!-- end of run -->`.
     """
     text, written = page.read_text(), []
+    if run:
+        lines = textwrap.fill(run, 100, break_on_hyphens=False)
+        mark = re.compile(r"(<!-- run -->\n).*?(<!-- end of run -->)", re.DOTALL)
+        text = mark.sub(lambda found: f"{found[1]}\n{lines}\n\n{found[2]}", text)
     for report in reports:
         mark = re.compile(rf"(<!-- table {report.name} -->\n).*?(<!-- end of table -->)", re.DOTALL)
         block = f"\n{format_table(report)}\n"

@@ -132,12 +132,14 @@ def test_a_plot_is_an_image_with_one_bar_for_each_measured_row():
 
 def test_a_page_receives_the_tables_that_it_has_marks_for(tmp_path):
     page = tmp_path / "page.md"
-    page.write_text("A\n<!-- table tiny -->\nold\n<!-- end of table -->\nB\n")
+    run_marks = "<!-- run -->\nold\n<!-- end of run -->\n"
+    page.write_text(f"A\n<!-- table tiny -->\nold\n<!-- end of table -->\nB\n{run_marks}")
     reports = [make_report(), make_report(name="other")]
-    assert write_page(page, tmp_path, reports) == ["tiny"]
+    assert write_page(page, tmp_path, reports, "A full run.") == ["tiny"]
     text = page.read_text()
     assert text.startswith("A\n<!-- table tiny -->\n\n| CPU µs |")
-    assert text.endswith("\n<!-- end of table -->\nB\n")
+    after = "<!-- end of table -->\nB\n<!-- run -->\n\nA full run.\n\n<!-- end of run -->\n"
+    assert text.endswith(f"\n{after}")
     assert "old" not in text
     assert [path.name for path in tmp_path.glob("*.svg")] == ["benchmark-tiny.svg"]
 
