@@ -190,7 +190,7 @@ class ProtectedGetOrSet:
             return (yield from self._compute(found))
         left, pause = self._options.wait, _FIRST_PAUSE
         while True:
-            if not found.is_leased and (yield from self._acquire()):
+            if not found.is_leased and (yield from self._acquire(self._get_lease_ms())):
                 return (yield from self._compute_under_lease(found))
             if left <= 0:
                 return (yield from self._compute(found))
@@ -251,9 +251,10 @@ class ProtectedGetOrSet:
         now = self._clock()
         if found.is_leased or self._refreshes.get(self._key, 0) > now:
             return self._keep(found)
-        self._refreshes[self._key] = now + self._get_lease_ms() / 1000
+        lease_ms = self._get_lease_ms(found.envelope)
+        self._refreshes[self._key] = now + lease_ms / 1000
         try:
-            if not (yield from self._acquire()):
+            if not (yield from self._acquire(lease_ms)):
                 return self._keep(found)
             is_early = self._is_fresh(found)
             try:
@@ -333,17 +334,19 @@ class ProtectedGetOrSet:
 
     # ---- the lease
 
-    def _acquire(self) -> Plan[bool]:
+    def _get_lease_ms(self, envelope: Envelope | None = None) -> int:
+        """Return how long a computation may take before another caller begins one."""
+        expected_ms = 0 if envelope is None else 2 * envelope.compute_ms
+        return max(_LEASE_MS, min(max(expected_ms, to_ms(self._options.wait)), _MAX_LEASE_MS))
+
+    def _acquire(self, lease_ms: int) -> Plan[bool]:
         """Return whether this caller may compute: also if the server stores no lease."""
         self._token = secrets.token_hex(8)
-        command = ("SET", self._lease_key, self._token, "PX", self._get_lease_ms(), "NX")
+        command = ("SET", self._lease_key, self._token, "PX", lease_ms, "NX")
         try:
             return (yield from call(*command)) is not None
         except ContinuumError:
             return True
-
-    def _get_lease_ms(self) -> int:
-        return max(_LEASE_MS, min(to_ms(self._options.wait), _MAX_LEASE_MS))
 
     def _release(self) -> Plan[None]:
         native = ("DELEX", self._lease_key, "IFEQ", self._token)

@@ -51,6 +51,19 @@ def test_a_key_expires_when_the_time_is_moved(any_cache):
         assert any_cache.get_many(["k", "a"]) == {"k": 2}
 
 
+def test_an_old_value_serves_in_its_grace_when_the_time_is_moved(any_cache):
+    with freezegun.freeze_time(START) as clock:
+        any_cache.get_or_set("k", "old", 60, grace=60)
+        clock.tick(53)
+        assert any_cache.get("k") == "old"
+        clock.tick(8)
+        assert any_cache.get("k") is None
+        assert any_cache.get_or_set("k", lambda: 1 // 0, 60, grace=60) == "old"
+        clock.tick(60)
+        with pytest.raises(ZeroDivisionError):
+            any_cache.get_or_set("k", lambda: 1 // 0, 60, grace=60)
+
+
 def test_the_time_of_expiry_is_read_from_the_frozen_clock(any_cache):
     with freezegun.freeze_time(START):
         any_cache.set("k", 1, 60)

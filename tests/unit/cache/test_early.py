@@ -524,6 +524,18 @@ def test_the_lease_is_longer_than_the_others_wait():
     assert call.sent[1][4] == early._MAX_LEASE_MS
 
 
+@pytest.mark.parametrize(("compute_ms", "lease_ms"), [(100, 30_000), (40_000, 80_000)])
+def test_the_lease_of_a_refresh_is_twice_as_long_as_the_last_computation(compute_ms, lease_ms):
+    call = Call()
+    value = make_value(-1, compute_ms=compute_ms)
+    call.run([[value, None]], [b"OK"], [b"OK"], [1], grace=60)
+    assert call.sent[1][4] == lease_ms
+    call = Call()
+    value = make_value(-1, compute_ms=2**32 - 1)
+    call.run([[value, None]], [b"OK"], [b"OK"], [1], grace=60)
+    assert call.sent[1][4] == early._MAX_LEASE_MS
+
+
 def test_no_limit_is_a_limit():
     call = Call()
     inf = float("inf")
