@@ -25,6 +25,7 @@ LIBRARIES = (
     "django-vcache",
     "action0-django-acache",
 )
+MAX_COLUMNS = 6  # a table with more columns is turned, so that a page has room for it
 NOT_MEASURED = "\N{EN DASH}"
 
 
@@ -34,12 +35,16 @@ def format_markdown(report: Report, heading: str = "###") -> str:
 
 
 def format_table(report: Report) -> str:
-    heads = [report.corner, *(column.title for column in report.columns)]
-    lines = [f"| {' | '.join(heads)} |", "|---|" + "---:|" * len(report.columns)]
-    for label in report.labels:
-        if label not in report.skipped:
-            cells = (format_cell(report, column, label) for column in report.columns)
-            lines.append(f"| {label} | {' | '.join(cells)} |")
+    labels = [label for label in report.labels if label not in report.skipped]
+    rows = [["", *(column.title for column in report.columns)]]
+    rows += [
+        [label, *(format_cell(report, each, label) for each in report.columns)] for label in labels
+    ]
+    if len(report.columns) > MAX_COLUMNS:
+        rows = [list(column) for column in zip(*rows, strict=True)]
+    rows[0][0] = report.corner
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    lines.insert(1, "|---|" + "---:|" * (len(rows[0]) - 1))
     usual, largest = compute_median_range(report)
     noise = (
         f"interquartile range {usual:.0%} of the median in the middle cell, {largest:.0%} at most"
@@ -78,7 +83,7 @@ def describe_machine() -> str:
 
 
 def to_json(reports: Iterable[Report]) -> dict[str, object]:
-    """Return all figures and samples; "ratio" is relative to the first row of the table."""
+    """Return all figures and samples; "ratio" is relative to the table's first client."""
     return {
         "python": platform.python_version(),
         "machine": platform.machine(),

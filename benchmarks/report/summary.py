@@ -1,4 +1,4 @@
-"""The figures of a table: medians, quartiles, and ratios to the first row.
+"""The figures of a table: medians, quartiles, and ratios to the first client.
 
 A ratio is the median of the ratios of all rounds. Both sides of a ratio are measured within a
 second or two, so a change in the machine's load affects both.
@@ -51,7 +51,7 @@ class Column:
     Attributes:
         title: the heading.
         unit: the unit of the figures, if the heading does not have it.
-        has_ratio: whether the ratio to the first row is shown.
+        has_ratio: whether the ratio to the first client is shown.
     """
 
     title: str

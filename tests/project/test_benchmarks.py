@@ -102,6 +102,21 @@ def test_a_table_has_ratios_and_names_what_is_missing():
     ]
 
 
+def test_a_table_with_many_columns_is_turned():
+    columns = tuple(Column(f"GET {number}") for number in range(7))
+    samples = {column.title: {"bare": [2.0], "**ours**": [3.0]} for column in columns}
+    report = make_report(
+        columns=columns, samples=samples, labels=("bare", "**ours**"), skipped={}, failed={}
+    )
+    lines = format_markdown(report).splitlines()
+    assert lines[2:5] == [
+        "| CPU µs | bare | **ours** |",
+        "|---|---:|---:|",
+        "| GET 0 | 2 (1.00) | 3 (1.50) |",
+    ]
+    assert lines[10] == "| GET 6 | 2 (1.00) | 3 (1.50) |"
+
+
 @pytest.mark.parametrize(
     ("number", "text"), [(1234.5, "1,234"), (10.4, "10"), (9.96, "10.0"), (0.5, "0.50"), (2.0, "2")]
 )
