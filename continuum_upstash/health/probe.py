@@ -125,7 +125,8 @@ class Health:
             )
         if self.status.writes == "read_only":
             warnings.append(
-                "The database accepts no writes for now, during an upgrade for example: "
+                "The database accepts no writes for now, during an upgrade or with a read-only "
+                "token for example: "
                 + ("the local store serves them." if self.fallback else "they fail.")
             )
         exhausted_at = self.status.last_pool_exhausted

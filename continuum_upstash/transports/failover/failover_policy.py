@@ -34,6 +34,7 @@ from continuum_upstash.errors import (
     AuthenticationFailed,
     CapacityExceeded,
     DeadlineExceeded,
+    NotPermitted,
     PoolExhausted,
     QuotaExceeded,
     ReadOnlyReplica,
@@ -71,6 +72,9 @@ from continuum_upstash.transports.wrappers.instrumented import InstrumentedTrans
 GLOBAL_REFUSALS: Final = (AuthenticationFailed, QuotaExceeded)
 LOG_INTERVAL: Final = 60.0  # seconds
 _OUTAGE_ERRORS: Final = (Unavailable, *GLOBAL_REFUSALS)
+# Until an upgrade ends, or someone changes the token or the permissions.
+_READ_ONLY_ERRORS: Final = (ReadOnlyReplica, NotPermitted)
+_SCRIPTS: Final = frozenset({"EVAL", "EVALSHA"})
 _REFUSAL_SECONDS: Final = 60.0  # how long the status shows that a write was refused
 _RETRY_STATES: Final = {State.OPEN, State.HALF_OPEN}
 _BACKENDS: Final = {"rest": "upstash-rest", "redis": "upstash-redis", "local": "local"}
@@ -200,15 +204,15 @@ class FailoverPolicy:
         refuses that as well, it is as good as read-only.
         """
         for command, reply in zip(batch.commands, replies, strict=True):
-            if isinstance(reply, (CapacityExceeded, ReadOnlyReplica)):
+            if isinstance(reply, (CapacityExceeded, *_READ_ONLY_ERRORS)):
                 self._note_refused_write(reply)
-                if isinstance(reply, ReadOnlyReplica) or get_spec(command).deletes:
+                if isinstance(reply, _READ_ONLY_ERRORS) or get_spec(command).deletes:
                     return reply
         return None
 
     def _note_refused_write(self, error: ReplyError) -> None:
         self._refused_write = get_meaning(error), self._clock()
-        if isinstance(error, ReadOnlyReplica):
+        if isinstance(error, _READ_ONLY_ERRORS):
             reason = f"the database accepts no writes for now: {error}"
             log_once_a_minute(self._config.alias, reason)
 
@@ -241,7 +245,7 @@ class FailoverPolicy:
                 raise error
         elif not isinstance(error, _OUTAGE_ERRORS):
             self.breaker.record_success(generation)
-            if isinstance(error, ReadOnlyReplica):
+            if isinstance(error, _READ_ONLY_ERRORS):
                 self._note_refused_write(error)
             elif flushed:
                 raise error
@@ -293,7 +297,8 @@ class FailoverPolicy:
         replies = self._metered.send(batch)
         if written:
             replies = [*map(self._accept_oversized_set, batch.commands, replies)]
-            self.dirty_keys.mark(written)
+            if not _is_forbidden_script(batch, error):
+                self.dirty_keys.mark(written)
         with self._lock:
             self.local_replies += 1
         return replies
@@ -347,3 +352,8 @@ class FailoverPolicy:
         logger.log(level, "%s: circuit breaker %s -> %s; %s: %s", label, old, new, effect, reason)
         previous = self._backend_in_state(old)
         notify(StateChange(self._config.alias, old.value, new.value, reason, backend, previous))
+
+
+def _is_forbidden_script(batch: Batch, error: Exception | None) -> bool:
+    """Return whether the keys are as they were, and other commands may still change them."""
+    return isinstance(error, NotPermitted) and batch.commands[0][0] in _SCRIPTS

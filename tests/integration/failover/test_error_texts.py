@@ -11,6 +11,7 @@ from contextlib import suppress
 
 import pytest
 
+from continuum_upstash import observe
 from continuum_upstash.backend import CacheBackend
 from continuum_upstash.errors import ContinuumError, ReplyError
 from continuum_upstash.plans.command_table import COMMANDS
@@ -214,7 +215,6 @@ def test_a_value_that_is_too_large_is_not_stored_and_not_read(
 @pytest.mark.parametrize(
     "text",
     [
-        "NOPERM this user has no permissions to run the command",
         "READONLY Write commands are not allowed from read-only scripts",
         "ERR Command is not available: 'X'.",
     ],
@@ -241,6 +241,34 @@ def test_the_error_text_of_a_users_script_opens_no_breaker(transport, make_cache
                 (ReplyError, "ERR max attempts exceeded")
             }
     assert database.status.state == "closed"
+
+
+@pytest.mark.parametrize("transport", ["rest", "tcp"])
+@pytest.mark.parametrize("forbidden", ["all", "writes", "scripts"])
+def test_a_token_without_permission_is_no_reason_to_raise(
+    forbidden, transport, api, fake_database, request, caplog, monkeypatch
+):
+    monkeypatch.setattr(observe, "_logged_at", {})
+    cache = open_cache(fake_database, transport, api, request)
+    fill(cache)
+    is_forbidden = {
+        "all": lambda name: True,
+        "writes": lambda name: COMMANDS[name].writes,
+        "scripts": lambda name: name == "EVAL",
+    }[forbidden]
+    text = "NOPERM this user has no permissions to run the command"
+    fake_database.intercept = lambda name, *_: ReplyError(text) if is_forbidden(name) else PASS
+    results = run_all(cache)
+    if forbidden == "all":
+        assert results == READ_LOCALLY | STORED_LOCALLY
+    elif forbidden == "writes":
+        assert results == READ_REMOTELY | STORED_LOCALLY
+        assert cache.get("set") == "new", "no stale value"
+    status = cache.cache.status
+    assert (status.state, status.writes) == ("closed", "read_only")
+    assert caplog.text.count("NOPERM") == 1
+    fake_database.intercept = lambda *_: PASS
+    assert cache.get("incr") == 7
 
 
 LIES = [7, -1, b"lie", b"\xff", [], [b"a", 1], [None], [[b"a"]], None, b"OK", 2**62]

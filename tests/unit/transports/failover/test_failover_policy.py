@@ -13,7 +13,6 @@ from continuum_upstash.errors import (
     CapacityExceeded,
     ConnectionFailed,
     DeadlineExceeded,
-    NotPermitted,
     QuotaExceeded,
     ReplyError,
     RequestTooLarge,
@@ -122,7 +121,6 @@ def test_a_quota_error_among_the_replies_opens_the_breaker(harness):
     [
         ReplyError("WRONGTYPE Operation against a key"),
         CapacityExceeded("OOM"),
-        NotPermitted("NOPERM"),
         RequestTooLarge("ERR max request size exceeded"),
     ],
 )
