@@ -163,8 +163,10 @@ class _PageRequest:
             assert page is not None
             return self._restore(page)
         if not self._is_stored:
-            if page is not None:  # the view has no such page any more
-                yield self._call("delete", self._key)
+            if page is not None:
+                # The view has no such page any more. Without the first entry, other requests do
+                # not wait for the lease, which stays for some time after a failed refresh.
+                yield self._call("delete_many", [self._headers_key, self._key])
             yield from self._store_written()
         return self._response
 
