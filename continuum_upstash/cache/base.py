@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import cached_property, lru_cache, wraps
 from typing import Any, TypeVar
 
@@ -210,7 +209,7 @@ def _resolve_entry(alias: str, location: object, params: Mapping[str, Any]) -> C
         scope = make_scope_regex(key_func, prefix, params.get("VERSION", 1))
     except ConfigurationError as error:
         raise ConfigurationError(f"Cache '{alias}': NEAR: {error}") from None
-    return replace(config, near_scope=scope)
+    return config.replace(near_scope=scope)
 
 
 def run_in_django_thread(function: Callable[[object], bytes], value: object) -> Any:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, replace
-from typing import Any, Final, Literal, TypeAlias, cast
+from typing import Any, Final, Literal, NamedTuple, TypeAlias, cast
 from urllib.parse import SplitResult, quote
 
 from continuum_upstash.config.environment import Environment, Sourced
@@ -24,8 +23,7 @@ _REDIS_NAMES: Final = ("UPSTASH_REDIS_URL", "KV_URL", "REDIS_URL")
 _REDIS_PORT: Final = 6379
 
 
-@dataclass(frozen=True, slots=True)
-class Credentials:
+class Credentials(NamedTuple):
     """The mode and the credentials of a database.
 
     Attributes:
@@ -55,7 +53,7 @@ def resolve_credentials(options: dict[str, Any], env: Environment, location: str
     credentials = _select(mode, given, env, location)
     if mode.value == "auto":
         return credentials
-    return replace(credentials, sources=(*credentials.sources, ("mode", mode.source)))
+    return credentials._replace(sources=(*credentials.sources, ("mode", mode.source)))
 
 
 def _read_mode(option: object, env: Environment) -> Sourced:

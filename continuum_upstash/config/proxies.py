@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from importlib.util import find_spec
 from ipaddress import ip_address, ip_network
-from typing import Final
+from typing import ClassVar, Final
 from urllib.parse import SplitResult, unquote
 
+from continuum_upstash.config.frozen_settings import FrozenSettings
 from continuum_upstash.config.secrets import strip_quotes
 from continuum_upstash.config.urls import remove_root_dot, split_url
 from continuum_upstash.errors import ConfigurationError
@@ -24,8 +24,7 @@ _PORTS: Final = {"https": 443, "http": 80}
 _SYSTEM_SETTINGS: Final = "the system's network settings"
 
 
-@dataclass(frozen=True, slots=True)
-class Proxy:
+class Proxy(FrozenSettings):
     """A proxy.
 
     Attributes:
@@ -35,8 +34,11 @@ class Proxy:
     """
 
     url: str
-    auth: tuple[str, str] | None = field(default=None, repr=False)
-    source: str = field(default="", compare=False)
+    auth: tuple[str, str] | None = None
+    source: str = ""
+
+    NOT_COMPARED: ClassVar = frozenset({"source"})
+    HIDDEN: ClassVar = frozenset({"auth"})
 
     def __str__(self) -> str:
         return self.url
@@ -133,4 +135,5 @@ def _parse_proxy(text: str, source: str) -> Proxy:
     auth = None
     if parts.username or parts.password:
         auth = unquote(parts.username or ""), unquote(parts.password or "")
-    return Proxy(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}", auth, source)
+    url = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    return Proxy(url=url, auth=auth, source=source)

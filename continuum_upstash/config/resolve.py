@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any, Final, Literal, cast
+from typing import Any, ClassVar, Final, Literal, cast
 from urllib.parse import SplitResult, parse_qs, unquote
 
 from continuum_upstash.config import django_redis
 from continuum_upstash.config.credentials import Credentials, Mode, resolve_credentials
 from continuum_upstash.config.environment import Environment, make_setup_hint
+from continuum_upstash.config.frozen_settings import FrozenSettings
 from continuum_upstash.config.hashable import to_hashable
 from continuum_upstash.config.proxies import Proxy, find_proxy
 from continuum_upstash.config.secrets import Secret
@@ -25,8 +25,7 @@ from continuum_upstash.errors import ConfigurationError, suggest_similar
 _PORTS: Final = {"https": 443, "http": 80, "rediss": 6379, "redis": 6379}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Config:
+class Config(FrozenSettings):
     """The settings of a transport, a breaker and a pool, and their key in the registry.
 
     Attributes:
@@ -66,8 +65,8 @@ class Config:
     alias: str = "default"
     mode: Mode = "local"
     unconfigured: bool = False
-    setup_hint: str = field(default="", compare=False)
-    env_prefix: str = field(default="", compare=False)
+    setup_hint: str = ""
+    env_prefix: str = ""
     rest_url: str | None = None
     token: Secret | None = None
     redis_url: Secret | None = None
@@ -93,9 +92,12 @@ class Config:
     ca_file: str | None = None
     clear: Literal["prefix", "flushdb"] = "prefix"
     on_full: Literal["drop", "raise"] = "drop"
-    redis_options: Hashable = field(default=("dict",), repr=False)
-    signing_keys: tuple[bytes, ...] = field(default=(), repr=False)
-    sources: tuple[tuple[str, str], ...] = field(default=(), compare=False)
+    redis_options: Hashable = ("dict",)
+    signing_keys: tuple[bytes, ...] = ()
+    sources: tuple[tuple[str, str], ...] = ()
+
+    NOT_COMPARED: ClassVar = frozenset({"setup_hint", "env_prefix", "sources"})
+    HIDDEN: ClassVar = frozenset({"redis_options", "signing_keys"})
 
     @property
     def host(self) -> str:
@@ -179,7 +181,7 @@ class Config:
         return f"cache '{self.alias}' ({where})"
 
 
-_DEFAULTS: Final = {f.name: f.default for f in fields(Config)}
+_DEFAULTS: Final = {name: getattr(Config, name) for name in Config.NAMES}
 _DERIVED_FIELDS: Final = {
     "alias",
     "near_scope",

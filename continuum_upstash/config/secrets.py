@@ -6,7 +6,6 @@ import os
 import stat
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from time import time_ns
 from typing import Any, Final
 
@@ -27,11 +26,27 @@ class HiddenText(str):
         return "'********'"
 
 
-@dataclass(frozen=True, slots=True)
 class Secret:
     """A token, or a URL with a password; hidden in repr, str, logs and tracebacks."""
 
-    value: str | Callable[[], Any] = field(repr=False)
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str | Callable[[], Any]) -> None:
+        self._value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+    def __repr__(self) -> str:
+        return "Secret()"
+
+    @property
+    def value(self) -> str | Callable[[], Any]:
+        """The secret, or the callable that returns it."""
+        return self._value
 
     @property
     def is_fixed(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Final
 
 from django.conf import settings
@@ -64,12 +64,12 @@ def list_entries(config: Config) -> list[Entry]:
     host = [Entry("REST_URL", config.host, sources["rest_url"])] if config.rest_url else []
     entries = [
         Entry(
-            each.name.upper(),
-            _format_value(each.name, value),
-            _find_source(each.name, value, options, sources),
+            name.upper(),
+            _format_value(name, value),
+            _find_source(name, value, options, sources),
         )
-        for each in fields(config)
-        if each.name not in _OMITTED and (value := getattr(config, each.name)) is not None
+        for name in config.NAMES
+        if name not in _OMITTED and (value := getattr(config, name)) is not None
     ]
     # The values of redis-py's own options may contain passwords.
     redis_options = sorted(from_hashable(config.redis_options))
@@ -83,8 +83,7 @@ def _find_source(
         return sources[name]
     if name.upper() in options:
         return "OPTIONS"
-    default = next(each.default for each in fields(Config) if each.name == name)
-    if value == default:
+    if value == getattr(Config, name):
         return _("default")
     if name == "mode":  # derived from the URL
         return sources.get("rest_url") or sources["redis_url"]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 import time
 from collections.abc import Awaitable, Callable
+from types import CoroutineType
 from typing import Any, NamedTuple, NoReturn, TypeVar
 
 from continuum_upstash.plans.effects import (
@@ -96,7 +96,7 @@ def _perform(effect: Effect, runner: Runner) -> object:
         return runner.single_flight(effect.key, lambda: run(effect.plan(), runner))
     if isinstance(effect, Compute):
         result = effect.function()
-        if inspect.iscoroutine(result):
+        if isinstance(result, CoroutineType):
             result.close()
             raise TypeError("the factory is a coroutine function: await the a…() twin instead")
         return result
@@ -136,7 +136,7 @@ async def _aperform(effect: Effect, runner: AsyncRunner) -> object:
         return await runner.single_flight(effect.key, lambda: arun(effect.plan(), runner))
     if isinstance(effect, Compute):
         result = effect.function()
-        return await result if inspect.isawaitable(result) else result
+        return await result if isinstance(result, Awaitable) else result
     assert isinstance(effect, Sleep)
     import asyncio  # noqa: PLC0415 as in _run_in_thread
 

@@ -12,7 +12,6 @@ import logging
 import os
 import threading
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakValueDictionary
 
@@ -377,5 +376,5 @@ def _get_local_store(config: Config) -> LocalTransport:
     if config.mode != "local":
         return LocalTransport(config)
     # As with LocMemCache, aliases that differ only in their keys share a store.
-    key = replace(config, alias="")
+    key = config.replace(alias="")
     return _process.local_stores.setdefault(key, LocalTransport(key))

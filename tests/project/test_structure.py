@@ -80,7 +80,10 @@ def find_loaded_modules(statement):
 
 
 REST = "UpstashCache(rest_url='http://127.0.0.1:9', rest_token='x')"
-UNUSED_BY_REST = {"django", "redis", "httpx", "upstash_redis", "zstandard", "starlette", "asyncio"}
+UNUSED_BY_REST = {
+    *{"django", "redis", "httpx", "upstash_redis", "zstandard", "starlette", "asyncio"},
+    *{"decimal", "pickle", "uuid", "zoneinfo"},
+}
 
 
 @pytest.mark.parametrize(

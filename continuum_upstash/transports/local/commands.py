@@ -9,10 +9,10 @@ is an error. Its signature defines the number of arguments.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from math import inf
-from typing import Any, Final
+from types import FunctionType
+from typing import Any, Final, cast
 
 from continuum_upstash.errors import NotSerializable, ReplyError
 from continuum_upstash.protocol import Argument, Command, Reply, Script, ScriptHash
@@ -158,12 +158,15 @@ COMMANDS: Final[Mapping[str, Function]] = {
 }
 
 
+_HAS_VARARGS: Final = 0x04  # inspect.CO_VARARGS
+
+
 def _add_arity(function: Function) -> tuple[Function, int, float]:
     """Return a function with the smallest and the largest number of its command's arguments."""
-    _, *arguments = inspect.signature(function).parameters.values()
-    named = [argument for argument in arguments if argument.kind is not argument.VAR_POSITIONAL]
-    least = sum(argument.default is argument.empty for argument in named)
-    return function, least, len(named) if len(named) == len(arguments) else inf
+    code = cast("FunctionType", function).__code__
+    named = code.co_argcount - 1  # without the keyspace
+    least = named - len(cast("FunctionType", function).__defaults__ or ())
+    return function, least, inf if code.co_flags & _HAS_VARARGS else named
 
 
 _TABLE: Final = {name: _add_arity(function) for name, function in COMMANDS.items()}

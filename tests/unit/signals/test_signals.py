@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from continuum_upstash.observe import CommandDetails
@@ -48,7 +46,7 @@ def test_an_outage_sends_three_signals(received):
 
 
 def test_without_fallback_the_backend_does_not_change(received):
-    harness = FailoverHarness(config=replace(CONFIG, fallback=False))
+    harness = FailoverHarness(config=CONFIG.replace(fallback=False))
     harness.breaker.force_open()
     harness.breaker.reset()
     assert received == [("unavailable", "forced_open", "upstash-rest")]

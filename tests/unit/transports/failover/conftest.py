@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from tests.unit.transports.failover.failover_harness import CONFIG, FailoverHarness
@@ -14,4 +12,4 @@ def harness(api):
 
 @pytest.fixture
 def without_fallback(api):
-    return FailoverHarness(api, replace(CONFIG, fallback=False))
+    return FailoverHarness(api, CONFIG.replace(fallback=False))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-from dataclasses import replace
 
 import pytest
 
@@ -296,7 +295,7 @@ def test_a_command_that_needs_the_server_is_not_served_locally(harness, command)
 
 @pytest.mark.parametrize("command", [("SET", "k", b"x" * 2_000), ("MSET", "k", b"x" * 2_000)])
 def test_a_value_that_exceeds_the_local_store_counts_as_stored_and_evicted(api, command):
-    harness = FailoverHarness(api, replace(CONFIG, local_max_bytes=1_000))
+    harness = FailoverHarness(api, CONFIG.replace(local_max_bytes=1_000))
     harness.start_outage()
     harness.call("SET", "k", b"older")
     assert harness.call(*command) == b"OK"
