@@ -15,7 +15,6 @@ from continuum_upstash.cache.django_redis_settings import get_itersize
 from continuum_upstash.cache.early import (
     ProtectedGetOrSet,
     Protection,
-    Refreshes,
     make_protection,
 )
 from continuum_upstash.cache.tags import (
@@ -95,9 +94,7 @@ class CachePlans(UpstashBaseCache):
             return self._keyvalue.get_or_set(name, default, ttl_ms)
         return ProtectedGetOrSet(
             self._keyvalue,
-            self._config.alias,
-            self._database.conditional_commands,
-            self._database.extras.get(Refreshes),
+            self._database,
             key=name,
             default=default,
             ttl_ms=ttl_ms,

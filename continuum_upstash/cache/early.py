@@ -24,12 +24,13 @@ from continuum_upstash.codec.envelope import Envelope
 from continuum_upstash.errors import ContinuumError
 from continuum_upstash.keys import LEASE_KEYS
 from continuum_upstash.observe import ProtectedRead, logger, notify
-from continuum_upstash.plans.conditional import ConditionalCommands, call_conditional
+from continuum_upstash.plans.conditional import call_conditional
 from continuum_upstash.plans.effects import Compute, Encode, Plan, SingleFlight, Sleep, call
 from continuum_upstash.plans.envelopes import fetch_tokens, has_current_tokens
 from continuum_upstash.plans.keyvalue import MISSING, KeyValuePlans
 from continuum_upstash.plans.locks import RELEASE
 from continuum_upstash.plans.timeouts import to_ms
+from continuum_upstash.transports.registry import Database
 
 DEFAULT_WAIT: Final = 5.0  # seconds
 
@@ -128,9 +129,7 @@ class ProtectedGetOrSet:
 
     Args:
         keyvalue: the plans of the cache.
-        alias: its name in the records for observers.
-        conditional: whether the server has DELEX.
-        refreshes: the keys that this process is refreshing.
+        database: of the cache.
         key: the full key.
         default: a value, or a function that computes it.
         ttl_ms: the lifetime of the value, above 0; None: no expiry.
@@ -142,9 +141,7 @@ class ProtectedGetOrSet:
     def __init__(
         self,
         keyvalue: KeyValuePlans,
-        alias: str,
-        conditional: ConditionalCommands,
-        refreshes: Refreshes,
+        database: Database,
         *,
         key: str,
         default: object,
@@ -153,8 +150,7 @@ class ProtectedGetOrSet:
         clock: Callable[[], float] = time.monotonic,
         rng: Callable[[], float] = random.random,
     ) -> None:
-        self._keyvalue, self._alias = keyvalue, alias
-        self._conditional, self._refreshes = conditional, refreshes
+        self._keyvalue, self._database = keyvalue, database
         self._key, self._lease_key = key, f"{LEASE_KEYS}{key}"
         self._default, self._ttl_ms, self._options = default, ttl_ms, protection
         self._clock, self._rng = clock, rng
@@ -240,19 +236,21 @@ class ProtectedGetOrSet:
         envelope = found.envelope
         if found.is_new or envelope is None or not envelope.fresh_until_ms:
             return False
+        early, lead_ms = self._options.early, 0
         if not self._options.has_lease:
             return False
-        # XFetch (Vattani et al., VLDB 2015): the longer the computation, the earlier it starts.
-        lead_ms = -envelope.compute_ms * self._options.early * math.log(1 - self._rng())
-        return not envelope.is_fresh(self._keyvalue.envelopes.now_ms() + math.ceil(lead_ms))
+        if early:
+            # XFetch (Vattani et al., VLDB 2015): the longer the computation, the earlier it starts.
+            lead_ms = math.ceil(-envelope.compute_ms * early * math.log(1 - self._rng()))
+        return not envelope.is_fresh(self._keyvalue.envelopes.now_ms() + lead_ms)
 
     def _refresh(self, found: _Found) -> Plan[_Found]:
         """Compute the value if no other caller does; otherwise, or if it fails, keep the old."""
-        now = self._clock()
-        if found.is_leased or self._refreshes.get(self._key, 0) > now:
+        now, refreshes = self._clock(), self._database.extras.get(Refreshes)
+        if found.is_leased or refreshes.get(self._key, 0) > now:
             return self._keep(found)
         lease_ms = self._get_lease_ms(found.envelope)
-        self._refreshes[self._key] = now + lease_ms / 1000
+        refreshes[self._key] = now + lease_ms / 1000
         try:
             if not (yield from self._acquire(lease_ms)):
                 return self._keep(found)
@@ -266,7 +264,7 @@ class ProtectedGetOrSet:
                 self._report("early")
             return refreshed
         finally:
-            self._refreshes.pop(self._key, None)
+            refreshes.pop(self._key, None)
 
     def _compute_under_lease(
         self, found: _Found, *, keeps_lease_on_error: bool = False
@@ -330,7 +328,7 @@ class ProtectedGetOrSet:
         return found.envelope is not None and found.envelope.is_fresh(now_ms, grace_ms)
 
     def _report(self, result: Literal["early", "stale", "waited"]) -> None:
-        notify(ProtectedRead(self._alias, result))
+        notify(ProtectedRead(self._database.config.alias, result))
 
     # ---- the lease
 
@@ -352,13 +350,14 @@ class ProtectedGetOrSet:
         native = ("DELEX", self._lease_key, "IFEQ", self._token)
         script = ("EVAL", RELEASE, 1, self._lease_key, self._token)
         with suppress(ContinuumError):  # the lease expires
-            yield from call_conditional(self._conditional, native, script, needs_server=False)
+            conditional = self._database.conditional_commands
+            yield from call_conditional(conditional, native, script, needs_server=False)
 
     def _postpone_refresh(self, found: _Found, error: Exception) -> Plan[None]:
         """Log a failed refresh; keep the lease until the next attempt."""
         logger.warning(
             "Cache '%s': a refresh in get_or_set failed, the old value is returned: %s",
-            self._alias,
+            self._database.config.alias,
             type(error).__name__,
             exc_info=error,
         )

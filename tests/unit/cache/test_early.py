@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import pytest
 
 from continuum_upstash.cache import early
 from continuum_upstash.cache.early import ProtectedGetOrSet, Refreshes, make_protection
 from continuum_upstash.codec.envelope import Envelope, pack_envelope, unpack_envelope
+from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import CapacityExceeded, ConnectionFailed, ReplyError
 from continuum_upstash.observe import ProtectedRead, subscribe, unsubscribe
 from continuum_upstash.plans.conditional import ConditionalCommands
 from continuum_upstash.plans.effects import Batch, Compute, Encode, SingleFlight, Sleep
 from continuum_upstash.plans.keyvalue import KeyValuePlans
+from continuum_upstash.transports.registry import Extras
 from tests.unit.plan_runner import codec
 
 KEY, LEASE, TAG = "k", "continuum:lease:k", "continuum:tag:p:a"
@@ -50,7 +53,12 @@ class Call:
         self.clock, self.rng = Clock(), rng
         self.seconds_per_batch = seconds_per_batch
         self.refreshes = Refreshes() if refreshes is None else refreshes
-        self.conditional = ConditionalCommands(supported=supported)
+        self.database = SimpleNamespace(
+            config=Config(alias="test"),
+            conditional_commands=ConditionalCommands(supported=supported),
+            extras=Extras(),
+        )
+        self.database.extras.get(Refreshes, lambda: self.refreshes)
         self.keyvalue = KeyValuePlans(codec, alias="test")
         self.keyvalue.envelopes.now_ms = self.clock.now_ms
         self.sent, self.slept, self.computed = [], [], 0
@@ -61,9 +69,7 @@ class Call:
         self.default = default
         plan = ProtectedGetOrSet(
             self.keyvalue,
-            "test",
-            self.conditional,
-            self.refreshes,
+            self.database,
             key=KEY,
             default=lambda: default,
             ttl_ms=ttl_ms,

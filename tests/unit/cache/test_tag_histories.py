@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from types import SimpleNamespace
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
-from continuum_upstash.cache.early import ProtectedGetOrSet, Refreshes, make_protection
+from continuum_upstash.cache.early import ProtectedGetOrSet, make_protection
 from continuum_upstash.cache.tags import make_tag_keys
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import ConnectionFailed, DeadlineExceeded
@@ -23,6 +24,7 @@ from continuum_upstash.plans.effects import Batch, Compute, Encode, SingleFlight
 from continuum_upstash.plans.keyvalue import KeyValuePlans
 from continuum_upstash.transports.failover.failover_policy import FailoverPolicy
 from continuum_upstash.transports.local.transport import LocalTransport
+from continuum_upstash.transports.registry import Extras
 from tests.unit.plan_runner import codec
 
 EXAMPLES = 60 * int(os.environ.get("TEST_LENGTH", "1"))
@@ -58,8 +60,11 @@ class Process:
         )
         self.keyvalue = KeyValuePlans(codec, alias="test")
         self.keyvalue.envelopes.now_ms = lambda: round(clock.now * 1000)
-        self.conditional = ConditionalCommands(supported=True)
-        self.refreshes = Refreshes()
+        self.database = SimpleNamespace(
+            config=CONFIG,
+            conditional_commands=ConditionalCommands(supported=True),
+            extras=Extras(),
+        )
         self.deleted = 0
 
 
@@ -108,9 +113,7 @@ class TagHistories(RuleBasedStateMachine):
         process = self.processes[at]
         plan = ProtectedGetOrSet(
             process.keyvalue,
-            "test",
-            process.conditional,
-            process.refreshes,
+            process.database,
             key=KEY,
             default=lambda: self.version,
             ttl_ms=30_000,
