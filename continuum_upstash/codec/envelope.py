@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from base64 import b64decode
 from collections.abc import Mapping
+from contextlib import suppress
 from struct import Struct
 from typing import Final, NamedTuple
 
@@ -51,22 +52,22 @@ class Envelope(NamedTuple):
         return not self.fresh_until_ms or now_ms < self.fresh_until_ms + grace_ms
 
 
-def read_times(data: bytes) -> tuple[int, int]:
-    """Return `fresh_until_ms` and `compute_ms` of stored bytes, without checking them further.
+def peek_envelope(data: bytes) -> Envelope:
+    """Return the envelope of stored bytes without checking the signature of base64 text.
 
-    Returns two zeros if they are no envelope.
+    Ordinary bytes get one without a time and tags.
 
     Args:
-        data: the stored bytes, or their base64 text (see text.py).
+        data: the stored bytes, or their base64 text (see base64.py).
+
+    Raises:
+        ValueError: they begin like an envelope and are none.
     """
+    content = data
     if data.startswith(b"~"):
-        try:
-            data = b64decode(data.rpartition(b"~")[2][:20])  # 15 bytes
-        except ValueError:
-            return 0, 0
-    if not data.startswith(ENVELOPE):
-        return 0, 0
-    return int.from_bytes(data[1:9], "big"), int.from_bytes(data[9:13], "big")
+        with suppress(ValueError):  # other text
+            content = b64decode(data.rpartition(b"~")[2])
+    return unpack_envelope(content) if content.startswith(ENVELOPE) else Envelope(data)
 
 
 def pack_envelope(envelope: Envelope) -> bytes:

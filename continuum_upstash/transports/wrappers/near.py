@@ -9,9 +9,8 @@ another alias of the process has one for the same server.
 A read is served from copies if it is a GET or MGET on its own. A read that needs the database's
 current state says `needs_server`, or is part of a longer batch or of a transaction.
 
-get_or_set reads a value together with its lease and the tokens of its tags. This MGET is served
-from copies only as a whole: a lease matters only to a caller that computes, and a caller that
-computes needs the current tokens. An MGET of tokens alone is sent, since a write may follow.
+An MGET of a value with its lease and the tokens of its tags is served from copies only as a whole.
+An MGET of tokens alone is sent, since a write may follow.
 """
 
 from __future__ import annotations
@@ -20,14 +19,13 @@ from collections.abc import Sequence
 
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import ReplyError
-from continuum_upstash.keys import LEASE_KEYS, RESERVED_KEYS
 from continuum_upstash.observe import NearRead, has_observers, notify
 from continuum_upstash.plans.command_table import list_changed_keys
 from continuum_upstash.plans.effects import Batch
-from continuum_upstash.protocol import Argument, Replies, Reply
+from continuum_upstash.protocol import Replies, Reply
 from continuum_upstash.transports.base import AsyncTransport, Transport
 from continuum_upstash.transports.failover.failover_policy import FailoverPolicy
-from continuum_upstash.transports.wrappers.near_cache import NearCache
+from continuum_upstash.transports.wrappers.near_cache import NearCache, is_reserved
 
 
 class NearPolicy:
@@ -69,7 +67,7 @@ class NearPolicy:
         if self.own is None or len(commands) > 1 or batch.atomic or batch.needs_server:
             return _Write(self, batch)
         name, *keys = commands[0]
-        if name not in {"GET", "MGET"} or all(map(_is_reserved, keys)):
+        if name not in {"GET", "MGET"} or all(map(is_reserved, keys)):
             return _Write(self, batch)
         return _Read(self, self.own, batch)
 
@@ -77,14 +75,6 @@ class NearPolicy:
         """Drop the copies of these keys, or of all keys if None."""
         for cache in self.caches:
             cache.invalidate(keys)
-
-
-def _is_reserved(key: Argument) -> bool:
-    return isinstance(key, str) and key.startswith(RESERVED_KEYS)
-
-
-def _is_lease(key: Argument) -> bool:
-    return isinstance(key, str) and key.startswith(LEASE_KEYS)
 
 
 class _Write:
@@ -131,17 +121,19 @@ class _Read:
         self._policy, self._near, self.batch = policy, near, batch
         self.replies: Replies | None = None
         name, *keys = batch.commands[0]
-        self._copies: list[Reply] = [near.find(key) for key in keys]
-        missing = [key for key, copy in zip(keys, self._copies, strict=True) if copy is None]
-        if any(map(_is_reserved, keys)):
-            if all(map(_is_lease, missing)):
-                missing = []
-            else:
-                missing, self._copies = keys, [None] * len(keys)
+        self._copies: list[Reply] = [None] * len(keys)
+        missing = keys
+        if any(map(is_reserved, keys)):
+            copies = near.find_protected(keys)
+            if copies is not None:
+                _report(policy.alias, 1, is_complete=True)
+                self.replies = [copies]
+                return
+        else:
+            self._copies = [near.find(key) for key in keys]
+            missing = [key for key, copy in zip(keys, self._copies, strict=True) if copy is None]
         if len(missing) < len(keys):
-            pairs = zip(keys, self._copies, strict=True)
-            hits = sum(copy is not None and not _is_reserved(key) for key, copy in pairs)
-            _report(policy.alias, hits, is_complete=not missing)
+            _report(policy.alias, len(keys) - len(missing), is_complete=not missing)
             if not missing:
                 self.replies = [self._copies[0] if name == "GET" else self._copies]
                 return

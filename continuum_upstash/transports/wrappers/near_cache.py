@@ -2,8 +2,11 @@
 
 The copies are stored bytes: each caller decodes its own value. A key has a copy for a few seconds
 only if a configured prefix allows it, and not longer than its value is fresh. Not copied are
-missing keys, and numbers: they may be counters, which other processes change. The tokens of tags
-are copied for the shortest of the configured times, since any key may have the tag.
+missing keys, and numbers: they may be counters, which other processes change.
+
+get_or_set reads a value together with its lease and the tokens of its tags. A copy keeps the tokens
+that were read with it. It is returned with them only if they were those of the value: with tokens
+from another time, a value could seem invalid that another process has just computed.
 
 A read may be overtaken by a write of the same process. Therefore each read claims its keys, a write
 revokes the claims, and the read adds only keys that it still claims.
@@ -13,13 +16,13 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import monotonic
 from typing import NamedTuple
 
-from continuum_upstash.codec.envelope import read_times
+from continuum_upstash.codec.envelope import peek_envelope
 from continuum_upstash.config.resolve import Config
-from continuum_upstash.keys import RESERVED_KEYS, TAG_KEYS
+from continuum_upstash.keys import LEASE_KEYS, RESERVED_KEYS, TAG_KEYS
 from continuum_upstash.plans.envelopes import get_unix_ms
 from continuum_upstash.protocol import Reply
 
@@ -30,8 +33,18 @@ _ENTRY_BYTES = 200  # what an entry takes besides its key and its value
 
 
 class _Copy(NamedTuple):
+    """
+    Attributes:
+        data: the stored bytes.
+        until: monotonic seconds.
+        tokens: by the key of the tag, as read with the value.
+        is_valid: whether they include those of all tags of the value.
+    """
+
     data: bytes
-    until: float  # monotonic seconds
+    until: float
+    tokens: Mapping[str, bytes]
+    is_valid: bool
 
 
 class Claim(NamedTuple):
@@ -85,8 +98,29 @@ class NearCache:
 
     def find(self, key: object) -> bytes | None:
         """Return the copy of a key's value, or None."""
+        copy = self._find(key)
+        return None if copy is None else copy.data
+
+    def find_protected(self, keys: Sequence[object]) -> list[Reply] | None:
+        """Return the replies to an MGET of a value, its lease and the tokens of its tags, or None.
+
+        The lease, which matters only to a caller that computes, counts as missing.
+        """
+        values = [key for key in keys if not is_reserved(key)]
+        copy = self._find(values[0])
+        if copy is None or not copy.is_valid or len(values) > 1:
+            return None
+        replies: list[Reply] = [
+            copy.data if key == values[0] else copy.tokens.get(str(key)) for key in keys
+        ]
+        pairs = zip(keys, replies, strict=True)
+        return (
+            None if any(reply is None and not _is_lease(key) for key, reply in pairs) else replies
+        )
+
+    def _find(self, key: object) -> _Copy | None:
         copy = self._copies.get(key)  # type: ignore[call-overload]  # any key may be looked up
-        return copy.data if copy is not None and self._clock() < copy.until else None
+        return copy if copy is not None and self._clock() < copy.until else None
 
     def claim(self, keys: Sequence[object]) -> Claim:
         """Return the claim of a read that begins now; `release` or `add` ends it."""
@@ -115,13 +149,12 @@ class NearCache:
             values: the value of each key of the claim.
         """
         found = dict(zip(claim.keys, values, strict=True))
+        tags = {key: value for key, value in found.items() if _is_tag(key)}
         with self._lock:
-            for key in self.release(claim):
-                data = found[key]
-                if isinstance(data, bytes):
-                    seconds = self._get_seconds(key, data)
-                    if seconds > 0:
-                        self._add(key, _Copy(data, claim.started + seconds))
+            claimed = self.release(claim)
+            if tags.keys() <= set(claimed):
+                for key in claimed:
+                    self._add(key, found[key], claim.started, tags)
 
     def invalidate(self, keys: Iterable[str] | None) -> None:
         """Drop the copies of these keys, or of all keys if None, and revoke the claims."""
@@ -134,25 +167,32 @@ class NearCache:
             for key in keys:
                 self._claims.pop(key, None)
                 self._remove(key)
+                if _is_tag(key):
+                    for name in [n for n, copy in self._copies.items() if key in copy.tokens]:
+                        self._remove(name)
 
-    def _get_seconds(self, key: str, data: bytes) -> float:
-        """Return how long a copy of the key's value may be returned; 0 or less: never."""
-        if key.startswith(TAG_KEYS):
-            return min(self._seconds)
-        match = self._match(key)
-        if match is None or match.lastindex is None or key.startswith(RESERVED_KEYS):
-            return 0
-        if data[:1] in b"-0123456789":
-            return 0
-        seconds = self._seconds[match.lastindex - 1]
-        fresh_until_ms, compute_ms = read_times(data)
-        if not fresh_until_ms:
-            return seconds
-        left_ms = fresh_until_ms - self._now_ms() - _COMPUTATIONS_AHEAD * compute_ms
-        return min(seconds, left_ms / 1000)
-
-    def _add(self, key: str, copy: _Copy) -> None:
+    def _add(self, key: str, data: Reply, started: float, tags: Mapping[object, Reply]) -> None:
+        """Copy a value, if it is one that may be copied."""
         self._remove(key)
+        match = self._match(key)
+        if match is None or match.lastindex is None or is_reserved(key):
+            return
+        if not isinstance(data, bytes) or data[:1] in b"-0123456789":
+            return
+        try:
+            envelope = peek_envelope(data)
+        except ValueError:
+            return
+        seconds = self._seconds[match.lastindex - 1]
+        if envelope.fresh_until_ms:
+            left_ms = envelope.fresh_until_ms - self._now_ms()
+            left_ms -= _COMPUTATIONS_AHEAD * envelope.compute_ms
+            seconds = min(seconds, left_ms / 1000)
+        tokens = {f"{TAG_KEYS}{tag}": token for tag, token in envelope.tokens.items()}
+        if seconds > 0 and tags.items() <= tokens.items():
+            self._keep(key, _Copy(data, started + seconds, tokens, len(tags) == len(tokens)))
+
+    def _keep(self, key: str, copy: _Copy) -> None:
         size = _get_size(key, copy)
         if size > self._max_bytes:
             return
@@ -168,4 +208,17 @@ class NearCache:
 
 
 def _get_size(key: str, copy: _Copy) -> int:
-    return _ENTRY_BYTES + 4 * len(key) + len(copy.data)
+    return _ENTRY_BYTES * (1 + len(copy.tokens)) + 4 * len(key) + len(copy.data)
+
+
+def is_reserved(key: object) -> bool:
+    """Return whether a key is one of this package's own."""
+    return isinstance(key, str) and key.startswith(RESERVED_KEYS)
+
+
+def _is_lease(key: object) -> bool:
+    return isinstance(key, str) and key.startswith(LEASE_KEYS)
+
+
+def _is_tag(key: object) -> bool:
+    return isinstance(key, str) and key.startswith(TAG_KEYS)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from continuum_upstash.cache.early import ProtectedGetOrSet, Refreshes, make_protection
-from continuum_upstash.plans.conditional import ConditionalCommands
+from continuum_upstash.cache.early import ProtectedGetOrSet, make_protection
+from continuum_upstash.config.resolve import Config
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.plans.keyvalue import KeyValuePlans
 from continuum_upstash.plans.runner import Runner, run
+from continuum_upstash.transports.registry import Database
 from tests.unit.plan_runner import codec
 from tests.unit.transports.wrappers.near_server import NearServer
 
@@ -28,15 +29,14 @@ class Process:
         self._runner = Runner(send, codec.encode)
         self._keyvalue = KeyValuePlans(codec, alias="near")
         self._keyvalue.envelopes.now_ms = lambda: int(server.clock.now * 1000)
+        self._database = Database(Config(alias="near"))
         self.computed = 0
 
     def get_or_set(self, **options):
         protection = make_protection(*map(options.get, ("early", "grace", "wait")), TAGS)
         call = ProtectedGetOrSet(
             self._keyvalue,
-            "near",
-            ConditionalCommands(supported=True),
-            Refreshes(),
+            self._database,
             key="q:a",
             default=self._compute,
             ttl_ms=60_000,

@@ -214,33 +214,66 @@ def test_the_copies_are_bounded_in_number_and_bytes():
     assert get(server, "q:big")[1] == []
 
 
-TAG, LEASE = "continuum:tag:shop:a", "continuum:lease:q:a"
+TAG, OTHER_TAG, LEASE = "continuum:tag:s:a", "continuum:tag:s:b", "continuum:lease:q:a"
+TOKEN, OTHER_TOKEN = b"0123456789ab", b"ba9876543210"
+TAGGED = pack_envelope(Envelope(b"\xa1x", tokens={"s:a": TOKEN}))
 
 
 def test_a_read_with_a_lease_and_tags_is_served_from_copies_as_a_whole(server):
-    server.store(**{"q:a": b"\xa1x", TAG: b"0123456789ab"})
-    keys = ("q:a", LEASE, TAG)
-    expected = [b"\xa1x", None, b"0123456789ab"]
+    server.store(**{"q:a": TAGGED, TAG: TOKEN})
+    keys, expected = ("q:a", LEASE, TAG), [TAGGED, None, TOKEN]
     assert get(server, *keys) == (expected, [("MGET", *keys)])
     server.store(**{LEASE: b"held"})
     assert get(server, *keys) == (expected, [])
+    assert get(server, "q:a", LEASE) == ([TAGGED, None], [])
+    assert get(server, "q:a") == (TAGGED, [])
+    assert get(server, *keys, OTHER_TAG)[1] == [("MGET", *keys, OTHER_TAG)]
+
+
+def test_deleting_a_tag_drops_the_copies_of_its_values(server):
+    server.store(**{"q:a": TAGGED, "q:b": b"\xa1x", TAG: TOKEN})
+    get(server, "q:a", TAG)
+    get(server, "q:b")
     server.near.send(Batch((("DEL", TAG),)))
-    assert get(server, *keys) == ([b"\xa1x", b"held", None], [("MGET", *keys)])
-    assert get(server, "q:a")[1] == []
+    assert get(server, "q:a", TAG) == ([TAGGED, None], [("MGET", "q:a", TAG)])
+    assert get(server, "q:b")[1] == []
+
+
+@pytest.mark.parametrize("token", [OTHER_TOKEN, None])
+def test_a_value_with_other_tokens_is_not_copied(token, server):
+    server.store(**{"q:a": TAGGED})
+    if token is not None:
+        server.store(**{TAG: token})
+    for _ in range(2):
+        assert get(server, "q:a", LEASE, TAG)[1] == [("MGET", "q:a", LEASE, TAG)]
+
+
+def test_a_copy_without_its_tokens_serves_only_a_read_of_the_value(server):
+    server.store(**{"q:a": TAGGED, TAG: TOKEN})
+    get(server, "q:a")
+    assert get(server, "q:a") == (TAGGED, [])
+    assert get(server, "q:a", LEASE)[1] == get(server, "q:a", LEASE)[1] != []
+    assert get(server, "q:a", TAG)[1] == [("MGET", "q:a", TAG)]
+    assert get(server, "q:a", TAG)[1] == []
+
+
+def test_a_tag_that_is_deleted_during_the_read_prevents_the_copy(server):
+    server.store(**{"q:a": TAGGED, TAG: TOKEN})
+    server.during = lambda: server.near.send(Batch((("DEL", TAG),)))
+    get(server, "q:a", TAG)
+    assert len(server.cache) == 0
 
 
 def test_tokens_alone_are_sent_and_not_copied(server):
-    server.store(**{"q:a": b"\xa1x", TAG: b"0123456789ab"})
+    server.store(**{"q:a": TAGGED, TAG: TOKEN})
     get(server, "q:a", TAG)
-    assert get(server, TAG, TAG) == ([b"0123456789ab"] * 2, [("MGET", TAG, TAG)])
+    for _ in range(2):
+        assert get(server, TAG, TAG) == ([TOKEN, TOKEN], [("MGET", TAG, TAG)])
 
 
-def test_tokens_are_copied_for_the_shortest_time(server):
-    server.store(**{"page:a": b"\xa1x", TAG: b"0123456789ab"})
-    get(server, "page:a", TAG)
-    server.clock.now += 2
-    assert get(server, "page:a")[1] == []
-    assert get(server, "page:a", TAG)[1] == [("MGET", "page:a", TAG)]
+def test_bytes_that_are_no_envelope_are_not_copied(server):
+    server.store(**{"q:a": b"\x04cut"})
+    assert get(server, "q:a")[1] == get(server, "q:a")[1] != []
 
 
 def test_no_other_reserved_key_is_copied(server):
@@ -277,7 +310,7 @@ def test_an_old_value_is_not_copied(fresh_for, seconds, is_text, server):
 
 
 def test_text_that_looks_like_base64_is_copied(server):
-    server.store(**{"q:a": b"~x~BA"})
+    server.store(**{"q:a": b"~/.profile"})
     get(server, "q:a")
     assert get(server, "q:a")[1] == []
 
