@@ -11,6 +11,7 @@ from typing import Any, Final, TypeAlias
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from django.conf import settings
+from django.core.cache.backends.base import default_key_func
 from django.core.checks import CheckMessage
 
 from continuum_upstash.cache.django_redis_settings import list_unused_settings
@@ -22,6 +23,7 @@ from continuum_upstash.config.hashable import from_hashable
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.config.secrets import SecretFile, strip_quotes
 from continuum_upstash.config.urls import is_private, split_url
+from continuum_upstash.keys import AliasPattern, make_alias_pattern
 
 _UNVERIFIED: Final = (None, "none", CERT_NONE)  # redis-py's values of ssl_cert_reqs
 _PLATFORMS: Final = {"VERCEL": "Vercel", "AWS_LAMBDA_FUNCTION_NAME": "Lambda"}
@@ -158,12 +160,29 @@ def _check_shared_databases(configs: Mapping[str, Config]) -> _Messages:
         if one.server_identity != other.server_identity or not one.server_identity:
             continue
         if get_key_prefix(one.alias) != get_key_prefix(other.alias):
+            yield from _check_similar_prefixes(one.alias, other.alias)
             continue
         text = f"'{one.alias}' and '{other.alias}' share a database and a KEY_PREFIX"
         if one.serializer != other.serializer or one.pickle != other.pickle:
             yield check_message("E003", f"{text}, but differ in SERIALIZER or PICKLE.")
         else:
             yield check_message("W003", f"{text}.")
+
+
+def _check_similar_prefixes(one: str, other: str) -> _Messages:
+    """Report a prefix that `clear` cannot distinguish from another one and a version."""
+    if any("KEY_FUNCTION" in get_entry(alias) for alias in (one, other)):
+        return  # it may accept only its application's own keys
+    for alias, nested in ((one, other), (other, one)):
+        if _make_pattern(alias).own_versions.fullmatch(_make_pattern(nested).sample):
+            prefix = get_key_prefix(nested)
+            text = f"keys with the KEY_PREFIX {prefix!r} of '{nested}' look like keys of '{alias}'"
+            yield check_message("W024", f"{text}, whose clear() would delete them.")
+
+
+def _make_pattern(alias: str) -> AliasPattern:
+    version = get_entry(alias).get("VERSION", 1)
+    return make_alias_pattern(default_key_func, get_key_prefix(alias), version)
 
 
 _Check: TypeAlias = Callable[[Config], _Messages]

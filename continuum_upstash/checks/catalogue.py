@@ -68,6 +68,7 @@ CATALOGUE: Final[dict[str, tuple[Callable[..., CheckMessage], str]]] = {
     "W021": (Warning, 'Set SECURE_REDIRECT_EXEMPT = [r"^health/"], with the path of your probes.'),
     "W022": (Warning, "Delete the setting."),
     "E023": (Error, "Name a longer prefix, or other keys, in NEAR."),
+    "W024": (Warning, "Choose a KEY_PREFIX that does not end in a colon and a version."),
     "I030": (Info, ""),
     "E040": (Error, "Run manage.py cache_doctor."),
     "E041": (

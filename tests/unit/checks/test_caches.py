@@ -43,6 +43,17 @@ def test_messages_contain_no_secret(settings):
         ),
         ({"default": make_entry(), "b": make_entry()}, ["W003"]),
         ({"default": make_entry(), "b": make_entry(KEY_PREFIX="b")}, []),
+        ({"default": make_entry(KEY_PREFIX="b"), "b": make_entry(KEY_PREFIX="b:2")}, ["W024"]),
+        ({"default": make_entry(KEY_PREFIX="b:2"), "b": make_entry(KEY_PREFIX="b")}, ["W024"]),
+        ({"default": make_entry(KEY_PREFIX="b"), "b": make_entry(KEY_PREFIX="b:eu")}, []),
+        ({"default": make_entry(KEY_PREFIX="b"), "b": make_entry(KEY_PREFIX="b2")}, []),
+        (
+            {
+                "default": make_entry(KEY_PREFIX="b", VERSION="v2"),
+                "b": make_entry(KEY_PREFIX="b:v2"),
+            },
+            ["W024"],
+        ),
         ({"default": make_entry("http://db.example.com")}, ["E004"]),
         ({"default": make_entry("http://127.0.0.1:8000")}, []),
         ({"default": make_entry("redis://db.example.com")}, ["E004"]),
