@@ -134,15 +134,15 @@ class NearRead(NamedTuple):
 
 
 class LimitDecided(NamedTuple):
-    """A rate limit allowed or denied a request.
+    """A rate limit allowed or refused a request.
 
     Not recorded for checks with cost=0, nor for policies with on_error="allow" while the limiter is
     unavailable.
 
     Attributes:
         alias: the cache alias with the counters.
-        policy: the name of the policy; if the request was denied, one record for each policy that
-            denied it.
+        policy: the name of the policy; if the request was refused, one record for each policy that
+            refused it.
         outcome: ``allowed``, ``limited``, ``cached``, ``deny_list``, ``unavailable`` or ``shadow``,
             as in ``Decision.reason``.
         allowed: whether the request was allowed.

@@ -109,7 +109,7 @@ class RateLimitSettings:
 
     @property
     def is_shadow(self) -> bool:
-        """Whether all requests are counted and none is denied."""
+        """Whether all requests are counted and none is refused."""
         return self.mode == "shadow"
 
     @cached_property

@@ -16,11 +16,11 @@ from continuum_upstash.errors import ConfigurationError
 from continuum_upstash.ratelimit.conf import conf
 from continuum_upstash.ratelimit.engine.decision import Decision
 from continuum_upstash.ratelimit.http.check_request import acheck_request, check_request
-from continuum_upstash.ratelimit.http.denied_response import (
-    abuild_denied_response,
-    build_denied_response,
-)
 from continuum_upstash.ratelimit.http.headers import set_ratelimit_headers
+from continuum_upstash.ratelimit.http.refused_response import (
+    abuild_refused_response,
+    build_refused_response,
+)
 from continuum_upstash.ratelimit.policy import Policy, parse_policy
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -102,7 +102,7 @@ class RateLimitDecorator:
             decision = check_request(_require_request(request), self._get_policies(own))
             self._on_decision(request, decision)
             if self._block and not decision.allowed:
-                return build_denied_response(request, decision)
+                return build_refused_response(request, decision)
             return _set_headers(request, view(request, *args, **kwargs))
 
         return wrapper
@@ -113,7 +113,7 @@ class RateLimitDecorator:
             decision = await acheck_request(_require_request(request), self._get_policies(own))
             self._on_decision(request, decision)
             if self._block and not decision.allowed:
-                return await abuild_denied_response(request, decision)
+                return await abuild_refused_response(request, decision)
             return _set_headers(request, await view(request, *args, **kwargs))
 
         return wrapper

@@ -4,7 +4,7 @@
 
 ``request.limited`` is set as in django-ratelimit. The differences:
 
-- A denied request gets a 429 with Retry-After, not a 403, and ``Ratelimited`` is not raised.
+- A refused request gets a 429 with Retry-After, not a 403, and ``Ratelimited`` is not raised.
 - A rate is a string, not a function or None, and not ``0/s``. A key function is passed as a
   function, not as a dotted path.
 - A request without the header or field of its key is counted by IP address. In django-ratelimit,

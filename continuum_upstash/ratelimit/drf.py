@@ -7,7 +7,7 @@
 A view lists its policies in ``throttle_policies``, or names one in ``throttle_scope``; otherwise
 the throttle's own policies apply.
 
-The framework calls each throttle of a view, even after one has denied the request. So the first
+The framework calls each throttle of a view, even after one has refused the request. So the first
 throttle evaluates the policies of all throttles in one decision: if one denies the request, none is
 charged.
 """
@@ -69,7 +69,7 @@ class UpstashRateThrottle(BaseThrottle):  # type: ignore[misc]  # the framework 
         own = [conf.get_policy(name) for name in self.get_policy_names(view)]
         if not own:
             return True
-        self._decision = getattr(request, "_ratelimit_denial", None)
+        self._decision = getattr(request, "_ratelimit_refusal", None)
         if self._decision is not None:
             return False
         http_request = request._request  # noqa: SLF001 the middleware and decorators see this one
@@ -81,11 +81,11 @@ class UpstashRateThrottle(BaseThrottle):  # type: ignore[misc]  # the framework 
         if self._decision.reason == "unavailable" and not self._decision.allowed:
             raise ThrottleUnavailable(self.wait())
         if not self._decision.allowed:
-            request._ratelimit_denial = self._decision  # noqa: SLF001 for the other throttles
+            request._ratelimit_refusal = self._decision  # noqa: SLF001 for the other throttles
         return self._decision.allowed
 
     def wait(self) -> float | None:
-        """Return the seconds for the Retry-After header; None: the request was not denied."""
+        """Return the seconds for the Retry-After header; None: the request was not refused."""
         if self._decision is None or self._decision.allowed:
             return None
         return float(math.ceil(self._decision.retry_after))

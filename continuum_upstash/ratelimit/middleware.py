@@ -11,11 +11,11 @@ from django.http import HttpRequest, HttpResponse
 from continuum_upstash.ratelimit.conf import conf
 from continuum_upstash.ratelimit.engine.decision import Decision
 from continuum_upstash.ratelimit.http.check_request import acheck_request, check_request
-from continuum_upstash.ratelimit.http.denied_response import (
-    abuild_denied_response,
-    build_denied_response,
-)
 from continuum_upstash.ratelimit.http.headers import set_ratelimit_headers
+from continuum_upstash.ratelimit.http.refused_response import (
+    abuild_refused_response,
+    build_refused_response,
+)
 from continuum_upstash.ratelimit.policy import Policy
 from continuum_upstash.ratelimit.rules import match_rules
 
@@ -52,14 +52,14 @@ class RateLimitMiddleware:
         if not policies:
             return None
         decision = check_request(request, policies)
-        return None if decision.allowed else build_denied_response(request, decision)
+        return None if decision.allowed else build_refused_response(request, decision)
 
     async def _aprocess_view(self, request: HttpRequest, *_: object) -> HttpResponse | None:
         policies = _get_policies(request)
         if not policies:
             return None
         decision = await acheck_request(request, policies)
-        return None if decision.allowed else await abuild_denied_response(request, decision)
+        return None if decision.allowed else await abuild_refused_response(request, decision)
 
 
 def _get_policies(request: HttpRequest) -> tuple[Policy, ...]:

@@ -64,7 +64,7 @@ class Policy:
             that return a bool.
         on_error: what applies while the limiter is unavailable: ``local`` (a limit of this
             process), ``deny`` or ``allow``.
-        shadow: count in separate counters, and deny no request.
+        shadow: count in separate counters, and refuse no request.
         burst: the capacity of a token bucket; None: the rate's limit.
         headers: whether clients receive rate-limit headers.
         upstash_prefix: share the counters, the dynamic limit and the deny list of a Ratelimit of

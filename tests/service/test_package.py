@@ -249,7 +249,7 @@ def test_sessions(django_site):
 @assume(
     "PKG-013",
     unproven="this package was never run on the service",
-    affects="Rate limits: requests are allowed or denied that should not be.",
+    affects="Rate limits: requests are allowed or refused that should not be.",
     commands=30,
 )
 @pytest.mark.parametrize("algorithm", ["strict", "fixed", "sliding", "token_bucket"])

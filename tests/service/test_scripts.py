@@ -247,7 +247,7 @@ START = 1_764_200_040_000  # where windows of 60 s begin
 @assume(
     "LUA-023",
     unproven="it ran on GopherLua, never on the service",
-    affects="Rate limits: requests are allowed or denied that should not be.",
+    affects="Rate limits: requests are allowed or refused that should not be.",
     commands=16,
 )
 @pytest.mark.parametrize("algorithm", ["strict", "fixed", "sliding", "token_bucket"])

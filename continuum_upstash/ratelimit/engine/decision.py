@@ -37,7 +37,7 @@ class Decision:
 
     Attributes:
         allowed: whether the request may proceed.
-        reason: ``allowed``; ``limited``: denied by the database; ``cached``: denied from memory,
+        reason: ``allowed``; ``limited``: refused by the database; ``cached``: refused from memory,
             by an earlier reply of the database; ``deny_list``: the client is on the deny list of
             @upstash/ratelimit; ``unavailable``: the database could not be reached, and on_error
             applied; ``shadow``: allowed, although a shadow policy's limit is

@@ -1,6 +1,6 @@
 """Identities known to be blocked, and until when.
 
-They are denied without a command. @upstash/ratelimit calls this its ephemeral cache.
+They are refused without a command. @upstash/ratelimit calls this its ephemeral cache.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class EphemeralCache:
     def find_blocked(self, charges: Iterable[Charge]) -> tuple[Verdict, ...]:
         """Return the verdicts of the charges that are known not to fit; empty: none is.
 
-        Each denial is certain, but its retry_after is a lower bound: only the database can
+        Each refusal is certain, but its retry_after is a lower bound: only the database can
         calculate when the other policies allow the request, or when a higher cost than the entry's
         fits.
         """

@@ -84,7 +84,7 @@ class Limiter:
 
         Billed: EVALSHA, one read for all policies, and one write per policy if the request is
         allowed; a ``token_bucket`` policy has its own read and two writes. So one policy takes 3
-        commands (``token_bucket``: 4), or 2 for a denied request. A denial from memory is free.
+        commands (``token_bucket``: 4), or 2 for a refused request. A refusal from memory is free.
         TIME is sent once per process in five minutes. A policy with an upstash_prefix adds 1
         command if it is a ``token_bucket``, 1 if its deny list exists, 1 with analytics, and 2 per
         process in a minute.
@@ -127,7 +127,7 @@ class Limiter:
     def reset(self, policies: Iterable[Policy | str], identity: str) -> int:
         """Delete the counters of an identity, and return how many there were.
 
-        Another process that has denied the identity may continue to do so for up to one minute.
+        Another process that has refused the identity may continue to do so for up to one minute.
 
         Billed: 1 command, and TIME as in `check`.
 
@@ -232,7 +232,7 @@ class Limiter:
         result = parse_reply(enforced, replies.pop(0)) if enforced else _NO_RESULT
         shadow_result = parse_reply(shadowed, replies.pop(0)) if shadowed else _NO_RESULT
         if result.denied:
-            return (yield from _deny(result, state))
+            return (yield from _refuse(result, state))
         state.ephemeral_cache.block_exhausted(enforced, result.verdicts)
         return _build_decision(result, shadow_result)
 
@@ -328,8 +328,8 @@ def _build_decision(result: ScriptResult, shadow_result: ScriptResult) -> Decisi
     return Decision(False, "limited", result.verdicts, shadow_result.verdicts, result.at)
 
 
-def _deny(result: ScriptResult, state: ProcessState) -> Plan[Decision]:
-    """Return the denial of a client that is on a deny list, and record it where that is wanted."""
+def _refuse(result: ScriptResult, state: ProcessState) -> Plan[Decision]:
+    """Return the refusal of a client that is on a deny list, and record it where that is wanted."""
     state.deny_lists.record_denied(result.denied)
     events: list[Command] = [
         (

@@ -155,7 +155,7 @@ def _build_charges(
             values = () if policy.upstash_prefix is None else get_listed_values(request)
             charge = limiter.build_charge(policy, identity, cost, values)
         except CostExceedsLimit:
-            if not (policy.shadow or conf.is_shadow):  # in shadow mode no request is denied
+            if not (policy.shadow or conf.is_shadow):  # in shadow mode no request is refused
                 raise
         else:
             if charge.counter not in charged.counters:
@@ -199,7 +199,7 @@ def _record(
 ) -> Decision:
     earlier: Decision = getattr(request, "ratelimit", EXEMPT)
     request.ratelimit = earlier.merge(decision)  # type: ignore[attr-defined]  # our attribute
-    if decision.allowed:  # a denied request is charged to none
+    if decision.allowed:  # a refused request is charged to none
         charged = _get_charged(request)
         request._ratelimit_charged = _Charged(  # type: ignore[attr-defined]  # noqa: SLF001 as above
             (*charged.policies, *policies),

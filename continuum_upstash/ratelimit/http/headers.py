@@ -20,7 +20,7 @@ def set_ratelimit_headers(response: HttpResponse, decision: Decision) -> HttpRes
     """Set the headers that ``CONTINUUM_RATELIMIT["HEADERS"]`` selects, and return the response.
 
     A response that shared caches may store gets none, since they would show one client's quota to
-    all. A denied response gets ``Cache-Control: no-store``.
+    all. A refused request gets ``Cache-Control: no-store``.
     """
     if not decision.allowed and response.status_code in _DENIED_STATUSES:
         response["Cache-Control"] = "no-store"

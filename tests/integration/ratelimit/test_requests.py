@@ -115,7 +115,7 @@ def test_an_api_key_is_normalized(limited_site):
     assert statuses == [200, 429, 200]
 
 
-def test_a_denied_response_contains_retry_after_and_the_violated_policies(any_client):
+def test_a_refused_response_contains_retry_after_and_the_violated_policies(any_client):
     any_client.get("/adhoc/")
     denied = any_client.get("/adhoc/", headers={"Accept": "application/json"})
     assert denied["Content-Type"] == "application/problem+json"
@@ -126,7 +126,7 @@ def test_a_denied_response_contains_retry_after_and_the_violated_policies(any_cl
     assert problem["violated-policies"] == ["ok-ip-1-d"]
 
 
-def test_a_denied_response_is_a_page_for_browsers_and_empty_for_head_and_htmx(any_client):
+def test_a_refused_response_is_a_page_for_browsers_and_empty_for_head_and_htmx(any_client):
     any_client.get("/adhoc/")
     page = any_client.get("/adhoc/", headers={"Accept": "text/html,*/*"})
     assert page["Content-Type"].startswith("text/html")

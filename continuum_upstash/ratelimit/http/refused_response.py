@@ -1,4 +1,4 @@
-"""The responses to denied requests.
+"""The responses to refused requests.
 
 429; 503 if the limiter is unavailable and on_error is ``deny``; 400 if the cost exceeds the limit,
 so that waiting does not help.
@@ -25,14 +25,14 @@ _PAGE: Final = """<!doctype html>
 """
 
 
-async def abuild_denied_response(request: HttpRequest, decision: Decision) -> HttpResponse:
+async def abuild_refused_response(request: HttpRequest, decision: Decision) -> HttpResponse:
     """The async counterpart: a template may load the user, so it is rendered in a thread."""
     if _accepts_html(request):
-        return await sync_to_async(build_denied_response)(request, decision)
-    return build_denied_response(request, decision)
+        return await sync_to_async(build_refused_response)(request, decision)
+    return build_refused_response(request, decision)
 
 
-def build_denied_response(request: HttpRequest, decision: Decision) -> HttpResponse:
+def build_refused_response(request: HttpRequest, decision: Decision) -> HttpResponse:
     """Return the response to a request that a decision denies.
 
     A client that accepts HTML gets a page, from the template 429.html if there is one; others get
