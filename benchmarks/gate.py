@@ -32,7 +32,7 @@ TABLES = {
 LIMITS = {
     "rest": (2.9, 3.5, 3.5, 5.2),
     "tcp": (3.1, 3.1, 5.0, 3.7),
-    "local": (2.2, 4.3, 2.4),
+    "local": (2.1, 2.9, 1.7),
 }
 EFFORT, SECOND_EFFORT = Effort(7, 0.03, 6.0), Effort(15, 0.05, 12.0)
 
