@@ -20,6 +20,8 @@ from hashlib import blake2b
 from json.encoder import encode_basestring
 from typing import Final
 
+from msgpack import unpackb
+
 from continuum_upstash.codec.signature import BadSignature
 from continuum_upstash.errors import ConfigurationError, NotSerializable
 
@@ -34,8 +36,8 @@ PLAIN_TEXT_LEADS: Final = frozenset(b"\t\n\r" + bytes(range(0x20, 0x7F))) - froz
 )
 _PLAIN_TEXT_LEADS: Final = frozenset(map(chr, PLAIN_TEXT_LEADS))
 
-# How many bytes of a msgpack str contain its size, by its first byte.
-_STR_SIZE_BYTES: Final = {**dict.fromkeys(range(0xA0, 0xC0), 0), 0xD9: 1, 0xDA: 2, 0xDB: 4}
+# The first bytes of the msgpack of a str.
+_STR_LEADS: Final = frozenset([*range(0xA0, 0xC0), 0xD9, 0xDA, 0xDB])
 
 # Base64 is shorter where more characters are escaped: a control character takes six or seven.
 _FREE_ESCAPES: Final = 32
@@ -122,24 +124,22 @@ def encode_json_string(stored: bytes, base64: SignedBase64) -> str:
     Raises:
         NotSerializable: base64 is needed, and there is no secret to sign it with.
     """
-    if not is_binary(stored):
+    lead = stored[0] if stored else 0
+    if lead < 0x80 or (len(stored) > 1 and stored[1] & 0xC0 == 0x80):  # as in `is_binary`
         try:
             return encode_basestring(stored.decode())
         except UnicodeDecodeError:
             pass
-    if stored[0] in _STR_SIZE_BYTES:
-        at = 1 + _STR_SIZE_BYTES[stored[0]]
-        size = int.from_bytes(stored[1:at], "big") if at > 1 else stored[0] & 0x1F
-        if size == len(stored) - at:
-            try:
-                value = stored[at:].decode()
-            except UnicodeDecodeError:  # a lone surrogate
-                return _encode_base64(stored, base64)
-            string = encode_basestring(value)
-            if value[:1] not in _PLAIN_TEXT_LEADS:
-                string = encode_basestring(string)
-            if len(string) - len(value) <= _FREE_ESCAPES + size // 3:
-                return string
+    if lead in _STR_LEADS:
+        try:
+            value: str = unpackb(stored)
+        except ValueError:  # a lone surrogate, or bytes that are no msgpack
+            return _encode_base64(stored, base64)
+        string = encode_basestring(value)
+        if value[:1] not in _PLAIN_TEXT_LEADS:
+            string = encode_basestring(string)
+        if len(string) - len(value) <= _FREE_ESCAPES + len(stored) // 3:
+            return string
     return _encode_base64(stored, base64)
 
 

@@ -258,7 +258,7 @@ class KeyValuePlans:
     def get_many(self, keys: Sequence[str]) -> Plan[dict[str, Any]]:
         found: dict[str, Any] = {}
         decode = self._codec.decode
-        for chunk in _split_into_requests(keys, _estimate_key_bytes(keys)):
+        for chunk in _split_keys(keys):
             replies = yield from self.mget(chunk)
             raws = {key: raw for key, raw in zip(chunk, replies, strict=True) if raw is not None}
             if has_envelope(raws.values()):
@@ -335,7 +335,7 @@ class KeyValuePlans:
     def delete_many(self, keys: Sequence[str]) -> Plan[int]:
         """Delete keys; return how many existed."""
         deleted = 0
-        for chunk in _split_into_requests(keys, _estimate_key_bytes(keys)):
+        for chunk in _split_keys(keys):
             deleted += yield from call("UNLINK", *chunk)
         return deleted
 
@@ -392,8 +392,11 @@ def make_set_command(key: str, data: bytes, ttl_ms: int | None) -> Command:
     return ("SET", key, data) if ttl_ms is None else ("SET", key, data, "PX", ttl_ms)
 
 
-def _estimate_key_bytes(keys: Sequence[str]) -> list[int]:
-    return [4 * len(key) + 16 for key in keys]
+def _split_keys(keys: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Return lists of keys, each small enough for one request."""
+    if keys and 4 * sum(map(len, keys)) + 16 * len(keys) <= REQUEST_BYTES:
+        return iter((keys,))
+    return _split_into_requests(keys, [4 * len(key) + 16 for key in keys])
 
 
 def _split_into_requests(

@@ -19,7 +19,7 @@ from __future__ import annotations
 import re
 from json.encoder import encode_basestring
 from operator import index
-from typing import Final, Literal, NamedTuple, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias, cast
 from urllib.parse import quote
 
 from continuum_upstash.codec.text import SignedBase64, encode_json_string, is_binary
@@ -40,6 +40,7 @@ _MAX_TARGET: Final = 4 * 1024
 # faster than quoting.
 _NEEDS_NO_QUOTING: Final = re.compile(r"[A-Za-z0-9:_~-][A-Za-z0-9:_~.-]*").fullmatch
 
+_ONLY_STR: Final = frozenset({str})
 _OPTIONS_WITH_VALUE: Final = frozenset({"EX", "PX", "EXAT", "PXAT"})
 
 
@@ -87,6 +88,14 @@ def encode_request(batch: Batch, base64: SignedBase64, dialect: RestDialect) -> 
 
 
 def _encode_json(command: Command, base64: SignedBase64, dialect: RestDialect) -> str:
+    if len(command) == 5:  # what `set_many` sends is encoded in half the time
+        name, key, value, option, amount = command
+        is_set = name == "SET" and option == "PX"
+        if is_set and type(key) is str and type(value) is bytes and type(amount) is int:
+            text = encode_json_string(value, base64)
+            return f'["SET",{encode_basestring(key)},{text},"PX","{amount}"]'
+    elif _ONLY_STR.issuperset(map(type, command)):  # GET and MGET
+        return f"[{','.join(map(encode_basestring, cast('tuple[str, ...]', command)))}]"
     arguments = []
     for argument in command:
         if type(argument) is str:
