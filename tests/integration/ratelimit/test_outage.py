@@ -32,6 +32,14 @@ PING = Batch([("PING",)])
 
 ALLOWED = {"local": [True, False], "allow": [True, True], "deny": [False, False]}
 
+
+@pytest.fixture
+def entries(entries):
+    """CACHES whose connections that do not reply are given up soon."""
+    entries["default"]["OPTIONS"]["READ_TIMEOUT"] = 1.0
+    return entries
+
+
 each_outage = pytest.mark.parametrize(
     ("transport", "fault"), [(side, fault) for side, _, fault in OUTAGES],
     ids=[f"{side}: {name}" for side, name, _ in OUTAGES],
