@@ -175,11 +175,6 @@ def normalize(name, kwargs, result):
     return sorted(result) if name in IN_ANY_ORDER else result
 
 
-@pytest.fixture(params=["rest", "tcp"])
-def transport(request):
-    return request.param
-
-
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_results_are_those_of_django_redis(script, transport, api, make_cache, emulator, runner):
     theirs = RedisCache(emulator.redis_url, {"KEY_PREFIX": "theirs"})

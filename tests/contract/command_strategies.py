@@ -35,6 +35,9 @@ SCORES = st.sampled_from(
     + ["-inf", "INF", "-0", "nan", "x", "0x1", "", "1_0", "1e999", "1e-999"]
 )
 BOUNDS = st.one_of(SCORES, SCORES.map("({}".format), st.sampled_from(["-inf", "+inf", "[1"]))
+COUNTS = st.sampled_from([0, 1, 2, 3, -1, "x"])
+LIMITS = st.one_of(st.just(()), st.tuples(st.just("LIMIT"), COUNTS, COUNTS))
+ADD_OPTIONS = st.lists(st.sampled_from(["NX", "xx", "GT", "LT", "CH", "INCR"]), max_size=2)
 RANKS = st.sampled_from([0, 1, 2, 3, -1, -2, -3, -4, "x"])
 
 
@@ -79,23 +82,62 @@ KEYSPACE: dict[str, Arguments] = {
     "UNLINK": [KEYS, some(KEYS)],
 }
 HASHES: dict[str, Arguments] = {
+    "HDEL": [KEYS, MEMBERS, some(MEMBERS)],
+    "HEXISTS": [KEYS, MEMBERS],
     "HGET": [KEYS, MEMBERS],
     "HGETALL": [KEYS],
+    "HINCRBY": [KEYS, MEMBERS, STEPS],
+    "HKEYS": [KEYS],
+    "HLEN": [KEYS],
     "HMGET": [KEYS, MEMBERS, some(MEMBERS)],
     "HSET": [KEYS, FIELDS, some(FIELDS)],
+    "HVALS": [KEYS],
+}
+LISTS: dict[str, Arguments] = {
+    "LINDEX": [KEYS, RANKS],
+    "LLEN": [KEYS],
+    "LPOP": [KEYS, st.one_of(st.just(()), COUNTS)],
+    "LPUSH": [KEYS, MEMBERS, some(MEMBERS)],
+    "LRANGE": [KEYS, RANKS, RANKS],
+    "LREM": [KEYS, RANKS, MEMBERS],
+    "LSET": [KEYS, RANKS, MEMBERS],
+    "LTRIM": [KEYS, RANKS, RANKS],
+    "RPOP": [KEYS, st.one_of(st.just(()), COUNTS)],
+    "RPUSH": [KEYS, MEMBERS, some(MEMBERS)],
 }
 SETS: dict[str, Arguments] = {
     "SADD": [KEYS, MEMBERS, some(MEMBERS)],
+    "SCARD": [KEYS],
+    "SDIFF": [KEYS, some(KEYS)],
+    "SDIFFSTORE": [KEYS, KEYS, some(KEYS)],
+    "SINTER": [KEYS, some(KEYS)],
+    "SINTERSTORE": [KEYS, KEYS, some(KEYS)],
+    "SISMEMBER": [KEYS, MEMBERS],
     "SMEMBERS": [KEYS],
+    "SMISMEMBER": [KEYS, MEMBERS, some(MEMBERS)],
+    "SMOVE": [KEYS, KEYS, MEMBERS],
+    "SREM": [KEYS, MEMBERS, some(MEMBERS)],
+    "SUNION": [KEYS, some(KEYS)],
+    "SUNIONSTORE": [KEYS, KEYS, some(KEYS)],
 }
+WITH_SCORES = st.sampled_from([(), "WITHSCORES", "withscores", "ODD"])
 SORTED_SETS: dict[str, Arguments] = {
-    "ZADD": [KEYS, SCORED, some(SCORED)],
-    "ZRANGE": [KEYS, RANKS, RANKS, st.sampled_from([(), "REV", "rev", "ODD"])],
+    "ZADD": [KEYS, ADD_OPTIONS, SCORED, some(SCORED)],
+    "ZCARD": [KEYS],
+    "ZCOUNT": [KEYS, BOUNDS, BOUNDS],
+    "ZINCRBY": [KEYS, SCORES, MEMBERS],
+    "ZPOPMAX": [KEYS, st.one_of(st.just(()), COUNTS)],
+    "ZPOPMIN": [KEYS, st.one_of(st.just(()), COUNTS)],
+    "ZRANGE": [KEYS, RANKS, RANKS, st.sampled_from([(), "REV", "rev", "ODD"]), WITH_SCORES],
+    "ZRANGEBYSCORE": [KEYS, BOUNDS, BOUNDS, WITH_SCORES, LIMITS],
+    "ZRANK": [KEYS, MEMBERS, st.sampled_from([(), "WITHSCORE", "ODD"])],
     "ZREM": [KEYS, MEMBERS, some(MEMBERS)],
     "ZREMRANGEBYSCORE": [KEYS, BOUNDS, BOUNDS],
+    "ZREVRANGE": [KEYS, RANKS, RANKS, WITH_SCORES],
+    "ZREVRANGEBYSCORE": [KEYS, BOUNDS, BOUNDS, WITH_SCORES, LIMITS],
     "ZSCORE": [KEYS, MEMBERS],
 }
-ALL = STRINGS | EXPIRY | KEYSPACE | HASHES | SETS | SORTED_SETS
+ALL = STRINGS | EXPIRY | KEYSPACE | HASHES | LISTS | SETS | SORTED_SETS
 
 # The package's own scripts: in Lua on the server, by their local rule in the local store.
 SCRIPTS = st.one_of(

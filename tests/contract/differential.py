@@ -10,6 +10,8 @@ from continuum_upstash.protocol import Command, Reply, Script
 from continuum_upstash.transports.local.transport import LocalTransport
 from tests.valkey_connection import ValkeyConnection
 
+_IN_ANY_ORDER = {"HKEYS", "HVALS", "SDIFF", "SINTER", "SMEMBERS", "SUNION"}
+
 
 class DifferentialStore:
     """Runs a command on the server, sets the local clock to the server's, then runs it locally."""
@@ -63,8 +65,8 @@ def to_comparable(command: Command, reply: Reply) -> object:
     if isinstance(reply, ReplyError):
         text = str(reply).partition(" script: on @user_script")[0]
         return text.removesuffix(", or an option that the local store does not support")
-    if command[0] == "SMEMBERS" and isinstance(reply, list):
-        return set(reply)
+    if command[0] in _IN_ANY_ORDER and isinstance(reply, list):
+        return sorted(reply)
     if command[0] == "HGETALL" and isinstance(reply, list):
         return dict(zip(reply[::2], reply[1::2], strict=True))
     if command[0] == "EVAL" and isinstance(reply, bytes):

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 from continuum_upstash.errors import ReplyError
 from continuum_upstash.protocol import Reply
+from continuum_upstash.transports.local.data_types.scores import SortedSet
 from continuum_upstash.transports.local.glob import compile_glob
 from continuum_upstash.transports.local.keyspace import Keyspace
-from continuum_upstash.transports.local.parsing import parse_int, syntax_error
-from continuum_upstash.transports.local.sorted_sets import SortedSet
+from continuum_upstash.transports.local.parsing import parse_cursor, read_scan_options
 
-_TYPES: Final = {bytes: b"string", set: b"set", dict: b"hash", SortedSet: b"zset"}
+_TYPES: Final = {bytes: b"string", set: b"set", dict: b"hash", list: b"list", SortedSet: b"zset"}
 
 
 def exists(space: Keyspace, key: bytes, *keys: bytes) -> Reply:
@@ -48,26 +47,8 @@ def _require_key(space: Keyspace, key: bytes) -> None:
 
 
 def scan(space: Keyspace, cursor: bytes, *arguments: bytes) -> Reply:
-    if not cursor.isdigit() or int(cursor) >= 2**64:
-        raise ReplyError("ERR invalid cursor")
-    pattern, count = _read_scan_options(arguments)
-    next_cursor, page = space.list_page(int(cursor), count)
+    position = parse_cursor(cursor)
+    pattern, count = read_scan_options(arguments)
+    next_cursor, page = space.list_page(position, count)
     matches = compile_glob(pattern).match
     return [b"%d" % next_cursor, [key for key in page if matches(key)]]
-
-
-def _read_scan_options(arguments: Sequence[bytes]) -> tuple[bytes, int]:
-    pattern, count = b"*", 10
-    if len(arguments) % 2:
-        raise syntax_error()
-    for name, value in zip(arguments[::2], arguments[1::2], strict=True):
-        match name.upper():
-            case b"MATCH":
-                pattern = value
-            case b"COUNT":
-                count = parse_int(value)
-                if count < 1:
-                    raise syntax_error()
-            case _:
-                raise syntax_error()
-    return pattern, count

@@ -37,6 +37,52 @@ def parse_int(text: bytes, message: str = "ERR value is not an integer or out of
     raise ReplyError(message)
 
 
+def parse_positive(text: bytes) -> int:
+    """Return a count of 0 or more.
+
+    Raises:
+        ReplyError: it is none.
+    """
+    message = "ERR value is out of range, must be positive"
+    number = parse_int(text, message)
+    if number < 0:
+        raise ReplyError(message)
+    return number
+
+
+def parse_cursor(text: bytes) -> int:
+    """Return the position of a SCAN.
+
+    Raises:
+        ReplyError: it is not an unsigned 64-bit integer.
+    """
+    if not text.isdigit() or int(text) >= 2**64:
+        raise ReplyError("ERR invalid cursor")
+    return int(text)
+
+
+def read_scan_options(arguments: Sequence[bytes]) -> tuple[bytes, int]:
+    """Return the pattern of MATCH and the number of COUNT.
+
+    Raises:
+        ReplyError: an option is unknown or lacks its argument.
+    """
+    pattern, count = b"*", 10
+    if len(arguments) % 2:
+        raise syntax_error()
+    for name, value in zip(arguments[::2], arguments[1::2], strict=True):
+        match name.upper():
+            case b"MATCH":
+                pattern = value
+            case b"COUNT":
+                count = parse_int(value)
+                if count < 1:
+                    raise syntax_error()
+            case _:
+                raise syntax_error()
+    return pattern, count
+
+
 def split_pairs(values: Sequence[bytes], command: str) -> Iterator[tuple[bytes, bytes]]:
     """Return (name, value) pairs.
 

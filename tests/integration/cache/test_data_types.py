@@ -1,4 +1,4 @@
-"""Hashes, lists, sets and sorted sets of the cache, over REST and TCP, sync and async."""
+"""Hashes, lists, sets and sorted sets of the cache, on each transport, sync and async."""
 
 from __future__ import annotations
 
@@ -28,9 +28,8 @@ VALUES = [
 ]
 
 
-@pytest.fixture(params=["rest", "tcp"])
-def transport(request):
-    return request.param
+# The tests that count commands, or have no database in local mode.
+over_the_network = pytest.mark.parametrize("transport", ["rest", "tcp"])
 
 
 def drain(api, runner, iterator):
@@ -100,6 +99,7 @@ def test_sets(any_cache):
 
 
 @pytest.mark.parametrize("other", ["rest", "tcp"])
+@over_the_network
 def test_a_member_has_the_same_bytes_alone_and_with_others(make_cache, transport, other):
     written = make_cache(transport, KEY_PREFIX="same")
     read = make_cache(other, KEY_PREFIX="same")
@@ -250,6 +250,7 @@ CALLS = {
 }
 
 
+@over_the_network
 def test_each_method_is_one_billed_command_and_one_request(any_cache, transport, emulator):
     any_cache.has_key("connect")
     requests = len(CALLS) if transport == "rest" else 0
@@ -259,6 +260,7 @@ def test_each_method_is_one_billed_command_and_one_request(any_cache, transport,
     assert (usage.billed, usage.requests) == (len(CALLS), requests)
 
 
+@over_the_network
 def test_an_outage_is_never_answered_locally(any_cache):
     any_cache.hset("h", "f", 1)
     any_cache.sadd("s", 1)

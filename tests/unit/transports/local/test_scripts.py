@@ -41,8 +41,8 @@ def test_a_rule_may_handle_an_error_of_its_calls(call):
 
 
 def test_a_rule_that_calls_an_unknown_command_gets_the_error(call):
-    reply = call("EVAL", Script("", lambda call, _keys, _args: call("LPUSH", "k", b"v")), 0)
-    assert str(reply).startswith("ERR unknown command 'LPUSH'")
+    reply = call("EVAL", Script("", lambda call, _keys, _args: call("LPUSHX", "k", b"v")), 0)
+    assert str(reply).startswith("ERR unknown command 'LPUSHX'")
 
 
 def test_time_stands_still_while_a_rule_runs(clock, call):

@@ -90,8 +90,8 @@ def test_an_error_is_returned_in_its_place_and_the_others_run(local):
 
 
 def test_an_unknown_command_is_named_without_its_arguments(call):
-    reply = call("LPUSH", "key-of-a-customer", b"secret")
-    assert str(reply).startswith("ERR unknown command 'LPUSH'")
+    reply = call("LPUSHX", "key-of-a-customer", b"secret")
+    assert str(reply).startswith("ERR unknown command 'LPUSHX'")
     assert "customer" not in str(reply)
 
 
