@@ -16,16 +16,17 @@ An MGET of tokens alone is sent, since a write may follow.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import ReplyError
 from continuum_upstash.observe import NearRead, has_observers, notify
 from continuum_upstash.plans.command_table import list_changed_keys
 from continuum_upstash.plans.effects import Batch
-from continuum_upstash.protocol import Replies, Reply
+from continuum_upstash.protocol import Command, Replies, Reply
 from continuum_upstash.transports.base import AsyncTransport, Transport
 from continuum_upstash.transports.failover.failover_policy import FailoverPolicy
-from continuum_upstash.transports.wrappers.near_cache import NearCache, is_reserved
+from continuum_upstash.transports.wrappers.near_cache import Claim, NearCache, is_reserved
 
 
 class NearPolicy:
@@ -80,18 +81,25 @@ class NearPolicy:
 class _Write:
     """A batch that may change keys, or that must be sent in any case.
 
-    The copies are dropped when it ends, also by an error: the write may have been done.
+    The copies are dropped when it ends, also by an error: the write may have been done. The values
+    of a batch of plain SETs are copied.
 
     Attributes:
         batch: to send.
         replies: None until there are any.
     """
 
-    __slots__ = ("_policy", "batch", "replies")
+    __slots__ = ("_claim", "_local_replies", "_policy", "_stored", "batch", "replies")
 
     def __init__(self, policy: NearPolicy, batch: Batch) -> None:
         self._policy, self.batch = policy, batch
         self.replies: Replies | None = None
+        stored = [] if policy.own is None else [_parse_set(each) for each in batch.commands]
+        self._stored = [each for each in stored if each is not None]
+        self._local_replies = policy.failover.local_replies
+        self._claim: Claim | None = None
+        if policy.own is not None and len(self._stored) == len(batch.commands):
+            self._claim = policy.own.claim([each.key for each in self._stored])
 
     def end(self) -> None:
         keys = list_changed_keys(self.batch)
@@ -100,11 +108,46 @@ class _Write:
         if any(command[0] == "SCAN" for command in self.batch.commands):
             keys = None
         if keys is None or keys:
-            self._policy.drop_copies(keys)
+            own = None if self._claim is None else self._policy.own
+            for cache in self._policy.caches:
+                if cache is not own:
+                    cache.invalidate(keys)
+        self._replace_copies()
+
+    def _replace_copies(self) -> None:
+        if self._claim is None or self._policy.own is None:
+            return
+        replies: Replies = self.replies or []
+        if self._policy.failover.local_replies != self._local_replies:
+            replies = []
+        values: list[bytes | None] = [None] * len(self._stored)
+        for index, reply in enumerate(replies):
+            if reply == b"OK":
+                values[index] = self._stored[index].data
+        self._policy.own.replace(self._claim, values, [each.ttl_ms for each in self._stored])
 
     def get_replies(self) -> Replies:
         assert self.replies is not None
         return self.replies
+
+
+class _StoredValue(NamedTuple):
+    key: str
+    data: bytes
+    ttl_ms: int | None
+
+
+def _parse_set(command: Command) -> _StoredValue | None:
+    """Return what a SET stores; None if it is another command or has other options."""
+    match command:
+        case ("SET", str(key), bytes(data), *options):
+            pass
+        case _:
+            return None
+    ttl_ms: int | None = None
+    if len(options) > 1 and options[0] == "PX" and isinstance(options[1], int):
+        ttl_ms, options = options[1], options[2:]
+    return _StoredValue(key, data, ttl_ms) if options in ([], ["NX"], ["XX"]) else None
 
 
 class _Read:

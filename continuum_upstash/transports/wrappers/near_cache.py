@@ -8,8 +8,9 @@ get_or_set reads a value together with its lease and the tokens of its tags. A c
 that were read with it. It is returned with them only if they were those of the value: with tokens
 from another time, a value could seem invalid that another process has just computed.
 
-A read may be overtaken by a write of the same process. Therefore each read claims its keys, a write
-revokes the claims, and the read adds only keys that it still claims.
+A read may be overtaken by a write of the same process, and a write by another one. Therefore each
+claims its keys, the end of a write revokes the claims of others, and only what is still claimed is
+copied.
 """
 
 from __future__ import annotations
@@ -48,11 +49,11 @@ class _Copy(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """The keys that a read may add when it ends.
+    """The keys whose values a read or write may copy when it ends.
 
     Attributes:
         keys: as they stand in the command.
-        started: when the read began, in monotonic seconds.
+        started: when it began, in monotonic seconds.
     """
 
     keys: Sequence[object]
@@ -123,7 +124,10 @@ class NearCache:
         return copy if copy is not None and self._clock() < copy.until else None
 
     def claim(self, keys: Sequence[object]) -> Claim:
-        """Return the claim of a read that begins now; `release` or `add` ends it."""
+        """Return the claim of a read or write that begins now.
+
+        `add`, `replace` or `release` ends it.
+        """
         claim = Claim(keys, self._clock())
         with self._lock:
             for key in keys:
@@ -156,6 +160,24 @@ class NearCache:
                 for key in claimed:
                     self._add(key, found[key], claim.started, tags)
 
+    def replace(
+        self, claim: Claim, values: Sequence[bytes | None], ttls_ms: Sequence[int | None]
+    ) -> None:
+        """End the claim of a write, drop the copies, and copy what was stored.
+
+        Args:
+            claim: the write's. It is revoked if another read or write of a key began meanwhile:
+                then it is unknown which value the server has.
+            values: what was stored under each key of the claim; None: nothing.
+            ttls_ms: the lifetime of each value; None: no expiry.
+        """
+        with self._lock:
+            claimed = self.release(claim)
+            self.invalidate(map(str, claim.keys))
+            for key, data, ttl_ms in zip(claim.keys, values, ttls_ms, strict=True):
+                if data is not None and isinstance(key, str) and key in claimed:
+                    self._add(key, data, claim.started, {}, ttl_ms)
+
     def invalidate(self, keys: Iterable[str] | None) -> None:
         """Drop the copies of these keys, or of all keys if None, and revoke the claims."""
         with self._lock:
@@ -171,7 +193,14 @@ class NearCache:
                     for name in [n for n, copy in self._copies.items() if key in copy.tokens]:
                         self._remove(name)
 
-    def _add(self, key: str, data: Reply, started: float, tags: Mapping[object, Reply]) -> None:
+    def _add(
+        self,
+        key: str,
+        data: Reply,
+        started: float,
+        tags: Mapping[object, Reply],
+        ttl_ms: int | None = None,
+    ) -> None:
         """Copy a value, if it is one that may be copied."""
         self._remove(key)
         match = self._match(key)
@@ -184,6 +213,8 @@ class NearCache:
         except ValueError:
             return
         seconds = self._seconds[match.lastindex - 1]
+        if ttl_ms is not None:
+            seconds = min(seconds, ttl_ms / 1000)
         if envelope.fresh_until_ms:
             left_ms = envelope.fresh_until_ms - self._now_ms()
             left_ms -= _COMPUTATIONS_AHEAD * envelope.compute_ms

@@ -59,7 +59,7 @@ def test_hits_of_the_near_cache(site):
     site.CACHES = dict(site.CACHES)
     use_cache()
     run = run_command("cache_stats")
-    assert "Near cache      2 hits, 2 commands saved" in run.out
+    assert "Near cache      3 hits, 3 commands saved" in run.out
 
 
 def test_prometheus_output():

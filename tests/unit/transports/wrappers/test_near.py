@@ -143,6 +143,71 @@ def test_a_write_drops_the_copies_of_its_keys(command, server):
     assert get(server, "q:a")[1] == [("GET", "q:a")]
 
 
+def write(server, *commands):
+    server.near.send(Batch(commands))
+
+
+def test_what_is_stored_is_copied_for_its_lifetime(server):
+    write(server, ("SET", "q:a", b"\xa1x"), ("SET", "q:b", b"\xa1x", "PX", 500, "NX"))
+    assert get(server, "q:a", "q:b") == ([b"\xa1x", b"\xa1x"], [])
+    server.clock.now += 0.5
+    assert get(server, "q:a", "q:b")[1] == [("MGET", "q:b")]
+    server.clock.now += 1.5
+    assert get(server, "q:a")[1] == [("GET", "q:a")]
+
+
+def test_the_last_value_of_a_batch_is_copied(server):
+    write(server, ("SET", "q:a", b"\xa1x"), ("SET", "q:a", b"\xa1y"), ("SET", "q:a", b"z", "NX"))
+    assert get(server, "q:a") == (b"\xa1y", [])
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("SET", "q:a", b"\xa1y", "NX"),
+        ("SET", "q:none", b"\xa1y", "XX"),
+        ("SET", "q:n", b"41"),
+        ("SET", "other", b"\xa1y"),
+        ("SET", "q:t", "text"),
+        ("SET", "q:k", b"\xa1y", "EX", 60),
+        ("SET", "q:k", b"\xa1y", "PX"),
+        ("SET", b"q:k", b"\xa1y"),
+    ],
+)
+def test_other_values_are_not_copied(command, server):
+    server.store(**{"q:a": b"\xa1x"})
+    write(server, command)
+    assert len(server.cache) == 0
+    assert not server.cache._claims
+
+
+def test_of_two_writes_at_once_none_is_copied(server):
+    server.during = lambda: write(server, ("SET", "q:a", b"\xa1x"))
+    write(server, ("SET", "q:a", b"\xa1y"))
+    assert get(server, "q:a")[1] == [("GET", "q:a")]
+
+
+def test_a_write_during_which_another_read_began_is_not_copied(server):
+    server.during = lambda: get(server, "q:a")
+    write(server, ("SET", "q:a", b"\xa1y"))
+    assert get(server, "q:a")[1] == [("GET", "q:a")]
+
+
+def test_what_only_the_local_store_has_stored_is_not_copied(server):
+    def fail_over():
+        server.policy.failover.local_replies += 1
+
+    server.during = fail_over
+    write(server, ("SET", "q:a", b"\xa1y"))
+    assert len(server.cache) == 0
+
+
+def test_a_value_that_was_not_stored_is_not_copied(server):
+    server.replies = [[ReplyError("OOM")]]
+    write(server, ("SET", "q:a", b"\xa1y"))
+    assert len(server.cache) == 0
+
+
 def test_a_write_keeps_the_copies_of_other_keys(server):
     server.store(**{"q:a": b"\xa1x"})
     get(server, "q:a")
@@ -163,7 +228,7 @@ def test_a_read_that_began_before_a_write_is_not_copied(server):
     server.store(**{"q:a": b"\xa1x", "q:b": b"\xa1x"})
     server.during = lambda: server.near.send(Batch((("SET", "q:a", b"\xa1y"),)))
     assert get(server, "q:a", "q:b")[0] == [b"\xa1x", b"\xa1x"]
-    assert get(server, "q:a") == (b"\xa1y", [("GET", "q:a")])
+    assert get(server, "q:a") == (b"\xa1y", [])  # the copy of what was written
     assert get(server, "q:b") == (b"\xa1x", [])
 
 
