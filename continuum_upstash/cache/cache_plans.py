@@ -75,10 +75,8 @@ class CachePlans(UpstashBaseCache):
         return self._keyvalue.delete(self.make_and_validate_key(key, version))
 
     def _get_many(self, keys: Iterable[Any], version: int | None) -> Plan[dict[Any, Any]]:
-        keys = list(keys)
-        names = dict(zip(self._make_and_validate_keys(keys, version), keys, strict=True))
-        values = yield from self._keyvalue.get_many(list(names))
-        return {names[name]: value for name, value in values.items()}
+        keys = list(dict.fromkeys(keys))
+        return self._keyvalue.get_many(self._make_and_validate_keys(keys, version), keys)
 
     def _get_or_set(
         self,
@@ -132,12 +130,11 @@ class CachePlans(UpstashBaseCache):
     def _set_many(
         self, data: Mapping[Any, Any], timeout: Timeout, version: int | None
     ) -> Plan[list[Any]]:
-        names = dict(zip(data, self._make_and_validate_keys(data, version), strict=True))
+        names = self._make_and_validate_keys(data, version)
         refused: list[str] = []
-        for ttl_ms, keys in self._timeouts.group_by_ttl_ms(data, timeout).items():
-            values = {names[key]: data[key] for key in keys}
+        for ttl_ms, values in self._timeouts.group_by_ttl_ms(data, names, timeout).items():
             refused += yield from self._keyvalue.set_many(values, ttl_ms)
-        return [key for key, name in names.items() if name in refused] if refused else []
+        return [key for name, key in zip(names, data, strict=True) if name in refused]
 
     def _delete_many(self, keys: Iterable[Any], version: int | None) -> Plan[int]:
         return self._keyvalue.delete_many(self._make_and_validate_keys(keys, version))

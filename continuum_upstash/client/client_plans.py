@@ -50,12 +50,11 @@ class ClientPlans:
         return self._keyvalue.get_ttl(key, "TTL")
 
     def get_many(self, keys: Sequence[str]) -> Plan[dict[str, Any]]:
-        return self._keyvalue.get_many(keys)
+        return self._keyvalue.get_many(keys, keys)
 
     def set_many(self, values: Mapping[str, Any], ttl: Ttl) -> Plan[list[str]]:
         refused: list[str] = []
-        for ttl_ms, keys in self._group_by_ttl_ms(values, ttl).items():
-            group = {key: values[key] for key in keys}
+        for ttl_ms, group in self._group_by_ttl_ms(values, list(values), ttl).items():
             refused += yield from self._keyvalue.set_many(group, ttl_ms)
         return refused
 

@@ -82,9 +82,9 @@ class EnvelopeReader:
         }
 
 
-def has_envelope(raws: Iterable[bytes]) -> bool:
+def has_envelope(raws: Iterable[bytes | None]) -> bool:
     """Return whether any of the stored bytes may be an envelope."""
-    return not _LEADS.isdisjoint([raw[:1] for raw in raws])
+    return not _LEADS.isdisjoint([raw[:1] for raw in raws if raw])
 
 
 def has_current_tokens(envelope: Envelope, current: Mapping[str, bytes | None]) -> bool:

@@ -6,7 +6,7 @@ the commands where an operation takes more than one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from operator import index
 from typing import Any, Final, Literal, TypeVar
@@ -27,6 +27,7 @@ from continuum_upstash.plans.effects import (
 from continuum_upstash.plans.envelopes import MAY_BE_ENVELOPED, EnvelopeReader, has_envelope
 from continuum_upstash.protocol import Command, Replies
 
+K = TypeVar("K")
 T = TypeVar("T")
 
 MISSING: Final = object()
@@ -255,19 +256,30 @@ class KeyValuePlans:
 
     # ---- many keys
 
-    def get_many(self, keys: Sequence[str]) -> Plan[dict[str, Any]]:
-        found: dict[str, Any] = {}
-        decode = self._codec.decode
-        for chunk in _split_keys(keys):
-            replies = yield from self.mget(chunk)
-            raws = {key: raw for key, raw in zip(chunk, replies, strict=True) if raw is not None}
-            if has_envelope(raws.values()):
-                raws = yield from self.envelopes.open_all(raws)
-            for key, raw in raws.items():
-                try:  # as `decode`, without its call
-                    found[key] = decode(raw)
-                except DecodeError as error:
-                    self._report_undecodable(error)
+    def get_many(self, names: Sequence[str], keys: Sequence[K]) -> Plan[dict[K, Any]]:
+        """Return the values that exist.
+
+        Args:
+            names: full keys.
+            keys: the key of each name in the result.
+        """
+        found: dict[K, Any] = {}
+        decode, start = self._codec.decode, 0
+        for chunk in _split_keys(names):
+            raws = yield from self.mget(chunk)
+            pairs: Iterable[tuple[K, bytes | None]] = zip(
+                keys[start : start + len(chunk)], raws, strict=True
+            )
+            start += len(chunk)
+            if has_envelope(raws):
+                enveloped = {key: raw for key, raw in pairs if raw is not None}
+                pairs = (yield from self.envelopes.open_all(enveloped)).items()
+            for key, raw in pairs:
+                if raw is not None:
+                    try:  # as `decode`, without its call
+                        found[key] = decode(raw)
+                    except DecodeError as error:
+                        self._report_undecodable(error)
         return found
 
     def mget(self, keys: Sequence[str]) -> Plan[list[bytes | None]]:
@@ -296,11 +308,11 @@ class KeyValuePlans:
             for key in rejected:
                 del data[key]
             yield from self.delete_many(rejected)
-        items = list(data.items())
-        # A third more: JSON requests need base64.
-        sizes = [4 * len(key) + 16 + len(each) * 4 // 3 for key, each in items]
+        total = (
+            _estimate_key_bytes("".join(data), len(data)) + sum(map(len, data.values())) * 4 // 3
+        )
         max_items = None if ttl_ms is None else PIPELINE_COMMANDS  # MSET is one command
-        for chunk in _split_into_requests(items, sizes, max_items):
+        for chunk in _split_into_requests([*data.items()], total, _estimate_item_bytes, max_items):
             rejected += yield from self._set_chunk(chunk, ttl_ms)
         return rejected
 
@@ -392,29 +404,40 @@ def make_set_command(key: str, data: bytes, ttl_ms: int | None) -> Command:
     return ("SET", key, data) if ttl_ms is None else ("SET", key, data, "PX", ttl_ms)
 
 
+def _estimate_key_bytes(text: str, keys: int = 1) -> int:
+    """Return how many bytes of a request some keys take at most; `text` is all of them."""
+    return 4 * len(text) + 16 * keys
+
+
+def _estimate_item_bytes(item: tuple[str, bytes]) -> int:
+    # A third more: JSON requests need base64.
+    return _estimate_key_bytes(item[0]) + len(item[1]) * 4 // 3
+
+
 def _split_keys(keys: Sequence[str]) -> Iterator[Sequence[str]]:
     """Return lists of keys, each small enough for one request."""
-    if keys and 4 * sum(map(len, keys)) + 16 * len(keys) <= REQUEST_BYTES:
-        return iter((keys,))
-    return _split_into_requests(keys, [4 * len(key) + 16 for key in keys])
+    total = _estimate_key_bytes("".join(keys), len(keys))
+    return _split_into_requests(keys, total, _estimate_key_bytes)
 
 
 def _split_into_requests(
-    items: Sequence[T], sizes: Sequence[int], max_items: int | None = None
+    items: Sequence[T], total: int, estimate: Callable[[T], int], max_items: int | None = None
 ) -> Iterator[Sequence[T]]:
     """Yield lists of items, each small enough for one request.
 
     Args:
         items: what to send.
-        sizes: the bytes that each item takes in a request, at most.
+        total: the bytes of a request that all items take at most.
+        estimate: returns the same for one item.
         max_items: how many items a request may have.
     """
-    if items and sum(sizes) <= REQUEST_BYTES and (max_items is None or len(items) <= max_items):
+    if items and total <= REQUEST_BYTES and (max_items is None or len(items) <= max_items):
         yield items
         return
     chunk: list[T] = []
     room = REQUEST_BYTES
-    for item, cost in zip(items, sizes, strict=True):
+    for item in items:
+        cost = estimate(item)
         if chunk and (cost > room or len(chunk) == max_items):
             yield chunk
             chunk, room = [], REQUEST_BYTES

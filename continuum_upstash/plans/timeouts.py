@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any, Final, TypeAlias, TypeVar, overload
 
-K = TypeVar("K")
+V = TypeVar("V")
 
 Timeout: TypeAlias = float | None
 
@@ -88,16 +88,23 @@ class Timeouts:
                     return prefix_ttl_ms
         return self._default
 
-    def group_by_ttl_ms(self, keys: Collection[K], timeout: Any) -> dict[int | None, Collection[K]]:
-        """Return keys that are set together by their milliseconds, see `get_ttl_ms`.
+    def group_by_ttl_ms(
+        self, values: Mapping[Any, V], names: Sequence[str], timeout: Any
+    ) -> dict[int | None, dict[str, V]]:
+        """Return values that are set together, by their milliseconds and then by their names.
 
         With TTL_BY_PREFIX, keys of one call may expire at different times: one round trip each.
+
+        Args:
+            values: by key, see `get_ttl_ms`.
+            names: the full key of each key.
+            timeout: see `get_ttl_ms`.
         """
-        if not keys:
+        if not values:
             return {}
         if timeout is not self._unset or not self._by_prefix:
-            return {self.get_ttl_ms("", timeout): keys}
-        groups: dict[int | None, list[K]] = {}
-        for key in keys:
-            groups.setdefault(self.get_ttl_ms(key, timeout), []).append(key)
-        return {**groups}
+            return {self.get_ttl_ms("", timeout): dict(zip(names, values.values(), strict=True))}
+        groups: dict[int | None, dict[str, V]] = {}
+        for name, (key, value) in zip(names, values.items(), strict=True):
+            groups.setdefault(self.get_ttl_ms(key, timeout), {})[name] = value
+        return groups

@@ -77,9 +77,9 @@ def discarded():
         (lambda: plans.touch("k", 250), [[0]], False, [[("PEXPIRE", "k", 250)]]),
         (lambda: plans.get_ttl("k", "TTL"), [[-1]], None, [[("TTL", "k")]]),
         (lambda: plans.get_ttl("k", "TTL"), [[-2]], 0, [[("TTL", "k")]]),
-        (lambda: plans.get_many([]), [], {}, []),
+        (lambda: plans.get_many([], []), [], {}, []),
         (
-            lambda: plans.get_many(["a", "b"]),
+            lambda: plans.get_many(["a", "b"], ["a", "b"]),
             [[[HELLO, None]]],
             {"a": "hello"},
             [[("MGET", "a", "b")]],
@@ -150,7 +150,7 @@ def test_a_pickle_whose_class_raises_on_load_is_a_miss(discarded):
     signed = KeyValuePlans(pickling, alias="test")
     stored = pickling.encode(RaisesOnLoad())
     assert run_plan(signed.get("k", "default"), [stored])[0] == "default"
-    assert run_plan(signed.get_many(["a", "b"]), [[stored, b"5"]])[0] == {"b": 5}
+    assert run_plan(signed.get_many(["a", "b"], ["a", "b"]), [[stored, b"5"]])[0] == {"b": 5}
     result, sent = run_plan(signed.get_or_set("k", 5, None), [stored], [b"OK"])
     assert (result, sent[1]) == (5, [("SET", "k", b"5")])
     assert discarded == [discarded[0]] * 3
@@ -179,7 +179,12 @@ def test_a_value_over_the_limit_is_not_sent_and_deletes_the_old_value(discarded)
 
 def test_get_many_splits_when_the_reply_exceeds_the_request_limit():
     result, sent = run_plan(
-        plans.get_many(["a", "b", "c"]), [TOO_LARGE], [[b"1"]], [TOO_LARGE], [[b"2"]], [[b"3"]]
+        plans.get_many(["a", "b", "c"], ["a", "b", "c"]),
+        [TOO_LARGE],
+        [[b"1"]],
+        [TOO_LARGE],
+        [[b"2"]],
+        [[b"3"]],
     )
     assert result == {"a": 1, "b": 2, "c": 3}
     assert [command for (command,) in sent][1:] == [
@@ -192,7 +197,7 @@ def test_get_many_splits_when_the_reply_exceeds_the_request_limit():
 
 def test_a_stored_value_that_is_too_large_to_be_read_is_a_miss(discarded):
     assert run_plan(plans.get("a", 5), [TOO_LARGE])[0] == 5
-    assert run_plan(plans.get_many(["a"]), [TOO_LARGE])[0] == {}
+    assert run_plan(plans.get_many(["a"], ["a"]), [TOO_LARGE])[0] == {}
     result, sent = run_plan(plans.get_or_set("a", 7, None), [TOO_LARGE], [b"OK"])
     assert (result, sent) == (7, [[("GET", "a")], [("SET", "a", b"7")]])
     assert [(each.kind, each.reason[:27]) for each in discarded.records] == [
@@ -307,7 +312,7 @@ def test_a_key_that_is_too_large_cannot_have_an_old_value():
         lambda: plans.get("k"),
         lambda: plans.set("k", 1, None),
         lambda: plans.incr("k", 1),
-        lambda: plans.get_many(["k"]),
+        lambda: plans.get_many(["k"], ["k"]),
         lambda: plans.set_many({"k": 1}, 5),
         lambda: plans.rename("k", "l"),
     ],
@@ -335,7 +340,9 @@ def test_incr_of_a_value_that_is_not_a_64_bit_integer_raises_like_python(text, e
 def test_many_keys_are_split_by_the_size_of_a_request(monkeypatch):
     monkeypatch.setattr(keyvalue, "REQUEST_BYTES", 50)
     monkeypatch.setattr(keyvalue, "PIPELINE_COMMANDS", 2)
-    _, sent = run_plan(plans.get_many(["aa", "bb", "cc"]), [[None, None]], [[None]])
+    _, sent = run_plan(
+        plans.get_many(["aa", "bb", "cc"], ["aa", "bb", "cc"]), [[None, None]], [[None]]
+    )
     assert sent == [[("MGET", "aa", "bb")], [("MGET", "cc")]]
     monkeypatch.setattr(keyvalue, "REQUEST_BYTES", 10_000)
     values = {"a": 1, "b": 2, "c": 3}

@@ -44,12 +44,13 @@ def test_the_longest_prefix_sets_the_timeout_of_keys_without_one():
 
 def test_keys_set_together_are_grouped_by_their_timeout():
     timeouts = Timeouts(300, (("query:", 5), ("permanent:", None)))
-    keys = {"query:a": 1, "b": 2, 3: 3, "query:c": 4, "permanent:d": 5}
-    assert timeouts.group_by_ttl_ms(keys, DEFAULT_TTL) == {
-        5_000: ["query:a", "query:c"],
-        300_000: ["b", 3],
-        None: ["permanent:d"],
+    values = {"query:a": 1, "b": 2, 3: 3, "query:c": 4, "permanent:d": 5}
+    names = [f"shop:{key}" for key in values]
+    assert timeouts.group_by_ttl_ms(values, names, DEFAULT_TTL) == {
+        5_000: {"shop:query:a": 1, "shop:query:c": 4},
+        300_000: {"shop:b": 2, "shop:3": 3},
+        None: {"shop:permanent:d": 5},
     }
-    (group,) = timeouts.group_by_ttl_ms(keys, 1).items()
-    assert (group[0], list(group[1])) == (1_000, list(keys))
-    assert timeouts.group_by_ttl_ms({}, DEFAULT_TTL) == {}
+    everything = dict(zip(names, values.values(), strict=True))
+    assert timeouts.group_by_ttl_ms(values, names, 1) == {1_000: everything}
+    assert timeouts.group_by_ttl_ms({}, [], DEFAULT_TTL) == {}

@@ -62,6 +62,26 @@ def test_a_server_reads_the_commands_of_the_batch(commands, atomic):
     assert count_replies(batch) == len(expected)
 
 
+@given(
+    st.lists(st.tuples(st.text(alphabet=st.characters(codec="utf-8")), st.binary()), min_size=2),
+    st.sampled_from([(), ("PX", 300_000), ("PX", 1, "NX")]),
+    st.lists(commands, max_size=1),
+)
+def test_a_pipeline_of_like_commands_is_packed_as_each_of_them(items, options, others):
+    batch = Batch([*(("SET", key, value, *options) for key, value in items), *others])
+    each = [pack(Batch([command]), key_locking=False) for command in batch.commands]
+    assert pack(batch, key_locking=False) == b"".join(each)
+
+
+@pytest.mark.parametrize("size", [0, 255, 256, 70_000])
+def test_values_of_any_size_have_their_length_before_them(size):
+    batch = Batch([("SET", "k" * size, b"v" * size), ("SET", "ключ", b"v")])
+    assert parse(pack(batch, key_locking=False)) == [
+        [b"SET", b"k" * size, b"v" * size],
+        [b"SET", "ключ".encode(), b"v"],
+    ]
+
+
 @pytest.mark.parametrize(
     ("batch", "message"),
     [
