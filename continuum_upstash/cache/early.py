@@ -98,8 +98,24 @@ def make_protection(
     )
 
 
-class Refreshes(dict[str, float]):
-    """The keys that this process is refreshing, and until when at most, in monotonic seconds."""
+class Computations:
+    """What this process computes.
+
+    Attributes:
+        process: the first part of its lease tokens.
+        tokens: the lease tokens of computations that have not ended. Another lease of this process
+            is *abandoned*: its computation was cancelled.
+        refreshes: the keys whose old values are being refreshed.
+    """
+
+    def __init__(self) -> None:
+        self.process = secrets.token_hex(8)
+        self.tokens: set[str] = set()
+        self.refreshes: set[str] = set()
+
+    def is_abandoned(self, lease: bytes) -> bool:
+        token = lease.decode(errors="replace")
+        return token.startswith(self.process) and token not in self.tokens
 
 
 class _Found(NamedTuple):
@@ -109,6 +125,7 @@ class _Found(NamedTuple):
         envelope: the value, if it may be used.
         exists: whether the key has any value.
         is_leased: whether a caller is computing the value.
+        is_abandoned: whether this process has a lease and does not compute the value.
         tokens: the tokens of the call's tags.
         read_at: monotonic seconds.
         computed: the computed value.
@@ -120,6 +137,7 @@ class _Found(NamedTuple):
     is_leased: bool
     tokens: Mapping[str, bytes | None]
     read_at: float
+    is_abandoned: bool = False
     computed: Any = None
     is_new: bool = False
 
@@ -155,6 +173,7 @@ class ProtectedGetOrSet:
         self._default, self._ttl_ms, self._options = default, ttl_ms, protection
         self._clock, self._rng = clock, rng
         self._tag_keys = make_tag_keys(protection.tags)
+        self._computations = database.extras.get(Computations)
         self._token = ""
         self._decoded: tuple[Envelope | None, Any] = (None, None)
 
@@ -186,8 +205,10 @@ class ProtectedGetOrSet:
             return (yield from self._compute(found))
         left, pause = self._options.wait, _FIRST_PAUSE
         while True:
-            if not found.is_leased and (yield from self._acquire(self._get_lease_ms())):
-                return (yield from self._compute_under_lease(found))
+            if not found.is_leased:
+                computed = yield from self._try_to_compute(found)
+                if computed is not None:
+                    return computed
             if left <= 0:
                 return (yield from self._compute(found))
             delay = min(pause * (0.75 + self._rng() / 2), left)
@@ -206,12 +227,14 @@ class ProtectedGetOrSet:
         options = self._options
         leases = (self._lease_key,) if options.has_lease else ()
         raw, *rest = yield from self._keyvalue.mget((self._key, *leases, *self._tag_keys))
-        is_leased = bool(leases) and rest.pop(0) is not None
+        lease = rest.pop(0) if leases else None
+        is_abandoned = lease is not None and self._computations.is_abandoned(lease)
+        is_leased = lease is not None and not is_abandoned
         tokens = dict(zip(options.tags, rest, strict=True))
         envelope = None
         if raw is not None:
             envelope = yield from self._open(raw, tokens)
-        return _Found(envelope, raw is not None, is_leased, tokens, self._clock())
+        return _Found(envelope, raw is not None, is_leased, tokens, self._clock(), is_abandoned)
 
     def _open(self, raw: bytes, tokens: Mapping[str, bytes | None]) -> Plan[Envelope | None]:
         """Return a value that may be used; None if it may not."""
@@ -246,42 +269,50 @@ class ProtectedGetOrSet:
 
     def _refresh(self, found: _Found) -> Plan[_Found]:
         """Compute the value if no other caller does; otherwise, or if it fails, keep the old."""
-        now, refreshes = self._clock(), self._database.extras.get(Refreshes)
-        if found.is_leased or refreshes.get(self._key, 0) > now:
+        refreshes = self._computations.refreshes
+        if found.is_leased or self._key in refreshes:
             return self._keep(found)
-        lease_ms = self._get_lease_ms(found.envelope)
-        refreshes[self._key] = now + lease_ms / 1000
+        refreshes.add(self._key)
+        is_early = self._is_fresh(found)
         try:
-            if not (yield from self._acquire(lease_ms)):
-                return self._keep(found)
-            is_early = self._is_fresh(found)
-            try:
-                refreshed = yield from self._compute_under_lease(found, keeps_lease_on_error=True)
-            except Exception as error:  # noqa: BLE001 any error of the function: there is a value
-                yield from self._postpone_refresh(found, error)
-                return self._keep(found)
-            if is_early:
-                self._report("early")
-            return refreshed
+            refreshed = yield from self._try_to_compute(found)
+        except Exception as error:  # noqa: BLE001 any error of the function: there is a value
+            yield from self._postpone_refresh(found, error)
+            refreshed = None
         finally:
-            refreshes.pop(self._key, None)
+            refreshes.discard(self._key)
+        if refreshed is None:
+            return self._keep(found)
+        if is_early:
+            self._report("early")
+        return refreshed
 
-    def _compute_under_lease(
-        self, found: _Found, *, keeps_lease_on_error: bool = False
-    ) -> Plan[_Found]:
-        if self._clock() - found.read_at > _SLOW:
-            again = yield from self._read()
-            if again.envelope is not None and again.envelope != found.envelope:
-                yield from self._release()
-                return again
+    def _try_to_compute(self, found: _Found) -> Plan[_Found | None]:
+        """Return the value that was computed under the lease; None if another caller has it.
+
+        If a refresh fails, the lease is kept.
+        """
+        tokens = self._computations.tokens
+        self._token = f"{self._computations.process}{secrets.token_hex(8)}"
+        tokens.add(self._token)
         try:
-            computed = yield from self._compute(found)
-        except Exception:
-            if not keeps_lease_on_error:
-                yield from self._release()
-            raise
-        yield from self._release()
-        return computed
+            if not (yield from self._acquire(found)):
+                return None
+            if self._clock() - found.read_at > _SLOW:
+                again = yield from self._read()
+                if again.envelope is not None and again.envelope != found.envelope:
+                    yield from self._release()
+                    return again
+            try:
+                computed = yield from self._compute(found)
+            except Exception:
+                if found.envelope is None:
+                    yield from self._release()
+                raise
+            yield from self._release()
+            return computed
+        finally:
+            tokens.discard(self._token)
 
     def _compute(self, found: _Found) -> Plan[_Found]:
         """Compute the value and store it, with the tokens that were read before."""
@@ -332,15 +363,12 @@ class ProtectedGetOrSet:
 
     # ---- the lease
 
-    def _get_lease_ms(self, envelope: Envelope | None = None) -> int:
-        """Return how long a computation may take before another caller begins one."""
-        expected_ms = 0 if envelope is None else 2 * envelope.compute_ms
-        return max(_LEASE_MS, min(max(expected_ms, to_ms(self._options.wait)), _MAX_LEASE_MS))
-
-    def _acquire(self, lease_ms: int) -> Plan[bool]:
+    def _acquire(self, found: _Found) -> Plan[bool]:
         """Return whether this caller may compute: also if the server stores no lease."""
-        self._token = secrets.token_hex(8)
-        command = ("SET", self._lease_key, self._token, "PX", lease_ms, "NX")
+        expected_ms = 0 if found.envelope is None else 2 * found.envelope.compute_ms
+        lease_ms = min(max(_LEASE_MS, expected_ms, to_ms(self._options.wait)), _MAX_LEASE_MS)
+        condition = () if found.is_abandoned else ("NX",)
+        command = ("SET", self._lease_key, self._token, "PX", lease_ms, *condition)
         try:
             return (yield from call(*command)) is not None
         except ContinuumError:
@@ -354,7 +382,7 @@ class ProtectedGetOrSet:
             yield from call_conditional(conditional, native, script, needs_server=False)
 
     def _postpone_refresh(self, found: _Found, error: Exception) -> Plan[None]:
-        """Log a failed refresh; keep the lease until the next attempt."""
+        """Log a failed refresh; replace the lease by one that lasts until the next attempt."""
         logger.warning(
             "Cache '%s': a refresh in get_or_set failed, the old value is returned: %s",
             self._database.config.alias,
@@ -365,5 +393,6 @@ class ProtectedGetOrSet:
         now_ms = self._keyvalue.envelopes.now_ms()
         end_ms = found.envelope.fresh_until_ms + self._options.grace_ms
         pause_ms = min(_RETRY_MS, self._options.grace_ms or _RETRY_MS, end_ms - now_ms)
-        with suppress(ContinuumError):  # the lease stays as long as it was acquired for
-            yield from call("PEXPIRE", self._lease_key, max(pause_ms, 1))
+        command = ("SET", self._lease_key, "failed", "PX", max(pause_ms, 1), "XX")
+        with suppress(ContinuumError):  # another caller tries earlier
+            yield from call(*command)

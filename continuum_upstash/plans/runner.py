@@ -85,6 +85,9 @@ def run(plan: Plan[R], runner: Runner) -> R:
     except StopIteration as stop:
         final: R = stop.value
         return final
+    except BaseException:  # cancelled, for example
+        plan.close()  # at once, and not when the exception is forgotten
+        raise
 
 
 def _perform(effect: Effect, runner: Runner) -> object:
@@ -122,6 +125,9 @@ async def arun(plan: Plan[R], runner: AsyncRunner) -> R:
     except StopIteration as stop:
         final: R = stop.value
         return final
+    except BaseException:  # cancelled, for example
+        plan.close()  # at once, and not when the exception is forgotten
+        raise
 
 
 async def _aperform(effect: Effect, runner: AsyncRunner) -> object:

@@ -118,6 +118,36 @@ def test_the_function_of_an_async_call_may_be_a_coroutine_function(transport, ma
     assert len(calls) == 1
 
 
+@pytest.mark.parametrize("transport", ["rest", "tcp", "local"])
+@pytest.mark.parametrize("is_old", [False, True], ids=["missing", "old"])
+def test_a_call_that_was_cancelled_while_it_computed_delays_no_other(
+    transport, is_old, make_cache, runner
+):
+    cache = make_cache(transport)
+    if is_old:
+        store_old_value(cache)
+
+    async def cancel_and_call():
+        computing = asyncio.Event()
+
+        async def compute():
+            computing.set()
+            await asyncio.Event().wait()
+
+        first = asyncio.create_task(cache.aget_or_set("k", compute, 60, grace=60, wait=30))
+        await computing.wait()
+        others = [
+            asyncio.create_task(cache.aget_or_set("k", "new", 60, grace=60, wait=30))
+            for _ in range(3)
+        ]
+        await asyncio.sleep(0)
+        first.cancel()
+        results = await asyncio.gather(*others)
+        return {*results, await cache.aget_or_set("k", "new", 60, grace=60)}
+
+    assert "new" in runner.run(asyncio.wait_for(cancel_and_call(), 10))
+
+
 class Stampede:
     """Calls get_or_set in all threads of all processes at once.
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from continuum_upstash.cache import early
-from continuum_upstash.cache.early import ProtectedGetOrSet, Refreshes, make_protection
+from continuum_upstash.cache.early import Computations, ProtectedGetOrSet, make_protection
 from continuum_upstash.codec.envelope import Envelope, pack_envelope, unpack_envelope
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import CapacityExceeded, ConnectionFailed, ReplyError
@@ -49,16 +49,15 @@ class Call:
         shared: what another caller of the process has found.
     """
 
-    def __init__(self, *, rng=0.0, refreshes=None, seconds_per_batch=0.001, supported=True):
+    def __init__(self, *, rng=0.0, seconds_per_batch=0.001, supported=True):
         self.clock, self.rng = Clock(), rng
         self.seconds_per_batch = seconds_per_batch
-        self.refreshes = Refreshes() if refreshes is None else refreshes
         self.database = SimpleNamespace(
             config=Config(alias="test"),
             conditional_commands=ConditionalCommands(supported=supported),
             extras=Extras(),
         )
-        self.database.extras.get(Refreshes, lambda: self.refreshes)
+        self.computations = self.database.extras.get(Computations)
         self.keyvalue = KeyValuePlans(codec, alias="test")
         self.keyvalue.envelopes.now_ms = self.clock.now_ms
         self.sent, self.slept, self.computed = [], [], 0
@@ -297,14 +296,30 @@ def test_a_caller_that_begins_a_refresh_at_the_same_time_gets_the_old_value(resu
 
 
 def test_callers_of_the_process_that_refreshes_do_not_try():
-    call = Call(refreshes=Refreshes({KEY: 30.0}))
+    call = Call()
+    call.computations.refreshes.add(KEY)
     assert call.run([[make_value(-1), None]], grace=60) == "old"
     assert call.names == ["MGET"]
 
 
-def test_a_refresh_of_this_process_that_was_cancelled_does_not_prevent_another_one():
-    call = Call(refreshes=Refreshes({KEY: 0.0}))  # until which the lease was held
-    assert call.run([[make_value(-1), None]], [b"OK"], [b"OK"], [1], grace=60) == "new"
+@pytest.mark.parametrize("value", [None, make_value(-1)])
+def test_the_lease_of_a_computation_that_was_cancelled_is_replaced(value):
+    call = Call()
+    lease = f"{call.computations.process}1".encode()
+    assert call.run([[value, lease]], [b"OK"], [b"OK"], [1], grace=60) == "new"
+    assert call.names == ["MGET", "SET lease", "SET value", "DELEX lease"]
+    assert call.sent[1][3:] == ("PX", 30_000)
+    assert call.sent[1][2].startswith(call.computations.process)
+    assert not call.computations.tokens
+
+
+def test_the_lease_of_a_computation_of_this_process_is_respected():
+    call = Call(rng=0.5)
+    token = f"{call.computations.process}1"
+    call.computations.tokens.add(token)
+    found = [[None, token.encode()]], [[make_value(), None]]
+    assert call.run(*found, grace=60) == "old"
+    assert call.slept == [0.05]
 
 
 def test_a_caller_does_not_join_one_that_may_use_an_older_value():
@@ -319,7 +334,8 @@ def test_a_caller_does_not_join_one_that_may_use_an_older_value():
 def test_a_refresh_that_ended_is_forgotten():
     call = Call()
     call.run([[make_value(-1), None]], [b"OK"], [b"OK"], [1], grace=60)
-    assert not call.refreshes
+    assert not call.computations.refreshes
+    assert not call.computations.tokens
 
 
 def test_a_value_after_its_grace_is_missing():
@@ -356,11 +372,12 @@ def test_a_failed_refresh_returns_the_old_value_and_keeps_the_lease_for_ten_seco
     call = Call()
     value = [[make_value(-1), None]]
     assert call.run(value, [b"OK"], [1], default=OSError("x"), grace=60) == "old"
-    assert call.names == ["MGET", "SET lease", "PEXPIRE lease"]
-    assert call.sent[2][2] == 10_000
+    assert call.names == ["MGET", "SET lease", "SET lease"]
+    assert call.sent[2][2:] == ("failed", "PX", 10_000, "XX")
     assert results == ["stale"]
     assert "the old value is returned: OSError" in caplog.text
-    assert not call.refreshes
+    assert not call.computations.refreshes
+    assert not call.computations.tokens
 
 
 @pytest.mark.parametrize(("grace", "fresh_for", "pause"), [(4, -0.5, 1498), (9, 0.1, 7098)])
@@ -368,7 +385,7 @@ def test_a_failed_refresh_is_tried_again_while_there_is_an_old_value(grace, fres
     call = Call(rng=1 - 2**-53)
     value = [[make_value(fresh_for), None]]
     call.run(value, [b"OK"], [1], default=OSError("x"), grace=grace, early=True)
-    assert call.sent[2][2] == pause
+    assert call.sent[2][4] == pause
 
 
 def test_without_an_old_value_the_error_is_raised_and_the_lease_released():
@@ -382,7 +399,7 @@ def test_the_old_value_is_returned_if_the_database_fails_before_the_new_one_is_s
     call = Call()
     down = ConnectionFailed("down")
     assert call.run([[make_value(-1), None]], down, down, down, grace=60) == "old"
-    assert call.names == ["MGET", "SET lease", "SET value", "PEXPIRE lease"]
+    assert call.names == ["MGET", "SET lease", "SET value", "SET lease"]
 
 
 def test_a_database_that_stores_no_lease_does_not_prevent_the_computation():

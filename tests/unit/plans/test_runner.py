@@ -150,3 +150,42 @@ def test_a_runner_without_a_codec_cannot_encode():
         run(plan(), Runner(Recorder().send))
     with pytest.raises(NotImplementedError, match="no codec"):
         asyncio.run(arun(plan(), AsyncRunner(Recorder().asend)))
+
+
+def test_a_plan_is_closed_when_its_run_is_interrupted():
+    ended = []
+
+    def plan():
+        try:
+            yield Compute(interrupt)
+        finally:
+            ended.append(1)
+
+    def interrupt():
+        raise KeyboardInterrupt
+
+    running = plan()  # kept, as in a traceback
+    with pytest.raises(KeyboardInterrupt):
+        run(running, Runner(lambda _: []))
+    assert ended == [1]
+
+
+async def test_a_plan_is_closed_when_its_task_is_cancelled():
+    ended = []
+
+    def plan():
+        try:
+            yield Sleep(60)
+        finally:
+            ended.append(1)
+
+    async def asend(_):
+        return []
+
+    running = plan()
+    task = asyncio.create_task(arun(running, AsyncRunner(asend)))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert ended == [1]
