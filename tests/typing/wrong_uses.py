@@ -32,7 +32,7 @@ def pass_wrong_types() -> None:
     cache.incr("n", 0.5)  # expect: float
     client.get(5)  # expect: str
     client.get_many(5)  # expect: Sequence[str]
-    client.run(call)  # expect: Generator
+    client.run(call)  # expect: Plan[
 
 
 def misuse_results() -> None:

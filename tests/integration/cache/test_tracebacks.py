@@ -12,6 +12,7 @@ from contextlib import suppress
 from importlib import import_module
 
 import pytest
+import redis
 from django.core.cache import caches
 
 from continuum_upstash.errors import ContinuumError
@@ -253,3 +254,13 @@ def test_a_wrong_redis_url(settings, monkeypatch, url):
     with pytest.raises(ContinuumError) as raised:
         caches["default"].get("k")
     assert find_secrets(raised.value, TOKEN) == []
+
+
+@pytest.mark.parametrize("transport", ["rest", "tcp"])
+@pytest.mark.parametrize("behave", [stay_silent, reject])
+def test_the_raw_client(configure, transport, behave):
+    client = configure(transport, behave).client.get_client()
+    for call in (lambda: client.get("k"), client.pipeline().set("k", b"\xff").get("k").execute):
+        with pytest.raises(redis.RedisError) as raised:
+            call()
+        assert_no_secret(raised.value)
