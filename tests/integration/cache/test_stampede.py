@@ -8,11 +8,12 @@ import os
 import select
 import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 import pytest
 
 from continuum_upstash.observe import ProtectedRead, subscribe, unsubscribe
+from tests.conftest import SyncOrAsync
 
 PROCESSES, THREADS = 3, 4
 
@@ -83,6 +84,24 @@ def test_a_value_is_refreshed_before_its_time(any_cache, results):
     assert any_cache.get_or_set("k", "new", 60, early=1e9) == "new"
     assert any_cache.get("k") == "new"
     assert results == ["early"]
+
+
+@pytest.mark.parametrize("transport", ["rest", "tcp"])
+@pytest.mark.parametrize("fallback", [True, False])
+def test_an_old_value_serves_when_the_database_refuses_all_commands_meanwhile(
+    transport, fallback, api, make_cache, emulator, request
+):
+    cache = make_cache(transport, OPTIONS={"FALLBACK": fallback})
+    called = SyncOrAsync(cache, request.getfixturevalue("runner") if api == "async" else None)
+    store_old_value(called)
+    with ExitStack() as faults:
+
+        def compute():
+            faults.enter_context(emulator.fault("quota", side=transport))
+            return "new"
+
+        found = called.get_or_set("k", compute, 60, grace=60)
+    assert found == ("new" if fallback else "old")
 
 
 def test_a_key_that_was_deleted_during_its_refresh_stays_deleted(any_cache):
