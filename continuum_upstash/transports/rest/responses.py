@@ -43,6 +43,7 @@ _STATUS_OF_REPLIES: Final = frozenset({HTTPStatus.OK, HTTPStatus.BAD_REQUEST})
 _ERROR_CODE: Final = re.compile(r"[A-Z][A-Z0-9]+(?: |$)")
 _SECONDS: Final = re.compile(r"\d{1,15}(?:\.\d+)?", re.ASCII)
 _INCOMPLETE: Final = object()
+_OK_RESP2: Final = b"+OK\r\n"
 _MAX_BULK_HEADER: Final = 16  # bytes; the length of a value has ten digits at most
 _OK: Final = {"result": "OK"}  # a status, which is not encoded
 
@@ -117,6 +118,8 @@ def _parse_bulk_string(body: bytes) -> bytes | None:
 
 
 def _parse_resp2(body: bytes, label: str, make_error: MakeError) -> Reply:
+    if body == _OK_RESP2:
+        return b"OK"
     value = _parse_bulk_string(body)
     if value is not None:
         return value
