@@ -73,6 +73,8 @@ _DECODING_ERRORS = (
     LimitExceeded,
 )
 
+_SINGLETONS = {None: b"\xc0", False: b"\xc2", True: b"\xc3"}
+
 # The msgpack headers of short str by their size: those with which it is never valid UTF-8.
 _STR_HEADERS = [bytes([0xA0 | size]) if size < 32 else bytes([0xD9, size]) for size in range(128)]
 
@@ -203,15 +205,16 @@ class Codec:
                 return _STR_HEADERS[len(text)] + text
         elif type(value) is int and value.bit_length() <= MAX_INT_BITS:
             return b"%d" % value
+        elif value is None or value is True or value is False:
+            return _SINGLETONS[value]
         try:
             packed = self._msgpack.pack(value)
         except SignatureRequired as exc:
             return self._encode_signed(value, exc)
         except NotPackable as exc:
             return self._encode_pickle(value, exc)
-        if is_binary(packed) or packed[0] < _FIRST_UTF8_LEAD or _try_utf8(packed) is None:
-            return packed
-        return _force_non_utf8(packed, value)
+        may_be_text = packed[0] >= _FIRST_UTF8_LEAD and _try_utf8(packed) is not None
+        return _force_non_utf8(packed, value) if may_be_text else packed
 
     def _encode_signed(self, value: object, reason: SignatureRequired) -> bytes:
         if not self._signer:
@@ -255,6 +258,8 @@ class Codec:
         return tuple(decoders)
 
     def _decode_text_or_msgpack(self, data: bytes) -> Any:
+        if is_binary(data):
+            return self._msgpack.unpack(data)
         text = _try_utf8(data)
         return self._msgpack.unpack(data) if text is None else text
 

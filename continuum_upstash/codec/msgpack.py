@@ -7,8 +7,8 @@ and a nested unpacker with 40 KB of C stack for each level of a hostile value.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
 from typing import Any
 
 from msgpack import ExtType as Extension
@@ -21,12 +21,15 @@ from continuum_upstash.codec.limits import MAX_UNMEASURED_ITEMS, HashTableBuilde
 _CONTAINERS: dict[int, type] = {1: tuple, 2: set, 3: frozenset}
 _CONTAINER_TAGS = {kind: Extension(code, b"") for code, kind in _CONTAINERS.items()}
 _CONTAINER_TAG = b"\xc7\x00"  # followed by a code
+_TAG_LEAD = _CONTAINER_TAG[:1]
 
 _SCALARS = frozenset({type(None), bool, float, str, bytes})
 _NATIVE = _SCALARS | {int, list, dict}
 _ITERATED = frozenset({list, tuple, set, frozenset})
 _BUFFERS = frozenset({bytearray, memoryview})  # msgpack encodes them as bytes
 
+_find_bin = re.compile(rb"[\xc4-\xc6]").search  # the headers of bin 8, 16 and 32
+_SHORT_BYTES = 512
 
 # Smaller bytes may claim arrays that they do not contain: msgpack allocates up to 4096 items for
 # each of 1024 nested ones. The two bytes are the headers of arrays of 16 and more items.
@@ -42,7 +45,7 @@ class MsgpackSerializer:
         is_signed: whether the bytes are signed: if not, types that require it are rejected.
     """
 
-    __slots__ = ("_decoders", "_ext", "_is_signed", "_lazy_types", "_make_packer", "_types")
+    __slots__ = ("_decoders", "_ext", "_is_signed", "_lazy_types", "_types")
 
     def __init__(self, ext: Iterable[ExtType | LazyType], *, is_signed: bool = False) -> None:
         self._ext = tuple(ext)
@@ -50,8 +53,6 @@ class MsgpackSerializer:
         self._types: dict[type, ExtType] = {}
         self._decoders: dict[int, Callable[[bytes], Any]] = {}
         self._lazy_types = [each for each in self._ext if isinstance(each, LazyType)]
-        # One packer per value: `_to_packable` may run code that stores values itself.
-        self._make_packer = partial(Packer, default=self._to_packable, strict_types=True)
 
     def resolve(self, value: object) -> object:
         """Return the value of a lazy object; any other object unchanged."""
@@ -67,14 +68,19 @@ class MsgpackSerializer:
             SignatureRequired: a type that is only read from signed bytes.
             NotPackable: another unsupported type, a cycle or more than 1024 levels.
         """
+        # One packer per value: `_to_packable` may run code that stores values itself.
         try:
+            packed: bytes
             try:
-                packed: bytes = self._make_packer().pack(value)
+                packed = Packer(default=self._to_packable, strict_types=True).pack(value)
             except UnicodeEncodeError:
-                packed = self._make_packer(unicode_errors="surrogatepass").pack(value)
+                packed = Packer(
+                    default=self._to_packable, strict_types=True, unicode_errors="surrogatepass"
+                ).pack(value)
         except (ValueError, OverflowError) as exc:
             raise NotPackable(str(exc)) from exc
-        if _may_contain_buffer(packed) and not _BUFFERS.isdisjoint(map(type, _iterate(value))):
+        may_have_buffer = type(value) is not bytes and _may_contain_buffer(packed)
+        if may_have_buffer and not _BUFFERS.isdisjoint(map(type, _iterate(value))):
             raise NotPackable("a bytearray or memoryview")
         return packed
 
@@ -105,10 +111,16 @@ class MsgpackSerializer:
         if len(data) > _MAX_UNCHECKED_BYTES and (_ARRAY_16 in data or _ARRAY_32 in data):
             _check_structure(data)
         # Searching for one byte is ten times as fast as for two.
-        has_tags = _CONTAINER_TAG[:1] in data and _CONTAINER_TAG in data
+        has_tags = _TAG_LEAD in data and _CONTAINER_TAG in data
         try:
-            if not has_tags:
-                return _unpackb(data, self._read_ext)
+            if not has_tags:  # as `_unpackb` does, without its call
+                return unpackb(
+                    data,
+                    ext_hook=self._read_ext,
+                    max_map_len=MAX_UNMEASURED_ITEMS,
+                    strict_map_key=False,
+                    unicode_errors="surrogatepass",
+                )
             return self._unpack_with_hooks(data)
         except ValueError:
             if len(data) <= MAX_UNMEASURED_ITEMS:
@@ -216,4 +228,6 @@ def _iterate(value: object) -> Iterator[Any]:
 
 
 def _may_contain_buffer(packed: bytes) -> bool:
-    return b"\xc4" in packed or b"\xc5" in packed or b"\xc6" in packed  # bin 8, 16, 32
+    if len(packed) < _SHORT_BYTES:  # one search starts faster than three, and ends later
+        return _find_bin(packed) is not None
+    return b"\xc4" in packed or b"\xc5" in packed or b"\xc6" in packed
