@@ -14,6 +14,10 @@ _UNUSED: Final[Mapping[str, str]] = {
     "DJANGO_REDIS_LOGGER": "outages are logged by the logger continuum_upstash",
 }
 
+_UNUSED_WITHOUT_TCP: Final[Mapping[str, str]] = {
+    "DJANGO_REDIS_CONNECTION_FACTORY": "no cache is in TCP mode",
+}
+
 
 def add_ignore_exceptions(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the OPTIONS of an entry, with DJANGO_REDIS_IGNORE_EXCEPTIONS if it applies to it."""
@@ -29,11 +33,16 @@ def get_itersize() -> int:
     return itersize
 
 
-def list_unused_settings() -> Iterator[str]:
-    """Yield what is wrong with the settings that have no effect on this package's caches."""
+def list_unused_settings(*, has_tcp: bool) -> Iterator[str]:
+    """Yield what is wrong with the settings that have no effect on this package's caches.
+
+    Args:
+        has_tcp: whether a cache is in TCP mode.
+    """
     backends = [str(entry.get("BACKEND", "")) for entry in settings.CACHES.values()]
     if any(backend.startswith("django_redis.") for backend in backends):
         return
-    for name, reason in _UNUSED.items():
+    unused = _UNUSED if has_tcp else {**_UNUSED, **_UNUSED_WITHOUT_TCP}
+    for name, reason in unused.items():
         if getattr(settings, name, None):
             yield f"{name} has no effect: {reason}."

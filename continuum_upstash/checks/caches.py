@@ -48,7 +48,8 @@ def check_caches(**_: Any) -> list[CheckMessage]:
             found += check(config)
     found += _check_shared_databases(configs)
     if configs:
-        found += [check_message("W022", text) for text in list_unused_settings()]
+        has_tcp = any(config.mode == "redis" for config in configs.values())
+        found += [check_message("W022", text) for text in list_unused_settings(has_tcp=has_tcp)]
     return found
 
 

@@ -35,8 +35,8 @@ _CLIENTS: Final[Mapping[str, str]] = {
     "DefaultClient": "",
     "SentinelClient": "",
     "HerdClient": (
-        "Delete it and CACHE_HERD_TIMEOUT, and read with get_or_set: concurrent callers of one "
-        "process run the function once"
+        "Delete it and CACHE_HERD_TIMEOUT, and read with get_or_set(…, early=True): one caller "
+        "computes the value before it expires"
     ),
     "ShardClient": "Delete it: an Upstash database is one server with one URL",
 }

@@ -63,6 +63,13 @@ def use_cache() -> None:
     assert_type(cache.keys("report:*"), list[str])
     assert_type(list(cache.iter_keys()), list[str])
     assert_type(cache.delete_pattern("report:*", itersize=500), int)
+    assert_type(cache.hset("h", "field", [1]), int)
+    assert_type(cache.hgetall("h"), dict[str, Any])
+    assert_type(cache.rpush("l", 1, "two"), int)
+    assert_type(cache.smembers("s"), set[Any])
+    assert_type(list(cache.sscan_iter("s", match="a*")), list[Any])
+    assert_type(cache.zadd("z", {"member": 1.5}, nx=True), int | float | None)
+    assert_type(cache.zscore("z", "member"), float | None)
     assert_type(cache.run(count_keys()), int)
     assert_type(cache.client.get("full:key"), Any)
     try:
@@ -83,6 +90,8 @@ async def use_cache_async() -> None:
     assert_type(await cache.attl("k"), int | None)
     assert_type([key async for key in cache.aiter_keys("report:*")], list[str])
     assert_type(await cache.arun(count_keys()), int)
+    assert_type(await cache.ahget("h", "field"), Any)
+    assert_type([each async for each in cache.asscan_iter("s")], list[Any])
     async with cache.alock("report") as lock:
         assert_type(lock, AsyncLock)
         assert_type(await lock.owned(), bool)

@@ -40,9 +40,19 @@ def test_the_page_size_of_a_scan_is_a_setting():
 def test_settings_without_effect_are_listed_unless_django_redis_is_used():
     settings = {"DJANGO_REDIS_LOGGER": "x", "DJANGO_REDIS_CLOSE_CONNECTION": True}
     with override_settings(CACHES={"default": {"BACKEND": "x"}}, **settings):
-        assert [text.partition(" ")[0] for text in list_unused_settings()] == sorted(settings)
+        assert [text.partition(" ")[0] for text in list_unused_settings(has_tcp=True)] == sorted(
+            settings
+        )
     with override_settings(
         CACHES={"old": {"BACKEND": "django_redis.cache.RedisCache"}}, **settings
     ):
-        assert list(list_unused_settings()) == []
-    assert list(list_unused_settings()) == []
+        assert list(list_unused_settings(has_tcp=True)) == []
+    assert list(list_unused_settings(has_tcp=True)) == []
+
+
+@override_settings(DJANGO_REDIS_CONNECTION_FACTORY="my.Factory")
+def test_the_connection_factory_needs_tcp():
+    assert list(list_unused_settings(has_tcp=True)) == []
+    assert list(list_unused_settings(has_tcp=False)) == [
+        "DJANGO_REDIS_CONNECTION_FACTORY has no effect: no cache is in TCP mode."
+    ]

@@ -77,7 +77,7 @@ def test_the_arguments_of_the_pool_are_used_over_rest():
     [
         (
             {"CLIENT_CLASS": "django_redis.client.HerdClient"},
-            "Delete it and CACHE_HERD_TIMEOUT, and read with get_or_set",
+            "Delete it and CACHE_HERD_TIMEOUT, and read with get_or_set(…, early=True)",
         ),
         ({"CLIENT_CLASS": "django_redis.client.ShardClient"}, "one server with one URL"),
         ({"CLIENT_CLASS": "my.Client"}, "subclass continuum_upstash.backend.CacheBackend"),
