@@ -4,9 +4,9 @@ The process that computes holds a *lease*, a key that expires. A value that exis
 for: while one caller refreshes it, before or after its time, the others get the old one. Only if
 there is none do callers wait, and compute themselves when they have waited long enough.
 
-The lease is read together with the value. A caller that finds none of both can therefore acquire it
-only after another caller has computed and released it if it was delayed for longer than that takes;
-if it was slow, it reads the value again.
+The lease is read together with the value. If neither is there, another caller may still compute the
+value before this one acquires the lease, but only if this one is delayed for longer than computing
+takes. Therefore a caller that was slow reads the value again.
 """
 
 from __future__ import annotations
@@ -257,11 +257,11 @@ class ProtectedGetOrSet:
 
     def _is_refresh_due(self, found: _Found) -> bool:
         envelope = found.envelope
-        if found.is_new or envelope is None or not envelope.fresh_until_ms:
+        if found.is_new or not self._options.has_lease:
+            return False
+        if envelope is None or not envelope.fresh_until_ms:
             return False
         early, lead_ms = self._options.early, 0
-        if not self._options.has_lease:
-            return False
         if early:
             # XFetch (Vattani et al., VLDB 2015): the longer the computation, the earlier it starts.
             lead_ms = math.ceil(-envelope.compute_ms * early * math.log(1 - self._rng()))
