@@ -85,6 +85,19 @@ def test_a_page_is_stored_and_sent_again_without_pickle(make_site, emulator):
     assert again["Age"] in {"0", "1", "2"}
 
 
+def test_with_a_near_cache_a_page_takes_no_command(make_site, cached_site, emulator):
+    options = {"NEAR": {"views.decorators.cache.": 60}}
+    cached_site.CACHES = {"default": make_entry(emulator, "rest", OPTIONS=options)}
+    site = make_site(grace=60, tags=["a"])
+    site.get()
+    site.get()
+    with emulator.count() as spent:
+        assert site.get().content == b"page 1"
+    assert (spent.billed, site.calls) == (0, 1)
+    cache.delete_tags("a")
+    assert site.get().content == b"page 2"
+
+
 def test_pages_differ_by_url_and_by_the_headers_of_vary(make_site):
     site = make_site()
 
