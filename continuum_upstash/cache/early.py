@@ -41,7 +41,7 @@ _FIRST_PAUSE: Final = 0.05  # seconds; doubled after each attempt
 _MAX_PAUSE: Final = 1.0
 _SLOW: Final = 0.1  # seconds between reading a value and holding its lease
 _MAX_JITTER: Final = 0.1  # of the lifetime
-_MAX_EARLY: Final = 1e6
+_MAX_EARLY: Final = 1e9
 
 
 class Protection(NamedTuple):
