@@ -53,6 +53,8 @@ class MsgpackSerializer:
         self._types: dict[type, ExtType] = {}
         self._decoders: dict[int, Callable[[bytes], Any]] = {}
         self._lazy_types = [each for each in self._ext if isinstance(each, LazyType)]
+        if self._ext:  # of a site, which may fork while another thread imports the standard ones
+            self._load_types()
 
     def resolve(self, value: object) -> object:
         """Return the value of a lazy object; any other object unchanged."""
