@@ -127,9 +127,9 @@ def _encode_with_value(command: Command, dialect: RestDialect) -> Request | None
     query = _encode_options(command[at + 1 :])
     if query is None:
         return None
-    key = command[1]
-    if at == 2 and type(key) is str and _NEEDS_NO_QUOTING(key):  # most SETs, in a third of the time
-        path: str | None = "/SET/" + key.replace(":", "%3A")
+    path: str | None
+    if command[0] == "SET" and type(key := command[1]) is str and _NEEDS_NO_QUOTING(key):
+        path = "/SET/" + key.replace(":", "%3A")  # as `_encode_path`, in a third of the time
     else:
         path = _encode_path(command[:at], dialect)
     if path is None or len(path) + len(query) > _MAX_TARGET:

@@ -53,6 +53,8 @@ def test_a_short_text_value_is_sent_as_json(value):
         (("SET", "k"), "/SET/k"),
         (("SET", ":1:user:7"), "/SET/%3A1%3Auser%3A7"),
         (("SET", ":1:a b@c%?&#+é"), "/SET/%3A1%3Aa%20b%40c%25%3F%26%23%2B%C3%A9"),
+        (("set", "k"), "/set/k"),
+        (("GETSET", "k"), "/GETSET/k"),
         (("PSETEX", "k", 100), "/PSETEX/k/100"),
         (("HSET", "k", "field"), "/HSET/k/field"),
         (("EVAL", Script("return 1", len), 1, "k"), "/EVAL/"),
