@@ -100,6 +100,20 @@ class Totals:
                 setattr(difference, each.name, now - then)
         return difference
 
+    def __mul__(self, factor: int) -> Totals:
+        """Return the totals of `factor` processes that did the same."""
+        product = Totals()
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if isinstance(value, dict):
+                value = {name: count * factor for name, count in value.items()}
+            elif isinstance(value, list):
+                value = [count * factor for count in value]
+            else:
+                value *= factor
+            setattr(product, each.name, value)
+        return product
+
     def as_dict(self) -> dict[str, Any]:
         return {each.name: getattr(self, each.name) for each in fields(self)}
 

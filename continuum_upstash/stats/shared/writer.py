@@ -4,7 +4,8 @@ A process writes after a response (Django's signal `request_finished`), at most 
 seconds. A write is one round trip and covers one alias. A process that handles no requests (a
 worker, or a management command) writes after one of its commands instead. The rest is written when
 the process exits. A write waits until the alias has sent enough commands, so that the statistics
-cost at most SHARE of the bill. A process that is killed loses what it counted since its last write.
+cost at most SHARE of the bill. A process that exits with fewer commands writes its hour only, see
+`SharedWriter._draw_weight`. A process that is killed loses what it counted since its last write.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import asyncio
 import atexit
 import math
 import secrets
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -51,7 +53,10 @@ from continuum_upstash.transports.registry import Database, get_process_state, l
 HITS: Final = "stats:cache_hits"
 MISSES: Final = "stats:cache_misses"
 _PAUSE_SECONDS: Final = 600.0  # after a refusal (a read-only token) or an unexpected error
+_RECHECK_SECONDS: Final = 1.0  # after too few commands: a process may live for seconds only
+_EXIT_SECONDS: Final = 5.0  # at exit, no write begins later
 _TEMPORARY: Final = (CapacityExceeded, QuotaExceeded, ReadOnlyReplica)
+_LAST_COMMANDS: Final = 2  # HSET and EXPIRE of the hour
 _HASHES: Final = 2  # the first commands of a write contain the totals
 
 
@@ -137,15 +142,17 @@ class SharedWriter:
         databases: Callable[[], Iterable[Database]] = list_databases,
         clock: Callable[[], float] = monotonic,
         wall: Callable[[], float] = time,
+        draw: Callable[[int], int] = secrets.randbelow,
     ) -> None:
         self._counters = counters or get_process_state(Counters)
-        self._databases, self._clock, self._wall = databases, clock, wall
+        self._databases, self._clock, self._wall, self._draw = databases, clock, wall, draw
         self._process = secrets.token_hex(4)
         # Re-entrant: a signal handler that uses the cache may interrupt its own thread in here.
         self._lock = threading.RLock()
         self._due = -math.inf
         self._checkpoints: dict[str, _Checkpoint] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        _register_at_child_exit()
 
     def is_due(self) -> bool:
         """Return whether the last write was INTERVAL seconds ago and none is in progress."""
@@ -164,9 +171,11 @@ class SharedWriter:
             task.add_done_callback(self._tasks.discard)
 
     def flush_all(self) -> None:
-        """Write the totals of every alias now."""
+        """Write the totals of every alias now, as this process ends."""
+        end = self._clock() + _EXIT_SECONDS
         for database in self._databases():
-            if (write := self._prepare(database)) is not None:
+            write = self._prepare(database, is_last=True)
+            if write is not None and self._clock() < end:
                 self._send(write)
 
     def read_pending(self, alias: str) -> Totals:
@@ -183,7 +192,7 @@ class SharedWriter:
                 return None
             # An error below would occur again after the next command.
             self._due = self._clock() + _PAUSE_SECONDS
-        due = self._clock() + get_setting("INTERVAL")
+        due = self._clock() + min(get_setting("INTERVAL"), _RECHECK_SECONDS)
         for database in sorted(self._databases(), key=self._get_last_try):
             if (write := self._prepare(database)) is not None:
                 return write
@@ -227,7 +236,7 @@ class SharedWriter:
         checkpoint = self._checkpoints.get(database.config.alias)
         return checkpoint.tried_at if checkpoint else -math.inf
 
-    def _prepare(self, database: Database) -> PendingWrite | None:
+    def _prepare(self, database: Database, *, is_last: bool = False) -> PendingWrite | None:
         """Return the write of an alias; None: it would fail, or too few commands were sent."""
         alias = database.config.alias
         checkpoint = self._checkpoints.setdefault(alias, _Checkpoint())
@@ -240,20 +249,42 @@ class SharedWriter:
         at = to_utc(self._wall())
         minute = checkpoint.minute.plus(hour_key(alias, at), f"{at:%M}:{self._process}", added)
         hour = checkpoint.hour.plus(day_key(alias, at), f"{at:%H}:{self._process}", added)
-        commands = [*_hash_commands(minute, hour, checkpoint)]
-        commands += _counter_commands(alias, added, checkpoint.rejected)
+        windows = {MINUTES_KEPT: minute, HOURS_KEPT: hour}
+        counters = [*_counter_commands(alias, added, checkpoint.rejected)]
+        commands = [*_hash_commands(windows, checkpoint), *counters]
         if added.billed < len(commands) / get_setting("SHARE"):
-            return None
+            if not is_last or (weight := self._draw_weight(added.billed)) is None:
+                return None
+            minute, counters = checkpoint.minute, []
+            windows = {HOURS_KEPT: checkpoint.hour.plus(hour.key, hour.hash_field, added * weight)}
+        if is_last:  # no later write contains the cost of this one
+            own = Totals(overhead=len([*_hash_commands(windows, checkpoint), *counters]))
+            windows = {
+                kept: each.plus(each.key, each.hash_field, own) for kept, each in windows.items()
+            }
+            commands = [*_hash_commands(windows, checkpoint), *counters]
         checkpoint.tried_at = self._clock()
         return PendingWrite(database, Batch(commands, needs_server=True), totals, minute, hour)
 
+    def _draw_weight(self, billed: int) -> int | None:
+        """Return by how much to multiply a process's last totals; None: do not write them.
 
-def _hash_commands(minute: _Window, hour: _Window, checkpoint: _Checkpoint) -> Iterator[Command]:
-    yield "HSET", minute.key, minute.hash_field, encode_totals(minute.totals)
-    yield "HSET", hour.key, hour.hash_field, encode_totals(hour.totals)
-    for key, kept in ((minute.key, MINUTES_KEPT), (hour.key, HOURS_KEPT)):
-        if key not in checkpoint.expiring and "EXPIRE" not in checkpoint.rejected:
-            yield "EXPIRE", key, kept
+        Writing the totals of each process that sends a few commands would cost more than SHARE. Of
+        N such processes, one on average therefore writes N times its totals: their sum is right.
+        """
+        if not billed:
+            return None
+        weight = math.ceil(_LAST_COMMANDS / get_setting("SHARE") / billed)
+        return weight if self._draw(weight) == 0 else None
+
+
+def _hash_commands(windows: dict[int, _Window], checkpoint: _Checkpoint) -> Iterator[Command]:
+    """Yield the commands that store windows, by how many seconds these are kept."""
+    for each in windows.values():
+        yield "HSET", each.key, each.hash_field, encode_totals(each.totals)
+    for kept, each in windows.items():
+        if each.key not in checkpoint.expiring and "EXPIRE" not in checkpoint.rejected:
+            yield "EXPIRE", each.key, kept
 
 
 def _counter_commands(alias: str, added: Totals, rejected: set[str]) -> Iterator[Command]:
@@ -296,6 +327,13 @@ def stop() -> None:
     atexit.unregister(_flush_at_exit)
 
 
+def _register_at_child_exit() -> None:
+    """Write the last totals of a child process of multiprocessing, which does not run `atexit`."""
+    process, util = map(sys.modules.get, ("multiprocessing.process", "multiprocessing.util"))
+    if process is not None and util is not None and process.parent_process() is not None:
+        util.Finalize(None, _flush_at_exit, exitpriority=0)
+
+
 def _flush_after_command(record: Record) -> None:
     writer = get_process_state(SharedWriter)
     if type(record) is not CommandDetails or not writer.is_due():
@@ -318,7 +356,8 @@ def _flush_after_response(**_: Any) -> None:
 
 
 def _flush_at_exit() -> None:
-    _run_logged(get_process_state(SharedWriter).flush_all)
+    if get_setting("SHARED"):
+        _run_logged(get_process_state(SharedWriter).flush_all)
 
 
 def _run_logged(flush: Callable[[], None]) -> None:

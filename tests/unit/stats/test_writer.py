@@ -47,9 +47,14 @@ class Harness:
 
     def __init__(self, *aliases):
         self.now, self.counters = 0.0, Counters()
+        self.drawn = 0  # by a process with few commands; 0: it writes
         self.databases = [Database(alias) for alias in aliases or ("client",)]
         self.writer = SharedWriter(
-            self.counters, lambda: self.databases, lambda: self.now, lambda: NOON + self.now
+            self.counters,
+            lambda: self.databases,
+            lambda: self.now,
+            lambda: NOON + self.now,
+            lambda bound: min(self.drawn, bound - 1),
         )
 
     def use(self, times=100, alias="client"):
@@ -301,10 +306,77 @@ def test_at_exit_every_alias_with_enough_commands_is_written(settings):
     harness = Harness("a", "b", "c")
     harness.use(alias="a")
     harness.writer.flush()
-    for alias, times in (("a", 100), ("b", 100), ("c", 99)):
+    harness.drawn = 1
+    for alias, times in (("a", 100), ("b", 100), ("c", 39)):
         harness.use(times, alias)
     harness.writer.flush_all()
     assert [len(database.batches) for database in harness.databases] == [2, 1, 0]
+
+
+def read_hour(batch):
+    """Return what a batch writes about an hour."""
+    return json.loads([each for each in batch.commands if each[0] == "HSET"][-1][3])
+
+
+def test_a_process_that_lives_for_seconds_writes_what_it_counted(harness):
+    harness.use(1)
+    harness.writer.flush()
+    harness.now = 1
+    harness.use(20_000)
+    harness.writer.flush()
+    (batch,) = harness.databases[0].batches
+    assert read_hour(batch)["billed"] == 20_001
+
+
+def test_at_exit_a_process_with_few_commands_writes_its_hour(harness):
+    harness.use(40)
+    harness.writer.flush_all()
+    (batch,) = harness.databases[0].batches
+    assert [command[0] for command in batch.commands] == ["HSET", "EXPIRE"]
+    assert read_hour(batch) | {"seconds": 0} == {
+        "batches": 40, "commands": {"GET": 40}, "hits": 40, "bytes_out": 40, "bytes_in": 40,
+        "billed": 40, "overhead": 2, "seconds": 0, "latency": [0, 0, 0, 40, *[0] * 11],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("times", "weight"), [(39, 2), (20, 2), (10, 4), (3, 14), (1, 40)])
+def test_processes_with_very_few_commands_are_sampled_at_exit(times, weight):
+    written = []
+    for drawn in range(weight):
+        harness = Harness()
+        harness.drawn = drawn
+        harness.use(times)
+        harness.writer.flush_all()
+        written += harness.databases[0].batches
+    (batch,) = written
+    assert read_hour(batch)["billed"] == times * weight
+
+
+def test_a_process_without_commands_writes_nothing_at_exit(harness):
+    harness.writer.flush_all()
+    assert harness.databases[0].batches == []
+
+
+def test_the_last_totals_contain_their_own_cost_and_are_written_once(harness):
+    harness.use()
+    harness.writer.flush_all()
+    harness.writer.flush_all()
+    (batch,) = harness.databases[0].batches
+    assert read_hour(batch)["overhead"] == len(batch.commands) == 5
+
+
+def test_at_exit_no_write_begins_after_some_seconds(settings):
+    settings.CONTINUUM_STATS = {}
+    harness = Harness("a", "b", "c")
+    for database in harness.databases:
+        harness.use(alias=database.config.alias)
+        database.send = lambda batch, send=database.send: pass_seconds(harness, 3) or send(batch)
+    harness.writer.flush_all()
+    assert [len(database.batches) for database in harness.databases] == [1, 1, 0]
+
+
+def pass_seconds(harness, seconds):
+    harness.now += seconds
 
 
 # ---- when it is called
