@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from functools import cached_property
+from hashlib import blake2b
 from math import inf
 from typing import Any, Final, TypeVar
 
@@ -130,6 +131,16 @@ class RateLimitSettings:
             value = int(workers) if re.fullmatch(r"[1-9][0-9]{0,3}", workers) else 2
         return int(_validate_number("INSTANCES", value, (int,)))
 
+    @cached_property
+    def identity_hasher(self) -> blake2b:
+        """The hash of no identity, keyed with SECRET_KEY."""
+        return _make_identity_hasher(settings.SECRET_KEY)
+
+
+def _make_identity_hasher(secret: str | bytes) -> blake2b:
+    secret_bytes = secret.encode() if isinstance(secret, str) else secret
+    return blake2b(digest_size=16, key=blake2b(secret_bytes, person=b"ratelimit").digest())
+
 
 def _validate_choice(name: str, value: Any, choices: tuple[C, ...]) -> C:
     if value not in choices:
@@ -150,7 +161,7 @@ conf = RateLimitSettings()
 
 
 def _on_setting_changed(*, setting: str, **_: object) -> None:
-    if setting == SETTING:
+    if setting in {SETTING, "SECRET_KEY"}:
         conf.clear()
 
 

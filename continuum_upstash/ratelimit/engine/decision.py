@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
 from continuum_upstash.ratelimit.policy import Policy
@@ -31,8 +30,7 @@ class Verdict(NamedTuple):
     limit: int
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """The result of all policies of a request.
 
     Attributes:

@@ -73,6 +73,8 @@ class EphemeralCache:
             charges: all charges of the decision.
             verdicts: the result of each charge.
         """
+        if not any(map(_is_exhausted, verdicts)):
+            return
         pairs = list(zip(charges, verdicts, strict=True))
         # If the same cost would not fit again, only the database can calculate until when.
         is_wait_known = not any(0 < verdict.remaining < charge.cost for charge, verdict in pairs)
@@ -124,3 +126,7 @@ class EphemeralCache:
 
     def __len__(self) -> int:
         return len(self._entries)
+
+
+def _is_exhausted(verdict: Verdict) -> bool:
+    return verdict.remaining == 0 or verdict.retry_after > 0

@@ -16,7 +16,7 @@ from continuum_upstash.cache.base import UpstashBaseCache
 from continuum_upstash.errors import ConfigurationError, ReplyError, Unavailable
 from continuum_upstash.observe import LimitDecided, has_observers, notify
 from continuum_upstash.plans.effects import Batch, Plan
-from continuum_upstash.protocol import Command, Replies
+from continuum_upstash.protocol import Command, Replies, Reply
 from continuum_upstash.ratelimit.conf import conf
 from continuum_upstash.ratelimit.engine.decision import EXEMPT, Decision, Reason
 from continuum_upstash.ratelimit.engine.deny_lists import build_commands as build_list_commands
@@ -151,10 +151,10 @@ class Limiter:
     ) -> list[Charge]:
         """Return the charge of each policy. See `build_charge`."""
         return [
-            self.build_charge(policy, identity, cost)
-            for policy in (
-                conf.get_policy(each) if isinstance(each, str) else each for each in policies
+            self.build_charge(
+                conf.get_policy(each) if isinstance(each, str) else each, identity, cost
             )
+            for each in policies
         ]
 
     def build_charge(
@@ -194,9 +194,8 @@ class Limiter:
     def _check(
         self, policies: Iterable[Policy | str], identity: str, cost: int | None
     ) -> Plan[Decision]:
-        if conf.mode == "off":
-            return EXEMPT
-        return (yield from self._decide(self.build_charges(policies, identity, cost)))
+        is_off = conf.mode == "off"
+        return self._decide(() if is_off else self.build_charges(policies, identity, cost))
 
     def _decide(self, charges: Sequence[Charge]) -> Plan[Decision]:
         if conf.mode == "off":
@@ -210,10 +209,11 @@ class Limiter:
     def _evaluate(self, charges: Sequence[Charge]) -> Plan[Decision]:
         enforced: list[Charge] = []
         shadowed: list[Charge] = []
-        has_values = False
+        has_values, needs_time = False, not self._use_server_clock
         for charge in charges:
             (shadowed if charge.policy.shadow else enforced).append(charge)
             has_values = has_values or bool(charge.values)
+            needs_time = needs_time or charge.policy.is_window_aligned
         state = get_limiter_state(self._database)
         blocked = state.ephemeral_cache.find_blocked(enforced)
         if blocked:
@@ -226,7 +226,8 @@ class Limiter:
             enforced, unknown_lists = state.deny_lists.drop_unneeded(enforced)
         try:
             parts = [part for part in (enforced, shadowed) if part]
-            replies = yield from state.breaker.guard(self._query(parts, unknown_lists, state))
+            query = self._query(parts, unknown_lists, state, needs_time=needs_time)
+            replies = yield from state.breaker.guard(query)
         except (Unavailable, ReplyError) as error:
             return state.local_limiter.decide(enforced, error, self._database)
         result = parse_reply(enforced, replies.pop(0)) if enforced else _NO_RESULT
@@ -237,14 +238,24 @@ class Limiter:
         return _build_decision(result, shadow_result)
 
     def _query(
-        self, parts: Sequence[Sequence[Charge]], unknown_lists: Sequence[str], state: ProcessState
+        self,
+        parts: Sequence[Sequence[Charge]],
+        unknown_lists: Sequence[str],
+        state: ProcessState,
+        *,
+        needs_time: bool,
     ) -> Plan[Replies]:
-        """Run the script once per part: one round trip, if the script and the time are known."""
+        """Run the script once per part: one round trip, if the script and the time are known.
+
+        Args:
+            parts: the charges of each run.
+            unknown_lists: the deny lists of which this process does not know whether they exist.
+            state: of this process.
+            needs_time: whether the keys or the script depend on the time of this process.
+        """
         until = monotonic() + conf.deadline
         use_server_clock, now = self._use_server_clock, 0
-        if not use_server_clock or any(
-            charge.policy.is_window_aligned for part in parts for charge in part
-        ):
+        if needs_time:
             now = yield from _get_server_time(state.clock, until)
         commands = [
             build_command(part, now, use_server_clock=use_server_clock, by_hash=True)
@@ -252,11 +263,11 @@ class Limiter:
         ]
         if unknown_lists:
             commands += build_list_commands(unknown_lists)
-        replies = yield _build_batch(commands, until)
+        replies: Replies = yield _build_batch(commands, until)
         if unknown_lists:
             state.deny_lists.record_existing(unknown_lists, replies[len(parts) :])
             replies = replies[: len(parts)]
-        if any(isinstance(reply, ReplyError) and reply.code == "NOSCRIPT" for reply in replies):
+        if any(map(_is_unknown_script, replies)):
             # Send all of them again: an unknown script has charged nothing.
             commands = [
                 build_command(part, now, use_server_clock=use_server_clock, by_hash=False)
@@ -271,7 +282,7 @@ class Limiter:
                     f"Cache '{self._alias}': unexpected reply: the limiter's script returns "
                     "integers. Check the URL, and the proxy in front of the database."
                 )
-        return cast("Replies", replies)
+        return replies
 
     def _reset(self, policies: Iterable[Policy | str], identity: str) -> Plan[int]:
         charges = self.build_charges(policies, identity, 0)
@@ -301,6 +312,10 @@ def _get_cache(alias: str) -> UpstashBaseCache:
         'CONTINUUM_RATELIMIT["ALIAS"] to an entry of CACHES whose BACKEND is '
         "continuum_upstash.backend.CacheBackend."
     )
+
+
+def _is_unknown_script(reply: Reply) -> bool:
+    return isinstance(reply, ReplyError) and reply.code == "NOSCRIPT"
 
 
 def _get_server_time(clock: ServerClock, until: float) -> Plan[int]:

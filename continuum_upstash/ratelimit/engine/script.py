@@ -23,6 +23,7 @@ from continuum_upstash.ratelimit.policy import MAX_LIMIT, Policy
 Counter: TypeAlias = tuple[str, str, int]  # key prefix, algorithm, window in milliseconds
 
 _NUMBERS_PER_POLICY: Final = 5  # in the reply
+_INTEGERS: Final = frozenset({int})
 _BUCKET_FIELDS: Final = ("refilledAt", "tokens")
 _is_dynamic_limit: Final = re.compile(rb"-?[0-9]+\.?[0-9]*").fullmatch
 
@@ -100,8 +101,9 @@ def build_command(
         if charge.policy.upstash_prefix is not None:
             keys += charge.build_shared_keys(charge.policy.upstash_prefix, now)
         arguments += charge.build_arguments(now)
-    name, script = ("EVALSHA", CHECK_HASH) if by_hash else ("EVAL", CHECK)
-    return (name, cast("Argument", script), len(keys), *keys, *arguments)
+    if by_hash:
+        return ("EVALSHA", CHECK_HASH, len(keys), *keys, *arguments)
+    return ("EVAL", CHECK, len(keys), *keys, *arguments)
 
 
 class ScriptResult(NamedTuple):
@@ -125,7 +127,7 @@ def is_result(charges: Sequence[Charge], reply: Reply) -> bool:
     """Return whether a reply has the form of the script's, for these charges."""
     if not isinstance(reply, list) or len(reply) != 2 + _NUMBERS_PER_POLICY * len(charges):
         return False
-    if set(map(type, reply)) != {int}:
+    if set(map(type, reply)) != _INTEGERS:
         return False
     denied = cast("list[int]", reply)[6::_NUMBERS_PER_POLICY]
     return not any(denied) or all(
@@ -135,14 +137,15 @@ def is_result(charges: Sequence[Charge], reply: Reply) -> bool:
 
 def parse_reply(charges: Sequence[Charge], reply: Reply) -> ScriptResult:
     """Return the result in the reply to the command of some charges."""
-    at, fits, *numbers = cast("list[int]", reply)
-    verdicts, denied, fields = [], [], iter(numbers)
+    numbers = cast("list[int]", reply)
+    verdicts, denied, end = [], [], 2
     for charge in charges:
-        remaining, wait, reset, limit, number = (next(fields) for _ in range(_NUMBERS_PER_POLICY))
+        start, end = end, end + _NUMBERS_PER_POLICY
+        remaining, wait, reset, limit, number = numbers[start:end]
         verdicts.append(Verdict(charge.policy, remaining, wait / 1000, reset / 1000, limit))
         if number:
             denied.append((charge, charge.values[number - 1]))
-    return ScriptResult(at, fits == 1, tuple(verdicts), tuple(denied))
+    return ScriptResult(numbers[0], numbers[1] == 1, tuple(verdicts), tuple(denied))
 
 
 class _PolicyArguments(NamedTuple):

@@ -99,7 +99,7 @@ def test_a_check_is_one_request_and_a_cached_denial_none(limiter, emulator, algo
 
 
 @pytest.mark.parametrize("api", ["sync"])
-@pytest.mark.parametrize(("transport", "maximum"), [("rest", 73), ("tcp", 62)])
+@pytest.mark.parametrize(("transport", "maximum"), [("rest", 55), ("tcp", 52)])
 def test_a_check_makes_few_python_calls_before_it_sends(limiter, maximum):
     policy = make_policy(rate="9/d")
     limiter.check([policy], "a")
