@@ -74,6 +74,9 @@ class RawRedis(redis.Redis):
         create: Any = super().__init__
         create(connection_pool=pool, **options)
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"  # redis-py 7 shows the password
+
     def execute_command(self, *args: Any, **options: Any) -> Any:
         """Send a command; return its result as redis-py does.
 
@@ -149,6 +152,9 @@ class RawPipeline(Pipeline):
         self._is_atomic = bool(transaction)
         create: Any = super().__init__
         create(client.connection_pool, client.response_callbacks, transaction, shard_hint)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._client!r}>"
 
     def execute(self, raise_on_error: bool = True) -> list[Any]:
         """Send the commands; return their results.
