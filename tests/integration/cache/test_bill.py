@@ -187,6 +187,43 @@ def test_a_lone_aget_makes_few_python_calls_before_it_sends(transport, maximum, 
     assert asyncio.run(count_calls())[0] <= maximum
 
 
+@pytest.mark.parametrize(
+    ("transport", "operation", "maximum"),
+    [
+        ("rest", lambda cache, values: cache.set_many(values, 60), 5),
+        ("rest", lambda cache, values: cache.get_many(values), 2),
+        ("tcp", lambda cache, values: cache.set_many(values, 60), 3),
+        ("tcp", lambda cache, values: cache.get_many(values), 2),
+        ("local", lambda cache, values: cache.set_many(values, 60), 10),
+        ("local", lambda cache, values: cache.get_many(values), 3),
+    ],
+)
+def test_a_key_of_many_makes_few_python_calls(transport, operation, maximum, make_cache):
+    cache = make_cache(transport)
+    values = {f"k{number}": f"value {number}" for number in range(200)}
+    calls = []
+    for count in (100, 200):
+        some = dict(list(values.items())[:count])
+        operation(cache, some)
+        calls.append(count_python_calls(operation, cache, some))
+    assert round((calls[1] - calls[0]) / 100) <= maximum
+
+
+def count_python_calls(function, *arguments):
+    calls = 0
+
+    def count_call(frame, event, argument):
+        nonlocal calls
+        calls += event == "call"
+
+    sys.setprofile(count_call)
+    try:
+        function(*arguments)
+    finally:
+        sys.setprofile(None)
+    return calls
+
+
 @contextmanager
 def count_calls_until_send():
     """Yield a list of the numbers of Python calls that precede each write to a socket."""
