@@ -17,6 +17,9 @@ from continuum_upstash.errors import ConfigurationError
 # A write of up to this many bytes is one TLS record: it is sent as a whole or not at all.
 RECORD_BYTES: Final = 16 * 1024
 
+# Seconds by which a socket's timeout may be wrong: setting it is a system call.
+TIMEOUT_TOLERANCE: Final = 0.001
+
 # How often data are still read after the deadline; this exceeds what the system buffers.
 LATE_READS: Final = 128
 

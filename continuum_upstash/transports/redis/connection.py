@@ -19,6 +19,7 @@ from continuum_upstash.transports.redis.resp2 import INCOMPLETE, ReplyReader
 from continuum_upstash.transports.sockets import (
     LATE_READS,
     RECORD_BYTES,
+    TIMEOUT_TOLERANCE,
     make_readable_check,
     receive_late,
     reset_on_close,
@@ -84,8 +85,10 @@ class RedisConnection:
         """
         self.reusable = False
         try:
-            # One system call for both the write, which hardly ever waits, and the first read.
-            self._socket.settimeout(deadline.get_remaining() / 2)
+            # For both the write, which hardly ever waits, and the first read.
+            half = deadline.get_remaining() / 2
+            if abs((self._socket.gettimeout() or 0.0) - half) > TIMEOUT_TOLERANCE:
+                self._socket.settimeout(half)  # a system call
             self._write(message, deadline)
             replies = self._read(count, deadline, may_give_up)
         except TimeoutError as error:

@@ -90,7 +90,11 @@ class RedisTransport:
         count = resp2.count_replies(batch)
         retryable = partial(is_retryable, batch)  # only called after a failure: it costs CPU
         connection = slot.connection
-        if connection is not None and self._is_healthy(connection, retryable):
+        is_fresh = (
+            connection is not None
+            and monotonic() - connection.last_reply_at < self._health_check_interval
+        )
+        if connection is not None and (is_fresh or self._is_healthy(connection, retryable)):
             try:
                 return connection.send(message, count, deadline, retryable)
             except ConnectionFailed as error:
@@ -103,7 +107,8 @@ class RedisTransport:
         return slot.connection.send(message, count, deadline)
 
     def _is_healthy(self, connection: RedisConnection, retryable: Callable[[], bool]) -> bool:
-        if monotonic() - connection.last_reply_at < self._health_check_interval or retryable():
+        """Return whether a connection that was idle for long may carry a batch."""
+        if retryable():
             return True
         try:
             connection.send(resp2.PING, 1, Deadline(self._read_timeout / 2))

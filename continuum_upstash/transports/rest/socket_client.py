@@ -25,6 +25,7 @@ from continuum_upstash.transports.rest.requests import Request
 from continuum_upstash.transports.sockets import (
     LATE_READS,
     RECORD_BYTES,
+    TIMEOUT_TOLERANCE,
     get_https_context,
     iter_connect_attempts,
     make_readable_check,
@@ -33,7 +34,6 @@ from continuum_upstash.transports.sockets import (
 )
 
 RECEIVE_BYTES: Final = 64 * 1024
-_TIMEOUT_TOLERANCE: Final = 0.001  # seconds
 
 
 class HttpConnection:
@@ -125,7 +125,7 @@ class HttpConnection:
     def _limit_wait(self, deadline: Deadline) -> None:
         """Set the socket's timeout to what is left, unless it differs by little: a system call."""
         left = deadline.get_remaining()
-        if abs((self._sock.gettimeout() or 0.0) - left) > _TIMEOUT_TOLERANCE:
+        if abs((self._sock.gettimeout() or 0.0) - left) > TIMEOUT_TOLERANCE:
             self._sock.settimeout(left)
 
 
