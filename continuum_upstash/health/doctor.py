@@ -223,7 +223,8 @@ def _check_quota(cache: UpstashBaseCache) -> Plan[list[Finding]]:
         outcome: Outcome = "warning" if errors else "info"
         return [*findings, Finding("quota", outcome, errors or NO_HISTORY)]
     maximum = "" if bill.limit is None else f" of {bill.limit:,}"
-    detail = f"{bill.commands:,}{maximum} commands this month, {bill.projected:,} projected"
+    detail = f"{bill.commands:,}{maximum} commands this month, projected: "
+    detail += bill.describe_projection()
     if (bill.used_ratio or 0) < WARN_RATIO:
         return [*findings, Finding("quota", "ok", detail)]
     fix = "At the limit every command fails: choose a larger pricing plan."

@@ -6,7 +6,7 @@ per day: each process reads them once a day.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,8 +17,14 @@ from django.core.exceptions import ImproperlyConfigured
 from continuum_upstash.errors import ContinuumError
 from continuum_upstash.health.probe import get_upstash_caches, list_upstash_aliases
 from continuum_upstash.plans.effects import Plan
-from continuum_upstash.stats.pricing import Bill, get_pricing_plan_name, project_bill
+from continuum_upstash.stats.pricing import (
+    Bill,
+    MonthlyUsage,
+    get_pricing_plan_name,
+    project_bill,
+)
 from continuum_upstash.stats.shared import reader
+from continuum_upstash.stats.shared.schema import Bucket
 from continuum_upstash.stats.totals import Totals
 from continuum_upstash.transports.registry import Database
 
@@ -34,11 +40,13 @@ class _CachedMonth:
     Attributes:
         begin, end: when the result is valid: for a day, as it no longer changes, or for some
             minutes if the read failed.
+        first: the first hour with billed commands; empty: there is none.
     """
 
     begin: datetime = _NEVER
     end: datetime = _NEVER
     result: Totals | ContinuumError | None = None
+    first: Sequence[Bucket] = ()
 
 
 def get_midnight(now: datetime) -> datetime:
@@ -65,25 +73,42 @@ def read_until_yesterday(database: Database, now: datetime) -> Plan[Totals]:
     return cached.result
 
 
-def read_bill(database: Database, today: Totals, now: datetime) -> Plan[Bill]:
+def read_bill(
+    database: Database, today: Totals, now: datetime, hours: Iterable[Bucket] = ()
+) -> Plan[Bill]:
     """Return this month's bill of a database.
 
     Args:
         database: that of one alias.
         today: the alias's totals since midnight.
         now: UTC.
+        hours: the alias's hours since midnight, from which the projection is made.
 
     Raises:
         ContinuumError: the totals cannot be read, or the pricing plan is unknown.
     """
     others = list(_list_aliases_of_same_server(database))
     aliases = [each.config.alias for each in others]
-    commands = (
-        today.all_billed + (yield from reader.read_day(aliases, get_midnight(now))).all_billed
-    )
+    theirs = yield from reader.read_day(aliases, get_midnight(now))
+    commands = today.all_billed + reader.sum_buckets(theirs).all_billed
+    found = [*hours, *theirs]
     for each in (database, *others):
         commands += (yield from read_until_yesterday(each, now)).all_billed
-    return project_bill(get_pricing_plan_name(database.config.alias), commands, now)
+        found += each.extras.get(_CachedMonth).first
+    first = _find_first(found)
+    usage = MonthlyUsage(
+        commands,
+        first_hour=first[0].at if first else None,
+        in_first_hour=reader.sum_buckets(first).all_billed,
+    )
+    return project_bill(get_pricing_plan_name(database.config.alias), usage, now)
+
+
+def _find_first(hours: Iterable[Bucket]) -> list[Bucket]:
+    """Return what is recorded of the first hour with billed commands."""
+    billed = [each for each in hours if each.totals.all_billed]
+    begin = min((each.at for each in billed), default=None)
+    return [each for each in billed if each.at == begin]
 
 
 def _read(alias: str, now: datetime, cached: _CachedMonth) -> Plan[None]:
@@ -98,6 +123,7 @@ def _read(alias: str, now: datetime, cached: _CachedMonth) -> Plan[None]:
     else:
         cached.begin, cached.end = midnight, midnight + _DAY
         cached.result = reader.sum_buckets(buckets)
+        cached.first = _find_first(buckets)
 
 
 def _list_aliases_of_same_server(database: Database) -> Iterator[Database]:

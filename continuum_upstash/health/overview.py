@@ -141,14 +141,17 @@ def read_overview(
         by_hour = yield from read_hours(alias, min(midnight, now - (hours or timedelta())), now)
     except ContinuumError as error:
         return _describe_process(health, period, str(error))
-    today = add_up([pending, *(each.totals for each in by_hour if each.at >= midnight)])
+    todays = [each for each in by_hour if each.at >= midnight] + [
+        Bucket(_floor(now, _HOUR), pending)
+    ]
+    today = sum_buckets(todays)
     is_known = sum_buckets([*by_minute, *by_hour]).batches > 0
     month = bill = None
     errors: tuple[str, ...] = ()
     try:
         earlier = yield from read_until_yesterday(cache.database, now)
         is_known, month = is_known or earlier.batches > 0, add_up([earlier, today])
-        bill = yield from read_bill(cache.database, today, now)
+        bill = yield from read_bill(cache.database, today, now, todays)
     except ContinuumError as error:
         errors = (str(error),)
     if not is_known:
@@ -207,6 +210,7 @@ def _format_bill(bill: Bill) -> dict[str, Any]:
         "commands": bill.commands,
         "limit": bill.limit,
         "used": bill.used_ratio,
-        "projected_commands": bill.projected,
-        "projected_dollars": bill.dollars,
+        "projected_commands": None if bill.is_early else bill.projected,
+        "projected_range": None if bill.is_early else [bill.least, bill.most],
+        "projected_dollars": None if bill.is_early else bill.dollars,
     }

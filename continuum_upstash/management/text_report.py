@@ -97,7 +97,7 @@ def _describe_bill(overview: Overview) -> Iterable[tuple[str, str]]:
     if bill.limit is not None:
         limit = f" of {bill.limit:,} ({format_percentage(bill.used_ratio)})"
     yield "This month", f"{bill.commands:,}{limit} billed commands, pricing plan {bill.plan}"
-    yield "Projected", f"{bill.projected:,} billed commands, ${bill.dollars:,.2f} for the month"
+    yield "Projected", bill.describe_projection()
 
 
 def _format_family(family: Family) -> str:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -94,32 +94,32 @@ def _read_cost(cache: UpstashBaseCache, plan: str | None) -> _Cost:
     except ConfigurationError as error:
         fail(str(error))
     if config.mode == "local":
-        return _Cost(config.alias, Totals(), project_bill(name, 0, now), _compare(name, 0, now))
+        bill = project_bill(name, 0, now)
+        return _Cost(config.alias, Totals(), bill, _compare(bill))
     overview = cache.run(read_overview(cache, now=now))
     if overview.health.round_trip is None:
         fail(f"{config.label}: {'; '.join(overview.health.errors)}")
     if overview.errors:
         fail("; ".join(overview.errors))
     if overview.bill is None or overview.month is None:
-        return _Cost(config.alias, Totals(), None, _compare(name, 0, now))
-    commands = overview.bill.commands
-    bill = project_bill(name, commands, now)
-    return _Cost(config.alias, overview.month, bill, _compare(name, commands, now))
+        return _Cost(config.alias, Totals(), None, _compare(project_bill(name, 0, now)))
+    bill = overview.bill.on_plan(name)
+    return _Cost(config.alias, overview.month, bill, _compare(bill))
 
 
-def _compare(name: str, commands: int, now: datetime) -> list[Bill]:
+def _compare(bill: Bill) -> list[Bill]:
     """Return the bills on the other pricing plans whose limit is sufficient."""
-    bills = [project_bill(other, commands, now) for other in PRICING_PLANS if other != name]
+    bills = [bill.on_plan(other) for other in PRICING_PLANS if other != bill.plan]
     return [each for each in bills if each.limit is None or each.projected <= each.limit]
 
 
 def _as_dict(cost: _Cost) -> dict[str, Any]:
     return {
         "alias": cost.alias,
-        "bill": asdict(cost.bill) if cost.bill else None,
+        "bill": cost.bill.as_dict() if cost.bill else None,
         "commands": cost.month.commands,
         "statistics_commands": cost.month.overhead,
-        "other_plans": [asdict(each) for each in cost.alternatives],
+        "other_plans": [each.as_dict() for each in cost.alternatives],
     }
 
 
@@ -132,12 +132,14 @@ def _format(cost: _Cost) -> str:
     part = "" if own == bill.commands else f" of the database, {own:,} of them by this cache"
     rows = [
         ("This month", f"{bill.commands:,}{limit} billed commands{part}"),
-        ("Projected", f"{bill.projected:,} billed commands"),
+        ("Projected", bill.describe_projection()),
         ("Statistics", f"{cost.month.overhead:,} of the billed commands"),
     ]
     frequent = sorted(cost.month.commands.items(), key=lambda item: -item[1])[:_MAX_COMMANDS]
     rows += [(name, f"{count:,}") for name, count in frequent]
-    cheapest = sorted(cost.alternatives, key=lambda each: each.dollars)[:2]
-    rows += [(f"Plan {each.plan}", f"${each.dollars:,.2f} for the month") for each in cheapest]
-    title = f"{cost.alias}: pricing plan {bill.plan}, ${bill.dollars:,.2f} for the month"
+    title = f"{cost.alias}: pricing plan {bill.plan}"
+    if not bill.is_early:
+        cheapest = sorted(cost.alternatives, key=lambda each: each.dollars)[:2]
+        rows += [(f"Plan {each.plan}", f"${each.dollars:,.2f} for the month") for each in cheapest]
+        title += f", ${bill.dollars:,.2f} for the month"
     return "\n".join([title, *(f"  {name:<15} {text}" for name, text in rows)])

@@ -36,10 +36,9 @@ def read_hours(alias: str, begin: datetime, end: datetime) -> Plan[list[Bucket]]
     return [each for each in buckets if each.at > begin - _HOUR]
 
 
-def read_day(aliases: Iterable[str], midnight: datetime) -> Plan[Totals]:
-    """Return what several aliases did together in the day that begins at `midnight`."""
-    buckets = yield from _read([(day_key(alias, midnight), midnight) for alias in aliases], _HOUR)
-    return sum_buckets(buckets)
+def read_day(aliases: Iterable[str], midnight: datetime) -> Plan[list[Bucket]]:
+    """Return the hours of several aliases in the day that begins at `midnight`."""
+    return (yield from _read([(day_key(alias, midnight), midnight) for alias in aliases], _HOUR))
 
 
 def sum_buckets(buckets: Iterable[Bucket]) -> Totals:

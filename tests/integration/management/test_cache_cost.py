@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from continuum_upstash.backend import get_cache
-from continuum_upstash.stats.pricing import PRICING_PLANS, project_bill
+from continuum_upstash.health.overview import read_overview
+from continuum_upstash.stats.pricing import PRICING_PLANS, MonthlyUsage, project_bill
 from continuum_upstash.stats.shared import writer
+from continuum_upstash.stats.shared.schema import day_key, encode_totals
+from continuum_upstash.stats.totals import Totals
 from tests.integration.cache_entries import make_entry
 from tests.integration.management.command_runs import run_command
 
@@ -23,7 +26,48 @@ def test_the_months_commands_are_counted_by_name():
     billed = found["commands"]["GET"] + found["commands"].get("HGETALL", 0)
     assert found["bill"]["commands"] == billed + found["statistics_commands"]
     assert {each["plan"] for each in found["other_plans"]} <= PRICING_PLANS.keys() - {"free"}
-    assert "Plan payg" in run_command("cache_cost").out
+    text = run_command("cache_cost").out
+    assert ("Plan payg" in text) is not found["bill"]["is_early"]
+
+
+def test_a_projection_of_less_than_an_hour_is_too_early():
+    month, hour = datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 26, 9, tzinfo=UTC)
+    usage = MonthlyUsage(805, hour, 805)
+    found = project_bill("payg", usage, hour + timedelta(minutes=4))
+    assert "too early" in found.describe_projection()
+    assert found.as_dict()["projected"] is None
+    assert project_bill("payg", 805, month + timedelta(minutes=4)).is_early
+
+
+@pytest.mark.parametrize("days", [0.1, 2, 9])
+def test_a_projection_begins_with_the_first_recorded_hour(days):
+    """A site that began in the middle of an hour sends a thousand commands per hour."""
+    end = datetime(2026, 12, 1, tzinfo=UTC)
+    first = datetime(2026, 11, 20, 9, tzinfo=UTC)
+    now = first + timedelta(hours=1, days=days)
+    found = project_bill("payg", MonthlyUsage(500 + round(days * 24_000), first, 500), now)
+    assert not found.is_early
+    expected = 500 + (end - first - timedelta(hours=1)) / timedelta(hours=1) * 1000
+    assert found.projected == pytest.approx(expected, 0.001)
+    assert found.least < found.projected < found.most
+    rest = expected - found.commands
+    share = {0.1: 0.5, 2: 0.25, 9: 0.1}[days]
+    assert found.most - found.projected == pytest.approx(rest * share, 0.01)
+
+
+def test_the_first_hour_of_all_aliases_counts(site, emulator):
+    site.CACHES["other"] = make_entry(emulator, KEY_PREFIX="other")
+    site.CONTINUUM_STATS = {"SHARED": False}
+    now = datetime(2026, 3, 10, 12, tzinfo=UTC)
+    totals = encode_totals(Totals(batches=100, billed=100, misses=100)).decode()
+    for alias, hours in (("default", (1, 2)), ("other", (49, 48))):
+        for ago in hours:
+            at = now - timedelta(hours=ago)
+            key = day_key(alias, at)
+            get_cache(alias).client.redis.hset(key, f"{at:%H}:p", totals)
+    bill = get_cache().run(read_overview(get_cache(), now=now)).bill
+    rest = 300 * (31 - 9.5) * 24 / 48
+    assert (bill.commands, bill.projected) == (400, round(400 + rest))
 
 
 def test_the_bill_includes_other_aliases_of_the_database(site, emulator):

@@ -30,7 +30,8 @@ TOTALS = {
     "p50_seconds": OPTIONAL, "p95_seconds": OPTIONAL, "p99_seconds": OPTIONAL,
 }  # fmt: skip
 BILL = {
-    "plan": str, "commands": int, "limit": OPTIONAL, "projected": int, "dollars": NUMBER,
+    "plan": str, "commands": int, "limit": OPTIONAL, "projected": OPTIONAL, "dollars": OPTIONAL,
+    "least": OPTIONAL, "most": OPTIONAL, "is_early": bool,
 }  # fmt: skip
 STATUS = {
     "backend": str, "state": str, "reason": str, "since": NUMBER, "next_probe": OPTIONAL,
