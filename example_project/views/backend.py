@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import Field, fields
 from statistics import median
 from time import perf_counter
 from typing import Any
@@ -54,17 +53,17 @@ def _list_settings() -> list[tuple[str, Any, str]]:
     config = resolve(options, os.environ, location=entry.get("LOCATION", ""))
     sources = {name.lower(): "OPTIONS" for name in options} | dict(config.sources)
     rows = []
-    for field in fields(Config):
-        if field.repr and field.name not in {"alias", "sources"}:
-            name, value = field.name, getattr(config, field.name)
-            source = sources.get(name, _guess_source(field, value))
+    for name in Config.NAMES:
+        if name not in {"alias", "sources", *Config.HIDDEN}:
+            value = getattr(config, name)
+            source = sources.get(name, _guess_source(name, value))
             rows.append((name.upper(), _format_value(name, value), source))
     return rows
 
 
-def _guess_source(field: Field[Any], value: object) -> str:
+def _guess_source(name: str, value: object) -> str:
     # Config.sources contains credentials only.
-    return "default" if value == field.default else "environment"
+    return "default" if value == getattr(Config, name) else "environment"
 
 
 def _format_value(name: str, value: object) -> str:
