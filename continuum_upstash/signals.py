@@ -133,9 +133,9 @@ class _Receivers:
         for through in self._fields:
             m2m_changed.disconnect(self.on_relation_change, sender=through)
 
-    def on_pre_save(self, instance: Model, using: str, **_: object) -> None:
+    def on_pre_save(self, instance: Model, using: str, raw: bool = False, **_: object) -> None:
         """Keep the tags of the row that the save will replace; `on_change` deletes them."""
-        if not instance._state.adding:
+        if _may_replace_row(instance, raw=raw):
             rows = type(instance)._base_manager.using(using).filter(pk=instance.pk)
             vars(instance)[self._kept_name] = [tag for row in rows for tag in self._list_tags(row)]
 
@@ -178,6 +178,17 @@ class _Receivers:
         if tags:
             get_cache_with(self._using, ("tags",), self._owner)  # an error is raised at the save
             _delete_on_commit(tags, database, self._using)
+
+
+def _may_replace_row(instance: Model, *, raw: bool) -> bool:
+    """Return whether a save may update a row.
+
+    So may that of a new instance with the primary key of a row, but Django inserts one whose
+    primary key has a default, except when it loads a fixture.
+    """
+    if not instance._state.adding:
+        return True
+    return instance.pk is not None and (raw or not instance._meta.pk.has_default())
 
 
 class _PendingTags:

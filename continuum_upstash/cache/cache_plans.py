@@ -88,7 +88,7 @@ class CachePlans(UpstashBaseCache):
     ) -> Plan[Any]:
         name = self.make_and_validate_key(key, version)
         ttl_ms = self._timeouts.get_ttl_ms(key, timeout)
-        if protection is None or (ttl_ms is not None and ttl_ms <= 0):
+        if protection is None or (ttl_ms == 0 and not protection.force):
             return self._keyvalue.get_or_set(name, default, ttl_ms)
         return ProtectedGetOrSet(
             self._keyvalue,

@@ -82,7 +82,11 @@ def make_protection(
         ValueError: an option is negative or NaN.
     """
     for name, option in (("early", early), ("grace", grace), ("wait", wait)):
-        if option is not None and not option >= 0:
+        try:
+            is_valid = option is None or option >= 0
+        except TypeError:
+            raise TypeError(f"{name} must be a number, not {option!r}.") from None
+        if not is_valid:
             raise ValueError(f"{name} must be 0 or more, not {option!r}.")
     has_lease = bool(early) or bool(grace) or wait is not None
     if not has_lease and not tags and not force and cache_none:
@@ -150,7 +154,7 @@ class ProtectedGetOrSet:
         database: of the cache.
         key: the full key.
         default: a value, or a function that computes it.
-        ttl_ms: the lifetime of the value, above 0; None: no expiry.
+        ttl_ms: the lifetime of the value; None: no expiry; 0, with `force` only: delete it.
         protection: the options.
         clock: returns monotonic seconds.
         rng: returns a number from 0 to below 1.
@@ -328,10 +332,10 @@ class ProtectedGetOrSet:
         value = (yield Compute(default)) if callable(default) else default
         compute_ms = max(math.ceil((self._clock() - started) * 1000), 1)
         content: bytes = yield Encode(value)
-        if value is None and not options.cache_none:
+        if ttl_ms == 0 or (value is None and not options.cache_none):
             if found.exists:  # the old value is outdated
                 yield from self._keyvalue.delete(self._key)
-            return found._replace(envelope=Envelope(content), computed=None, is_new=True)
+            return found._replace(envelope=Envelope(content), computed=value, is_new=True)
         envelope = Envelope(content, tokens=tokens)
         if ttl_ms is not None and (options.early or options.grace_ms):
             fresh_until_ms = self._keyvalue.envelopes.now_ms() + ttl_ms

@@ -43,9 +43,17 @@ def qualify_tags(prefix: str, tags: Iterable[str]) -> tuple[str, ...]:
         if not isinstance(tag, str):
             raise TypeError(f"A tag is a text, not {type(tag).__qualname__}.")
         name = f"{prefix}:{tag}"
-        if not tag or len(name.encode()) > MAX_TAG_BYTES:
+        try:
+            size = len(name.encode())
+        except UnicodeEncodeError:
             raise ValueError(
-                f"A tag has 1 to {MAX_TAG_BYTES} bytes, including KEY_PREFIX and a colon: {tag!r}."
+                f"A tag contains a lone surrogate (U+D800 to U+DFFF), which has no UTF-8 form: "
+                f"{tag[:MAX_TAG_BYTES]!r}. Clean the text that the tag is made from."
+            ) from None
+        if not tag or size > MAX_TAG_BYTES:
+            raise ValueError(
+                f"A tag has 1 to {MAX_TAG_BYTES} bytes, including KEY_PREFIX and a colon: "
+                f"{tag[:MAX_TAG_BYTES]!r} has {len(tag.encode())}."
             )
         names[name] = None
     return tuple(names)

@@ -101,7 +101,10 @@ def _perform(effect: Effect, runner: Runner) -> object:
         result = effect.function()
         if isinstance(result, CoroutineType):
             result.close()
-            raise TypeError("the factory is a coroutine function: await the a…() twin instead")
+            raise TypeError(
+                "The function is a coroutine function. Await the async method instead, for "
+                "example aget_or_set()."
+            )
         return result
     assert isinstance(effect, Sleep)
     time.sleep(effect.seconds)

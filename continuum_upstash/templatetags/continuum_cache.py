@@ -42,7 +42,7 @@ class CachedNode(Node):
         for name in options.keys() - {"tags"}:
             options[name] = _to_seconds(name, options[name])
         if isinstance(options.get("tags"), str):
-            options["tags"] = options["tags"].split(",")
+            options["tags"] = [tag for each in options["tags"].split(",") if (tag := each.strip())]
         key = make_template_fragment_key(
             self._name, [each.resolve(context) for each in self._vary_on]
         )

@@ -79,6 +79,13 @@ class TestModels:
         assert find_deleted(tags, user.save) == tags
         assert find_deleted(tags, user.save) == ["name:Bea", "lower:bea"]
 
+    def test_a_new_instance_with_the_primary_key_of_a_row_replaces_it(
+        self, connect, find_deleted, user
+    ):
+        connect(User, tags=("name:{first_name}",))
+        other = User(pk=user.pk, username="bea", first_name="Bea")
+        assert find_deleted(["name:Ada", "name:Bea"], other.save) == ["name:Ada", "name:Bea"]
+
     @pytest.mark.parametrize(("tag", "queries"), [("user:{pk}", 1), ("name:{first_name}", 2)])
     def test_the_old_row_is_read_only_if_the_tags_may_have_changed(
         self, connect, user, tag, queries, django_assert_num_queries

@@ -115,6 +115,12 @@ def test_a_timeout_of_0_stores_nothing(any_cache):
     assert any_cache.get("k") is None
 
 
+def test_force_with_a_timeout_of_0_computes_the_value_and_deletes_the_old_one(any_cache):
+    any_cache.set("k", "old")
+    assert any_cache.get_or_set("k", "new", 0, grace=60, force=True) == "new"
+    assert any_cache.get("k") is None
+
+
 def test_a_lease_that_a_process_left_behind_delays_a_caller_by_wait_only(any_cache):
     any_cache.cache.client.set(f"continuum:lease:{any_cache.cache.make_key('k')}", "x", ttl=30)
     assert any_cache.get_or_set("k", "new", 60, wait=0.01) == "new"

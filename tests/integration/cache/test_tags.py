@@ -114,6 +114,7 @@ def test_values_of_any_type_have_tags(any_cache):
         ([7], TypeError),
         ([""], ValueError),
         (["ö" * 128], ValueError),
+        (["\ud800"], ValueError),
         ([str(number) for number in range(65)], ValueError),
     ],
 )

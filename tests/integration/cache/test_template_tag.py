@@ -46,7 +46,7 @@ def test_fragments_differ_by_what_they_vary_on():
     assert render("300 sidebar user", n=3, user=2) == "<b>2</b>"
 
 
-@pytest.mark.parametrize("tags", ["'user:7,menu'", "tags"])
+@pytest.mark.parametrize("tags", ["'user:7,menu'", "'user:7, menu, '", "tags"])
 def test_tags_invalidate_fragments(tags):
     for n in (1, 2):
         assert render(f"300 sidebar tags={tags}", n=n, tags=["menu", "x"]) == "<b>1</b>"

@@ -538,6 +538,13 @@ def test_a_negative_option_is_rejected(name, option):
         make_protection(**options, tags=())
 
 
+@pytest.mark.parametrize("name", ["early", "grace", "wait"])
+def test_an_option_that_is_no_number_is_rejected(name):
+    options = {"early": None, "grace": None, "wait": None, name: "5"}
+    with pytest.raises(TypeError, match=f"{name} must be a number, not '5'"):
+        make_protection(**options, tags=())
+
+
 def test_the_lease_is_longer_than_the_others_wait():
     call = Call()
     call.run([[None, None]], [b"OK"], [b"OK"], [1], wait=100)
