@@ -1,7 +1,7 @@
 """The billed commands of a month, for all aliases of this site that use the same database.
 
-Each alias has statistics of its own. Those of the month until last midnight cost one billed command
-per day: each process reads them once a day.
+Each alias has statistics of its own. The first process that reads them on a day stores the sums of
+the month until last midnight; others read these sums once a day.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from django.core.exceptions import ImproperlyConfigured
 from continuum_upstash.errors import ContinuumError
 from continuum_upstash.health.probe import get_upstash_caches, list_upstash_aliases
 from continuum_upstash.plans.effects import Plan
+from continuum_upstash.stats.conf import get_setting
 from continuum_upstash.stats.pricing import (
     Bill,
     MonthlyUsage,
@@ -24,12 +25,18 @@ from continuum_upstash.stats.pricing import (
     project_bill,
 )
 from continuum_upstash.stats.shared import reader
+from continuum_upstash.stats.shared.month_summary import (
+    MonthSummary,
+    read_month_summary,
+    write_month_summary,
+)
 from continuum_upstash.stats.shared.schema import Bucket
 from continuum_upstash.stats.totals import Totals
 from continuum_upstash.transports.registry import Database
 
 _DAY: Final = timedelta(days=1)
 _RETRY_AFTER: Final = timedelta(minutes=5)  # of a month that could not be read
+_LATE_WRITES: Final = timedelta(minutes=5)  # by processes whose clocks are slow
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)
 
 
@@ -113,17 +120,36 @@ def _find_first(hours: Iterable[Bucket]) -> list[Bucket]:
 
 def _read(alias: str, now: datetime, cached: _CachedMonth) -> Plan[None]:
     midnight = get_midnight(now)
-    first = midnight.replace(day=1)
     try:
-        buckets = []
-        if first < midnight:
-            buckets = yield from reader.read_hours(alias, first, midnight - _DAY)
+        summary = yield from _read_until(alias, midnight, may_write=now >= midnight + _LATE_WRITES)
     except ContinuumError as error:
         cached.begin, cached.end, cached.result = now, now + _RETRY_AFTER, copy(error)
     else:
-        cached.begin, cached.end = midnight, midnight + _DAY
-        cached.result = reader.sum_buckets(buckets)
-        cached.first = _find_first(buckets)
+        cached.begin, cached.end, cached.result = midnight, midnight + _DAY, summary.totals
+        cached.first = ()
+        if summary.first_hour is not None:
+            first = Totals(billed=summary.in_first_hour)
+            cached.first = (Bucket(summary.first_hour, first),)
+
+
+def _read_until(alias: str, midnight: datetime, *, may_write: bool) -> Plan[MonthSummary]:
+    """Return the month until a midnight: the stored summary plus the days since."""
+    month = midnight.replace(day=1)
+    if month == midnight:
+        return MonthSummary(month)
+    summary = yield from read_month_summary(alias, month)
+    if summary.until >= midnight:
+        return summary
+    is_new = summary.until == month
+    hours = yield from reader.read_hours(alias, summary.until, midnight - _DAY)
+    summary.until = midnight
+    summary.totals += reader.sum_buckets(hours)
+    if summary.first_hour is None and (first := _find_first(hours)):
+        summary.first_hour = first[0].at
+        summary.in_first_hour = reader.sum_buckets(first).all_billed
+    if may_write and get_setting("SHARED"):
+        yield from write_month_summary(alias, month, summary, is_new=is_new)
+    return summary
 
 
 def _list_aliases_of_same_server(database: Database) -> Iterator[Database]:

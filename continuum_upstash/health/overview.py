@@ -118,7 +118,8 @@ def read_overview(
     """Return the overview of one cache.
 
     It costs one billed command for each hour in `minutes`, each day in `hours` (at least today) and
-    each other alias of the same database, and once a day one for each past day of the month.
+    each other alias of the same database, and once a day one for each alias. The first process of a
+    day also reads each day since the one before, and stores their sums with one or two commands.
 
     Args:
         cache: the cache.
@@ -141,20 +142,11 @@ def read_overview(
         by_hour = yield from read_hours(alias, min(midnight, now - (hours or timedelta())), now)
     except ContinuumError as error:
         return _describe_process(health, period, str(error))
-    todays = [each for each in by_hour if each.at >= midnight] + [
-        Bucket(_floor(now, _HOUR), pending)
-    ]
-    today = sum_buckets(todays)
-    is_known = sum_buckets([*by_minute, *by_hour]).batches > 0
-    month = bill = None
-    errors: tuple[str, ...] = ()
-    try:
-        earlier = yield from read_until_yesterday(cache.database, now)
-        is_known, month = is_known or earlier.batches > 0, add_up([earlier, today])
-        bill = yield from read_bill(cache.database, today, now, todays)
-    except ContinuumError as error:
-        errors = (str(error),)
-    if not is_known:
+    todays = [each for each in by_hour if each.at >= midnight]
+    todays.append(Bucket(_floor(now, _HOUR), pending))
+    earlier, bill, errors = yield from _read_month(cache, todays, now)
+    known = [*by_minute, *by_hour, *([Bucket(midnight, earlier)] if earlier else ())]
+    if not sum_buckets(known).batches:
         return _describe_process(health, period, *errors)
     return Overview(
         health=health,
@@ -163,11 +155,24 @@ def read_overview(
         process=read_process_totals(alias),
         minutes=_fill(by_minute, pending, minutes, _MINUTE, now) if minutes else None,
         hours=_fill(by_hour, pending, hours, _HOUR, now) if hours else None,
-        today=today,
-        month=month,
+        today=sum_buckets(todays),
+        month=None if earlier is None else add_up([earlier, sum_buckets(todays)]),
         bill=bill,
         errors=errors,
     )
+
+
+def _read_month(
+    cache: UpstashBaseCache, todays: Sequence[Bucket], now: datetime
+) -> Plan[tuple[Totals | None, Bill | None, tuple[str, ...]]]:
+    """Return the month until yesterday, the bill, and why one of them is missing."""
+    earlier = None
+    try:
+        earlier = yield from read_until_yesterday(cache.database, now)
+        bill = yield from read_bill(cache.database, sum_buckets(todays), now, todays)
+    except ContinuumError as error:
+        return earlier, None, (str(error),)
+    return earlier, bill, ()
 
 
 def _describe_process(health: Health, period: timedelta, *errors: str) -> Overview:

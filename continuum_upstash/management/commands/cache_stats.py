@@ -14,6 +14,7 @@ from django.core.management.base import BaseCommand
 from continuum_upstash.cache.base import UpstashBaseCache
 from continuum_upstash.errors import ContinuumError
 from continuum_upstash.health.overview import Overview, read_overview
+from continuum_upstash.health.probe import probe_health
 from continuum_upstash.keys import make_scoped_pattern
 from continuum_upstash.management.arguments import (
     DEGRADED,
@@ -108,6 +109,7 @@ class Command(BaseCommand):
         before = _count_billed(cache)
         since = options["since"]
         period = {"minutes": since} if since <= _DAY else {"hours": since}
+        cache.run(probe_health(cache))  # connects: the round trip is measured without it
         overview = cache.run(read_overview(cache, **period))
         families = None
         if options["families"] and overview.health.round_trip is not None:

@@ -3,6 +3,7 @@
 There is one hash for each hour, with a field for each minute and process, and one for each day,
 with a field for each hour and process. A field holds the totals of that process as JSON. It is
 always written in full, so that one command carries all totals and a repeated write changes nothing.
+A hash for each month holds the sum of its past days, see `month_summary`.
 """
 
 from __future__ import annotations
@@ -44,6 +45,11 @@ def hour_key(alias: str, at: datetime) -> str:
 def day_key(alias: str, at: datetime) -> str:
     """Return the key of the hash with a day's hours."""
     return f"{STATISTICS_KEYS}{_get_namespace(alias)}:{at:%Y%m%d}"
+
+
+def month_key(alias: str, at: datetime) -> str:
+    """Return the key of the hash with the summary of a month."""
+    return f"{STATISTICS_KEYS}{_get_namespace(alias)}:{at:%Y%m}"
 
 
 def _get_namespace(alias: str) -> str:

@@ -10,8 +10,9 @@ from continuum_upstash.backend import get_cache
 from continuum_upstash.errors import ReplyError
 from continuum_upstash.health.monthly_usage import read_bill, read_until_yesterday
 from continuum_upstash.health.overview import read_overview
-from continuum_upstash.stats.shared.schema import day_key, encode_totals, hour_key
+from continuum_upstash.stats.shared.schema import day_key, encode_totals, hour_key, month_key
 from continuum_upstash.stats.totals import Totals
+from continuum_upstash.transports.registry import Extras
 from tests.integration.cache_entries import make_entry
 
 HOUR = timedelta(hours=1)
@@ -76,6 +77,42 @@ def test_a_month_is_read_once_a_day(emulator):
         assert read(NOW + HOUR).bill.commands == 6
     assert spent.billed == 3  # two hours, and today
     assert read(NOW + timedelta(days=1)).bill.commands == 6
+
+
+def test_later_processes_read_the_month_at_a_bounded_price(emulator, site):
+    site.CONTINUUM_STATS = {}
+    for day in (1, 5, 9):
+        write_usage(NOW.replace(day=day), 100 * day)
+    write_usage(NOW, 1)
+    spent = []
+    for now in (NOW, NOW, NOW + timedelta(days=1), NOW + timedelta(days=1)):
+        get_cache().database.extras = Extras()  # as in another process
+        with emulator.count() as each:
+            bill = read(now).bill
+        spent.append(each.billed)
+    # Two hours, today and the month; a day that is over takes two more, once.
+    assert spent[1:] == [4, 6, 4]
+    assert bill.commands >= 1501
+    assert bill.projected == pytest.approx(bill.commands * 31 * 24 / (10 * 24 + 12.5), 0.2)
+    assert get_cache().client.ttl(month_key("default", NOW)) > 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "text",
+        "[]",
+        "[" * 100_000,
+        '{"until":1e99}',
+        '{"until":0,"first_hour":null,"in_first_hour":0,"totals":{}}',
+        '{"until":1773100800,"first_hour":null,"in_first_hour":0,"totals":{"batches":[]}}',
+    ],
+    ids=range(6),
+)
+def test_a_summary_that_cannot_be_read_is_made_anew(text):
+    write_usage(NOW - timedelta(days=2), 5)
+    get_cache().client.redis.hset(month_key("default", NOW), "summary", text)
+    assert read(NOW).bill.commands == 5
 
 
 def test_on_the_first_of_a_month_the_day_before_is_a_history():
