@@ -205,9 +205,9 @@ class ResponseParser:
         if not self._in_body or self._has_length():
             return None
         self._received = 0
-        return HttpResponse(
-            self._parser.get_status_code(), self._lower_names(), b"".join(self._parts), False
-        )
+        headers = {name.lower(): value for name, value in self._headers.items()}
+        status = self._parser.get_status_code()
+        return HttpResponse(status, headers, b"".join(self._parts), reusable=False)
 
     def on_message_begin(self) -> None:
         self._has_extra_data = self._response is not None
@@ -222,12 +222,10 @@ class ResponseParser:
             parts = self._parts
             body = parts[0] if len(parts) == 1 else b"".join(parts)
             reusable = self._parser.should_keep_alive()
-            self._response = HttpResponse(status, self._lower_names(), body, reusable)
+            headers = {name.lower(): value for name, value in self._headers.items()}
+            self._response = HttpResponse(status, headers, body, reusable)
         self._headers.clear()
         self._parts.clear()
-
-    def _lower_names(self) -> dict[bytes, bytes]:
-        return {name.lower(): value for name, value in self._headers.items()}
 
     def _has_length(self) -> bool:
         names = {name.lower() for name in self._headers}

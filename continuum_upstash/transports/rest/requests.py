@@ -19,7 +19,7 @@ from __future__ import annotations
 import re
 from json.encoder import encode_basestring
 from operator import index
-from typing import Final, Literal, NamedTuple, TypeAlias, cast
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 from urllib.parse import quote
 
 from continuum_upstash.codec.text import SignedBase64, encode_json_string, is_binary
@@ -95,7 +95,8 @@ def _encode_json(command: Command, base64: SignedBase64, dialect: RestDialect) -
             text = encode_json_string(value, base64)
             return f'["SET",{encode_basestring(key)},{text},"PX","{amount}"]'
     elif _ONLY_STR.issuperset(map(type, command)):  # GET and MGET
-        return f"[{','.join(map(encode_basestring, cast('tuple[str, ...]', command)))}]"
+        texts: Any = command
+        return f"[{','.join(map(encode_basestring, texts))}]"
     arguments = []
     for argument in command:
         if type(argument) is str:

@@ -44,6 +44,7 @@ _ERROR_CODE: Final = re.compile(r"[A-Z][A-Z0-9]+(?: |$)")
 _SECONDS: Final = re.compile(r"\d{1,15}(?:\.\d+)?", re.ASCII)
 _INCOMPLETE: Final = object()
 _OK_RESP2: Final = b"+OK\r\n"
+_BULK_STRING: Final = ord("$")
 _MAX_BULK_HEADER: Final = 16  # bytes; the length of a value has ten digits at most
 _OK: Final = {"result": "OK"}  # a status, which is not encoded
 
@@ -104,12 +105,12 @@ def decode_replies(
 
 
 def _parse_bulk_string(body: bytes) -> bytes | None:
-    """Return the reply that is one bulk string, as a value is; None for all other replies.
+    """Return the reply that is one bulk string, as a value is; None if it is not complete.
 
     A large value is copied once: hiredis copies it twice.
     """
     start = body.find(b"\r\n", 1, _MAX_BULK_HEADER) + 2
-    if not body.startswith(b"$") or not body[1 : start - 2].isdigit():
+    if not body[1 : start - 2].isdigit():
         return None
     end = start + int(body[1 : start - 2])
     if len(body) != end + 2 or not body.endswith(b"\r\n"):
@@ -120,8 +121,7 @@ def _parse_bulk_string(body: bytes) -> bytes | None:
 def _parse_resp2(body: bytes, label: str, make_error: MakeError) -> Reply:
     if body == _OK_RESP2:
         return b"OK"
-    value = _parse_bulk_string(body)
-    if value is not None:
+    if body[0] == _BULK_STRING and (value := _parse_bulk_string(body)) is not None:
         return value
     reader = hiredis.Reader(replyError=make_error, notEnoughData=_INCOMPLETE)
     try:
