@@ -226,26 +226,26 @@ class CachedFunction(Generic[P, R]):
         self._kind = kind
         self._first: tuple[Any, ...] = ()  # the instance or class of a method
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         return self._call((*self._first, *args), kwargs, force=False)
 
-    def refresh(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def refresh(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function, store its result and return it.
 
         Billed: 1 command; with early, grace, wait or tags: as a miss.
         """
         return self._call((*self._first, *args), kwargs, force=True)
 
-    def cache_key(self, *args: P.args, **kwargs: P.kwargs) -> str:
+    def cache_key(self, /, *args: P.args, **kwargs: P.kwargs) -> str:
         """Return the key of a call, without prefix and version. Billed: nothing."""
         return self._keys.make_key(self._keys.bind((*self._first, *args), kwargs))
 
-    def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> bool:
+    def invalidate(self, /, *args: P.args, **kwargs: P.kwargs) -> bool:
         """Delete the result of a call; return whether there was one. Billed: 1 command."""
         key = self._keys.make_key(self._keys.bind((*self._first, *args), kwargs))
         return caches[self._storage.using].delete(key, self._storage.version)
 
-    async def ainvalidate(self, *args: P.args, **kwargs: P.kwargs) -> bool:
+    async def ainvalidate(self, /, *args: P.args, **kwargs: P.kwargs) -> bool:
         """Async `invalidate`: return whether there was a result. Billed: 1 command."""
         key = self._keys.make_key(await self._keys.abind((*self._first, *args), kwargs))
         return await caches[self._storage.using].adelete(key, self._storage.version)

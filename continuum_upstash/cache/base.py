@@ -187,9 +187,9 @@ def get_cache_with(alias: str, options: Sequence[str], owner: str) -> BaseCache:
     cache = caches[alias]
     if options and not isinstance(cache, (UpstashBaseCache, DummyCache)):
         raise ImproperlyConfiguredCache(
-            f"{owner}: {', '.join(options)} requires continuum_upstash.backend.CacheBackend, but "
-            f"the BACKEND of cache '{alias}' is {type(cache).__qualname__}. Change the BACKEND; "
-            'with OPTIONS["MODE"] = "local" it needs no database.'
+            f"{owner} with {', '.join(options)} requires continuum_upstash.backend.CacheBackend, "
+            f"but the BACKEND of cache '{alias}' is {type(cache).__qualname__}. "
+            'Change the BACKEND; with OPTIONS["MODE"] = "local" it needs no database.'
         )
     return cache
 

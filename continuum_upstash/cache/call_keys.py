@@ -401,7 +401,7 @@ class CallKeys:
         user, language, function = self._variants
         text = ""
         if user:
-            text += f"|user={describe(call.user)}"
+            text += f"|user={self._describe('the user', call.user)}"
         if language:
             text += f"|language={describe(get_language())}"
         if function:

@@ -129,6 +129,15 @@ class TestFunctions:
         assert load.__doc__ == "Load it."
         assert str(inspect.signature(load)) == "(a: 'int', *, b: 'str' = 'x') -> 'list[int]'"
 
+    def test_an_argument_may_have_any_name(self):
+        @cached(key="names:{self}")
+        def function(**names):
+            return names
+
+        assert function(self=1, args=2) == {"self": 1, "args": 2}
+        assert function.cache_key(self=1) == "names:1"
+        assert function.invalidate(self=1) is True
+
     def test_wrong_arguments_are_reported_with_the_name_of_the_function(self):
         @cached(key="k:{a}")
         def load(a):
@@ -288,7 +297,7 @@ class TestErrors:
     def test_another_cache_lacks_some_options(self, option, settings):
         load = cached(key="k", **option)(lambda: 1)
         name = next(iter(option))
-        with pytest.raises(ConfigurationError, match=rf"{name} requires .*LocMemCache\."):
+        with pytest.raises(ConfigurationError, match=rf" with {name} requires .*LocMemCache\."):
             load()
         settings.CACHES = {"default": {"BACKEND": DUMMY}}
         assert load() == 1

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial, wraps
+from inspect import signature
 from typing import Any, Final, NoReturn, TypeVar, cast
 
 from asgiref.sync import iscoroutinefunction, sync_to_async
@@ -260,7 +261,7 @@ def cache_page(
         early: see `get_or_set`.
         grace: see `get_or_set`; in seconds.
         wait: see `get_or_set`; in seconds.
-        tags: see `set`. ``"article:{pk}"`` contains the view's keyword argument `pk`. Or a
+        tags: see `set`. ``"article:{pk}"`` contains the view's argument `pk`. Or a
             function with the parameters of the view that returns the tags.
 
     Raises:
@@ -288,7 +289,7 @@ def cache_page(
 
 
 def _wrap(view: Callable[..., Any], options: _Options) -> Callable[..., Any]:
-    tags = _make_tag_templates(view, options)
+    render_tags = _make_tag_renderer(view, options)
 
     @wraps(view)
     def respond(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
@@ -299,7 +300,7 @@ def _wrap(view: Callable[..., Any], options: _Options) -> Callable[..., Any]:
             response = view(request, *args, **kwargs)
             return response.render() if _is_unrendered(response) else response
 
-        names = tags.render({**kwargs, "request": request}, (request, *args), kwargs)
+        names = render_tags(request, *args, **kwargs)
         page = _PageRequest(
             options.find_cache(), options, request, call_view, tags=names, is_async=False
         )
@@ -309,7 +310,7 @@ def _wrap(view: Callable[..., Any], options: _Options) -> Callable[..., Any]:
 
 
 def _wrap_async(view: Callable[..., Any], options: _Options) -> Callable[..., Any]:
-    tags = _make_tag_templates(view, options)
+    render_tags = _make_tag_renderer(view, options)
 
     @wraps(view)
     async def respond(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
@@ -323,7 +324,7 @@ def _wrap_async(view: Callable[..., Any], options: _Options) -> Callable[..., An
                 return await sync_to_async(response.render, thread_sensitive=True)()
             return response
 
-        names = tags.render({**kwargs, "request": request}, (request, *args), kwargs)
+        names = render_tags(request, *args, **kwargs)
         page = _PageRequest(
             options.find_cache(), options, request, call_view, tags=names, is_async=True
         )
@@ -332,8 +333,22 @@ def _wrap_async(view: Callable[..., Any], options: _Options) -> Callable[..., An
     return respond
 
 
-def _make_tag_templates(view: Callable[..., Any], options: _Options) -> TagTemplates:
-    return TagTemplates(options.tags, f"cache_page of {getattr(view, '__qualname__', view)}")
+def _make_tag_renderer(
+    view: Callable[..., Any], options: _Options
+) -> Callable[..., tuple[str, ...]]:
+    """Return a function with the parameters of a view that returns the tags of its page."""
+    templates = TagTemplates(options.tags, f"cache_page of {getattr(view, '__qualname__', view)}")
+    parameters = signature(view)
+
+    def render_tags(request: HttpRequest, /, *args: Any, **kwargs: Any) -> tuple[str, ...]:
+        values: Mapping[str, Any] = {}
+        if templates.templates:
+            bound = parameters.bind_partial(request, *args, **kwargs)
+            bound.apply_defaults()
+            values = {**bound.arguments, **kwargs, "request": request}
+        return templates.render(values, (request, *args), kwargs)
+
+    return render_tags
 
 
 def _reject_batch(_batch: Batch) -> NoReturn:

@@ -212,6 +212,17 @@ def test_tags_invalidate_pages(tags, make_site):
     assert site.calls == 3
 
 
+def test_a_tag_contains_default_and_positional_arguments_of_the_view():
+    @cache_page(60, tags=["article:{pk}"])
+    def view(request, pk=7):
+        return HttpResponse(f"page {pk}")
+
+    for args in ((), (8,)):
+        view(RequestFactory().get("/page"), *args)
+        cache.delete_tags(f"article:{args[0] if args else 7}")
+    assert view(RequestFactory().get("/page"), 9).content == b"page 9"
+
+
 def test_head_is_served_by_the_page_of_get_and_other_methods_are_not_cached(make_site):
     site = make_site()
     site.get(method="post")
@@ -271,7 +282,7 @@ def test_another_backend_works_without_the_options(kind, calls, make_site, cache
 def test_another_backend_has_no_protection(make_site, cached_site):
     backend = "django.core.cache.backends.locmem.LocMemCache"
     cached_site.CACHES = {"default": {"BACKEND": backend}}
-    with pytest.raises(ImproperlyConfiguredCache, match="cache_page: grace, tags requires"):
+    with pytest.raises(ImproperlyConfiguredCache, match="cache_page with grace, tags requires"):
         make_site(grace=60, tags=["a"]).get()
 
 

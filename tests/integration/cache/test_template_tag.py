@@ -94,7 +94,7 @@ def test_another_backend_works_without_the_options(kind, text, cached_site):
 def test_another_backend_has_no_protection(cached_site):
     backend = "django.core.cache.backends.locmem.LocMemCache"
     cached_site.CACHES = {"default": {"BACKEND": backend}}
-    with pytest.raises(ImproperlyConfiguredCache, match='"cached" tag: grace requires'):
+    with pytest.raises(ImproperlyConfiguredCache, match='"cached" tag with grace requires'):
         render("300 sidebar grace=60", n=1)
 
 

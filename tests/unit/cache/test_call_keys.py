@@ -287,3 +287,11 @@ def test_a_key_for_each_value_of_a_function():
     keys = make_keys(function=lambda _: object())
     with pytest.raises(ConfigurationError, match="the result of vary_on has no stable text"):
         make_key(keys, 7)
+
+
+def test_a_user_without_a_primary_key_is_reported_with_the_function():
+    keys = make_keys(front, user=True)
+    with pytest.raises(
+        ConfigurationError, match=r"@cached on .*front: the user has no stable text"
+    ):
+        make_key(keys, SimpleNamespace(user=User()))
