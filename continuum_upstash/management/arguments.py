@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from argparse import ArgumentParser, ArgumentTypeError
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NoReturn
 
@@ -16,6 +16,7 @@ from django.core.management.base import CommandError
 from continuum_upstash.cache.base import UpstashBaseCache
 from continuum_upstash.errors import escape_unprintable
 from continuum_upstash.health.probe import get_upstash_caches, list_upstash_aliases
+from continuum_upstash.stats.pricing import Bill
 
 # Exit statuses.
 DEGRADED: Final = 1
@@ -31,6 +32,44 @@ def add_cache_options(parser: ArgumentParser) -> None:
         "--cache", action="append", metavar="ALIAS", help="an alias of CACHES; may be repeated"
     )
     group.add_argument("--all", action="store_true", help="all aliases of this package (default)")
+
+
+def add_budget_option(parser: ArgumentParser) -> None:
+    """Add --budget; see `fail_above_budget`."""
+    parser.add_argument(
+        "--budget",
+        type=parse_dollars,
+        metavar="DOLLARS",
+        help="the dollars per month and database, for --fail-on cost",
+    )
+
+
+def check_budget_option(options: dict[str, Any]) -> None:
+    """
+    Raises:
+        CommandError: there is no --budget for --fail-on cost, or the other way round.
+    """
+    if (options["fail_on"] == "cost") is (options["budget"] is None):
+        fail("--fail-on cost and --budget DOLLARS belong together.")
+
+
+def fail_above_budget(bills: Mapping[str, Bill | None], budget: float) -> None:
+    """Fail if a month costs more than the budget, so far or as it is projected.
+
+    Args:
+        bills: by alias; None: unknown.
+        budget: dollars per month.
+
+    Raises:
+        CommandError: of the aliases above the budget.
+    """
+    above = [
+        f"{alias}: {bill.commands:,} commands so far, projected: {bill.describe_projection()}"
+        for alias, bill in bills.items()
+        if bill is not None and bill.is_above(budget)
+    ]
+    if above:
+        fail(f"Above the budget of ${budget:,.2f}: {'; '.join(above)}.", DEGRADED)
 
 
 def select_aliases(options: dict[str, Any]) -> list[str]:
@@ -82,6 +121,13 @@ def parse_positive_int(text: str) -> int:
     if not text.isdecimal() or int(text) == 0:
         raise ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return int(text)
+
+
+def parse_dollars(text: str) -> float:
+    """Return an amount of dollars, 0 or more; for argparse."""
+    if not re.fullmatch(r"\d+(\.\d+)?", text, re.ASCII):
+        raise ArgumentTypeError(f"{text!r} is no amount of dollars: write for example 50 or 0.5")
+    return float(text)
 
 
 def format_json(values: dict[str, Any]) -> str:

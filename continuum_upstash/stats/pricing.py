@@ -85,6 +85,12 @@ class Bill:
         """The used fraction of the limit, 0 to 1; None without a limit."""
         return self.commands / self.limit if self.limit else None
 
+    def is_above(self, dollars: float) -> bool:
+        """Return whether the month costs more, so far or as it is projected."""
+        plan = PRICING_PLANS[self.plan]
+        so_far = plan.dollars + plan.cost_of(self.commands)
+        return so_far > dollars or (not self.is_early and self.dollars > dollars)
+
     def on_plan(self, name: str) -> Bill:
         """Return the bill for the same commands on another pricing plan."""
         plan = PRICING_PLANS[name]

@@ -12,8 +12,11 @@ from continuum_upstash.errors import ConfigurationError
 from continuum_upstash.health.overview import NO_HISTORY, read_overview
 from continuum_upstash.management.arguments import (
     DEGRADED,
+    add_budget_option,
     add_cache_options,
+    check_budget_option,
     fail,
+    fail_above_budget,
     format_json,
     get_caches,
     select_aliases,
@@ -51,7 +54,8 @@ class Command(BaseCommand):
         "Show the projected cost of the month's commands, which commands cause it, and the cost "
         "on other pricing plans. Storage, traffic and read regions are not included. Exit status "
         "0: success; 1: more than 80 % of the pricing plan's commands are used, with --fail-on "
-        "limit; 2: the database is unreachable or the arguments are invalid."
+        "limit, or the month costs more than --budget, with --fail-on cost; 2: the database is "
+        "unreachable or the arguments are invalid."
     )
     requires_system_checks = ()
 
@@ -65,17 +69,23 @@ class Command(BaseCommand):
         )
         parser.add_argument(
             "--fail-on",
-            choices=("limit",),
-            help="exit with status 1 if more than 80 %% of the pricing plan's commands are used",
+            choices=("limit", "cost"),
+            help="exit with status 1 if more than 80 %% of the pricing plan's commands are used, "
+            "or if the month costs more than --budget",
         )
+        add_budget_option(parser)
 
     def handle(self, **options: Any) -> None:
+        check_budget_option(options)
         caches = get_caches(select_aliases(options))
         costs = [_read_cost(each, options["plan"]) for each in caches]
         if options["form"] == "json":
             self.stdout.write(format_json({"caches": [_as_dict(each) for each in costs]}))
         else:
             self.stdout.write("\n\n".join(map(_format, costs)))
+        if options["budget"] is not None:
+            fail_above_budget({each.alias: each.bill for each in costs}, options["budget"])
+            return
         near_limit = [
             each.alias for each in costs if each.bill and (each.bill.used_ratio or 0) >= WARN_RATIO
         ]

@@ -19,8 +19,11 @@ from continuum_upstash.keys import make_scoped_pattern
 from continuum_upstash.management.arguments import (
     DEGRADED,
     UNREACHABLE,
+    add_budget_option,
     add_cache_options,
+    check_budget_option,
     fail,
+    fail_above_budget,
     format_json,
     get_caches,
     parse_lookback,
@@ -53,8 +56,9 @@ class _CacheReport:
 class Command(BaseCommand):
     help = (
         "Show connection, state, latency, hit rate, memory, and the month's commands compared "
-        "with the pricing plan. Exit status 0: success; 1: degraded, with --fail-on degraded; "
-        "2: the database is unreachable or the arguments are invalid."
+        "with the pricing plan. Exit status 0: success; 1: degraded, with --fail-on degraded, or "
+        "the month costs more than --budget, with --fail-on cost; 2: the database is unreachable "
+        "or the arguments are invalid."
     )
     requires_system_checks = ()
 
@@ -84,10 +88,14 @@ class Command(BaseCommand):
             help="keys to read for --families, including those of other caches (default 5000)",
         )
         parser.add_argument(
-            "--fail-on", choices=("degraded",), help="exit with status 1 if a cache is degraded"
+            "--fail-on",
+            choices=("degraded", "cost"),
+            help="exit with status 1 if a cache is degraded, or the month costs more than --budget",
         )
+        add_budget_option(parser)
 
     def handle(self, **options: Any) -> None:
+        check_budget_option(options)
         caches = get_caches(select_aliases(options))
         if options["watch"] and not self.stdout.isatty():
             fail("--watch requires a terminal, and stdout is not one.")
@@ -97,7 +105,7 @@ class Command(BaseCommand):
             return
         reports = [self._make_report(each, options) for each in caches]
         self.stdout.write(_format(reports, options["form"]))
-        self._check([each.overview for each in reports], options["fail_on"])
+        self._check([each.overview for each in reports], options)
 
     def _watch(self, caches: Sequence[UpstashBaseCache], options: dict[str, Any]) -> NoReturn:
         while True:
@@ -139,13 +147,16 @@ class Command(BaseCommand):
         progress.end()
         return sampler.list_largest()
 
-    def _check(self, overviews: Sequence[Overview], fail_on: str | None) -> None:
+    def _check(self, overviews: Sequence[Overview], options: dict[str, Any]) -> None:
         unreachable = [each.health.label for each in overviews if each.health.round_trip is None]
         if unreachable:
             fail(f"No reply from {', '.join(unreachable)}.", UNREACHABLE)
         degraded = [each.health.label for each in overviews if each.health.verdict != "ok"]
-        if degraded and fail_on:
+        if degraded and options["fail_on"] == "degraded":
             fail(f"Degraded: {', '.join(degraded)}.", DEGRADED)
+        if options["budget"] is not None:
+            bills = {each.health.alias: each.bill for each in overviews}
+            fail_above_budget(bills, options["budget"])
 
 
 def _count_billed(cache: UpstashBaseCache) -> int:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import re
+from argparse import ArgumentTypeError
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from continuum_upstash.backend import get_cache
 from continuum_upstash.health.overview import read_overview
+from continuum_upstash.management.arguments import parse_dollars
 from continuum_upstash.stats.pricing import PRICING_PLANS, MonthlyUsage, project_bill
 from continuum_upstash.stats.shared import writer
 from continuum_upstash.stats.shared.schema import day_key, encode_totals
@@ -89,6 +91,47 @@ def test_fail_on_limit_exits_with_1_near_the_limit(monkeypatch):
     assert run_command("cache_cost", "--fail-on", "limit").code == 0
     monkeypatch.setattr("continuum_upstash.management.commands.cache_cost.WARN_RATIO", 0.0)
     assert run_command("cache_cost", "--fail-on", "limit").code == 1
+
+
+@pytest.fixture
+def million(site):
+    """A million commands on pay as you go since the month began: two dollars so far."""
+    site.CONTINUUM_STATS = {"SHARED": False, "PLAN": "payg"}
+    now = datetime.now(UTC)
+    totals = encode_totals(Totals(batches=1, billed=1_000_000)).decode()
+    get_cache().client.redis.hset(day_key("default", now), "00:p", totals)
+
+
+@pytest.mark.parametrize("command", ["cache_cost", "cache_stats"])
+def test_fail_on_cost_exits_with_1_above_the_budget(command, million):
+    run = run_command(command, "--fail-on", "cost", "--budget", "1.99")
+    assert (run.code, "Above the budget of $1.99: default: 1,000,00" in run.error) == (1, True)
+    assert run_command(command, "--fail-on", "cost", "--budget", "5000").code == 0
+
+
+@pytest.mark.parametrize("command", ["cache_cost", "cache_stats"])
+@pytest.mark.parametrize(
+    "arguments",
+    [("--fail-on", "cost"), ("--budget", "5")],
+)
+def test_fail_on_cost_and_a_budget_belong_together(command, arguments):
+    assert run_command(command, *arguments).code == 2
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-1", "1e9", "5 $", ""])
+def test_a_budget_is_an_amount_of_dollars(text):
+    assert parse_dollars("0.50") == 0.5
+    with pytest.raises(ArgumentTypeError, match="no amount of dollars"):
+        parse_dollars(text)
+
+
+def test_a_projection_above_the_budget_fails_unless_it_is_early():
+    now = datetime(2026, 11, 16, tzinfo=UTC)
+    assert project_bill("payg", 1_000_000, now).is_above(3.99)
+    assert not project_bill("payg", 1_000_000, now).is_above(4.01)
+    early = MonthlyUsage(1_000_000, now, 1_000_000)
+    assert not project_bill("payg", early, now).is_above(3.99)
+    assert project_bill("payg", early, now).is_above(1.99)
 
 
 def test_an_outage_and_invalid_arguments_exit_with_2(emulator):
