@@ -29,7 +29,8 @@ from continuum_upstash.cache.codec_types import EXT_TYPES, get_signing_keys
 from continuum_upstash.cache.django_redis_settings import add_ignore_exceptions
 from continuum_upstash.codec.codec import Codec
 from continuum_upstash.codec.text import SignedBase64
-from continuum_upstash.config.resolve import Config, resolve
+from continuum_upstash.config.known_configs import KnownConfigs
+from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import ConfigurationError
 from continuum_upstash.keys import (
     RESERVED_KEYS,
@@ -42,7 +43,12 @@ from continuum_upstash.plans.effects import Plan
 from continuum_upstash.plans.keyvalue import KeyValuePlans
 from continuum_upstash.plans.runner import AsyncRunner, Runner, arun, run
 from continuum_upstash.plans.timeouts import Timeouts
-from continuum_upstash.transports.registry import Database, close_unused, get_database
+from continuum_upstash.transports.registry import (
+    Database,
+    close_unused,
+    get_database,
+    get_process_state,
+)
 
 R = TypeVar("R")
 
@@ -195,7 +201,7 @@ def get_cache_with(alias: str, options: Sequence[str], owner: str) -> BaseCache:
 
 
 def _resolve_entry(alias: str, location: object, params: Mapping[str, Any]) -> Config:
-    config = resolve(
+    config = get_process_state(KnownConfigs).resolve(
         add_ignore_exceptions(params.get("OPTIONS", {})),
         os.environ,
         alias=alias,
