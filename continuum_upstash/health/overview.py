@@ -176,7 +176,7 @@ def _read_month(
 
 
 def _describe_process(health: Health, period: timedelta, *errors: str) -> Overview:
-    totals = read_process_totals(health.alias)
+    totals = read_process_totals(health.alias, is_local=health.mode == "local")
     return Overview(health, period, "this process", totals, None, None, totals, None, None, errors)
 
 

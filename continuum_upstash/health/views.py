@@ -64,9 +64,11 @@ def metrics(request: HttpRequest) -> HttpResponse:
         from continuum_upstash.health.prometheus_gauges import render_metrics  # noqa: PLC0415 by setting
 
         return HttpResponse(render_metrics(), content_type=_CONTENT_TYPE)
-    states = {each.config.alias: each.status.state for each in list_databases()}
+    databases = {each.config.alias: each for each in list_databases()}
+    states = {alias: each.status.state for alias, each in databases.items()}
+    local = {alias for alias, each in databases.items() if each.config.mode == "local"}
     aliases = {
-        alias: AliasMetrics(read_process_totals(alias), states.get(alias))
+        alias: AliasMetrics(read_process_totals(alias, is_local=alias in local), states.get(alias))
         for alias in list_upstash_aliases()
     }
     return HttpResponse(render_text(aliases) + "\n", content_type=_CONTENT_TYPE)

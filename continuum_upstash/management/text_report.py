@@ -70,6 +70,8 @@ def _describe_statistics(overview: Overview) -> Iterable[tuple[str, str]]:
     if totals.near_hits:
         saved = f"{totals.near_saved:,} commands saved"
         yield "Near cache", f"{totals.near_hits:,} hits, {saved}"
+    if totals.local_commands:
+        yield "Local store", f"{totals.local_commands:,} commands served in place of the database"
     errors = ", ".join(f"{count:,} {name}" for name, count in sorted(totals.errors.items()))
     yield "Errors", errors or "none"
 

@@ -43,7 +43,12 @@ def make_tiles(overview: Overview) -> list[Tile]:
 
 
 def _list_figures(totals: Totals) -> Sequence[_Figure]:
-    return (*_FIGURES, _NEAR_FIGURE) if totals.near_hits else _FIGURES
+    figures = list(_FIGURES)
+    if totals.near_hits:
+        figures.append(_NEAR_FIGURE)
+    if totals.local_commands:
+        figures.append(_LOCAL_FIGURE)
+    return figures
 
 
 _Figure: TypeAlias = tuple[Text, Callable[[Totals], str]]
@@ -52,6 +57,11 @@ _Figure: TypeAlias = tuple[Text, Callable[[Totals], str]]
 _NEAR_FIGURE: Final[_Figure] = (
     _("Commands saved by the near cache"),
     lambda totals: format_count(totals.near_saved),
+)
+# Only where the local store has served commands; the other figures contain only its hits.
+_LOCAL_FIGURE: Final[_Figure] = (
+    _("Commands served by the local store"),
+    lambda totals: format_count(totals.local_commands),
 )
 _FIGURES: Final[tuple[_Figure, ...]] = (
     (_("Hit rate"), lambda totals: format_percentage(totals.hit_rate)),

@@ -61,6 +61,13 @@ class Counters:
             aggregators = self._aggregators.get(alias, {})
             return {backend: each.totals() for backend, each in aggregators.items()}
 
+    def read_sum(self, alias: str) -> Totals:
+        """Return the totals of an alias that has a database; those of the local store apart."""
+        found = self.read(alias)
+        if LOCAL in found:
+            found[LOCAL] = found[LOCAL].set_apart()
+        return add_up(found.values())
+
     def _get_or_create(self, alias: str, backend: str) -> Aggregator:
         aggregators = self._aggregators.setdefault(alias, {})
         if backend not in aggregators:
@@ -73,9 +80,15 @@ def count_record(record: Record) -> None:
     get_process_state(Counters).count(record)
 
 
-def read_process_totals(alias: str) -> Totals:
-    """Return what this process did with an alias since it started, on every backend."""
-    return add_up(get_process_state(Counters).read(alias).values())
+def read_process_totals(alias: str, *, is_local: bool = False) -> Totals:
+    """Return what this process did with an alias since it started.
+
+    Args:
+        alias: the alias.
+        is_local: whether its mode is local: the local store serves in place of no database.
+    """
+    counters = get_process_state(Counters)
+    return add_up(counters.read(alias).values()) if is_local else counters.read_sum(alias)
 
 
 def start() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final, Self
 
 # Seconds. The local store takes 20 µs, a database nearby 1 ms, another continent 250 ms.
@@ -20,6 +20,8 @@ class Totals:
     Attributes:
         batches: round trips, including failed ones.
         commands: completed commands by name.
+        local_commands: commands that the local store served in place of the database. They are
+            not among `commands`, and their batches not in `batches`, `seconds` and `latency`.
         hits, misses: keys that reads found and did not find in the database or the local store.
         near_hits: keys that reads found in the near cache.
         near_saved: commands that were not sent because the near cache had all keys.
@@ -37,6 +39,7 @@ class Totals:
 
     batches: int = 0
     commands: dict[str, int] = field(default_factory=dict)
+    local_commands: int = 0
     hits: int = 0
     misses: int = 0
     near_hits: int = 0
@@ -73,6 +76,13 @@ class Totals:
     def estimate_quantile(self, fraction: float) -> float | None:
         """Return the duration in seconds within which this fraction of the batches completed."""
         return estimate_quantile(self.latency, fraction)
+
+    def set_apart(self) -> Totals:
+        """Return these totals of the local store as part of those of a database."""
+        local = self.local_commands + sum(self.commands.values())
+        return replace(
+            self, batches=0, commands={}, local_commands=local, seconds=0.0, latency=[0] * BUCKETS
+        )
 
     def __iadd__(self, other: Totals) -> Self:
         for each in fields(self):

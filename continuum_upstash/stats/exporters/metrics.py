@@ -43,6 +43,9 @@ NEAR_HITS: Final = Metric(
 NEAR_SAVED: Final = Metric(
     "cache_near_saved_commands_total", "counter",
     "Commands that were not sent because the near cache had all keys.", totals="near_saved")
+LOCAL_COMMANDS: Final = Metric(
+    "cache_local_commands_total", "counter",
+    "Commands that the local store served in place of the database.", totals="local_commands")
 SETS: Final = Metric("cache_sets_total", "counter", "Stored values.", totals="sets")
 REQUESTS: Final = Metric(
     "cache_requests_total", "counter", "Round trips, and batches served by the local store.",
@@ -91,7 +94,7 @@ BUILD_INFO: Final = Metric("build_info", "gauge", "1 for the running version.", 
 
 TEXT_COUNTERS: Final = (
     HITS, MISSES, NEAR_HITS, NEAR_SAVED, SETS, REQUESTS, BILLED, OVERHEAD, COALESCED, COMMANDS,
-    ERRORS, DISCARDED, PROTECTED_READS,
+    LOCAL_COMMANDS, ERRORS, DISCARDED, PROTECTED_READS,
 )
 CLIENT_COUNTERS: Final = (
     HITS, MISSES, NEAR_HITS, NEAR_SAVED, REQUESTS, BILLED, OVERHEAD, COALESCED, COMMANDS, ERRORS,

@@ -46,7 +46,7 @@ from continuum_upstash.stats.shared.schema import (
     hour_key,
     to_utc,
 )
-from continuum_upstash.stats.totals import Totals, add_up
+from continuum_upstash.stats.totals import Totals
 from continuum_upstash.transports.failover.circuit_breaker import CALLING_STATES
 from continuum_upstash.transports.registry import Database, get_process_state, list_databases
 
@@ -183,7 +183,7 @@ class SharedWriter:
         if not get_setting("SHARED"):
             return Totals()
         checkpoint = self._checkpoints.get(alias, _Checkpoint())
-        return add_up(self._counters.read(alias).values()) - checkpoint.written
+        return self._counters.read_sum(alias) - checkpoint.written
 
     def claim(self) -> PendingWrite | None:
         """Return the write that is due, or None. No other is due before `finish`."""
@@ -244,7 +244,7 @@ class SharedWriter:
             return None
         if self._clock() < checkpoint.retry_at:
             return None
-        totals = add_up(self._counters.read(alias).values())
+        totals = self._counters.read_sum(alias)
         added = totals - checkpoint.written
         at = to_utc(self._wall())
         minute = checkpoint.minute.plus(hour_key(alias, at), f"{at:%M}:{self._process}", added)

@@ -24,7 +24,7 @@ COMMANDS = {
 TOTALS = {
     "batches": int, "commands": dict, "hits": int, "misses": int, "near_hits": int,
     "near_saved": int, "sets": int, "errors": dict, "discarded": dict, "coalesced": int,
-    "protected_reads": dict,
+    "protected_reads": dict, "local_commands": int,
     "bytes_out": int, "bytes_in": int, "billed": int, "overhead": int,
     "seconds": NUMBER, "latency": [NUMBER], "hit_rate": OPTIONAL, "error_rate": OPTIONAL,
     "p50_seconds": OPTIONAL, "p95_seconds": OPTIONAL, "p99_seconds": OPTIONAL,

@@ -115,6 +115,17 @@ def test_local_replies_are_not_billed_and_are_counted_separately():
     assert counters.read("another") == {}
 
 
+def test_the_sum_of_an_alias_has_the_commands_of_the_local_store_apart():
+    counters = Counters()
+    counters.count(make_details((("SET", "k", b"1"), b"OK"), seconds=0.2))
+    for _ in range(100):
+        counters.count(make_details((("SET", "k", b"1"), b"OK"), backend="local", seconds=1e-5))
+    found = counters.read_sum("default")
+    assert (found.commands, found.local_commands, found.batches) == ({"SET": 1}, 100, 1)
+    assert (found.seconds, found.estimate_quantile(0.5) > 0.1) == (0.2, True)
+    assert (found.sets, found.billed) == (101, 1)
+
+
 def test_errors_are_counted_by_class():
     totals = count(
         make_details((("GET", "k"), None), error=ConnectionFailed("no")),
