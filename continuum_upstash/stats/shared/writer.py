@@ -253,12 +253,16 @@ class SharedWriter:
         counters = [*_counter_commands(alias, added, checkpoint.rejected)]
         commands = [*_hash_commands(windows, checkpoint), *counters]
         if added.billed < len(commands) / get_setting("SHARE"):
-            if not is_last or (weight := self._draw_weight(added.billed)) is None:
+            if not is_last:
+                return None
+            if (weight := self._draw_weight(added.billed)) is None:
+                checkpoint.written = totals  # the weight of another process stands for them
                 return None
             minute, counters = checkpoint.minute, []
             windows = {HOURS_KEPT: checkpoint.hour.plus(hour.key, hour.hash_field, added * weight)}
         if is_last:  # no later write contains the cost of this one
             own = Totals(overhead=len([*_hash_commands(windows, checkpoint), *counters]))
+            totals += own
             windows = {
                 kept: each.plus(each.key, each.hash_field, own) for kept, each in windows.items()
             }

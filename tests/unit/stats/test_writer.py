@@ -352,6 +352,17 @@ def test_processes_with_very_few_commands_are_sampled_at_exit(times, weight):
     assert read_hour(batch)["billed"] == times * weight
 
 
+def test_a_process_that_was_not_drawn_is_not_drawn_again(harness):
+    harness.drawn = 1
+    harness.use(10)
+    harness.writer.flush_all()
+    harness.drawn = 0
+    harness.use(10)
+    harness.writer.flush_all()
+    (batch,) = harness.databases[0].batches
+    assert read_hour(batch)["billed"] == 40
+
+
 def test_a_process_without_commands_writes_nothing_at_exit(harness):
     harness.writer.flush_all()
     assert harness.databases[0].batches == []
