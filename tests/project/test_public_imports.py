@@ -37,7 +37,7 @@ PATHS = """
     sessions.index.end_session sessions.index.logout_everywhere sessions.index.count_sessions
     signals.backend_changed signals.upstash_unavailable
     signals.invalidate_on_save
-    stats.toolbar.UpstashPanel
+    stats.lifespan.handle_lifespan stats.toolbar.UpstashPanel
     urls.urlpatterns
     emulator.process.running
 """

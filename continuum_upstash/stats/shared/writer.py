@@ -321,21 +321,21 @@ def start() -> None:
         subscribe(_flush_after_command)
         request_started.connect(_prefer_responses)
         request_finished.connect(_flush_after_response)
-        atexit.register(_flush_at_exit)
+        atexit.register(flush_at_exit)
 
 
 def stop() -> None:
     unsubscribe(_flush_after_command)
     request_started.disconnect(_prefer_responses)
     request_finished.disconnect(_flush_after_response)
-    atexit.unregister(_flush_at_exit)
+    atexit.unregister(flush_at_exit)
 
 
 def _register_at_child_exit() -> None:
     """Write the last totals of a child process of multiprocessing, which does not run `atexit`."""
     process, util = map(sys.modules.get, ("multiprocessing.process", "multiprocessing.util"))
     if process is not None and util is not None and process.parent_process() is not None:
-        util.Finalize(None, _flush_at_exit, exitpriority=0)
+        util.Finalize(None, flush_at_exit, exitpriority=0)
 
 
 def _flush_after_command(record: Record) -> None:
@@ -359,7 +359,7 @@ def _flush_after_response(**_: Any) -> None:
     _run_logged(get_process_state(SharedWriter).flush)
 
 
-def _flush_at_exit() -> None:
+def flush_at_exit() -> None:
     if get_setting("SHARED"):
         _run_logged(get_process_state(SharedWriter).flush_all)
 
