@@ -250,7 +250,7 @@ def test_too_many_commands_per_second(emulator, rest, key):
 
 @assume(
     "ERR-026",
-    seen_in="kaizencycle/Mobius-Substrate (incident of 2026-06-27), and others",
+    seen_in="public incident reports of June and July 2026 (mobius-civic-ai-terminal, and others)",
     affects="A budget that is spent is not recognized: every command raises ReplyError.",
     commands=2,
     profiles=UPSTASH,
