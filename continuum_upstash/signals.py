@@ -74,7 +74,8 @@ def invalidate_on_save(
 
     Call it once for each model, in `AppConfig.ready`. It includes the subclasses and proxies that
     exist by then. Operations that send no signals are not covered: `QuerySet.update`,
-    `bulk_create`, `bulk_update` and raw SQL. Call ``cache.delete_tags`` after them.
+    `bulk_create`, `bulk_update`, the updates of ``on_delete=SET_NULL`` and raw SQL. Call
+    ``cache.delete_tags`` after them.
 
     Billed: 1 command for the tags of a transaction, and 1 for those of each savepoint in it.
 

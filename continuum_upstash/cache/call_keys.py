@@ -25,6 +25,7 @@ from continuum_upstash.errors import ConfigurationError, suggest_similar
 # memcached allows 250 characters with KEY_PREFIX and version; Django warns about longer keys.
 MAX_LENGTH: Final = 200
 _READABLE_LENGTH: Final = 120
+_DIGEST_LENGTH: Final = 40
 
 _LIST: Final = 'not a list or tuple of them. Write ["user:{user_id}"].'
 
@@ -166,10 +167,15 @@ class KeyTemplate(Template):
 
 
 def bound_length(text: str, readable: str) -> str:
-    """Return the text, or a digest of it after a readable beginning if it is too long."""
-    if len(text) <= MAX_LENGTH:
+    """Return the text, or a digest of it after a readable beginning if it is too long.
+
+    So that a text which a user has chosen cannot be the key of another one, a text with the form of
+    a digest is replaced by its own digest.
+    """
+    if len(text) <= MAX_LENGTH and text[-_DIGEST_LENGTH - 1 : -_DIGEST_LENGTH] != "#":
         return text
-    digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=20).hexdigest()
+    encoded = text.encode("utf-8", "surrogatepass")
+    digest = blake2b(encoded, digest_size=_DIGEST_LENGTH // 2).hexdigest()
     return f"{readable[:_READABLE_LENGTH]}#{digest}"
 
 

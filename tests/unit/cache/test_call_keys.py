@@ -82,6 +82,13 @@ def test_wrong_arguments_are_reported_as_python_reports_them(args, kwargs, messa
         make_keys().bind(args, kwargs)
 
 
+def test_a_text_that_a_user_has_chosen_is_not_the_key_of_a_long_one():
+    keys = make_keys(key=lambda user_id: user_id)
+    long_key = make_key(keys, "x" * 300)
+    assert long_key == make_key(keys, "x" * 300)
+    assert make_key(keys, long_key) != long_key
+
+
 @pytest.mark.parametrize("key", [None, "found:{word}"])
 def test_a_long_key_ends_with_a_digest(key):
     def find(word):
