@@ -342,8 +342,8 @@ class ProtectedGetOrSet:
             envelope = Envelope(content, fresh_until_ms, compute_ms, tokens)
             # Refreshed early, a value may reach its time before the refresh ends.
             ttl_ms += max(options.grace_ms, 2 * compute_ms if options.early else 0)
-        # With XX, a value that is deleted while it is refreshed stays deleted. With NX, a value that
-        # is set while a missing one is computed remains.
+        # With XX, a value that is deleted while it is refreshed stays deleted. With NX, a value
+        # that is set while a missing one is computed remains.
         condition: Literal["NX", "XX", ""] = "NX"
         if found.exists:
             condition = "" if found.envelope is None else "XX"

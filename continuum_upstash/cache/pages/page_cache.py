@@ -192,7 +192,9 @@ class _PageRequest:
         rules.process_response(self._request, response)
         expected = {self._headers_key: rules.store[self._headers_key], self._key: response}
         if rules.store.written != expected:
-            raise _NotStored
+            raise _NotStored(
+                f"a response of the view with status {response.status_code} cannot be stored"
+            )
         self._is_stored = True
         return CachedPage.from_response(response)
 
