@@ -5,8 +5,12 @@ import gc
 from itertools import count
 
 import pytest
+from hypothesis import settings
 
 from continuum_upstash.transports import registry
+
+settings.register_profile("tests", deadline=None)  # other processes may take the CPU
+settings.load_profile("tests")
 
 _numbers = count()
 
