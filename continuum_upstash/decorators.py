@@ -1,4 +1,4 @@
-"""``@cached``: the results of functions and methods, sync and async, in a cache; `cache_page`."""
+"""Decorators: `cached` for functions and methods, `cache_page` for views, sync and async."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ def cached(
         wait: see `CacheBackend.get_or_set`.
         tags: templates with the names of arguments, or a function with the same parameters that
             returns the tags. ``cache.delete_tags`` invalidates all results with one of them.
-        cache_none: store None as other results; if False, the function is called again.
-        vary_on_user: a result for each user, of the argument `user` or `request`.
+        cache_none: store None as other results are; if False, the next call calls the function.
+        vary_on_user: a result for each user, from the argument `user` or the user of `request`.
         vary_on_language: a result for each language (Django's active translation).
         vary_on: a function with the same parameters; a result for each value that it returns.
         using: an alias in CACHES.
@@ -215,7 +215,7 @@ class CallStorage:
 class CachedFunction(Generic[P, R]):
     """A function whose results are cached; see `cached`. It has the parameters of the function.
 
-    Calling it and `refresh` are as sync or async as the function itself: an async one is awaited.
+    If the function is async, calls of this object and of `refresh` are awaited.
     """
 
     def __init__(
@@ -232,7 +232,7 @@ class CachedFunction(Generic[P, R]):
     def refresh(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function, store its result and return it.
 
-        Billed: 1 command; with early, grace, wait or tags: as a miss.
+        Billed: 1 command; with tags 2, and 1 for each tag that is new or was deleted.
         """
         return self._call((*self._first, *args), kwargs, force=True)
 

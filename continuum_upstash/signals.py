@@ -1,7 +1,7 @@
 """Django signals about the database of a cache, and receivers of the signals of models.
 
-Receivers of `backend_changed` and `upstash_unavailable` run in the thread or event loop that
-noticed the change. They must return quickly and must not be coroutines. The arguments of both:
+Receivers of `backend_changed` and `upstash_unavailable` run in the thread or event loop in which
+the change was detected. They must return quickly and must not be coroutines. The arguments of both:
 
     alias    the cache alias, or the client's name
     backend  what serves the cache now: ``upstash-rest``, ``upstash-redis`` or ``local``
@@ -65,12 +65,12 @@ def invalidate_on_save(
 
         invalidate_on_save(Article, tags=("article:{pk}", "author:{author_id}"))
 
-    The tags are deleted when the transaction of the SQL database commits, at once if there is none.
-    If that fails, Django logs the error, and the values stay until their timeouts.
+    The tags are deleted when the transaction of the SQL database commits, or at once if there is
+    none. If that fails, Django logs the error, and the values stay until their timeouts.
 
     A change of a many-to-many relation of the model counts as a save. If the tags depend on other
-    attributes than the primary key, those of the row as it was before the save are deleted, too;
-    reading it takes one SQL query.
+    attributes than the primary key, the tags of the row before the save are deleted, too. This
+    takes one SQL query.
 
     Call it once for each model, in `AppConfig.ready`. It includes the subclasses and proxies that
     exist by then. Operations that send no signals are not covered: `QuerySet.update`,
@@ -80,7 +80,7 @@ def invalidate_on_save(
     Billed: 1 command for the tags of a transaction, and 1 for those of each savepoint in it.
 
     Args:
-        model: the model; an abstract one stands for its subclasses.
+        model: the model, or an abstract one to include all of its subclasses.
         tags: templates with the names of attributes, or a function that gets the instance and
             returns the tags.
         using: an alias in CACHES.
@@ -89,8 +89,8 @@ def invalidate_on_save(
         A function that disconnects the receivers, for tests.
 
     Raises:
-        ConfigurationError: a template names no attribute of the model. At a save, if the cache is
-            not a `CacheBackend`.
+        ConfigurationError: a template names no attribute of the model. Also raised by a save, if
+            the cache is not a `CacheBackend`.
     """
     owner = f"invalidate_on_save of {model.__qualname__}"
     templates = TagTemplates(tags, owner)
@@ -106,7 +106,7 @@ class _Receivers:
     def __init__(self, model: type[Model], tags: TagTemplates, owner: str, using: str) -> None:
         self._model, self._tags, self._owner, self._using = model, tags, owner, using
         self._names = {field.name for each in tags.templates for field in each.fields}
-        # The tags of a function are not known, those of a primary key do not change.
+        # The tags that a function will return are unknown; those of a primary key do not change.
         self._can_change = not tags.templates or not self._names <= {"pk", "id"}
         self._kept_name = f"_continuum_tags_{id(self)}"
         self._models = [model, *_iter_subclasses(model)]
@@ -184,8 +184,8 @@ class _Receivers:
 def _may_replace_row(instance: Model, *, raw: bool) -> bool:
     """Return whether a save may update a row.
 
-    So may that of a new instance with the primary key of a row, but Django inserts one whose
-    primary key has a default, except when it loads a fixture.
+    A new instance may have the primary key of a row. If the primary key has a default, Django
+    inserts a new instance without looking for the row, except when it loads a fixture.
     """
     if not instance._state.adding:
         return True

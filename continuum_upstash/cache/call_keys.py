@@ -169,8 +169,8 @@ class KeyTemplate(Template):
 def bound_length(text: str, readable: str) -> str:
     """Return the text, or a digest of it after a readable beginning if it is too long.
 
-    So that a text which a user has chosen cannot be the key of another one, a text with the form of
-    a digest is replaced by its own digest.
+    A short text that ends like a digest is replaced by its digest, too. Otherwise a text that a
+    user has chosen could be the key of a longer one.
     """
     if len(text) <= MAX_LENGTH and text[-_DIGEST_LENGTH - 1 : -_DIGEST_LENGTH] != "#":
         return text

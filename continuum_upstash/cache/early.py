@@ -1,12 +1,12 @@
 """get_or_set with stampede protection: among all processes, one computes a value at a time.
 
-The process that computes holds a *lease*, a key that expires. A value that exists is never waited
-for: while one caller refreshes it, before or after its time, the others get the old one. Only if
-there is none do callers wait, and compute themselves when they have waited long enough.
+The process that computes holds a *lease*, a key that expires. No caller waits if there is a value:
+while one caller refreshes it, before or after its time, the others get the old one. If there is no
+value, the other callers wait, and compute it themselves after `wait` seconds.
 
-The lease is read together with the value. If neither is there, another caller may still compute the
-value before this one acquires the lease, but only if this one is delayed for longer than computing
-takes. Therefore a caller that was slow reads the value again.
+The lease is read together with the value. If neither exists, another caller may still compute the
+value before this one acquires the lease, but only if this one is delayed for longer than the
+computation takes. Therefore a caller that was slow reads the value again.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Protection(NamedTuple):
     """The options of one call.
 
     Attributes:
-        early: how eagerly a value is refreshed before its time, 1 for the best estimate; 0: never.
+        early: how early a value is refreshed: 1 is the best estimate of XFetch; 0: never.
         grace_ms: how long after its time a value may still be used.
         wait: how long a caller waits for another's computation, in seconds.
         tags: qualified tags.

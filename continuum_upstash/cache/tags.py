@@ -33,7 +33,7 @@ def qualify_tags(prefix: str, tags: Iterable[str]) -> tuple[str, ...]:
     """Return tags as they are stored with a value: with the prefix of the cache, each once.
 
     Raises:
-        TypeError: `tags` is one text, or a tag is none.
+        TypeError: `tags` is one text, or a tag is not a text.
         ValueError: a tag is empty or too long.
     """
     if isinstance(tags, str):
@@ -92,7 +92,7 @@ def complete_tokens(
 
     Raises:
         ReplyError: the server rejected the command, and not for lack of space. A token that was
-            not stored is returned nevertheless: then the value is not valid.
+            not stored for lack of space is returned nevertheless, and the value is then invalid.
     """
     created = {tag: _make_token() for tag, token in tokens.items() if not _is_token(token)}
     if not created:
@@ -136,7 +136,7 @@ def store(
 ) -> Plan[Any]:
     """Send the SET of a value; return its reply, or False if the server does not store it.
 
-    An envelope without a time and tags is not stored: only the value is.
+    Of an envelope without a time and tags, only the value is stored.
     """
     is_plain = not envelope.fresh_until_ms and not envelope.tokens
     data = envelope.content if is_plain else pack_envelope(envelope)

@@ -1,4 +1,4 @@
-"""The settings of django-redis 7 in an entry of CACHES: what each one becomes.
+"""Translates the settings of django-redis 7 in an entry of CACHES.
 
 A project that moves from django-redis changes BACKEND and keeps the rest of the entry. Each setting
 is used as it is, replaced by an option of this package, or refused with the option to set instead.

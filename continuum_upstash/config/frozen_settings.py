@@ -1,6 +1,6 @@
-"""A class of settings that cannot be changed: a dataclass without the module's import.
+"""The base class of immutable settings: a frozen dataclass that does not import `dataclasses`.
 
-`dataclasses` and what it imports take a tenth of a plain client's start.
+That module and its imports would take a tenth of a plain client's start.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self, dataclass_transform
 
 @dataclass_transform(kw_only_default=True, frozen_default=True)
 class FrozenSettings:
-    """Settings by name; the attributes of a subclass with annotations are names and defaults.
+    """Settings by name: the annotated attributes of a subclass, whose values are the defaults.
 
     Attributes:
         NAMES: the names of all settings.
@@ -37,7 +37,7 @@ class FrozenSettings:
         self.__dict__["_key"] = tuple(compared)
 
     def replace(self, **values: Any) -> Self:
-        """Return settings with other values."""
+        """Return a copy with other values."""
         own = {name: getattr(self, name) for name in self.NAMES}
         return type(self)(**own | values)
 

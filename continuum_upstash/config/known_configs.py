@@ -1,4 +1,4 @@
-"""Keeps configurations that were resolved, since Django creates a cache backend for each task."""
+"""Keeps the resolved configurations, since Django creates a cache object for each task."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class _Known(NamedTuple):
 
 
 class KnownConfigs:
-    """The configurations of one process by what they were resolved from."""
+    """The configurations of one process, by the arguments that they were resolved from."""
 
     def __init__(self) -> None:
         self._known: dict[Hashable, _Known] = {}
@@ -33,7 +33,10 @@ class KnownConfigs:
         location: object,
         signing_keys: tuple[bytes, ...],
     ) -> Config:
-        """Do what `config.resolve.resolve` does, once for the same arguments and variables."""
+        """Return the result of `config.resolve.resolve`, which runs once for the same values.
+
+        The values are the arguments, and the environment variables that were read.
+        """
         source = (alias, signing_keys, _make_comparable(location), _make_comparable(options))
         config = self._find(source, environ)
         if config is not None:
@@ -71,7 +74,7 @@ class KnownConfigs:
 
 
 class _Recorder(Mapping[str, str]):
-    """The environment, which notes what is read of it."""
+    """The environment; it records which variables are read."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
@@ -94,7 +97,7 @@ class _Recorder(Mapping[str, str]):
 
 
 def _make_comparable(value: Any) -> Hashable:
-    """Return nested options so that 1 and True differ, which are equal."""
+    """Return nested options with their types: 1 and True, which are equal, must differ."""
     if isinstance(value, Mapping):
         return (dict, *((key, _make_comparable(each)) for key, each in value.items()))
     if isinstance(value, (list, tuple)):

@@ -31,8 +31,9 @@ class LoopState:
 class LoopStates:
     """The states of the event loops of one database.
 
-    A state is kept in its loop, so that a loop that is dropped without being closed can be
-    collected with its connections. Loops without attributes (uvloop's) are kept until closed.
+    A state is an attribute of its loop: a loop that is dropped without being closed is collected
+    together with its connections. The states of loops without attributes (uvloop's) are kept here
+    until the loop is closed.
     """
 
     __slots__ = ("__weakref__", "_get_running_loop", "_kept", "_states")

@@ -14,7 +14,7 @@ from continuum_upstash.protocol import Argument, Reply
 
 
 class HashMethods(CollectionPlans):
-    """The methods of hashes. The database alone serves them: an outage raises Unavailable."""
+    """The methods of hashes. In an outage they raise Unavailable, also with FALLBACK."""
 
     def hset(
         self,
@@ -128,7 +128,7 @@ class HashMethods(CollectionPlans):
 
         Raises:
             TypeError: the value is not an integer.
-            OverflowError: the sum does not fit 64 bits.
+            OverflowError: the sum does not fit in 64 bits.
         """
         return self.run(self._hincrby(key, field, delta, version))
 

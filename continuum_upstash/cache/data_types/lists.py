@@ -9,13 +9,16 @@ from continuum_upstash.plans.effects import Plan
 
 
 class ListMethods(CollectionPlans):
-    """The methods of lists. The database alone serves them: an outage raises Unavailable."""
+    """The methods of lists. In an outage they raise Unavailable, also with FALLBACK.
+
+    A value without a stored format raises NotSerializable; one above MAX_VALUE_BYTES, ValueError.
+    """
 
     def lpush(self, key: Any, *values: Any, version: int | None = None) -> int:
         """Add elements at the head of a list; return its length. Billed: 1 command.
 
-        The last value is the first element. A new list never expires, unless
-        `expire` sets its time.
+        The last value becomes the first element. A new list never expires, unless `expire` sets its
+        time.
 
         Raises:
             NotSerializable: a value has no stored format.

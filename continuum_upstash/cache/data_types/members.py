@@ -2,10 +2,9 @@
 
 Two rules differ from those of plain values:
 
-- Only the database serves these commands: an outage raises `Unavailable`. The local store has only
-  a part of a collection, so its replies would be wrong, and unlinking what it has changed would
-  delete the rest.
-- A full database raises `CapacityExceeded`. To drop the old value would delete the collection.
+- In an outage they raise `Unavailable`, also with FALLBACK. The local store has only a part of a
+  collection, so its replies would be wrong, and unlinking the key afterwards would delete the rest.
+- A full database raises `CapacityExceeded`: dropping the old value would delete the collection.
 """
 
 from __future__ import annotations

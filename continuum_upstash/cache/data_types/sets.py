@@ -12,7 +12,10 @@ from continuum_upstash.transports.local.glob import compile_glob
 
 
 class SetMethods(CollectionPlans):
-    """The methods of sets. The database alone serves them: an outage raises Unavailable."""
+    """The methods of sets. In an outage they raise Unavailable, also with FALLBACK.
+
+    A value without a stored format raises NotSerializable; one above MAX_VALUE_BYTES, ValueError.
+    """
 
     def sadd(self, key: Any, *values: Any, version: int | None = None) -> int:
         """Add members to a set; return how many are new. Billed: 1 command.

@@ -14,7 +14,7 @@ Score: TypeAlias = float | str
 
 
 class SortedSetRanges(CollectionPlans):
-    """The database alone serves these methods: an outage raises Unavailable."""
+    """The methods that read ranges. In an outage they raise Unavailable, also with FALLBACK."""
 
     def zrange(
         self,

@@ -16,7 +16,10 @@ from continuum_upstash.protocol import Argument
 
 
 class SortedSetMethods(SortedSetRanges):
-    """The methods of sorted sets. The database alone serves them: an outage raises Unavailable."""
+    """The methods of sorted sets. In an outage they raise Unavailable, also with FALLBACK.
+
+    A value without a stored format raises NotSerializable; one above MAX_VALUE_BYTES, ValueError.
+    """
 
     def zadd(
         self,
@@ -74,7 +77,7 @@ class SortedSetMethods(SortedSetRanges):
         lt: bool = False,
         version: int | None = None,
     ) -> int | float | None:
-        """Async `zadd`: return as it does. Billed: 1 command."""
+        """Async `zadd`: the result is the same. Billed: 1 command."""
         return await self.arun(
             self._zadd(
                 key, mapping, _list_flags(nx=nx, xx=xx, ch=ch, incr=incr, gt=gt, lt=lt), version

@@ -39,7 +39,7 @@ class CachedPage:
 
     @classmethod
     def from_response(cls, response: HttpResponseBase) -> Self:
-        """Return the page of a rendered response that is no stream."""
+        """Return the page of a response that is rendered and not a stream."""
         assert isinstance(response, HttpResponse)
         return cls(
             response.status_code,

@@ -1,12 +1,12 @@
 """`cache_page` with stampede protection: Django's rules for pages, over `get_or_set`.
 
-Django's `CacheMiddleware` decides which request may be served from the cache, under which key, and
-which response may be stored: it runs on a dict here, and its reads and writes are sent to the cache
-afterwards. So the rules (Vary, Cache-Control, cookies, streams) are always those of the installed
-Django.
+Django's `CacheMiddleware` decides for which request a stored page may be returned, under which key,
+and which response may be stored. Here it runs on a dict, and its reads and writes are sent to the
+cache afterwards. Therefore the rules (Vary, Cache-Control, cookies, streams) are always those of
+the installed Django.
 
-As in Django, two entries belong to a page: the headers that its Vary names, by URL; and the page,
-by URL and the values of these headers. The first entry lives longer than the second, since without
+As in Django, a page has two entries: the names of the headers in its Vary, by URL; and the page, by
+URL and the values of these headers. The first entry is kept longer than the second, since without
 it the key of a page is unknown.
 """
 
@@ -46,8 +46,8 @@ class _Store(dict[str, Any]):
     """What Django's middleware reads and writes.
 
     Attributes:
-        wanted: the keys that it has asked for and that are not known yet, in order.
-        written: what it has stored.
+        wanted: the keys that it has read and that are not in the dict yet, in order.
+        written: what it has stored, by key.
     """
 
     def __init__(self) -> None:
@@ -76,7 +76,7 @@ class _Middleware(CacheMiddleware):
         return cast("BaseCache", self.store)
 
     def list_wanted(self, request: HttpRequest) -> list[str]:
-        """Return the keys that are needed to serve the request from the cache."""
+        """Return the keys that are needed to return a stored page."""
         self.store.wanted.clear()
         self.process_request(request)
         return list(self.store.wanted)
@@ -153,7 +153,7 @@ class _PageRequest:
         rules.store[self._headers_key] = headers
         *alternatives, self._key = rules.list_wanted(self._request)
         page: CachedPage | None = None
-        for key in alternatives:  # the page of GET also serves HEAD
+        for key in alternatives:  # HEAD may get the page of GET
             rules.store[key] = page = yield self._call("get", key)
         if page is None:
             try:
@@ -254,23 +254,23 @@ def cache_page(
     view against stampedes, see `CacheBackend.get_or_set`: with `grace`, the old page is also sent
     while the view raises an exception or returns a server error (a status of 500 or more).
 
-    Billed: 2 commands for a stored page.
+    Billed: 2 commands for a request whose page is stored.
 
     Args:
-        timeout: how long a page is fresh, in seconds.
-        cache: an alias of CACHES; None: the default one.
+        timeout: how long a page is fresh, in seconds; at least 1.
+        cache: an alias in CACHES; None: the default one.
         key_prefix: distinguishes pages of several sites with one cache.
         early: see `get_or_set`.
         grace: see `get_or_set`; in seconds.
         wait: see `get_or_set`; in seconds.
-        tags: see `set`. ``"article:{pk}"`` contains the view's argument `pk`. Or a
+        tags: templates with the names of the view's arguments, such as ``"article:{pk}"``, or a
             function with the parameters of the view that returns the tags.
 
     Raises:
         ValueError: the timeout is less than a second.
         ConfigurationError: `tags` is a text, or a tag names no argument of the view.
-        ImproperlyConfiguredCache: by the view, if `early`, `grace`, `wait` or `tags` is set and the
-            BACKEND of the alias is another one.
+        ImproperlyConfiguredCache: raised by the view, if `early`, `grace`, `wait` or `tags` is set
+            and the cache is not a `CacheBackend`.
     """
     if not timeout >= 1:
         raise ValueError(f"cache_page: the timeout must be at least 1 second, not {timeout!r}.")

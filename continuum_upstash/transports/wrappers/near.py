@@ -1,15 +1,15 @@
 """Transports that read from the near cache, and drop the copies of what is written.
 
-They are above the failover, where every batch of a database passes: those of caches and clients,
-sync and async, of pipelines, sessions and the SDK's object. So no plan has to know about copies, a
-read from a copy counts neither as a success of the database nor as a call, and what the local store
-serves during an outage is not copied. A database without near cache gets this transport only if
-another alias of the process has one for the same server.
+They wrap the failover, so every batch of a database is sent through them: those of caches and
+clients, sync and async, of pipelines, sessions and the SDK's object. Therefore plans contain no
+code for copies, a read from a copy counts neither as a success of the database nor as a call, and
+replies of the local store are not copied. A database without a near cache has this transport only
+if another alias of the process has a near cache for the same server.
 
-A read is served from copies if it is a GET or MGET on its own. A read that needs the database's
-current state says `needs_server`, or is part of a longer batch or of a transaction.
+Copies are used for a batch of one GET or MGET. A read that needs the current state of the database
+sets `needs_server`, or is part of a longer batch or of a transaction.
 
-An MGET of a value with its lease and the tokens of its tags is served from copies only as a whole.
+For an MGET of a value, its lease and the tokens of its tags, either all replies are copies or none.
 An MGET of tokens alone is sent, since a write may follow.
 """
 
@@ -34,7 +34,7 @@ class NearPolicy:
 
     Attributes:
         alias: its name in the records for observers.
-        own: the database's near cache; None: reads are not served from copies.
+        own: the database's near cache; None: its reads use no copies.
         failover: the database's.
         caches: the near caches of the process that may have copies of the server's values.
     """

@@ -1,14 +1,14 @@
 """A bounded copy of some of a database's values in the process.
 
 The copies are stored bytes: each caller decodes its own value. A key has a copy for a few seconds
-only if a configured prefix allows it, and not longer than its value is fresh. Not copied are
-missing keys, and numbers: they may be counters, which other processes change.
+only if a configured prefix matches it, and not longer than its value is fresh. Missing keys are not
+copied, nor are numbers: they may be counters, which other processes change.
 
-get_or_set reads a value together with its lease and the tokens of its tags. A copy keeps the tokens
-that were read with it. It is returned with them only if they were those of the value: with tokens
-from another time, a value could seem invalid that another process has just computed.
+get_or_set reads a value together with its lease and the tokens of its tags. A copy contains the
+tokens that were read with it, and get_or_set gets both only if the value was valid with them.
+Otherwise a value that another process has just computed could seem invalid.
 
-A read may be overtaken by a write of the same process, and a write by another one. Therefore each
+While a key is read or written, the same process may write it again. Therefore each read and write
 claims its keys, the end of a write revokes the claims of others, and only what is still claimed is
 copied.
 """
@@ -39,7 +39,7 @@ class _Copy(NamedTuple):
         data: the stored bytes.
         until: monotonic seconds.
         tokens: by the key of the tag, as read with the value.
-        is_valid: whether they include those of all tags of the value.
+        is_valid: whether the tokens of all tags of the value were read with it.
     """
 
     data: bytes
