@@ -153,7 +153,7 @@ def _read_until(alias: str, midnight: datetime, *, may_write: bool) -> Plan[Mont
 
 
 def _list_aliases_of_same_server(database: Database) -> Iterator[Database]:
-    """Yield what other aliases of this site use the same database by."""
+    """Yield the databases of this site's other aliases on the same server."""
     config = database.config
     for alias in list_upstash_aliases():
         try:

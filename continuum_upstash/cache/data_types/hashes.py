@@ -1,4 +1,4 @@
-"""Hashes: django-redis' methods, and those that read the values."""
+"""Hashes: django-redis' methods, and others with the names of the Redis commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lists. django-redis has no methods for them; the names and arguments are Redis'."""
+"""Lists. django-redis has no methods for them: the names and arguments are those of Redis."""
 
 from __future__ import annotations
 
