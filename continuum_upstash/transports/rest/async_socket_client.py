@@ -20,8 +20,12 @@ from continuum_upstash.transports import network_errors
 from continuum_upstash.transports.base import Deadline
 from continuum_upstash.transports.pool import Slot
 from continuum_upstash.transports.rest.async_pool import AsyncConnectionPool
-from continuum_upstash.transports.rest.http11 import HttpResponse, RequestEncoder, ResponseParser
-from continuum_upstash.transports.rest.http_client import MAX_IDLE_SECONDS
+from continuum_upstash.transports.rest.http11 import (
+    MAX_IDLE_SECONDS,
+    HttpResponse,
+    RequestEncoder,
+    ResponseParser,
+)
 from continuum_upstash.transports.rest.requests import Request
 from continuum_upstash.transports.sockets import (
     LATE_READS,

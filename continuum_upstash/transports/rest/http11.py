@@ -25,6 +25,8 @@ from continuum_upstash.transports.service_errors import make_reply_error
 
 MAX_RESPONSE_BYTES: Final = 256 * 1024 * 1024
 MAX_HEAD_BYTES: Final = 64 * 1024
+# An idle connection older than this may have been dropped by the network without notice.
+MAX_IDLE_SECONDS: Final = 55.0
 
 # zlib's window bits for gzip, and for deflate, which some servers send without zlib's header.
 _WINDOW_BITS: Final[dict[str, tuple[int, ...]]] = {

@@ -7,15 +7,12 @@ where Python has no sockets (in a browser, or on some edge platforms).
 from __future__ import annotations
 
 import sys
-from typing import Final, Protocol
+from typing import Protocol
 
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.transports.rest.http11 import HttpResponse, RequestEncoder
 from continuum_upstash.transports.rest.requests import Request
-
-# An idle connection older than this may have been dropped by the network without notice.
-MAX_IDLE_SECONDS: Final = 55.0
 
 
 class HttpClient(Protocol):

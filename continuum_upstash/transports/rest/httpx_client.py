@@ -16,11 +16,11 @@ from continuum_upstash.plans.effects import Batch
 from continuum_upstash.transports import network_errors
 from continuum_upstash.transports.base import Deadline
 from continuum_upstash.transports.rest.http11 import (
+    MAX_IDLE_SECONDS,
     HttpResponse,
     RequestEncoder,
     check_response_size,
 )
-from continuum_upstash.transports.rest.http_client import MAX_IDLE_SECONDS
 from continuum_upstash.transports.rest.httpx_deadline import ThreadDeadline, install_deadline
 from continuum_upstash.transports.rest.requests import Request
 from continuum_upstash.transports.tracebacks import HiddenLibraryFrames

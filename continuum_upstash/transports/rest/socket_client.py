@@ -19,8 +19,12 @@ from continuum_upstash.plans.effects import Batch
 from continuum_upstash.transports import network_errors
 from continuum_upstash.transports.base import Deadline
 from continuum_upstash.transports.pool import ConnectionPool, Slot
-from continuum_upstash.transports.rest.http11 import HttpResponse, RequestEncoder, ResponseParser
-from continuum_upstash.transports.rest.http_client import MAX_IDLE_SECONDS
+from continuum_upstash.transports.rest.http11 import (
+    MAX_IDLE_SECONDS,
+    HttpResponse,
+    RequestEncoder,
+    ResponseParser,
+)
 from continuum_upstash.transports.rest.requests import Request
 from continuum_upstash.transports.sockets import (
     LATE_READS,
