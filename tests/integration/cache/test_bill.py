@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _socket
 import asyncio
+import gc
 import re
 import sys
 from contextlib import contextmanager
@@ -216,11 +217,8 @@ def count_python_calls(function, *arguments):
         nonlocal calls
         calls += event == "call"
 
-    sys.setprofile(count_call)
-    try:
+    with count_without_finalizers(count_call):
         function(*arguments)
-    finally:
-        sys.setprofile(None)
     return calls
 
 
@@ -235,11 +233,20 @@ def count_calls_until_send():
         if event == "c_call" and argument.__name__ in {"send", "sendall"} and is_socket(argument):
             calls_at_send.append(calls)
 
+    with count_without_finalizers(count_call):
+        yield calls_at_send
+
+
+@contextmanager
+def count_without_finalizers(count_call):
+    """Call a function at each Python call, except those of a garbage collection."""
+    gc.disable()
     sys.setprofile(count_call)
     try:
-        yield calls_at_send
+        yield
     finally:
         sys.setprofile(None)
+        gc.enable()
 
 
 def is_socket(method):

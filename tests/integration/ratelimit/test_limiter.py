@@ -103,7 +103,13 @@ def test_a_check_is_one_request_and_a_cached_denial_none(limiter, emulator, algo
 def test_a_check_makes_few_python_calls_before_it_sends(limiter, maximum):
     policy = make_policy(rate="9/d")
     limiter.check([policy], "a")
-    check = limiter.check
+    # A garbage collection, or a reconnection after a slow reply, adds calls to one of them.
+    counts = [count_calls_until_send(limiter.check, [policy], "a") for _ in range(3)]
+    assert min(counts) <= maximum
+
+
+def count_calls_until_send(function, *arguments):
+    """Return how many Python calls precede the first write to a socket."""
     calls, calls_at_send = 0, []
 
     def count_call(frame, event, argument):
@@ -114,10 +120,10 @@ def test_a_check_makes_few_python_calls_before_it_sends(limiter, maximum):
 
     sys.setprofile(count_call)
     try:
-        check([policy], "a")
+        function(*arguments)
     finally:
         sys.setprofile(None)
-    assert calls_at_send[0] <= maximum
+    return calls_at_send[0]
 
 
 def is_socket(method):
