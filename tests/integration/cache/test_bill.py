@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import _socket
 import asyncio
-import gc
 import re
-import sys
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from continuum_upstash.cache import early
 from tests.conftest import SyncOrAsync
+from tests.python_calls import count_calls_until_send, count_python_calls
 
 MANY = {f"k{i}": i for i in range(20)}
 
@@ -208,46 +205,3 @@ def test_a_key_of_many_makes_few_python_calls(transport, operation, maximum, mak
         operation(cache, some)
         calls.append(count_python_calls(operation, cache, some))
     assert round((calls[1] - calls[0]) / 100) <= maximum
-
-
-def count_python_calls(function, *arguments):
-    calls = 0
-
-    def count_call(frame, event, argument):
-        nonlocal calls
-        calls += event == "call"
-
-    with count_without_finalizers(count_call):
-        function(*arguments)
-    return calls
-
-
-@contextmanager
-def count_calls_until_send():
-    """Yield a list of the numbers of Python calls that precede each write to a socket."""
-    calls, calls_at_send = 0, []
-
-    def count_call(frame, event, argument):
-        nonlocal calls
-        calls += event == "call"
-        if event == "c_call" and argument.__name__ in {"send", "sendall"} and is_socket(argument):
-            calls_at_send.append(calls)
-
-    with count_without_finalizers(count_call):
-        yield calls_at_send
-
-
-@contextmanager
-def count_without_finalizers(count_call):
-    """Call a function at each Python call, except those of a garbage collection."""
-    gc.disable()
-    sys.setprofile(count_call)
-    try:
-        yield
-    finally:
-        sys.setprofile(None)
-        gc.enable()
-
-
-def is_socket(method):
-    return isinstance(method.__self__, _socket.socket)

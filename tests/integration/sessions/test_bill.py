@@ -5,11 +5,10 @@ First without the user index, then what the index adds.
 
 from __future__ import annotations
 
-import sys
-
 import pytest
 
 from continuum_upstash.observe import CommandDetails, subscribe, unsubscribe
+from tests.python_calls import count_python_calls
 
 pytestmark = pytest.mark.usefixtures("site")
 
@@ -125,17 +124,8 @@ def test_merging_costs_no_more_on_upstash(visitor, count_cost, settings, remote)
 def test_a_save_makes_at_most_152_python_calls(open_session, api):
     session = open_session().store
     counts = []
-
-    def count_call(frame, event, argument):
-        counts[-1] += event == "call"
-
     # The first save opens the connection; a later one may flush the shared statistics.
     for number in range(5):
         session["number"] = number
-        counts.append(0)
-        sys.setprofile(count_call)
-        try:
-            session.save()
-        finally:
-            sys.setprofile(None)
+        counts.append(count_python_calls(session.save))
     assert min(counts) <= 152
