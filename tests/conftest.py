@@ -7,6 +7,7 @@ from itertools import count
 import pytest
 from hypothesis import settings
 
+from continuum_upstash.observe import ProtectedRead, subscribe, unsubscribe
 from continuum_upstash.transports import registry
 
 settings.register_profile("tests", deadline=None)  # other processes may take the CPU
@@ -110,3 +111,17 @@ def any_cache(transport, api, make_cache, request):
     """A cache over each transport, sync and async."""
     cache = make_cache(transport)
     return SyncOrAsync(cache, request.getfixturevalue("runner") if api == "async" else None)
+
+
+@pytest.fixture
+def protected_results():
+    """The results of the calls of get_or_set with stampede protection."""
+    found = []
+
+    def observer(record):
+        if isinstance(record, ProtectedRead):
+            found.append(record.result)
+
+    subscribe(observer)
+    yield found
+    unsubscribe(observer)

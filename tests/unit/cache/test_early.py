@@ -12,7 +12,6 @@ from continuum_upstash.cache.early import Computations, ProtectedGetOrSet, make_
 from continuum_upstash.codec.envelope import Envelope, pack_envelope, unpack_envelope
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import CapacityExceeded, ConnectionFailed, ReplyError
-from continuum_upstash.observe import ProtectedRead, subscribe, unsubscribe
 from continuum_upstash.plans.conditional import ConditionalCommands
 from continuum_upstash.plans.effects import Batch, Compute, Encode, SingleFlight, Sleep
 from continuum_upstash.plans.keyvalue import KeyValuePlans
@@ -144,19 +143,6 @@ def make_value(fresh_for=60, *, compute_ms=100, tokens=None, content=OLD):
     return pack_envelope(Envelope(content, NOW + round(fresh_for * 1000), compute_ms, tokens or {}))
 
 
-@pytest.fixture
-def results():
-    found = []
-
-    def observer(record):
-        if isinstance(record, ProtectedRead):
-            found.append(record.result)
-
-    subscribe(observer)
-    yield found
-    unsubscribe(observer)
-
-
 def test_a_hit_is_one_command_for_value_lease_and_tags():
     call = Call()
     value = make_value(tokens={"p:a": TOKEN})
@@ -218,14 +204,14 @@ def test_an_early_value_without_grace_is_kept_until_a_refresh_has_ended():
     assert call.stored[1] == ("PX", 64_000, "NX")
 
 
-def test_a_caller_without_a_value_waits_for_the_one_that_computes(results):
+def test_a_caller_without_a_value_waits_for_the_one_that_computes(protected_results):
     call = Call(rng=0.5)
     waiting = [[[None, b"lease"]]] * 3
     assert call.run(*waiting, [[make_value(), None]], wait=5) == "old"
     assert call.slept == [0.05, 0.1, 0.2]
     assert call.names == ["MGET"] * 4
     assert call.computed == 0
-    assert results == ["waited"]
+    assert protected_results == ["waited"]
 
 
 def test_a_caller_that_loses_the_lease_waits():
@@ -280,19 +266,19 @@ def test_an_old_value_is_refreshed_by_one_caller():
     assert options == ("PX", 120_000, "XX")  # a delete during the refresh is not undone
 
 
-def test_the_others_get_the_old_value_at_once(results):
+def test_the_others_get_the_old_value_at_once(protected_results):
     call = Call()
     assert call.run([[make_value(-1), b"lease"]], grace=60) == "old"
     assert call.names == ["MGET"]
     assert call.slept == []
-    assert results == ["stale"]
+    assert protected_results == ["stale"]
 
 
-def test_a_caller_that_begins_a_refresh_at_the_same_time_gets_the_old_value(results):
+def test_a_caller_that_begins_a_refresh_at_the_same_time_gets_the_old_value(protected_results):
     call = Call()
     assert call.run([[make_value(-1), None]], [None], grace=60) == "old"
     assert call.names == ["MGET", "SET lease"]
-    assert results == ["stale"]
+    assert protected_results == ["stale"]
 
 
 def test_callers_of_the_process_that_refreshes_do_not_try():
@@ -357,24 +343,24 @@ def test_a_value_after_its_grace_is_missing():
     ],
 )
 def test_an_early_refresh_is_likelier_near_the_end_and_for_costly_values(
-    rng, beta, fresh_for, is_refreshed, results
+    rng, beta, fresh_for, is_refreshed, protected_results
 ):
     call = Call(rng=rng)
     value = make_value(fresh_for, compute_ms=1000)
     replies = [[b"OK"], [b"OK"], [1]] if is_refreshed else []
     assert call.run([[value, None]], *replies, early=beta) == ("new" if is_refreshed else "old")
-    assert results == (["early"] if is_refreshed else [])
+    assert protected_results == (["early"] if is_refreshed else [])
 
 
 def test_a_failed_refresh_returns_the_old_value_and_keeps_the_lease_for_ten_seconds(
-    results, caplog
+    protected_results, caplog
 ):
     call = Call()
     value = [[make_value(-1), None]]
     assert call.run(value, [b"OK"], [1], default=OSError("x"), grace=60) == "old"
     assert call.names == ["MGET", "SET lease", "SET lease"]
     assert call.sent[2][2:] == ("failed", "PX", 10_000, "XX")
-    assert results == ["stale"]
+    assert protected_results == ["stale"]
     assert "the old value is returned: OSError" in caplog.text
     assert not call.computations.refreshes
     assert not call.computations.tokens
