@@ -1,0 +1,123 @@
+"""What the panel's pages share: their URLs, permissions, entries in the history and rendering."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import update_wrapper
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+
+from django.contrib import admin
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import ImproperlyConfigured, PermissionDenied
+from django.db.models import Model
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.translation import override
+
+from continuum_upstash.cache.base import UpstashBaseCache
+from continuum_upstash.health.probe import get_upstash_caches, list_upstash_aliases
+from continuum_upstash.panel.formatting import Text
+
+if TYPE_CHECKING:  # at run time it takes no parameter
+    _ModelAdmin: TypeAlias = admin.ModelAdmin[Any]
+else:
+    _ModelAdmin = admin.ModelAdmin
+
+
+class PageAdmin(_ModelAdmin):
+    """Pages about the aliases of CACHES; an object of the model is an alias."""
+
+    templates: ClassVar[str]  # the folder
+
+    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002 Django's signature
+        return False
+
+    def has_delete_permission(
+        self,
+        request: HttpRequest,  # noqa: ARG002 Django's signature
+        obj: Model | None = None,  # noqa: ARG002 as above
+    ) -> bool:
+        return False
+
+    def get_object(
+        self,
+        request: HttpRequest,  # noqa: ARG002 Django's signature
+        object_id: str,
+        from_field: str | None = None,  # noqa: ARG002 as above
+    ) -> Model | None:
+        return self.model(alias=object_id) if object_id in list_upstash_aliases() else None
+
+    def make_title(self, alias: str) -> Text:
+        """Return the title of the pages about an alias."""
+        raise NotImplementedError
+
+    def make_path(self, route: str, view: Callable[..., HttpResponse], name: str) -> URLPattern:
+        """Return the URL of a view. A wrong entry in CACHES is shown on the alias's page."""
+
+        def handle(request: HttpRequest, **arguments: str) -> HttpResponse:
+            try:
+                return view(request, **arguments)
+            except ImproperlyConfigured as error:  # the alias's entry in CACHES is wrong
+                alias = unquote(arguments.get("object_id", ""))
+                return self.render(request, "change_form", {"problem": str(error)}, alias)
+
+        wrapped = self.admin_site.admin_view(update_wrapper(handle, view))
+        return path(route, wrapped, name=f"{self.opts.app_label}_{self.opts.model_name}_{name}")
+
+    def reverse(self, name: str, *args: str) -> str:
+        view = f"{self.opts.app_label}_{self.opts.model_name}_{name}"
+        return reverse(f"admin:{view}", args=args, current_app=self.admin_site.name)
+
+    def get_alias(self, request: HttpRequest, object_id: str, *, change: bool = False) -> str:
+        """Return the alias of a URL.
+
+        Args:
+            request: its user must have the permission to view, and with `change` to change.
+            object_id: the quoted alias.
+            change: whether the page changes something.
+        """
+        alias = unquote(object_id)
+        if change:
+            self.require(self.has_change_permission(request))
+        self.require(self.has_view_or_change_permission(request))
+        if alias not in list_upstash_aliases():
+            raise Http404
+        return alias
+
+    def require(self, allowed: bool) -> None:
+        if not allowed:
+            raise PermissionDenied
+
+    def log(self, request: HttpRequest, alias: str, make_message: Callable[[], str]) -> None:
+        """Write an entry of the alias's history, in English as Django's own entries."""
+        assert request.user.pk is not None  # the view requires a login
+        with override(None):
+            LogEntry.objects.log_actions(
+                user_id=request.user.pk,
+                queryset=[self.model(alias=alias)],
+                action_flag=CHANGE,
+                change_message=make_message(),
+                single_object=True,
+            )
+
+    def render(
+        self, request: HttpRequest, template: str, context: dict[str, Any], alias: str = ""
+    ) -> HttpResponse:
+        request.current_app = self.admin_site.name
+        base = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "alias": alias,
+            "title": self.make_title(alias),
+            "may_change": self.has_change_permission(request),
+        }
+        response = TemplateResponse(request, f"{self.templates}/{template}.html", base | context)
+        response["Cache-Control"] = "no-store"
+        return response
+
+
+def get_cache(alias: str) -> UpstashBaseCache:
+    (cache,) = get_upstash_caches([alias])
+    return cache
