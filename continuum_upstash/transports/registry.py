@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     import asyncio
 
     from continuum_upstash.transports.factory import PoolFactory
+    from continuum_upstash.transports.subscriptions.async_subscription import AsyncSubscription
+    from continuum_upstash.transports.subscriptions.subscription import Subscription
     from continuum_upstash.transports.wrappers.near import NearPolicy
     from continuum_upstash.transports.wrappers.near_cache import NearCache
 
@@ -122,6 +124,29 @@ class Database:
         finally:
             if self._runs.by_group:
                 self._end_outdated_runs(batch)
+
+    def subscribe(self, *channels: str) -> Subscription:
+        """Return a subscription to the messages of channels from now on, as a context manager.
+
+        It has a connection of its own, and is confirmed by the server. It does not use the circuit
+        breaker, and is not reconnected.
+
+        Billed commands: 1.
+
+        Raises:
+            ConfigurationError: the mode is local, or there is an HTTP proxy.
+            ValueError: a name is empty, or contains "/" or control characters.
+            Unavailable, ReplyError: the server did not confirm, or rejected it.
+        """
+        from continuum_upstash.transports.subscriptions.openers import open_subscription  # noqa: PLC0415 only where used
+
+        return open_subscription(self.config, channels, self._pool_factory)
+
+    async def asubscribe(self, *channels: str) -> AsyncSubscription:
+        """The async counterpart of `subscribe`; the subscription belongs to the running loop."""
+        from continuum_upstash.transports.subscriptions.openers import aopen_subscription  # noqa: PLC0415 as above
+
+        return await aopen_subscription(self.config, channels, self._pool_factory)
 
     def _end_outdated_runs(self, batch: Batch) -> None:
         keys = list_written_keys(batch)

@@ -23,6 +23,15 @@ TIMEOUT_TOLERANCE: Final = 0.001
 # How often data are still read after the deadline; this exceeds what the system buffers.
 LATE_READS: Final = 128
 
+# Seconds before the first probe, and between probes, and how many may fail. macOS has its own name
+# for the first; some platforms have none.
+_KEEPALIVE: Final = (
+    ("TCP_KEEPIDLE", 30),
+    ("TCP_KEEPALIVE", 30),
+    ("TCP_KEEPINTVL", 10),
+    ("TCP_KEEPCNT", 3),
+)
+
 T = TypeVar("T")
 
 _NO_LINGER: Final = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
@@ -117,6 +126,16 @@ def make_readable_check(fileno: int) -> Callable[[], object]:
         poll.register(fileno, select.POLLIN)
         return partial(poll.poll, 0)
     return lambda: select.select([fileno], [], [], 0)[0]  # Windows
+
+
+def enable_keepalive(sock: socket.socket) -> None:
+    """Let the system detect within about a minute that the peer of a silent connection is gone."""
+    if sock.family not in {socket.AF_INET, socket.AF_INET6}:
+        return
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEPALIVE:
+        if (option := getattr(socket, name, None)) is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def receive_late(sock: socket.socket, receive: Callable[[], T]) -> T:

@@ -183,6 +183,13 @@ class AsyncRedisConnection(asyncio.BufferedProtocol):
         if self._transport is not None:
             self._transport.abort()
 
+    def hand_over(self) -> asyncio.Transport:
+        """Return an idle connection's transport for another protocol; do not use this again."""
+        assert self._transport is not None
+        if self._timer is not None:
+            self._timer.cancel()
+        return self._transport
+
     # Called by asyncio
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

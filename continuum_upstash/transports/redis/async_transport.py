@@ -125,6 +125,10 @@ class AsyncRedisTransport:
         if self._lifetime is None:
             self._lifetime = self._close_with_loop()
             await anext(self._lifetime)
+        return await self.connect()
+
+    async def connect(self) -> AsyncRedisConnection:
+        """Return a new authenticated connection, which is the caller's to close."""
         credentials = await self._connector.read_credentials()
         try:
             return await self._connect(credentials)

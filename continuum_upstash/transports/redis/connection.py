@@ -34,13 +34,14 @@ class RedisConnection:
     It must not be used again after an error: replies may still arrive.
 
     Attributes:
+        sock: its socket.
         reusable: whether it may carry another message; False while it carries one, and after a
             read-only replica replied.
         last_reply_at: monotonic seconds.
     """
 
     def __init__(self, sock: socket.socket, label: str, secrets: Sequence[str] = ()) -> None:
-        self._socket = sock
+        self.sock = sock
         self.reusable = False
         self.last_reply_at = 0.0
         self._label = label
@@ -50,17 +51,17 @@ class RedisConnection:
 
     def is_alive(self) -> bool:
         """Return whether the server has neither closed it nor sent anything without a request."""
-        has_decrypted = isinstance(self._socket, SSLSocket) and self._socket.pending()
+        has_decrypted = isinstance(self.sock, SSLSocket) and self.sock.pending()
         return not (self._reader.has_more() or has_decrypted or self._is_readable())
 
     def close(self) -> None:
         """Close it; after an error, unsent and unacknowledged data are discarded."""
         if not self.reusable:
-            reset_on_close(self._socket)
-        self._socket.close()
+            reset_on_close(self.sock)
+        self.sock.close()
 
     def __del__(self) -> None:
-        self._socket.close()  # a forked child drops the connections of its parent like this
+        self.sock.close()  # a forked child drops the connections of its parent like this
 
     def send(
         self,
@@ -87,8 +88,8 @@ class RedisConnection:
         try:
             # For both the write, which hardly ever waits, and the first read.
             half = deadline.get_remaining() / 2
-            if abs((self._socket.gettimeout() or 0.0) - half) > TIMEOUT_TOLERANCE:
-                self._socket.settimeout(half)  # a system call
+            if abs((self.sock.gettimeout() or 0.0) - half) > TIMEOUT_TOLERANCE:
+                self.sock.settimeout(half)  # a system call
             self._write(message, deadline)
             replies = self._read(count, deadline, may_give_up)
         except TimeoutError as error:
@@ -102,33 +103,33 @@ class RedisConnection:
 
     def _write(self, message: bytes | memoryview, deadline: Deadline) -> None:
         try:
-            sent = self._socket.send(message)
+            sent = self.sock.send(message)
         except TimeoutError:
             sent = 0  # half of the time has passed
         except ConnectionError as error:
-            is_atomic = len(message) <= RECORD_BYTES or not isinstance(self._socket, SSLSocket)
+            is_atomic = len(message) <= RECORD_BYTES or not isinstance(self.sock, SSLSocket)
             raise connection_lost(self._label, error, unsent=is_atomic) from error
         if sent < len(message):
             self._write_rest(memoryview(message)[sent:], deadline)
-            self._socket.settimeout(deadline.get_remaining() / 2)
+            self.sock.settimeout(deadline.get_remaining() / 2)
 
     def _write_rest(self, rest: memoryview, deadline: Deadline) -> None:
         while rest:
-            self._socket.settimeout(deadline.get_remaining())
+            self.sock.settimeout(deadline.get_remaining())
             try:
-                rest = rest[self._socket.send(rest) :]
+                rest = rest[self.sock.send(rest) :]
             except ConnectionError:
                 return  # the server may have replied why it closes: an argument is too large
 
     def _read(self, count: int, deadline: Deadline, may_give_up: Callable[[], bool]) -> Replies:
         feed, next_reply = self._reader.feed, self._reader.next
-        receive, buffer = self._socket.recv_into, self._buffer
+        receive, buffer = self.sock.recv_into, self._buffer
         replies: Replies = []
         is_silent, late_reads = True, LATE_READS
         while len(replies) < count:
             try:
                 if not is_silent:
-                    self._socket.settimeout(deadline.get_remaining())
+                    self.sock.settimeout(deadline.get_remaining())
                 received = receive(buffer)
             except TimeoutError:
                 late_reads -= 1
@@ -158,7 +159,7 @@ class RedisConnection:
                 the result is None if the connection is not to be given up.
         """
         try:
-            return receive_late(self._socket, partial(self._socket.recv_into, self._buffer))
+            return receive_late(self.sock, partial(self.sock.recv_into, self._buffer))
         except TimeoutError:
             if may_give_up is None:
                 raise

@@ -131,6 +131,10 @@ class AsyncHttpConnection(asyncio.Protocol):
             self._timer = None
         self._transport.abort()
 
+    def hand_over(self) -> asyncio.Transport:
+        """Return the transport of a new connection for another protocol; do not use this again."""
+        return self._transport
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
 

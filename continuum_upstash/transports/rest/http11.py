@@ -44,6 +44,7 @@ _KIND_HEADERS: Final[dict[RequestKind, str]] = {
     "encoded": _JSON + _BASE64,
     "value": _BINARY + _RESP2,
     "batch": _JSON + _BASE64,
+    "events": _JSON + "Accept: text/event-stream\r\nCache-Control: no-cache\r\n",
 }
 
 

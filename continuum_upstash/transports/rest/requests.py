@@ -28,8 +28,9 @@ from continuum_upstash.protocol import Command, Script, ScriptHash
 from continuum_upstash.transports.base import lone_surrogate_error
 from continuum_upstash.transports.rest.dialect import RestDialect
 
-# "encoded" is "command" for a server without RESP2: its reply is JSON with base64.
-RequestKind: TypeAlias = Literal["command", "encoded", "value", "batch"]
+# "encoded" is "command" for a server without RESP2: its reply is JSON with base64. "events" is a
+# subscription (subscriptions/event_stream.py).
+RequestKind: TypeAlias = Literal["command", "encoded", "value", "batch", "events"]
 
 # Larger text values are sent as a body, too: escaping them as JSON costs more than a copy.
 _MAX_JSON_TEXT: Final = 8 * 1024

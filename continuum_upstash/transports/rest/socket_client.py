@@ -44,12 +44,13 @@ class HttpConnection:
     """One connection to the server.
 
     Attributes:
+        sock: its socket.
         reusable: whether it may carry another request; False while it carries one.
         last_reply_at: monotonic seconds.
     """
 
     def __init__(self, sock: socket.socket, encoder: RequestEncoder) -> None:
-        self._sock = sock
+        self.sock = sock
         self.reusable = False
         self._label = encoder.label
         self._parser = ResponseParser(encoder.label)
@@ -77,11 +78,11 @@ class HttpConnection:
 
     def close(self) -> None:
         if not self.reusable:
-            reset_on_close(self._sock)
-        self._sock.close()
+            reset_on_close(self.sock)
+        self.sock.close()
 
     def __del__(self) -> None:
-        self._sock.close()  # a forked child drops the connections of its parent like this
+        self.sock.close()  # a forked child drops the connections of its parent like this
 
     def _write(self, data: memoryview, deadline: Deadline) -> bool:
         """Return whether all of it was written.
@@ -92,10 +93,10 @@ class HttpConnection:
         sent = 0
         try:
             self._limit_wait(deadline)
-            sent = self._sock.send(data)
+            sent = self.sock.send(data)
             while sent < len(data):
                 self._limit_wait(deadline)
-                sent += self._sock.send(memoryview(data)[sent:])
+                sent += self.sock.send(memoryview(data)[sent:])
         except TimeoutError:
             raise
         except OSError as error:
@@ -105,7 +106,7 @@ class HttpConnection:
         return True
 
     def _read(self, deadline: Deadline) -> HttpResponse:
-        receive, feed, late_reads = self._sock.recv, self._parser.feed, LATE_READS
+        receive, feed, late_reads = self.sock.recv, self._parser.feed, LATE_READS
         while True:
             try:
                 try:
@@ -115,7 +116,7 @@ class HttpConnection:
                     late_reads -= 1
                     if not late_reads:
                         raise
-                    data = receive_late(self._sock, partial(receive, RECEIVE_BYTES))
+                    data = receive_late(self.sock, partial(receive, RECEIVE_BYTES))
             except TimeoutError:
                 raise
             except OSError as error:
@@ -129,8 +130,8 @@ class HttpConnection:
     def _limit_wait(self, deadline: Deadline) -> None:
         """Set the socket's timeout to what is left, unless it differs by little: a system call."""
         left = deadline.get_remaining()
-        if abs((self._sock.gettimeout() or 0.0) - left) > TIMEOUT_TOLERANCE:
-            self._sock.settimeout(left)
+        if abs((self.sock.gettimeout() or 0.0) - left) > TIMEOUT_TOLERANCE:
+            self.sock.settimeout(left)
 
 
 def connect(encoder: RequestEncoder, ca_file: str | None, seconds: float) -> HttpConnection:
