@@ -36,6 +36,7 @@ STATISTICS_KEYS = "continuum:stats:"
 DOCTOR_KEYS = "continuum:doctor:"
 TAG_KEYS = "continuum:tag:"
 LEASE_KEYS = "continuum:lease:"
+MIGRATION_KEYS = "continuum:migration:"
 RESERVED_KEYS = (
     SESSION_KEYS,
     SESSION_INDEX_KEYS,
@@ -45,6 +46,7 @@ RESERVED_KEYS = (
     DOCTOR_KEYS,
     TAG_KEYS,
     LEASE_KEYS,
+    MIGRATION_KEYS,
 )
 """What the Redis keys of features begin with, and no key of a cache does."""
 

@@ -1,0 +1,431 @@
+"""The rollout of a migration: the phase, and the share of the keys that the new cache serves.
+
+Four sources can determine it. The first one that does applies:
+
+    1. `override_rollout`, in tests
+    2. the shared rollout, which `write_rollout` stores in the new database: all processes read it
+       at most once in ROLLOUT_INTERVAL seconds, so it changes without a deploy
+    3. the variables CONTINUUM_MIGRATION_PHASE and CONTINUUM_MIGRATION_PERCENT
+    4. the OPTIONS PHASE and PERCENT
+
+The shared rollout is a JSON text under the key ``continuum:migration:{KEY_PREFIX}:{alias}``, with
+the KEY_PREFIX of the new cache and the alias of the MigratingCache. It does not expire:
+
+    {"phase": "canary", "percent": 5.0, "salt": "2026-11", "changed_at": 1764222222}
+
+The counters of both caches are stored under keys that begin with it and `:counters:`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from typing import Final, NamedTuple
+
+from django.core.cache import caches
+
+from continuum_upstash.cache.base import UpstashBaseCache
+from continuum_upstash.errors import ReplyError, Unavailable
+from continuum_upstash.keys import MIGRATION_KEYS
+from continuum_upstash.migration.conf import (
+    ImproperlyConfiguredMigration,
+    MigrationSettings,
+    Phase,
+    get_settings,
+    parse_percent,
+    parse_phase,
+    parse_salt,
+)
+from continuum_upstash.plans.effects import Plan, call
+from continuum_upstash.transports.registry import get_process_state
+
+__all__ = [
+    "BUCKETS",
+    "Phase",
+    "Rollout",
+    "RolloutRefused",
+    "StoredRollout",
+    "aread_rollout",
+    "delete_rollout",
+    "get_new_cache",
+    "make_migration_key",
+    "override_rollout",
+    "read_rollout",
+    "read_stored_rollout",
+    "write_rollout",
+]
+
+logger = logging.getLogger("continuum_upstash")
+
+BUCKETS: Final = 10_000
+_MAX_RECORD_BYTES: Final = 512
+_RETRY_SECONDS: Final = 1.0  # after a failed read
+_FIELDS: Final = frozenset({"phase", "percent", "salt", "changed_at"})
+
+
+class RolloutRefused(ImproperlyConfiguredMigration):
+    """A change of the rollout would make outdated values visible; the message names the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """A phase, and the share of the keys that the new cache serves in it.
+
+    Attributes:
+        phase: see `Phase`.
+        percent: from 0 to 100, in steps of 0.01. In the phase ``shadow`` the share of the keys that
+            are compared, in ``canary`` the share that is read from the new cache.
+        salt: keys are assigned to buckets by it.
+        is_shared: it is stored in the new database, so the new cache may hold values of an earlier
+            phase: in the phase ``off``, writes then delete the key in the new cache.
+    """
+
+    phase: Phase
+    percent: float = 0.0
+    salt: str = "continuum"
+    is_shared: bool = False
+
+    def bucket(self, key: object) -> int:
+        """Return the bucket of a key, from 0 to 9,999: the same in all processes and versions.
+
+        The key is the one that the site passes to the cache, without prefix and version; for a
+        session its session key.
+        """
+        digest = blake2b(f"{self.salt}{key}".encode("utf-8", "surrogatepass"), digest_size=8)
+        return int.from_bytes(digest.digest()) % BUCKETS
+
+    def is_selected(self, key: object) -> bool:
+        """Return whether a key belongs to the share. A larger share includes each smaller one."""
+        return self.bucket(key) < self.percent * (BUCKETS // 100)
+
+    def uses_new(self, key: object) -> bool:
+        """Return whether the new cache decides what a read of the key returns."""
+        if self.phase is Phase.CANARY:
+            return self.is_selected(key)
+        return self.phase in {Phase.NEW_PRIMARY, Phase.NEW_ONLY}
+
+
+class StoredRollout(NamedTuple):
+    """The shared rollout.
+
+    Attributes:
+        rollout: the rollout.
+        changed_at: when it was written, in Unix seconds.
+    """
+
+    rollout: Rollout
+    changed_at: float
+
+
+def read_rollout(alias: str) -> Rollout:
+    """Return the rollout that applies in this process now.
+
+    Billed: 1 command, at most once in ROLLOUT_INTERVAL seconds for each process.
+
+    Args:
+        alias: the entry of CACHES whose BACKEND is MigratingCache.
+
+    Raises:
+        ImproperlyConfiguredMigration: the alias does not migrate, or a setting is invalid.
+    """
+    source = get_source(get_settings(alias))
+    rollout = source.current
+    return source.new_cache.run(source.read()) if rollout is None else rollout
+
+
+async def aread_rollout(alias: str) -> Rollout:
+    """Async `read_rollout`: return the rollout that applies in this process now."""
+    source = get_source(get_settings(alias))
+    rollout = source.current
+    return await source.new_cache.arun(source.read()) if rollout is None else rollout
+
+
+def read_stored_rollout(alias: str) -> StoredRollout | None:
+    """Return the shared rollout; None if there is none. Billed: 1 command.
+
+    Raises:
+        ImproperlyConfiguredMigration: see `read_rollout`.
+        Unavailable, ReplyError: the new database could not be read.
+    """
+    options = get_settings(alias)
+    return get_new_cache(options).run(_load(make_migration_key(options)))
+
+
+def write_rollout(
+    alias: str,
+    *,
+    phase: Phase | str | None = None,
+    percent: float | None = None,
+    salt: str | None = None,
+    force: bool = False,
+) -> Rollout:
+    """Store the shared rollout; return it. What is None keeps its present value.
+
+    Other processes use it after at most ROLLOUT_INTERVAL seconds. Billed: 2 commands.
+
+    Args:
+        alias: the entry of CACHES whose BACKEND is MigratingCache.
+        phase: the new phase.
+        percent: the new percentage.
+        salt: the new salt: other keys are selected.
+        force: store it even if `RolloutRefused` would be raised.
+
+    Raises:
+        RolloutRefused: reads could return outdated values after the change.
+        ImproperlyConfiguredMigration: see `read_rollout`.
+        ValueError: the phase, percentage or salt is invalid.
+        Unavailable, ReplyError: the new database could not be read or written.
+    """
+    options = get_settings(alias)
+    cache = get_new_cache(options)
+    return cache.run(_change(options, phase, percent, salt, force=force))
+
+
+def delete_rollout(alias: str) -> None:
+    """Delete the shared rollout: the environment and OPTIONS apply again. Billed: 1 command.
+
+    Raises:
+        ImproperlyConfiguredMigration: see `read_rollout`.
+        Unavailable, ReplyError: the new database could not be written.
+    """
+    options = get_settings(alias)
+    get_new_cache(options).run(call("DEL", make_migration_key(options), needs_server=True))
+    get_source(options).expire()
+
+
+@contextmanager
+def override_rollout(
+    alias: str, phase: Phase | str, percent: float = 0.0, salt: str = "continuum"
+) -> Iterator[Rollout]:
+    """Replace the rollout of an alias in this process, for tests; nothing is sent."""
+    rollout = Rollout(parse_phase(phase), parse_percent(percent), parse_salt(salt))
+    overrides = get_process_state(_Overrides).by_alias
+    before = overrides.get(alias)
+    overrides[alias] = rollout
+    try:
+        yield rollout
+    finally:
+        if before is None:
+            del overrides[alias]
+        else:
+            overrides[alias] = before
+
+
+def get_new_cache(options: MigrationSettings) -> UpstashBaseCache:
+    """Return the cache that NEW names.
+
+    Raises:
+        ImproperlyConfiguredMigration: its BACKEND is not one of this package.
+    """
+    cache = caches[options.new]
+    if not isinstance(cache, UpstashBaseCache):
+        raise ImproperlyConfiguredMigration(
+            f"Cache '{options.alias}': NEW is '{options.new}', a {type(cache).__qualname__}. Set "
+            "the BACKEND of that entry to continuum_upstash.backend.CacheBackend."
+        )
+    return cache
+
+
+def make_migration_key(options: MigrationSettings) -> str:
+    """Return the Redis key of the shared rollout; the keys of the counters begin with it."""
+    return f"{MIGRATION_KEYS}{get_new_cache(options).key_prefix}:{options.alias}"
+
+
+class _Overrides:
+    def __init__(self) -> None:
+        self.by_alias: dict[str, Rollout] = {}
+
+
+class RolloutSource:
+    """The rollout of one migration as this process knows it. Any number of threads may use it.
+
+    Attributes:
+        options: the settings of the migration.
+    """
+
+    def __init__(self, options: MigrationSettings) -> None:
+        self.options = options
+        self._overrides = get_process_state(_Overrides).by_alias
+        self._configured = Rollout(options.phase, options.percent, options.salt)
+        self._rollout = self._configured
+        self._is_known = not options.shared
+        self._due_at = 0.0
+
+    @property
+    def new_cache(self) -> UpstashBaseCache:
+        return get_new_cache(self.options)
+
+    @property
+    def current(self) -> Rollout | None:
+        """The rollout that applies; None: it must be read first."""
+        override = self._overrides.get(self.options.alias)
+        if override is not None:
+            return override
+        if self._is_known and (not self.options.shared or time.monotonic() < self._due_at):
+            return self._rollout
+        return None
+
+    def read(self) -> Plan[Rollout]:
+        """Read the shared rollout in the new database; return the rollout that applies.
+
+        If the database does not reply, the last known rollout applies, and the next attempt is
+        made a second later. One billed command.
+        """
+        if self._is_known:  # meanwhile the other threads use the rollout that is known
+            self._due_at = time.monotonic() + self.options.interval
+        try:
+            stored = yield from _load(make_migration_key(self.options))
+        except (Unavailable, ReplyError) as error:
+            logger.warning(
+                "Migration of cache '%s': the shared rollout could not be read, the phase stays "
+                "%s: %s",
+                self.options.alias,
+                self._rollout.phase,
+                error,
+            )
+            self._due_at = time.monotonic() + min(self.options.interval, _RETRY_SECONDS)
+        else:
+            self.apply(stored)
+        self._is_known = True
+        return self._rollout
+
+    def apply(self, stored: StoredRollout | None) -> None:
+        """Use what is stored from now on."""
+        self._rollout = self._configured if stored is None else stored.rollout
+        self._is_known = True
+        self._due_at = time.monotonic() + self.options.interval
+
+    def expire(self) -> None:
+        """Read the shared rollout before the next use."""
+        self._is_known = not self.options.shared
+
+
+class _Sources:
+    def __init__(self) -> None:
+        self.by_options: dict[MigrationSettings, RolloutSource] = {}
+
+
+def get_source(options: MigrationSettings) -> RolloutSource:
+    """Return the one RolloutSource of these settings in this process."""
+    sources = get_new_cache(options).database.extras.get(_Sources).by_options
+    return sources.setdefault(options, sources.get(options) or RolloutSource(options))
+
+
+def _load(key: str) -> Plan[StoredRollout | None]:
+    raw: bytes | None = yield from call("GET", key, needs_server=True)
+    if raw is None:
+        return None
+    try:
+        return decode_record(raw)
+    except ValueError as error:
+        logger.warning("The shared rollout %s is ignored: %s", key, error)
+        return None
+
+
+def _change(
+    options: MigrationSettings,
+    phase: Phase | str | None,
+    percent: float | None,
+    salt: str | None,
+    *,
+    force: bool,
+) -> Plan[Rollout]:
+    key = make_migration_key(options)
+    before = yield from _load(key)
+    if before is None:
+        before = StoredRollout(Rollout(options.phase, options.percent, options.salt), 0.0)
+    rollout = replace(before.rollout, is_shared=True)
+    if phase is not None:
+        rollout = replace(rollout, phase=parse_phase(phase))
+    if percent is not None:
+        rollout = replace(rollout, percent=parse_percent(percent))
+    if salt is not None:
+        rollout = replace(rollout, salt=parse_salt(salt))
+    stored = StoredRollout(rollout, time.time())
+    if not force:
+        check_change(before, stored, options.interval)
+    yield from call("SET", key, encode_record(stored), needs_server=True)
+    get_source(options).apply(stored)
+    return rollout
+
+
+def check_change(before: StoredRollout, after: StoredRollout, interval: float) -> None:
+    """Check that no read returns an outdated value after a change of the rollout.
+
+    Processes use a changed rollout up to one interval later than others, so two phases that do not
+    write to both caches must not follow each other within that time.
+
+    Args:
+        before: the present rollout.
+        after: the new one.
+        interval: ROLLOUT_INTERVAL in seconds.
+
+    Raises:
+        RolloutRefused: a read could return an outdated value.
+    """
+    old, new = before.rollout.phase, after.rollout.phase
+    if old is new:
+        return
+    age = after.changed_at - before.changed_at
+    if old is Phase.NEW_ONLY:
+        raise RolloutRefused(
+            "The old cache has received no write since the phase new_only began: its values are "
+            "outdated. Clear it first, then repeat the change with force."
+        )
+    if old is Phase.OFF and new is not Phase.SHADOW:
+        raise RolloutRefused(
+            f"The phase {new} cannot follow off: processes that still use the phase off write to "
+            "the old cache only. Set the phase shadow first."
+        )
+    if new is Phase.NEW_ONLY and old is not Phase.NEW_PRIMARY:
+        raise RolloutRefused(
+            f"The phase new_only cannot follow {old}: processes that still use {old} read the old "
+            "cache, which receives no more writes. Set the phase new_primary first."
+        )
+    if (old is Phase.SHADOW and new is not Phase.OFF) or new is Phase.NEW_ONLY:
+        wait = 2 * interval - age  # a process may just be reading the rollout before
+        if before.changed_at and wait > 0:
+            raise RolloutRefused(
+                f"The phase is {old} for {max(age, 0):.0f} s: other processes may not use it yet. "
+                f"Repeat the change in {wait:.0f} s (twice ROLLOUT_INTERVAL)."
+            )
+
+
+def encode_record(stored: StoredRollout) -> bytes:
+    """Return the stored bytes of a shared rollout."""
+    rollout = stored.rollout
+    document = {
+        "phase": rollout.phase.value,
+        "percent": rollout.percent,
+        "salt": rollout.salt,
+        "changed_at": round(stored.changed_at, 3),
+    }
+    return json.dumps(document).encode()
+
+
+def decode_record(raw: bytes) -> StoredRollout:
+    """Return a shared rollout from its stored bytes.
+
+    Raises:
+        ValueError: the bytes have another form.
+    """
+    if len(raw) > _MAX_RECORD_BYTES:
+        raise ValueError(f"it has more than {_MAX_RECORD_BYTES} bytes.")
+    document = json.loads(raw)
+    if not isinstance(document, dict) or document.keys() != _FIELDS:
+        raise ValueError(f"it is no JSON object with {', '.join(sorted(_FIELDS))}.")
+    changed_at, percent = document["changed_at"], document["percent"]
+    if {type(percent), type(changed_at)} - {int, float}:
+        raise ValueError("percent and changed_at must be numbers.")
+    rollout = Rollout(
+        parse_phase(document["phase"]),
+        parse_percent(percent),
+        parse_salt(document["salt"]),
+        is_shared=True,
+    )
+    return StoredRollout(rollout, float(changed_at))
