@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 from continuum_upstash.observe import CommandDetails, Record
-from continuum_upstash.stats.billing import count_billed_in_batch
+from continuum_upstash.plans.billing import count_billed_in_batch
 from continuum_upstash.stats.labels import LOCAL
 
 

@@ -11,9 +11,9 @@ from collections import defaultdict
 
 from continuum_upstash.errors import ReplyError
 from continuum_upstash.observe import CommandDetails
+from continuum_upstash.plans.billing import count_billed, count_billed_in_batch
 from continuum_upstash.plans.command_table import COMMANDS, EVERY_OTHER, UNKNOWN, ReplyKind
 from continuum_upstash.protocol import Argument, Command, Reply
-from continuum_upstash.stats.billing import count_billed, count_billed_in_batch
 from continuum_upstash.stats.labels import LOCAL, count_hits, is_failure, select_values
 from continuum_upstash.stats.shared.schema import is_statistics_write
 from continuum_upstash.stats.totals import BOUNDS, BUCKETS, Totals

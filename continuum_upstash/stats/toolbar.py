@@ -14,9 +14,9 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from continuum_upstash.observe import CommandDetails, Record, subscribe
+from continuum_upstash.plans.billing import count_billed_in_batch
 from continuum_upstash.plans.command_table import ALL, get_spec
 from continuum_upstash.protocol import Command, Script, ScriptHash
-from continuum_upstash.stats.billing import count_billed_in_batch
 from continuum_upstash.stats.labels import LOCAL, classify_reply, get_operation, select_values
 
 _MAX_LENGTH: Final = 70  # characters of a command that are shown

@@ -34,8 +34,8 @@ from continuum_upstash.observe import (
     ValueDiscarded,
     subscribe,
 )
+from continuum_upstash.plans.billing import count_billed, count_billed_in_batch
 from continuum_upstash.protocol import Command, Reply
-from continuum_upstash.stats.billing import count_billed, count_billed_in_batch
 from continuum_upstash.stats.conf import MULTIPROC_DIR
 from continuum_upstash.stats.exporters.metrics import (
     BILLED,
