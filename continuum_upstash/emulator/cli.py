@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--port", type=int, default=defaults.port, help="REST port; 0: a free port")
     add("--redis-port", type=int, default=0, help="TCP port (default: a free port)")
     add("--control-port", type=int, default=0, help="control port (default: a free port)")
+    add("--qstash-port", type=int, help="also simulate QStash, on this port; 0: a free port")
     add("--profile", default=defaults.profile, choices=PROFILES, help="the database to simulate")
     add(
         "--token",

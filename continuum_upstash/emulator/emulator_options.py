@@ -25,6 +25,7 @@ class EmulatorOptions:
         redis_url: empty: start an embedded Valkey.
         max_data_size, max_request_size: bytes.
         keep_alive: seconds.
+        qstash_port: the port of QStash; None: no QStash.
         profile: a name of `PROFILES`.
         token: also the password of the TCP user `default`, and `read_only_token` that of
             `default_ro`.
@@ -34,6 +35,7 @@ class EmulatorOptions:
     port: int = 8079
     redis_port: int = 0
     control_port: int = 0
+    qstash_port: int | None = None
     token: str = field(default_factory=generate_secret, repr=False)
     read_only_token: str = field(default_factory=generate_secret, repr=False)
     redis_url: str = field(default="", repr=False)
@@ -63,11 +65,15 @@ class EmulatorOptions:
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """The URLs and tokens of a running emulator. `rest_url` is empty without a REST port."""
+    """The URLs and tokens of a running emulator.
+
+    `rest_url` is empty without a REST port, and `qstash_url` without QStash.
+    """
 
     rest_url: str
     redis_url: str = field(repr=False)
     control_url: str
+    qstash_url: str
     token: str = field(repr=False)
     read_only_token: str = field(repr=False)
 

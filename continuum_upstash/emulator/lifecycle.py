@@ -7,6 +7,7 @@ import ssl
 import threading
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from continuum_upstash.emulator.commands.command_specs import CommandSpecs
@@ -32,6 +33,9 @@ from continuum_upstash.emulator.redis.upstream import Address, UpstreamError, Up
 from continuum_upstash.emulator.tcp.session import SessionFactory
 from continuum_upstash.emulator.tcp.tcp_server import TcpServer
 from continuum_upstash.emulator.usage import UsageCounter
+
+if TYPE_CHECKING:
+    from continuum_upstash.emulator.qstash.deliveries import Deliveries
 
 
 @asynccontextmanager
@@ -64,8 +68,9 @@ async def run_emulator(options: EmulatorOptions, faults: Faults) -> AsyncIterato
             rest_listener = Listener(options.host, options.port, rest.accept, tls)
             ports.append(PublicPort(Side.REST, rest_listener, rest.reset_all))
         controller = FaultController(faults, ports, replica)
+        qstash_url, deliveries = await _start_qstash(options, cleanup)
         control = HttpAcceptor(
-            ControlApi(pool, tokens, usage, controller), None, options.keep_alive
+            ControlApi(pool, tokens, usage, controller, deliveries), None, options.keep_alive
         )
         control_listener = Listener(options.host, options.control_port, control.accept)
         for port in ports:
@@ -75,7 +80,7 @@ async def run_emulator(options: EmulatorOptions, faults: Faults) -> AsyncIterato
         cleanup.callback(control_listener.close)
         await control_listener.open()
         await controller.start()
-        yield _build_addresses(options, ports, control_listener)
+        yield _build_addresses(options, ports, control_listener, qstash_url)
 
 
 async def _start_redis(options: EmulatorOptions, cleanup: AsyncExitStack) -> Address:
@@ -84,6 +89,28 @@ async def _start_redis(options: EmulatorOptions, cleanup: AsyncExitStack) -> Add
     embedded = await embedded_valkey.start(generate_secret(), evict=options.eviction)
     cleanup.callback(embedded.stop)
     return embedded.address
+
+
+async def _start_qstash(
+    options: EmulatorOptions, cleanup: AsyncExitStack
+) -> tuple[str, "Deliveries | None"]:
+    """Return the URL of QStash and its state; without the option, "" and None."""
+    if options.qstash_port is None:
+        return "", None
+    # By option: they bring httpx, which delivers the messages.
+    from continuum_upstash.emulator.qstash.api import QStashApi  # noqa: PLC0415
+    from continuum_upstash.emulator.qstash.deliveries import Deliveries  # noqa: PLC0415
+    from continuum_upstash.emulator.qstash.signing import TEST_TOKEN  # noqa: PLC0415
+
+    deliveries = Deliveries()
+    cleanup.push_async_callback(deliveries.stop)
+    http = HttpAcceptor(QStashApi(deliveries, TEST_TOKEN), None, options.keep_alive)
+    listener = Listener(options.host, options.qstash_port, http.accept)
+    cleanup.callback(http.reset_all)
+    cleanup.callback(listener.close)
+    await listener.open()
+    deliveries.start()
+    return f"http://{_format_host(options)}:{listener.port}", deliveries
 
 
 async def _build_engine(
@@ -126,9 +153,9 @@ def _load_tls(options: EmulatorOptions) -> ssl.SSLContext | None:
 
 
 def _build_addresses(
-    options: EmulatorOptions, ports: list[PublicPort], control: Listener
+    options: EmulatorOptions, ports: list[PublicPort], control: Listener, qstash_url: str
 ) -> Addresses:
-    host = f"[{options.host}]" if ":" in options.host else options.host
+    host = _format_host(options)
     secure = "s" if options.ssl_certfile else ""
     listening = {port.side: port.listener.port for port in ports}
     login = f"default:{quote(options.token, safe='')}"
@@ -139,7 +166,12 @@ def _build_addresses(
         read_only_token=options.read_only_token,
         redis_url=f"redis{secure}://{login}@{host}:{listening[Side.TCP]}",
         control_url=f"http://{host}:{control.port}",
+        qstash_url=qstash_url,
     )
+
+
+def _format_host(options: EmulatorOptions) -> str:
+    return f"[{options.host}]" if ":" in options.host else options.host
 
 
 async def serve(options: EmulatorOptions, faults: Faults, *, until_stdin_closes: bool) -> None:

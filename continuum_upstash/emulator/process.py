@@ -28,6 +28,15 @@ class Usage:
 
 
 @dataclass(slots=True)
+class QStashState:
+    """How much QStash holds. `messages` wait for a delivery, or are being delivered."""
+
+    messages: int
+    schedules: int
+    dead_letters: int
+
+
+@dataclass(slots=True)
 class Emulator:
     """A running emulator: its addresses, its usage and its faults."""
 
@@ -49,6 +58,11 @@ class Emulator:
     @property
     def redis_url(self) -> str:
         return self.addresses.redis_url
+
+    @property
+    def qstash_url(self) -> str:
+        """The URL for QSTASH_URL; empty without the option ``--qstash-port``."""
+        return self.addresses.qstash_url
 
     def read_usage(self) -> Usage:
         """Return the totals since the last reset."""
@@ -88,12 +102,20 @@ class Emulator:
         finally:
             self._call("DELETE", f"/_emulator/faults?number={number}")
 
+    def read_qstash(self) -> QStashState:
+        """Return how many messages, schedules and dead letters QStash holds."""
+        return QStashState(**self._call("GET", "/_emulator/qstash"))
+
+    def advance_qstash(self, seconds: float) -> None:
+        """Move the clock of QStash forwards: what is due meanwhile is delivered now."""
+        self._call("POST", "/_emulator/qstash/clock", {"advance": seconds})
+
     def flush(self) -> None:
         """Delete all data."""
         self._call("DELETE", "/_emulator/data")
 
     def reset(self) -> None:
-        """Remove all faults and data, and set all counts to zero."""
+        """Remove all faults, data and messages of QStash, and set all counts to zero."""
         self._call("DELETE", "/_emulator")
 
     def stop(self) -> None:

@@ -13,5 +13,5 @@ if TYPE_CHECKING:
 def upstash_emulator() -> Iterator["Emulator"]:
     from continuum_upstash.emulator.process import running  # noqa: PLC0415 - every pytest run imports this plugin
 
-    with running() as emulator:
+    with running("--qstash-port=0") as emulator:
         yield emulator

@@ -5,7 +5,7 @@ It has a port of its own because it must respond while the public port refuses c
 
 import json
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -20,6 +20,9 @@ from continuum_upstash.emulator.redis.embedded_valkey import ValkeyUnavailable
 from continuum_upstash.emulator.redis.upstream import UpstreamError, UpstreamPool
 from continuum_upstash.emulator.usage import UsageCounter
 
+if TYPE_CHECKING:
+    from continuum_upstash.emulator.qstash.deliveries import Deliveries
+
 _Handler: TypeAlias = Callable[[Request], Awaitable[Any]]
 
 
@@ -32,11 +35,13 @@ class ControlApi:
         tokens: RestTokens,
         usage: UsageCounter,
         controller: FaultController,
+        deliveries: "Deliveries | None" = None,
     ) -> None:
         self._pool = pool
         self._tokens = tokens
         self._usage = usage
         self._controller = controller
+        self._deliveries = deliveries
         self._routes: dict[tuple[str, str], _Handler] = {
             ("GET", "/_emulator/count"): self._read_usage,
             ("DELETE", "/_emulator/count"): self._reset_usage,
@@ -46,6 +51,9 @@ class ControlApi:
             ("POST", "/_emulator/faults"): self._add_fault,
             ("DELETE", "/_emulator/faults"): self._remove_faults,
         }
+        if deliveries is not None:
+            self._routes["GET", "/_emulator/qstash"] = self._count_messages
+            self._routes["POST", "/_emulator/qstash/clock"] = self._advance_clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -83,10 +91,28 @@ class ControlApi:
 
     async def _reset_all(self, _: Request) -> Any:
         await self._controller.deactivate_all()
+        if self._deliveries is not None:
+            self._deliveries.reset()
         async with self._pool.connection() as connection:
             await connection.send([(b"FLUSHALL",)])
             await self._usage.reset(connection)
         return {}
+
+    async def _count_messages(self, _: Request) -> Any:
+        assert self._deliveries is not None
+        return {
+            "messages": len(self._deliveries.messages),
+            "schedules": len(self._deliveries.schedules),
+            "dead_letters": len(self._deliveries.dead_letters),
+        }
+
+    async def _advance_clock(self, request: Request) -> Any:
+        assert self._deliveries is not None
+        match json.loads(await request.body()):
+            case {"advance": int() | float() as seconds}:
+                self._deliveries.advance(seconds)
+                return {}
+        raise InvalidOption('the body must be a JSON object, for example {"advance": 60}')
 
     async def _list_faults(self, _: Request) -> Any:
         return self._controller.faults.as_dict()

@@ -113,7 +113,7 @@ def test_the_emulator_stops_when_its_parent_is_killed():
 
 
 def test_the_ready_line_can_be_parsed():
-    addresses = Addresses("http://a:1", "redis://default:p=w@a:2", "http://a:3", "t", "r")
+    addresses = Addresses("http://a:1", "redis://default:p=w@a:2", "http://a:3", "", "t", "r")
     assert Addresses.parse(addresses.format_line()) == addresses
     assert "p=w" not in repr(addresses)
 
