@@ -37,6 +37,7 @@ DOCTOR_KEYS = "continuum:doctor:"
 TAG_KEYS = "continuum:tag:"
 LEASE_KEYS = "continuum:lease:"
 MIGRATION_KEYS = "continuum:migration:"
+MIGRATION_COPY_KEYS = "continuum:migration-copy:"
 RESERVED_KEYS = (
     SESSION_KEYS,
     SESSION_INDEX_KEYS,
@@ -47,6 +48,7 @@ RESERVED_KEYS = (
     TAG_KEYS,
     LEASE_KEYS,
     MIGRATION_KEYS,
+    MIGRATION_COPY_KEYS,
 )
 """What the Redis keys of features begin with, and no key of a cache does."""
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NoReturn
 
@@ -21,6 +23,7 @@ from continuum_upstash.stats.pricing import Bill
 # Exit statuses.
 DEGRADED: Final = 1
 UNREACHABLE: Final = 2  # also for invalid arguments
+INTERRUPTED: Final = 130  # as shells report Ctrl-C
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -133,6 +136,25 @@ def parse_dollars(text: str) -> float:
 def format_json(values: dict[str, Any]) -> str:
     """Return the output of --format json. `schema` grows when an entry changes its meaning."""
     return json.dumps({"schema": 1, **values}, indent=2)
+
+
+def confirm(declined: str, purpose: str) -> None:
+    """Return if the user types "yes".
+
+    Args:
+        declined: the message if the user does not.
+        purpose: what --no-input is for.
+
+    Raises:
+        CommandError: the user does not, or there is no terminal.
+    """
+    if sys.stdin is None or not sys.stdin.isatty():
+        fail(f"stdin is not a terminal: pass --no-input {purpose}, or --dry-run to count only.")
+    text = ""
+    with suppress(EOFError, KeyboardInterrupt):
+        text = input("Type 'yes' to continue, or 'no' to cancel: ")
+    if text != "yes":
+        fail(declined, DEGRADED)
 
 
 def fail(message: str, returncode: int = UNREACHABLE) -> NoReturn:

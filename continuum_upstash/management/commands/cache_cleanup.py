@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-import sys
 import time
 from argparse import ArgumentParser
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import asdict
-from typing import Any, Final
+from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand
@@ -15,6 +13,8 @@ from continuum_upstash.cache.base import UpstashBaseCache
 from continuum_upstash.errors import ConfigurationError, ContinuumError, escape_unprintable
 from continuum_upstash.keys import escape_glob, make_scoped_pattern
 from continuum_upstash.management.arguments import (
+    INTERRUPTED,
+    confirm,
     fail,
     format_json,
     get_caches,
@@ -27,8 +27,6 @@ from continuum_upstash.management.text_report import format_billed
 from continuum_upstash.plans.cleanup import KeyDeleter, KeySelector, OnProgress, ScanProgress
 from continuum_upstash.plans.effects import Plan
 from continuum_upstash.sessions.keys import compile_session_matcher
-
-_INTERRUPTED: Final = 130  # the exit status of shells for Ctrl-C
 
 
 class Command(BaseCommand):
@@ -101,18 +99,9 @@ class Command(BaseCommand):
             self._print_result(counted, cost, options)
             return
         if options["interactive"]:
-            self._confirm()
+            confirm("Nothing was deleted.", "to delete")
         deleted = self._run(cache, deleter.delete, "deleted", counted.pages, options)
         self._print_result(deleted, cost, options)
-
-    def _confirm(self) -> None:
-        if sys.stdin is None or not sys.stdin.isatty():
-            fail("stdin is not a terminal: pass --no-input to delete, or --dry-run to count only.")
-        text = ""
-        with suppress(EOFError, KeyboardInterrupt):
-            text = input("Type 'yes' to continue, or 'no' to cancel: ")
-        if text != "yes":
-            fail("Nothing was deleted.", 1)
 
     def _run(
         self,
@@ -135,7 +124,7 @@ class Command(BaseCommand):
             cache.run(scan(options["resume"], show))
         except KeyboardInterrupt:
             bar.end()
-            fail(f"Interrupted: {_format_progress(latest)}", _INTERRUPTED)
+            fail(f"Interrupted: {_format_progress(latest)}", INTERRUPTED)
         except ContinuumError as error:
             bar.end()
             fail(f"{error} {_format_progress(latest)}" if latest.pages else str(error))

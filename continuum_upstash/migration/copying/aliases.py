@@ -1,0 +1,211 @@
+"""The two caches of a copy: what reaches their databases, and how their keys are made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from django.conf import settings
+from django.core.cache import InvalidCacheBackendError, caches
+from django.core.cache.backends.base import BaseCache
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
+
+from continuum_upstash.cache.base import UpstashBaseCache
+from continuum_upstash.cache.redis_pool import make_django_pool
+from continuum_upstash.config.resolve import Config, resolve
+from continuum_upstash.errors import ConfigurationError
+from continuum_upstash.keys import (
+    DOCTOR_KEYS,
+    LEASE_KEYS,
+    MIGRATION_COPY_KEYS,
+    MIGRATION_KEYS,
+    STATISTICS_KEYS,
+    KeyPattern,
+    ReverseFunction,
+    make_scoped_pattern,
+)
+from continuum_upstash.migration.copying.reader import KeyMap
+from continuum_upstash.plans.effects import Plan
+from continuum_upstash.plans.runner import Runner, run
+from continuum_upstash.transports.redis.options import make_pool, make_pool_options
+from continuum_upstash.transports.registry import Database
+
+if TYPE_CHECKING:
+    from redis import ConnectionPool
+
+READ_TIMEOUT: Final = 30.0  # seconds; a page of an old server may take longer than a cache read
+_PACKAGES: Final = ("django_redis.", "django_valkey.", "django.core.cache.backends.redis")
+_SCHEMES: Final = {"valkey": "redis", "valkeys": "rediss"}
+_FACTORY_OPTIONS: Final = ("SENTINELS", "SENTINEL_KWARGS", "CONNECTION_FACTORY")
+# What cannot be passed to redis-py's connections: classes, and what our transport decides.
+_IGNORED_ARGUMENTS: Final = frozenset(
+    {"connection_class", "decode_responses", "parser_class", "pool_class", "protocol", "retry"}
+)
+_NOT_COPIED: Final = (STATISTICS_KEYS, DOCTOR_KEYS, LEASE_KEYS, MIGRATION_KEYS, MIGRATION_COPY_KEYS)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The cache that is copied.
+
+    Attributes:
+        alias: its alias.
+        label: for messages.
+        run: runs a plan on its database.
+        cache: the cache.
+        is_own: whether its values have this package's format.
+        is_billed: whether Upstash bills its commands.
+    """
+
+    alias: str
+    label: str
+    run: Callable[[Plan[Any]], Any]
+    cache: BaseCache
+    is_own: bool
+    is_billed: bool
+
+    def map_keys(
+        self, target: UpstashBaseCache, match: str, *, raw: bool, kind: str | None
+    ) -> KeyMap:
+        """Return which keys are copied, and to which.
+
+        Args:
+            target: the other cache.
+            match: a glob pattern: of the keys as the code uses them.
+            raw: the pattern is one of full keys, and full keys stay as they are.
+            kind: only this Redis type.
+
+        Raises:
+            ConfigurationError: the key function does not keep the key.
+        """
+        if raw:
+            return KeyMap(_RawPattern(match, "", ""), lambda name: name, kind)
+        cache = self.cache
+        pattern = make_scoped_pattern(
+            cache.key_func, cache.key_prefix, cache.version, match, _get_reverse(self.alias)
+        )
+
+        def make_target_key(name: str) -> str:
+            return target.make_key(pattern.extract_key(name))
+
+        return KeyMap(pattern, make_target_key, kind)
+
+
+class _RawPattern(KeyPattern):
+    """Matches full keys, except those that are valid in one database only."""
+
+    def matches(self, name: str) -> bool:
+        return not name.startswith(_NOT_COPIED)
+
+
+@contextmanager
+def open_source(alias: str) -> Iterator[Source]:
+    """Return the source, whose connections are closed at the end.
+
+    Raises:
+        ConfigurationError: there is no such alias, or its values are not in Redis.
+    """
+    cache = _get_cache(alias)
+    if isinstance(cache, UpstashBaseCache):
+        config = cache.database.config
+        yield Source(
+            alias, config.label, cache.run, cache, is_own=True, is_billed=config.is_upstash
+        )
+        return
+    modules = {base.__module__ for base in type(cache).__mro__}
+    if not any(module.startswith(_PACKAGES) for module in modules):
+        raise ConfigurationError(
+            f"The BACKEND of cache '{alias}' is {type(cache).__qualname__}, whose values are not "
+            "in Redis: there is nothing to copy. Supported are this package's backend, "
+            "django-redis, django-valkey and Django's RedisCache."
+        )
+    config, arguments = _resolve_source(alias)
+    database = Database(config, partial(_make_pool, arguments=arguments))
+    try:
+        runner = partial(run, runner=Runner(database.send))
+        yield Source(alias, config.label, runner, cache, is_own=False, is_billed=config.is_upstash)
+    finally:
+        database.close()
+
+
+def get_target(alias: str) -> UpstashBaseCache:
+    """
+    Raises:
+        ConfigurationError: the alias does not exist, or is not one of this package with a
+            database.
+    """
+    cache = _get_cache(alias)
+    if not isinstance(cache, UpstashBaseCache):
+        raise ConfigurationError(
+            f"The BACKEND of cache '{alias}' is {type(cache).__qualname__}. Values are copied to "
+            "continuum_upstash.backend.CacheBackend only."
+        )
+    if cache.database.config.mode == "local":
+        raise ConfigurationError(
+            f"Cache '{alias}' has no database: its mode is local. "
+            f"{cache.database.config.setup_hint}"
+        )
+    return cache
+
+
+def _get_cache(alias: str) -> BaseCache:
+    try:
+        return caches[alias]
+    except InvalidCacheBackendError as error:
+        if alias in settings.CACHES:
+            raise ConfigurationError(str(error)) from error
+        known = ", ".join(settings.CACHES)
+        raise ConfigurationError(f"CACHES has no alias '{alias}'. It has: {known}.") from None
+    except ImproperlyConfigured as error:
+        raise ConfigurationError(str(error)) from error
+
+
+def _get_reverse(alias: str) -> ReverseFunction | None:
+    entry: Mapping[str, Any] = settings.CACHES[alias]
+    options = entry.get("OPTIONS") or {}
+    reverse = entry.get("REVERSE_KEY_FUNCTION") or options.get("REVERSE_KEY_FUNCTION")
+    return import_string(reverse) if isinstance(reverse, str) else reverse
+
+
+def _resolve_source(alias: str) -> tuple[Config, dict[str, Any]]:
+    """Return the configuration of an entry of another package, and arguments for redis-py."""
+    entry: Mapping[str, Any] = settings.CACHES[alias]
+    options = entry.get("OPTIONS") or {}
+    if str(options.get("CLIENT_CLASS", "")).endswith("ShardClient"):
+        raise ConfigurationError(
+            f"Cache '{alias}' is divided among several servers. Add an alias for each of them to "
+            "CACHES, and copy one after the other."
+        )
+    own: dict[str, Any] = {"FALLBACK": False, "READ_TIMEOUT": READ_TIMEOUT, "CONNECT_TIMEOUT": 5.0}
+    factory = {name: options[name] for name in _FACTORY_OPTIONS if name in options}
+    arguments = {name: value for name, value in options.items() if name.islower()}
+    arguments |= dict(options.get("CONNECTION_POOL_KWARGS") or {})
+    for option in ("USERNAME", "PASSWORD"):
+        if options.get(option):
+            arguments[option.lower()] = options[option]
+    arguments = {name: value for name, value in arguments.items() if name not in _IGNORED_ARGUMENTS}
+    if factory:
+        factory["CONNECTION_POOL_KWARGS"] = arguments
+    config = resolve(own | factory, {}, alias=alias, location=_get_primary(entry.get("LOCATION")))
+    return config, arguments
+
+
+def _get_primary(location: object) -> object:
+    """Return the first URL, which is the primary, with a scheme of Redis."""
+    urls = location if isinstance(location, (list, tuple)) else str(location).replace(";", ",")
+    first = urls[0] if isinstance(urls, (list, tuple)) else urls.split(",")[0]
+    scheme, separator, rest = str(first).strip().partition("://")
+    return f"{_SCHEMES.get(scheme, scheme)}{separator}{rest}"
+
+
+def _make_pool(config: Config, arguments: Mapping[str, Any]) -> ConnectionPool:
+    if config.redis_options != Config.redis_options:
+        return make_django_pool(config)  # django-redis is installed: it is the source's
+    from redis import ConnectionPool  # noqa: PLC0415 only for such a source
+
+    options = make_pool_options(config) | dict(arguments)
+    return make_pool(config, partial(ConnectionPool.from_url, **options))

@@ -1,0 +1,93 @@
+"""Converts stored bytes of the source to stored bytes of the target."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+from continuum_upstash.cache.data_types.members import MemberCodec
+from continuum_upstash.plans.effects import Encode, Plan
+from continuum_upstash.protocol import Argument
+
+ReadValue: TypeAlias = Callable[[bytes], Any]
+
+
+class Unreadable(ValueError):
+    """Stored bytes of the source cannot be decoded, or the value has no stored format."""
+
+
+class ValueConverter(NamedTuple):
+    """
+    Attributes:
+        read: returns the value of stored bytes of the source; None: they have this package's
+            format and are stored as they are.
+        members: encodes the members of lists, sets and sorted sets.
+    """
+
+    read: ReadValue | None
+    members: MemberCodec
+
+    def convert(self, raw: bytes) -> Plan[bytes]:
+        """Return the stored bytes of a string or of a hash's value.
+
+        Raises:
+            Unreadable: see there.
+        """
+        if self.read is None:
+            return raw
+        value = self._read(raw)
+        try:
+            data: bytes = yield Encode(value)
+        except Exception as error:  # also one of the value's own code, while it is pickled
+            raise Unreadable(_describe(error)) from error
+        return data
+
+    def convert_member(self, raw: bytes) -> bytes:
+        """Return the stored bytes of a member. Raises Unreadable."""
+        if self.read is None:
+            return raw
+        value = self._read(raw)
+        try:
+            return self.members.encode(value)
+        except Exception as error:  # likewise
+            raise Unreadable(_describe(error)) from error
+
+    def convert_items(self, kind: str, items: Sequence[bytes]) -> Plan[list[Argument]]:
+        """Return the arguments that store a page of a collection.
+
+        Args:
+            kind: the Redis type.
+            items: as `SourceReader.read_items` returns them.
+
+        Raises:
+            Unreadable: see there.
+        """
+        arguments: list[Argument] = []
+        if kind in {"list", "set"}:
+            arguments += map(self.convert_member, items)
+            return arguments
+        for first, second in zip(items[::2], items[1::2], strict=True):
+            if kind == "hash":
+                arguments += (_decode_field(first), (yield from self.convert(second)))
+            else:
+                arguments += (second.decode("ascii"), self.convert_member(first))
+        return arguments
+
+    def _read(self, raw: bytes) -> Any:
+        assert self.read is not None
+        try:
+            return self.read(raw)
+        except Exception as error:  # also one of a class that is unpickled
+            raise Unreadable(_describe(error)) from error
+
+
+def _decode_field(raw: bytes) -> str:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        raise Unreadable("a field of the hash is not text") from error
+
+
+def _describe(error: Exception) -> str:
+    """Return an error without its text, which may contain the value."""
+    return type(error).__name__
