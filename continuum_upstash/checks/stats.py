@@ -17,7 +17,7 @@ from continuum_upstash.stats.conf import (
     list_missing_packages,
     validate,
 )
-from continuum_upstash.stats.pricing import get_pricing_plan_name
+from continuum_upstash.stats.pricing import get_pricing_plan_name, get_terms, read_prices
 
 
 def check_statistics(**_: Any) -> list[CheckMessage]:
@@ -26,8 +26,10 @@ def check_statistics(**_: Any) -> list[CheckMessage]:
     configs, _errors = resolve_entries()  # check_caches reports the errors
     try:
         validate()
+        read_prices()
         for alias in configs:
             get_pricing_plan_name(alias)
+            get_terms(alias)
     except ConfigurationError as error:
         found.append(check_message("E006", str(error)))
     for name, package in list_missing_packages().items():

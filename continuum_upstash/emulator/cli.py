@@ -48,6 +48,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=defaults.max_request_size,
         help="maximum size of a command's arguments and of a reply, in bytes",
     )
+    _add_switches(parser)
+
+
+def _add_switches(parser: argparse.ArgumentParser) -> None:
+    defaults, add = EmulatorOptions(), parser.add_argument
     add(
         "--keep-alive",
         type=int,
@@ -73,6 +78,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="KIND[:NAME=VALUE,…]",
         help="start with a fault, for example latency:seconds=0.2,jitter=0.05 (repeatable)",
+    )
+    add(
+        "--developer-api",
+        default="",
+        metavar="email=E,key=K[,plan=P,regions=N,budget=N]",
+        help="offer Upstash's Developer API on the control port, for this account",
     )
     add("--until-stdin-closes", action="store_true", help="stop when standard input is closed")
 

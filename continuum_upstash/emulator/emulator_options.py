@@ -27,6 +27,7 @@ class EmulatorOptions:
         keep_alive: seconds.
         qstash_port: the port of QStash; None: no QStash.
         profile: a name of `PROFILES`.
+        developer_api: the account for `DeveloperAccount.parse`; empty: there is no Developer API.
         token: also the password of the TCP user `default`, and `read_only_token` that of
             `default_ro`.
     """
@@ -47,6 +48,7 @@ class EmulatorOptions:
     keep_alive: int = 60
     ssl_certfile: str = ""
     ssl_keyfile: str = ""
+    developer_api: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
         for token in (self.token, self.read_only_token):

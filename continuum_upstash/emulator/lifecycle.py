@@ -13,6 +13,7 @@ from urllib.parse import quote
 from continuum_upstash.emulator.commands.command_specs import CommandSpecs
 from continuum_upstash.emulator.commands.engine import Engine, SizeLimits
 from continuum_upstash.emulator.commands.info_rewriter import InfoRewriter, parse_info
+from continuum_upstash.emulator.developer_api import DeveloperAccount, DeveloperApi
 from continuum_upstash.emulator.emulator_options import (
     Addresses,
     EmulatorOptions,
@@ -68,10 +69,12 @@ async def run_emulator(options: EmulatorOptions, faults: Faults) -> AsyncIterato
             rest_listener = Listener(options.host, options.port, rest.accept, tls)
             ports.append(PublicPort(Side.REST, rest_listener, rest.reset_all))
         controller = FaultController(faults, ports, replica)
+        developer_api = _build_developer_api(options, pool, usage, engine)
         qstash_url, deliveries = await _start_qstash(options, cleanup)
-        control = HttpAcceptor(
-            ControlApi(pool, tokens, usage, controller, deliveries), None, options.keep_alive
+        control_api = ControlApi(
+            pool, tokens, usage, controller, developer_api=developer_api, deliveries=deliveries
         )
+        control = HttpAcceptor(control_api, None, options.keep_alive)
         control_listener = Listener(options.host, options.control_port, control.accept)
         for port in ports:
             cleanup.callback(port.reset_all)
@@ -138,6 +141,31 @@ async def _build_engine(
     )
     specs = CommandSpecs(commands, profile.missing_commands)
     return Engine(specs, usage, info, limits, profile)
+
+
+def _build_developer_api(
+    options: EmulatorOptions, pool: UpstreamPool, usage: UsageCounter, engine: Engine
+) -> DeveloperApi:
+    account = None
+    if options.developer_api:
+        try:
+            account = DeveloperAccount.parse(options.developer_api)
+        except ValueError as error:
+            raise InvalidOption(f"--developer-api: {error}") from error
+    database = {
+        "endpoint": options.host,
+        "eviction": options.eviction,
+        "db_max_request_size": options.max_request_size,
+        "db_disk_threshold": options.max_data_size,
+    }
+    return DeveloperApi(
+        account,
+        pool=pool,
+        usage=usage,
+        specs=engine.specs,
+        measure_data=engine.measure_data,
+        database=database,
+    )
 
 
 def _load_tls(options: EmulatorOptions) -> ssl.SSLContext | None:

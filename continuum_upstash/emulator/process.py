@@ -110,6 +110,18 @@ class Emulator:
         """Move the clock of QStash forwards: what is due meanwhile is delivered now."""
         self._call("POST", "/_emulator/qstash/clock", {"advance": seconds})
 
+    def set_account(self, email: str, key: str, **options: Any) -> str:
+        """Offer Upstash's Developer API for an account, until `reset`; return its URL.
+
+        Options: `plan` (``free``, ``payg``, ``fixed_250mb`` …), `regions` (number of read regions)
+        and `budget`.
+
+        Raises:
+            ValueError: an option is invalid.
+        """
+        self._call("POST", "/_emulator/account", {"email": email, "key": key, **options})
+        return self.addresses.control_url
+
     def flush(self) -> None:
         """Delete all data."""
         self._call("DELETE", "/_emulator/data")

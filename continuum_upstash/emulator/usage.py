@@ -7,6 +7,7 @@ item of a pipeline or transaction is one command, EVAL is one, and each call ins
 commands that only the emulator sends, and for commands that it replies to without Valkey.
 """
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Final
 
@@ -35,6 +36,7 @@ class UsageCounter:
     rest: Traffic = field(default_factory=Traffic)
     tcp: Traffic = field(default_factory=Traffic)
     _correction: int = 0
+    _at_reset: dict[bytes, int] = field(default_factory=dict)
 
     def subtract(self, commands: int) -> None:
         """Exclude commands that Valkey ran and the service does not bill."""
@@ -46,21 +48,34 @@ class UsageCounter:
 
     async def reset(self, connection: UpstreamConnection) -> None:
         self.rest, self.tcp, self._correction = Traffic(), Traffic(), 0
-        self._correction = -await _count_calls(connection)
+        self._at_reset = await _read_calls(connection)
 
     async def report(self, connection: UpstreamConnection) -> dict[str, object]:
         return {
-            "billed": await _count_calls(connection) + self._correction,
+            "billed": sum((await self._count_calls(connection)).values()) + self._correction,
             "rest": asdict(self.rest),
             "tcp": asdict(self.tcp),
         }
 
+    async def count_writes(
+        self, connection: UpstreamConnection, is_write: Callable[[bytes], bool]
+    ) -> int:
+        """Return how many of the billed commands change data, in scripts too."""
+        calls = await self._count_calls(connection)
+        return sum(count for name, count in calls.items() if is_write(name))
 
-async def _count_calls(connection: UpstreamConnection) -> int:
+    async def _count_calls(self, connection: UpstreamConnection) -> dict[bytes, int]:
+        calls = await _read_calls(connection)
+        return {name: count - self._at_reset.get(name, 0) for name, count in calls.items()}
+
+
+async def _read_calls(connection: UpstreamConnection) -> dict[bytes, int]:
+    """Return how often Valkey has run each command that the service bills."""
     (stats,) = await connection.send([(b"INFO", b"commandstats")])
-    total = 0
+    calls = {}
     for line in stats.splitlines():
         name, _, figures = line.partition(b":calls=")
-        if figures and name.removeprefix(b"cmdstat_").split(b"|")[0] not in _FREE:
-            total += int(figures.split(b",", 1)[0])
-    return total
+        name = name.removeprefix(b"cmdstat_")
+        if figures and name.split(b"|")[0] not in _FREE:
+            calls[name] = int(figures.split(b",", 1)[0])
+    return calls

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from time import perf_counter, time
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from django.conf import settings
 
@@ -25,6 +25,8 @@ from continuum_upstash.errors import (
     ReplyError,
     Unavailable,
 )
+from continuum_upstash.health.account import examine_account, read_account
+from continuum_upstash.health.findings import Finding, Outcome
 from continuum_upstash.health.overview import NO_HISTORY, read_overview
 from continuum_upstash.health.probe import MEMORY_WARN_RATIO, Health, probe_health
 from continuum_upstash.keys import DOCTOR_KEYS
@@ -33,10 +35,8 @@ from continuum_upstash.plans.effects import Batch, Plan
 from continuum_upstash.protocol import Command, Replies, Reply
 from continuum_upstash.ratelimit.conf import conf as ratelimit_conf
 from continuum_upstash.sessions.conf import conf as session_conf
-from continuum_upstash.stats.pricing import PRICING_PLANS, WARN_RATIO, get_pricing_plan_name
+from continuum_upstash.stats.pricing import WARN_RATIO, get_pricing_plan, get_pricing_plan_name
 from continuum_upstash.stats.totals import Totals
-
-Outcome: TypeAlias = Literal["ok", "info", "warning", "failed"]
 
 PINGS: Final = 20
 _MAX_CLOCK_OFFSET: Final = 1.0  # seconds; beyond, expiry times are visibly wrong
@@ -64,32 +64,19 @@ _FIXES: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """The result of one examination.
-
-    Attributes:
-        name: what was examined.
-        outcome: ``ok``, ``info`` (neither right nor wrong), ``warning`` or ``failed``.
-        detail: the result, without secrets.
-        fix: what to do; may be empty.
-    """
-
-    name: str
-    outcome: Outcome
-    detail: str
-    fix: str = ""
-
-
 _Check: TypeAlias = Callable[[UpstashBaseCache], Plan[list[Finding]]]
 
 
-def examine(cache: UpstashBaseCache, *, write: bool = False) -> Iterator[Finding]:
+def examine(
+    cache: UpstashBaseCache, *, write: bool = False, account: bool = False
+) -> Iterator[Finding]:
     """Yield the findings as they are made. Costs a few billed commands.
 
     Args:
         cache: the cache.
         write: also write, read and delete a key (two billed commands).
+        account: also read what Upstash's Developer API says (up to five billed commands, for the
+            statistics that it is compared with).
     """
     config = cache.database.config
     yield from _examine_configuration(config)
@@ -112,6 +99,19 @@ def examine(cache: UpstashBaseCache, *, write: bool = False) -> Iterator[Finding
             yield from cache.run(check(cache))
     except ContinuumError as error:
         yield _explain_failure(config, error)
+        return
+    if account:
+        yield from _examine_account(cache)
+
+
+def _examine_account(cache: UpstashBaseCache) -> Iterator[Finding]:
+    try:
+        found = read_account(cache.database)
+        overview = cache.run(read_overview(cache, minutes=timedelta(hours=1)))
+    except ContinuumError as error:
+        yield Finding("account", "warning", str(error), "See docs/how-to/costs.md.")
+        return
+    yield from examine_account(cache.database, found, overview)
 
 
 def _check_connection(cache: UpstashBaseCache) -> Plan[list[Finding]]:
@@ -210,7 +210,7 @@ def _examine_memory(health: Health, ratio: float | None) -> list[Finding]:
 
 def _check_quota(cache: UpstashBaseCache) -> Plan[list[Finding]]:
     try:
-        plan = PRICING_PLANS[get_pricing_plan_name(cache.database.config.alias)]
+        plan = get_pricing_plan(get_pricing_plan_name(cache.database.config.alias))
     except ConfigurationError as error:
         return [Finding("quota", "failed", str(error), "Correct CONTINUUM_STATS.")]
     limit = f"{plan.request_mb} MB per request and per response"

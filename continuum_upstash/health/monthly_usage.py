@@ -17,13 +17,9 @@ from django.core.exceptions import ImproperlyConfigured
 from continuum_upstash.errors import ContinuumError
 from continuum_upstash.health.probe import get_upstash_caches, list_upstash_aliases
 from continuum_upstash.plans.effects import Plan
+from continuum_upstash.stats.bill import Bill, MonthlyUsage, estimate_writes, project_bill
 from continuum_upstash.stats.conf import get_setting
-from continuum_upstash.stats.pricing import (
-    Bill,
-    MonthlyUsage,
-    get_pricing_plan_name,
-    project_bill,
-)
+from continuum_upstash.stats.pricing import get_pricing_plan_name, get_terms
 from continuum_upstash.stats.shared import reader
 from continuum_upstash.stats.shared.month_summary import (
     MonthSummary,
@@ -31,7 +27,7 @@ from continuum_upstash.stats.shared.month_summary import (
     write_month_summary,
 )
 from continuum_upstash.stats.shared.schema import Bucket
-from continuum_upstash.stats.totals import Totals
+from continuum_upstash.stats.totals import Totals, add_up
 from continuum_upstash.transports.registry import Database
 
 _DAY: Final = timedelta(days=1)
@@ -81,7 +77,12 @@ def read_until_yesterday(database: Database, now: datetime) -> Plan[Totals]:
 
 
 def read_bill(
-    database: Database, today: Totals, now: datetime, hours: Iterable[Bucket] = ()
+    database: Database,
+    today: Totals,
+    now: datetime,
+    hours: Iterable[Bucket] = (),
+    *,
+    storage: int = 0,
 ) -> Plan[Bill]:
     """Return this month's bill of a database.
 
@@ -90,25 +91,30 @@ def read_bill(
         today: the alias's totals since midnight.
         now: UTC.
         hours: the alias's hours since midnight, from which the projection is made.
+        storage: bytes of data in the database.
 
     Raises:
-        ContinuumError: the totals cannot be read, or the pricing plan is unknown.
+        ContinuumError: the totals cannot be read, or PLAN, REGIONS, PROD_PACK or PRICES is invalid.
     """
     others = list(_list_aliases_of_same_server(database))
     aliases = [each.config.alias for each in others]
     theirs = yield from reader.read_day(aliases, get_midnight(now))
-    commands = today.all_billed + reader.sum_buckets(theirs).all_billed
+    month = add_up([today, reader.sum_buckets(theirs)])
     found = [*hours, *theirs]
     for each in (database, *others):
-        commands += (yield from read_until_yesterday(each, now)).all_billed
+        month += yield from read_until_yesterday(each, now)
         found += each.extras.get(_CachedMonth).first
     first = _find_first(found)
     usage = MonthlyUsage(
-        commands,
+        month.all_billed,
         first_hour=first[0].at if first else None,
         in_first_hour=reader.sum_buckets(first).all_billed,
+        writes=estimate_writes(month),
+        traffic=month.bytes_in + month.bytes_out,
+        storage=storage,
     )
-    return project_bill(get_pricing_plan_name(database.config.alias), usage, now)
+    alias = database.config.alias
+    return project_bill(get_pricing_plan_name(alias), usage, now, get_terms(alias))
 
 
 def _find_first(hours: Iterable[Bucket]) -> list[Bucket]:

@@ -16,9 +16,9 @@ from continuum_upstash.health.monthly_usage import (
 )
 from continuum_upstash.health.probe import Health, probe_health
 from continuum_upstash.plans.effects import Plan
+from continuum_upstash.stats.bill import Bill
 from continuum_upstash.stats.counters import read_process_totals
 from continuum_upstash.stats.exporters.prometheus_text import AliasMetrics
-from continuum_upstash.stats.pricing import Bill
 from continuum_upstash.stats.shared.reader import read_hours, read_minutes, sum_buckets
 from continuum_upstash.stats.shared.schema import HOURS_KEPT, MINUTES_KEPT, Bucket
 from continuum_upstash.stats.shared.writer import SharedWriter
@@ -144,7 +144,8 @@ def read_overview(
         return _describe_process(health, period, str(error))
     todays = [each for each in by_hour if each.at >= midnight]
     todays.append(Bucket(_floor(now, _HOUR), pending))
-    earlier, bill, errors = yield from _read_month(cache, todays, now)
+    storage = health.server.memory if health.server else 0
+    earlier, bill, errors = yield from _read_month(cache, todays, now, storage)
     known = [*by_minute, *by_hour, *([Bucket(midnight, earlier)] if earlier else ())]
     if not sum_buckets(known).batches:
         return _describe_process(health, period, *errors)
@@ -163,13 +164,14 @@ def read_overview(
 
 
 def _read_month(
-    cache: UpstashBaseCache, todays: Sequence[Bucket], now: datetime
+    cache: UpstashBaseCache, todays: Sequence[Bucket], now: datetime, storage: int
 ) -> Plan[tuple[Totals | None, Bill | None, tuple[str, ...]]]:
     """Return the month until yesterday, the bill, and why one of them is missing."""
     earlier = None
     try:
         earlier = yield from read_until_yesterday(cache.database, now)
-        bill = yield from read_bill(cache.database, sum_buckets(todays), now, todays)
+        today = sum_buckets(todays)
+        bill = yield from read_bill(cache.database, today, now, todays, storage=storage)
     except ContinuumError as error:
         return earlier, None, (str(error),)
     return earlier, bill, ()

@@ -18,7 +18,7 @@ from django.core.management.base import CommandError
 from continuum_upstash.cache.base import UpstashBaseCache
 from continuum_upstash.errors import escape_unprintable
 from continuum_upstash.health.probe import get_upstash_caches, list_upstash_aliases
-from continuum_upstash.stats.pricing import Bill
+from continuum_upstash.stats.bill import Bill
 
 # Exit statuses.
 DEGRADED: Final = 1

@@ -20,6 +20,10 @@ DEFAULTS: Final[dict[str, Any]] = {
     "PROMETHEUS": False,  # needs the extra of that name
     "OTEL": False,  # needs the extra of that name
     "PLAN": "free",  # a name in PRICING_PLANS, or one for each alias: {"default": "payg"}
+    "REGIONS": 0,  # read regions, or a number for each alias
+    "PROD_PACK": False,  # or a bool for each alias
+    "ACCOUNT": {},  # EMAIL and API_KEY of Upstash's Developer API, instead of the environment
+    "PRICES": {},  # prices that differ from those in pricing.py
 }
 
 _PACKAGES: Final[Mapping[str, str]] = {
@@ -59,7 +63,7 @@ def is_unwritable() -> bool:
 
 
 def validate() -> None:
-    """Reject unknown entries and invalid values, except for PLAN (see `get_pricing_plan_name`).
+    """Reject unknown entries and invalid values, except for those that pricing.py reads.
 
     A system check calls this, so that a wrong value does not stop the site.
 
@@ -76,9 +80,12 @@ def validate() -> None:
         raise ConfigurationError(f"CONTINUUM_STATS has no entry {unknown}.{hint}")
     for name, (is_valid, advice) in _RULES.items():
         if not is_valid(get_setting(name)):
-            raise ConfigurationError(
-                f"CONTINUUM_STATS[{name!r}] is {get_setting(name)!r}: {advice}."
-            )
+            raise ConfigurationError(f"CONTINUUM_STATS[{name!r}] is {_describe(name)}: {advice}.")
+
+
+def _describe(name: str) -> str:
+    value = get_setting(name)
+    return f"a {type(value).__name__}" if name == "ACCOUNT" else repr(value)  # it has a secret
 
 
 def _get_entries() -> Mapping[str, Any]:
@@ -107,4 +114,8 @@ _RULES: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
     ),
     "PROMETHEUS": _BOOL,
     "OTEL": _BOOL,
+    "ACCOUNT": (
+        lambda value: isinstance(value, Mapping) and value.keys() <= {"EMAIL", "API_KEY", "URL"},
+        "write a dict with EMAIL and API_KEY",
+    ),
 }

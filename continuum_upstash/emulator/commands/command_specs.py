@@ -149,6 +149,10 @@ class CommandSpecs:
         name = self.get_name(argv)
         return name in _SCRIPTS or b"write" in self._get_flags(name)
 
+    def changes_data(self, name: bytes) -> bool:
+        """Return whether a command, by its name in lower case, changes data itself."""
+        return b"write" in self._get_flags(name)
+
     def is_denied_on_oom(self, argv: Argv) -> bool:
         """Return whether a full database rejects the command. The service rejects every EVAL."""
         name = self.get_name(argv)

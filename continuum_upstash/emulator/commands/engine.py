@@ -79,6 +79,10 @@ class Engine:
         if limits.refuse_getex:
             self._translations[b"getex"] = self._translate_getex
 
+    def measure_data(self, memory: str) -> int:
+        """Return the bytes of data, by the reply to INFO memory."""
+        return self._info.compute_data_size(parse_info(memory))
+
     def has_write(self, commands: Sequence[Argv]) -> bool:
         return any(map(self.specs.is_write, commands))
 
@@ -201,7 +205,7 @@ class Engine:
 
     async def _build_capacity_error(self, connection: UpstreamConnection) -> Error:
         (memory,) = await connection.send([(b"INFO", b"memory")])
-        data_size = self._info.compute_data_size(parse_info(memory.decode()))
+        data_size = self.measure_data(memory.decode())
         return error_messages.capacity_reached(
             self.limits.data_size, max(data_size, self.limits.data_size)
         )

@@ -1,5 +1,7 @@
 """The control API: read and reset the usage, activate and remove faults, delete all data.
 
+The Developer API, `/v2/…`, is on the same port.
+
 It has a port of its own because it must respond while the public port refuses connections.
 """
 
@@ -12,6 +14,7 @@ from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
 from continuum_upstash.emulator.commands import error_messages
+from continuum_upstash.emulator.developer_api import DeveloperAccount, DeveloperApi
 from continuum_upstash.emulator.emulator_options import InvalidOption
 from continuum_upstash.emulator.faults.controller import FaultController
 from continuum_upstash.emulator.faults.model import Fault
@@ -27,7 +30,7 @@ _Handler: TypeAlias = Callable[[Request], Awaitable[Any]]
 
 
 class ControlApi:
-    """`/_emulator/…`; requires the full token."""
+    """`/_emulator/…`, which requires the full token, and `/v2/…`."""
 
     def __init__(
         self,
@@ -35,6 +38,8 @@ class ControlApi:
         tokens: RestTokens,
         usage: UsageCounter,
         controller: FaultController,
+        *,
+        developer_api: DeveloperApi,
         deliveries: "Deliveries | None" = None,
     ) -> None:
         self._pool = pool
@@ -42,6 +47,7 @@ class ControlApi:
         self._usage = usage
         self._controller = controller
         self._deliveries = deliveries
+        self._developer_api = developer_api
         self._routes: dict[tuple[str, str], _Handler] = {
             ("GET", "/_emulator/count"): self._read_usage,
             ("DELETE", "/_emulator/count"): self._reset_usage,
@@ -50,6 +56,7 @@ class ControlApi:
             ("GET", "/_emulator/faults"): self._list_faults,
             ("POST", "/_emulator/faults"): self._add_fault,
             ("DELETE", "/_emulator/faults"): self._remove_faults,
+            ("POST", "/_emulator/account"): self._set_account,
         }
         if deliveries is not None:
             self._routes["GET", "/_emulator/qstash"] = self._count_messages
@@ -57,6 +64,9 @@ class ControlApi:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
+        if request.url.path.startswith("/v2/"):
+            await self._developer_api(scope, receive, send)
+            return
         response = await self._respond(request)
         await response(scope, receive, send)
 
@@ -90,6 +100,7 @@ class ControlApi:
         return {}
 
     async def _reset_all(self, _: Request) -> Any:
+        self._developer_api.reset()
         await self._controller.deactivate_all()
         if self._deliveries is not None:
             self._deliveries.reset()
@@ -113,6 +124,13 @@ class ControlApi:
                 self._deliveries.advance(seconds)
                 return {}
         raise InvalidOption('the body must be a JSON object, for example {"advance": 60}')
+
+    async def _set_account(self, request: Request) -> Any:
+        match json.loads(await request.body()):
+            case dict() as options:
+                self._developer_api.account = DeveloperAccount.build(options)
+                return {}
+        raise InvalidOption("an account must be a JSON object")
 
     async def _list_faults(self, _: Request) -> Any:
         return self._controller.faults.as_dict()

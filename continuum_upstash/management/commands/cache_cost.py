@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -8,8 +9,9 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from continuum_upstash.cache.base import UpstashBaseCache
-from continuum_upstash.errors import ConfigurationError
-from continuum_upstash.health.overview import NO_HISTORY, read_overview
+from continuum_upstash.errors import ConfigurationError, ContinuumError, escape_unprintable
+from continuum_upstash.health.account import Account, Comparison, compare, read_account
+from continuum_upstash.health.overview import NO_HISTORY, Overview, read_overview
 from continuum_upstash.management.arguments import (
     DEGRADED,
     add_budget_option,
@@ -21,13 +23,14 @@ from continuum_upstash.management.arguments import (
     get_caches,
     select_aliases,
 )
-from continuum_upstash.management.text_report import format_percentage
+from continuum_upstash.management.text_report import format_bytes, format_percentage
+from continuum_upstash.stats.bill import Bill, project_bill
 from continuum_upstash.stats.pricing import (
+    PRICES_DATE,
     PRICING_PLANS,
     WARN_RATIO,
-    Bill,
     get_pricing_plan_name,
-    project_bill,
+    get_terms,
 )
 from continuum_upstash.stats.totals import Totals
 
@@ -40,22 +43,28 @@ class _Cost:
     Attributes:
         month: this month's totals of the alias.
         bill: of its database, which other aliases may share; None: there is no history.
-        alternatives: the bills for the same commands on other pricing plans.
+        alternatives: the bills for the same use on the other sufficient pricing plans.
+        account: what Upstash's Developer API says; None: nothing.
+        comparison: our figures beside the account's.
+        account_error: why the account's figures are missing.
     """
 
     alias: str
     month: Totals
     bill: Bill | None
     alternatives: list[Bill]
+    account: Account | None = None
+    comparison: Comparison | None = None
+    account_error: str = ""
 
 
 class Command(BaseCommand):
     help = (
-        "Show the projected cost of the month's commands, which commands cause it, and the cost "
-        "on other pricing plans. Storage, traffic and read regions are not included. Exit status "
-        "0: success; 1: more than 80 % of the pricing plan's commands are used, with --fail-on "
-        "limit, or the month costs more than --budget, with --fail-on cost; 2: the database is "
-        "unreachable or the arguments are invalid."
+        "Show the projected cost of the month, which commands cause it, and the cost on other "
+        "pricing plans; beside it the figures of the Upstash account, with UPSTASH_EMAIL and "
+        "UPSTASH_API_KEY. Exit status 0: success; 1: more than 80 % of the pricing plan's commands "
+        "are used, with --fail-on limit, or the month costs more than --budget, with --fail-on "
+        "cost; 2: the database is unreachable or the arguments are invalid."
     )
     requires_system_checks = ()
 
@@ -100,27 +109,41 @@ class Command(BaseCommand):
 def _read_cost(cache: UpstashBaseCache, plan: str | None) -> _Cost:
     config, now = cache.database.config, datetime.now(UTC)
     try:
-        name = plan or get_pricing_plan_name(config.alias)
+        name, terms = plan or get_pricing_plan_name(config.alias), get_terms(config.alias)
+        if config.mode == "local":
+            bill = project_bill(name, 0, now)
+            return _Cost(config.alias, Totals(), bill, _compare_plans(bill))
     except ConfigurationError as error:
         fail(str(error))
-    if config.mode == "local":
-        bill = project_bill(name, 0, now)
-        return _Cost(config.alias, Totals(), bill, _compare(bill))
     overview = cache.run(read_overview(cache, now=now))
     if overview.health.round_trip is None:
         fail(f"{config.label}: {'; '.join(overview.health.errors)}")
     if overview.errors:
         fail("; ".join(overview.errors))
     if overview.bill is None or overview.month is None:
-        return _Cost(config.alias, Totals(), None, _compare(project_bill(name, 0, now)))
+        bill = project_bill(name, 0, now, terms)
+        return _Cost(config.alias, Totals(), None, _compare_plans(bill), **_read_account(cache))
     bill = overview.bill.on_plan(name)
-    return _Cost(config.alias, overview.month, bill, _compare(bill))
+    found = _read_account(cache, overview)
+    return _Cost(config.alias, overview.month, bill, _compare_plans(bill), **found)
 
 
-def _compare(bill: Bill) -> list[Bill]:
-    """Return the bills on the other pricing plans whose limit is sufficient."""
+def _read_account(cache: UpstashBaseCache, overview: Overview | None = None) -> dict[str, Any]:
+    """Return the entries of a _Cost that the account decides."""
+    try:
+        account = read_account(cache.database)
+    except ContinuumError as error:
+        return {"account_error": str(error)}
+    if overview is None or overview.bill is None or overview.month is None:
+        return {"account": account}
+    compared = compare(overview.bill, account, overview.month, overview.today)
+    return {"account": account, "comparison": compared}
+
+
+def _compare_plans(bill: Bill) -> list[Bill]:
+    """Return the bills on the other pricing plans whose limits are sufficient."""
     bills = [bill.on_plan(other) for other in PRICING_PLANS if other != bill.plan]
-    return [each for each in bills if each.limit is None or each.projected <= each.limit]
+    return [each for each in bills if each.is_sufficient]
 
 
 def _as_dict(cost: _Cost) -> dict[str, Any]:
@@ -130,26 +153,61 @@ def _as_dict(cost: _Cost) -> dict[str, Any]:
         "commands": cost.month.commands,
         "statistics_commands": cost.month.overhead,
         "other_plans": [each.as_dict() for each in cost.alternatives],
+        "prices_of": PRICES_DATE,
+        "account": cost.account.as_dict() if cost.account else None,
+        "comparison": cost.comparison.as_dict() if cost.comparison else None,
+        "account_error": cost.account_error,
     }
 
 
 def _format(cost: _Cost) -> str:
     bill = cost.bill
-    if bill is None:
-        return f"{cost.alias}: {NO_HISTORY}"
+    title, rows = f"{cost.alias}: {NO_HISTORY}", list[tuple[str, str]]()
+    if bill is not None:
+        title = f"{cost.alias}: pricing plan {bill.plan}"
+        title += "" if bill.is_early else f", ${bill.dollars:,.2f} for the month"
+        rows += _describe_bill(cost, bill)
+    rows += _describe_account(cost)
+    lines = [title, *(f"  {name:<15} {text}" for name, text in rows)]
+    return "\n".join(map(escape_unprintable, lines))
+
+
+def _describe_bill(cost: _Cost, bill: Bill) -> Iterator[tuple[str, str]]:
     limit = f" of {bill.limit:,} ({format_percentage(bill.used_ratio)})" if bill.limit else ""
     own = cost.month.all_billed
     part = "" if own == bill.commands else f" of the database, {own:,} of them by this cache"
-    rows = [
-        ("This month", f"{bill.commands:,}{limit} billed commands{part}"),
-        ("Projected", bill.describe_projection()),
-        ("Statistics", f"{cost.month.overhead:,} of the billed commands"),
-    ]
-    frequent = sorted(cost.month.commands.items(), key=lambda item: -item[1])[:_MAX_COMMANDS]
-    rows += [(name, f"{count:,}") for name, count in frequent]
-    title = f"{cost.alias}: pricing plan {bill.plan}"
+    yield "This month", f"{bill.commands:,}{limit} billed commands{part}"
+    yield "Projected", bill.describe_projection()
     if not bill.is_early:
-        cheapest = sorted(cost.alternatives, key=lambda each: each.dollars)[:2]
-        rows += [(f"Plan {each.plan}", f"${each.dollars:,.2f} for the month") for each in cheapest]
-        title += f", ${bill.dollars:,.2f} for the month"
-    return "\n".join([title, *(f"  {name:<15} {text}" for name, text in rows)])
+        paid = [f"{name} ${dollars:,.2f}" for name, dollars in bill.prices.items() if dollars]
+        yield "Price", f"{', '.join(paid) or '$0.00'} (prices of {PRICES_DATE})"
+        traffic = f"{format_bytes(bill.traffic)} of keys and values in the month"
+        yield "Use", f"{format_bytes(bill.storage)} stored, {traffic}"
+        if bill.exceeded:
+            yield "Exceeded", f"the plan's {', '.join(bill.exceeded)}"
+    yield "Statistics", f"{cost.month.overhead:,} of the billed commands"
+    frequent = sorted(cost.month.commands.items(), key=lambda item: -item[1])[:_MAX_COMMANDS]
+    for name, count in frequent:
+        yield name, f"{count:,}"
+    if not bill.is_early:
+        for each in sorted(cost.alternatives, key=lambda each: each.dollars)[:2]:
+            yield f"Plan {each.plan}", f"${each.dollars:,.2f} for the month"
+
+
+def _describe_account(cost: _Cost) -> Iterator[tuple[str, str]]:
+    account = cost.account
+    if account is None:
+        if cost.account_error:
+            yield "Estimate", f"by the statistics of this site. The account: {cost.account_error}"
+        return
+    known, usage = account.database, account.usage
+    detail = (
+        f"{usage.commands:,} billed commands, ${usage.dollars:,.2f} so far, "
+        f"{format_bytes(usage.storage)} stored; pricing plan {known.plan}, {known.state}, "
+        f"{len(known.read_regions)} read regions"
+    )
+    yield "Account", detail
+    if cost.comparison is not None:
+        yield "Difference", cost.comparison.describe()
+        for reason in cost.comparison.reasons:
+            yield "", reason

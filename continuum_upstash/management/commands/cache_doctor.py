@@ -8,7 +8,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand
 
 from continuum_upstash.errors import escape_unprintable
-from continuum_upstash.health.doctor import Finding, examine
+from continuum_upstash.health.doctor import examine
+from continuum_upstash.health.findings import Finding
 from continuum_upstash.health.probe import get_upstash_caches
 from continuum_upstash.management.arguments import (
     DEGRADED,
@@ -39,6 +40,12 @@ class Command(BaseCommand):
             "--write", action="store_true", help="also write, read and delete a key"
         )
         parser.add_argument(
+            "--account",
+            action="store_true",
+            help="also check plan, state, eviction, budget, regions and limits as Upstash's "
+            "Developer API states them; needs UPSTASH_EMAIL and UPSTASH_API_KEY",
+        )
+        parser.add_argument(
             "--fail-on",
             choices=("warning", "failed"),
             default="failed",
@@ -51,7 +58,7 @@ class Command(BaseCommand):
         for alias in select_aliases(options):
             if text:
                 self.stdout.write(self.style.MIGRATE_HEADING(f"Cache '{alias}'"))
-            findings[alias] = self._examine(alias, write=options["write"], show=text)
+            findings[alias] = self._examine(alias, options, show=text)
         if not text:
             entries = [
                 {"alias": alias, "findings": [asdict(each) for each in found]}
@@ -60,11 +67,11 @@ class Command(BaseCommand):
             self.stdout.write(format_json({"caches": entries}))
         self._check([each for found in findings.values() for each in found], options["fail_on"])
 
-    def _examine(self, alias: str, *, write: bool, show: bool) -> list[Finding]:
+    def _examine(self, alias: str, options: dict[str, Any], *, show: bool) -> list[Finding]:
         findings = []
         try:
             (cache,) = get_upstash_caches([alias])
-            examination = examine(cache, write=write)
+            examination = examine(cache, write=options["write"], account=options["account"])
         except ImproperlyConfigured as error:
             examination = iter([Finding("configuration", "failed", str(error))])
         for finding in examination:

@@ -21,7 +21,7 @@ from continuum_upstash.ratelimit.engine.limiter import Limiter
 from continuum_upstash.ratelimit.engine.simulate import compute_worst_case, simulate
 from continuum_upstash.ratelimit.http.identity import matches_policy, parse_identity
 from continuum_upstash.ratelimit.policy import Policy, parse_policy
-from continuum_upstash.stats.pricing import PRICING_PLANS
+from continuum_upstash.stats.pricing import get_pricing_plan
 
 _IDENTITY_HELP: Final = (
     "for example ip=203.0.113.7, user=5 or post:username=alice; one argument for each part of the "
@@ -207,7 +207,7 @@ def _simulate(
 ) -> tuple[dict[str, Any], Iterator[str]]:
     policy = parse_policy("simulated", {"rate": rate, "algorithm": algorithm})
     month = simulate(policy, per_second, refused / 100)
-    dollars = round(PRICING_PLANS["payg"].cost_of(month.commands), 2)
+    dollars = round(get_pricing_plan("payg").cost_of(month.commands), 2)
     price = f"${dollars:,.2f}"
 
     def lines() -> Iterator[str]:

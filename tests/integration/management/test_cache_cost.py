@@ -9,7 +9,8 @@ import pytest
 from continuum_upstash.backend import get_cache
 from continuum_upstash.health.overview import read_overview
 from continuum_upstash.management.arguments import parse_dollars
-from continuum_upstash.stats.pricing import PRICING_PLANS, MonthlyUsage, project_bill
+from continuum_upstash.stats.bill import MonthlyUsage, project_bill
+from continuum_upstash.stats.pricing import PRICING_PLANS
 from continuum_upstash.stats.shared import writer
 from continuum_upstash.stats.shared.schema import day_key, encode_totals
 from continuum_upstash.stats.totals import Totals

@@ -31,7 +31,9 @@ TOTALS = {
 }  # fmt: skip
 BILL = {
     "plan": str, "commands": int, "limit": OPTIONAL, "projected": OPTIONAL, "dollars": OPTIONAL,
-    "least": OPTIONAL, "most": OPTIONAL, "is_early": bool,
+    "least": OPTIONAL, "most": OPTIONAL, "is_early": bool, "prices": (dict, type(None)),
+    "storage": int, "traffic": OPTIONAL, "regions": int, "prod_pack": bool, "exceeded": [str],
+    "first_hour": (str, type(None)), "writes": int,
 }  # fmt: skip
 STATUS = {
     "backend": str, "state": str, "reason": str, "since": NUMBER, "next_probe": OPTIONAL,
@@ -69,7 +71,9 @@ SCHEMAS = {
         "caches": [
             {
                 "alias": str, "bill": (dict, type(None)), "commands": dict,
-                "statistics_commands": int, "other_plans": [BILL],
+                "statistics_commands": int, "other_plans": [BILL], "prices_of": str,
+                "account": (dict, type(None)), "comparison": (dict, type(None)),
+                "account_error": str,
             }
         ],
     },

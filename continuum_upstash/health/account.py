@@ -1,0 +1,267 @@
+"""The account's own figures of a database beside those of the shared statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from copy import copy
+from dataclasses import asdict, dataclass
+from math import inf
+from time import monotonic
+from typing import Any, Final
+
+from continuum_upstash.errors import ContinuumError
+from continuum_upstash.health.developer_api import (
+    AccountDatabase,
+    AccountUnavailable,
+    AccountUsage,
+    load_developer_api,
+)
+from continuum_upstash.health.findings import Finding, Outcome
+from continuum_upstash.health.overview import Overview
+from continuum_upstash.health.probe import MEMORY_WARN_RATIO
+from continuum_upstash.sessions.conf import conf as session_conf
+from continuum_upstash.stats.bill import Bill
+from continuum_upstash.stats.pricing import PRICING_PLANS, WARN_RATIO, Terms
+from continuum_upstash.stats.totals import Totals
+from continuum_upstash.transports.registry import Database
+
+CACHE_SECONDS: Final = 900.0  # how long a process keeps the account's figures, or the error
+_SAME_SHARE: Final = 0.02  # a smaller difference is not explained: the figures are of two moments
+_SAME_COMMANDS: Final = 20
+_PLANS: Final = {"paid": "payg", "pay_as_you_go": "payg"}
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What the account says about a database."""
+
+    database: AccountDatabase
+    usage: AccountUsage
+
+    @property
+    def plan(self) -> str | None:
+        """The database's plan as a name in PRICING_PLANS; None: an unknown one."""
+        name = self.database.plan.lower().removeprefix("fixed_")
+        name = _PLANS.get(name, name)
+        return name if name in PRICING_PLANS else None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return JSON values."""
+        return {"database": asdict(self.database), "usage": asdict(self.usage)}
+
+
+@dataclass(slots=True)
+class _CachedAccount:
+    """The last result for one database."""
+
+    at: float = -inf
+    result: Account | ContinuumError | None = None
+
+
+def read_account(database: Database, *, max_age: float = 0.0) -> Account:
+    """Return the account's figures of a database; not billed.
+
+    Args:
+        database: of an alias.
+        max_age: seconds; a result of this process that is not older is returned again, and so is
+            an error.
+
+    Raises:
+        AccountUnavailable: there are no credentials, or the API cannot be used.
+        ConfigurationError: the URL or the proxy of the API is invalid.
+    """
+    cached, now = database.extras.get(_CachedAccount), monotonic()
+    if cached.result is None or now - cached.at >= max_age:
+        cached.at = now
+        try:
+            if database.config.mode == "local":
+                raise AccountUnavailable("the alias has no database")
+            api = load_developer_api()
+            cached.result = Account(*api.read(database.config.host))
+        except ContinuumError as error:
+            cached.result = error
+    if isinstance(cached.result, ContinuumError):
+        raise copy(cached.result)  # the traceback of one object would grow with each raise
+    return cached.result
+
+
+def apply_account(bill: Bill, account: Account) -> Bill:
+    """Return the bill with the plan, the read regions and the Prod Pack of the account."""
+    known = account.database
+    terms = Terms(len(known.read_regions), known.prod_pack)
+    return bill.on_terms(terms).on_plan(account.plan or bill.plan)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Our figures of the month beside the account's.
+
+    Attributes:
+        commands, account_commands: billed commands so far.
+        dollars, account_dollars: the price so far.
+        reasons: why the commands differ, one sentence each; empty: they do not, beyond 2 %.
+    """
+
+    commands: int
+    account_commands: int
+    dollars: float
+    account_dollars: float
+    reasons: tuple[str, ...]
+
+    @property
+    def difference(self) -> int:
+        """How many commands the account has more."""
+        return self.account_commands - self.commands
+
+    def describe(self) -> str:
+        """Return by how much the commands differ."""
+        if not self.reasons:
+            return "none beyond 2 %"
+        more = "more" if self.difference > 0 else "fewer"
+        share = abs(self.difference) / max(self.commands, 1)
+        return f"the account has {abs(self.difference):,} {more} commands ({share:.1%} of ours)"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return JSON values."""
+        return asdict(self) | {"difference": self.difference, "reasons": list(self.reasons)}
+
+
+def compare(bill: Bill, account: Account, month: Totals, today: Totals) -> Comparison:
+    """Return our figures beside the account's.
+
+    Args:
+        bill: of the database, from the shared statistics.
+        account: the account's figures.
+        month: the totals of the alias since the month began.
+        today: those since midnight UTC.
+    """
+    usage = account.usage
+    difference = usage.commands - bill.commands
+    is_same = abs(difference) <= max(_SAME_COMMANDS, _SAME_SHARE * bill.commands)
+    reasons = () if is_same else tuple(_explain(bill, account, month, today, difference))
+    return Comparison(bill.commands, usage.commands, bill.dollars_so_far, usage.dollars, reasons)
+
+
+def _explain(
+    bill: Bill, account: Account, month: Totals, today: Totals, difference: int
+) -> Iterator[str]:
+    usage, regions = account.usage, len(account.database.read_regions)
+    if regions != bill.regions:
+        yield (
+            f"The database has {regions} read regions, and REGIONS is {bill.regions}: each write "
+            f"is billed once more per region. Set CONTINUUM_STATS['REGIONS'] = {regions}."
+        )
+    if difference > 0 and bill.first_hour is not None:
+        yield (
+            f"The statistics begin at {bill.first_hour:%Y-%m-%d %H:%M} UTC: what was sent earlier "
+            "in this month is only in the account's figure."
+        )
+    if difference > 0:
+        unknown = usage.today - today.all_billed
+        part = f" At least {unknown:,} commands of today are from them." if unknown > 0 else ""
+        yield (
+            "Not in our figure: other clients of the database (other sites, the console, scripts), "
+            "processes without statistics (SHARED is off, or the app is not in INSTALLED_APPS), "
+            f"and the last seconds of killed processes.{part}"
+        )
+    else:
+        yield (
+            "The account's figures are some minutes old. For scripts of your own, we count each "
+            "call in their text, whether it runs or not."
+        )
+    if month.local_commands:
+        yield (
+            f"In neither figure: {month.local_commands:,} commands that the local store served in "
+            "place of the database."
+        )
+
+
+def examine_account(database: Database, account: Account, overview: Overview) -> Iterator[Finding]:
+    """Yield what the account says about a database, held against the use of its alias.
+
+    Args:
+        database: of the alias.
+        account: the account's figures.
+        overview: of the alias, with the minutes of the last hour.
+    """
+    known, alias = account.database, database.config.alias
+    detail = f"database '{known.name}', pricing plan {known.plan}, {known.state}"
+    is_active = known.state == "active"
+    fix = "" if is_active else "Look at the database in the console: it does not serve all calls."
+    yield Finding("account", "ok" if is_active else "failed", detail, fix)
+    if overview.bill is not None:
+        yield from _examine_terms(overview.bill, account)
+        yield from _examine_bill(overview, overview.bill, account)
+    evicts = "on" if known.evicts else "off"
+    if known.evicts and session_conf.are_stored_in(alias):
+        fix = "Switch Eviction off in the console, or use a separate database for sessions."
+        yield Finding("account: eviction", "warning", "on, and the alias stores sessions", fix)
+    else:
+        yield Finding("account: eviction", "info", f"{evicts}; auto upgrade: {known.auto_upgrade}")
+    yield from _examine_limits(database, account, overview)
+
+
+def _examine_terms(bill: Bill, account: Account) -> Iterator[Finding]:
+    known = account.database
+    terms = {
+        "PLAN": (bill.plan, account.plan or known.plan),
+        "REGIONS": (bill.regions, len(known.read_regions)),
+        "PROD_PACK": (bill.prod_pack, known.prod_pack),
+    }
+    for name, (ours, theirs) in terms.items():
+        if ours == theirs:
+            yield Finding(f"account: {name}", "ok", f"{ours}, as in CONTINUUM_STATS")
+        else:
+            detail = f"{theirs}, but CONTINUUM_STATS['{name}'] is {ours}"
+            fix = f"Set CONTINUUM_STATS['{name}'] = {theirs!r}, or the estimates are wrong."
+            yield Finding(f"account: {name}", "warning", detail, fix)
+
+
+def _examine_bill(overview: Overview, bill: Bill, account: Account) -> Iterator[Finding]:
+    usage, budget = account.usage, account.database.budget
+    compared = compare(bill, account, overview.month or Totals(), overview.today)
+    detail = (
+        f"{usage.commands:,} billed commands and ${usage.dollars:,.2f} this month; by our "
+        f"statistics {bill.commands:,} and ${compared.dollars:,.2f}. Difference: "
+        f"{compared.describe()}"
+    )
+    yield Finding("account: bill", "info", " ".join((f"{detail}.", *compared.reasons)))
+    if not budget:
+        return
+    projected = None if bill.is_early else apply_account(bill, account).dollars
+    expected = "" if projected is None else f", ${projected:,.2f} expected for the month"
+    detail = f"${usage.dollars:,.2f} of a budget of ${budget:,.2f}{expected}"
+    if max(usage.dollars, projected or 0) < budget:
+        yield Finding("account: budget", "ok", detail)
+        return
+    fix = "At the budget the database is rate limited: raise it in the console, or send less."
+    yield Finding("account: budget", "warning", detail, fix)
+
+
+def _examine_limits(database: Database, account: Account, overview: Overview) -> Iterator[Finding]:
+    known, config = account.database, database.config
+    if known.max_request_bytes:
+        detail = f"{known.max_request_bytes:,} bytes per request"
+        maximum = config.max_value_bytes
+        is_wrong = maximum is not None and maximum > known.max_request_bytes
+        fix = f"Lower MAX_VALUE_BYTES ({maximum:,}): larger values are refused." if is_wrong else ""
+        yield Finding("account: request", "warning" if is_wrong else "ok", detail, fix)
+    minutes = overview.minutes.buckets if overview.minutes else ()
+    peak = max((each.totals.all_billed for each in minutes), default=0) / 60
+    uses = (
+        ("commands/s", peak, known.max_commands_per_second, WARN_RATIO, "Spread the load"),
+        (
+            "storage",
+            account.usage.storage,
+            known.max_storage_bytes,
+            MEMORY_WARN_RATIO,
+            "Delete keys",
+        ),
+        ("commands", account.usage.commands, known.max_commands, WARN_RATIO, "Send fewer commands"),
+    )
+    for name, used, limit, ratio, advice in uses:
+        if limit:
+            is_near = used >= ratio * limit
+            outcome: Outcome = "warning" if is_near else "ok"
+            fix = f"{advice}, or choose a larger pricing plan." if is_near else ""
+            yield Finding(f"account: {name}", outcome, f"{used:,.0f} of {limit:,}", fix)

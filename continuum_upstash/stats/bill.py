@@ -1,0 +1,226 @@
+"""The bill of a month: what is recorded of it, what is projected, and its price."""
+
+from __future__ import annotations
+
+import calendar
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from continuum_upstash.plans.command_table import COMMANDS, SCRIPT_KEYS, UNKNOWN
+from continuum_upstash.stats.pricing import Terms, Use, get_pricing_plan
+from continuum_upstash.stats.totals import Totals
+
+_HOUR: Final = timedelta(hours=1)
+# How much the rest of a month may differ from a rate, by the time in which it was measured.
+_DEVIATIONS: Final = (
+    (timedelta(days=1), 0.5), (timedelta(days=7), 0.25), (timedelta.max, 0.1),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """The commands of a month and their price, as far as the shared statistics know.
+
+    Attributes:
+        plan: a name in PRICING_PLANS.
+        commands: billed so far, including those of the shared statistics and of read regions.
+        limit: the plan's commands per month; None: unlimited.
+        projected: commands at the end of the month at the current rate.
+        dollars: price of the month at the current rate: the sum of `prices`.
+        least, most: the range of `projected`; see `project_bill`.
+        is_early: whether the recorded time is too short for a projection.
+        prices: the dollars for ``plan``, ``commands``, ``regions`` (of a fixed plan), ``storage``,
+            ``traffic`` and ``prod_pack``.
+        storage: bytes of data, now.
+        traffic: bytes of keys and values in the month at the current rate. The protocol's own bytes
+            are not measured.
+        regions: read regions.
+        prod_pack: whether the database has the Prod Pack.
+        exceeded: the limits of the plan that the projected use exceeds: ``commands``, ``storage``,
+            ``traffic``.
+        first_hour: when the statistics begin, UTC; None: with the month, or earlier.
+        writes: how many of the commands so far change data, without those of read regions.
+    """
+
+    plan: str
+    commands: int
+    limit: int | None
+    projected: int
+    dollars: float
+    least: int
+    most: int
+    is_early: bool = False
+    prices: dict[str, float] = field(default_factory=dict)
+    storage: int = 0
+    traffic: int = 0
+    regions: int = 0
+    prod_pack: bool = False
+    exceeded: tuple[str, ...] = ()
+    first_hour: datetime | None = None
+    writes: int = 0
+
+    @property
+    def used_ratio(self) -> float | None:
+        """The used fraction of the limit, 0 to 1; None without a limit."""
+        return self.commands / self.limit if self.limit else None
+
+    @property
+    def terms(self) -> Terms:
+        return Terms(self.regions, self.prod_pack)
+
+    @property
+    def is_sufficient(self) -> bool:
+        """Whether the plan can be had with these terms, and none of its limits is exceeded."""
+        return not self.exceeded and not (self.plan == "free" and self.prod_pack)
+
+    @property
+    def dollars_so_far(self) -> float:
+        """The price of what was used until now."""
+        use = Use(self.commands, self.storage)
+        return _add_up(get_pricing_plan(self.plan).list_prices(use, self.terms))
+
+    def is_above(self, dollars: float) -> bool:
+        """Return whether the month costs more, so far or as it is projected."""
+        return self.dollars_so_far > dollars or (not self.is_early and self.dollars > dollars)
+
+    def on_plan(self, name: str) -> Bill:
+        """Return the bill for the same use on another pricing plan."""
+        plan, use = get_pricing_plan(name), Use(self.projected, self.storage, self.traffic)
+        prices = plan.list_prices(use, self.terms)
+        return replace(
+            self,
+            plan=name,
+            limit=plan.commands,
+            prices=prices,
+            dollars=_add_up(prices),
+            exceeded=tuple(plan.list_exceeded(use)),
+        )
+
+    def on_terms(self, terms: Terms) -> Bill:
+        """Return the bill for the same use with other read regions or the Prod Pack."""
+        own = self.commands - self.writes * self.regions
+        factor = (own + self.writes * terms.regions) / self.commands if self.commands else 1
+        changed = replace(
+            self,
+            commands=round(self.commands * factor),
+            projected=round(self.projected * factor),
+            least=round(self.least * factor),
+            most=round(self.most * factor),
+            regions=terms.regions,
+            prod_pack=terms.prod_pack,
+        )
+        return changed.on_plan(self.plan)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return JSON values; what is projected is None if it is too early."""
+        unknown = ("projected", "dollars", "least", "most", "prices", "traffic")
+        values = {**asdict(self), "exceeded": list(self.exceeded)}
+        values["first_hour"] = self.first_hour and self.first_hour.isoformat()
+        return values | (dict.fromkeys(unknown) if self.is_early else {})
+
+    def describe_projection(self) -> str:
+        """Return the commands and the price of the month as text."""
+        if self.is_early:
+            return "too early to say: the statistics cover less than an hour"
+        return (
+            f"{self.projected:,} billed commands ({self.least:,} to {self.most:,}), "
+            f"${self.dollars:,.2f} for the month"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class MonthlyUsage:
+    """The billed commands of a month, as far as they are recorded.
+
+    Attributes:
+        commands: all of them, including those of the shared statistics.
+        first_hour: the first hour with any, UTC; None: recorded since the month began.
+        in_first_hour: the commands of that hour, whose beginning may not be recorded.
+        writes: those that change the data, which read regions are billed for.
+        traffic: bytes of keys and values, sent and received.
+        storage: bytes of data, now.
+    """
+
+    commands: int
+    first_hour: datetime | None = None
+    in_first_hour: int = 0
+    writes: int = 0
+    traffic: int = 0
+    storage: int = 0
+
+    def replicate(self, regions: int) -> MonthlyUsage:
+        """Return the usage as it is billed with so many read regions."""
+        if not regions or not self.commands:
+            return self
+        factor = 1 + regions * self.writes / self.commands
+        return replace(
+            self,
+            commands=self.commands + regions * self.writes,
+            in_first_hour=round(self.in_first_hour * factor),
+        )
+
+
+def project_bill(
+    name: str, usage: MonthlyUsage | int, now: datetime, terms: Terms | None = None
+) -> Bill:
+    """Return the bill of the current month.
+
+    The rate is that of the time after the first recorded hour. The range assumes that the rest of
+    the month differs from it by up to a half if the rate is that of less than a day, a quarter if
+    less than a week, and a tenth otherwise.
+
+    Args:
+        name: of the pricing plan.
+        usage: the usage, or the billed commands since the month began.
+        now: UTC. At least one hour is assumed to have passed, so that early projections are not
+            inflated.
+        terms: what the database has beside the plan.
+    """
+    terms = terms or Terms()
+    usage = MonthlyUsage(usage) if isinstance(usage, int) else usage.replicate(terms.regions)
+    month = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    begin, counted = month, usage.commands
+    if usage.first_hour is not None and usage.first_hour > month:
+        begin, counted = usage.first_hour + _HOUR, usage.commands - usage.in_first_hour
+    is_early = now - begin < _HOUR
+    if is_early and begin > month:
+        begin, counted = begin - _HOUR, usage.commands
+    elapsed = max(now - begin, _HOUR)
+    days = calendar.monthrange(now.year, now.month)[1]
+    rest = counted * (month + timedelta(days=days) - max(now, begin + elapsed)) / elapsed
+    deviation = next(share for period, share in _DEVIATIONS if elapsed < period)
+    projected = usage.commands + rest
+    growth = projected / usage.commands if usage.commands else 1.0
+    bill = Bill(
+        name,
+        usage.commands,
+        None,
+        projected=round(projected),
+        dollars=0.0,
+        least=round(projected - rest * deviation),
+        most=round(projected + rest * deviation),
+        is_early=is_early,
+        storage=usage.storage,
+        traffic=round(usage.traffic * growth),
+        regions=terms.regions,
+        prod_pack=terms.prod_pack,
+        first_hour=usage.first_hour if begin > month else None,
+        writes=usage.writes,
+    )
+    return bill.on_plan(name)
+
+
+def estimate_writes(totals: Totals) -> int:
+    """Return how many of the billed commands change data; a database with read regions bills more.
+
+    What scripts run counts as writes: the result is then an upper bound.
+    """
+    known = [(COMMANDS.get(name, UNKNOWN), count) for name, count in totals.commands.items()]
+    plain = sum(n for spec, n in known if spec.writes and spec.keys is not SCRIPT_KEYS)
+    in_scripts = totals.billed - sum(n for spec, n in known if spec.billed)
+    return plain + max(in_scripts, 0) + totals.overhead
+
+
+def _add_up(prices: dict[str, float]) -> float:
+    return round(sum(prices.values()), 2)
