@@ -36,6 +36,7 @@ STATISTICS_KEYS = "continuum:stats:"
 DOCTOR_KEYS = "continuum:doctor:"
 TAG_KEYS = "continuum:tag:"
 LEASE_KEYS = "continuum:lease:"
+QUEUE_KEYS = "fed:queue:{"
 MIGRATION_KEYS = "continuum:migration:"
 MIGRATION_COPY_KEYS = "continuum:migration-copy:"
 RESERVED_KEYS = (

@@ -141,13 +141,19 @@ class UpstashBaseCache(BaseCache):
         if self.key_func is not self._default_key_func:
             return None
         prefix = f"{self.key_prefix}:{self.version if version is None else version}:"
-        return None if prefix.startswith("continuum:") and may_be_reserved(prefix) else prefix
+        is_reserved = prefix.startswith(("continuum:", "fed:")) and may_be_reserved(prefix)
+        return None if is_reserved else prefix
 
     def close(self, **kwargs: Any) -> None:
         """Do nothing: Django calls this after each request; connections stay open."""
 
     async def aclose(self, **kwargs: Any) -> None:
         """Do nothing. See `close`."""
+
+    @property
+    def codec(self) -> Codec:
+        """What encodes and decodes the values of this cache."""
+        return self._codec
 
     @property
     def database(self) -> Database:
@@ -228,7 +234,7 @@ def _protect_reserved_keys(key_func: KeyFunction, prefix: str) -> KeyFunction:
 
     The default key function cannot return one, unless KEY_PREFIX begins like them.
     """
-    if key_func is default_key_func and not f"{prefix}:".startswith("continuum:"):
+    if key_func is default_key_func and not f"{prefix}:".startswith(("continuum:", "fed:")):
         return key_func
 
     @wraps(key_func)
@@ -237,7 +243,7 @@ def _protect_reserved_keys(key_func: KeyFunction, prefix: str) -> KeyFunction:
         if full_key.startswith(RESERVED_KEYS):
             raise InvalidCacheKey(
                 "KEY_FUNCTION, KEY_PREFIX and version result in a Redis key that is reserved for "
-                "sessions, rate limits or statistics. Change one of them."
+                "sessions, rate limits, statistics or queues. Change one of them."
             )
         return full_key
 

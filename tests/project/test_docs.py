@@ -57,7 +57,7 @@ WITH_SNIPPETS = [page for page in PAGES if find_snippets(page)]
 @pytest.fixture
 def credentials(upstash_emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     upstash_emulator.reset()
-    for prefix in ("", "SESSIONS_"):
+    for prefix in ("", "SESSIONS_", "FEDERATION_"):
         monkeypatch.setenv(f"{prefix}UPSTASH_REDIS_REST_URL", upstash_emulator.rest_url)
         monkeypatch.setenv(f"{prefix}UPSTASH_REDIS_REST_TOKEN", upstash_emulator.token)
     yield
