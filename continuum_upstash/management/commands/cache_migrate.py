@@ -8,14 +8,15 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from continuum_upstash.management.migration import copy_action
+from continuum_upstash.management.migration import copy_action, verify_action
 from continuum_upstash.management.migration.copy_action import CopyAction
+from continuum_upstash.management.migration.verify_action import VerifyAction
 
 
 class Command(BaseCommand):
     help = (
         "Copy a cache to another database and compare both. Exit status 0: success; 1: keys were "
-        "not copied; 2: the database is unreachable or the arguments are invalid; 130: "
+        "not copied, or differ; 2: the database is unreachable or the arguments are invalid; 130: "
         "interrupted. Each action selects the caches by --cache, or by --from and --to."
     )
     requires_system_checks = ()
@@ -29,6 +30,11 @@ class Command(BaseCommand):
             add_options(action)
 
         add_action("copy", "Copy keys with their expiry.", copy_action.add_options)
+        add_action("verify", "Compare a sample of the keys.", verify_action.add_options)
 
     def handle(self, *args: Any, action: str, **options: Any) -> None:  # noqa: ARG002 Django's
-        CopyAction(self, options).run()
+        actions: dict[str, type[CopyAction | VerifyAction]] = {
+            "copy": CopyAction,
+            "verify": VerifyAction,
+        }
+        actions[action](self, options).run()

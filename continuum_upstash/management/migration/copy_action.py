@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from time import monotonic
 from typing import Any, Final
@@ -12,22 +12,21 @@ from django.core.management.base import BaseCommand
 
 from continuum_upstash.cache.base import UpstashBaseCache
 from continuum_upstash.cache.data_types.members import MemberCodec
-from continuum_upstash.errors import ConfigurationError, ContinuumError, escape_unprintable
+from continuum_upstash.errors import ConfigurationError, ContinuumError
 from continuum_upstash.management.arguments import (
     DEGRADED,
     INTERRUPTED,
     confirm,
     fail,
-    format_json,
     parse_positive_int,
     parse_seconds,
 )
+from continuum_upstash.management.migration.output import MAX_LISTED, Output, format_keys
 from continuum_upstash.management.migration.selection import (
     add_key_options,
     add_pair_options,
     select_pair,
 )
-from continuum_upstash.management.progress import Progress
 from continuum_upstash.management.text_report import format_billed, format_bytes
 from continuum_upstash.migration.copying.aliases import Source, get_target, open_source
 from continuum_upstash.migration.copying.checkpoint import Checkpoint
@@ -35,11 +34,9 @@ from continuum_upstash.migration.copying.copier import CopyOptions, KeyCopier
 from continuum_upstash.migration.copying.entries import CopyProgress, Outcome, Problem
 from continuum_upstash.migration.copying.reader import SourceReader
 from continuum_upstash.migration.copying.values import ValueConverter
-from continuum_upstash.sessions.keys import compile_session_matcher
 from continuum_upstash.stats.pricing import PRICING_PLANS, get_pricing_plan_name
 
 _PAGE_KEYS: Final = 1000
-_LISTED: Final = 100  # problems in the result; all of them are written to stderr
 _TEXTS: Final[Mapping[Outcome, str]] = {
     Outcome.SELECTED: "would be copied",
     Outcome.COPIED: "copied",
@@ -97,9 +94,7 @@ class CopyAction:
     """
 
     def __init__(self, command: BaseCommand, options: dict[str, Any]) -> None:
-        self._stdout, self._stderr, self._options = command.stdout, command.stderr, options
-        self._style = command.style
-        self._is_session = compile_session_matcher()
+        self._output, self._options = Output(command, options), options
         self._problems: list[Problem] = []
 
     def run(self) -> None:
@@ -124,16 +119,14 @@ class CopyAction:
             fail(str(error))
         progress = self._load(checkpoint, run_id)
         if options["overwrite"] and options["interactive"] and not options["dry_run"]:
-            self._print(
+            self._output.write_notice(
                 f"Keys of {target.database.config.label} are replaced by those of {source.label}."
             )
             confirm("Nothing was copied.", "to overwrite")
         copier = KeyCopier(
             SourceReader(keys, cursor=progress.cursor, count=count),
             source.run,
-            ValueConverter(
-                None if source.is_own else _read_legacy, MemberCodec(target.database.config)
-            ),
+            ValueConverter(source.read_value, MemberCodec(target.database.config)),
             self._make_options(target),
             progress=progress,
             on_problem=self._report,
@@ -151,7 +144,7 @@ class CopyAction:
         run_id: str,
         pages: int,
     ) -> None:
-        bar = Progress(self._stderr, pages, quiet=self._options["verbosity"] == 0)
+        bar = self._output.make_progress(pages)
         started, before = monotonic(), copier.progress.scanned
 
         def show(progress: CopyProgress) -> None:
@@ -175,7 +168,7 @@ class CopyAction:
         hint = "Run the command again: keys that are already in the target are kept."
         if file is not None:
             hint = f"Run the command again with --checkpoint {file} to continue."
-        return f"{_format_keys(progress.scanned)} processed. {hint}"
+        return f"{format_keys(progress.scanned)} processed. {hint}"
 
     def _make_options(self, target: UpstashBaseCache) -> CopyOptions:
         options, limit = self._options, target.database.config.max_value_bytes
@@ -204,26 +197,19 @@ class CopyAction:
             return CopyProgress()
         progress, reason = checkpoint.load(run_id)
         if reason:
-            self._note(f"Starting from the beginning: {reason}.")
+            self._output.write_detail(f"Starting from the beginning: {reason}.")
         elif progress.pages:
-            self._note(f"Continuing after {_format_keys(progress.scanned)}.")
+            self._output.write_detail(f"Continuing after {format_keys(progress.scanned)}.")
         return progress
 
     def _report(self, problem: Problem) -> None:
-        key = "the key of a session" if self._is_session(problem.key) else problem.key
+        key = self._output.hide_session(problem.key)
         problem = problem._replace(key=key)
-        if len(self._problems) < _LISTED:
+        if len(self._problems) < MAX_LISTED:
             self._problems.append(problem)
-        self._note(f"Not copied: {key}: {problem.outcome.replace('_', ' ')} ({problem.detail})")
-
-    def _note(self, text: str) -> None:
-        if self._options["verbosity"]:
-            self._stderr.write(escape_unprintable(text), style_func=str)
-
-    def _print(self, text: str) -> None:
-        # With --format json, stdout contains only the result.
-        stream = self._stderr if self._options["form"] == "json" else self._stdout
-        stream.write(escape_unprintable(text), style_func=str)
+        self._output.write_detail(
+            f"Not copied: {key}: {problem.outcome.replace('_', ' ')} ({problem.detail})"
+        )
 
     def _print_result(self, copier: KeyCopier, source: Source, target: UpstashBaseCache) -> None:
         progress = copier.progress
@@ -234,51 +220,35 @@ class CopyAction:
         dollars = _compute_dollars(alias, commands[1])
         if source.is_billed:
             dollars += _compute_dollars(source.alias, commands[0])
-        if self._options["form"] == "json":
-            entry = {
-                "source": source.label,
-                "target": target.database.config.label,
-                "dry_run": self._options["dry_run"],
-                **progress.as_dict(),
-                "source_commands": commands[0],
-                "target_commands": commands[1],
-                "source_is_billed": source.is_billed,
-                "dollars": round(dollars, 4),
-                "problems": [each._asdict() for each in self._problems],
-                "problem_count": progress.problems,
-            }
-            self._stdout.write(format_json(entry))
-            return
-        for line in _format_result(progress, source, commands, dollars, self._options["dry_run"]):
-            self._stdout.write(escape_unprintable(line))
+        values = {
+            "source": source.label,
+            "target": target.database.config.label,
+            "dry_run": self._options["dry_run"],
+            **progress.as_dict(),
+            "source_commands": commands[0],
+            "target_commands": commands[1],
+            "source_is_billed": source.is_billed,
+            "dollars": round(dollars, 4),
+            "problems": [each._asdict() for each in self._problems],
+            "problem_count": progress.problems,
+        }
+        lines = _format_result(values, progress)
+        self._output.write_result(values, lines)
 
 
-def _read_legacy(raw: bytes) -> Any:
-    return int(raw)
-
-
-def _format_result(
-    progress: CopyProgress,
-    source: Source,
-    commands: tuple[int, int],
-    dollars: float,
-    dry_run: bool,
-) -> list[str]:
+def _format_result(values: Mapping[str, Any], progress: CopyProgress) -> Iterator[str]:
     kinds = ", ".join(f"{number:,} {kind}" for kind, number in sorted(progress.types.items()))
-    found = f"{_format_keys(progress.scanned)} match ({kinds or 'none'})"
-    lines = [f"{found}, {format_bytes(progress.bytes)} in strings."]
-    lines += [
-        f"  {progress.get(outcome):>12,} {text}"
-        for outcome, text in _TEXTS.items()
-        if progress.get(outcome)
-    ]
-    billed = "" if source.is_billed else ", which are not billed"
-    verb = "A copy takes" if dry_run else "The copy took"
-    lines.append(
-        f"{verb} {format_billed(commands[1])} (${dollars:,.2f}), and {commands[0]:,} commands on "
-        f"the source{billed}."
+    found = f"{format_keys(progress.scanned)} match ({kinds or 'none'})"
+    yield f"{found}, {format_bytes(progress.bytes)} in strings."
+    for outcome, text in _TEXTS.items():
+        if progress.get(outcome):
+            yield f"  {progress.get(outcome):>12,} {text}"
+    billed = "" if values["source_is_billed"] else ", which are not billed"
+    yield (
+        f"{'A copy takes' if values['dry_run'] else 'The copy took'} "
+        f"{format_billed(values['target_commands'])} (${values['dollars']:,.2f}), and "
+        f"{values['source_commands']:,} commands on the source{billed}."
     )
-    return lines
 
 
 def _compute_dollars(alias: str, commands: int) -> float:
@@ -286,7 +256,3 @@ def _compute_dollars(alias: str, commands: int) -> float:
         return PRICING_PLANS[get_pricing_plan_name(alias)].cost_of(commands)
     except ConfigurationError as error:
         fail(str(error))
-
-
-def _format_keys(count: int) -> str:
-    return "1 key" if count == 1 else f"{count:,} keys"

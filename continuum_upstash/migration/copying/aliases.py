@@ -29,6 +29,7 @@ from continuum_upstash.keys import (
     make_scoped_pattern,
 )
 from continuum_upstash.migration.copying.reader import KeyMap
+from continuum_upstash.migration.copying.values import ReadValue
 from continuum_upstash.plans.effects import Plan
 from continuum_upstash.plans.runner import Runner, run
 from continuum_upstash.transports.redis.options import make_pool, make_pool_options
@@ -57,7 +58,7 @@ class Source:
         label: for messages.
         run: runs a plan on its database.
         cache: the cache.
-        is_own: whether its values have this package's format.
+        read_value: returns the value of stored bytes; None: they have this package's format.
         is_billed: whether Upstash bills its commands.
     """
 
@@ -65,7 +66,7 @@ class Source:
     label: str
     run: Callable[[Plan[Any]], Any]
     cache: BaseCache
-    is_own: bool
+    read_value: ReadValue | None
     is_billed: bool
 
     def map_keys(
@@ -112,9 +113,7 @@ def open_source(alias: str) -> Iterator[Source]:
     cache = _get_cache(alias)
     if isinstance(cache, UpstashBaseCache):
         config = cache.database.config
-        yield Source(
-            alias, config.label, cache.run, cache, is_own=True, is_billed=config.is_upstash
-        )
+        yield Source(alias, config.label, cache.run, cache, None, is_billed=config.is_upstash)
         return
     modules = {base.__module__ for base in type(cache).__mro__}
     if not any(module.startswith(_PACKAGES) for module in modules):
@@ -127,7 +126,7 @@ def open_source(alias: str) -> Iterator[Source]:
     database = Database(config, partial(_make_pool, arguments=arguments))
     try:
         runner = partial(run, runner=Runner(database.send))
-        yield Source(alias, config.label, runner, cache, is_own=False, is_billed=config.is_upstash)
+        yield Source(alias, config.label, runner, cache, int, is_billed=config.is_upstash)
     finally:
         database.close()
 

@@ -88,7 +88,7 @@ class SourceReader:
         names = dict.fromkeys(_decode(raw_keys))
         pattern = self._keys.pattern
         found = [name for name in names if pattern.matches(name) and selects(name)]
-        entries = (yield from self._inspect(found)) if found else []
+        entries = (yield from self.inspect(found)) if found else []
         self.cursor = cursor
         self.pages += 1
         return entries
@@ -102,7 +102,8 @@ class SourceReader:
             self._has_type_filter = False  # Redis before 6
         return _split_page((yield from self._link.call(*scan)))
 
-    def _inspect(self, names: Sequence[str]) -> Plan[list[Entry]]:
+    def inspect(self, names: Sequence[str]) -> Plan[list[Entry]]:
+        """Return the keys that exist, with type, size and expiry."""
         commands = [(name, key) for key in names for name in ("STRLEN", "PTTL")]
         replies = yield from self._link.send(commands)
         now = self._clock()
@@ -166,11 +167,6 @@ class SourceReader:
         command = (_SCANS[entry.kind], entry.key, cursor, "COUNT", PAGE_ITEMS)
         following, items = yield from self._link.call(*command)
         return following.decode("ascii"), items
-
-    def read_ttls(self, names: Sequence[str]) -> Plan[list[int]]:
-        """Return the reply to PTTL for each key: 1 command for each."""
-        replies = yield from self._link.send([("PTTL", name) for name in names])
-        return [int(_expect(reply)) for reply in replies]
 
     def read_size(self) -> Plan[int]:
         """Return the number of keys in the source's database, of every alias. 1 command."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from continuum_upstash.cache.data_types.members import MemberCodec
+from continuum_upstash.codec.codec import Codec
 from continuum_upstash.plans.effects import Encode, Plan
 from continuum_upstash.protocol import Argument
 
@@ -79,6 +80,24 @@ class ValueConverter(NamedTuple):
             return self.read(raw)
         except Exception as error:  # also one of a class that is unpickled
             raise Unreadable(_describe(error)) from error
+
+
+def are_equal(codec: Codec, expected: bytes, actual: bytes) -> bool:
+    """Return whether stored bytes of the target have the same value.
+
+    Over REST, a value is stored as another text than over TCP.
+    """
+    if expected == actual:
+        return True
+    try:
+        first, second = codec.read_envelope(expected), codec.read_envelope(actual)
+        if first._replace(content=b"") != second._replace(content=b""):
+            return False
+        one, other = codec.decode(first.content), codec.decode(second.content)
+        is_equal = type(one) is type(other) and bool(one == other)
+        return is_equal or codec.encode(one) == codec.encode(other)
+    except Exception:  # noqa: BLE001 undecodable, or an error of the value's own comparison
+        return False
 
 
 def _decode_field(raw: bytes) -> str:
