@@ -72,7 +72,7 @@ class UpstashBaseCache(BaseCache):
         )
         self.key_func = _protect_reserved_keys(self.key_func, self.key_prefix)
         self._default_key_func = self.key_func if makes_default_keys else None
-        alias = _find_alias(location, params)
+        alias = find_alias(location, params)
         try:
             config = _resolve_entry(alias, location, params)
         except ConfigurationError as error:
@@ -262,7 +262,7 @@ def _make_codec(config: Config) -> Codec:
     )
 
 
-def _find_alias(location: object, params: Mapping[str, Any]) -> str:
+def find_alias(location: object, params: Mapping[str, Any]) -> str:
     """Return the alias of an entry of CACHES, which Django does not pass to its backends.
 
     It is the alias of the first entry with the same LOCATION and parameters. Two identical entries

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from continuum_upstash.migration.conf import ImproperlyConfiguredMigration, Phase, parse_options
-from continuum_upstash.migration.rollout import (
+from continuum_upstash.migration.stored_rollout import (
     BUCKETS,
     Rollout,
     RolloutRefused,

@@ -1,0 +1,1 @@
+"""The operations of MigratingCache on two caches, and what a process must remember about them."""
