@@ -4,20 +4,30 @@ from __future__ import annotations
 
 from argparse import ArgumentParser
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from continuum_upstash.management.migration import copy_action, verify_action
+from continuum_upstash.management.migration import copy_action, rollout_actions, verify_action
 from continuum_upstash.management.migration.copy_action import CopyAction
+from continuum_upstash.management.migration.rollout_actions import RolloutAction
 from continuum_upstash.management.migration.verify_action import VerifyAction
+
+_ACTIONS: Final[dict[str, type[CopyAction | RolloutAction | VerifyAction]]] = {
+    "copy": CopyAction,
+    "verify": VerifyAction,
+    "set-percent": RolloutAction,
+    "set-phase": RolloutAction,
+    "rollback": RolloutAction,
+}
 
 
 class Command(BaseCommand):
     help = (
-        "Copy a cache to another database and compare both. Exit status 0: success; 1: keys were "
-        "not copied, or differ; 2: the database is unreachable or the arguments are invalid; 130: "
-        "interrupted. Each action selects the caches by --cache, or by --from and --to."
+        "Copy a cache to another database, compare both, and change which of them is used. Exit "
+        "status 0: success; 1: keys were not copied or differ, or a change is refused; 2: the "
+        "database is unreachable or the arguments are invalid; 130: interrupted. Each action "
+        "selects the caches by --cache, copy and verify also by --from and --to."
     )
     requires_system_checks = ()
 
@@ -31,10 +41,8 @@ class Command(BaseCommand):
 
         add_action("copy", "Copy keys with their expiry.", copy_action.add_options)
         add_action("verify", "Compare a sample of the keys.", verify_action.add_options)
+        for name, (text, add_options) in rollout_actions.ADD_OPTIONS.items():
+            add_action(name, text, add_options)
 
     def handle(self, *args: Any, action: str, **options: Any) -> None:  # noqa: ARG002 Django's
-        actions: dict[str, type[CopyAction | VerifyAction]] = {
-            "copy": CopyAction,
-            "verify": VerifyAction,
-        }
-        actions[action](self, options).run()
+        _ACTIONS[action](self, options).run()

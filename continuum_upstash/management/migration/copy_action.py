@@ -34,7 +34,7 @@ from continuum_upstash.migration.copying.copier import CopyOptions, KeyCopier
 from continuum_upstash.migration.copying.entries import CopyProgress, Outcome, Problem
 from continuum_upstash.migration.copying.reader import SourceReader
 from continuum_upstash.migration.copying.values import ValueConverter
-from continuum_upstash.stats.pricing import PRICING_PLANS, get_pricing_plan_name
+from continuum_upstash.stats.pricing import get_pricing_plan, get_pricing_plan_name, get_terms
 
 _PAGE_KEYS: Final = 1000
 _TEXTS: Final[Mapping[Outcome, str]] = {
@@ -217,9 +217,9 @@ class CopyAction:
         if self._options["dry_run"]:
             commands = copier.estimate_commands()
         alias = target.database.config.alias
-        dollars = _compute_dollars(alias, commands[1])
+        dollars = _compute_dollars(alias, commands[1], are_writes=True)
         if source.is_billed:
-            dollars += _compute_dollars(source.alias, commands[0])
+            dollars += _compute_dollars(source.alias, commands[0], are_writes=False)
         values = {
             "source": source.label,
             "target": target.database.config.label,
@@ -251,8 +251,11 @@ def _format_result(values: Mapping[str, Any], progress: CopyProgress) -> Iterato
     )
 
 
-def _compute_dollars(alias: str, commands: int) -> float:
+def _compute_dollars(alias: str, commands: int, *, are_writes: bool) -> float:
+    """Return the price of commands; a write is billed again in each read region."""
     try:
-        return PRICING_PLANS[get_pricing_plan_name(alias)].cost_of(commands)
+        plan = get_pricing_plan(get_pricing_plan_name(alias))
+        regions = get_terms(alias).regions if are_writes else 0
     except ConfigurationError as error:
         fail(str(error))
+    return plan.cost_of(commands * (1 + regions))
