@@ -49,7 +49,7 @@ def main() -> None:
     source = sys.argv[2] if len(sys.argv) > 2 else "own"
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    with ValkeyServer(port=port) as server, running() as emulator:
+    with ValkeyServer(port=port) as server, running("--max-data-size", str(4 * 10**9)) as emulator:
         url = f"redis://127.0.0.1:{server.port}"
         fill(url, keys, source)
         print(f"| {keys} keys of {source} | result | billed | increase in peak memory | seconds |")

@@ -19,13 +19,15 @@ from continuum_upstash.management.migration.output import Output
 from continuum_upstash.management.migration.selection import select_migrating_alias
 from continuum_upstash.migration.conf import MigrationSettings, Phase, get_settings, parse_percent
 from continuum_upstash.migration.rollout import (
+    get_new_cache,
+    read_stored_rollout,
+    write_rollout,
+)
+from continuum_upstash.migration.stored_rollout import (
     Rollout,
     RolloutRefused,
     StoredRollout,
     check_change,
-    get_new_cache,
-    read_stored_rollout,
-    write_rollout,
 )
 
 _USES_PERCENT: Final = frozenset({Phase.SHADOW, Phase.CANARY})
