@@ -1,4 +1,4 @@
-"""The errors of queues, in addition to those of `continuum_upstash.errors`."""
+"""The errors of queues and channels, in addition to those of `continuum_upstash.errors`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,12 @@ from continuum_upstash.errors import ConfigurationError, ContinuumError
 
 
 class ImproperlyConfiguredFederation(ConfigurationError, ImproperlyConfigured):
-    """The alias of a queue cannot store jobs; the message says why and how to fix it."""
+    """The alias cannot store jobs or events; the message says why and how to fix it."""
 
 
 class PayloadRejected(ContinuumError, ValueError):
     """A payload is too large, too deeply nested or cannot be stored. Nothing was sent."""
+
+
+class EventsLost(ContinuumError):
+    """A channel's stream no longer has all events after the position of its reader."""

@@ -1,0 +1,203 @@
+"""Readers of channels: in a thread, and in a task. Both deliver the items of their cursors."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import weakref
+from collections import deque
+from collections.abc import Mapping
+from time import monotonic
+from typing import Final
+
+from continuum_upstash.errors import Unavailable
+from continuum_upstash.federation.channels.cursor import Cursor, Cursors, Item
+from continuum_upstash.federation.channels.events import EventId
+from continuum_upstash.federation.channels.feed import Feed, StreamLimits, Waker
+from continuum_upstash.federation.channels.hub import Hub
+from continuum_upstash.transports.registry import Database
+
+# Before missed events are read again, when the database was unavailable.
+_RETRY_SECONDS: Final = 1.0
+
+
+class _ThreadWaker:
+    """Wakes a thread."""
+
+    loop: asyncio.AbstractEventLoop | None = None
+
+    def __init__(self) -> None:
+        self._changed = threading.Event()
+        self.wake = self._changed.set
+        self.clear = self._changed.clear
+        self.wait = self._changed.wait
+
+
+class _TaskWaker:
+    """Wakes a task of one event loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop: asyncio.AbstractEventLoop | None = loop
+        self._loop = loop
+        self._waiter: asyncio.Future[None] | None = None
+        self._has_changed = False
+
+    def wake(self) -> None:
+        self._has_changed = True
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def clear(self) -> None:
+        self._has_changed = False
+
+    async def wait(self, timeout: float | None) -> None:
+        if self._has_changed:
+            return
+        self._waiter = waiter = self._loop.create_future()
+        timer = None if timeout is None else self._loop.call_later(timeout, self.wake)
+        try:
+            await waiter
+        finally:
+            self._waiter = None
+            if timer is not None:
+                timer.cancel()
+
+
+class _Attachment:
+    """A reader's channels: attached until `close`, or until the reader is collected.
+
+    Attributes:
+        cursors: its positions.
+        items: what was taken and not yet delivered.
+        is_closed: whether `close` was called.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        positions: Mapping[str, EventId | int | None],
+        limits: StreamLimits,
+        waker: Waker,
+        max_replay: int | None,
+    ) -> None:
+        hub = database.extras.get(Hub, lambda: Hub(database))
+        feeds = [hub.attach(channel, limits, waker) for channel in positions]
+        self.items: deque[Item] = deque()
+        self.cursors = Cursors(
+            [Cursor(feed, positions[feed.channel], max_replay) for feed in feeds]
+        )
+        self.is_closed = False
+        self._finalizer = weakref.finalize(self, _detach, hub, feeds, waker)
+        self._finalizer.atexit = False
+
+    def close(self) -> None:
+        self.is_closed = True
+        self._finalizer()
+
+
+def _detach(hub: Hub, feeds: list[Feed], waker: Waker) -> None:
+    for feed in feeds:
+        hub.detach(feed, waker)
+
+
+class ThreadReader:
+    """Reads channels in sync code, in one thread at a time."""
+
+    def __init__(
+        self,
+        database: Database,
+        positions: Mapping[str, EventId | int | None],
+        limits: StreamLimits,
+        max_replay: int | None = None,
+    ) -> None:
+        self._database = database
+        self._waker = _ThreadWaker()
+        self._channels = _Attachment(database, positions, limits, self._waker, max_replay)
+
+    def receive(self, timeout: float | None = None) -> Item | None:
+        """Return the next item, or None after `timeout` seconds, or once it is closed.
+
+        Raises:
+            ReplyError, ConfigurationError: a channel cannot be read.
+        """
+        channels, cursors = self._channels, self._channels.cursors
+        ends_at = None if timeout is None else monotonic() + timeout
+        while not channels.items:
+            if channels.is_closed:
+                return None
+            self._waker.clear()
+            channels.items.extend(cursors.take())
+            if channels.items:
+                break
+            left = None if ends_at is None else ends_at - monotonic()
+            if (batch := cursors.get_batch()) is not None:
+                try:
+                    channels.items.extend(cursors.add_replies(self._database.send(batch)))
+                    continue
+                except Unavailable:
+                    left = _RETRY_SECONDS if left is None else min(left, _RETRY_SECONDS)
+            if left is not None and left <= 0:
+                return None
+            self._waker.wait(left)
+        return channels.items.popleft()
+
+    def get_positions(self) -> dict[str, EventId]:
+        """Return the position in each channel: where to continue after a reconnection."""
+        return self._channels.cursors.get_positions()
+
+    def close(self) -> None:
+        """Stop reading; may be called from another thread."""
+        self._channels.close()
+        self._waker.wake()
+
+
+class TaskReader:
+    """Reads channels in async code, in one task at a time; it belongs to the running loop."""
+
+    def __init__(
+        self,
+        database: Database,
+        positions: Mapping[str, EventId | int | None],
+        limits: StreamLimits,
+        max_replay: int | None = None,
+    ) -> None:
+        self._database = database
+        self._waker = _TaskWaker(asyncio.get_running_loop())
+        self._channels = _Attachment(database, positions, limits, self._waker, max_replay)
+
+    async def receive(self, timeout: float | None = None) -> Item | None:
+        """Return the next item, or None after `timeout` seconds, or once it is closed.
+
+        Raises:
+            ReplyError, ConfigurationError: a channel cannot be read.
+        """
+        channels, cursors = self._channels, self._channels.cursors
+        ends_at = None if timeout is None else monotonic() + timeout
+        while not channels.items:
+            if channels.is_closed:
+                return None
+            self._waker.clear()
+            channels.items.extend(cursors.take())
+            if channels.items:
+                break
+            left = None if ends_at is None else ends_at - monotonic()
+            if (batch := cursors.get_batch()) is not None:
+                try:
+                    replies = await self._database.asend(batch)
+                    channels.items.extend(cursors.add_replies(replies))
+                    continue
+                except Unavailable:
+                    left = _RETRY_SECONDS if left is None else min(left, _RETRY_SECONDS)
+            if left is not None and left <= 0:
+                return None
+            await self._waker.wait(left)
+        return channels.items.popleft()
+
+    def get_positions(self) -> dict[str, EventId]:
+        """Return the position in each channel: where to continue after a reconnection."""
+        return self._channels.cursors.get_positions()
+
+    def close(self) -> None:
+        """Stop reading."""
+        self._channels.close()
+        self._waker.wake()
