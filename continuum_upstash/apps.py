@@ -7,7 +7,7 @@ from django.apps import AppConfig
 from continuum_upstash.checks import add_checks
 from continuum_upstash.observe import subscribe
 from continuum_upstash.signals import send_signals
-from continuum_upstash.stats import counters
+from continuum_upstash.stats import counters, sampling
 from continuum_upstash.stats.conf import is_enabled
 from continuum_upstash.stats.shared import writer
 
@@ -20,6 +20,7 @@ class ContinuumUpstashConfig(AppConfig):
         subscribe(send_signals)
         add_checks()
         counters.start()
+        sampling.start()
         writer.start()
         if is_enabled("PROMETHEUS"):
             from continuum_upstash.stats.exporters import prometheus  # noqa: PLC0415 by setting

@@ -201,8 +201,10 @@ def _floor(at: datetime, unit: timedelta) -> datetime:
 
 
 def _format_totals(totals: Totals) -> dict[str, Any]:
+    counts = totals.as_dict()
+    del counts["samples"]  # for the savings report
     return {
-        **totals.as_dict(),
+        **counts,
         "hit_rate": totals.hit_rate,
         "error_rate": totals.error_rate,
         "p50_seconds": totals.estimate_quantile(0.5),

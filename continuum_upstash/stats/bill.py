@@ -112,6 +112,16 @@ class Bill:
         )
         return changed.on_plan(self.plan)
 
+    def grow(self, factor: int) -> Bill:
+        """Return the bill of a month with so many times the use."""
+        grown = replace(
+            self,
+            projected=self.projected * factor,
+            storage=self.storage * factor,
+            traffic=self.traffic * factor,
+        )
+        return grown.on_plan(self.plan)
+
     def as_dict(self) -> dict[str, Any]:
         """Return JSON values; what is projected is None if it is too early."""
         unknown = ("projected", "dollars", "least", "most", "prices", "traffic")

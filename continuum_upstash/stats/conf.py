@@ -19,6 +19,7 @@ DEFAULTS: Final[dict[str, Any]] = {
     "SHARE": 0.05,  # the maximum cost of the statistics as a fraction of the billed commands
     "PROMETHEUS": False,  # needs the extra of that name
     "OTEL": False,  # needs the extra of that name
+    "SAMPLE": 0,  # examine one of so many round trips for the savings report; 0: none
     "PLAN": "free",  # a name in PRICING_PLANS, or one for each alias: {"default": "payg"}
     "REGIONS": 0,  # read regions, or a number for each alias
     "PROD_PACK": False,  # or a bool for each alias
@@ -111,6 +112,10 @@ _RULES: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
     "SHARE": (
         lambda value: _is_number(value) and 0 < value <= 1,
         "write a fraction above 0 and up to 1, for example 0.05 ('SHARED': False switches it off)",
+    ),
+    "SAMPLE": (
+        lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= 0,
+        "write a whole number, for example 100: one of 100 round trips is examined",
     ),
     "PROMETHEUS": _BOOL,
     "OTEL": _BOOL,

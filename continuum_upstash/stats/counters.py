@@ -19,7 +19,9 @@ from continuum_upstash.observe import (
     unsubscribe,
 )
 from continuum_upstash.stats.aggregator import Aggregator
+from continuum_upstash.stats.conf import get_setting
 from continuum_upstash.stats.labels import LOCAL
+from continuum_upstash.stats.sampling import Sampler
 from continuum_upstash.stats.totals import Totals, add_up
 from continuum_upstash.transports.registry import get_process_state
 
@@ -66,7 +68,10 @@ class Counters:
         found = self.read(alias)
         if LOCAL in found:
             found[LOCAL] = found[LOCAL].set_apart()
-        return add_up(found.values())
+        totals = add_up(found.values())
+        if get_setting("SAMPLE"):
+            totals.samples = get_process_state(Sampler).read(alias)
+        return totals
 
     def _get_or_create(self, alias: str, backend: str) -> Aggregator:
         aggregators = self._aggregators.setdefault(alias, {})

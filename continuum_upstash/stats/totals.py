@@ -35,6 +35,7 @@ class Totals:
         overhead: billed commands of the shared statistics.
         seconds: sum of the durations of all batches.
         latency: number of batches per duration bucket, see `BOUNDS`.
+        samples: counts by measure and subject, see `stats.sampling`; empty unless SAMPLE is set.
     """
 
     batches: int = 0
@@ -55,6 +56,7 @@ class Totals:
     overhead: int = 0
     seconds: float = 0.0
     latency: list[int] = field(default_factory=lambda: [0] * BUCKETS)
+    samples: dict[str, int] = field(default_factory=dict)
 
     @property
     def hit_rate(self) -> float | None:

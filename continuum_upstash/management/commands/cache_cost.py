@@ -12,6 +12,7 @@ from continuum_upstash.cache.base import UpstashBaseCache
 from continuum_upstash.errors import ConfigurationError, ContinuumError, escape_unprintable
 from continuum_upstash.health.account import Account, Comparison, compare, read_account
 from continuum_upstash.health.overview import NO_HISTORY, Overview, read_overview
+from continuum_upstash.health.savings import SavingsReport, find_savings
 from continuum_upstash.management.arguments import (
     DEGRADED,
     add_budget_option,
@@ -21,6 +22,7 @@ from continuum_upstash.management.arguments import (
     fail_above_budget,
     format_json,
     get_caches,
+    parse_positive_int,
     select_aliases,
 )
 from continuum_upstash.management.text_report import format_bytes, format_percentage
@@ -34,6 +36,7 @@ from continuum_upstash.stats.pricing import (
 )
 from continuum_upstash.stats.totals import Totals
 
+_MAX_SAVINGS = 3  # without --savings
 _MAX_COMMANDS = 8  # in the list of the most frequent commands
 
 
@@ -47,6 +50,7 @@ class _Cost:
         account: what Upstash's Developer API says; None: nothing.
         comparison: our figures beside the account's.
         account_error: why the account's figures are missing.
+        report: the savings; None: there is no history.
     """
 
     alias: str
@@ -56,6 +60,7 @@ class _Cost:
     account: Account | None = None
     comparison: Comparison | None = None
     account_error: str = ""
+    report: SavingsReport | None = None
 
 
 class Command(BaseCommand):
@@ -77,6 +82,17 @@ class Command(BaseCommand):
             help="calculate for this pricing plan instead of the one in CONTINUUM_STATS",
         )
         parser.add_argument(
+            "--savings",
+            action="store_true",
+            help="show all savings with what to do, and the cost of more users",
+        )
+        parser.add_argument(
+            "--users",
+            type=parse_positive_int,
+            metavar="N",
+            help="the users per month, for the cost of more users",
+        )
+        parser.add_argument(
             "--fail-on",
             choices=("limit", "cost"),
             help="exit with status 1 if more than 80 %% of the pricing plan's commands are used, "
@@ -87,11 +103,12 @@ class Command(BaseCommand):
     def handle(self, **options: Any) -> None:
         check_budget_option(options)
         caches = get_caches(select_aliases(options))
-        costs = [_read_cost(each, options["plan"]) for each in caches]
+        costs = [_read_cost(each, options["plan"], options["users"]) for each in caches]
         if options["form"] == "json":
             self.stdout.write(format_json({"caches": [_as_dict(each) for each in costs]}))
         else:
-            self.stdout.write("\n\n".join(map(_format, costs)))
+            full = options["savings"] or options["users"] is not None
+            self.stdout.write("\n\n".join(_format(each, full=full) for each in costs))
         if options["budget"] is not None:
             fail_above_budget({each.alias: each.bill for each in costs}, options["budget"])
             return
@@ -106,7 +123,7 @@ class Command(BaseCommand):
             )
 
 
-def _read_cost(cache: UpstashBaseCache, plan: str | None) -> _Cost:
+def _read_cost(cache: UpstashBaseCache, plan: str | None, users: int | None) -> _Cost:
     config, now = cache.database.config, datetime.now(UTC)
     try:
         name, terms = plan or get_pricing_plan_name(config.alias), get_terms(config.alias)
@@ -125,6 +142,7 @@ def _read_cost(cache: UpstashBaseCache, plan: str | None) -> _Cost:
         return _Cost(config.alias, Totals(), None, _compare_plans(bill), **_read_account(cache))
     bill = overview.bill.on_plan(name)
     found = _read_account(cache, overview)
+    found["report"] = find_savings(bill, overview.month, users)
     return _Cost(config.alias, overview.month, bill, _compare_plans(bill), **found)
 
 
@@ -157,10 +175,11 @@ def _as_dict(cost: _Cost) -> dict[str, Any]:
         "account": cost.account.as_dict() if cost.account else None,
         "comparison": cost.comparison.as_dict() if cost.comparison else None,
         "account_error": cost.account_error,
+        "report": cost.report.as_dict() if cost.report else None,
     }
 
 
-def _format(cost: _Cost) -> str:
+def _format(cost: _Cost, *, full: bool) -> str:
     bill = cost.bill
     title, rows = f"{cost.alias}: {NO_HISTORY}", list[tuple[str, str]]()
     if bill is not None:
@@ -168,6 +187,8 @@ def _format(cost: _Cost) -> str:
         title += "" if bill.is_early else f", ${bill.dollars:,.2f} for the month"
         rows += _describe_bill(cost, bill)
     rows += _describe_account(cost)
+    if cost.report is not None:
+        rows += _describe_savings(cost.report, full=full)
     lines = [title, *(f"  {name:<15} {text}" for name, text in rows)]
     return "\n".join(map(escape_unprintable, lines))
 
@@ -211,3 +232,21 @@ def _describe_account(cost: _Cost) -> Iterator[tuple[str, str]]:
         yield "Difference", cost.comparison.describe()
         for reason in cost.comparison.reasons:
             yield "", reason
+
+
+def _describe_savings(report: SavingsReport, *, full: bool) -> Iterator[tuple[str, str]]:
+    """Yield the three largest savings, or all, with their documentation and the cost of growth."""
+    for each in report.savings[: None if full else _MAX_SAVINGS]:
+        commands = f", {each.commands:,} commands" if each.commands else ""
+        yield "Saving", f"${each.dollars:,.2f} a month{commands}: {each.advice}"
+        if full:
+            yield "", f"see {each.docs}"
+    if not full:
+        return
+    if not report.sampled:
+        yield "Savings", "key families and code paths are unknown: set CONTINUUM_STATS['SAMPLE']"
+    for grown in report.growth:
+        users = "" if grown.users is None else f"{grown.users:,} users, "
+        price = "limits exceeded" if grown.dollars is None else f"${grown.dollars:,.2f}"
+        cheapest = f"cheapest plan: {grown.cheapest}, ${grown.cheapest_dollars:,.2f}"
+        yield f"Use x {grown.factor}", f"{users}{grown.commands:,} commands: {price}; {cheapest}"

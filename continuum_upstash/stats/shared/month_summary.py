@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from continuum_upstash.errors import ContinuumError, ReplyError
 from continuum_upstash.plans.effects import Batch, Plan
 from continuum_upstash.protocol import Command, Replies, Reply
+from continuum_upstash.stats.sampling import trim_samples
 from continuum_upstash.stats.shared.schema import HOURS_KEPT, encode_totals, month_key
 from continuum_upstash.stats.totals import Totals
 
@@ -64,13 +65,17 @@ def write_month_summary(
         "until": summary.until.timestamp(),
         "first_hour": None if first is None else first.timestamp(),
         "in_first_hour": summary.in_first_hour,
-        "totals": json.loads(encode_totals(summary.totals)),
+        "totals": json.loads(encode_totals(_trim(summary.totals))),
     }
     commands: list[Command] = [("HSET", key, _FIELD, json.dumps(values, separators=(",", ":")))]
     if is_new:
         commands.append(("EXPIRE", key, HOURS_KEPT))
     with suppress(ContinuumError):  # a read-only token
         yield Batch(commands, needs_server=True)
+
+
+def _trim(totals: Totals) -> Totals:
+    return replace(totals, samples=trim_samples(totals.samples))
 
 
 def _decode(reply: Reply, month: datetime) -> MonthSummary:

@@ -18,7 +18,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import monotonic, time
 from typing import Any, Final
 
@@ -247,7 +247,8 @@ class SharedWriter:
         totals = self._counters.read_sum(alias)
         added = totals - checkpoint.written
         at = to_utc(self._wall())
-        minute = checkpoint.minute.plus(hour_key(alias, at), f"{at:%M}:{self._process}", added)
+        counted = replace(added, samples={})  # samples are stored by hour only
+        minute = checkpoint.minute.plus(hour_key(alias, at), f"{at:%M}:{self._process}", counted)
         hour = checkpoint.hour.plus(day_key(alias, at), f"{at:%H}:{self._process}", added)
         windows = {MINUTES_KEPT: minute, HOURS_KEPT: hour}
         counters = [*_counter_commands(alias, added, checkpoint.rejected)]

@@ -73,7 +73,7 @@ SCHEMAS = {
                 "alias": str, "bill": (dict, type(None)), "commands": dict,
                 "statistics_commands": int, "other_plans": [BILL], "prices_of": str,
                 "account": (dict, type(None)), "comparison": (dict, type(None)),
-                "account_error": str,
+                "account_error": str, "report": (dict, type(None)),
             }
         ],
     },
