@@ -147,10 +147,9 @@ def test_a_delete_that_failed_in_the_old_cache_is_repeated(migrate, break_side):
     assert migration.old.get("key") == 3
 
 
-def test_in_the_phase_off_after_another_one_writes_delete_in_the_new_cache(migrate, monkeypatch):
+def test_in_the_phase_off_after_another_one_writes_delete_in_the_new_cache(migrate):
     migration = migrate("off")
-    source = get_source(OPTIONS)
-    monkeypatch.setitem(source._overrides, "default", Rollout(Phase.OFF, is_shared=True))
+    get_source(OPTIONS)._overrides["default"] = Rollout(Phase.OFF, is_shared=True)
     for write in (
         lambda: migration.cache.set("key", 2),
         lambda: migration.cache.delete("key"),
@@ -168,10 +167,9 @@ def test_in_the_phase_off_after_another_one_writes_delete_in_the_new_cache(migra
     assert migration.cache.get("key") is None
 
 
-def test_new_only_writes_both_until_all_processes_use_it(migrate, monkeypatch):
+def test_new_only_writes_both_until_all_processes_use_it(migrate):
     migration = migrate("new_only")
-    rollout = Rollout(Phase.NEW_ONLY, settled_at=2e10)
-    monkeypatch.setitem(get_source(OPTIONS)._overrides, "default", rollout)
+    get_source(OPTIONS)._overrides["default"] = Rollout(Phase.NEW_ONLY, settled_at=2e10)
     migration.cache.set("key", 1)
     assert migration.cache.incr("key") == 2
     assert migration.old.get("key") == migration.new.get("key") == 2
