@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 from django.apps import AppConfig
+from django.conf import settings
 
 from continuum_upstash.checks import add_checks
 from continuum_upstash.observe import subscribe
@@ -22,6 +26,11 @@ class ContinuumUpstashConfig(AppConfig):
         counters.start()
         sampling.start()
         writer.start()
+        entries: Iterable[Mapping[str, Any]] = settings.CACHES.values()
+        if any(entry.get("OPTIONS", {}).get("BUDGET") for entry in entries):
+            from continuum_upstash.health import budget_source  # noqa: PLC0415 by option
+
+            budget_source.start()
         if is_enabled("PROMETHEUS"):
             from continuum_upstash.stats.exporters import prometheus  # noqa: PLC0415 by setting
 

@@ -6,7 +6,8 @@ ContinuumError
 │   ├── ConnectionFailed
 │   │   └── ServerNotReady   also a ReplyError: the server replied that it runs no command for now
 │   ├── DeadlineExceeded
-│   └── PoolExhausted        all connections were busy: the server may be well
+│   ├── PoolExhausted        all connections were busy: the server may be well
+│   └── BudgetExceeded       the month's budget is used up: the command was not sent
 ├── ReplyError               the server replied with an error: WRONGTYPE, a script error, …
 │   └── Refused              the server rejects this command, or all, until something changes
 │       ├── AuthenticationFailed, NotPermitted, QuotaExceeded, CapacityExceeded,
@@ -97,6 +98,10 @@ class PoolExhausted(Unavailable):
     The server replies to the callers that have a connection, so this is no outage: the circuit
     breaker does not count it, and the local fallback does not serve the call.
     """
+
+
+class BudgetExceeded(Unavailable):
+    """The month's budget (OPTIONS["BUDGET"]) is used up, and the command was not sent."""
 
 
 class ReplyError(ContinuumError):

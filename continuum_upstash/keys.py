@@ -37,6 +37,7 @@ DOCTOR_KEYS = "continuum:doctor:"
 TAG_KEYS = "continuum:tag:"
 LEASE_KEYS = "continuum:lease:"
 QUEUE_KEYS = "fed:queue:{"
+BUDGET_KEYS = "continuum:budget:"
 MIGRATION_KEYS = "continuum:migration:"
 MIGRATION_COPY_KEYS = "continuum:migration-copy:"
 RESERVED_KEYS = (
@@ -48,6 +49,7 @@ RESERVED_KEYS = (
     DOCTOR_KEYS,
     TAG_KEYS,
     LEASE_KEYS,
+    BUDGET_KEYS,
     MIGRATION_KEYS,
     MIGRATION_COPY_KEYS,
 )

@@ -52,6 +52,54 @@ class StateChange(NamedTuple):
     previous_backend: str
 
 
+class BudgetStatus(NamedTuple):
+    """How much of a month's budget is used, as far as this process knows.
+
+    Attributes:
+        stage: ``within``, ``warn``, ``near``, ``essential`` or ``local``.
+        used: billed commands of this month, of all processes.
+        limit: the budget in commands.
+        reason: why the stage is this one, in one line.
+        ends_at: Unix seconds of the end of the month, UTC.
+    """
+
+    stage: str
+    used: int
+    limit: int
+    reason: str
+    ends_at: float
+
+    @property
+    def used_ratio(self) -> float:
+        """The used fraction of the budget."""
+        return self.used / self.limit
+
+
+class BudgetChange(NamedTuple):
+    """A database reached another stage of its budget in this process.
+
+    Attributes:
+        alias: the cache alias, or the client's name.
+        old, new: ``within``, ``warn``, ``near``, ``essential`` or ``local``.
+        reason: why, in one line.
+        used: billed commands of this month, of all processes.
+        limit: the budget in commands.
+        state: of the circuit breaker.
+        backend: what serves the cache from now on.
+        previous_backend: what served it until now.
+    """
+
+    alias: str
+    old: str
+    new: str
+    reason: str
+    used: int
+    limit: int
+    state: str
+    backend: str
+    previous_backend: str
+
+
 Writes: TypeAlias = Literal["accepted", "full", "read_only"]
 
 
@@ -74,6 +122,8 @@ class BackendStatus(NamedTuple):
         last_pool_exhausted: Unix seconds of the last such call, or None.
         writes: ``full`` if the database has refused a write within the last minute because it
             stores nothing more, ``read_only`` if it accepted no writes, else ``accepted``.
+        budget: how much of the month's budget is used; None: there is no budget, or no command has
+            been sent yet.
     """
 
     backend: str
@@ -87,6 +137,7 @@ class BackendStatus(NamedTuple):
     pool_exhausted: int = 0
     last_pool_exhausted: float | None = None
     writes: Writes = "accepted"
+    budget: BudgetStatus | None = None
 
 
 class ValueDiscarded(NamedTuple):
@@ -170,6 +221,7 @@ class ProtectedRead(NamedTuple):
 Record: TypeAlias = (
     CommandDetails
     | StateChange
+    | BudgetChange
     | ValueDiscarded
     | Coalesced
     | NearRead

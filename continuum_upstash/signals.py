@@ -8,6 +8,13 @@ the change was detected. They must return quickly and must not be coroutines. Th
     state    of the circuit breaker: ``closed``, ``open``, ``half_open``, ``forced_open`` or
              ``disabled``
     reason   the cause of the change, in one line without secrets
+
+Receivers of `budget_changed` get `alias`, `backend`, `reason` and:
+
+    stage     ``within``, ``warn``, ``near``, ``essential`` or ``local``
+    previous  the stage before
+    used      billed commands of this month, of all processes
+    limit     the budget in commands
 """
 
 from __future__ import annotations
@@ -24,7 +31,7 @@ from django.dispatch import Signal
 
 from continuum_upstash.cache.base import UpstashBaseCache, get_cache_with
 from continuum_upstash.cache.call_keys import TagTemplates
-from continuum_upstash.observe import Record, StateChange
+from continuum_upstash.observe import BudgetChange, Record, StateChange
 from continuum_upstash.transports.failover.circuit_breaker import CALLING_STATES
 
 M = TypeVar("M", bound=Model)
@@ -38,9 +45,15 @@ backend_changed = Signal()
 upstash_unavailable = Signal()
 """The breaker opened: calls no longer use the database. FALLBACK decides whether they fail."""
 
+budget_changed = Signal()
+"""The month's use of a database reached another stage of OPTIONS["BUDGET"] in this process."""
+
 
 def send_signals(record: Record) -> None:
     """Send the signals for a record; an observer, which the app subscribes."""
+    if isinstance(record, BudgetChange):
+        _send_budget_signals(record)
+        return
     if not isinstance(record, StateChange):
         return
     details = {
@@ -53,6 +66,20 @@ def send_signals(record: Record) -> None:
         backend_changed.send_robust(StateChange, **details)
     if record.old in CALLING_STATES and record.new not in CALLING_STATES:
         upstash_unavailable.send_robust(StateChange, **details)
+
+
+def _send_budget_signals(record: BudgetChange) -> None:
+    details = {"alias": record.alias, "backend": record.backend, "reason": record.reason}
+    budget_changed.send_robust(
+        BudgetChange,
+        **details,
+        stage=record.new,
+        previous=record.old,
+        used=record.used,
+        limit=record.limit,
+    )
+    if record.backend != record.previous_backend:
+        backend_changed.send_robust(StateChange, **details, state=record.state)
 
 
 def invalidate_on_save(

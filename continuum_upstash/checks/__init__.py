@@ -13,12 +13,12 @@ from continuum_upstash.checks.live import LIVE_TAG, check_live
 from continuum_upstash.checks.probes import check_probes
 from continuum_upstash.checks.rate_limits import check_ratelimit
 from continuum_upstash.checks.sessions import check_session_middleware, check_sessions
-from continuum_upstash.checks.stats import check_statistics
+from continuum_upstash.checks.stats import check_budgets, check_statistics
 
 
 def add_checks() -> None:
     """Register all checks; the app calls this when Django starts."""
-    for check in (check_caches, check_sessions, check_statistics):
+    for check in (check_caches, check_sessions, check_statistics, check_budgets):
         register(check, Tags.caches)
     for check in (check_caches_in_production, check_session_middleware, check_probes):
         register(check, Tags.caches, Tags.security, deploy=True)

@@ -69,6 +69,12 @@ CATALOGUE: Final[dict[str, tuple[Callable[..., CheckMessage], str]]] = {
     "W022": (Warning, "Delete the setting."),
     "E023": (Error, "Name a longer prefix, or other keys, in NEAR."),
     "W024": (Warning, "Choose a KEY_PREFIX that does not end in a colon and a version."),
+    "E025": (Error, "Write BUDGET['COMMANDS'], or correct CONTINUUM_STATS."),
+    "W026": (
+        Warning,
+        "Remove 'SHARED': False from CONTINUUM_STATS, unless the database is a new one.",
+    ),
+    "W027": (Warning, "Set the same BUDGET in each alias of the database."),
     "I030": (Info, ""),
     "E040": (Error, "Run manage.py cache_doctor."),
     "E041": (

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from django.core.checks import CheckMessage
 
 from continuum_upstash.checks.catalogue import check_message
 from continuum_upstash.checks.entries import resolve_entries
+from continuum_upstash.config.budget import read_amount
+from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import ConfigurationError
 from continuum_upstash.stats.conf import (
     MULTIPROC_DIR,
@@ -17,7 +20,12 @@ from continuum_upstash.stats.conf import (
     list_missing_packages,
     validate,
 )
-from continuum_upstash.stats.pricing import get_pricing_plan_name, get_terms, read_prices
+from continuum_upstash.stats.pricing import (
+    count_affordable,
+    get_pricing_plan_name,
+    get_terms,
+    read_prices,
+)
 
 
 def check_statistics(**_: Any) -> list[CheckMessage]:
@@ -42,3 +50,27 @@ def check_statistics(**_: Any) -> list[CheckMessage]:
         text = f"{MULTIPROC_DIR} is {os.environ[MULTIPROC_DIR]!r}, where this process cannot write."
         found.append(check_message("E009", text))
     return found
+
+
+def check_budgets(**_: Any) -> list[CheckMessage]:
+    """Check what the budgets of the CACHES entries need."""
+    configs, _errors = resolve_entries()
+    guarded = {alias: config for alias, config in configs.items() if config.budget is not None}
+    return [message for config in guarded.values() for message in _check_budget(config, configs)]
+
+
+def _check_budget(config: Config, configs: Mapping[str, Config]) -> Iterator[CheckMessage]:
+    budget, alias = config.budget, config.alias
+    if budget is not None and budget.unit == "dollars":
+        try:
+            count_affordable(alias, read_amount(budget))
+        except ConfigurationError as error:
+            yield check_message("E025", str(error), alias)
+    if not get_setting("SHARED"):
+        text = "BUDGET does not include what was sent before its counter: statistics are not shared"
+        yield check_message("W026", f"{text}.", alias)
+    for other in configs.values():
+        is_same = other.server_identity == config.server_identity != ()
+        if is_same and other.budget is None:
+            text = f"the budget does not limit '{other.alias}', which uses the same database."
+            yield check_message("W027", text, alias)

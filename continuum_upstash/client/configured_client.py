@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from enum import Enum
-from typing import Final, Literal, TypedDict, Unpack
+from typing import Any, Final, Literal, TypedDict, Unpack
 
 from continuum_upstash.client.client_plans import ClientPlans
 from continuum_upstash.codec.codec import Codec
@@ -45,6 +45,8 @@ class ClientOptions(TypedDict, total=False):
         near: seconds by key prefix, for which a copy in the process may be returned.
         near_max_entries: maximum number of keys in the near cache.
         near_max_bytes: maximum size of the near cache in bytes.
+        budget: the billed commands of a month, ``{"COMMANDS": 1_000_000}``, and how they are
+            limited, see docs/how-to/budget.md.
         telemetry: whether Upstash receives headers with SDK and platform.
         ca_file: PEM file with certificate authorities, instead of the system's.
     """
@@ -64,6 +66,7 @@ class ClientOptions(TypedDict, total=False):
     near: Mapping[str, float]
     near_max_entries: int
     near_max_bytes: int
+    budget: Mapping[str, Any]
     telemetry: bool
     ca_file: str | None
 

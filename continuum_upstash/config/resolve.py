@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Final, Literal, cast
 from urllib.parse import SplitResult, parse_qs, unquote
 
 from continuum_upstash.config import django_redis
+from continuum_upstash.config.budget import Budget, parse_budget
 from continuum_upstash.config.credentials import Credentials, Mode, resolve_credentials
 from continuum_upstash.config.environment import Environment, make_setup_hint
 from continuum_upstash.config.frozen_settings import FrozenSettings
@@ -53,6 +54,7 @@ class Config(FrozenSettings):
         near_scope: the regular expression of what precedes a user's key in a full key; set by the
             Django cache, whose `near` has prefixes without KEY_PREFIX and version.
         near_max_entries, near_max_bytes: limits of the near cache.
+        budget: how much the database may cost in a month; None: no limit.
         telemetry: send the SDK headers that describe the platform to Upstash.
         ca_file: a PEM file to trust instead of the system's certificates.
         clear: whether clear() deletes the alias's own keys or the whole database.
@@ -88,6 +90,7 @@ class Config(FrozenSettings):
     near_scope: str = ""
     near_max_entries: int = 10_000
     near_max_bytes: int = 16 * 1024 * 1024
+    budget: Budget | None = None
     telemetry: bool = False
     ca_file: str | None = None
     clear: Literal["prefix", "flushdb"] = "prefix"
@@ -398,6 +401,7 @@ def _validate_near(value: Any) -> tuple[tuple[str, float], ...]:
 
 
 _VALIDATORS: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "budget": parse_budget,
     "ca_file": lambda path: None if path is None else str(path),
     "near": _validate_near,
     "ttl_by_prefix": _validate_ttls,

@@ -11,10 +11,12 @@ from typing import Any, Final, TypeAlias
 from django.conf import settings
 
 from continuum_upstash.cache.base import UpstashBaseCache
+from continuum_upstash.config.budget import RESTRICTED
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.config.urls import is_loopback, is_private
 from continuum_upstash.errors import (
     AuthenticationFailed,
+    BudgetExceeded,
     CapacityExceeded,
     ConfigurationError,
     ContinuumError,
@@ -45,7 +47,9 @@ _TEST_KEY: Final = f"{DOCTOR_KEYS}probe"
 _FEATURES: Final = ("EVAL", "DELEX", "GETEX", "UNLINK", "HEXPIRE", "JSON.GET")
 
 _FREE_SPACE: Final = "Delete keys (manage.py cache_cleanup), or choose a larger pricing plan."
+_RAISE_BUDGET: Final = "Raise OPTIONS['BUDGET'], or wait for the next month."
 _FIXES: Final = {
+    BudgetExceeded: _RAISE_BUDGET,
     AuthenticationFailed: (
         "Copy the token again from the console. Over TCP it is the password of the user default, "
         "and the read-only token is the password of the user default_ro."
@@ -218,6 +222,7 @@ def _check_quota(cache: UpstashBaseCache) -> Plan[list[Finding]]:
     overview = yield from read_overview(cache)
     findings += _examine_pool(overview.today)
     findings += _examine_unstored(overview.today)
+    findings += _examine_budget(overview.health)
     bill, errors = overview.bill, "; ".join(overview.errors)
     if bill is None:
         outcome: Outcome = "warning" if errors else "info"
@@ -245,6 +250,17 @@ def _examine_unstored(today: Totals) -> list[Finding]:
         return []
     detail = f"{count:,} times today, values were not stored because the database was full"
     return [Finding("full", "warning", detail, _FREE_SPACE)]
+
+
+def _examine_budget(health: Health) -> list[Finding]:
+    budget = health.status.budget
+    if budget is None:
+        return []
+    detail = f"stage {budget.stage}: {budget.used:,} of {budget.limit:,} commands this month"
+    if budget.stage == "within":
+        return [Finding("budget", "ok", detail)]
+    outcome: Outcome = "failed" if budget.stage in RESTRICTED else "warning"
+    return [Finding("budget", outcome, detail, _RAISE_BUDGET)]
 
 
 def _check_write(_: UpstashBaseCache) -> Plan[list[Finding]]:
@@ -317,7 +333,8 @@ def _explain_failure(config: Config, error: ContinuumError) -> Finding:
             "Is the server running on this port? manage.py upstash_emulator (--token, --port) "
             "starts one."
         )
-    return Finding("connection", "failed", str(error), fix.format(host=config.host))
+    name = "budget" if isinstance(error, BudgetExceeded) else "connection"
+    return Finding(name, "failed", str(error), fix.format(host=config.host))
 
 
 def _examine_eviction(alias: str, policy: str, *, evicts: bool) -> Finding:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal, TypeAlias
 
@@ -93,6 +93,7 @@ class Overview:
             self.health.status.state,
             server.memory_ratio if server else None,
             self.bill.used_ratio if self.bill else None,
+            self.health.status.budget,
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -130,11 +131,25 @@ def read_overview(
     now = now or datetime.now(UTC)
     minutes = minutes and min(minutes, timedelta(seconds=MINUTES_KEPT))
     hours = hours and min(hours, timedelta(seconds=HOURS_KEPT))
-    midnight = get_midnight(now)
-    period = minutes or hours or now - midnight
+    period = minutes or hours or now - get_midnight(now)
     health = yield from probe_health(cache)
     if health.mode == "local" or health.round_trip is None:
         return _describe_process(health, period)
+    overview = yield from _read_figures(cache, health, minutes, hours, now)
+    # The first command that is billed reads how much of the budget is used.
+    health = replace(health, status=cache.database.status)
+    return replace(overview, health=health)
+
+
+def _read_figures(
+    cache: UpstashBaseCache,
+    health: Health,
+    minutes: timedelta | None,
+    hours: timedelta | None,
+    now: datetime,
+) -> Plan[Overview]:
+    midnight = get_midnight(now)
+    period = minutes or hours or now - midnight
     # What this process has not written yet counts as if it were written now.
     alias, pending = health.alias, get_process_state(SharedWriter).read_pending(health.alias)
     try:

@@ -14,6 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from continuum_upstash.cache.base import UpstashBaseCache
+from continuum_upstash.config.budget import RESTRICTED
 from continuum_upstash.errors import ConfigurationError, ContinuumError, ReplyError
 from continuum_upstash.observe import BackendStatus
 from continuum_upstash.plans import info
@@ -25,6 +26,16 @@ Verdict: TypeAlias = Literal["ok", "degraded", "down"]
 
 MEMORY_WARN_RATIO: Final = 0.85  # fraction of the memory limit at which warnings begin
 POOL_WARN_SECONDS: Final = 300.0  # how long an exhausted connection pool is worth a warning
+# What each stage of a budget means, by whether there is a fallback.
+_BUDGET_EFFECTS: Final = {
+    "warn": ("Nothing is restricted yet.",) * 2,
+    "near": ("The near cache keeps its copies longer.",) * 2,
+    "essential": (
+        "The cache fails; sessions, rate limits and locks use the database.",
+        "The local store serves the cache; sessions, rate limits and locks use the database.",
+    ),
+    "local": ("All calls fail.", "No command is sent; the local store serves the cache."),
+}
 _WORKING_STATES: Final = frozenset({"closed", "disabled"})
 
 
@@ -90,6 +101,8 @@ class Health:
     @property
     def verdict(self) -> Verdict:
         """``ok``; ``degraded``: it works, but not as it should; ``down``: calls fail."""
+        if self.status.budget and self.status.budget.stage in RESTRICTED and not self.fallback:
+            return "down"
         if self.round_trip is None or self.status.state not in _WORKING_STATES:
             return "degraded" if self.fallback or self.round_trip is not None else "down"
         return "degraded" if self.errors or self.warnings else "ok"
@@ -129,6 +142,10 @@ class Health:
                 "token for example: "
                 + ("the local store serves them." if self.fallback else "they fail.")
             )
+        budget = self.status.budget
+        if budget is not None and budget.stage in _BUDGET_EFFECTS:
+            effect = _BUDGET_EFFECTS[budget.stage][self.fallback]
+            warnings.append(f"Budget stage {budget.stage}: {budget.reason}. {effect}")
         exhausted_at = self.status.last_pool_exhausted
         if exhausted_at is not None and self.at - exhausted_at < POOL_WARN_SECONDS:
             warnings.append(
@@ -139,7 +156,11 @@ class Health:
 
     def as_dict(self) -> dict[str, Any]:
         """Return JSON values, with the verdict and the warnings, without INFO's raw fields."""
-        values = {**asdict(self), "status": self.status._asdict()}
+        budget = self.status.budget
+        values = {
+            **asdict(self),
+            "status": {**self.status._asdict(), "budget": budget and budget._asdict()},
+        }
         del values["setup_hint"]  # one of the warnings
         if self.server is not None:
             del values["server"]["raw"]

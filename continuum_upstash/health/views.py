@@ -24,7 +24,7 @@ from continuum_upstash.health.probe import (
 from continuum_upstash.stats.conf import is_enabled
 from continuum_upstash.stats.counters import read_process_totals
 from continuum_upstash.stats.exporters.prometheus_text import AliasMetrics, render_text
-from continuum_upstash.transports.registry import list_databases
+from continuum_upstash.transports.registry import Database, list_databases
 
 _CACHE_SECONDS: Final = 5.0  # ten probes in this time cost one round trip
 _CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -65,13 +65,18 @@ def metrics(request: HttpRequest) -> HttpResponse:
 
         return HttpResponse(render_metrics(), content_type=_CONTENT_TYPE)
     databases = {each.config.alias: each for each in list_databases()}
-    states = {alias: each.status.state for alias, each in databases.items()}
-    local = {alias for alias, each in databases.items() if each.config.mode == "local"}
     aliases = {
-        alias: AliasMetrics(read_process_totals(alias, is_local=alias in local), states.get(alias))
-        for alias in list_upstash_aliases()
+        alias: _make_metrics(alias, databases.get(alias)) for alias in list_upstash_aliases()
     }
     return HttpResponse(render_text(aliases) + "\n", content_type=_CONTENT_TYPE)
+
+
+def _make_metrics(alias: str, database: Database | None) -> AliasMetrics:
+    if database is None:
+        return AliasMetrics(read_process_totals(alias), None)
+    totals = read_process_totals(alias, is_local=database.config.mode == "local")
+    status = database.status
+    return AliasMetrics(totals, status.state, budget=status.budget)
 
 
 def _describe(alias: str) -> dict[str, Any]:
@@ -80,11 +85,13 @@ def _describe(alias: str) -> dict[str, Any]:
     except ImproperlyConfigured as error:
         return {"verdict": "down", "backend": None, "state": None, "reason": str(error)}
     health = _probe(cache)
-    return {
+    values = {
         "verdict": health.verdict,
         "backend": health.status.backend,
         "state": health.status.state,
     }
+    budget = health.status.budget
+    return values if budget is None else {**values, "budget": budget.stage}
 
 
 def _probe(cache: UpstashBaseCache) -> Health:

@@ -26,6 +26,7 @@ def render_overview(overview: Overview, families: Sequence[Family] | None, spent
         *_describe_statistics(overview),
         *_describe_server(overview),
         *_describe_bill(overview),
+        *_describe_budget(overview),
     ]
     if families is not None:
         rows += [("Key family", _format_family(each)) for each in families] or [
@@ -100,6 +101,13 @@ def _describe_bill(overview: Overview) -> Iterable[tuple[str, str]]:
         limit = f" of {bill.limit:,} ({format_percentage(bill.used_ratio)})"
     yield "This month", f"{bill.commands:,}{limit} billed commands, pricing plan {bill.plan}"
     yield "Projected", bill.describe_projection()
+
+
+def _describe_budget(overview: Overview) -> Iterable[tuple[str, str]]:
+    budget = overview.health.status.budget
+    if budget is not None:
+        used = f"{budget.used:,} of {budget.limit:,} commands"
+        yield "Budget", f"{used} ({format_percentage(budget.used_ratio)}), stage {budget.stage}"
 
 
 def _format_family(family: Family) -> str:

@@ -1,4 +1,4 @@
-"""The last changes of each breaker's state in this process."""
+"""The last changes of each breaker's state, and of each budget's stage, in this process."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from time import time
 from typing import Final
 
-from continuum_upstash.observe import Record, StateChange
+from continuum_upstash.observe import BudgetChange, Record, StateChange
 from continuum_upstash.transports.registry import get_process_state
 
 MAX_CHANGES: Final = 20  # of each alias
@@ -15,7 +15,7 @@ MAX_CHANGES: Final = 20  # of each alias
 
 @dataclass(frozen=True, slots=True)
 class LoggedChange:
-    """One change of state.
+    """One change of the breaker's state, or of the budget's stage.
 
     Attributes:
         at: Unix seconds.
@@ -23,7 +23,7 @@ class LoggedChange:
     """
 
     at: float
-    details: StateChange
+    details: StateChange | BudgetChange
 
 
 class BreakerLog:
@@ -32,7 +32,7 @@ class BreakerLog:
     def __init__(self) -> None:
         self._by_alias: dict[str, deque[LoggedChange]] = {}
 
-    def add(self, change: StateChange) -> None:
+    def add(self, change: StateChange | BudgetChange) -> None:
         changes = self._by_alias.setdefault(change.alias, deque(maxlen=MAX_CHANGES))
         changes.appendleft(LoggedChange(time(), change))
 
@@ -42,6 +42,6 @@ class BreakerLog:
 
 
 def log_state_change(record: Record) -> None:
-    """Log a change of a breaker's state; an observer, which the app subscribes."""
-    if type(record) is StateChange:
+    """Log a change of a breaker's state or a budget's stage; the app subscribes this observer."""
+    if isinstance(record, (StateChange, BudgetChange)):
         get_process_state(BreakerLog).add(record)

@@ -7,12 +7,19 @@ plus once for each command that its script runs
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
+from typing import Final
 
 from continuum_upstash.errors import Refused, RequestTooLarge, ServerNotReady
 from continuum_upstash.observe import CommandDetails
-from continuum_upstash.plans.command_table import COMMANDS, SCRIPT_KEYS, UNKNOWN
+from continuum_upstash.plans.command_table import COMMANDS, SCRIPT_KEYS, UNKNOWN, get_spec
 from continuum_upstash.protocol import Command, Reply, Script, ScriptHash
+
+# Their price is one, whatever they are sent with and whatever their reply is.
+_FIXED_PRICE: Final = frozenset(
+    name for name, spec in COMMANDS.items() if spec.billed and spec.keys is not SCRIPT_KEYS
+)
 
 
 def count_billed(name: str, command: Command, reply: Reply) -> int:
@@ -43,10 +50,43 @@ def count_billed(name: str, command: Command, reply: Reply) -> int:
 
 def count_billed_in_batch(details: CommandDetails) -> int:
     """Return how many commands Upstash bills for a round trip."""
-    if details.error is not None:
-        return 0
-    pairs = zip(details.commands, details.replies, strict=True)
+    return 0 if details.error is not None else count_all_billed(details.commands, details.replies)
+
+
+def count_all_billed(commands: Sequence[Command], replies: Sequence[Reply]) -> int:
+    """Return how many commands Upstash bills for commands with these replies."""
+    pairs = zip(commands, replies, strict=True)
     return sum(count_billed(str(command[0]).upper(), command, reply) for command, reply in pairs)
+
+
+def have_fixed_price(commands: Sequence[Command]) -> bool:
+    """Return whether each command is billed once, so that the bill is known before the replies."""
+    if len(commands) == 1:
+        return commands[0][0] in _FIXED_PRICE
+    return _FIXED_PRICE.issuperset([command[0] for command in commands])
+
+
+def estimate_billed(commands: Sequence[Command]) -> int:
+    """Return how many commands will be billed, before there are replies.
+
+    For a script that is the number of calls in its text: more than it runs, unless it loops.
+    """
+    return sum(map(_estimate, commands))
+
+
+def count_writes(commands: Sequence[Command]) -> int:
+    """Return how many commands each read region bills once more."""
+    return sum(get_spec(command).writes for command in commands)
+
+
+def _estimate(command: Command) -> int:
+    spec = COMMANDS.get(str(command[0]).upper(), UNKNOWN)
+    if not spec.billed:
+        return 0
+    if spec.keys is not SCRIPT_KEYS or len(command) == 1:
+        return 1
+    script = command[1].script if isinstance(command[1], ScriptHash) else command[1]
+    return 1 + _count_calls(script.lua if isinstance(script, Script) else str(script))
 
 
 @lru_cache(maxsize=64)

@@ -15,8 +15,10 @@ from continuum_upstash.plans.billing import count_billed, count_billed_in_batch
 from continuum_upstash.plans.command_table import COMMANDS, EVERY_OTHER, UNKNOWN, ReplyKind
 from continuum_upstash.protocol import Argument, Command, Reply
 from continuum_upstash.stats.labels import LOCAL, count_hits, is_failure, select_values
-from continuum_upstash.stats.shared.schema import is_statistics_write
+from continuum_upstash.stats.shared.schema import is_overhead
 from continuum_upstash.stats.totals import BOUNDS, BUCKETS, Totals
+
+_OVERHEAD_NAMES = frozenset({"HSET", "INCRBY"})  # the first commands of such writes
 
 
 class Aggregator:
@@ -57,8 +59,11 @@ class Aggregator:
         self.protected_reads: defaultdict[str, int] = defaultdict(int)
 
     def record(self, details: CommandDetails) -> None:
-        """Add one round trip. A write of the shared statistics adds only to `overhead`."""
-        if details.commands[0][0] == "HSET" and is_statistics_write(details.commands):
+        """Add one round trip.
+
+        A write of the shared statistics or of a budget's counter adds only to `overhead`.
+        """
+        if details.commands[0][0] in _OVERHEAD_NAMES and is_overhead(details.commands):
             self.overhead += count_billed_in_batch(details)
             return
         self._latency[bisect_left(BOUNDS, details.seconds)] += 1

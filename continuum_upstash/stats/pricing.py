@@ -238,6 +238,30 @@ def get_terms(alias: str) -> Terms:
     return Terms(regions, prod_pack)
 
 
+def count_affordable(alias: str, dollars: float) -> int:
+    """Return how many billed commands an amount pays for in a month, beside fixed prices.
+
+    Raises:
+        ConfigurationError: commands have no price on the alias's pricing plan, or the fixed prices
+            leave nothing of the amount.
+    """
+    name = get_pricing_plan_name(alias)
+    plan = get_pricing_plan(name)
+    if not plan.dollars_per_100k:
+        raise ConfigurationError(
+            f"BUDGET['DOLLARS'] is {dollars:g}, but commands have no price on the pricing plan "
+            f"'{name}': write BUDGET['COMMANDS'], or correct CONTINUUM_STATS['PLAN']."
+        )
+    fixed = sum(plan.list_prices(Use(0), get_terms(alias)).values())
+    count = int((dollars - fixed) / plan.dollars_per_100k * 100_000)
+    if count < 1:
+        raise ConfigurationError(
+            f"BUDGET['DOLLARS'] is {dollars:g}, which pays for no command on the pricing plan "
+            f"'{name}': raise it, or correct CONTINUUM_STATS."
+        )
+    return count
+
+
 def _get_for_alias(name: str, alias: str) -> Any:
     setting = get_setting(name)
     return setting.get(alias, DEFAULTS[name]) if isinstance(setting, Mapping) else setting

@@ -40,7 +40,7 @@ from continuum_upstash.protocol import Argument, Command, Reply
 from continuum_upstash.stats.conf import get_setting
 from continuum_upstash.stats.key_families import NO_FAMILY
 from continuum_upstash.stats.labels import LOCAL
-from continuum_upstash.stats.shared.schema import is_statistics_write
+from continuum_upstash.stats.shared.schema import is_overhead
 from continuum_upstash.transports.registry import get_process_state
 
 BATCHES: Final = "batches"  # the sampled round trips
@@ -105,7 +105,7 @@ class Sampler:
         self._left -= 1
         if self._left <= 0:
             self._left = self._draw_gap()
-            if record.error is None and not is_statistics_write(record.commands):
+            if record.error is None and not is_overhead(record.commands):
                 self._examine(record)
 
     def read(self, alias: str) -> dict[str, int]:
@@ -138,7 +138,7 @@ class Sampler:
     def _count_repetition(self, record: CommandDetails) -> None:
         """Count whether a round trip is the next one of a loop."""
         last = self._last
-        if last is None or _get_caller() != last.caller or is_statistics_write(record.commands):
+        if last is None or _get_caller() != last.caller or is_overhead(record.commands):
             return
         self._last = None
         is_same = (record.alias, _get_single_name(record)) == (last.alias, last.name)

@@ -32,7 +32,7 @@ class Totals:
         coalesced: requests saved by sending the batches of one event-loop tick together.
         bytes_out, bytes_in: sizes of keys and values, without protocol overhead.
         billed: billed commands, without those of the shared statistics.
-        overhead: billed commands of the shared statistics.
+        overhead: billed commands of the shared statistics and of a budget's counter.
         seconds: sum of the durations of all batches.
         latency: number of batches per duration bucket, see `BOUNDS`.
         samples: counts by measure and subject, see `stats.sampling`; empty unless SAMPLE is set.

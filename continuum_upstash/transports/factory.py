@@ -1,6 +1,7 @@
 """Builds the transports of a configuration: which ones its mode needs, and what wraps what.
 
     Failover( Instrumented( Deadline( REST or TCP )), Instrumented( Local ))        sync
+    Failover( Guarded( Instrumented( … )), Instrumented( Local ))                   with BUDGET
     Failover( Instrumented( Deadline( Coalescing( REST ) or TCP )), … )             async
     Instrumented( Local )                                                           mode local
 
@@ -59,7 +60,12 @@ def build_transport(
     if config.mode == "local":
         return InstrumentedTransport(failover.local, config.alias)
     primary = DeadlineTransport(_build_primary(config, pool_factory, extras), config)
-    return FailoverTransport(InstrumentedTransport(primary, config.alias), failover)
+    transport: Transport = InstrumentedTransport(primary, config.alias)
+    if failover.budget is not None:
+        from continuum_upstash.transports.wrappers.guarded import GuardedTransport  # noqa: PLC0415 by option
+
+        transport = GuardedTransport(transport, failover.budget)
+    return FailoverTransport(transport, failover)
 
 
 def _build_primary(config: Config, pool_factory: PoolFactory | None, extras: Extras) -> Transport:
@@ -88,7 +94,12 @@ def build_async_transport(
     if config.mode == "local":
         return AsyncInstrumentedTransport(failover.local, config.alias)
     primary = AsyncDeadlineTransport(_build_async_primary(config, pool_factory, extras), config)
-    return AsyncFailoverTransport(AsyncInstrumentedTransport(primary, config.alias), failover)
+    transport: AsyncTransport = AsyncInstrumentedTransport(primary, config.alias)
+    if failover.budget is not None:
+        from continuum_upstash.transports.wrappers.guarded import AsyncGuardedTransport  # noqa: PLC0415 by option
+
+        transport = AsyncGuardedTransport(transport, failover.budget)
+    return AsyncFailoverTransport(transport, failover)
 
 
 def _build_async_primary(

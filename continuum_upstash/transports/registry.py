@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from continuum_upstash.transports.factory import PoolFactory
     from continuum_upstash.transports.subscriptions.async_subscription import AsyncSubscription
     from continuum_upstash.transports.subscriptions.subscription import Subscription
+    from continuum_upstash.transports.wrappers.budget_guard import BudgetGuard, BudgetSource
     from continuum_upstash.transports.wrappers.near import NearPolicy
     from continuum_upstash.transports.wrappers.near_cache import NearCache
 
@@ -110,6 +111,8 @@ class Database:
         self.near: NearPolicy | None = None
         if self.config.near and self.config.mode != "local":
             self.near = _make_near_policy(self.config, self.failover)
+        if self.config.budget and self.config.mode != "local":
+            self.failover.budget = _make_budget_guard(self)
 
     def send(self, batch: Batch) -> Replies:
         try:
@@ -277,6 +280,7 @@ class _Process:
         # Of clients that were closed and may be used again.
         self.closed_databases = WeakValueDictionary[Config, Database]()
         self.local_stores: dict[Config, LocalTransport] = {}
+        self.budget_source: BudgetSource | None = None
         self.reset_after_fork()
 
     def reset_after_fork(self) -> None:
@@ -366,6 +370,11 @@ def get_process_state(kind: type[T], make: Callable[[], T] | None = None) -> T:
     return _process.extras.get(kind, make)
 
 
+def set_budget_source(source: BudgetSource) -> None:
+    """Let the guards of budgets count with the statistics; forked children keep the source."""
+    _process.budget_source = source
+
+
 def close_unused(pool_factory: PoolFactory, in_use: Collection[Config]) -> None:
     """Close and drop the databases of a pool factory whose configurations are not in use.
 
@@ -395,6 +404,14 @@ def _make_near_policy(config: Config, failover: FailoverPolicy) -> NearPolicy:
     from continuum_upstash.transports.wrappers import near  # noqa: PLC0415 only with NEAR
 
     return near.NearPolicy(config, failover)
+
+
+def _make_budget_guard(database: Database) -> BudgetGuard:
+    from continuum_upstash.transports.wrappers import guarded  # noqa: PLC0415 only with BUDGET
+
+    return guarded.make_guard(
+        database.config, database.failover, lambda: database.near, lambda: _process.budget_source
+    )
 
 
 def _get_local_store(config: Config) -> LocalTransport:

@@ -22,6 +22,7 @@ ALLOWED = {
     "ratelimit/conf.py: conf": "the settings as they were read; reset by setting_changed",
     "signals.py: backend_changed": "Django's list of receivers",
     "signals.py: upstash_unavailable": "Django's list of receivers",
+    "signals.py: budget_changed": "Django's list of receivers",
     "panel/templatetags/cache_health.py: register": "Django's own protocol of template tags",
     "templatetags/continuum_cache.py: register": "as above",
 }

@@ -19,6 +19,7 @@ from continuum_upstash.cache.redis_pool import make_django_pool
 from continuum_upstash.config.resolve import Config, resolve
 from continuum_upstash.errors import ConfigurationError
 from continuum_upstash.keys import (
+    BUDGET_KEYS,
     DOCTOR_KEYS,
     LEASE_KEYS,
     MIGRATION_COPY_KEYS,
@@ -46,7 +47,14 @@ _FACTORY_OPTIONS: Final = ("SENTINELS", "SENTINEL_KWARGS", "CONNECTION_FACTORY")
 _IGNORED_ARGUMENTS: Final = frozenset(
     {"connection_class", "decode_responses", "parser_class", "pool_class", "protocol", "retry"}
 )
-_NOT_COPIED: Final = (STATISTICS_KEYS, DOCTOR_KEYS, LEASE_KEYS, MIGRATION_KEYS, MIGRATION_COPY_KEYS)
+_NOT_COPIED: Final = (
+    STATISTICS_KEYS,
+    DOCTOR_KEYS,
+    LEASE_KEYS,
+    BUDGET_KEYS,
+    MIGRATION_KEYS,
+    MIGRATION_COPY_KEYS,
+)
 
 
 @dataclass(frozen=True, slots=True)

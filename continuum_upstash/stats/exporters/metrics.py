@@ -90,6 +90,11 @@ MEMORY_RATIO: Final = Metric(
 COMMANDS_RATIO: Final = Metric(
     "cache_commands_used_ratio", "gauge",
     "The month's commands as a fraction of the pricing plan's limit.")
+BUDGET_STAGE: Final = Metric(
+    "cache_budget_stage", "gauge", "1 for the current stage of the month's budget.",
+    ("alias", "stage"))
+BUDGET_RATIO: Final = Metric(
+    "cache_budget_used_ratio", "gauge", "The month's commands as a fraction of the budget.")
 BUILD_INFO: Final = Metric("build_info", "gauge", "1 for the running version.", ("version",))
 
 TEXT_COUNTERS: Final = (

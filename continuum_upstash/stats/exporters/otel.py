@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterator
 from functools import cache, lru_cache
 from time import time_ns
 from typing import Final, cast
@@ -20,7 +21,13 @@ from opentelemetry.util.types import AttributeValue
 
 from continuum_upstash import __version__
 from continuum_upstash.errors import ReplyError
-from continuum_upstash.observe import CommandDetails, Record, StateChange, subscribe
+from continuum_upstash.observe import (
+    BudgetChange,
+    CommandDetails,
+    Record,
+    StateChange,
+    subscribe,
+)
 from continuum_upstash.protocol import Command, Script, ScriptHash
 from continuum_upstash.stats.labels import (
     LOCAL,
@@ -51,7 +58,14 @@ class OTelObserver:
         meters: metrics.MeterProvider | None = None,
     ) -> None:
         self._tracer = trace.get_tracer(_SCOPE, __version__, tracers)
-        self._duration = metrics.get_meter(_SCOPE, __version__, meters).create_histogram(
+        meter = metrics.get_meter(_SCOPE, __version__, meters)
+        meter.create_observable_gauge(
+            "continuum.cache.budget.used",
+            [_observe_budgets],
+            unit="1",
+            description="The month's commands as a fraction of the budget.",
+        )
+        self._duration = meter.create_histogram(
             "db.client.operation.duration",
             unit="s",
             description="Duration of database client operations.",
@@ -69,6 +83,17 @@ class OTelObserver:
                     "continuum.breaker.old": record.old,
                     "continuum.breaker.new": record.new,
                     "continuum.breaker.reason": record.reason,
+                },
+            )
+
+        elif isinstance(record, BudgetChange):
+            trace.get_current_span().add_event(
+                "continuum.budget.stage_change",
+                {
+                    "continuum.cache.alias": record.alias,
+                    "continuum.budget.old": record.old,
+                    "continuum.budget.new": record.new,
+                    "continuum.budget.reason": record.reason,
                 },
             )
 
@@ -93,6 +118,17 @@ class OTelObserver:
         if error is not None:
             span.set_status(Status(StatusCode.ERROR, type(error).__name__))
         span.end(end)
+
+
+def _observe_budgets(_: metrics.CallbackOptions) -> Iterator[metrics.Observation]:
+    for database in list_databases():
+        budget = database.status.budget
+        if budget is not None:
+            attributes = {
+                "continuum.cache.alias": database.config.alias,
+                "continuum.budget.stage": budget.stage,
+            }
+            yield metrics.Observation(budget.used_ratio, attributes)
 
 
 def _base_attributes(details: CommandDetails) -> dict[str, AttributeValue]:

@@ -23,7 +23,10 @@ from prometheus_client import (
 )
 
 from continuum_upstash import __version__
+from continuum_upstash.config.budget import STAGES
 from continuum_upstash.observe import (
+    BudgetChange,
+    BudgetStatus,
     Coalesced,
     CommandDetails,
     LimitDecided,
@@ -40,6 +43,8 @@ from continuum_upstash.stats.conf import MULTIPROC_DIR
 from continuum_upstash.stats.exporters.metrics import (
     BILLED,
     BREAKER_STATE,
+    BUDGET_RATIO,
+    BUDGET_STAGE,
     BUILD_INFO,
     CLIENT_COUNTERS,
     COALESCED,
@@ -70,13 +75,15 @@ from continuum_upstash.stats.labels import (
     is_failure,
     select_values,
 )
-from continuum_upstash.stats.shared.schema import is_statistics_write
+from continuum_upstash.stats.shared.schema import is_overhead
 from continuum_upstash.stats.totals import BOUNDS
 from continuum_upstash.transports.registry import list_databases
 
 # How multiprocess mode combines the values of several processes.
 _GAUGE_MODES: Final[dict[Metric, Literal["livemax", "livemostrecent"]]] = {
     BREAKER_STATE: "livemax",
+    BUDGET_STAGE: "livemax",
+    BUDGET_RATIO: "livemostrecent",
     MEMORY_RATIO: "livemostrecent",
     COMMANDS_RATIO: "livemostrecent",
     BUILD_INFO: "livemax",  # prometheus_client.Info does not work in multiprocess mode
@@ -118,6 +125,8 @@ class PrometheusObserver:
         elif isinstance(record, StateChange):
             self._count(STATE_CHANGES, 1, record.alias, record.old, record.new)
             self.set_state(record.alias, record.new)
+        elif isinstance(record, BudgetChange):
+            self._set_stage(record.alias, record.new)
         elif isinstance(record, Coalesced):
             self._count(COALESCED, record.batches, record.alias)
         elif isinstance(record, NearRead):
@@ -134,6 +143,14 @@ class PrometheusObserver:
         for state in STATES:
             self.set_gauge(BREAKER_STATE, state == current, alias, state)
 
+    def set_budget(self, alias: str, status: BudgetStatus) -> None:
+        self._set_stage(alias, status.stage)
+        self.set_gauge(BUDGET_RATIO, status.used_ratio, alias)
+
+    def _set_stage(self, alias: str, current: str) -> None:
+        for stage in STAGES:
+            self.set_gauge(BUDGET_STAGE, stage == current, alias, stage)
+
     def set_gauge(self, metric: Metric, value: float, *labels: str) -> None:
         self._gauges[metric.name].labels(*labels).set(value)
 
@@ -142,7 +159,7 @@ class PrometheusObserver:
 
     def _record_batch(self, details: CommandDetails) -> None:
         alias, backend = details.alias, details.backend
-        if is_statistics_write(details.commands):
+        if is_overhead(details.commands):
             self._count(OVERHEAD, count_billed_in_batch(details), alias)
             return
         self._count(REQUESTS, 1, alias, backend)
@@ -190,7 +207,10 @@ def start() -> None:
 def render() -> bytes:
     """Return the text that Prometheus reads; in multiprocess mode that of all processes."""
     for database in list_databases():
-        get_observer().set_state(database.config.alias, database.status.state)
+        alias, status = database.config.alias, database.status
+        get_observer().set_state(alias, status.state)
+        if status.budget is not None:
+            get_observer().set_budget(alias, status.budget)
     if MULTIPROC_DIR not in os.environ:
         return generate_latest()
     registry = CollectorRegistry()

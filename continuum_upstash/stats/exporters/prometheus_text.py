@@ -6,8 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
 
+from continuum_upstash.config.budget import STAGES
+from continuum_upstash.observe import BudgetStatus
 from continuum_upstash.stats.exporters.metrics import (
     BREAKER_STATE,
+    BUDGET_RATIO,
+    BUDGET_STAGE,
     COMMANDS_RATIO,
     LATENCY,
     MEMORY_RATIO,
@@ -28,12 +32,14 @@ class AliasMetrics:
         state: of the circuit breaker in this process.
         memory_ratio: the used fraction of the memory limit.
         commands_ratio: the used fraction of the pricing plan's commands of this month.
+        budget: how much of the month's budget is used, as far as this process knows.
     """
 
     totals: Totals | None
     state: str | None
     memory_ratio: float | None = None
     commands_ratio: float | None = None
+    budget: BudgetStatus | None = None
 
 
 def render_text(aliases: Mapping[str, AliasMetrics]) -> str:
@@ -70,9 +76,22 @@ def _render_gauges(aliases: Mapping[str, AliasMetrics]) -> Iterator[str]:
         for state in STATES if each.state else ():
             value = int(state == each.state)
             yield _render_sample(BREAKER_STATE.name, value, alias=alias, state=state)
+    budgets = {alias: each.budget for alias, each in aliases.items() if each.budget}
+    if budgets:
+        yield from _render_header(BUDGET_STAGE)
+    for alias, budget in budgets.items():
+        for stage in STAGES:
+            value = int(stage == budget.stage)
+            yield _render_sample(BUDGET_STAGE.name, value, alias=alias, stage=stage)
+    used = {alias: budget.used_ratio for alias, budget in budgets.items()}
     memory = {alias: each.memory_ratio for alias, each in aliases.items()}
     commands = {alias: each.commands_ratio for alias, each in aliases.items()}
-    for metric, ratios in ((MEMORY_RATIO, memory), (COMMANDS_RATIO, commands)):
+    gauges: list[tuple[Metric, Mapping[str, float | None]]] = [
+        (MEMORY_RATIO, memory),
+        (COMMANDS_RATIO, commands),
+        *([(BUDGET_RATIO, used)] if used else []),
+    ]
+    for metric, ratios in gauges:
         yield from _render_header(metric)
         for alias, ratio in ratios.items():
             if ratio is not None:

@@ -9,7 +9,7 @@ A hash for each month holds the sum of its past days, see `month_summary`.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -17,11 +17,13 @@ from typing import Any, Final
 from django.conf import settings
 
 from continuum_upstash.errors import ReplyError
-from continuum_upstash.keys import STATISTICS_KEYS
-from continuum_upstash.protocol import Command
+from continuum_upstash.keys import BUDGET_KEYS, STATISTICS_KEYS
+from continuum_upstash.protocol import Argument, Command
 from continuum_upstash.stats.totals import Totals
 
 MINUTES_KEPT: Final = 26 * 3600  # seconds
+# What the package itself writes, by the first command of the batch.
+_OVERHEAD_KEYS: Final[Mapping[Argument, str]] = {"HSET": STATISTICS_KEYS, "INCRBY": BUDGET_KEYS}
 HOURS_KEPT: Final = 32 * 24 * 3600  # seconds: a month's first day is kept until its last
 
 
@@ -88,10 +90,11 @@ def decode_buckets(fields: Sequence[Any], begin: datetime, unit: timedelta) -> l
     return [Bucket(begin + number * unit, buckets[number]) for number in sorted(buckets)]
 
 
-def is_statistics_write(commands: Sequence[Command]) -> bool:
-    """Return whether a batch writes the shared statistics."""
+def is_overhead(commands: Sequence[Command]) -> bool:
+    """Return whether a batch writes the shared statistics, or the counter of a budget."""
     command = commands[0]
-    return command[0] == "HSET" and str(command[1]).startswith(STATISTICS_KEYS)
+    prefix = _OVERHEAD_KEYS.get(command[0])
+    return prefix is not None and len(command) > 1 and str(command[1]).startswith(prefix)
 
 
 def to_utc(seconds: float) -> datetime:

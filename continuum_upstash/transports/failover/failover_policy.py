@@ -26,12 +26,14 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from math import inf
 from time import monotonic, time
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from weakref import ref
 
+from continuum_upstash.config.budget import RESTRICTED
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import (
     AuthenticationFailed,
+    BudgetExceeded,
     CapacityExceeded,
     DeadlineExceeded,
     NotPermitted,
@@ -43,6 +45,7 @@ from continuum_upstash.errors import (
 )
 from continuum_upstash.observe import (
     BackendStatus,
+    BudgetChange,
     StateChange,
     Writes,
     log_once_a_minute,
@@ -68,6 +71,9 @@ from continuum_upstash.transports.local.transport import LocalTransport
 from continuum_upstash.transports.service_errors import Meaning, get_meaning
 from continuum_upstash.transports.wrappers.instrumented import InstrumentedTransport
 
+if TYPE_CHECKING:
+    from continuum_upstash.transports.wrappers.budget_guard import BudgetGuard
+
 # The server refuses all commands until someone changes the token or the quota.
 GLOBAL_REFUSALS: Final = (AuthenticationFailed, QuotaExceeded)
 LOG_INTERVAL: Final = 60.0  # seconds
@@ -92,6 +98,7 @@ class FailoverPolicy:
         drop_copies: called with keys that were unlinked in the database after an outage, or with
             None for any key: a near cache has copies of them.
         local_replies: batches that the local store has served.
+        budget: decides which batches may be sent; None: there is no budget.
     """
 
     def __init__(
@@ -115,6 +122,7 @@ class FailoverPolicy:
         self._clock = clock
         self._lock = threading.RLock()  # reentrant, as the breaker's
         self.local_replies = 0
+        self.budget: BudgetGuard | None = None
         self.drop_copies: Callable[[Sequence[str] | None], None] = lambda _: None
         self._pool_exhausted = 0
         self._pool_exhausted_at = self._pool_logged_at = -inf
@@ -124,16 +132,19 @@ class FailoverPolicy:
     @property
     def backend(self) -> str:
         """The backend that serves calls now."""
+        if self.budget is not None and self.budget.is_restricted:
+            self.budget.refresh()  # the month may have ended
         return self._backend_in_state(self.breaker.state)
 
     @property
     def status(self) -> BackendStatus:
         breaker, offset = self.breaker, time() - self._clock()
-        retry_at = breaker.retry_at
+        retry_at, backend, budget = breaker.retry_at, self.backend, self.budget
+        is_restricted = budget is not None and budget.is_restricted and breaker.is_passing
         return BackendStatus(
-            backend=self.backend,
+            backend=backend,
             state=breaker.state.value,
-            reason=breaker.reason,
+            reason=budget.reason if budget is not None and is_restricted else breaker.reason,
             since=breaker.since + offset,
             next_probe=retry_at + offset if -inf < retry_at < inf else None,
             failures=breaker.failures,
@@ -142,6 +153,7 @@ class FailoverPolicy:
             pool_exhausted=self._pool_exhausted,
             last_pool_exhausted=self._pool_exhausted_at + offset if self._pool_exhausted else None,
             writes=self._writes,
+            budget=None if budget is None else budget.status,
         )
 
     @property
@@ -238,7 +250,10 @@ class FailoverPolicy:
             Unavailable, ReplyError: the error, if the local store cannot serve the batch.
             PoolExhausted: always, unless the breaker has opened meanwhile.
         """
-        if isinstance(error, PoolExhausted):
+        if isinstance(error, BudgetExceeded):
+            if not self.breaker.is_passing:  # a probe, whose PING the server has replied to
+                self.breaker.record_success(generation)
+        elif isinstance(error, PoolExhausted):
             self.breaker.release(generation)
             if self.breaker.is_passing:
                 self._report_pool_exhausted(error)
@@ -261,6 +276,24 @@ class FailoverPolicy:
                 retry_after=error.retry_after,
             )
         return self.reply_locally(batch, error)
+
+    def find_refusal(self, batch: Batch) -> BudgetExceeded | None:
+        """Return why the budget does not permit a batch, or None."""
+        return None if self.budget is None else self.budget.find_refusal(batch)
+
+    def report_budget(self, guard: BudgetGuard, old: str, new: str) -> None:
+        """Log a change of the budget's stage, and notify the observers."""
+        previous = self._backend_in_state(self.breaker.state, is_restricted=old in RESTRICTED)
+        backend = self._backend_in_state(self.breaker.state)
+        effect = f"serving from {backend}"
+        if new in RESTRICTED and not self._fallback:
+            effect = "failing fast"
+        logger.warning(
+            "%s: budget stage %s -> %s; %s: %s", self._config.label, old, new, effect, guard.reason
+        )
+        status, alias, state = guard.status, self._config.alias, self.breaker.state.value
+        used, limit = (0, 0) if status is None else (status.used, status.limit)
+        notify(BudgetChange(alias, old, new, guard.reason, used, limit, state, backend, previous))
 
     def _report_pool_exhausted(self, error: PoolExhausted) -> None:
         """Count the error, and log one a minute: a crowd of callers gets it at once."""
@@ -332,8 +365,10 @@ class FailoverPolicy:
             self.local.send(Batch((("UNLINK", *keys),)))
             self.drop_copies(keys)
 
-    def _backend_in_state(self, state: State) -> str:
-        if self._fallback and state not in CALLING_STATES:
+    def _backend_in_state(self, state: State, *, is_restricted: bool | None = None) -> str:
+        if is_restricted is None:
+            is_restricted = self.budget is not None and self.budget.is_restricted
+        if self._fallback and (is_restricted or state not in CALLING_STATES):
             return self.local.name
         return _BACKENDS[self._config.mode]
 

@@ -32,9 +32,10 @@ class FailoverTransport:
     def send(self, batch: Batch) -> Replies:
         generation = self._breaker.generation
         if not self._breaker.is_passing or self._dirty_keys.has_pending:
-            permit = self._breaker.acquire()
+            refusal = self._policy.find_refusal(batch)
+            permit = self._breaker.acquire() if refusal is None else None
             if permit is None:
-                return self._policy.reply_locally(batch)
+                return self._policy.reply_locally(batch, refusal)
             return run(self._policy.probe_then_send(permit, batch), self._runner)
         try:
             replies = self._primary.send(batch)
@@ -64,9 +65,10 @@ class AsyncFailoverTransport:
     async def asend(self, batch: Batch) -> Replies:
         generation = self._breaker.generation
         if not self._breaker.is_passing or self._dirty_keys.has_pending:
-            permit = self._breaker.acquire()
+            refusal = self._policy.find_refusal(batch)
+            permit = self._breaker.acquire() if refusal is None else None
             if permit is None:
-                return self._policy.reply_locally(batch)
+                return self._policy.reply_locally(batch, refusal)
             return await arun(self._policy.probe_then_send(permit, batch), self._runner)
         try:
             replies = await self._primary.asend(batch)

@@ -81,6 +81,7 @@ class NearCache:
         prefixes = "|".join(f"({re.escape(prefix)})" for prefix, _ in by_length)
         self._match = re.compile(f"{config.near_scope}(?:{prefixes})", re.DOTALL).match
         self._seconds = [seconds for _, seconds in by_length]
+        self._factor = 1.0
         self._max_entries, self._max_bytes = config.near_max_entries, config.near_max_bytes
         self._clock, self._now_ms = clock, now_ms
         self._lock = threading.RLock()  # re-entrant: a signal handler may use the cache
@@ -96,6 +97,16 @@ class NearCache:
     def size(self) -> int:
         """The size of the copies in bytes, estimated."""
         return self._bytes
+
+    def set_factor(self, factor: float) -> None:
+        """Keep new copies this many times as long as configured.
+
+        If that is less than before, all copies are dropped.
+        """
+        with self._lock:
+            if factor < self._factor:
+                self.invalidate(None)
+            self._factor = factor
 
     def find(self, key: object) -> bytes | None:
         """Return the copy of a key's value, or None."""
@@ -212,7 +223,7 @@ class NearCache:
             envelope = peek_envelope(data)
         except ValueError:
             return
-        seconds = self._seconds[match.lastindex - 1]
+        seconds = self._seconds[match.lastindex - 1] * self._factor
         if ttl_ms is not None:
             seconds = min(seconds, ttl_ms / 1000)
         if envelope.fresh_until_ms:

@@ -39,6 +39,7 @@ STATUS = {
     "backend": str, "state": str, "reason": str, "since": NUMBER, "next_probe": OPTIONAL,
     "failures": int, "local_replies": int, "dirty_keys": int,
     "pool_exhausted": int, "last_pool_exhausted": OPTIONAL, "writes": str,
+    "budget": (dict, type(None)),
 }  # fmt: skip
 SERVER = {
     "version": str, "keys": int, "memory": int, "memory_limit": int, "policy": str,

@@ -1,0 +1,377 @@
+"""The guard of a budget: what it sends, what it keeps from being sent, and what it reserves."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
+import pytest
+
+from continuum_upstash import observe
+from continuum_upstash.errors import (
+    BudgetExceeded,
+    CapacityExceeded,
+    ConfigurationError,
+    ConnectionFailed,
+    QuotaExceeded,
+    Unavailable,
+)
+from continuum_upstash.observe import BudgetChange, subscribe, unsubscribe
+from continuum_upstash.protocol import Script
+from continuum_upstash.transports.wrappers.budget_guard import KEPT_SECONDS, make_budget_key
+from tests.unit.transports.wrappers.budgeted_site import KEY, Site
+
+GET = ("GET", "k")
+SESSION = ("GET", "continuum:session::0123")
+STAGES = {"SOFT": 0.5, "NEAR": 0.6, "ESSENTIAL": 0.7, "HARD": 0.8}
+UNTIL_HARD = {"SOFT": 1, "NEAR": 1, "ESSENTIAL": 1, "HARD": 1}
+
+
+@pytest.fixture
+def site(api):
+    return Site(api)
+
+
+@pytest.fixture
+def changes():
+    found = []
+
+    def observer(record):
+        if isinstance(record, BudgetChange):
+            found.append((record.old, record.new, record.previous_backend, record.backend))
+
+    subscribe(observer)
+    yield found
+    unsubscribe(observer)
+
+
+def is_sent(site, process, *command, **attributes):
+    """Return whether a command reaches the server; otherwise the local store serves it."""
+    before = len(site.server.sent)
+    process.call(*command, **attributes)
+    return command in site.server.sent[before:]
+
+
+def call_until(process, stage, *command, **attributes):
+    while process.stage != stage:
+        process.call(*command, **attributes)
+
+
+def test_the_first_batch_joins_and_later_ones_use_what_is_reserved(site):
+    process = site.start_process({"COMMANDS": 40_000})
+    process.call(*GET)
+    joining = [("INCRBY", KEY, 1), ("INCRBY", KEY, 2), ("EXPIRE", KEY, KEPT_SECONDS)]
+    assert site.server.sent == [*joining, ("INCRBY", KEY, 101), GET]
+    site.server.sent.clear()
+    for _ in range(100):
+        process.call(*GET)
+    assert site.server.sent == [GET] * 99 + [("INCRBY", KEY, 101), GET]
+    other = site.start_process({"COMMANDS": 40_000})
+    site.server.sent.clear()
+    other.call(*GET)
+    assert site.server.sent == [("INCRBY", KEY, 1), ("INCRBY", KEY, 101), GET]
+
+
+def test_free_commands_cost_nothing(site):
+    process = site.start_process({"COMMANDS": 40_000})
+    process.send(("PING",))
+    assert site.server.sent == [("PING",)]
+
+
+def test_each_stage_keeps_more_from_being_sent(site, changes):
+    process = site.start_process({"COMMANDS": 1000, **STAGES})
+    call_until(process, "warn", *GET)
+    assert is_sent(site, process, *GET)
+    call_until(process, "near", *GET)
+    assert is_sent(site, process, *GET)
+    assert process.policy.status.backend == "upstash-rest"
+    call_until(process, "essential", *GET)
+    assert not is_sent(site, process, *GET)
+    assert is_sent(site, process, *SESSION, needs_server=True)
+    assert process.policy.status.backend == "local"
+    with pytest.raises(BudgetExceeded, match="80% of the month's budget of 1,000 commands used"):
+        call_until(process, "", *SESSION, needs_server=True)
+    assert process.stage == "local"
+    assert not is_sent(site, process, *GET)
+    assert process.policy.status.reason == "80% of the month's budget of 1,000 commands used"
+    assert changes == [
+        ("within", "warn", "upstash-rest", "upstash-rest"),
+        ("warn", "near", "upstash-rest", "upstash-rest"),
+        ("near", "essential", "upstash-rest", "local"),
+        ("essential", "local", "local", "local"),
+    ]
+    assert 790 <= site.server.billed <= 800
+
+
+def test_a_change_of_stage_is_logged_once(site, caplog):
+    process = site.start_process({"COMMANDS": 200, "SOFT": 0.5})
+    call_until(process, "warn", *GET)
+    process.call(*GET)
+    expected = (
+        "cache 'shop' (rest): budget stage within -> warn; serving from upstash-rest: "
+        "50% of the month's budget of 200 commands used"
+    )
+    assert caplog.messages == [expected]
+
+
+def test_without_fallback_the_error_says_what_to_do(site):
+    process = site.start_process({"COMMANDS": 100}, fallback=False)
+    expected = r"Raise OPTIONS\['BUDGET'\], or wait for the new month on 01 September 2026"
+    with pytest.raises(BudgetExceeded, match=expected):
+        call_until(process, "", *GET)
+    assert process.policy.status.backend == "upstash-rest"
+
+
+def test_what_needs_the_server_raises_at_the_end(site):
+    process = site.start_process({"COMMANDS": 100})
+    with pytest.raises(Unavailable, match="command not sent: 101% of the month's budget"):
+        call_until(process, "", "SET", "lock", b"1", "NX", needs_server=True)
+
+
+def test_no_stale_value_returns_when_a_month_begins(site):
+    process = site.start_process({"COMMANDS": 100})
+    process.call("SET", "k", b"old")
+    call_until(process, "essential", "GET", "other")
+    assert process.call("SET", "k", b"new") == b"OK"
+    assert process.call(*GET) == b"new"
+    assert site.server.call(*GET) == b"old"
+    site.clock.now = datetime(2026, 9, 1, tzinfo=UTC).timestamp()
+    assert process.policy.backend == "upstash-rest"
+    assert process.call(*GET) is None
+    assert site.server.call(*GET) is None
+    assert process.stage == "within"
+
+
+def test_a_frozen_process_begins_the_new_month_with_nothing_reserved(site):
+    process = site.start_process({"COMMANDS": 40_000})
+    process.call(*GET)
+    site.clock.now = datetime(2026, 9, 3, tzinfo=UTC).timestamp()
+    site.server.sent.clear()
+    process.call(*GET)
+    key = make_budget_key(datetime(2026, 9, 1, tzinfo=UTC))
+    assert site.server.sent[0] == ("INCRBY", key, 1)
+
+
+def test_a_reservation_of_last_month_does_not_count_for_this_one(site):
+    process = site.start_process({"COMMANDS": 1000})
+    process.call(*GET)
+    wanted = process.guard._plan_reservation(1)
+    site.clock.now = datetime(2026, 9, 1, tzinfo=UTC).timestamp()
+    process.guard.refresh()
+    assert not process.guard._accept(wanted, 999, 1)
+    assert is_sent(site, process, *GET)
+
+
+def test_a_raised_budget_needs_no_restart(site, changes):
+    amounts = [100]
+    process = site.start_process({"COMMANDS": lambda: amounts[0]})
+    call_until(process, "essential", *GET)
+    amounts[0] = 1000
+    assert not is_sent(site, process, *GET)
+    site.clock.now += 10
+    assert is_sent(site, process, *GET)
+    assert changes[-1] == ("essential", "within", "local", "upstash-rest")
+
+
+def test_a_failing_function_keeps_the_last_budget(site, caplog):
+    amounts = [1000]
+    process = site.start_process({"COMMANDS": amounts.pop})
+    process.call(*GET)
+    site.clock.now += 10
+    assert is_sent(site, process, *GET)
+    assert "the budget stays: BUDGET failed: pop from empty list" in caplog.text
+
+
+def test_dollars_need_prices(site):
+    process = site.start_process({"DOLLARS": 1})
+    with pytest.raises(ConfigurationError, match="requires 'continuum_upstash' in INSTALLED_APPS"):
+        process.call(*GET)
+    process.source = FakeSource()
+    process.call(*GET)
+    assert process.guard.status.limit == 50_000
+
+
+class FakeSource:
+    month = regions = 0
+
+    def count_commands(self, alias, dollars):
+        assert alias == "shop"
+        return round(dollars * 50_000)
+
+    def count_regions(self, alias):
+        assert alias == "shop"
+        return self.regions
+
+    def count_month(self, alias):
+        assert alias == "shop"
+        if isinstance(self.month, Exception):
+            raise self.month
+        return self.month
+        yield
+
+
+def test_the_counter_begins_with_what_was_sent_before(site):
+    process = site.start_process({"COMMANDS": 1000})
+    process.source = FakeSource()
+    process.source.month = 990
+    process.call(*GET)
+    assert process.stage == "essential"
+    assert site.read_counter() == 992
+
+
+def test_a_write_costs_more_with_read_regions(site):
+    process = site.start_process({"COMMANDS": 40_000})
+    process.source = FakeSource()
+    process.source.regions = 2
+    process.call(*GET)
+    before = process.guard.status.used
+    process.send(GET, ("SET", "k", b"1"))
+    assert process.guard.status.used == before + 4
+
+
+def test_an_unknown_month_is_logged(site, caplog, monkeypatch):
+    monkeypatch.setattr(observe, "_logged_at", {})
+    process = site.start_process({"COMMANDS": 1000})
+    process.source = FakeSource()
+    process.source.month = QuotaExceeded("ERR no HGETALL")
+    process.call(*GET)
+    assert process.stage == "within"
+    assert "the commands of this month are unknown, the budget begins now" in caplog.text
+
+
+def test_the_beginning_is_repeated_if_it_failed(site):
+    process = site.start_process({"COMMANDS": 1000})
+    process.source = FakeSource()
+    process.source.month = ConnectionFailed("x")
+    process.call(*GET)
+    process.source.month = 990
+    process.call(*GET)
+    assert site.read_counter() >= 990
+
+
+def test_a_lost_counter_is_restored(site):
+    process = site.start_process({"COMMANDS": 1000})
+    call_until(process, "warn", *GET)
+    site.server.call("DEL", KEY)
+    call_until(process, "near", *GET)
+    assert site.read_counter() >= 900
+
+
+def test_without_the_database_only_what_is_reserved_is_sent(site):
+    process = site.start_process({"COMMANDS": 40_000})
+    process.call(*GET)
+    site.server.outcomes = [None] * 99 + [ConnectionFailed(each) for each in "abc"]
+    for _ in range(99):
+        assert is_sent(site, process, *GET)
+    for _ in range(3):
+        assert not is_sent(site, process, *GET)
+    assert process.policy.breaker.state == "open"
+
+
+def test_a_process_counts_alone_if_the_counter_cannot_be_written(site, caplog, monkeypatch):
+    monkeypatch.setattr(observe, "_logged_at", {})
+    process = site.start_process({"COMMANDS": 100, **UNTIL_HARD})
+    process.call(*GET)
+    server, send = site.server, site.server.send
+
+    def refuse(batch):
+        if batch.commands[0][0] == "INCRBY":
+            return [CapacityExceeded("ERR DB capacity quota exceeded")]
+        return send(batch)
+
+    server.send = refuse
+    process = site.start_process({"COMMANDS": 100, **UNTIL_HARD})
+    call_until(process, "local", *GET)
+    assert 50 <= server.billed <= 110
+    assert "the budget's counter cannot be written, each process counts alone" in caplog.text
+
+
+def test_a_wrong_reply_is_a_failure_of_the_database(site):
+    process = site.start_process({"COMMANDS": 100}, fallback=False)
+    site.server.outcomes = [[b"OK"]]
+    with pytest.raises(Unavailable, match="unexpected reply: INCRBY returned a bytes"):
+        process.call(*GET)
+
+
+def test_a_pipeline_counts_as_a_whole(site):
+    process = site.start_process({"COMMANDS": 1000, **UNTIL_HARD})
+    process.send(*[GET] * 500)
+    assert process.guard.status.used >= 500
+    site.server.sent.clear()
+    process.send(*[GET] * 600)  # more than is left: the local store serves it
+    assert site.server.sent == []
+    assert process.stage == "within"
+    process.send(*[GET] * 400)
+    assert len(site.server.sent) > 400
+
+
+def test_a_script_costs_what_it_ran(site):
+    script = Script("return redis.call('GET', KEYS[1])" * 9, lambda *_: 1, lambda *_: 2)
+    process = site.start_process({"COMMANDS": 40_000})
+    process.call(*GET)
+    before = process.guard.status.used
+    process.call("EVAL", script, 1, "k")
+    assert process.guard.status.used == before + 3
+
+
+def test_sessions_stop_unless_they_are_told_to_continue(site):
+    process = site.start_process({"COMMANDS": 100, **UNTIL_HARD})
+    with pytest.raises(BudgetExceeded):
+        call_until(process, "", *SESSION, needs_server=True)
+    process = site.start_process({"COMMANDS": 100, **UNTIL_HARD, "SESSIONS": "continue"})
+    for _ in range(50):
+        assert is_sent(site, process, *SESSION, needs_server=True)
+    assert not is_sent(site, process, *GET)
+    with pytest.raises(BudgetExceeded):
+        process.call("SET", "lock", b"1", "NX", needs_server=True)
+    assert site.server.billed == pytest.approx(site.read_counter(), abs=3)
+    index = ("ZADD", "continuum:session-user::5", 1, "x")
+    assert is_sent(site, process, *index, needs_server=True)
+
+
+def test_near_copies_are_kept_longer(site):
+    factors = []
+    near = SimpleNamespace(own=SimpleNamespace(set_factor=factors.append))
+    budget = {"COMMANDS": 200, "SOFT": 0.5, "NEAR": 0.6, "NEAR_FACTOR": 5}
+    process = site.start_process(budget, near=near)
+    call_until(process, "near", *GET)
+    site.clock.now = datetime(2026, 9, 1, tzinfo=UTC).timestamp()
+    process.call(*GET)
+    assert factors == [1.0, 5.0, 1.0]
+
+
+def test_many_short_processes_count_as_much_as_they_send():
+    site, rng = Site(), random.Random(5).random
+    for _ in range(2000):
+        process = site.start_process({"COMMANDS": 1_000_000}, rng=rng)
+        for _ in range(20):
+            process.call(*GET)
+    # The deviation is small compared with the budget, and does not grow with each process.
+    assert site.read_counter() == pytest.approx(site.server.billed, abs=20_000)
+
+
+@pytest.mark.parametrize("budget", [2_000, 20_000])
+def test_tasks_of_four_processes_hold_the_budget(budget):
+    site, rng = Site(), random.Random(7).random
+    processes = [site.start_process({"COMMANDS": budget, **UNTIL_HARD}, rng=rng) for _ in range(4)]
+
+    async def call_many(process):
+        while process.stage != "local":
+            await process.acall(*GET)
+
+    async def call_all():
+        await asyncio.gather(*[call_many(each) for each in processes * 8])
+
+    asyncio.run(call_all())
+    assert 0.98 * budget <= site.server.billed <= 1.01 * budget
+
+
+def test_the_counter_costs_a_thousandth_of_a_large_budget():
+    site = Site()
+    process = site.start_process({"COMMANDS": 1_000_000})
+    for _ in range(2_000):
+        process.send(*[GET] * 500)
+    increments = sum(command[0] == "INCRBY" for command in site.server.sent)
+    assert increments <= 1000
