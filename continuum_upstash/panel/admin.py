@@ -64,7 +64,9 @@ class CacheHealthAdmin(PageAdmin):
         with track_cost() as cost:
             overview = contexts.read_figures(cache)
             context = contexts.describe_state(cache, overview.health)
-            context |= contexts.describe_figures(overview) | contexts.describe_settings(cache)
+            context |= contexts.describe_figures(cache, overview) | contexts.describe_settings(
+                cache
+            )
             sample = "sample" in request.GET
             context |= contexts.describe_keys(cache, overview.health, sample=sample)
         context |= {"cost": cost} | (extra_context or {})
@@ -80,8 +82,9 @@ class CacheHealthAdmin(PageAdmin):
     def figures_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """The part of the page that the browser requests every minute."""
         alias = self.get_alias(request, object_id)
-        overview = contexts.read_figures(get_cache(alias))
-        return self.render(request, "figures", contexts.describe_figures(overview), alias)
+        cache = get_cache(alias)
+        overview = contexts.read_figures(cache)
+        return self.render(request, "figures", contexts.describe_figures(cache, overview), alias)
 
     # ---- changes
 

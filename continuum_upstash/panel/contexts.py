@@ -19,6 +19,7 @@ from continuum_upstash.health.probe import (
     probe_health,
 )
 from continuum_upstash.panel import formatting, settings_table
+from continuum_upstash.panel.account_summary import MINUTES, summarize_account
 from continuum_upstash.panel.actions import ACTIONS
 from continuum_upstash.panel.breaker_log import BreakerLog
 from continuum_upstash.panel.charts import make_chart_group
@@ -79,7 +80,7 @@ def describe_state(cache: UpstashBaseCache, health: Health) -> dict[str, Any]:
     }
 
 
-def describe_figures(overview: Overview) -> dict[str, Any]:
+def describe_figures(cache: UpstashBaseCache, overview: Overview) -> dict[str, Any]:
     groups = []
     if overview.minutes and overview.hours:
         groups = [
@@ -88,6 +89,8 @@ def describe_figures(overview: Overview) -> dict[str, Any]:
         ]
     totals = overview.hours.totals if overview.hours else overview.process
     return {
+        "account": summarize_account(cache.database, overview),
+        "account_minutes": MINUTES,
         "overview": overview,
         "unreachable": overview.health.mode != "local" and overview.health.round_trip is None,
         "groups": groups,
