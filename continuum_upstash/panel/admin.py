@@ -1,6 +1,7 @@
 """The panel as pages of an admin site.
 
-For a site of your own: ``site.register(CacheHealth, CacheHealthAdmin)``.
+For a site of your own: ``site.register(CacheHealth, CacheHealthAdmin)``, and
+``site.register(CacheKey, CacheKeyAdmin)`` for the key browser.
 """
 
 from __future__ import annotations
@@ -17,9 +18,12 @@ from django.utils.translation import gettext_lazy as _
 from continuum_upstash.panel import clear_family, contexts
 from continuum_upstash.panel.actions import ACTIONS, Outcome
 from continuum_upstash.panel.formatting import Text
-from continuum_upstash.panel.models import CacheHealth
+from continuum_upstash.panel.key_browser.key_admin import CacheKeyAdmin
+from continuum_upstash.panel.models import CacheHealth, CacheKey
 from continuum_upstash.panel.page_admin import PageAdmin, get_cache
 from continuum_upstash.panel.page_cost import track_cost
+
+admin.site.register(CacheKey, CacheKeyAdmin)
 
 
 @admin.register(CacheHealth)
@@ -69,7 +73,8 @@ class CacheHealthAdmin(PageAdmin):
             )
             sample = "sample" in request.GET
             context |= contexts.describe_keys(cache, overview.health, sample=sample)
-        context |= {"cost": cost} | (extra_context or {})
+        context |= {"cost": cost, "keys_url": self.find_url(request, CacheKey, alias)}
+        context |= extra_context or {}
         return self.render(request, "change_form", context, alias)
 
     def state_view(self, request: HttpRequest, object_id: str) -> HttpResponse:

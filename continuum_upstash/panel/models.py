@@ -1,4 +1,4 @@
-"""The panel's model: its entry in the admin's index and its permissions. It has no table."""
+"""The panel's models: entries in the admin's index and permissions. They have no tables."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 if TYPE_CHECKING:  # at run time it takes no parameter
-    _Manager: TypeAlias = models.Manager["CacheHealth"]
-    _QuerySet: TypeAlias = models.QuerySet["CacheHealth"]
+    _Manager: TypeAlias = models.Manager[models.Model]
+    _QuerySet: TypeAlias = models.QuerySet[models.Model]
 else:
     _Manager = models.Manager
 
@@ -34,6 +34,25 @@ class CacheHealth(models.Model):
         default_permissions = ("view", "change")
         verbose_name = _("cache health")
         verbose_name_plural = _("cache health")
+
+    def __str__(self) -> str:
+        return self.alias
+
+
+class CacheKey(models.Model):
+    """The keys of an alias of CACHES, in the key browser. A key itself is no object."""
+
+    alias = models.CharField(max_length=255, primary_key=True)
+
+    objects = NoRowsManager()
+
+    class Meta:
+        managed = False
+        base_manager_name = "objects"
+        default_permissions = ("view", "change")
+        permissions = (("view_cachevalue", "Can view cache values"),)
+        verbose_name = _("cache keys")
+        verbose_name_plural = _("cache keys")
 
     def __str__(self) -> str:
         return self.alias

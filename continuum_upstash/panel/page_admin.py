@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from django.contrib import admin
 from django.contrib.admin.models import CHANGE, LogEntry
-from django.contrib.admin.utils import unquote
+from django.contrib.admin.utils import quote, unquote
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied
 from django.db.models import Model
 from django.http import Http404, HttpRequest, HttpResponse
@@ -69,6 +69,17 @@ class PageAdmin(_ModelAdmin):
     def reverse(self, name: str, *args: str) -> str:
         view = f"{self.opts.app_label}_{self.opts.model_name}_{name}"
         return reverse(f"admin:{view}", args=args, current_app=self.admin_site.name)
+
+    def find_url(self, request: HttpRequest, model: type[Model], alias: str) -> str:
+        """Return the URL of the alias's page of another model; empty: the user may not see it."""
+        if not self.admin_site.is_registered(model):
+            return ""
+        page_admin = self.admin_site.get_model_admin(model)
+        if not isinstance(page_admin, PageAdmin):
+            return ""
+        if not page_admin.has_view_or_change_permission(request):
+            return ""
+        return page_admin.reverse("change", quote(alias))
 
     def get_alias(self, request: HttpRequest, object_id: str, *, change: bool = False) -> str:
         """Return the alias of a URL.

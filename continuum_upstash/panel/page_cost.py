@@ -19,10 +19,12 @@ class PageCost:
     Attributes:
         billed: billed commands.
         round_trips: to a database; batches served by the local store do not count.
+        served_locally: batches that the local store has served.
     """
 
     billed: int = 0
     round_trips: int = 0
+    served_locally: int = 0
 
 
 _cost: ContextVar[PageCost | None] = ContextVar("continuum_upstash_panel_cost", default=None)
@@ -42,7 +44,10 @@ def track_cost() -> Iterator[PageCost]:
 def observe(record: Record) -> None:
     """Count a round trip; an observer, which the app subscribes."""
     cost = _cost.get()
-    if cost is None or type(record) is not CommandDetails or record.backend == LOCAL:
+    if cost is None or type(record) is not CommandDetails:
+        return
+    if record.backend == LOCAL:
+        cost.served_locally += 1
         return
     cost.round_trips += 1
     cost.billed += count_billed_in_batch(record)

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
 
 PAGE = "admin/continuum_upstash_panel/cachehealth/"
+KEYS = "admin/continuum_upstash_panel/cachekey/default/"
 AXE = Path(__file__).parent / "npm" / "node_modules" / "axe-core" / "axe.min.js"
+PHONE = {"width": 390, "height": 844}
+needs_axe = pytest.mark.skipif(
+    not AXE.exists(), reason="axe-core is not installed: npm ci --prefix tests/browser/npm"
+)
 ARTIFACTS = Path(os.environ.get("ARTIFACTS") or Path(__file__).parents[2] / ".artifacts")
 
 
@@ -29,7 +37,7 @@ class Visitor:
             self.errors.append(message.text)
 
     def log_in(self, name):
-        self.page.goto(f"admin/login/?next=/{PAGE}")
+        self.page.goto("admin/login/?next=/admin/")
         self.page.get_by_label("Username").fill(name)
         self.page.get_by_label("Password").fill(name)
         self.page.get_by_role("button", name="Log in").click()
@@ -60,6 +68,14 @@ class Panel:
 
     def open_list(self):
         self.page.goto(PAGE)
+
+    def open_keys(self, **query):
+        self.page.goto(f"{KEYS}change/?{urlencode(query)}")
+        return self
+
+    def open_key(self, key):
+        self.page.goto(f"{KEYS}key/?{urlencode({'key': key})}")
+        return self
 
     def open_details(self):
         for summary in self.page.locator("summary").all():

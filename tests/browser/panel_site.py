@@ -4,8 +4,8 @@
 
 For each line of its standard input, a JSON object of environment variables that configure the
 cache, it forks a process with a site, and prints its URL and the number of the process. Their
-databases, files in FOLDER, have the users `viewer` and `operator`, whose passwords equal their
-names.
+databases, files in FOLDER, have the users `viewer`, `operator` and `editor`, whose passwords equal
+their names.
 """
 
 from __future__ import annotations
@@ -117,6 +117,7 @@ def populate():
     for name, codenames in {
         "viewer": ["view_cachehealth"],
         "operator": ["view_cachehealth", "change_cachehealth"],
+        "editor": ["view_cachekey", "view_cachevalue", "change_cachekey"],
     }.items():
         user = User.objects.create_user(name, password=name, is_staff=True)
         user.user_permissions.set(Permission.objects.filter(codename__in=codenames))

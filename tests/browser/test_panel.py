@@ -6,13 +6,8 @@ import pytest
 from playwright.sync_api import expect
 
 from continuum_upstash import UpstashCache
-from tests.browser.panel_pages import AXE
+from tests.browser.panel_pages import PHONE, needs_axe
 from tests.browser.panel_seed import write_busy_day
-
-PHONE = {"width": 390, "height": 844}
-needs_axe = pytest.mark.skipif(
-    not AXE.exists(), reason="axe-core is not installed: npm ci --prefix tests/browser/npm"
-)
 
 
 @needs_axe

@@ -60,6 +60,7 @@ STRINGS: dict[str, Arguments] = {
     "MSET": [PAIRS, some(PAIRS)],
     "SET": [KEYS, VALUES, st.lists(st.one_of(EXPIRIES, CONDITIONS), max_size=3)],
     "STRLEN": [KEYS],
+    "GETRANGE": [KEYS, RANKS, RANKS],
 }
 EXPIRY: dict[str, Arguments] = {
     "EXPIRE": [KEYS, AMOUNTS, EXPIRE_OPTIONS],

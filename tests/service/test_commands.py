@@ -489,3 +489,32 @@ def test_ranges_of_sorted_sets(call, key):
     assert call("ZRANGEBYSCORE", key, "-inf", "+inf", "LIMIT", "1", "1") == ["a"]
     assert call("ZREVRANGEBYSCORE", key, "3", "2.5") == ["c", "a"]
     assert call("ZPOPMIN", key, "2") == ["b", "2", "a", "2.5"]
+
+
+@assume(
+    "CMD-033",
+    documented="redis/commands/string/getrange",
+    affects="The key browser of the panel: it would fetch whole values.",
+    commands=5,
+)
+def test_the_beginning_of_a_value(call, key):
+    """STRLEN and GETRANGE return the size and the beginning of a value; a missing key is empty."""
+    assert call("GETRANGE", key, "0", "9") == ""
+    assert call("STRLEN", key) == 0
+    assert call("SET", key, "0123456789abc", "PX", "60000") == "OK"
+    assert call("STRLEN", key) == 13
+    assert call("GETRANGE", key, "0", "9") == "0123456789"
+
+
+@assume(
+    "CMD-034",
+    documented="redis/commands/generic/memory-usage",
+    affects="The key browser of the panel: sizes are unknown, and elements are not shown.",
+    commands=4,
+)
+def test_memory_usage_and_the_fields_of_a_hash(call, key):
+    """MEMORY USAGE returns bytes, or nil if there is no key; HSCAN returns fields with values."""
+    assert call("MEMORY", "USAGE", key) is None
+    assert call("HSET", key, "a", "1") == 1
+    assert call("MEMORY", "USAGE", key) == between(1, 10_000)
+    assert call("HSCAN", key, "0", "COUNT", "20") == ["0", ["a", "1"]]

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from django import template
+from django.utils.safestring import SafeString
 
 from continuum_upstash.panel import formatting
+from continuum_upstash.panel.key_browser import visible_text
+from continuum_upstash.panel.key_browser.durations import format_ttl
 from continuum_upstash.stats.key_families import NO_FAMILY
+
+_DUMPED_BYTES = 256
 
 register = template.Library()
 register.filter("count", formatting.format_count)
 register.filter("milliseconds", formatting.format_milliseconds)
 register.filter("percentage", formatting.format_percentage)
 register.filter("local_datetime", formatting.to_local_datetime)
+register.filter("ttl", format_ttl)
+register.filter("escape_text", visible_text.escape_text)
+register.filter("visible", visible_text.show_text)
 
 
 @register.filter
@@ -24,3 +32,15 @@ def bar_width(share: float) -> str:
 def has_family(name: str) -> bool:
     """Return whether a family has a name; that of keys which begin with a colon is empty."""
     return name not in {NO_FAMILY, ":"}
+
+
+@register.filter
+def visible_lines(text: str) -> SafeString:
+    """Return a text of several lines with its control characters marked."""
+    return visible_text.show_text(text, visible_text.LINES)
+
+
+@register.filter
+def first_bytes(data: bytes) -> str:
+    """Return the first bytes as a hexadecimal dump."""
+    return visible_text.dump_bytes(data[:_DUMPED_BYTES])

@@ -26,6 +26,15 @@ def strlen(space: Keyspace, key: bytes) -> Reply:
     return len(space.get_string(key) or b"")
 
 
+def getrange(space: Keyspace, key: bytes, first: bytes, last: bytes) -> Reply:
+    start, end = parse_int(first), parse_int(last)
+    value = space.get_string(key) or b""
+    if start < 0 and end < 0 and start > end:
+        return b""
+    start, end = (max(each + len(value), 0) if each < 0 else each for each in (start, end))
+    return value[start : end + 1]
+
+
 def set_(space: Keyspace, key: bytes, value: bytes, *arguments: bytes) -> Reply:
     if not arguments:
         space.put(key, value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from urllib.parse import urlencode
 
 from django.contrib import admin
 from django.contrib.auth.models import Permission, User
@@ -12,21 +13,29 @@ from django.urls import path
 
 from continuum_upstash.observe import CommandDetails
 from continuum_upstash.panel.admin import CacheHealthAdmin
-from continuum_upstash.panel.models import CacheHealth
+from continuum_upstash.panel.key_browser.key_admin import CacheKeyAdmin
+from continuum_upstash.panel.models import CacheHealth, CacheKey
 from continuum_upstash.stats.counters import Counters
 from continuum_upstash.stats.shared.schema import day_key, encode_totals, hour_key
 from continuum_upstash.stats.totals import Totals
 
 operations = admin.AdminSite(name="operations")
 operations.register(CacheHealth, CacheHealthAdmin)
+operations.register(CacheKey, CacheKeyAdmin)
 
 urlpatterns = [path("admin/", admin.site.urls), path("operations/", operations.urls)]
 
 HOME = "/admin/continuum_upstash_panel/cachehealth/"
+KEYS = "/admin/continuum_upstash_panel/cachekey/"
 
 
 def page(name="change", alias="default"):
     return f"{HOME}{alias}/{name}/"
+
+
+def keys_page(name="change", alias="default", **query):
+    """Return the path of a page of the key browser."""
+    return f"{KEYS}{alias}/{name}/" + (f"?{urlencode(query)}" if query else "")
 
 
 @dataclass
@@ -38,6 +47,21 @@ class Accounts:
 
     def operator(self):
         return self._user("operator", "view_cachehealth", "change_cachehealth")
+
+    def browser(self):
+        return self._user("browser", "view_cachekey")
+
+    def reader(self):
+        return self._user("reader", "view_cachekey", "view_cachevalue")
+
+    def editor(self):
+        return self._user("editor", "view_cachekey", "view_cachevalue", "change_cachekey")
+
+    def superuser(self):
+        user = self._user("root")
+        user.is_superuser = True
+        user.save()
+        return user
 
     def stranger(self):
         return self._user("stranger")

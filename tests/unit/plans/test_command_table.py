@@ -30,7 +30,7 @@ WHOLE_DATABASE = {"FLUSHDB", "INFO", "PING", "SCAN", "TIME"}
 
 # It runs them in local mode only. During an outage it has only a part of a collection.
 COLLECTIONS = {
-    *("HDEL", "HEXISTS", "HINCRBY", "HKEYS", "HLEN", "HVALS"),
+    *("HDEL", "HEXISTS", "HINCRBY", "HKEYS", "HLEN", "HSCAN", "HVALS"),
     *("LINDEX", "LLEN", "LPOP", "LPUSH", "LRANGE", "LREM", "LSET", "LTRIM", "RPOP", "RPUSH"),
     *("SCARD", "SDIFF", "SDIFFSTORE", "SINTER", "SINTERSTORE", "SISMEMBER", "SMISMEMBER", "SMOVE"),
     *("SPOP", "SRANDMEMBER", "SREM", "SSCAN", "SUNION", "SUNIONSTORE"),

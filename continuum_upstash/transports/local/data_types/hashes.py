@@ -6,11 +6,14 @@ from collections.abc import Mapping
 
 from continuum_upstash.errors import ReplyError
 from continuum_upstash.protocol import Reply
+from continuum_upstash.transports.local.glob import compile_glob
 from continuum_upstash.transports.local.keyspace import MEMBER_BYTES, Keyspace
 from continuum_upstash.transports.local.parsing import (
     INT64_MAX,
     INT64_MIN,
+    parse_cursor,
     parse_int,
+    read_scan_options,
     split_pairs,
 )
 
@@ -73,6 +76,15 @@ def hmget(space: Keyspace, key: bytes, field: bytes, *fields: bytes) -> Reply:
 
 def hgetall(space: Keyspace, key: bytes) -> Reply:
     return [text for item in _get_hash(space, key).items() for text in item]
+
+
+def hscan(space: Keyspace, key: bytes, cursor: bytes, *arguments: bytes) -> Reply:
+    """Return all fields in one page, as a server does for a small hash."""
+    parse_cursor(cursor)
+    pattern, _ = read_scan_options(arguments)
+    matches = compile_glob(pattern).match
+    items = _get_hash(space, key).items()
+    return [b"0", [text for item in items if matches(item[0]) for text in item]]
 
 
 def _get_hash(space: Keyspace, key: bytes) -> dict[bytes, bytes]:

@@ -1,0 +1,58 @@
+"""The key that a request names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from continuum_upstash.panel.key_browser.masking import (
+    Protection,
+    find_protection,
+    has_hidden_word,
+    mask_key,
+)
+from continuum_upstash.panel.key_browser.scope import KeyScope
+from continuum_upstash.panel.key_browser.visible_text import escape_text
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenKey:
+    """
+    Attributes:
+        scope: how it was named.
+        key: its name in the scope.
+        full_key: the Redis key.
+        protection: why it is protected; None: it is not.
+    """
+
+    scope: KeyScope
+    key: str
+    full_key: str
+    protection: Protection | None
+
+    @property
+    def logged(self) -> str:
+        """The key for the history, masked where the list masks it."""
+        return f"“{escape_text(mask_key(self.key))}”"
+
+    @property
+    def shown(self) -> str:
+        """The key for its own page: a user who has named it knows it."""
+        return self.protection.masked if self.protection else escape_text(self.key)
+
+    @property
+    def has_hidden_word(self) -> bool:
+        return has_hidden_word(self.key)
+
+    @property
+    def query(self) -> dict[str, Any]:
+        """What names the key in a URL."""
+        return {"key": self.key} | ({"raw": 1} if self.scope.is_raw else {})
+
+
+def choose_key(scope: KeyScope, key: str) -> ChosenKey | None:
+    """Return the key that a request names; None: the scope has no such key."""
+    full_key = scope.make_full_key(key)
+    if full_key is None or not scope.has_page(key, full_key):
+        return None
+    return ChosenKey(scope, key, full_key, find_protection(full_key))
