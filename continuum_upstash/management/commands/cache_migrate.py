@@ -8,12 +8,19 @@ from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from continuum_upstash.management.migration import copy_action, rollout_actions, verify_action
+from continuum_upstash.management.migration import (
+    copy_action,
+    rollout_actions,
+    status_action,
+    verify_action,
+)
 from continuum_upstash.management.migration.copy_action import CopyAction
 from continuum_upstash.management.migration.rollout_actions import RolloutAction
+from continuum_upstash.management.migration.status_action import StatusAction
 from continuum_upstash.management.migration.verify_action import VerifyAction
 
-_ACTIONS: Final[dict[str, type[CopyAction | RolloutAction | VerifyAction]]] = {
+_ACTIONS: Final[dict[str, type[CopyAction | RolloutAction | StatusAction | VerifyAction]]] = {
+    "status": StatusAction,
     "copy": CopyAction,
     "verify": VerifyAction,
     "set-percent": RolloutAction,
@@ -25,7 +32,8 @@ _ACTIONS: Final[dict[str, type[CopyAction | RolloutAction | VerifyAction]]] = {
 class Command(BaseCommand):
     help = (
         "Copy a cache to another database, compare both, and change which of them is used. Exit "
-        "status 0: success; 1: keys were not copied or differ, or a change is refused; 2: the "
+        "status 0: success; 1: keys were not copied or differ, a change is refused, or "
+        "the next step is not recommended; 2: the "
         "database is unreachable or the arguments are invalid; 130: interrupted. Each action "
         "selects the caches by --cache, copy and verify also by --from and --to."
     )
@@ -39,6 +47,7 @@ class Command(BaseCommand):
             action.add_argument("--format", choices=("text", "json"), default="text", dest="form")
             add_options(action)
 
+        add_action("status", "Show both caches, and whether to go on.", status_action.add_options)
         add_action("copy", "Copy keys with their expiry.", copy_action.add_options)
         add_action("verify", "Compare a sample of the keys.", verify_action.add_options)
         for name, (text, add_options) in rollout_actions.ADD_OPTIONS.items():

@@ -6,7 +6,7 @@ import time
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
 from django.core.exceptions import ImproperlyConfigured
@@ -124,37 +124,32 @@ class RolloutAction:
         self, settings: MigrationSettings, label: str, before: Rollout, after: Rollout
     ) -> None:
         dry_run = self._options["dry_run"]
-        known_at = timezone.now() + timedelta(seconds=settings.interval)
+        # A process may just have read the rollout before, see `check_change`.
+        seconds = 2 * settings.interval
+        known_at = timezone.now() + timedelta(seconds=seconds)
         values = {
             "alias": settings.alias,
             "before": format_rollout(before),
             "after": format_rollout(after),
             "dry_run": dry_run,
             "known_to_all_processes_at": None if dry_run else known_at.isoformat(),
-            "rollout_interval": settings.interval,
         }
-        self._output.write_result(values, self._describe(settings, label, before, after, known_at))
+        lines = self._describe(label, before, after)
+        if not dry_run:
+            at = timezone.localtime(known_at) if timezone.is_aware(known_at) else known_at
+            lines.append(
+                f"All processes use it from {at:%H:%M:%S} on, {seconds:g} s from now; a process "
+                "that cannot reach the database keeps its rollout."
+            )
+        self._output.write_result(values, lines)
 
-    def _describe(
-        self,
-        settings: MigrationSettings,
-        label: str,
-        before: Rollout,
-        after: Rollout,
-        known_at: datetime,
-    ) -> list[str]:
+    def _describe(self, label: str, before: Rollout, after: Rollout) -> list[str]:
         verb = "Would be stored" if self._options["dry_run"] else "Stored"
         lines = [
             f"{verb} in {label}: {describe_rollout(after)} (before: {describe_rollout(before)})."
         ]
         if after.phase not in _USES_PERCENT and self._options.get("percent") is not None:
             lines.append(f"In the phase {after.phase} the percentage has no effect.")
-        if not self._options["dry_run"]:
-            at = timezone.localtime(known_at) if timezone.is_aware(known_at) else known_at
-            lines.append(
-                f"All processes use it from {at:%H:%M:%S} on, {settings.interval:g} s from now; a "
-                f"process that cannot reach the database keeps its rollout."
-            )
         return lines
 
 
