@@ -218,6 +218,25 @@ class ProtectedRead(NamedTuple):
     result: Literal["early", "stale", "waited"]
 
 
+class JobEnded(NamedTuple):
+    """A worker of this process has ended an attempt of a job.
+
+    Attributes:
+        alias: the cache alias with the queue.
+        queue: the name of the queue.
+        outcome: ``done``; ``retried`` if it failed and has attempts left; ``dead`` if it became a
+            dead letter; ``released`` if it was given back; ``lost`` if its lease ended before.
+        seconds: how long the handler ran.
+        attempts: how often the job was reserved.
+    """
+
+    alias: str
+    queue: str
+    outcome: Literal["done", "retried", "dead", "released", "lost"]
+    seconds: float
+    attempts: int
+
+
 Record: TypeAlias = (
     CommandDetails
     | StateChange
@@ -227,6 +246,7 @@ Record: TypeAlias = (
     | NearRead
     | LimitDecided
     | ProtectedRead
+    | JobEnded
 )
 
 

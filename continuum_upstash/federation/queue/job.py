@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from continuum_upstash.federation.queue.members import Member
 from continuum_upstash.federation.queue.plans import compute_backoff
@@ -11,6 +11,8 @@ from continuum_upstash.plans.effects import Plan
 
 if TYPE_CHECKING:
     from continuum_upstash.federation.queue.queue import Queue
+
+Outcome: TypeAlias = Literal["done", "retried", "dead", "released", "lost"]
 
 
 class Job:
@@ -27,12 +29,15 @@ class Job:
         max_attempts: after that many attempts it becomes a dead letter.
         priority: from -100 to 100.
         lease_end: Unix seconds, by the clock of the database.
+        outcome: how this process has ended the attempt, None if it has not: ``done``, ``retried``,
+            ``dead``, ``released``; ``lost`` if its lease had ended before.
     """
 
-    __slots__ = ("_member", "lease_end", "payload", "queue")
+    __slots__ = ("_member", "lease_end", "outcome", "payload", "queue")
 
     def __init__(self, queue: Queue, member: Member, payload: Any, lease_end: float) -> None:
         self.queue, self.payload, self.lease_end = queue, payload, lease_end
+        self.outcome: Outcome | None = None
         self._member = member
 
     def __repr__(self) -> str:
@@ -137,7 +142,11 @@ class Job:
             text = reason or f"retried after its last attempt, of {self.max_attempts}"
             return (yield from self._fail(text))
         delay = compute_backoff(self.attempts) if delay is None else delay
-        return (yield from self.queue.plans.retry(self._member, delay))
+        held = yield from self.queue.plans.retry(self._member, delay)
+        self.outcome = "retried" if held else "lost"
+        return held
 
     def _fail(self, reason: str) -> Plan[bool]:
-        return self.queue.plans.fail(self._member, reason)
+        held = yield from self.queue.plans.fail(self._member, reason)
+        self.outcome = "dead" if held else "lost"
+        return held

@@ -5,12 +5,18 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Final, TypeVar
 
 from continuum_upstash.federation.database import FederationDatabase
 from continuum_upstash.federation.queue.job import Job
 from continuum_upstash.federation.queue.members import MAX_PRIORITY, DeadLetter
 from continuum_upstash.federation.queue.plans import MAX_RESERVED, JobOptions, QueuePlans
+from continuum_upstash.federation.queue.results import (
+    DeadJob,
+    EnqueuedJob,
+    QueueSize,
+    ReservedJobs,
+)
 from continuum_upstash.federation.sync_tokens import collect_sync_tokens
 from continuum_upstash.plans.effects import Plan
 
@@ -21,71 +27,6 @@ MAX_VISIBILITY: Final = 12 * 60 * 60
 _MAX_DELAY: Final = 366 * 24 * 60 * 60
 _MAX_ATTEMPTS: Final = 1000
 _is_name: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}").fullmatch
-
-
-class EnqueuedJob(NamedTuple):
-    """What `enqueue` returns.
-
-    Attributes:
-        id: 24 hexadecimal digits; jobs of one priority are reserved in their order.
-        is_new: False if a job with the same unique name exists: then `id` is the ID of that job.
-    """
-
-    id: str
-    is_new: bool = True
-
-
-class ReservedJobs(list[Job]):
-    """What `reserve` returns: a list of jobs.
-
-    Attributes:
-        next_due: seconds until another job is due; 0: one may be ready; None: there is none.
-        is_paused: whether the queue is paused.
-        dead: how many jobs became dead letters in this call, because their lifetime was over,
-            or because the worker of the last attempt has not ended it.
-    """
-
-    next_due: float | None = None
-    is_paused: bool = False
-    dead: int = 0
-
-
-class QueueSize(NamedTuple):
-    """What `size` returns.
-
-    Attributes:
-        ready: jobs that a worker can reserve now.
-        waiting: jobs that are delayed, and jobs that a worker has reserved.
-        dead: dead letters.
-        is_paused: whether `reserve` returns no jobs.
-    """
-
-    ready: int
-    waiting: int
-    dead: int
-    is_paused: bool
-
-
-class DeadJob(NamedTuple):
-    """A dead letter.
-
-    Attributes:
-        id: of the job; "0" if the member was no job.
-        payload: None if it cannot be decoded.
-        reason: why it is a dead letter.
-        attempts: how often it was reserved.
-        priority: of the job.
-        dead_since: Unix seconds.
-        text: the dead letter as it is stored.
-    """
-
-    id: str
-    payload: Any
-    reason: str
-    attempts: int
-    priority: int
-    dead_since: float
-    text: str
 
 
 class Queue:
@@ -248,11 +189,11 @@ class Queue:
 
         Billed: 1 command, and 4 for each unique job.
         """
-        return self.run(self.plans.acknowledge([job.member for job in jobs]))
+        return self.run(self._ack_many([*jobs]))
 
     async def aack_many(self, jobs: Iterable[Job]) -> int:
         """Remove jobs that are done. See `ack_many`."""
-        return await self.arun(self.plans.acknowledge([job.member for job in jobs]))
+        return await self.arun(self._ack_many([*jobs]))
 
     def release_many(self, jobs: Iterable[Job]) -> int:
         """Give jobs back without counting the attempt; return how many were still leased.
@@ -392,10 +333,19 @@ class Queue:
         jobs.next_due, jobs.is_paused, jobs.dead = found.next_due, found.is_paused, found.dead
         return jobs
 
+    def _ack_many(self, jobs: Sequence[Job]) -> Plan[int]:
+        removed = yield from self.plans.acknowledge([job.member for job in jobs])
+        for job in jobs:
+            job.outcome = "done" if removed else "lost"
+        return removed
+
     def _release_many(self, jobs: Sequence[Job]) -> Plan[int]:
         if not jobs:
             return 0
-        return (yield from self.plans.release([job.member for job in jobs]))
+        released = yield from self.plans.release([job.member for job in jobs])
+        for job in jobs:
+            job.outcome = "released" if released else "lost"
+        return released
 
     def _extend_many(self, jobs: Sequence[Job], seconds: float) -> Plan[list[Job]]:
         _check_seconds("seconds", seconds, MAX_VISIBILITY)

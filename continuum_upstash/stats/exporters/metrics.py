@@ -79,6 +79,12 @@ STATE_CHANGES: Final = Metric(
 DECISIONS: Final = Metric(
     "ratelimit_decisions_total", "counter", "Decisions of rate limits.",
     ("alias", "policy", "outcome"))
+JOBS: Final = Metric(
+    "queue_jobs_total", "counter",
+    "Ended attempts of jobs, by outcome: done, retried, dead, released, lost.",
+    ("alias", "queue", "outcome"))
+JOB_SECONDS: Final = Metric(
+    "queue_job_seconds", "histogram", "Duration of an attempt of a job.", ("alias", "queue"))
 LATENCY: Final = Metric(
     "cache_latency_seconds", "histogram", "Duration of a round trip.",
     ("alias", "operation", "backend"))
@@ -103,6 +109,6 @@ TEXT_COUNTERS: Final = (
 )
 CLIENT_COUNTERS: Final = (
     HITS, MISSES, NEAR_HITS, NEAR_SAVED, REQUESTS, BILLED, OVERHEAD, COALESCED, COMMANDS, ERRORS,
-    DISCARDED, PROTECTED_READS, STATE_CHANGES, DECISIONS,
+    DISCARDED, PROTECTED_READS, STATE_CHANGES, DECISIONS, JOBS,
 )
 # fmt: on

@@ -24,6 +24,7 @@ from continuum_upstash.errors import ReplyError
 from continuum_upstash.observe import (
     BudgetChange,
     CommandDetails,
+    JobEnded,
     Record,
     StateChange,
     subscribe,
@@ -71,10 +72,27 @@ class OTelObserver:
             description="Duration of database client operations.",
             explicit_bucket_boundaries_advisory=_BOUNDS,
         )
+        # The convention for messaging; an attempt that ended in any way but "done" has failed.
+        self._processing = metrics.get_meter(_SCOPE, __version__, meters).create_histogram(
+            "messaging.process.duration",
+            unit="s",
+            description="Duration of processing operation.",
+            explicit_bucket_boundaries_advisory=_BOUNDS,
+        )
 
     def __call__(self, record: Record) -> None:
         if isinstance(record, CommandDetails):
             self._record_batch(record)
+        elif isinstance(record, JobEnded):
+            attributes: dict[str, AttributeValue] = {
+                "messaging.system": "upstash",
+                "messaging.operation.name": "process",
+                "messaging.destination.name": record.queue,
+                "continuum.cache.alias": record.alias,
+            }
+            if record.outcome != "done":
+                attributes["error.type"] = record.outcome
+            self._processing.record(record.seconds, attributes)
         elif isinstance(record, StateChange):
             trace.get_current_span().add_event(
                 "continuum.breaker.state_change",

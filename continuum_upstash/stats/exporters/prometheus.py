@@ -29,6 +29,7 @@ from continuum_upstash.observe import (
     BudgetStatus,
     Coalesced,
     CommandDetails,
+    JobEnded,
     LimitDecided,
     NearRead,
     ProtectedRead,
@@ -54,6 +55,8 @@ from continuum_upstash.stats.exporters.metrics import (
     DISCARDED,
     ERRORS,
     HITS,
+    JOB_SECONDS,
+    JOBS,
     LATENCY,
     MEMORY_RATIO,
     MISSES,
@@ -90,6 +93,9 @@ _GAUGE_MODES: Final[dict[Metric, Literal["livemax", "livemostrecent"]]] = {
 }
 
 
+_JOB_BOUNDS: Final = (0.01, 0.1, 1, 10, 60, 600)  # seconds
+
+
 class PrometheusObserver:
     """Records the metrics of one registry; an observer.
 
@@ -117,6 +123,13 @@ class PrometheusObserver:
         self._latency = Histogram(
             PREFIX + LATENCY.name, LATENCY.help, LATENCY.labels, buckets=BOUNDS, registry=registry
         )
+        self._job_seconds = Histogram(
+            PREFIX + JOB_SECONDS.name,
+            JOB_SECONDS.help,
+            JOB_SECONDS.labels,
+            buckets=_JOB_BOUNDS,
+            registry=registry,
+        )
         self.set_gauge(BUILD_INFO, 1, __version__)
 
     def __call__(self, record: Record) -> None:
@@ -138,6 +151,9 @@ class PrometheusObserver:
             self._count(PROTECTED_READS, 1, record.alias, record.result)
         elif isinstance(record, LimitDecided):
             self._count(DECISIONS, 1, record.alias, record.policy, record.outcome)
+        elif isinstance(record, JobEnded):
+            self._count(JOBS, 1, record.alias, record.queue, record.outcome)
+            self._job_seconds.labels(record.alias, record.queue).observe(record.seconds)
 
     def set_state(self, alias: str, current: str) -> None:
         for state in STATES:

@@ -15,6 +15,7 @@ from continuum_upstash.health.probe import MEMORY_WARN_RATIO
 from continuum_upstash.observe import (
     Coalesced,
     CommandDetails,
+    JobEnded,
     LimitDecided,
     NearRead,
     ProtectedRead,
@@ -49,6 +50,7 @@ def series():
     metrics(LimitDecided("a", "api", "limited", allowed=False))
     metrics(ValueDiscarded("a", "full", "full"))
     metrics(ProtectedRead("a", "stale"))
+    metrics(JobEnded("a", "mail", "done", 0.5, 1))
     metrics.set_gauge(MEMORY_RATIO, 1, "a")
     metrics.set_gauge(COMMANDS_RATIO, 1, "a")
     return parse_series(generate_latest(registry).decode())
