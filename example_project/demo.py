@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -29,6 +30,7 @@ from example_project.data_folder import load_or_create_secret
 from example_project.emulator import READY_LINE
 
 ADMIN = "admin"
+_EMAIL = "demo@example.com"  # of the account in the emulator's Developer API
 
 
 class StartupError(Exception):
@@ -86,7 +88,9 @@ def _provide_database(redis_url: str) -> Iterator[str]:
             return
     except ConfigurationError as error:
         raise StartupError(str(error)) from error
-    arguments = ["--redis-url", redis_url] if redis_url else []
+    key = secrets.token_urlsafe(16)
+    arguments = [f"--developer-api=email={_EMAIL},key={key},plan=payg"]
+    arguments += ["--redis-url", redis_url] if redis_url else []
     with ExitStack() as stack:
         try:
             emulator = stack.enter_context(running(*arguments))
@@ -101,6 +105,9 @@ def _provide_database(redis_url: str) -> Iterator[str]:
             "UPSTASH_REDIS_REST_TOKEN": emulator.token,
             "UPSTASH_REDIS_URL": emulator.redis_url,
             "SESSIONS_UPSTASH_REDIS_URL": emulator.redis_url,
+            "UPSTASH_EMAIL": _EMAIL,
+            "UPSTASH_API_KEY": key,
+            "UPSTASH_API_URL": emulator.addresses.control_url,
             READY_LINE: emulator.addresses.format_line(),
         }
         yield f"Upstash emulator at {emulator.rest_url}"

@@ -10,6 +10,7 @@ from example_project.views import (
     articles,
     backend,
     cached_page,
+    costs,
     counter,
     dashboard,
     devices,
@@ -42,6 +43,7 @@ PAGES = (
     Page("dashboard", "dashboard/", dashboard.show, "Async", "A hundred keys in one request."),
     Page("devices", "devices/", devices.show, "Devices", "Sessions and logging out everywhere."),
     Page("limits", "limits/", limits.show, "Limits", "Two rate limits and their headers."),
+    Page("costs", "costs/", costs.show, "Costs", "The bill of the month, and the largest savings."),
     Page("outage", "outage/", outage.show, "Outage", "Break the database and watch the fallback."),
     Page("backend", "backend/", backend.show, "Backend", "The active backend and its settings."),
 )

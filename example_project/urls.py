@@ -4,11 +4,13 @@ from django.contrib import admin
 from django.urls import path
 
 from example_project.pages import PAGES
-from example_project.views import articles, counter, dashboard, devices, limits, outage
+from example_project.views import articles, costs, counter, dashboard, devices, limits, outage
 
 urlpatterns = [
     *(path(page.path, page.view, name=page.name) for page in PAGES),
     path("articles/delete-cached/", articles.delete_cached, name="delete-cached-articles"),
+    path("costs/loop/", costs.read_in_a_loop, name="read-in-a-loop"),
+    path("costs/get-many/", costs.read_at_once, name="read-at-once"),
     path("counter/add/", counter.add_one, name="add-one"),
     path("counter/add-hundred/", counter.add_hundred, name="add-hundred"),
     path("counter/value/", counter.get_value, name="counter-value"),

@@ -168,3 +168,21 @@ def wait_for_backend(backend, browser, page):
 
 def test_the_admin_opens_with_the_printed_password(site, browser):
     assert "Site administration" in log_in(site, browser, "/admin/").text
+
+
+def test_the_costs_are_those_of_the_account_and_a_loop_is_found(browser):
+    def read_costs():
+        return browser.get("costs/").text
+
+    assert "By the account" in read_costs()
+    submit(browser, "costs/", "costs/loop/")
+    # The process writes its statistics after a response.
+    wait_until(lambda: "By the statistics" in read_costs())
+    page = submit(browser, "costs/", "costs/loop/").text
+    ours, theirs = (
+        int(each.replace(",", "")) for each in re.findall(r">([\d,]+) commands, \$0\.\d{4}<", page)
+    )
+    assert 400 <= ours <= theirs
+    wait_until(lambda: "read_in_a_loop reads keys one after another" in read_costs())
+    assert "(this site)" in page
+    assert submit(browser, "costs/", "costs/get-many/").status_code == 200
