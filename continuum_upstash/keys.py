@@ -38,6 +38,7 @@ TAG_KEYS = "continuum:tag:"
 LEASE_KEYS = "continuum:lease:"
 QUEUE_KEYS = "fed:queue:{"
 BUDGET_KEYS = "continuum:budget:"
+TASK_KEYS = "continuum:task:"
 MIGRATION_KEYS = "continuum:migration:"
 MIGRATION_COPY_KEYS = "continuum:migration-copy:"
 RESERVED_KEYS = (
@@ -51,6 +52,7 @@ RESERVED_KEYS = (
     LEASE_KEYS,
     BUDGET_KEYS,
     MIGRATION_KEYS,
+    TASK_KEYS,
     MIGRATION_COPY_KEYS,
 )
 """What the Redis keys of features begin with, and no key of a cache does."""

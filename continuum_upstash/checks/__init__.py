@@ -14,6 +14,7 @@ from continuum_upstash.checks.probes import check_probes
 from continuum_upstash.checks.rate_limits import check_ratelimit
 from continuum_upstash.checks.sessions import check_session_middleware, check_sessions
 from continuum_upstash.checks.stats import check_budgets, check_statistics
+from continuum_upstash.checks.tasks import check_tasks, check_tasks_in_production
 
 
 def add_checks() -> None:
@@ -23,4 +24,6 @@ def add_checks() -> None:
     for check in (check_caches_in_production, check_session_middleware, check_probes):
         register(check, Tags.caches, Tags.security, deploy=True)
     register(check_ratelimit)
+    register(check_tasks)
+    register(check_tasks_in_production, deploy=True)
     register(check_live, LIVE_TAG)

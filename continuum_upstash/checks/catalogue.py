@@ -126,6 +126,27 @@ CATALOGUE: Final[dict[str, tuple[Callable[..., CheckMessage], str]]] = {
         Warning,
         "Write 'route' as in the URLconf, without a leading slash, and 'view' as a URL name.",
     ),
+    "E301": (Error, "Correct the entry of TASKS, or the variable that the message names."),
+    "E302": (
+        Error,
+        (
+            "Name a cache whose BACKEND is continuum_upstash.backend.CacheBackend in USING, and "
+            "set the credentials of its database."
+        ),
+    ),
+    "E303": (Error, "pip install 'continuum-upstash[qstash]'."),
+    "E304": (
+        Error,
+        "Switch Eviction off in the Upstash console, or use a separate database for tasks.",
+    ),
+    "W301": (Warning, "Use https://: QStash calls this URL over the internet."),
+    "W302": (
+        Warning,
+        (
+            "Include continuum_upstash.federation.urls in the URLconf, and set the public URL of "
+            "its tasks/run/."
+        ),
+    ),
 }
 
 

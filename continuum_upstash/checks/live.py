@@ -11,6 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from continuum_upstash.checks.caches import check_credentials
 from continuum_upstash.checks.catalogue import check_message
+from continuum_upstash.checks.tasks import list_task_aliases
 from continuum_upstash.health.probe import (
     Health,
     get_upstash_caches,
@@ -61,3 +62,6 @@ def _check_eviction(health: Health) -> Iterator[CheckMessage]:
             f"({server.policy})."
         )
         yield check_message("W205", text, health.alias)
+    if health.alias in list_task_aliases():
+        text = f"the database stores tasks and evicts keys when it is full ({server.policy})."
+        yield check_message("E304", text, health.alias)

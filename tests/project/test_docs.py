@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import inspect
 import re
+import sys
 from collections.abc import Iterator
 from fnmatch import fnmatch
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +68,10 @@ def credentials(upstash_emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize("page", WITH_SNIPPETS, ids=get_name)
-def test_the_python_of_a_page_runs(page, credentials):
+def test_the_python_of_a_page_runs(page, credentials, monkeypatch):
+    if "from django.tasks import" in page.read_text() and find_spec("django.tasks") is None:
+        framework = import_module("continuum_upstash.federation.tasks.framework")
+        monkeypatch.setitem(sys.modules, "django.tasks", framework)  # Django 5.2
     names: dict[str, Any] = {"INSTALLED_APPS": OTHER_APPS.copy()}
     modules: dict[str, Any] = {"__name__": "snippet"}
     for snippet in filter(is_settings, find_snippets(page)):

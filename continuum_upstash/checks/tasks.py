@@ -1,0 +1,90 @@
+"""Checks of the entries of TASKS that use this package."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.checks import CheckMessage
+from django.urls import Resolver404, resolve
+
+from continuum_upstash.checks.catalogue import check_message
+from continuum_upstash.checks.entries import resolve_entries
+from continuum_upstash.errors import ConfigurationError
+from continuum_upstash.federation import task_views
+
+BACKEND: Final = "continuum_upstash.federation.tasks.UpstashTasks"
+
+
+def list_task_entries() -> dict[str, Mapping[str, Any]]:
+    """Return the entries of TASKS that use this package, by alias."""
+    entries: Mapping[str, Mapping[str, Any]] = getattr(settings, "TASKS", {})
+    return {alias: entry for alias, entry in entries.items() if entry.get("BACKEND") == BACKEND}
+
+
+def list_task_aliases() -> set[str]:
+    """Return the entries of CACHES that store tasks."""
+    return {get_cache_alias(entry) for entry in list_task_entries().values()}
+
+
+def get_cache_alias(entry: Mapping[str, Any]) -> str:
+    return str(entry.get("OPTIONS", {}).get("USING", "federation"))
+
+
+def check_tasks(**_: Any) -> list[CheckMessage]:
+    """Check for what is wrong in development and production."""
+    return [
+        message
+        for alias, entry in list_task_entries().items()
+        for message in _check_entry(alias, entry)
+    ]
+
+
+def check_tasks_in_production(**_: Any) -> list[CheckMessage]:
+    """Check whether QStash can reach the site."""
+    return [
+        message
+        for alias, entry in list_task_entries().items()
+        if (url := _get_push_url(entry))
+        for message in _check_url(alias, url)
+    ]
+
+
+def _check_entry(alias: str, entry: Mapping[str, Any]) -> Iterator[CheckMessage]:
+    options = entry.get("OPTIONS", {})
+    try:
+        # Without the framework, which Django 5.2 does not have, this raises an error.
+        from continuum_upstash.federation.tasks.options import TaskOptions  # noqa: PLC0415
+
+        TaskOptions.parse(alias, options)
+    except ConfigurationError as error:
+        yield check_message("E301", str(error))
+        return
+    configs, _errors = resolve_entries()  # check_caches reports the errors
+    config = configs.get(get_cache_alias(entry))
+    if config is None or config.mode == "local":
+        text = f"TASKS['{alias}']: CACHES['{get_cache_alias(entry)}'] has no database of Upstash."
+        yield check_message("E302", text)
+    if options.get("PUSH") and find_spec("qstash") is None:
+        yield check_message("E303", f"TASKS['{alias}'] has PUSH, but qstash is not installed.")
+
+
+def _check_url(alias: str, url: str) -> Iterator[CheckMessage]:
+    if not url.startswith("https://"):
+        text = f"TASKS['{alias}']: the URL of PUSH is not encrypted: {url}"
+        yield check_message("W301", text)
+    try:
+        is_view = resolve(urlsplit(url).path).func is task_views.run_task
+    except Resolver404:
+        is_view = False
+    if not is_view:
+        text = f"TASKS['{alias}']: the URL of PUSH is not that of the view that runs tasks: {url}"
+        yield check_message("W302", text)
+
+
+def _get_push_url(entry: Mapping[str, Any]) -> str:
+    push = entry.get("OPTIONS", {}).get("PUSH")
+    return str(push.get("URL", "")) if isinstance(push, Mapping) else ""
