@@ -20,6 +20,7 @@ ALLOWED = {
     "observe.py: _observers": "the subscribers; a tuple that is replaced, and valid after a fork",
     "observe.py: _logged_at": "limits log lines; below the registry, and harmless after a fork",
     "ratelimit/conf.py: conf": "the settings as they were read; reset by setting_changed",
+    "federation/live/conf.py: conf": "as above",
     "signals.py: backend_changed": "Django's list of receivers",
     "signals.py: upstash_unavailable": "Django's list of receivers",
     "signals.py: budget_changed": "Django's list of receivers",

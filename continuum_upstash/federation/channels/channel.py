@@ -71,7 +71,7 @@ class Channel:
     def __init__(
         self,
         name: str,
-        using: str = "default",
+        using: str = "federation",
         *,
         max_length: int = MAX_LENGTH,
         expire_after: int | None = EXPIRE_AFTER,

@@ -58,18 +58,17 @@ class Cursor:
         position: the newest id that was delivered or skipped.
     """
 
-    def __init__(self, feed: Feed, since: EventId | int | None, max_replay: int | None) -> None:
+    def __init__(self, feed: Feed, since: EventId | int | None, *, one_page: bool) -> None:
         """
         Args:
             feed: the channel's events.
             since: the position to begin after; milliseconds: to begin with; None: now.
-            max_replay: events to read from the stream at most, the newest are then left out in
-                favour of the live ones; None: all.
+            one_page: read one page of missed events at most, and continue with the newest.
         """
         self.feed = feed
         self.position = since if isinstance(since, EventId) else START
         self._since = since
-        self._max_replay = max_replay
+        self._one_page = one_page
         self._state = _State.WAITING
         self._number = 0
         self._gaps = 0
@@ -109,7 +108,7 @@ class Cursor:
         self._since = None
         if not is_full:
             self._state = _State.LIVE
-        elif self._max_replay is not None:
+        elif self._one_page:
             items += (Lost(self.feed.channel), self._go_live())
         return items
 
@@ -194,7 +193,3 @@ class Cursors:
     def add_replies(self, replies: Replies) -> list[Item]:
         pairs = zip(self._replaying, replies, strict=True)
         return [item for cursor, reply in pairs for item in cursor.add_page(reply)]
-
-    def get_positions(self) -> dict[str, EventId]:
-        """Return the position in each channel."""
-        return {cursor.feed.channel: cursor.position for cursor in self._cursors}

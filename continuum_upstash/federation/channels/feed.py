@@ -50,10 +50,10 @@ class Entry:
     Attributes:
         id: its position in the stream.
         event: the event.
-        text: the JSON text of the event, as pages receive it; made once for all readers.
+        payload: the event as JSON, as pages receive it; made once for all readers.
     """
 
-    __slots__ = ("event", "id", "text")
+    __slots__ = ("event", "id", "payload")
 
     def __init__(self, event_id: EventId, event: Event) -> None:
         self.id = event_id
@@ -64,7 +64,11 @@ class Entry:
             "event": event.event,
             "channel": event.channel,
         }
-        self.text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+        text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+        try:
+            self.payload = text.encode()
+        except UnicodeEncodeError:  # a lone surrogate, which JSON can contain as an escape
+            self.payload = json.dumps(document, separators=(",", ":")).encode()
 
 
 class Feed:
@@ -156,12 +160,12 @@ class Feed:
         for entry in entries:
             self._entries.append(entry)
             self._ids.add(entry.id)
-            self._bytes += len(entry.text)
+            self._bytes += len(entry.payload)
             self.newest = max(self.newest, entry.id)
         dropped = max(len(self._entries) - MAX_EVENTS, 0)
-        self._bytes -= sum(len(entry.text) for entry in self._entries[:dropped])
+        self._bytes -= sum(len(entry.payload) for entry in self._entries[:dropped])
         while self._bytes > MAX_BYTES and dropped < len(self._entries):
-            self._bytes -= len(self._entries[dropped].text)
+            self._bytes -= len(self._entries[dropped].payload)
             dropped += 1
         for entry in self._entries[:dropped]:
             self._ids.discard(entry.id)

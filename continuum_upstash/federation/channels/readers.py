@@ -78,13 +78,13 @@ class _Attachment:
         positions: Mapping[str, EventId | int | None],
         limits: StreamLimits,
         waker: Waker,
-        max_replay: int | None,
+        one_page: bool,
     ) -> None:
         hub = database.extras.get(Hub, lambda: Hub(database))
         feeds = [hub.attach(channel, limits, waker) for channel in positions]
         self.items: deque[Item] = deque()
         self.cursors = Cursors(
-            [Cursor(feed, positions[feed.channel], max_replay) for feed in feeds]
+            [Cursor(feed, positions[feed.channel], one_page=one_page) for feed in feeds]
         )
         self.is_closed = False
         self._finalizer = weakref.finalize(self, _detach, hub, feeds, waker)
@@ -108,42 +108,45 @@ class ThreadReader:
         database: Database,
         positions: Mapping[str, EventId | int | None],
         limits: StreamLimits,
-        max_replay: int | None = None,
+        *,
+        one_page: bool = False,
     ) -> None:
         self._database = database
         self._waker = _ThreadWaker()
-        self._channels = _Attachment(database, positions, limits, self._waker, max_replay)
+        self._channels = _Attachment(database, positions, limits, self._waker, one_page)
 
     def receive(self, timeout: float | None = None) -> Item | None:
-        """Return the next item, or None after `timeout` seconds, or once it is closed.
+        """Return the next item; None where `receive_all` returns none."""
+        items = self._channels.items
+        if not items:
+            items.extend(self.receive_all(timeout))
+        return items.popleft() if items else None
+
+    def receive_all(self, timeout: float | None = None) -> list[Item]:
+        """Return the next items that are there, at least one.
+
+        There are none after `timeout` seconds, or once the reader is closed.
 
         Raises:
             ReplyError, ConfigurationError: a channel cannot be read.
         """
         channels, cursors = self._channels, self._channels.cursors
         ends_at = None if timeout is None else monotonic() + timeout
-        while not channels.items:
-            if channels.is_closed:
-                return None
+        while not channels.is_closed:
             self._waker.clear()
-            channels.items.extend(cursors.take())
-            if channels.items:
-                break
+            items = cursors.take()
             left = None if ends_at is None else ends_at - monotonic()
-            if (batch := cursors.get_batch()) is not None:
+            if not items and (batch := cursors.get_batch()) is not None:
                 try:
-                    channels.items.extend(cursors.add_replies(self._database.send(batch)))
-                    continue
+                    items = cursors.add_replies(self._database.send(batch))
+                    if not items:
+                        continue
                 except Unavailable:
                     left = _RETRY_SECONDS if left is None else min(left, _RETRY_SECONDS)
-            if left is not None and left <= 0:
-                return None
+            if items or (left is not None and left <= 0):
+                return items
             self._waker.wait(left)
-        return channels.items.popleft()
-
-    def get_positions(self) -> dict[str, EventId]:
-        """Return the position in each channel: where to continue after a reconnection."""
-        return self._channels.cursors.get_positions()
+        return []
 
     def close(self) -> None:
         """Stop reading; may be called from another thread."""
@@ -159,43 +162,45 @@ class TaskReader:
         database: Database,
         positions: Mapping[str, EventId | int | None],
         limits: StreamLimits,
-        max_replay: int | None = None,
+        *,
+        one_page: bool = False,
     ) -> None:
         self._database = database
         self._waker = _TaskWaker(asyncio.get_running_loop())
-        self._channels = _Attachment(database, positions, limits, self._waker, max_replay)
+        self._channels = _Attachment(database, positions, limits, self._waker, one_page)
 
     async def receive(self, timeout: float | None = None) -> Item | None:
-        """Return the next item, or None after `timeout` seconds, or once it is closed.
+        """Return the next item; None where `receive_all` returns none."""
+        items = self._channels.items
+        if not items:
+            items.extend(await self.receive_all(timeout))
+        return items.popleft() if items else None
+
+    async def receive_all(self, timeout: float | None = None) -> list[Item]:
+        """Return the next items that are there, at least one.
+
+        There are none after `timeout` seconds, or once the reader is closed.
 
         Raises:
             ReplyError, ConfigurationError: a channel cannot be read.
         """
         channels, cursors = self._channels, self._channels.cursors
         ends_at = None if timeout is None else monotonic() + timeout
-        while not channels.items:
-            if channels.is_closed:
-                return None
+        while not channels.is_closed:
             self._waker.clear()
-            channels.items.extend(cursors.take())
-            if channels.items:
-                break
+            items = cursors.take()
             left = None if ends_at is None else ends_at - monotonic()
-            if (batch := cursors.get_batch()) is not None:
+            if not items and (batch := cursors.get_batch()) is not None:
                 try:
-                    replies = await self._database.asend(batch)
-                    channels.items.extend(cursors.add_replies(replies))
-                    continue
+                    items = cursors.add_replies(await self._database.asend(batch))
+                    if not items:
+                        continue
                 except Unavailable:
                     left = _RETRY_SECONDS if left is None else min(left, _RETRY_SECONDS)
-            if left is not None and left <= 0:
-                return None
+            if items or (left is not None and left <= 0):
+                return items
             await self._waker.wait(left)
-        return channels.items.popleft()
-
-    def get_positions(self) -> dict[str, EventId]:
-        """Return the position in each channel: where to continue after a reconnection."""
-        return self._channels.cursors.get_positions()
+        return []
 
     def close(self) -> None:
         """Stop reading."""

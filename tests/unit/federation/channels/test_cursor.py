@@ -19,6 +19,10 @@ def entry(number):
     return Entry(event_id, Event(str(event_id), "e", number, "c"))
 
 
+def make_cursor(feed, since, *, one_page=False):
+    return Cursor(feed, since, one_page=one_page)
+
+
 def stored(numbers):
     return [
         [b"%d-0" % number, [b"data", b"%d" % number, b"event", b"e", b"channel", b"c"]]
@@ -71,7 +75,7 @@ def connected(number):
 
 def test_nothing_is_delivered_before_the_channel_is_subscribed_to():
     stream = Stream([1, 2])
-    cursor = Cursor(stream.feed, None, None)
+    cursor = make_cursor(stream.feed, None)
     assert stream.read(cursor) == []
     stream.start()
     assert stream.read(cursor) == [connected(2)]
@@ -83,7 +87,7 @@ def test_nothing_is_delivered_before_the_channel_is_subscribed_to():
 
 def test_missed_events_are_read_from_the_stream_once():
     stream = Stream([1, 2, 3, 4])
-    cursor = Cursor(stream.feed, EventId(2, 0), None)
+    cursor = make_cursor(stream.feed, EventId(2, 0))
     stream.start()
     stream.publish(5)
     assert stream.read(cursor) == [connected(2), 3, 4, 5]
@@ -94,7 +98,7 @@ def test_missed_events_are_read_from_the_stream_once():
 
 def test_an_event_announced_during_the_replay_is_delivered_once():
     stream = Stream([1, 2])
-    cursor = Cursor(stream.feed, EventId(1, 0), None)
+    cursor = make_cursor(stream.feed, EventId(1, 0))
     stream.start()
     assert cursor.take() == [connected(1)]
     batch = cursor.get_batch()
@@ -111,30 +115,30 @@ def test_a_reader_that_reconnects_is_served_from_memory():
     stream.start()
     for number in (2, 3, 4):
         stream.publish(number)
-    assert stream.read(Cursor(stream.feed, EventId(3, 0), None)) == [connected(3), 4]
-    assert stream.read(Cursor(stream.feed, EventId(1, 0), None)) == [connected(1), 2, 3, 4]
-    assert stream.read(Cursor(stream.feed, EventId(4, 0), None)) == [connected(4)]
-    assert stream.read(Cursor(stream.feed, 3, None))[1:] == [3, 4]
+    assert stream.read(make_cursor(stream.feed, EventId(3, 0))) == [connected(3), 4]
+    assert stream.read(make_cursor(stream.feed, EventId(1, 0))) == [connected(1), 2, 3, 4]
+    assert stream.read(make_cursor(stream.feed, EventId(4, 0))) == [connected(4)]
+    assert stream.read(make_cursor(stream.feed, 3))[1:] == [3, 4]
     assert stream.commands == []
 
 
 def test_events_announced_in_another_order_than_stored_are_delivered_once():
     stream = Stream([1])
     stream.start()
-    cursor = Cursor(stream.feed, None, None)
+    cursor = make_cursor(stream.feed, None)
     stream.read(cursor)
     for number in (3, 2, 3):
         stream.publish(number)
     assert stream.read(cursor) == [3, 2]
     assert cursor.position == EventId(3, 0)
-    assert stream.read(Cursor(stream.feed, EventId(3, 0), None))[1:] == [2]
+    assert stream.read(make_cursor(stream.feed, EventId(3, 0)))[1:] == [2]
 
 
 def test_a_slow_reader_continues_from_the_stream(monkeypatch):
     monkeypatch.setattr(feed_module, "MAX_EVENTS", 5)
     stream = Stream([1])
     stream.start()
-    cursor = Cursor(stream.feed, None, None)
+    cursor = make_cursor(stream.feed, None)
     stream.read(cursor)
     for number in range(2, 20):
         stream.publish(number)
@@ -151,14 +155,14 @@ def test_memory_is_bounded_in_bytes(monkeypatch):
     stream.start()
     for number in range(100):
         stream.feed.add(entry(number))
-    assert stream.feed._bytes == sum(len(each.text) for each in stream.feed._entries) <= 300
+    assert stream.feed._bytes == sum(len(each.payload) for each in stream.feed._entries) <= 300
     assert len(stream.feed._ids) == len(stream.feed._entries) == stream.feed.end - stream.feed.first
 
 
 def test_a_trimmed_stream_is_reported():
     stream = Stream([5, 6])
     stream.start()
-    cursor = Cursor(stream.feed, EventId(2, 0), None)
+    cursor = make_cursor(stream.feed, EventId(2, 0))
     assert stream.read(cursor) == [connected(2), Lost("c"), 5, 6]
 
 
@@ -166,26 +170,26 @@ def test_an_expired_stream_without_new_events_is_not():
     stream = Stream()
     stream.start()
     stream.feed._covered_after = EventId(9, 0)
-    assert stream.read(Cursor(stream.feed, EventId(2, 0), None)) == [connected(2)]
+    assert stream.read(make_cursor(stream.feed, EventId(2, 0))) == [connected(2)]
 
 
 def test_a_gap_after_a_lost_connection_is_reported_to_every_reader():
     stream = Stream([1])
     stream.start()
-    cursors = [Cursor(stream.feed, None, None) for _ in range(2)]
+    cursors = [make_cursor(stream.feed, None) for _ in range(2)]
     for cursor in cursors:
         stream.read(cursor)
     stream.feed.suspend()
     stream.feed.resume([entry(9)], EventId(1, 0), has_gap=True)
     assert [stream.read(cursor) for cursor in cursors] == [[Lost("c"), 9]] * 2
-    assert stream.read(Cursor(stream.feed, None, None)) == [connected(9)]
+    assert stream.read(make_cursor(stream.feed, None)) == [connected(9)]
 
 
 def test_what_was_read_after_a_lost_connection_is_not_added_again(monkeypatch):
     monkeypatch.setattr(feed_module, "MAX_EVENTS", 2)
     stream = Stream([1])
     stream.start()
-    cursor = Cursor(stream.feed, None, None)
+    cursor = make_cursor(stream.feed, None)
     stream.read(cursor)
     stream.feed.suspend()
     stream.numbers = [1, 2, 3, 4, 5]
@@ -200,7 +204,7 @@ def test_pages_are_read_until_the_last(monkeypatch):
     monkeypatch.setattr(plans, "PAGE", 3)
     stream = Stream(range(1, 9))
     stream.start()
-    assert stream.read(Cursor(stream.feed, EventId(1, 0), None)) == [connected(1), *range(2, 9)]
+    assert stream.read(make_cursor(stream.feed, EventId(1, 0))) == [connected(1), *range(2, 9)]
     assert [command[2] for command in stream.commands] == ["1-0", "(3-0", "(6-0"]
 
 
@@ -208,7 +212,7 @@ def test_a_bounded_replay_continues_with_the_newest(monkeypatch):
     monkeypatch.setattr(plans, "PAGE", 3)
     stream = Stream(range(1, 9))
     stream.start()
-    cursor = Cursor(stream.feed, EventId(1, 0), 3)
+    cursor = make_cursor(stream.feed, EventId(1, 0), one_page=True)
     assert stream.read(cursor) == [connected(1), 2, 3, Lost("c"), connected(8)]
     stream.publish(9)
     assert stream.read(cursor) == [9]
@@ -216,7 +220,7 @@ def test_a_bounded_replay_continues_with_the_newest(monkeypatch):
 
 def test_the_error_of_a_channel_reaches_its_readers():
     stream = Stream([1])
-    cursor = Cursor(stream.feed, EventId(1, 0), None)
+    cursor = make_cursor(stream.feed, EventId(1, 0))
     stream.start()
     cursor.take()
     with pytest.raises(ReplyError, match="WRONGTYPE"):
@@ -234,7 +238,7 @@ def test_random_histories_deliver_every_event_once(seed, monkeypatch):
     monkeypatch.setattr(plans, "PAGE", 5)
     stream = Stream([1])
     stream.start()
-    cursor = Cursor(stream.feed, None, None)
+    cursor = make_cursor(stream.feed, None)
     received = stream.read(cursor)[1:]
     for number in range(2, 80):
         action = rng.random()
@@ -250,6 +254,6 @@ def test_random_histories_deliver_every_event_once(seed, monkeypatch):
         if action < 0.5:
             received += [each for each in stream.read(cursor) if isinstance(each, int)]
         if action > 0.8:
-            cursor = Cursor(stream.feed, cursor.position, None)
+            cursor = make_cursor(stream.feed, cursor.position)
     received += [each for each in stream.read(cursor) if isinstance(each, int)]
     assert received == list(range(2, 80))
