@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
+
+from django.http import HttpRequest
 
 from continuum_upstash.panel.key_browser.masking import (
     Protection,
@@ -56,3 +59,13 @@ def choose_key(scope: KeyScope, key: str) -> ChosenKey | None:
     if full_key is None or not scope.has_page(key, full_key):
         return None
     return ChosenKey(scope, key, full_key, find_protection(full_key))
+
+
+def list_named_keys(request: HttpRequest) -> list[str]:
+    """Return the keys that a request names, each once.
+
+    Those of a form are percent-encoded: HTML has no NUL, and browsers change line breaks.
+    """
+    if request.method != "POST":
+        return list(dict.fromkeys(request.GET.getlist("key")))
+    return list(dict.fromkeys(map(unquote, request.POST.getlist("key"))))

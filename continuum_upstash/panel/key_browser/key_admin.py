@@ -21,7 +21,7 @@ from continuum_upstash.health.probe import list_upstash_aliases
 from continuum_upstash.panel.actions import Outcome
 from continuum_upstash.panel.formatting import Text
 from continuum_upstash.panel.key_browser import list_page, pattern_deletion
-from continuum_upstash.panel.key_browser.chosen_key import ChosenKey, choose_key
+from continuum_upstash.panel.key_browser.chosen_key import ChosenKey, choose_key, list_named_keys
 from continuum_upstash.panel.key_browser.durations import UNITS, parse_seconds
 from continuum_upstash.panel.key_browser.edits import change_expiry, delete_chosen
 from continuum_upstash.panel.key_browser.inspection import describe_value, inspect_key
@@ -140,7 +140,7 @@ class CacheKeyAdmin(PageAdmin):
         alias = self.get_alias(request, object_id, change=True)
         query = request.POST if request.method == "POST" else request.GET
         scope = self._get_scope(request, alias, is_raw="raw" in query)
-        chosen = [choose_key(scope, key) for key in dict.fromkeys(query.getlist("key"))]
+        chosen = [choose_key(scope, key) for key in list_named_keys(request)]
         keys = [each for each in chosen if each is not None]
         self.require(all(each.protection is None for each in keys))
         state = ListState(query.get("q", ""), scope.is_raw)
@@ -183,7 +183,8 @@ class CacheKeyAdmin(PageAdmin):
     ) -> ChosenKey:
         query = request.POST if request.method == "POST" else request.GET
         scope = self._get_scope(request, alias, is_raw="raw" in query)
-        chosen = choose_key(scope, query.get("key", ""))
+        names = list_named_keys(request)
+        chosen = choose_key(scope, names[0]) if names else None
         if chosen is None:
             raise Http404
         self.require(not change or chosen.protection is None)

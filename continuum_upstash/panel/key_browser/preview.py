@@ -117,8 +117,15 @@ class Previewer:
         try:
             value = self._codec.decode(content)
         except DecodeError:
-            return _("unknown format"), None, _("The value cannot be decoded.")
+            return _("unknown format"), _try_text(content), _("The cache cannot decode this value.")
         return _name_format(content, value), _format_value(value), ""
+
+
+def _try_text(content: bytes) -> str | None:
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return None
 
 
 def _is_pickle(data: bytes) -> bool:

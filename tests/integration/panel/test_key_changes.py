@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import html
+import re
+
 import pytest
 from django.core.cache import cache, caches
 from django.test import Client
@@ -70,6 +73,17 @@ def test_selected_keys_are_deleted_after_a_confirmation(transport, configure_pan
     assert "2 keys deleted. 1 no longer existed." in seen.text
     assert cache.get_many(["a", "b", "c"]) == {"c": 3}
     assert spent.billed == (0 if transport == "local" else 2)  # UNLINK, and the SCAN of the list
+
+
+@pytest.mark.filterwarnings("ignore::django.core.cache.CacheKeyWarning")
+@pytest.mark.parametrize("key", ["null:\0", "line:\n", "percent:%41", "space: a+b", "rtl:\u202e"])
+def test_a_form_names_every_key_exactly(key, panel, visit, post):
+    cache.set_many({key: 1, "percent:A": 1, "null:\ufffd": 1, "line:\r\n": 1})
+    seen = visit(keys_page("delete-keys", key=key), "editor")
+    (value,) = re.findall('name="key" value="([^"]+)"', seen.html)
+    post("delete-keys", key=html.unescape(value), confirm="1")
+    assert key not in cache
+    assert len(cache.keys()) == 3
 
 
 def test_without_a_selection_nothing_happens(panel, post):
