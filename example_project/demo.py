@@ -131,9 +131,11 @@ def _prepare_site() -> None:
     from django.contrib.auth import get_user_model  # noqa: PLC0415 needs django.setup()
 
     from example_project.seed import seed  # noqa: PLC0415 as above
+    from example_project.seed_keys import seed_keys  # noqa: PLC0415 as above
 
     call_command("migrate", verbosity=0)
     seed()
+    seed_keys()
     user, _ = get_user_model().objects.get_or_create(
         username=ADMIN, defaults={"is_staff": True, "is_superuser": True}
     )

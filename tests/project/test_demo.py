@@ -170,6 +170,15 @@ def test_the_admin_opens_with_the_printed_password(site, browser):
     assert "Site administration" in log_in(site, browser, "/admin/").text
 
 
+def test_the_key_browser_has_keys_of_each_type(site, browser):
+    page = log_in(
+        site, browser, "/admin/continuum_upstash_panel/cachekey/default/change/?details=1"
+    )
+    for kind in ("string", "hash", "list", "set", "zset"):
+        assert f"ck-type-{kind}" in page.text
+    assert "browser:dict" in page.text
+
+
 def test_the_costs_are_those_of_the_account_and_a_loop_is_found(browser):
     def read_costs():
         return browser.get("costs/").text

@@ -285,7 +285,7 @@ def test_a_hidden_value_is_shown_on_request_and_recorded(panel, visit, client):
         seen = visit(path, "reader")
         assert hidden not in seen.html
         assert "70 6c 61 69 6e" not in seen.html
-        assert "It is hidden by default." in seen.text
+        assert "The value is hidden by default." in seen.text
         shown = client.post(path, {"key": key})
         assert hidden in shown.content.decode()
     history = visit(keys_page("history"), "reader").text
