@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import calendar
+import math
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
+
+from django.conf import settings
+from django.utils.timezone import get_default_timezone
 
 from continuum_upstash.plans.command_table import COMMANDS, SCRIPT_KEYS, UNKNOWN
 from continuum_upstash.stats.pricing import Terms, Use, get_pricing_plan
 from continuum_upstash.stats.totals import Totals
 
 _HOUR: Final = timedelta(hours=1)
-# How much the rest of a month may differ from a rate, by the time in which it was measured.
+# How much less and more the rest of a month may be, by the time in which the rate was measured. A
+# rate of the night says little about the day.
 _DEVIATIONS: Final = (
-    (timedelta(days=1), 0.5), (timedelta(days=7), 0.25), (timedelta.max, 0.1),
-)  # fmt: skip
+    (timedelta(hours=8), 0.6, 2.0),
+    (timedelta(days=1), 0.4, 0.7),
+    (timedelta(days=7), 0.25, 0.25),
+    (timedelta.max, 0.1, 0.1),
+)
+# The use of a day, as far as all sites have in common: least before dawn, local time.
+_DAILY_SWING: Final = 0.3
+_QUIETEST_HOUR: Final = 4.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,9 +187,10 @@ def project_bill(
 ) -> Bill:
     """Return the bill of the current month.
 
-    The rate is that of the time after the first recorded hour. The range assumes that the rest of
-    the month differs from it by up to a half if the rate is that of less than a day, a quarter if
-    less than a week, and a tenth otherwise.
+    The rate is that of the time after the first recorded hour. If TIME_ZONE is not UTC, a part of
+    a day is weighted by the usual course of a day there. The range assumes that the rest of the
+    month is 60 % less to 200 % more if the rate is that of less than 8 hours, 40 % less to 70 %
+    more if less than a day, and differs by a quarter if less than a week, and a tenth otherwise.
 
     Args:
         name: of the pricing plan.
@@ -198,8 +210,9 @@ def project_bill(
         begin, counted = begin - _HOUR, usage.commands
     elapsed = max(now - begin, _HOUR)
     days = calendar.monthrange(now.year, now.month)[1]
-    rest = counted * (month + timedelta(days=days) - max(now, begin + elapsed)) / elapsed
-    deviation = next(share for period, share in _DEVIATIONS if elapsed < period)
+    measured = _weigh(begin, begin + elapsed)
+    rest = counted * _weigh(max(now, begin + elapsed), month + timedelta(days=days)) / measured
+    less, more = next((less, more) for period, less, more in _DEVIATIONS if elapsed < period)
     projected = usage.commands + rest
     growth = projected / usage.commands if usage.commands else 1.0
     bill = Bill(
@@ -208,8 +221,8 @@ def project_bill(
         None,
         projected=round(projected),
         dollars=0.0,
-        least=round(projected - rest * deviation),
-        most=round(projected + rest * deviation),
+        least=round(projected - rest * less),
+        most=round(projected + rest * more),
         is_early=is_early,
         storage=usage.storage,
         traffic=round(usage.traffic * growth),
@@ -219,6 +232,18 @@ def project_bill(
         writes=usage.writes,
     )
     return bill.on_plan(name)
+
+
+def _weigh(begin: datetime, end: datetime) -> float:
+    """Return the hours between two times, weighted by the users' time of the day if it is known."""
+    hours = (end - begin) / _HOUR
+    if not settings.is_overridden("TIME_ZONE") or settings.TIME_ZONE == "UTC":
+        return hours
+    local = begin.astimezone(get_default_timezone())
+    first = local.hour + local.minute / 60 + local.second / 3600 - _QUIETEST_HOUR
+    turn = 2 * math.pi / 24
+    wave = math.sin(turn * (first + hours)) - math.sin(turn * first)
+    return hours - _DAILY_SWING * wave / turn
 
 
 def estimate_writes(totals: Totals) -> int:

@@ -54,7 +54,7 @@ def test_a_projection_begins_with_the_first_recorded_hour(days):
     assert found.projected == pytest.approx(expected, 0.001)
     assert found.least < found.projected < found.most
     rest = expected - found.commands
-    share = {0.1: 0.5, 2: 0.25, 9: 0.1}[days]
+    share = {0.1: 2.0, 2: 0.25, 9: 0.1}[days]
     assert found.most - found.projected == pytest.approx(rest * share, 0.01)
 
 
