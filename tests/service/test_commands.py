@@ -518,3 +518,47 @@ def test_memory_usage_and_the_fields_of_a_hash(call, key):
     assert call("HSET", key, "a", "1") == 1
     assert call("MEMORY", "USAGE", key) == between(1, 10_000)
     assert call("HSCAN", key, "0", "COUNT", "20") == ["0", ["a", "1"]]
+
+
+@assume(
+    "CMD-035",
+    documented="redis/commands/generic/scan",
+    affects="cache_migrate: a source on Upstash is read without --type, or its types are unknown.",
+    commands=36,
+)
+def test_the_types_of_keys(call, make_key):
+    """SCAN with TYPE finds keys of that type only; STRLEN of another type is a WRONGTYPE error."""
+    text, names = make_key("t:text"), make_key("t:set")
+    pattern = make_key("t:") + "*"
+    assert call("SET", text, "1", *TTL) == "OK"
+    assert call("SADD", names, "1") == 1
+    assert call("STRLEN", names) == error("WRONGTYPE.*")
+    assert call("TYPE", names) == "set"
+    cursor, found = "0", []
+    for _ in range(30):
+        cursor, page = call("SCAN", cursor, "MATCH", pattern, "COUNT", "1000", "TYPE", "set")
+        found += page
+        if cursor == "0":
+            break
+    else:
+        pytest.skip("the database has more than about 30,000 keys")
+    assert set(found) == {names}
+
+
+@assume(
+    "CMD-036",
+    documented="redis/commands/generic/renamenx",
+    affects="cache_migrate: hashes, lists and sets lose their expiry.",
+    commands=8,
+)
+def test_a_copied_collection(call, make_key):
+    """RENAMENX and RENAME keep the expiry; ZSCAN and ZMSCORE return scores as text."""
+    old, new = make_key("old"), make_key("new")
+    assert call("ZADD", old, "1.5", "a") == 1
+    assert call("PEXPIRE", old, "60000") == 1
+    assert call("ZSCAN", old, "0", "COUNT", "20") == ["0", ["a", "1.5"]]
+    assert call("RENAMENX", old, new) == 1
+    assert call("PTTL", new) == between(1, 60_000)
+    assert call("ZMSCORE", new, "a", "x") == ["1.5", None]
+    assert call("RENAME", new, old) == "OK"
+    assert call("PTTL", old) == between(1, 60_000)
