@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from django.conf import settings
+from django.conf import global_settings, settings
 from django.utils.timezone import get_default_timezone
 
 from continuum_upstash.plans.command_table import COMMANDS, SCRIPT_KEYS, UNKNOWN
@@ -237,7 +237,7 @@ def project_bill(
 def _weigh(begin: datetime, end: datetime) -> float:
     """Return the hours between two times, weighted by the users' time of the day if it is known."""
     hours = (end - begin) / _HOUR
-    if not settings.is_overridden("TIME_ZONE") or settings.TIME_ZONE == "UTC":
+    if settings.TIME_ZONE in {"UTC", global_settings.TIME_ZONE}:  # as it is without a choice
         return hours
     local = begin.astimezone(get_default_timezone())
     first = local.hour + local.minute / 60 + local.second / 3600 - _QUIETEST_HOUR
