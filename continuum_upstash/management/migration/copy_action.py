@@ -22,12 +22,14 @@ from continuum_upstash.management.arguments import (
     parse_seconds,
 )
 from continuum_upstash.management.migration.output import MAX_LISTED, Output, format_keys
+from continuum_upstash.management.migration.rollout_actions import load_rollout
 from continuum_upstash.management.migration.selection import (
     add_key_options,
     add_pair_options,
     select_pair,
 )
 from continuum_upstash.management.text_report import format_billed, format_bytes
+from continuum_upstash.migration.conf import Phase, get_settings
 from continuum_upstash.migration.copying.aliases import Source, get_target, open_source
 from continuum_upstash.migration.copying.checkpoint import Checkpoint
 from continuum_upstash.migration.copying.copier import CopyOptions, KeyCopier
@@ -98,19 +100,40 @@ class CopyAction:
         self._problems: list[Problem] = []
 
     def run(self) -> None:
-        source_alias, target_alias, _ = select_pair(self._options)
+        source_alias, target_alias, migration = select_pair(self._options)
         try:
+            if migration is not None:
+                self._check_phase(migration)
             target = get_target(target_alias)
             with open_source(source_alias) as source:
                 self._copy(source, target)
-        except ConfigurationError as error:
+        except ContinuumError as error:
             fail(str(error))
+
+    def _check_phase(self, alias: str) -> None:
+        phase = load_rollout(get_settings(alias)).rollout.phase
+        if phase is Phase.NEW_ONLY and not self._options["dry_run"]:
+            fail(
+                "The phase is new_only: the old cache has received no writes since it began, so "
+                "its values may be outdated. Nothing was copied."
+            )
+        if phase is Phase.OFF:
+            self._output.write_detail(
+                "The phase is off: what is written during the copy is written to the old cache "
+                "only. Set the phase shadow first."
+            )
 
     def _copy(self, source: Source, target: UpstashBaseCache) -> None:
         options = self._options
         checkpoint = self._make_checkpoint(source, target)
         count = min(_PAGE_KEYS, options["rate"] or _PAGE_KEYS)
-        keys = source.map_keys(target, options["match"], raw=options["raw"], kind=options["kind"])
+        keys = source.map_keys(
+            target,
+            options["match"],
+            raw=options["raw"],
+            kind=options["kind"],
+            version=options["key_version"],
+        )
         probe = SourceReader(keys)
         try:
             pages = source.run(probe.read_size()) / count
@@ -187,7 +210,7 @@ class CopyAction:
             return None
         if options["dry_run"]:
             fail("--dry-run copies nothing: omit --checkpoint.")
-        names = ("match", "raw", "kind", "overwrite", "min_ttl", "max_value_bytes")
+        names = ("match", "raw", "kind", "key_version", "overwrite", "min_ttl", "max_value_bytes")
         job = {name: options[name] for name in names}
         job |= {"source": source.label, "target": target.database.config.label}
         return Checkpoint(options["checkpoint"], job)

@@ -24,6 +24,7 @@ def add_pair_options(parser: ArgumentParser) -> None:
 def add_key_options(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add("--match", default="*", metavar="PATTERN", help="a glob pattern for keys (default: *)")
+    add("--key-version", type=int, metavar="V", help="of the keys (default: VERSION)")
     add("--raw", action="store_true", help="PATTERN matches full Redis keys, which stay the same")
     add("--type", dest="kind", choices=("string", "hash", "list", "set", "zset"))
     add("--rate", type=parse_rate, metavar="N", help="maximum number of keys per second")

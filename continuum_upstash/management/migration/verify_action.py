@@ -108,7 +108,13 @@ class VerifyAction:
 
     def _verify(self, source: Source, target: UpstashBaseCache) -> None:
         options, limit = self._options, target.database.config.max_value_bytes
-        keys = source.map_keys(target, options["match"], raw=options["raw"], kind=options["kind"])
+        keys = source.map_keys(
+            target,
+            options["match"],
+            raw=options["raw"],
+            kind=options["kind"],
+            version=options["key_version"],
+        )
         count = min(_PAGE_KEYS, options["rate"] or _PAGE_KEYS)
         reader = SourceReader(keys, count=count)
         converter = ValueConverter(source.read_value, MemberCodec(target.database.config))

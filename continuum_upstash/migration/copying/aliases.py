@@ -78,7 +78,13 @@ class Source:
     is_billed: bool
 
     def map_keys(
-        self, target: UpstashBaseCache, match: str, *, raw: bool, kind: str | None
+        self,
+        target: UpstashBaseCache,
+        match: str,
+        *,
+        raw: bool = False,
+        kind: str | None = None,
+        version: int | None = None,
     ) -> KeyMap:
         """Return which keys are copied, and to which.
 
@@ -87,6 +93,7 @@ class Source:
             match: a glob pattern: of the keys as the code uses them.
             raw: the pattern is one of full keys, and full keys stay as they are.
             kind: only this Redis type.
+            version: of the keys; None: VERSION of each cache.
 
         Raises:
             ConfigurationError: the key function does not keep the key.
@@ -95,11 +102,15 @@ class Source:
             return KeyMap(_RawPattern(match, "", ""), lambda name: name, kind)
         cache = self.cache
         pattern = make_scoped_pattern(
-            cache.key_func, cache.key_prefix, cache.version, match, _get_reverse(self.alias)
+            cache.key_func,
+            cache.key_prefix,
+            cache.version if version is None else version,
+            match,
+            _get_reverse(self.alias),
         )
 
         def make_target_key(name: str) -> str:
-            return target.make_key(pattern.extract_key(name))
+            return target.make_key(pattern.extract_key(name), version)
 
         return KeyMap(pattern, make_target_key, kind)
 

@@ -8,7 +8,8 @@ from enum import StrEnum
 from typing import Any, Final, NamedTuple, TypeAlias
 
 STRING: Final = "string"
-GROUP_BYTES: Final = 1024 * 1024  # of the values that are in memory at once
+# Of the values that are in memory at once, and in a request, which must end in READ_TIMEOUT.
+GROUP_BYTES: Final = 256 * 1024
 
 
 class Entry(NamedTuple):

@@ -12,6 +12,7 @@ import pytest
 from django.core.cache import caches
 
 from continuum_upstash.backend import get_cache
+from continuum_upstash.migration.conf import BACKEND as MIGRATING
 from tests.integration.cache_entries import BACKEND, make_entry
 from tests.integration.management.command_runs import run_command
 from tests.waiting import wait_until
@@ -127,6 +128,31 @@ def test_a_pattern_and_a_type_select_keys():
     old.sadd("a:s", 1)
     assert copy_json("--match", "a:*", "--type", "string")["outcomes"] == {"copied": 1}
     assert new.keys("*") == ["a:1"]
+
+
+def test_keys_of_another_version_keep_it():
+    old, new = get_cache("old"), get_cache()
+    old.set("k", "2", version=2)
+    old.set("k", "3")
+    assert copy_json("--key-version", "2")["outcomes"] == {"copied": 1}
+    assert (new.get("k", version=2), new.get("k")) == ("2", None)
+
+
+@pytest.mark.parametrize(
+    ("phase", "code", "words"),
+    [
+        ("shadow", 0, ""),
+        ("off", 0, "Set the phase shadow first"),
+        ("new_only", 2, "Nothing was copied"),
+    ],
+)
+def test_the_phase_of_a_migration_decides_whether_to_copy(phase, code, words, site):
+    options = {"OLD": "old", "NEW": "default", "PHASE": phase}
+    site.CACHES = site.CACHES | {"moving": {"BACKEND": MIGRATING, "OPTIONS": options}}
+    get_cache("old").set("k", 1)
+    run = run_command("cache_migrate", "copy")
+    assert (run.code, words in run.err + run.error) == (code, True)
+    assert get_cache().get("k") == (None if code else 1)
 
 
 def test_raw_keys_stay_the_same_and_what_belongs_to_a_database_is_left_out(valkey, emulator):

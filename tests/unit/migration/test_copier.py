@@ -199,7 +199,7 @@ def test_values_are_read_in_groups_that_fit_in_memory():
     names = [b"o:a", b"o:b", b"o:c"]
     copy.run(
         [
-            [[[b"0", names]], [700_000, -1, 700_000, -1, 100, -1]],
+            [[[b"0", names]], [200_000, -1, 200_000, -1, 100, -1]],
             [[[b"1"]]],
             [[1]],
             [[[b"2", b"3"]]],
