@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from asgiref.sync import sync_to_async
 
+from continuum_upstash.errors import Unavailable
 from continuum_upstash.federation.tasks.documents import DeliveryFailed, TaskCrashed, TaskDocument
 from continuum_upstash.federation.tasks.framework import (
     Task,
@@ -22,9 +23,10 @@ from continuum_upstash.federation.tasks.framework import (
 from continuum_upstash.federation.tasks.options import TaskOptions
 from continuum_upstash.federation.tasks.store import StoredTask, TaskStore
 from continuum_upstash.observe import logger
-from continuum_upstash.plans.effects import Compute, Plan
+from continuum_upstash.plans.effects import Compute, Plan, Sleep
 
 _MAX_BACKOFF: Final = 3600.0  # seconds
+_END_DELAYS: Final = (0.5, 1.0, 2.0, 4.0)  # seconds between attempts to store a result
 _EARLY: Final = 0.5  # seconds that a delivery may come before its time
 
 
@@ -205,7 +207,7 @@ class TaskRun:
             return (yield from self._finish(started, task, document.fail(error), error))
         delay = self._compute_backoff(task, document, attempts, error)
         new = document.wait_for_retry(error, time.time() + delay)
-        if (yield from self._store.replace(started, new)) is None:
+        if not (yield from self._store_end(started, new)):
             return self._lose(document)
         logger.warning(
             "Task id=%s path=%s failed in attempt %d, next attempt in %.1f s: %r",
@@ -216,11 +218,28 @@ class TaskRun:
     def _finish(
         self, old: StoredTask, task: Task[..., Any], new: TaskDocument, error: BaseException | None
     ) -> Plan[RunOutcome]:
-        if (yield from self._store.replace(old, new)) is None:
+        if not (yield from self._store_end(old, new)):
             return self._lose(new)
         self._started = None
         yield Compute(lambda: self._caller.finish(new.make_result(task), error))
         return RunOutcome(RunState.FINISHED)
+
+    def _store_end(self, old: StoredTask, new: TaskDocument) -> Plan[bool]:
+        """Store what came of a run, also after a short outage; return whether it is stored."""
+        for seconds in _END_DELAYS:
+            try:
+                return (yield from self._store.replace(old, new)) is not None
+            except Unavailable as error:
+                logger.warning("Task id=%s: its result is stored later: %s", new.id, error)
+            yield Sleep(seconds)
+            # The reply may have been lost after the database had stored the result.
+            try:
+                stored = yield from self._store.read(new.id)
+            except Unavailable:
+                continue
+            if stored is not None and stored.data == self._store.encode(new):
+                return True
+        return (yield from self._store.replace(old, new)) is not None
 
     def _fail_unrunnable(
         self, stored: StoredTask, document: TaskDocument, error: Exception

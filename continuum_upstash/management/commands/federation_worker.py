@@ -18,7 +18,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand
 
 from continuum_upstash.errors import ContinuumError
-from continuum_upstash.federation.worker.handlers import find_handlers
+from continuum_upstash.federation.worker.handlers import Handler, find_handlers
 from continuum_upstash.federation.worker.log import JSONFormatter, log_event
 from continuum_upstash.federation.worker.options import WorkerOptions
 from continuum_upstash.federation.worker.worker import Worker
@@ -47,7 +47,13 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "queues", nargs="+", metavar="QUEUE", help="jobs of an earlier queue are run first"
+            "queues", nargs="*", metavar="QUEUE", help="jobs of an earlier queue are run first"
+        )
+        parser.add_argument(
+            "--tasks",
+            metavar="ALIAS",
+            help="run the tasks of an entry of TASKS; QUEUE is then one of its QUEUES (default: "
+            "all), and --using and --handler are not used",
         )
         parser.add_argument("--using", default="federation", metavar="ALIAS")
         parser.add_argument(
@@ -199,14 +205,13 @@ def _make_options(options: dict[str, Any]) -> WorkerOptions:
         fail(f"--concurrency must be at most {_MAX_CONCURRENCY}.")
     if options["max_batch"] > 100 or not options["visibility"]:
         fail("--max-batch must be at most 100, and --visibility above 0.")
-    queues = list(dict.fromkeys(options["queues"]))
     try:
-        handlers = find_handlers(queues, options["handler"])
+        handlers, using = _find_handlers(options)
     except ImproperlyConfigured as error:
         fail(str(error))
     return WorkerOptions(
         handlers=handlers,
-        using=options["using"],
+        using=using,
         concurrency=options["concurrency"],
         visibility=options["visibility"],
         max_batch=options["max_batch"],
@@ -216,6 +221,20 @@ def _make_options(options: dict[str, Any]) -> WorkerOptions:
         max_seconds=options["max_seconds"],
         max_jobs=options["max_jobs"],
     )
+
+
+def _find_handlers(options: dict[str, Any]) -> tuple[dict[str, Handler], str]:
+    """Return the handlers by queue, and the alias of the queues."""
+    queues = list(dict.fromkeys(options["queues"]))
+    if options["tasks"]:
+        from continuum_upstash.federation.tasks.worker import (  # noqa: PLC0415 needs the framework
+            find_task_handlers,
+        )
+
+        return find_task_handlers(options["tasks"], queues)
+    if not queues:
+        fail("Name the queues to run, or an entry of TASKS with --tasks.")
+    return find_handlers(queues, options["handler"]), options["using"]
 
 
 def _add_log_handler(stream: Any, form: str) -> Any:

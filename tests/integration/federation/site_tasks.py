@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+from pathlib import Path
 
 try:
     from django.tasks import task
@@ -51,6 +53,16 @@ def wait_for_release():
     calls.append("started")
     release.wait(20)
     return "released"
+
+
+@task
+def append_line(path, seconds=0.0):
+    """Write a line to a file, wait, and write another one."""
+    with Path(path).open("a") as file:
+        file.write("started\n")
+        file.flush()
+        time.sleep(seconds)
+        file.write("ended\n")
 
 
 def not_a_task():

@@ -12,6 +12,7 @@ CACHES = {
     "federation": json.loads(os.environ.get("WORKER_CACHE", "{}")),
 }
 CONTINUUM_STATS = {"SHARED": False}
+TASKS = {"default": {"BACKEND": "continuum_upstash.federation.tasks.UpstashTasks"}}
 CONTINUUM_FEDERATION = {
     "HANDLERS": {"*": "tests.integration.federation.worker_handlers.run"},
 }
