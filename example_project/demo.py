@@ -105,6 +105,7 @@ def _provide_database(redis_url: str) -> Iterator[str]:
             "UPSTASH_REDIS_REST_TOKEN": emulator.token,
             "UPSTASH_REDIS_URL": emulator.redis_url,
             "SESSIONS_UPSTASH_REDIS_URL": emulator.redis_url,
+            "FEDERATION_UPSTASH_REDIS_URL": emulator.redis_url,
             "UPSTASH_EMAIL": _EMAIL,
             "UPSTASH_API_KEY": key,
             "UPSTASH_API_URL": emulator.addresses.control_url,
@@ -163,7 +164,11 @@ def _print_addresses(port: int, database: str) -> None:
 
 def _serve(listener: socket.socket) -> None:
     config = uvicorn.Config(
-        "example_project.asgi:application", lifespan="off", log_level="warning", access_log=False
+        "example_project.asgi:application",
+        lifespan="off",
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=1,  # live pages do not end by themselves
     )
     server = uvicorn.Server(config)
     threading.Thread(target=_stop_with_parent, args=(server, os.getppid()), daemon=True).start()

@@ -16,6 +16,7 @@ from example_project.views import (
     devices,
     home,
     limits,
+    live,
     outage,
 )
 
@@ -44,6 +45,7 @@ PAGES = (
     Page("devices", "devices/", devices.show, "Devices", "Sessions and logging out everywhere."),
     Page("limits", "limits/", limits.show, "Limits", "Two rate limits and their headers."),
     Page("costs", "costs/", costs.show, "Costs", "The bill of the month, and the largest savings."),
+    Page("live", "live/", live.show, "Live", "Events that appear while they happen."),
     Page("outage", "outage/", outage.show, "Outage", "Break the database and watch the fallback."),
     Page("backend", "backend/", backend.show, "Backend", "The active backend and its settings."),
 )

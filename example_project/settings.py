@@ -27,6 +27,15 @@ if "SESSIONS_UPSTASH_REDIS_URL" in os.environ:
 # Without a database, sessions end with the process, which is acceptable for a demo.
 SESSION_ALLOW_EVICTION = os.environ.get("CONTINUUM_CACHE_MODE") == "local"
 
+# Channels have their own connection, too. This channel may be read by everyone.
+CACHES["federation"] = {
+    "BACKEND": "continuum_upstash.backend.CacheBackend",
+    "OPTIONS": (
+        {"ENV_PREFIX": "FEDERATION_"} if "FEDERATION_UPSTASH_REDIS_URL" in os.environ else {}
+    ),
+}
+CONTINUUM_LIVE = {"CHANNELS": ["demo:live"]}
+
 CONTINUUM_RATELIMIT = {
     "POLICIES": {
         "api": {"rate": "10/m", "key": "ip"},
@@ -54,6 +63,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.common.CommonMiddleware",
+    "example_project.live_events.announce_visits",
     "example_project.middleware.measure_cache_usage",
     "continuum_upstash.sessions.middleware.SessionMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",

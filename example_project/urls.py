@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
 
 from example_project.pages import PAGES
-from example_project.views import articles, costs, counter, dashboard, devices, limits, outage
+from example_project.views import articles, costs, counter, dashboard, devices, limits, live, outage
 
 urlpatterns = [
     *(path(page.path, page.view, name=page.name) for page in PAGES),
@@ -22,6 +22,8 @@ urlpatterns = [
     path("devices/end-all/", devices.end_all_devices, name="end-all-devices"),
     path("limits/api/", limits.call_api, name="limited-api"),
     path("limits/search/", limits.search, name="limited-search"),
+    path("live/hello/", live.say_hello, name="say-hello"),
+    path("api/", include("continuum_upstash.federation.urls")),
     path("outage/start/", outage.start_outage, name="start-outage"),
     path("outage/end/", outage.end_outage, name="end-outage"),
     path("admin/", admin.site.urls),

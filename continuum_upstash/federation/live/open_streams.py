@@ -6,6 +6,11 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Final
+
+from continuum_upstash.transports.registry import get_process_state
+
+TOTAL: Final = "process"
 
 
 class OpenStreams:
@@ -35,3 +40,8 @@ class OpenStreams:
     def get_count(self, key: str) -> int:
         with self._lock:
             return self._counts[key]
+
+
+def count_open_streams() -> int:
+    """Return how many streams are open in this process."""
+    return get_process_state(OpenStreams).get_count(TOTAL)

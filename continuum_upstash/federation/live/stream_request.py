@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from continuum_upstash.federation.channels.events import EventId, parse_since, validate_name
 from continuum_upstash.federation.live import frames
 from continuum_upstash.federation.live.conf import conf
+from continuum_upstash.federation.live.open_streams import TOTAL
 from continuum_upstash.ratelimit.conf import conf as ratelimit_conf
 
 DEFAULT_CHANNEL = "default"
@@ -70,7 +71,7 @@ async def make_limits(request: HttpRequest, channels: Sequence[str]) -> dict[str
     The user is only loaded for channels that are not public: it takes a read of the session.
     """
     address = ratelimit_conf.trusted_proxies.get_client_key(request.META)
-    limits = {"process": conf.max_streams, f"address:{address}": conf.max_streams_per_address}
+    limits = {TOTAL: conf.max_streams, f"address:{address}": conf.max_streams_per_address}
     if not conf.channels.issuperset(channels):
         user = await _get_user(request)
         if user is not None and user.is_authenticated:
