@@ -11,7 +11,7 @@ NPM := $(if $(shell command -v npm),$(patsubst %,tests/%/npm/node_modules/.packa
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-service lint types docs gate bench clean lock
+.PHONY: help demo test test-all test-deploy test-service lint types docs gate bench clean lock
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1: /p' $(MAKEFILE_LIST) | awk -F': ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -29,11 +29,17 @@ LONG := tests/outage tests/conformance tests/integration/interruption tests/inte
 test-all: $(VENV)/.installed-dev  ## run all tests, on each installed Python and supported Django
 	$(PYTHON) .ci/matrix.py $(ARGS)
 	TEST_LENGTH=30 $(BIN)/python -m pytest $(LONG)
+	$(MAKE) test-deploy
 	for profile in upstash upstash-2025 fly srh; do $(BIN)/python -m tests.service --profile=$$profile || exit 1; done
 
 # Without PROFILE, the database of UPSTASH_REDIS_REST_URL and UPSTASH_REDIS_REST_TOKEN.
 test-service: $(VENV)/.installed-dev  ## check what we assume about Upstash, on your database or with PROFILE=upstash
 	@$(BIN)/python -m tests.service $(if $(PROFILE),--profile=$(PROFILE)) $(ARGS)
+
+# In an environment of its own, because of the size of the validators. The steps of the image are
+# run in another one, which the test makes.
+test-deploy: $(VENV)-deploy/.installed  ## check deploy/ by the platforms' validators, and install its site
+	DEPLOY_INSTALL=1 $(VENV)-deploy/bin/python -m pytest -rs $(ARGS) tests/deploy
 
 lint: $(VENV)/.installed-dev  ## check style, format and the direction of imports
 	$(BIN)/ruff check .
@@ -57,6 +63,11 @@ bench: $(VENV)-bench/.installed  ## run the benchmarks, the source of all figure
 $(VENV)-bench/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)-bench
 	$(VENV)-bench/bin/python -m pip install --quiet --editable '.[bench]'
+	@touch $@
+
+$(VENV)-deploy/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)-deploy
+	$(VENV)-deploy/bin/python -m pip install --quiet --editable '.[dev,deploy]'
 	@touch $@
 
 clean:  ## remove everything that the other targets create

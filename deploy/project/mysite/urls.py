@@ -1,0 +1,9 @@
+from django.urls import include, path
+
+from mysite import views
+
+urlpatterns = [
+    path("", views.show_home),
+    path("api/visits/", views.return_visits),
+    path("health/", include("continuum_upstash.urls")),
+]
