@@ -37,11 +37,11 @@ def wait(job):
     assert may_end.wait(10)
 
 
-def read_stale(job):
+def read_value(job):
     done.append(caches["federation"].get(job.payload))
 
 
-async def aread_stale(job):
+async def aread_value(job):
     done.append(await caches["federation"].aget(job.payload))
 
 

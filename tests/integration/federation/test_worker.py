@@ -5,13 +5,16 @@ from __future__ import annotations
 import threading
 
 import pytest
+from django.core.cache import caches
 
 from continuum_upstash.federation import Queue
 from continuum_upstash.federation.errors import ImproperlyConfiguredFederation
+from continuum_upstash.federation.queue.job import Job
 from continuum_upstash.federation.worker.handlers import find_handlers
 from continuum_upstash.federation.worker.options import WorkerOptions
 from continuum_upstash.federation.worker.worker import Worker
 from continuum_upstash.observe import JobEnded, subscribe, unsubscribe
+from continuum_upstash.transports.rest import sync_token
 from tests.integration.federation import job_handlers
 from tests.waiting import wait_until
 
@@ -233,3 +236,20 @@ def test_handlers_by_setting(settings):
     settings.CONTINUUM_FEDERATION = {"HANDLERS": {"mail": 1}}
     with pytest.raises(ImproperlyConfiguredFederation, match="dict of dotted paths"):
         find_handlers(["mail"])
+
+
+@pytest.mark.parametrize("handler", ["read_value", "aread_value"])
+@pytest.mark.parametrize("has_tokens", [True, False], ids=["tokens", "no tokens"])
+@pytest.mark.parametrize("transport", ["rest"])
+def test_a_job_reads_what_its_producer_has_written(
+    queue, emulator, monkeypatch, handler, has_tokens
+):
+    """A replica lags: with the sync tokens of the job it catches up, without them it is stale."""
+    if not has_tokens:
+        monkeypatch.setattr(Job, "apply_sync_tokens", lambda _: None)
+    with emulator.fault("lag", seconds=30):
+        with sync_token.override(sync_token.SyncTokens()):  # the producer is another process
+            caches["federation"].set("key", "written before the enqueue")
+            queue.enqueue("key")
+        make_worker(queue, handler, once=True).run()
+    assert job_handlers.done == ["written before the enqueue" if has_tokens else None]
