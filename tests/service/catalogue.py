@@ -66,7 +66,7 @@ class Assumption:
 # What the ids begin with, in the order of the report.
 GROUPS: Final = (
     *("HTTP", "FORM", "REPLY", "BATCH", "SYNC", "CMD", "LUA", "ERR", "INFO", "TCP", "BILL"),
-    *("PKG", "OPEN"),
+    *("API", "PKG", "OPEN"),
 )
 _TABLE_HEAD: Final = "| Id | Assumption | Evidence | If it is wrong |\n|---|---|---|---|"
 
