@@ -26,6 +26,7 @@ from continuum_upstash.management.migration.rollout_actions import load_rollout
 from continuum_upstash.management.migration.selection import (
     add_key_options,
     add_pair_options,
+    check_pickles,
     select_pair,
 )
 from continuum_upstash.management.text_report import format_billed, format_bytes
@@ -125,6 +126,8 @@ class CopyAction:
 
     def _copy(self, source: Source, target: UpstashBaseCache) -> None:
         options = self._options
+        if not options["dry_run"]:
+            check_pickles(source, options)
         checkpoint = self._make_checkpoint(source, target)
         count = min(_PAGE_KEYS, options["rate"] or _PAGE_KEYS)
         keys = source.map_keys(

@@ -11,6 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from continuum_upstash.management.arguments import fail, parse_positive_int
 from continuum_upstash.migration.conf import BACKEND, get_settings
+from continuum_upstash.migration.copying.aliases import Source
 
 
 def add_pair_options(parser: ArgumentParser) -> None:
@@ -27,7 +28,25 @@ def add_key_options(parser: ArgumentParser) -> None:
     add("--key-version", type=int, metavar="V", help="of the keys (default: VERSION)")
     add("--raw", action="store_true", help="PATTERN matches full Redis keys, which stay the same")
     add("--type", dest="kind", choices=("string", "hash", "list", "set", "zset"))
+    add(
+        "--trust-pickles",
+        action="store_true",
+        help="load the pickles of the source: they can run code that its other clients wrote",
+    )
     add("--rate", type=parse_rate, metavar="N", help="maximum number of keys per second")
+
+
+def check_pickles(source: Source, options: Mapping[str, Any]) -> None:
+    """
+    Raises:
+        CommandError: the values are pickles, and --trust-pickles is missing.
+    """
+    if source.has_pickles and not options["trust_pickles"]:
+        fail(
+            f"The values of {source.label} are pickles, or have a serializer of the project. A "
+            "pickle can run code when it is read. If only programs that you trust write to this "
+            "database, pass --trust-pickles."
+        )
 
 
 def parse_rate(text: str) -> int:

@@ -23,6 +23,7 @@ from continuum_upstash.management.migration.output import MAX_LISTED, Output, fo
 from continuum_upstash.management.migration.selection import (
     add_key_options,
     add_pair_options,
+    check_pickles,
     select_pair,
 )
 from continuum_upstash.management.text_report import format_billed, format_percentage
@@ -107,6 +108,7 @@ class VerifyAction:
             fail(str(error))
 
     def _verify(self, source: Source, target: UpstashBaseCache) -> None:
+        check_pickles(source, self._options)
         options, limit = self._options, target.database.config.max_value_bytes
         keys = source.map_keys(
             target,

@@ -47,6 +47,9 @@ _FACTORY_OPTIONS: Final = ("SENTINELS", "SENTINEL_KWARGS", "CONNECTION_FACTORY")
 _IGNORED_ARGUMENTS: Final = frozenset(
     {"connection_class", "decode_responses", "parser_class", "pool_class", "protocol", "retry"}
 )
+_SAFE_SERIALIZERS: Final = frozenset(
+    {"JSONSerializer", "MSGPackSerializer", "MsgSpecJsonSerializer", "MsgSpecMsgPackSerializer"}
+)
 _NOT_COPIED: Final = (
     STATISTICS_KEYS,
     DOCTOR_KEYS,
@@ -67,6 +70,7 @@ class Source:
         run: runs a plan on its database.
         cache: the cache.
         read_value: returns the value of stored bytes; None: they have this package's format.
+        has_pickles: whether reading a value may load a pickle, which can run code.
         is_billed: whether Upstash bills its commands.
     """
 
@@ -75,6 +79,7 @@ class Source:
     run: Callable[[Plan[Any]], Any]
     cache: BaseCache
     read_value: ReadValue | None
+    has_pickles: bool
     is_billed: bool
 
     def map_keys(
@@ -132,7 +137,15 @@ def open_source(alias: str) -> Iterator[Source]:
     cache = _get_cache(alias)
     if isinstance(cache, UpstashBaseCache):
         config = cache.database.config
-        yield Source(alias, config.label, cache.run, cache, None, is_billed=config.is_upstash)
+        yield Source(
+            alias,
+            config.label,
+            cache.run,
+            cache,
+            None,
+            has_pickles=False,
+            is_billed=config.is_upstash,
+        )
         return
     modules = {base.__module__ for base in type(cache).__mro__}
     if not any(module.startswith(_PACKAGES) for module in modules):
@@ -145,7 +158,16 @@ def open_source(alias: str) -> Iterator[Source]:
     database = Database(config, partial(_make_pool, arguments=arguments))
     try:
         runner = partial(run, runner=Runner(database.send))
-        yield Source(alias, config.label, runner, cache, int, is_billed=config.is_upstash)
+        read, has_pickles = _find_reader(cache)
+        yield Source(
+            alias,
+            config.label,
+            runner,
+            cache,
+            read,
+            has_pickles=has_pickles,
+            is_billed=config.is_upstash,
+        )
     finally:
         database.close()
 
@@ -180,6 +202,29 @@ def _get_cache(alias: str) -> BaseCache:
         raise ConfigurationError(f"CACHES has no alias '{alias}'. It has: {known}.") from None
     except ImproperlyConfigured as error:
         raise ConfigurationError(str(error)) from error
+
+
+def _find_reader(cache: Any) -> tuple[ReadValue, bool]:
+    """Return how the cache itself reads stored bytes, and whether it may load a pickle.
+
+    Its own code knows its serializer and compressor, also those of the project.
+    """
+    client = getattr(cache, "client", None)
+    if client is None:  # Django's RedisCache, which has no public method for this
+        serializer = cache._cache._serializer  # noqa: SLF001
+        return serializer.loads, not _is_safe(serializer)
+    has_pickles = not _is_safe(getattr(client, "_serializer", None))
+    if not hasattr(client, "_unpack"):
+        return client.decode, has_pickles
+
+    def read(raw: bytes) -> Any:  # HerdClient stores the time of expiry with the value
+        return client._unpack(client.decode(raw))[0]  # noqa: SLF001
+
+    return read, has_pickles
+
+
+def _is_safe(serializer: object) -> bool:
+    return type(serializer).__name__ in _SAFE_SERIALIZERS
 
 
 def _get_reverse(alias: str) -> ReverseFunction | None:

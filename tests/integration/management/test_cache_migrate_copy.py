@@ -186,21 +186,79 @@ def test_invalid_arguments_exit_with_2_and_a_hint(arguments, words, site):
     assert words in run.error
 
 
-@pytest.mark.parametrize(
-    "backend", ["django.core.cache.backends.redis.RedisCache", "django_redis.cache.RedisCache"]
-)
-def test_caches_of_other_packages_are_sources(backend, site, valkey):
+DJANGO_REDIS = "django_redis.cache.RedisCache"
+OTHERS = {
+    "RedisCache": ("django.core.cache.backends.redis.RedisCache", {}),
+    "django-redis": (DJANGO_REDIS, {}),
+    "django-redis, JSON, zlib": (
+        DJANGO_REDIS,
+        {
+            "SERIALIZER": "django_redis.serializers.json.JSONSerializer",
+            "COMPRESSOR": "django_redis.compressors.zlib.ZlibCompressor",
+        },
+    ),
+    "django-redis, msgpack": (
+        DJANGO_REDIS,
+        {"SERIALIZER": "django_redis.serializers.msgpack.MSGPackSerializer"},
+    ),
+    "HerdClient": (DJANGO_REDIS, {"CLIENT_CLASS": "django_redis.client.HerdClient"}),
+}
+
+
+@pytest.fixture(params=OTHERS)
+def other(request, site, valkey):
+    """A cache of another package, with a password."""
+    backend, options = OTHERS[request.param]
     valkey.call("CONFIG", "SET", "requirepass", "s3cret")
-    options = {"password": "s3cret"} if "core" in backend else {"PASSWORD": "s3cret"}
-    entry = {"BACKEND": backend, "LOCATION": valkey.url, "KEY_PREFIX": "o", "OPTIONS": options}
-    site.CACHES = site.CACHES | {"old": entry}
+    name = "password" if request.param == "RedisCache" else "PASSWORD"
+    entry = {"BACKEND": backend, "LOCATION": valkey.url, "KEY_PREFIX": "o"}
+    site.CACHES = site.CACHES | {"old": {**entry, "OPTIONS": {name: "s3cret", **options}}}
     old = caches["old"]
-    old.set("counter", 41, 300)
-    assert copy().code == 0
-    client = old.client.get_client() if "django_redis" in backend else old._cache.get_client()
+    yield old
+    client = old.client.get_client() if backend == DJANGO_REDIS else old._cache.get_client()
     client.connection_pool.disconnect()
+
+
+def test_caches_of_other_packages_are_sources(other):
+    values = {"counter": 41, "text": "ü" * 100, "list": [1, "a", {"b": None}], "none": None}
+    other.set_many(values, 300)
+    run = copy("--trust-pickles")
+    assert (run.code, run.error) == (0, "")
+    assert get_cache().get_many(values) == values
     assert get_cache().incr("counter") == 42
-    assert 298 <= get_cache().ttl("counter") <= 300
+    assert 298 <= get_cache().ttl("text") <= 361  # HerdClient keeps values for a minute more
+    get_cache().set("counter", 41, get_cache().ttl("text"))
+    pair = ["--from", "old", "--to", "default", "--sample", "100%", "--trust-pickles"]
+    assert run_command("cache_migrate", "verify", *pair).code == 0
+
+
+def test_pickles_are_loaded_only_if_they_are_trusted(other):
+    other.set("k", "v")
+    run = copy()
+    is_safe = type(getattr(getattr(other, "client", None), "_serializer", None)).__name__ in {
+        "JSONSerializer",
+        "MSGPackSerializer",
+    }
+    assert run.code == (0 if is_safe else 2)
+    assert is_safe or "pass --trust-pickles" in run.error
+    assert get_cache().get("k") == ("v" if is_safe else None)
+    assert copy("--dry-run").code == 0
+
+
+def test_the_collections_of_django_redis_are_converted(site, valkey):
+    entry = {"BACKEND": DJANGO_REDIS, "LOCATION": valkey.url, "KEY_PREFIX": "o"}
+    site.CACHES = site.CACHES | {"old": entry}
+    old, new = caches["old"], get_cache()
+    old.hset("h", mapping={"f": [1], "n": 5})
+    old.sadd("s", "a", (1, 2))
+    old.zadd("z", {"a": 1.5})
+    assert copy("--trust-pickles").code == 0
+    assert (new.hgetall("h"), new.smembers("s")) == ({"f": [1], "n": 5}, {"a", (1, 2)})
+    assert new.zrange("z", 0, -1, withscores=True) == [("a", 1.5)]
+    assert new.sismember("s", (1, 2))
+    pair = ["--from", "old", "--to", "default", "--sample", "100%", "--trust-pickles"]
+    assert run_command("cache_migrate", "verify", *pair).code == 0
+    old.client.get_client().connection_pool.disconnect()
 
 
 PROGRAM = """
