@@ -10,7 +10,6 @@ from django.http import HttpRequest
 
 from continuum_upstash.panel.key_browser.masking import (
     Protection,
-    find_protection,
     has_hidden_word,
     mask_key,
 )
@@ -58,7 +57,7 @@ def choose_key(scope: KeyScope, key: str) -> ChosenKey | None:
     full_key = scope.make_full_key(key)
     if full_key is None or not scope.has_page(key, full_key):
         return None
-    return ChosenKey(scope, key, full_key, find_protection(full_key))
+    return ChosenKey(scope, key, full_key, scope.protections.find(full_key))
 
 
 def list_named_keys(request: HttpRequest) -> list[str]:

@@ -13,7 +13,11 @@ from django.utils.translation import pgettext_lazy
 
 from continuum_upstash.errors import ConfigurationError
 from continuum_upstash.keys import (
+    BUDGET_KEYS,
     LEASE_KEYS,
+    MIGRATION_COPY_KEYS,
+    MIGRATION_KEYS,
+    QUEUE_KEYS,
     RATELIMIT_KEYS,
     RESERVED_KEYS,
     SESSION_INDEX_KEYS,
@@ -21,6 +25,7 @@ from continuum_upstash.keys import (
     SHADOW_RATELIMIT_KEYS,
     STATISTICS_KEYS,
     TAG_KEYS,
+    TASK_KEYS,
 )
 from continuum_upstash.panel.formatting import Text
 from continuum_upstash.ratelimit.conf import conf
@@ -45,6 +50,11 @@ _KINDS: Final[Mapping[str, Text]] = MappingProxyType(
         STATISTICS_KEYS: _("statistics"),
         TAG_KEYS: _("cache tag"),
         LEASE_KEYS: pgettext_lazy("cache health", "lock"),
+        QUEUE_KEYS: _("queue"),
+        TASK_KEYS: _("background task"),
+        BUDGET_KEYS: _("budget"),
+        MIGRATION_KEYS: _("migration"),
+        MIGRATION_COPY_KEYS: _("migration"),
     }
 )
 _UPSTASH_RATELIMIT: Final = "@upstash/ratelimit"
@@ -68,18 +78,27 @@ class Protection:
         return self.visible + HIDDEN
 
 
-def find_protection(full_key: str) -> Protection | None:
-    """Return why a Redis key is protected; None: it is not."""
-    for prefix in RESERVED_KEYS:
-        if full_key.startswith(prefix):
-            return Protection(_KINDS.get(prefix, _("reserved")), prefix)
-    if compile_session_matcher()(full_key):
-        before = full_key.partition(_DJANGO_SESSION)[0]
-        return Protection(_KINDS[SESSION_KEYS], before + _DJANGO_SESSION)
-    for prefix in (_UPSTASH_RATELIMIT, *_list_rate_limit_prefixes()):
-        if full_key.startswith(f"{prefix}:"):
-            return Protection(_KINDS[RATELIMIT_KEYS], f"{prefix}:")
-    return None
+class ProtectionFinder:
+    """Tells why Redis keys are protected. It reads the settings once: make one per request."""
+
+    def __init__(self) -> None:
+        self._kinds = dict(_KINDS) | {
+            prefix: _("reserved") for prefix in RESERVED_KEYS if prefix not in _KINDS
+        }
+        for prefix in (_UPSTASH_RATELIMIT, *_list_rate_limit_prefixes()):
+            self._kinds[f"{prefix}:"] = _KINDS[RATELIMIT_KEYS]
+        self._prefixes = tuple(self._kinds)
+        self._is_session = compile_session_matcher()
+
+    def find(self, full_key: str) -> Protection | None:
+        """Return why a Redis key is protected; None: it is not."""
+        if full_key.startswith(self._prefixes):
+            prefix = next(each for each in self._prefixes if full_key.startswith(each))
+            return Protection(self._kinds[prefix], prefix)
+        if _DJANGO_SESSION in full_key and self._is_session(full_key):
+            before = full_key.partition(_DJANGO_SESSION)[0]
+            return Protection(_KINDS[SESSION_KEYS], before + _DJANGO_SESSION)
+        return None
 
 
 def has_hidden_word(text: str) -> bool:

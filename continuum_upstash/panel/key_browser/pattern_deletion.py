@@ -14,7 +14,6 @@ from django.utils.translation import ngettext_lazy
 from continuum_upstash.errors import ContinuumError
 from continuum_upstash.panel.actions import Outcome
 from continuum_upstash.panel.formatting import Text, format_count
-from continuum_upstash.panel.key_browser.masking import find_protection
 from continuum_upstash.panel.key_browser.scope import KeyScope, make_glob
 from continuum_upstash.plans.cleanup import KeyDeleter, KeySelector, ScanProgress
 from continuum_upstash.stats.pricing import PRICING_PLANS
@@ -88,5 +87,5 @@ def _format(text: Text, progress: ScanProgress, **more: str) -> Text:
 
 def _make_deleter(scope: KeyScope, text: str, max_pages: int) -> KeyDeleter:
     pattern = scope.make_pattern(make_glob(text))
-    selector = KeySelector(pattern.pattern, pattern.matches, find_protection)
+    selector = KeySelector(pattern.pattern, pattern.matches, scope.protections.find)
     return KeyDeleter(selector, max_pages=max_pages)

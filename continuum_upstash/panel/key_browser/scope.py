@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from continuum_upstash.cache.base import UpstashBaseCache
 from continuum_upstash.keys import KeyPattern, escape_glob, make_scoped_pattern
+from continuum_upstash.panel.key_browser.masking import ProtectionFinder
 
 MAX_KEY_BYTES = 2_000  # in a URL; longer keys are listed and have no page
 
@@ -17,10 +18,12 @@ class KeyScope:
     Attributes:
         cache: the alias.
         is_raw: whether keys are full Redis keys, of any program.
+        protections: finds the protected keys.
     """
 
     cache: UpstashBaseCache
     is_raw: bool = False
+    protections: ProtectionFinder = field(default_factory=ProtectionFinder)
 
     def make_pattern(self, glob: str) -> KeyPattern:
         """Return the pattern of full keys.

@@ -14,7 +14,6 @@ from continuum_upstash.errors import ConfigurationError, ReplyError
 from continuum_upstash.keys import KeyPattern
 from continuum_upstash.panel.key_browser.masking import (
     Protection,
-    find_protection,
     has_hidden_word,
     mask_key,
 )
@@ -137,7 +136,8 @@ def find_keys(search: Search) -> Plan[SearchPage]:
             rows[name] = row
     names = [name for name in map(_decode, found) if isinstance(name, str)]
     sampler = FamilySampler(pattern)
-    sampler.add(name for name in names if find_protection(name) is None)
+    protections = search.scope.protections
+    sampler.add(name for name in names if protections.find(name) is None)
     families = [each for each in sampler.list_largest(_MAX_FAMILIES) if each.name != NO_FAMILY]
     return (yield from _add_details(search, replace(page, families=families), rows))
 
@@ -232,10 +232,11 @@ def _make_row(search: Search, pattern: KeyPattern, name: str | bytes) -> Row | N
 
 
 def _make_text_row(search: Search, key: str, full_key: str) -> Row:
-    protection = find_protection(full_key)
+    protections = search.scope.protections
+    protection = protections.find(full_key)
     if protection is not None:
-        shown = find_protection(key) if not search.scope.is_raw else protection
-        return Row((shown or protection).masked, protection=protection)
+        # In Django's form the key begins without KEY_PREFIX.
+        return Row((protections.find(key) or protection).masked, protection=protection)
     if has_hidden_word(key) and not search.shows_hidden:
         return Row(mask_key(key), is_hidden=True)
     return Row(key, key if search.scope.has_page(key, full_key) else None)

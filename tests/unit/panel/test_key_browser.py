@@ -7,7 +7,7 @@ import pytest
 from continuum_upstash.panel.key_browser.durations import format_ttl, parse_seconds
 from continuum_upstash.panel.key_browser.masking import (
     HIDDEN,
-    find_protection,
+    ProtectionFinder,
     is_family_hidden,
     mask_key,
 )
@@ -92,7 +92,7 @@ def test_a_family_is_hidden_only_if_its_own_name_has_a_hidden_part():
     ],
 )
 def test_keys_of_features_are_protected_and_masked(key, kind, visible):
-    found = find_protection(key)
+    found = ProtectionFinder().find(key)
     assert str(found.kind) == kind
     assert found.masked.startswith(visible)
     assert found.masked.endswith(HIDDEN)
@@ -100,7 +100,7 @@ def test_keys_of_features_are_protected_and_masked(key, kind, visible):
 
 
 def test_a_key_of_the_cache_is_not_protected():
-    assert find_protection("shop:1:query:1") is None
+    assert ProtectionFinder().find("shop:1:query:1") is None
 
 
 def test_unprintable_characters_become_visible():
