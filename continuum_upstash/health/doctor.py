@@ -49,7 +49,6 @@ _FEATURES: Final = ("EVAL", "DELEX", "GETEX", "UNLINK", "HEXPIRE", "JSON.GET")
 _FREE_SPACE: Final = "Delete keys (manage.py cache_cleanup), or choose a larger pricing plan."
 _RAISE_BUDGET: Final = "Raise OPTIONS['BUDGET'], or wait for the next month."
 _FIXES: Final = {
-    BudgetExceeded: _RAISE_BUDGET,
     AuthenticationFailed: (
         "Copy the token again from the console. Over TCP it is the password of the user default, "
         "and the read-only token is the password of the user default_ro."
@@ -314,6 +313,8 @@ def _examine_sessions_in_memory(config: Config) -> Finding:
 
 
 def _explain_failure(config: Config, error: ContinuumError) -> Finding:
+    if isinstance(error, BudgetExceeded):
+        return Finding("budget", "failed", str(error), _RAISE_BUDGET)
     fix = next((fix for kind, fix in _FIXES.items() if isinstance(error, kind)), "")
     if isinstance(error, Unavailable) and "certificate" in str(error).lower():
         fix = "Set CA_FILE if a proxy or an emulator has a certificate of its own."
@@ -333,8 +334,7 @@ def _explain_failure(config: Config, error: ContinuumError) -> Finding:
             "Is the server running on this port? manage.py upstash_emulator (--token, --port) "
             "starts one."
         )
-    name = "budget" if isinstance(error, BudgetExceeded) else "connection"
-    return Finding(name, "failed", str(error), fix.format(host=config.host))
+    return Finding("connection", "failed", str(error), fix.format(host=config.host))
 
 
 def _examine_eviction(alias: str, policy: str, *, evicts: bool) -> Finding:

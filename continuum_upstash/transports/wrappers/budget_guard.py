@@ -30,7 +30,7 @@ import threading
 from bisect import bisect_right
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from continuum_upstash.config.budget import RESTRICTED, STAGES, Budget, read_amount
 from continuum_upstash.config.resolve import Config
@@ -43,7 +43,7 @@ from continuum_upstash.errors import (
 from continuum_upstash.keys import BUDGET_KEYS, SESSION_INDEX_KEYS, SESSION_KEYS
 from continuum_upstash.observe import BudgetStatus, log_once_a_minute, logger
 from continuum_upstash.plans.command_table import SCRIPT_KEYS, get_spec
-from continuum_upstash.plans.effects import Batch, Plan, Sleep
+from continuum_upstash.plans.effects import Batch, Effect, Plan, Sleep
 from continuum_upstash.protocol import Command, Reply
 from continuum_upstash.transports.local.transport import read_wall_clock
 
@@ -51,7 +51,10 @@ KEPT_SECONDS: Final = 40 * 24 * 3600  # the counter outlives its month
 _LARGEST: Final = 400  # a reservation is at most this part of the budget,
 _NEAR_THRESHOLD: Final = 12  # at most this part of what is left until the next threshold,
 _SMALLEST: Final = 50_000  # and at least this part of the budget
-_STEPS: Final = 20  # the counter is compared with the statistics after each of these parts
+# The counter is compared with the statistics after each such part of the budget, but not after
+# fewer commands: a comparison costs about five.
+_STEPS: Final = 20
+_MIN_STEP: Final = 5_000
 _WAIT_SECONDS: Final = 0.001  # between two looks at another caller's reservation
 _RECHECK_SECONDS: Final = 10.0  # between two calls of a function that returns the budget
 
@@ -154,7 +157,11 @@ class BudgetGuard:
             if self._total is None:
                 return None
             used = self._total - self._left + self._debt
-            return BudgetStatus(self.stage, used, self._limit, self.reason, self._month_end)
+            reason = self.reason if self.stage != STAGES[0] else self._describe_use(used)
+            return BudgetStatus(self.stage, used, self._limit, reason, self._month_end)
+
+    def _describe_use(self, count: int) -> str:
+        return f"{count / self._limit:.0%} of the month's budget of {self._limit:,} commands used"
 
     def refresh(self) -> None:
         """Begin a new month if it is time, and read the budget again if a function returns it."""
@@ -297,7 +304,7 @@ class BudgetGuard:
 
     def _is_first_beyond_step(self, total: int, amount: int) -> bool:
         """Return whether a reservation created the counter, or added another step to it."""
-        step = max(self._limit // _STEPS, 1)
+        step = max(self._limit // _STEPS, _MIN_STEP)
         return total == amount or total // step > (total - amount) // step
 
     def _compare_with_statistics(self) -> Plan[None]:
@@ -311,7 +318,8 @@ class BudgetGuard:
         if reading is None:
             return
         try:
-            missing = max(self._total or 0, (yield from self._count_month())) - reading[0]
+            month, spent = yield from _count_spent(self._count_month())
+            missing = max(self._total or 0, month) + spent - reading[0]
             cost = (1 + reading[1]) * (1 + self.regions)
             commands: list[Command] = [("INCRBY", key, max(missing, 0) + cost)]
             if reading[1]:
@@ -375,9 +383,7 @@ class BudgetGuard:
             if old == new:
                 return
             self.stage, self.is_restricted = new, new in RESTRICTED
-            self.reason = (
-                f"{total / self._limit:.0%} of the month's budget of {self._limit:,} commands used"
-            )
+            self.reason = self._describe_use(total)
         self._on_change(old, new)
 
     def _read_limit(self, source: BudgetSource | None) -> int:
@@ -396,6 +402,24 @@ class BudgetGuard:
                 "INSTALLED_APPS, which knows the prices. Without it, use BUDGET['COMMANDS']."
             )
         return source.count_commands(self._config.alias, amount)
+
+
+def _count_spent(plan: Plan[int]) -> Plan[tuple[int, int]]:
+    """Run a plan; return its result, and how many commands it has sent."""
+    spent = 0
+    proceed: Callable[[Any], Effect] = plan.send
+    outcome: Any = None
+    while True:
+        try:
+            effect = proceed(outcome)
+        except StopIteration as stop:
+            return stop.value, spent
+        if isinstance(effect, Batch):
+            spent += len(effect.commands)
+        try:
+            outcome, proceed = (yield effect), plan.send
+        except Exception as error:  # noqa: BLE001 the plan decides which errors it handles
+            outcome, proceed = error, plan.throw
 
 
 def make_budget_key(month: datetime) -> str:

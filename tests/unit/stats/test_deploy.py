@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from continuum_upstash.health.probe import MEMORY_WARN_RATIO
 from continuum_upstash.observe import (
+    BudgetStatus,
     Coalesced,
     CommandDetails,
     JobEnded,
@@ -34,6 +35,9 @@ ALERTS = ROOT / "deploy" / "prometheus" / "alerts.yml"
 REFERENCE = ROOT / "docs" / "reference" / "metrics.md"
 
 
+BUDGET = BudgetStatus("warn", 8, 10, "80% used", 0.0)
+
+
 @pytest.fixture(scope="module")
 def series():
     """The labels of every series of prometheus_client, by name."""
@@ -53,6 +57,7 @@ def series():
     metrics(JobEnded("a", "mail", "done", 0.5, 1))
     metrics.set_gauge(MEMORY_RATIO, 1, "a")
     metrics.set_gauge(COMMANDS_RATIO, 1, "a")
+    metrics.set_budget("a", BUDGET)
     return parse_series(generate_latest(registry).decode())
 
 
@@ -65,7 +70,7 @@ def series_without_the_extra():
         discarded={"full": 1},
         protected_reads={"stale": 1},
     )
-    return parse_series(render_text({"a": AliasMetrics(totals, "closed", 0.5, 0.5)}))
+    return parse_series(render_text({"a": AliasMetrics(totals, "closed", 0.5, 0.5, BUDGET)}))
 
 
 def parse_series(text):
