@@ -70,6 +70,9 @@ _LIBRARIES: Final = frozenset(
 )
 
 
+_HIDDEN: Final = KeyPattern("", "\0", "")  # matches no key, where a key function hides the keys
+
+
 @dataclass(frozen=True, slots=True)
 class _Call:
     """A single GET or SET, which the next one may repeat.
@@ -176,6 +179,7 @@ class Sampler:
         if full_key.startswith(RESERVED_KEYS):
             return next((n for p, n in _RESERVED.items() if full_key.startswith(p)), OTHER)
         if alias not in self._patterns:
+            self._patterns[alias] = _HIDDEN  # if the next line raises an error, then only once
             self._patterns[alias] = _make_pattern(alias)
         if (pattern := self._patterns[alias]) is not None:
             if not pattern.matches(full_key):
@@ -264,7 +268,7 @@ def _make_pattern(alias: str) -> KeyPattern | None:
     try:
         return make_scoped_pattern(cache.key_func, cache.key_prefix, cache.version, "*")
     except ConfigurationError:
-        return None  # a key function that hides the key
+        return _HIDDEN
 
 
 def _get_single_name(record: CommandDetails) -> str:

@@ -32,6 +32,7 @@ def test_both_figures_and_their_difference_are_shown(visit):
     assert "By the statistics of this site: 400 billed commands" in text
     assert "Difference: the account has" in text
     assert "account: PLAN: payg, but CONTINUUM_STATS['PLAN'] is free" in text
+    assert "This is an estimate" not in text
     assert KEY not in text
     assert EMAIL not in text
 
@@ -56,4 +57,6 @@ def test_an_error_is_shown_and_kept_too(visit, emulator, monkeypatch):
 def test_without_a_key_there_is_no_account(visit, monkeypatch):
     monkeypatch.delenv("UPSTASH_EMAIL", raising=False)
     monkeypatch.delenv("UPSTASH_API_KEY", raising=False)
-    assert "Upstash account" not in visit(page()).text
+    text = visit(page()).text
+    assert "Upstash account" not in text
+    assert "This is an estimate from the statistics of this site" in text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import threading
 from datetime import UTC, datetime, timedelta
@@ -192,3 +193,21 @@ def test_the_hours_of_several_processes_add_up(sampled):
     now = datetime.now(UTC)
     hours = cache.run(reader.read_hours("default", now - timedelta(hours=1), now))
     assert reader.sum_buckets(hours).samples["reads query:"] >= 3
+
+
+def hash_keys(key, prefix, version):
+    return f"{prefix}:{version}:{hash(key)}"
+
+
+def fail_for_numbers(key, prefix, version):
+    raise ValueError(key)
+
+
+@pytest.mark.parametrize("function", [hash_keys, fail_for_numbers])
+def test_keys_that_a_key_function_hides_have_no_family(function, site):
+    site.CACHES["hidden"] = site.CACHES["default"] | {"KEY_FUNCTION": function}
+    sampler = make_sampler()
+    for number in range(3):
+        with contextlib.suppress(ValueError):
+            sampler.observe(record(("GET", f"shop:1:{number}"), alias="hidden"))
+    assert sampler.read("hidden")[f"reads {OTHER}"] >= 2
