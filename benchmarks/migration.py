@@ -143,6 +143,7 @@ def run_command(task: dict) -> None:
     )
     django.setup()
     out, arguments = StringIO(), ["--from", "old", "--to", "default", "--format", "json"]
+    arguments.append("--trust-pickles")
     call_command("cache_migrate", "copy", *arguments, "--match", "none", stdout=StringIO())
     before, started = peak_kilobytes(), time.perf_counter()
     try:
