@@ -562,3 +562,21 @@ def test_a_copied_collection(call, make_key):
     assert call("ZMSCORE", new, "a", "x") == ["1.5", None]
     assert call("RENAME", new, old) == "OK"
     assert call("PTTL", old) == between(1, 60_000)
+
+
+@assume(
+    "CMD-037",
+    documented="redis/commands/stream/xadd",
+    affects="Channels: events are lost or delivered twice after a lost connection.",
+    commands=9,
+)
+def test_a_stream_of_events(call, key):
+    """XADD trims to MAXLEN exactly; XRANGE begins after `(id`; XREVRANGE returns the newest."""
+    fields = ("data", "1", "event", "e", "channel", "c")
+    ids = [call("XADD", key, "MAXLEN", "=", "3", "*", *fields) for _ in range(4)]
+    assert call("EXPIRE", key, "60") == 1
+    entries = [[each, list(fields)] for each in ids]
+    assert call("XRANGE", key, "-", "+", "COUNT", "1000") == entries[1:]
+    assert call("XRANGE", key, ids[2], "+", "COUNT", "1000") == entries[2:]
+    assert call("XRANGE", key, f"({ids[2]}", "+", "COUNT", "1000") == entries[3:]
+    assert call("XREVRANGE", key, "+", "-", "COUNT", "1") == entries[3:]

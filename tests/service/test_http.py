@@ -254,7 +254,7 @@ def test_ten_connections_at_once(rest, target):
 @assume(
     "HTTP-018",
     documented="redis/features/restapi",
-    affects="Only the emulator: subscriptions over server-sent events behave differently there.",
+    affects="Channels, live pages and waiting workers receive nothing over REST.",
     commands=2,
     profiles=UPSTASH,
 )

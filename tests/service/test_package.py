@@ -15,10 +15,12 @@ from django.contrib.sessions.backends.base import UpdateError
 from django.core.cache import cache as django_cache
 
 from continuum_upstash.errors import LockLost
+from continuum_upstash.federation import Channel
+from continuum_upstash.federation.channels.hub import Hub
 from continuum_upstash.ratelimit import Limiter, Policy
 from continuum_upstash.ratelimit.rate import parse_rate
 from continuum_upstash.sessions import SessionStore
-from tests.service.catalogue import assume
+from tests.service.catalogue import UPSTASH, assume
 from tests.service.expectations import between
 
 VALUES = {
@@ -274,3 +276,25 @@ def test_info(cache):
     assert cache.ping() is True
     assert info["keys"] == between(0, 10**12)
     assert info["maxmemory_policy"] != ""
+
+
+@assume(
+    "PKG-015",
+    unproven="this package was never run on the service",
+    affects="Channels and live pages: events arrive late, twice or not at all.",
+    commands=12,
+    profiles=UPSTASH,
+)
+def test_channels(django_site, make_key):
+    """A reader of a channel receives the events that it missed, and then the live ones."""
+    channel = Channel(make_key("a room").replace("/", "-"), using="default")
+    make_key.add(channel.name)
+    first, missed = channel.publish("e", 1), channel.publish("e", {"text": "ü,\n"})
+    try:
+        with channel.subscribe(since=first) as events:
+            assert events.receive(8).id == missed
+            live = channel.publish("e", "live")
+            assert events.receive(8).id == live
+        assert [event.id for event in channel.history()] == [first, missed, live]
+    finally:
+        django_cache.database.extras.get(Hub).close()

@@ -1,6 +1,7 @@
 """Subscriptions over REST and TCP, sync and async, on a connection of their own."""
 
 import asyncio
+import re
 import threading
 
 import pytest
@@ -100,6 +101,18 @@ def test_a_wrong_token_is_an_error(make_cache, transport, emulator, api, runner)
     cache = type(cache)(location, {"OPTIONS": options})
     with pytest.raises(AuthenticationFailed):
         AnySubscription(cache.database, api, runner).open("c")
+
+
+def test_a_token_that_was_replaced_is_read_again(make_cache, transport, emulator, api, runner):
+    tokens = ["an-old-token", emulator.token]
+    url = re.sub("//.*@", "//", emulator.redis_url)
+    location = emulator.rest_url if transport == "rest" else url
+    cache = type(make_cache("local"))(
+        location, {"OPTIONS": {"TOKEN": lambda: tokens.pop(0) if len(tokens) > 1 else tokens[0]}}
+    )
+    subscription = AnySubscription(cache.database, api, runner).open("c")
+    assert subscription.receive(0) is None
+    subscription.close()
 
 
 def test_a_server_that_is_away_is_an_error(subscription, emulator):
