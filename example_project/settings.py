@@ -44,7 +44,7 @@ CONTINUUM_RATELIMIT = {
 }
 
 # The cost page: the emulator's account has this plan, and round trips are examined for savings.
-CONTINUUM_STATS = {"PLAN": "payg", "SAMPLE": 5}
+CONTINUUM_STATS = {"PLAN": "payg", "SAMPLE": 5, "INTERVAL": 2.0}
 
 DEBUG = True  # a demo: listens on this machine only, and Django serves the static files
 SECRET_KEY = load_or_create_secret("secret_key")

@@ -53,7 +53,7 @@ _MAX_STORED: Final = 32  # of each in the sum of a month
 _MAX_LENGTH: Final = 80  # characters of a name
 _MAX_COMMANDS: Final = 200  # of a batch that are examined
 _MAX_FRAMES: Final = 120
-_LOOP_SECONDS: Final = 0.05  # between two calls of a loop
+_LOOP_SECONDS: Final = 1.0  # between two calls of a loop, at most
 _RESERVED: Final[Mapping[str, str]] = {
     SESSION_KEYS: "(sessions)",
     SESSION_INDEX_KEYS: "(sessions)",
