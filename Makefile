@@ -16,7 +16,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1: /p' $(MAKEFILE_LIST) | awk -F': ' '{printf "make %-12s %s\n", $$1, $$2}'
 
-demo: $(VENV)/.installed-emulator  ## run the example site, e.g. with ARGS="--port 8001"
+demo: $(VENV)/.installed-emulator,django-tasks  ## run the example site, e.g. with ARGS="--port 8001"
 	@$(BIN)/python -m example_project.demo $(ARGS)
 
 test: $(VENV)/.installed-dev $(NPM)  ## run the tests, e.g. with ARGS="tests/unit -k codec"

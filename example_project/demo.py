@@ -46,6 +46,7 @@ def main() -> None:
             listener = stack.enter_context(_open_listener(arguments.port))
             database = stack.enter_context(_provide_database(arguments.redis_url))
             _prepare_site()
+            stack.enter_context(_run_tasks())
             _print_addresses(listener.getsockname()[1], database)
             _serve(listener)
     except StartupError as error:
@@ -143,6 +144,30 @@ def _prepare_site() -> None:
     if not user.check_password(_read_password()):
         user.set_password(_read_password())
         user.save()
+
+
+@contextmanager
+def _run_tasks() -> Iterator[None]:
+    """Run the tasks of the site in a thread, where other sites have a worker process."""
+    from django.conf import settings  # noqa: PLC0415 needs django.setup()
+    from django.core.cache import caches  # noqa: PLC0415 as above
+
+    if not settings.HAS_TASKS or caches["federation"].database.config.mode == "local":
+        yield
+        return
+    from continuum_upstash.federation.tasks.worker import find_task_handlers  # noqa: PLC0415 as above
+    from continuum_upstash.federation.worker.options import WorkerOptions  # noqa: PLC0415 as above
+    from continuum_upstash.federation.worker.worker import Worker  # noqa: PLC0415 as above
+
+    handlers, alias = find_task_handlers("default", [])
+    worker = Worker(WorkerOptions(handlers=handlers, using=alias, concurrency=2, grace=1))
+    thread = threading.Thread(target=worker.run, name="tasks")
+    thread.start()
+    try:
+        yield
+    finally:
+        worker.stop()
+        thread.join()
 
 
 def _read_password() -> str:

@@ -18,6 +18,7 @@ from example_project.views import (
     limits,
     live,
     outage,
+    report,
 )
 
 
@@ -46,6 +47,7 @@ PAGES = (
     Page("limits", "limits/", limits.show, "Limits", "Two rate limits and their headers."),
     Page("costs", "costs/", costs.show, "Costs", "The bill of the month, and the largest savings."),
     Page("live", "live/", live.show, "Live", "Events that appear while they happen."),
+    Page("report", "report/", report.show, "Report", "A task in the background, with progress."),
     Page("outage", "outage/", outage.show, "Outage", "Break the database and watch the fallback."),
     Page("backend", "backend/", backend.show, "Backend", "The active backend and its settings."),
 )

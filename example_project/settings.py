@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 
 from example_project.data_folder import DATA_FOLDER, load_or_create_secret
 
@@ -27,14 +28,19 @@ if "SESSIONS_UPSTASH_REDIS_URL" in os.environ:
 # Without a database, sessions end with the process, which is acceptable for a demo.
 SESSION_ALLOW_EVICTION = os.environ.get("CONTINUUM_CACHE_MODE") == "local"
 
-# Channels have their own connection, too. This channel may be read by everyone.
+# Channels and tasks have their own connection, too. These channels may be read by everyone.
 CACHES["federation"] = {
     "BACKEND": "continuum_upstash.backend.CacheBackend",
     "OPTIONS": (
         {"ENV_PREFIX": "FEDERATION_"} if "FEDERATION_UPSTASH_REDIS_URL" in os.environ else {}
     ),
 }
-CONTINUUM_LIVE = {"CHANNELS": ["demo:live"]}
+CONTINUUM_LIVE = {"CHANNELS": ["demo:live", "demo:reports"]}
+
+# Django 5.2 has the Tasks framework only with the package django-tasks.
+HAS_TASKS = any(map(find_spec, ("django.tasks", "django_tasks")))
+if HAS_TASKS:
+    TASKS = {"default": {"BACKEND": "continuum_upstash.federation.tasks.UpstashTasks"}}
 
 CONTINUUM_RATELIMIT = {
     "POLICIES": {

@@ -4,7 +4,17 @@ from django.contrib import admin
 from django.urls import include, path
 
 from example_project.pages import PAGES
-from example_project.views import articles, costs, counter, dashboard, devices, limits, live, outage
+from example_project.views import (
+    articles,
+    costs,
+    counter,
+    dashboard,
+    devices,
+    limits,
+    live,
+    outage,
+    report,
+)
 
 urlpatterns = [
     *(path(page.path, page.view, name=page.name) for page in PAGES),
@@ -24,6 +34,9 @@ urlpatterns = [
     path("limits/search/", limits.search, name="limited-search"),
     path("live/hello/", live.say_hello, name="say-hello"),
     path("api/", include("continuum_upstash.federation.urls")),
+    path("report/start/", report.start, name="start-report"),
+    path("report/<slug:report_id>/", report.show_result, name="report-result"),
+    path("report/<slug:report_id>/state/", report.get_state, name="report-state"),
     path("outage/start/", outage.start_outage, name="start-outage"),
     path("outage/end/", outage.end_outage, name="end-outage"),
     path("admin/", admin.site.urls),

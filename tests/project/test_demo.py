@@ -14,7 +14,9 @@ from tests.waiting import wait_until
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    with start_demo(tmp_path_factory.mktemp("demo"), DEMO_OUTAGE_SECONDS="8") as running:
+    with start_demo(
+        tmp_path_factory.mktemp("demo"), DEMO_OUTAGE_SECONDS="8", DEMO_REPORT_SECONDS="1"
+    ) as running:
         yield running
 
 
@@ -195,3 +197,19 @@ def test_the_costs_are_those_of_the_account_and_a_loop_is_found(browser):
     wait_until(lambda: "read_in_a_loop reads keys one after another" in read_costs())
     assert "(this site)" in page
     assert submit(browser, "costs/", "costs/get-many/").status_code == 200
+
+
+def test_a_report_is_built_by_a_task_and_its_progress_is_shown(browser):
+    page = submit(browser, "report/", "report/start/")
+    assert 'data-finished="no"' in page.text
+    assert '<noscript><meta http-equiv="refresh"' in page.text
+    path = page.url.path
+    seen = []
+    wait_until(lambda: seen.append(browser.get(f"{path}state/").json()) or seen[-1]["is_finished"])
+    percentages = [state["percent"] for state in seen]
+    assert percentages == sorted(percentages)
+    assert len(set(percentages)) > 3
+    page = browser.get(path).text
+    assert "Readers by topic" in page
+    assert "refresh" not in page
+    assert browser.get("report/unknown/").status_code == 404
