@@ -10,11 +10,10 @@ from django.http import HttpRequest
 
 from continuum_upstash.panel.key_browser.masking import (
     Protection,
-    has_hidden_word,
     mask_key,
 )
 from continuum_upstash.panel.key_browser.scope import KeyScope
-from continuum_upstash.panel.key_browser.visible_text import escape_text
+from continuum_upstash.panel.key_browser.values.visible_text import escape_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +42,9 @@ class ChosenKey:
         return self.protection.masked if self.protection else escape_text(self.key)
 
     @property
-    def has_hidden_word(self) -> bool:
-        return has_hidden_word(self.key)
+    def binding(self) -> str:
+        """What a position in its elements is signed for."""
+        return f"{self.scope.cache.database.config.alias}:elements:{self.full_key}"
 
     @property
     def query(self) -> dict[str, Any]:

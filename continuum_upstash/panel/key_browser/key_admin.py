@@ -16,19 +16,17 @@ from django.urls import URLPattern
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
-from continuum_upstash.errors import ContinuumError
 from continuum_upstash.health.probe import list_upstash_aliases
 from continuum_upstash.panel.actions import Outcome
 from continuum_upstash.panel.formatting import Text
-from continuum_upstash.panel.key_browser import list_page, pattern_deletion
+from continuum_upstash.panel.key_browser import pattern_deletion
 from continuum_upstash.panel.key_browser.chosen_key import ChosenKey, choose_key, list_named_keys
 from continuum_upstash.panel.key_browser.durations import UNITS, parse_seconds
 from continuum_upstash.panel.key_browser.edits import change_expiry, delete_chosen
-from continuum_upstash.panel.key_browser.inspection import describe_value, inspect_key
-from continuum_upstash.panel.key_browser.list_state import ListState
-from continuum_upstash.panel.key_browser.preview import Previewer
+from continuum_upstash.panel.key_browser.key_page import describe_key
+from continuum_upstash.panel.key_browser.list_page import ListState, describe_list
 from continuum_upstash.panel.key_browser.scope import KeyScope, make_glob
-from continuum_upstash.panel.key_browser.visible_text import escape_text
+from continuum_upstash.panel.key_browser.values.visible_text import escape_text
 from continuum_upstash.panel.models import CacheHealth
 from continuum_upstash.panel.page_admin import PageAdmin, get_cache
 from continuum_upstash.panel.page_cost import track_cost
@@ -85,7 +83,7 @@ class CacheKeyAdmin(PageAdmin):
         self.require(may_see or not state.shows_hidden)
         scope = self._get_scope(request, alias, is_raw=state.is_raw)
         with track_cost() as cost:
-            context = list_page.describe_list(scope, state, request.GET.get("cursor", ""))
+            context = describe_list(scope, state, request.GET.get("cursor", ""))
         context |= {"cost": cost, "may_see_values": may_see}
         context |= {"health_url": self.find_url(request, CacheHealth, alias)}
         context |= extra_context or {}
@@ -98,21 +96,13 @@ class CacheKeyAdmin(PageAdmin):
         may_see = self.has_value_permission(request) and chosen.protection is None
         reveals = request.method == "POST"
         self.require(may_see or not reveals)
-        context: dict[str, Any] = {"chosen": chosen, "units": UNITS, "is_revealed": reveals}
-        cache = chosen.scope.cache
-        previewer = Previewer(cache) if may_see else None
-        is_local = cache.database.config.mode == "local"
+        cursor = (request.POST if reveals else request.GET).get("cursor", "")
         with track_cost() as cost:
-            try:
-                plan = inspect_key(chosen.full_key, previewer, is_local=is_local)
-                context["details"] = cache.run(plan)
-            except ContinuumError as error:
-                context["problem"] = str(error)
-        if reveals and context.get("details"):
+            context = describe_key(chosen, cursor, may_see_values=may_see)
+        if reveals and context["details"]:
             self.log(request, alias, lambda: f"Viewed the value of {chosen.logged}.")
-        context |= {"cost": cost, "may_see_values": may_see, "subtitle": chosen.shown}
+        context |= {"cost": cost, "units": UNITS, "is_revealed": reveals}
         context["title"] = format_lazy(_("Key of the cache {alias}"), alias=alias)
-        context |= describe_value(context.get("details"), has_hidden_word=chosen.has_hidden_word)
         return self.render(request, "key", context, alias)
 
     # ---- changes

@@ -6,8 +6,8 @@ from django import template
 from django.utils.safestring import SafeString
 
 from continuum_upstash.panel import formatting
-from continuum_upstash.panel.key_browser import visible_text
 from continuum_upstash.panel.key_browser.durations import format_ttl
+from continuum_upstash.panel.key_browser.values import visible_text
 from continuum_upstash.stats.key_families import NO_FAMILY
 
 _DUMPED_BYTES = 256

@@ -356,3 +356,54 @@ def test_nothing_is_inline(path, panel, visit):
     assert seen.inline == []
     assert "<script>alert" not in seen.html
     assert "query:<b>" not in seen.html
+
+
+@pytest.mark.parametrize("transport", ["rest", "tcp", "local"])
+@pytest.mark.parametrize("kind", ["hash", "list", "set", "zset"])
+def test_all_elements_are_shown_page_by_page(kind, transport, configure_panel, visit):
+    configure_panel(transport)
+    names = [f"member-{number:04}" for number in range(700)]
+    match kind:
+        case "hash":
+            cache.hset("all", mapping=dict.fromkeys(names, 1))
+        case "list":
+            cache.rpush("all", *names)
+        case "set":
+            cache.sadd("all", *names)
+        case "zset":
+            cache.zadd("all", dict.fromkeys(names, 1.0))
+    found, path, pages = set(), keys_page("key", key="all"), 0
+    while path:
+        seen = visit(path, "reader")
+        shown = set(re.findall(r"member-\d+", seen.html))
+        assert shown
+        found |= shown
+        pages += 1
+        following = [link for link in seen.links if link and "cursor=" in link]
+        path = keys_page("key") + following[0] if following else None
+    assert found == set(names)
+    assert pages >= 7
+
+
+def test_a_position_of_another_key_is_not_used(panel, visit):
+    cache.rpush("one", *range(60))
+    cache.rpush("two", *range(100, 160))
+    (link,) = {
+        link for link in visit(keys_page("key", key="one"), "reader").links if "cursor" in link
+    }
+    seen = visit(keys_page("key") + link.replace("key=one", "key=two"), "reader")
+    assert "The position in this link is not valid for this key" in seen.text
+    assert "0 100 1 101" in seen.text
+
+
+def test_the_entries_of_a_stream_are_shown(panel, visit, emulator):
+    redis = caches["default"].client.redis
+    for number in range(60):
+        redis.xadd(cache.make_key("stream"), "*", {"temperature": number})
+    with emulator.count() as spent:
+        seen = visit(keys_page("key", key="stream"), "reader")
+    assert spent.billed == 5
+    assert "temperature: 49" in seen.text
+    assert "temperature: 50" not in seen.text
+    (link,) = {link for link in seen.links if link and "cursor" in link}
+    assert "temperature: 59" in visit(keys_page("key") + link, "reader").text

@@ -14,7 +14,11 @@ from continuum_upstash.panel.key_browser.masking import (
 from continuum_upstash.panel.key_browser.pattern_deletion import is_too_wide
 from continuum_upstash.panel.key_browser.position import Position
 from continuum_upstash.panel.key_browser.scope import make_glob
-from continuum_upstash.panel.key_browser.visible_text import dump_bytes, escape_text, show_text
+from continuum_upstash.panel.key_browser.values.visible_text import (
+    dump_bytes,
+    escape_text,
+    show_text,
+)
 
 HOUR, DAY = 3_600_000, 86_400_000
 

@@ -1,0 +1,1 @@
+"""What a key contains: read within bounds, and shown as text that does nothing."""
