@@ -16,7 +16,7 @@ from tests.integration.cache_entries import make_entry
 from tests.integration.management.command_runs import run_command
 
 KEYS = [f"k{i}" for i in range(40)]
-# 20 copies find a missing check of the source in most runs, 300 in every run.
+# 20 copies find a missing check of the source in every second run, 300 in every run.
 COPIES = 300 if os.environ.get("TEST_LENGTH") else 20
 WRITERS = 2
 
