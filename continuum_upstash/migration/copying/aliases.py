@@ -136,6 +136,7 @@ def open_source(alias: str) -> Iterator[Source]:
     """
     cache = _get_cache(alias)
     if isinstance(cache, UpstashBaseCache):
+        _require_database(cache)
         config = cache.database.config
         yield Source(
             alias,
@@ -184,12 +185,16 @@ def get_target(alias: str) -> UpstashBaseCache:
             f"The BACKEND of cache '{alias}' is {type(cache).__qualname__}. Values are copied to "
             "continuum_upstash.backend.CacheBackend only."
         )
-    if cache.database.config.mode == "local":
-        raise ConfigurationError(
-            f"Cache '{alias}' has no database: its mode is local. "
-            f"{cache.database.config.setup_hint}"
-        )
+    _require_database(cache)
     return cache
+
+
+def _require_database(cache: UpstashBaseCache) -> None:
+    config = cache.database.config
+    if config.mode == "local":
+        raise ConfigurationError(
+            f"Cache '{config.alias}' has no database: its mode is local. {config.setup_hint}"
+        )
 
 
 def _get_cache(alias: str) -> BaseCache:

@@ -175,6 +175,7 @@ def test_raw_keys_stay_the_same_and_what_belongs_to_a_database_is_left_out(valke
         ([], "No entry of CACHES has the BACKEND continuum_upstash.migration.MigratingCache"),
         (["--cache", "old"], "Cache 'old' does not have the BACKEND"),
         (["--from", "old", "--to", "local"], "its mode is local"),
+        (["--from", "local", "--to", "default"], "its mode is local"),
     ],
 )
 def test_invalid_arguments_exit_with_2_and_a_hint(arguments, words, site):

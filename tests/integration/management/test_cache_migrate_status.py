@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from django.core.cache import caches
 
-from continuum_upstash.migration.conf import BACKEND
+from continuum_upstash.backend import get_cache
+from continuum_upstash.migration.conf import BACKEND, get_settings
 from continuum_upstash.migration.counters import CountsWriter
-from continuum_upstash.migration.rollout import write_rollout
+from continuum_upstash.migration.rollout import make_migration_key, write_rollout
+from continuum_upstash.stats.shared.schema import day_key, encode_totals
+from continuum_upstash.stats.totals import Totals
 from tests.integration.cache_entries import make_entry
 from tests.integration.management.command_runs import run_command
 from tests.integration.management.json_schema import OPTIONAL, assert_follows
@@ -82,6 +87,32 @@ def test_too_few_reads_and_a_young_rollout_are_reasons_to_wait():
 def test_the_environment_is_named_as_the_source(monkeypatch):
     monkeypatch.setenv("CONTINUUM_MIGRATION_PHASE", "canary")
     assert status("--format", "json").json["source"] == "CONTINUUM_MIGRATION_PHASE"
+
+
+def test_all_reads_are_projected_to_the_new_cache(moving, monkeypatch):
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return cls(2026, 3, 10, 12, tzinfo=tz)
+
+    monkeypatch.setattr("continuum_upstash.management.migration.status_action.datetime", Clock)
+    moving.CONTINUUM_STATS = {"SHARED": False, "PLAN": "payg"}
+    totals = encode_totals(Totals(batches=100, billed=100, misses=100)).decode()
+    for hour in (1, 2):
+        at = Clock.now(UTC) - timedelta(hours=hour)
+        key = day_key("new", at)
+        get_cache("new").client.redis.hset(key, f"{at:%H}:p", totals)
+    counts = CountsWriter(make_migration_key(get_settings("default")))
+    for side, reads in (("old", 1000), ("new", 100)):
+        for _ in range(reads):
+            counts.count_reads(side, 1, 0, 0.001)
+    get_cache("new").run(counts.write())
+    found = status("--format", "json").json
+    added = 900 * 31 * 86400 / found["counted_seconds"]
+    bills = found["bill"], found["bill_in_new_only"]
+    assert bills[1]["projected"] == pytest.approx(bills[0]["projected"] + added, rel=0.01)
+    assert bills[1]["dollars"] == pytest.approx(bills[1]["projected"] * 2e-6, abs=0.01)
+    assert "In new_only" in status().out
 
 
 def test_the_projection_needs_the_statistics_of_the_new_cache(traffic):
