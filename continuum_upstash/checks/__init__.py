@@ -9,6 +9,7 @@ from __future__ import annotations
 from django.core.checks import Tags, register
 
 from continuum_upstash.checks.caches import check_caches, check_caches_in_production
+from continuum_upstash.checks.channels import check_live_pages
 from continuum_upstash.checks.live import LIVE_TAG, check_live
 from continuum_upstash.checks.probes import check_probes
 from continuum_upstash.checks.rate_limits import check_ratelimit
@@ -25,5 +26,6 @@ def add_checks() -> None:
         register(check, Tags.caches, Tags.security, deploy=True)
     register(check_ratelimit)
     register(check_tasks)
+    register(check_live_pages)
     register(check_tasks_in_production, deploy=True)
     register(check_live, LIVE_TAG)

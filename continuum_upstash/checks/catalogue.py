@@ -147,6 +147,11 @@ CATALOGUE: Final[dict[str, tuple[Callable[..., CheckMessage], str]]] = {
             "its tasks/run/."
         ),
     ),
+    "E401": (Error, "Correct the entry of CONTINUUM_LIVE that the message names."),
+    "E402": (
+        Error,
+        "Name a cache whose BACKEND is continuum_upstash.backend.CacheBackend in USING.",
+    ),
 }
 
 

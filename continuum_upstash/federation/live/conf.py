@@ -43,6 +43,15 @@ class LiveSettings:
         """Read the setting again when it is needed next."""
         self.__dict__.clear()
 
+    def validate(self) -> None:
+        """Read every entry.
+
+        Raises:
+            ImproperlyConfiguredFederation: one is invalid.
+        """
+        for name in DEFAULTS:
+            getattr(self, name.lower())
+
     def read(self, name: str) -> Any:
         """Return the value of an entry, or its default."""
         setting = getattr(settings, SETTING, {})

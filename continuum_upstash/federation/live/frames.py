@@ -36,6 +36,7 @@ class FrameEncoder:
         self._positions = {
             name: position for name, position in positions.items() if isinstance(position, EventId)
         }
+        self._quoted = {name: quote(name, safe="") for name in positions}
 
     def encode(self, items: Iterable[Item]) -> bytes:
         return b"".join(map(self._encode, items))
@@ -61,7 +62,8 @@ class FrameEncoder:
         return newest
 
     def _encode_id(self) -> bytes:
-        return b"id: %b\n" % encode_id(self._positions)
+        pairs = [f"{self._quoted[name]}={at}" for name, at in self._positions.items()]
+        return f"id: {'&'.join(pairs)}\n".encode()
 
 
 def _encode_connected(channel: str, cursor: EventId) -> bytes:
@@ -83,11 +85,6 @@ def encode_error(text: str) -> bytes:
 def encode_retry(seconds: float) -> bytes:
     """Return the line that sets after how many seconds, up to twice as many, a page reconnects."""
     return b"retry: %d\n\n" % (uniform(seconds, 2 * seconds) * 1000)  # noqa: S311 jitter
-
-
-def encode_id(positions: Mapping[str, EventId]) -> bytes:
-    """Return one id for the positions in several channels."""
-    return "&".join(f"{quote(name, safe='')}={at}" for name, at in positions.items()).encode()
 
 
 def decode_id(text: str) -> dict[str, EventId]:

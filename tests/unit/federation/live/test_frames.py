@@ -52,7 +52,7 @@ def test_lost_events_are_reported():
 
 @pytest.mark.parametrize("data", ["\n\r\n\ndata: x", "\ud800", "\x00", "\u2028", {"a": "\udfff"}])
 def test_data_cannot_end_a_frame(data):
-    encoded = FrameEncoder({}).encode([entry(1, data=data)])
+    encoded = FrameEncoder({"a": None}).encode([entry(1, data=data)])
     _, [document] = read(encoded)
     assert document["data"] == data
     assert b"\r" not in encoded

@@ -4,6 +4,7 @@ import pytest
 from django.contrib.auth.models import AnonymousUser, User
 from django.test import RequestFactory
 
+from continuum_upstash.checks.channels import check_live_pages
 from continuum_upstash.federation.errors import ImproperlyConfiguredFederation
 from continuum_upstash.federation.live.conf import conf
 from continuum_upstash.federation.live.open_streams import OpenStreams
@@ -58,7 +59,30 @@ def test_a_stream_counts_for_each_of_its_limits_until_it_ends():
 )
 def test_a_wrong_setting_is_an_error(settings, setting, message):
     settings.CONTINUUM_LIVE = setting
-    names = [name for name in dir(type(conf)) if name.islower() and name[0] != "_"]
-    names = [name for name in names if name not in {"clear", "read"}]
     with pytest.raises(ImproperlyConfiguredFederation, match=message):
-        [getattr(conf, name) for name in names]
+        conf.validate()
+    [found] = check_live_pages()
+    assert found.id == "continuum_upstash.E401"
+
+
+@pytest.mark.parametrize(
+    ("setting", "ids"),
+    [
+        ({"USING": "default"}, ["continuum_upstash.E402"]),
+        ({"USING": "missing"}, ["continuum_upstash.E402"]),
+        ({}, []),
+    ],
+)
+def test_the_named_cache_must_be_one_of_this_package(settings, setting, ids):
+    settings.CACHES = settings.CACHES | {
+        "federation": {
+            "BACKEND": "continuum_upstash.backend.CacheBackend",
+            "OPTIONS": {"MODE": "local"},
+        }
+    }
+    settings.CONTINUUM_LIVE = setting
+    assert [found.id for found in check_live_pages()] == ids
+
+
+def test_without_the_setting_there_is_nothing_to_check():
+    assert check_live_pages() == []
