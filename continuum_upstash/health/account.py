@@ -28,6 +28,7 @@ from continuum_upstash.transports.registry import Database
 CACHE_SECONDS: Final = 900.0  # how long a process keeps the account's figures, or the error
 _SAME_SHARE: Final = 0.02  # a smaller difference is not explained: the figures are of two moments
 _SAME_COMMANDS: Final = 20
+_UNLIMITED: Final = 10**15  # a plan without a limit of commands reports more
 _PLANS: Final = {"paid": "payg", "pay_as_you_go": "payg"}
 
 
@@ -146,10 +147,10 @@ def _explain(
     bill: Bill, account: Account, month: Totals, today: Totals, difference: int
 ) -> Iterator[str]:
     usage, regions = account.usage, len(account.database.read_regions)
-    if regions != bill.regions:
+    if (regions - bill.regions) * difference > 0:
         yield (
-            f"The database has {regions} read regions, and REGIONS is {bill.regions}: each write "
-            f"is billed once more per region. Set CONTINUUM_STATS['REGIONS'] = {regions}."
+            f"Read regions: the database has {regions}, and REGIONS is {bill.regions}. Each write "
+            f"is billed once more per region: set CONTINUUM_STATS['REGIONS'] = {regions}."
         )
     if difference > 0 and bill.first_hour is not None:
         yield (
@@ -260,7 +261,7 @@ def _examine_limits(database: Database, account: Account, overview: Overview) ->
         ("commands", account.usage.commands, known.max_commands, WARN_RATIO, "Send fewer commands"),
     )
     for name, used, limit, ratio, advice in uses:
-        if limit:
+        if 0 < limit < _UNLIMITED:
             is_near = used >= ratio * limit
             outcome: Outcome = "warning" if is_near else "ok"
             fix = f"{advice}, or choose a larger pricing plan." if is_near else ""

@@ -225,7 +225,7 @@ def _describe_account(cost: _Cost) -> Iterator[tuple[str, str]]:
     detail = (
         f"{usage.commands:,} billed commands, ${usage.dollars:,.2f} so far, "
         f"{format_bytes(usage.storage)} stored; pricing plan {known.plan}, {known.state}, "
-        f"{len(known.read_regions)} read regions"
+        f"read regions: {len(known.read_regions)}"
     )
     yield "Account", detail
     if cost.comparison is not None:

@@ -89,6 +89,8 @@ def test_the_doctor_holds_the_account_against_the_use(account, site, emulator):
     assert read_finding("account: budget")["outcome"] == "warning"  # a fixed plan costs more
     assert "20,000,000" in read_finding("account: request")["fix"]
     assert read_finding("account: commands/s")["outcome"] == "ok"
+    with pytest.raises(StopIteration):
+        read_finding("account: commands")  # a fixed plan has no limit of commands
     assert "billed commands" in read_finding("account: bill")["detail"]
     assert run_command("cache_doctor").out.count("account") == 0
 
