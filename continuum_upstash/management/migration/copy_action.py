@@ -11,7 +11,6 @@ from typing import Any, Final
 from django.core.management.base import BaseCommand
 
 from continuum_upstash.cache.base import UpstashBaseCache
-from continuum_upstash.cache.data_types.members import MemberCodec
 from continuum_upstash.errors import ConfigurationError, ContinuumError
 from continuum_upstash.management.arguments import (
     DEGRADED,
@@ -36,7 +35,6 @@ from continuum_upstash.migration.copying.checkpoint import Checkpoint
 from continuum_upstash.migration.copying.copier import CopyOptions, KeyCopier
 from continuum_upstash.migration.copying.entries import CopyProgress, Outcome, Problem
 from continuum_upstash.migration.copying.reader import SourceReader
-from continuum_upstash.migration.copying.values import ValueConverter
 from continuum_upstash.stats.pricing import get_pricing_plan, get_pricing_plan_name, get_terms
 
 _PAGE_KEYS: Final = 1000
@@ -152,7 +150,7 @@ class CopyAction:
         copier = KeyCopier(
             SourceReader(keys, cursor=progress.cursor, count=count),
             source.run,
-            ValueConverter(source.read_value, MemberCodec(target.database.config)),
+            source.make_converter(target, raw=options["raw"]),
             self._make_options(target),
             progress=progress,
             on_problem=self._report,

@@ -26,7 +26,11 @@ def add_key_options(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add("--match", default="*", metavar="PATTERN", help="a glob pattern for keys (default: *)")
     add("--key-version", type=int, metavar="V", help="of the keys (default: VERSION)")
-    add("--raw", action="store_true", help="PATTERN matches full Redis keys, which stay the same")
+    add(
+        "--raw",
+        action="store_true",
+        help="PATTERN matches full Redis keys; keys and values stay the same",
+    )
     add("--type", dest="kind", choices=("string", "hash", "list", "set", "zset"))
     add(
         "--trust-pickles",
@@ -41,7 +45,7 @@ def check_pickles(source: Source, options: Mapping[str, Any]) -> None:
     Raises:
         CommandError: the values are pickles, and --trust-pickles is missing.
     """
-    if source.has_pickles and not options["trust_pickles"]:
+    if source.has_pickles and not (options["trust_pickles"] or options["raw"]):
         fail(
             f"The values of {source.label} are pickles, or have a serializer of the project. A "
             "pickle can run code when it is read. If only programs that you trust write to this "

@@ -10,7 +10,6 @@ from typing import Any, Final
 from django.core.management.base import BaseCommand
 
 from continuum_upstash.cache.base import UpstashBaseCache
-from continuum_upstash.cache.data_types.members import MemberCodec
 from continuum_upstash.errors import ConfigurationError, ContinuumError
 from continuum_upstash.management.arguments import (
     DEGRADED,
@@ -29,7 +28,6 @@ from continuum_upstash.management.migration.selection import (
 from continuum_upstash.management.text_report import format_billed, format_percentage
 from continuum_upstash.migration.copying.aliases import Source, get_target, open_source
 from continuum_upstash.migration.copying.reader import SourceReader
-from continuum_upstash.migration.copying.values import ValueConverter
 from continuum_upstash.migration.copying.verifier import (
     DIFFERENCES,
     Comparison,
@@ -119,7 +117,7 @@ class VerifyAction:
         )
         count = min(_PAGE_KEYS, options["rate"] or _PAGE_KEYS)
         reader = SourceReader(keys, count=count)
-        converter = ValueConverter(source.read_value, MemberCodec(target.database.config))
+        converter = source.make_converter(target, raw=options["raw"])
         verifier = KeyVerifier(
             reader,
             source.run,

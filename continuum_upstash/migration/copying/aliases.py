@@ -15,6 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from continuum_upstash.cache.base import UpstashBaseCache
+from continuum_upstash.cache.data_types.members import MemberCodec
 from continuum_upstash.cache.redis_pool import make_django_pool
 from continuum_upstash.config.resolve import Config, resolve
 from continuum_upstash.errors import ConfigurationError
@@ -30,7 +31,7 @@ from continuum_upstash.keys import (
     make_scoped_pattern,
 )
 from continuum_upstash.migration.copying.reader import KeyMap
-from continuum_upstash.migration.copying.values import ReadValue
+from continuum_upstash.migration.copying.values import ReadValue, ValueConverter
 from continuum_upstash.plans.effects import Plan
 from continuum_upstash.plans.runner import Runner, run
 from continuum_upstash.transports.redis.options import make_pool, make_pool_options
@@ -118,6 +119,21 @@ class Source:
             return target.make_key(pattern.extract_key(name), version)
 
         return KeyMap(pattern, make_target_key, kind)
+
+    def make_converter(self, target: UpstashBaseCache, *, raw: bool = False) -> ValueConverter:
+        """Return what converts the values.
+
+        Args:
+            target: the other cache.
+            raw: values stay as they are.
+        """
+        config = target.database.config
+        is_foreign = self.read_value is not None
+        return ValueConverter(
+            None if raw else self.read_value,
+            MemberCodec(config),
+            is_text_only=raw and is_foreign and config.mode == "rest",
+        )
 
 
 class _RawPattern(KeyPattern):

@@ -23,10 +23,12 @@ class ValueConverter(NamedTuple):
         read: returns the value of stored bytes of the source; None: they have this package's
             format and are stored as they are.
         members: encodes the members of lists, sets and sorted sets.
+        is_text_only: reject binary data: over REST it would be stored as text of this package.
     """
 
     read: ReadValue | None
     members: MemberCodec
+    is_text_only: bool = False
 
     def convert(self, raw: bytes) -> Plan[bytes]:
         """Return the stored bytes of a string or of a hash's value.
@@ -35,7 +37,7 @@ class ValueConverter(NamedTuple):
             Unreadable: see there.
         """
         if self.read is None:
-            return raw
+            return self._check(raw)
         value = self._read(raw)
         try:
             data: bytes = yield Encode(value)
@@ -46,7 +48,7 @@ class ValueConverter(NamedTuple):
     def convert_member(self, raw: bytes) -> bytes:
         """Return the stored bytes of a member. Raises Unreadable."""
         if self.read is None:
-            return raw
+            return self._check(raw)
         value = self._read(raw)
         try:
             return self.members.encode(value)
@@ -73,6 +75,14 @@ class ValueConverter(NamedTuple):
             else:
                 arguments += (second.decode("ascii"), self.convert_member(first))
         return arguments
+
+    def _check(self, raw: bytes) -> bytes:
+        if self.is_text_only:
+            try:
+                raw.decode()
+            except UnicodeDecodeError as error:
+                raise Unreadable("binary data: copy it over TCP, with a rediss:// URL") from error
+        return raw
 
     def _read(self, raw: bytes) -> Any:
         assert self.read is not None

@@ -246,6 +246,19 @@ def test_pickles_are_loaded_only_if_they_are_trusted(other):
     assert copy("--dry-run").code == 0
 
 
+def test_raw_values_of_another_package_stay_the_same(site, valkey, request):
+    is_rest = "TOKEN" in site.CACHES["default"]["OPTIONS"]
+    site.CACHES = site.CACHES | {"old": {"BACKEND": DJANGO_REDIS, "LOCATION": valkey.url}}
+    valkey.call("SET", "own:text", "ü [1")
+    valkey.call("HSET", "own:hash", "f", "[1")
+    valkey.call("SET", "own:binary", b"\xff\x00", "PX", 60_000)
+    run = copy("--raw", "--match", "own:*")
+    client = get_cache().client.redis
+    assert (client.get("own:text"), client.hgetall("own:hash")) == ("ü [1", {"f": "[1"})
+    assert run.code == (1 if is_rest else 0)
+    assert ("own:binary: unreadable (binary data: copy it over TCP" in run.err) is is_rest
+
+
 def test_the_collections_of_django_redis_are_converted(site, valkey):
     entry = {"BACKEND": DJANGO_REDIS, "LOCATION": valkey.url, "KEY_PREFIX": "o"}
     site.CACHES = site.CACHES | {"old": entry}
