@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import atexit
 import logging
-from collections.abc import Callable
 
 from continuum_upstash.errors import ContinuumError
 from continuum_upstash.migration.conf import MigrationSettings
 from continuum_upstash.migration.counters import CountsWriter
 from continuum_upstash.migration.dual.pending_deletes import PendingDeletes
 from continuum_upstash.migration.rollout import get_new_cache, get_source, make_migration_key
-from continuum_upstash.transports.registry import get_process_state
+from continuum_upstash.plans.runner import Runner, run
+from continuum_upstash.transports.registry import get_process_state, list_databases
 
 logger = logging.getLogger("continuum_upstash")
 
@@ -31,37 +31,27 @@ class MigrationState:
         self.source = get_source(options)
         self.pending = PendingDeletes()
         self.counts = CountsWriter(self.key)
-        get_process_state(_ExitHandler).add(self._write_counts(options))
+        get_process_state(_ExitHandler)
 
     @property
     def is_due(self) -> bool:
         """Whether deletes must be repeated or counts must be written."""
         return self.pending.is_due() or self.counts.is_due()
 
-    def _write_counts(self, options: MigrationSettings) -> Callable[[], None]:
-        database, counts = get_new_cache(options).database, self.counts
-
-        def write() -> None:
-            for effect in counts.write():
-                database.send(effect)  # type: ignore[arg-type]
-
-        return write
-
 
 class _ExitHandler:
     """Writes the last counts when the process ends."""
 
     def __init__(self) -> None:
-        self._functions: list[Callable[[], None]] = []
-        atexit.register(self._run)
+        atexit.register(write_all_counts)
 
-    def add(self, function: Callable[[], None]) -> None:
-        self._functions.append(function)
 
-    def _run(self) -> None:
-        for function in self._functions:
+def write_all_counts() -> None:
+    """Write the counts of this process that are not written yet."""
+    for database in list_databases():
+        for state in list(database.extras.get(_States).by_options.values()):
             try:
-                function()
+                run(state.counts.write(), Runner(database.send))
             except ContinuumError as error:
                 logger.warning("The counts of a migration could not be written: %s", error)
 
