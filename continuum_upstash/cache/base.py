@@ -252,14 +252,23 @@ def _protect_reserved_keys(key_func: KeyFunction, prefix: str) -> KeyFunction:
 
 @lru_cache(maxsize=64)
 def _make_codec(config: Config) -> Codec:
-    return Codec(
-        serializer=config.serializer,
-        pickle_keys=config.signing_keys if config.pickle == "signed" else (),
-        signing_keys=config.signing_keys,
-        base64=SignedBase64(*config.base64_secrets),
-        compress_min_bytes=config.compress_min_bytes,
-        ext=EXT_TYPES,
+    options: dict[str, Any] = {
+        "serializer": config.serializer,
+        "pickle_keys": config.signing_keys if config.pickle == "signed" else (),
+        "signing_keys": config.signing_keys,
+        "base64": SignedBase64(*config.base64_secrets),
+        "compress_min_bytes": config.compress_min_bytes,
+        "ext": EXT_TYPES,
+    }
+    if config.old_values is None:
+        return Codec(**options)
+    # Imported only where the option is set.
+    from continuum_upstash.codec.old_values.old_value_codec import (  # noqa: PLC0415
+        OldValueCodec,
+        OldValues,
     )
+
+    return OldValueCodec(OldValues(*config.old_values), **options)
 
 
 def find_alias(location: object, params: Mapping[str, Any]) -> str:

@@ -18,6 +18,7 @@ from continuum_upstash.config.credentials import Credentials, Mode, resolve_cred
 from continuum_upstash.config.environment import Environment, make_setup_hint
 from continuum_upstash.config.frozen_settings import FrozenSettings
 from continuum_upstash.config.hashable import to_hashable
+from continuum_upstash.config.old_values import validate_old_values
 from continuum_upstash.config.proxies import Proxy, find_proxy
 from continuum_upstash.config.secrets import Secret
 from continuum_upstash.config.urls import is_upstash, remove_root_dot, split_url
@@ -59,6 +60,7 @@ class Config(FrozenSettings):
         ca_file: a PEM file to trust instead of the system's certificates.
         clear: whether clear() deletes the alias's own keys or the whole database.
         on_full: whether a cache write is dropped or raises if the database is full.
+        old_values: the serializer and compressor of another backend whose values are read, too.
         redis_options: django-redis' connection options as a hashable value; TCP only.
         signing_keys: secrets that sign stored values; the first signs, every one verifies.
         sources: where each credential came from, for the doctor and the panel.
@@ -95,6 +97,7 @@ class Config(FrozenSettings):
     ca_file: str | None = None
     clear: Literal["prefix", "flushdb"] = "prefix"
     on_full: Literal["drop", "raise"] = "drop"
+    old_values: tuple[str, str] | None = None
     redis_options: Hashable = ("dict",)
     signing_keys: tuple[bytes, ...] = ()
     sources: tuple[tuple[str, str], ...] = ()
@@ -404,5 +407,6 @@ _VALIDATORS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "budget": parse_budget,
     "ca_file": lambda path: None if path is None else str(path),
     "near": _validate_near,
+    "old_values": validate_old_values,
     "ttl_by_prefix": _validate_ttls,
 }

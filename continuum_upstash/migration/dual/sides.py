@@ -156,9 +156,16 @@ def get_side(effect: Effect) -> Side:
 
 
 def get_async_method(cache: BaseCache, name: str) -> Callable[..., Awaitable[Any]]:
-    """Return the async version of a method, in a thread if the cache has none."""
-    method = getattr(cache, f"a{name}", None)
-    return sync_to_async(getattr(cache, name)) if method is None else method
+    """Return the async version of a method, in a thread if the cache has none of its own.
+
+    Those of BaseCache are no substitute: its `aincr`, for example, is a read and a write, which
+    another process can come between.
+    """
+    method = getattr(type(cache), f"a{name}", None)
+    if method is None or method is getattr(BaseCache, f"a{name}", None):
+        return sync_to_async(getattr(cache, name))
+    own: Callable[..., Awaitable[Any]] = getattr(cache, f"a{name}")
+    return own
 
 
 def _to_ttls(keys: Sequence[Any], replies: Sequence[int]) -> Ttls:

@@ -1,0 +1,1 @@
+"""Reads values that another cache backend has stored, where OPTIONS["OLD_VALUES"] says which."""

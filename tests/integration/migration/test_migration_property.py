@@ -1,0 +1,91 @@
+"""Several processes use a migration between two real servers while its rollout changes at random.
+
+No read returns a value that was deleted before, no lock is held twice, and the times to live on
+both sides differ by at most two seconds. With TEST_LENGTH, the trace is longer.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from itertools import chain
+
+import pytest
+from django.core.cache import caches
+
+from continuum_upstash.migration.rollout import Phase, RolloutRefused, write_rollout
+from tests.integration.migration.trace import Event, find_double_adds, find_stale_reads
+from tests.integration.migration.trace_worker import OWN
+
+LENGTH = int(os.environ.get("TEST_LENGTH", "0"))
+SECONDS = 2 * LENGTH or 1
+APIS = ["sync", "async", "sync", "async"] if LENGTH else ["sync", "async"]
+INTERVAL = 0.05
+
+
+def start_worker(number, api, site):
+    options = {"number": number, "api": api, "caches": site.CACHES}
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.integration.migration.trace_worker", json.dumps(options)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def change_rollout_at_random(seconds):
+    """Change phase and percentage, forwards and back, as often as the rules allow."""
+    draw = random.Random(13)
+    phases = [each for each in Phase if each is not Phase.NEW_ONLY]
+    deadline, changes = time.monotonic() + seconds, 0
+    while time.monotonic() < deadline:
+        try:
+            write_rollout(
+                "default", phase=draw.choice(phases), percent=draw.choice([0, 5, 25, 50, 75, 100])
+            )
+        except RolloutRefused:
+            continue
+        changes += 1
+        time.sleep(draw.uniform(0, 0.1))
+    return changes
+
+
+@pytest.mark.parametrize("old_backend", ["django-redis"], indirect=True)
+@pytest.mark.parametrize("migration", ["rest"], indirect=True)
+def test_a_migration_returns_no_deleted_value_while_its_rollout_changes(migration, capsys):
+    migration.CACHES["default"]["OPTIONS"]["ROLLOUT_INTERVAL"] = INTERVAL
+    write_rollout("default", phase="off")
+    workers = [start_worker(number, api, migration) for number, api in enumerate(APIS, 1)]
+    for each in workers:
+        assert each.stdout.readline() == "ready\n"
+    changes = change_rollout_at_random(SECONDS)
+    outputs = [each.communicate()[0] for each in workers]
+    assert [each.returncode for each in workers] == [0] * len(APIS)
+    events = [Event(*each) for each in chain.from_iterable(map(json.loads, outputs))]
+    assert list(find_stale_reads(events)) == []
+    assert list(find_double_adds(events)) == []
+    drifts = list(list_drifts())
+    assert max(drifts, default=0) <= 2.0
+    if LENGTH:
+        with capsys.disabled():
+            sys.stdout.write(
+                f"{len(events)} events, {changes} changes, {max(drifts):.3f} s drift\n"
+            )
+    assert len(events) > 50 * SECONDS
+    assert changes > 3
+
+
+def list_drifts():
+    """Yield the difference of the times to live of each key that is on both sides, in seconds."""
+    old, new = caches["old"], caches["new"]
+    for number in range(1, len(APIS) + 1):
+        for index in range(OWN):
+            key = f"own:{number}:{index}"
+            on_old, on_new = old.pttl(key), new.pttl(key)
+            if on_old and on_new:
+                yield abs(on_old - on_new) / 1000
+                assert old.get(key) == new.get(key)
