@@ -63,6 +63,7 @@ def credentials(upstash_emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> 
     for prefix in ("", "SESSIONS_", "FEDERATION_"):
         monkeypatch.setenv(f"{prefix}UPSTASH_REDIS_REST_URL", upstash_emulator.rest_url)
         monkeypatch.setenv(f"{prefix}UPSTASH_REDIS_REST_TOKEN", upstash_emulator.token)
+    monkeypatch.setenv("CLASSIC_REDIS_URL", upstash_emulator.redis_url)
     yield
     registry.reset()
 
