@@ -22,7 +22,7 @@ from tests.integration.migration.trace import Event, find_double_adds, find_stal
 from tests.integration.migration.trace_worker import OWN
 
 LENGTH = int(os.environ.get("TEST_LENGTH", "0"))
-SECONDS = 2 * LENGTH or 1
+SECONDS = 2 * LENGTH or 0.7
 APIS = ["sync", "async", "sync", "async"] if LENGTH else ["sync", "async"]
 INTERVAL = 0.05
 
