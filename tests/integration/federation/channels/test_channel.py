@@ -119,6 +119,39 @@ def test_a_lost_connection_loses_and_repeats_no_event(room, emulator):
         assert subscription.receive(0.05) is None
 
 
+@pytest.mark.parametrize("transport", ["rest"])
+def test_a_stream_that_was_trimmed_meanwhile_is_reported(federation, settings, emulator):
+    settings.CACHES = settings.CACHES | {
+        "other": {
+            "BACKEND": "continuum_upstash.backend.CacheBackend",
+            "LOCATION": emulator.redis_url,
+        }
+    }
+    channel = Channel("short", max_length=3)
+    with channel.subscribe() as subscription:
+        channel.publish("e", 0)
+        assert subscription.receive(SECONDS).data == 0
+        with emulator.fault("refuse"):
+            publisher = Channel("short", using="other", max_length=3)
+            for number in range(1, 6):
+                publisher.publish("e", number)
+            assert subscription.receive(0.01) is None
+        with pytest.raises(EventsLost):
+            subscription.receive(SECONDS)
+        assert [subscription.receive(SECONDS).data for _ in range(3)] == [3, 4, 5]
+
+
+def test_a_silent_connection_is_replaced_without_a_gap(room, monkeypatch, emulator):
+    monkeypatch.setattr("continuum_upstash.federation.channels.hub.MAX_SILENCE_SECONDS", 0.01)
+    with room.subscribe() as subscription, emulator.count() as usage:
+        for number in range(20):
+            room.publish("e", number)
+        received = [subscription.receive(SECONDS).data for _ in range(20)]
+        assert subscription.receive(0.03) is None
+    assert received == list(range(20))
+    assert usage.billed >= 43  # 41 for the publishing, 2 for each new connection
+
+
 def _publish_again(room, number):
     ids = []
 
