@@ -26,6 +26,7 @@ from continuum_upstash.management.migration.selection import (
     add_key_options,
     add_pair_options,
     check_pickles,
+    is_string_copy,
     select_pair,
 )
 from continuum_upstash.management.text_report import format_billed, format_bytes
@@ -46,6 +47,7 @@ _TEXTS: Final[Mapping[Outcome, str]] = {
     Outcome.EXPIRED: "expired while they were copied",
     Outcome.DELETED: "deleted from the source while they were copied, not copied",
     Outcome.TOO_LARGE: "too large, not copied",
+    Outcome.ONE_SIDED: "hashes, lists, sets and sorted sets, not copied: see --type",
     Outcome.UNREADABLE: "with a value that cannot be read, not copied",
     Outcome.UNSUPPORTED: "of a type that is not supported, not copied",
 }
@@ -202,6 +204,7 @@ class CopyAction:
             min_ttl=options["min_ttl"],
             max_value_bytes=maximum if limit is None else min(maximum, limit),
             rate=options["rate"],
+            strings_only=is_string_copy(options),
             dry_run=options["dry_run"],
         )
 
@@ -211,9 +214,19 @@ class CopyAction:
             return None
         if options["dry_run"]:
             fail("--dry-run copies nothing: omit --checkpoint.")
-        names = ("match", "raw", "kind", "key_version", "overwrite", "min_ttl", "max_value_bytes")
+        names = (
+            "match",
+            "raw",
+            "kind",
+            "key_version",
+            "source",
+            "overwrite",
+            "min_ttl",
+            "max_value_bytes",
+        )
         job = {name: options[name] for name in names}
         job |= {"source": source.label, "target": target.database.config.label}
+        job["strings_only"] = is_string_copy(options)
         return Checkpoint(options["checkpoint"], job)
 
     def _load(self, checkpoint: Checkpoint | None, run_id: str) -> CopyProgress:

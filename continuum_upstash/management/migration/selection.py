@@ -31,7 +31,12 @@ def add_key_options(parser: ArgumentParser) -> None:
         action="store_true",
         help="PATTERN matches full Redis keys; keys and values stay the same",
     )
-    add("--type", dest="kind", choices=("string", "hash", "list", "set", "zset"))
+    add(
+        "--type",
+        dest="kind",
+        choices=("string", "hash", "list", "set", "zset"),
+        help="only keys of this type (default: all; with --cache: string)",
+    )
     add(
         "--trust-pickles",
         action="store_true",
@@ -51,6 +56,15 @@ def check_pickles(source: Source, options: Mapping[str, Any]) -> None:
             "pickle can run code when it is read. If only programs that you trust write to this "
             "database, pass --trust-pickles."
         )
+
+
+def is_string_copy(options: Mapping[str, Any]) -> bool:
+    """Return whether hashes, lists and sets are left out.
+
+    The methods of MigratingCache for them use one cache only, so copies on the other side would be
+    outdated when that side decides.
+    """
+    return options["source"] is None and options["kind"] is None
 
 
 def parse_rate(text: str) -> int:

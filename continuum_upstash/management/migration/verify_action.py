@@ -23,6 +23,7 @@ from continuum_upstash.management.migration.selection import (
     add_key_options,
     add_pair_options,
     check_pickles,
+    is_string_copy,
     select_pair,
 )
 from continuum_upstash.management.text_report import format_billed, format_percentage
@@ -127,6 +128,7 @@ class VerifyAction:
                 options["min_ttl"],
                 min(options["max_value_bytes"], limit or options["max_value_bytes"]),
                 options["rate"],
+                is_string_copy(options),
             ),
             on_difference=self._report,
         )

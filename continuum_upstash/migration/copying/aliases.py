@@ -31,7 +31,7 @@ from continuum_upstash.keys import (
     make_scoped_pattern,
 )
 from continuum_upstash.migration.copying.reader import KeyMap
-from continuum_upstash.migration.copying.values import ReadValue, ValueConverter
+from continuum_upstash.migration.copying.values import KEPT, ReadValue, ValueConverter
 from continuum_upstash.plans.effects import Plan
 from continuum_upstash.plans.runner import Runner, run
 from continuum_upstash.transports.redis.options import make_pool, make_pool_options
@@ -128,7 +128,7 @@ class Source:
             raw: values stay as they are.
         """
         config = target.database.config
-        is_foreign = self.read_value is not None
+        is_foreign = not isinstance(self.cache, UpstashBaseCache)
         return ValueConverter(
             None if raw else self.read_value,
             MemberCodec(config),
@@ -159,8 +159,8 @@ def open_source(alias: str) -> Iterator[Source]:
             config.label,
             cache.run,
             cache,
-            None,
-            has_pickles=False,
+            _find_own_reader(cache),
+            has_pickles=False,  # OLD_VALUES says whether to load them
             is_billed=config.is_upstash,
         )
         return
@@ -223,6 +223,21 @@ def _get_cache(alias: str) -> BaseCache:
         raise ConfigurationError(f"CACHES has no alias '{alias}'. It has: {known}.") from None
     except ImproperlyConfigured as error:
         raise ConfigurationError(str(error)) from error
+
+
+def _find_own_reader(cache: UpstashBaseCache) -> ReadValue | None:
+    """Return what reads the values of another package that OLD_VALUES names; None: there are none.
+
+    Members of collections are read by it, too, and encoded in this package's format again.
+    """
+    if cache.database.config.old_values is None:
+        return None
+    codec = cache.codec
+
+    def read(raw: bytes) -> Any:
+        return codec.decode(raw) if codec.read_envelope(raw).content == raw else KEPT
+
+    return read
 
 
 def _find_reader(cache: Any) -> tuple[ReadValue, bool]:

@@ -50,6 +50,7 @@ class CopyOptions:
         min_ttl: keys with a shorter remaining lifetime, in seconds, are not copied.
         max_value_bytes: larger strings are not copied.
         rate: the most keys per second; None: no limit.
+        strings_only: no hashes, lists and sets are copied.
         dry_run: only count.
     """
 
@@ -57,6 +58,7 @@ class CopyOptions:
     min_ttl: float = 0
     max_value_bytes: int = 8 * 1024 * 1024
     rate: int | None = None
+    strings_only: bool = False
     dry_run: bool = False
 
 
@@ -118,8 +120,9 @@ class KeyCopier:
         progress = self.progress
         selected = progress.get(Outcome.SELECTED)
         others = sum(progress.types.get(kind, 0) for kind in COLLECTIONS)
+        others -= progress.get(Outcome.ONE_SIDED)
         groups = progress.pages + progress.bytes // GROUP_BYTES
-        pages = others + progress.items // PAGE_ITEMS
+        pages = others and others + progress.items // PAGE_ITEMS
         source = progress.source_commands + 2 * groups + pages + others
         return source, max(selected - others, 0) + _COLLECTION_COMMANDS * others + pages
 
@@ -134,6 +137,8 @@ class KeyCopier:
             progress.types[entry.kind] = progress.types.get(entry.kind, 0) + 1
             if entry.kind != STRING and entry.kind not in COLLECTIONS:
                 self._report(entry, Outcome.UNSUPPORTED, f"type {entry.kind}")
+            elif options.strings_only and entry.kind != STRING:
+                progress.count(Outcome.ONE_SIDED)
             elif entry.expires_at is not None and entry.expires_at - now < options.min_ttl:
                 progress.count(Outcome.EXPIRING)
             elif entry.size > options.max_value_bytes:

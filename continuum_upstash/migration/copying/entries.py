@@ -42,6 +42,7 @@ class Outcome(StrEnum):
     DELETED = "deleted"  # from the source while it was copied, and therefore from the target
     EXPIRING = "expiring"  # its remaining lifetime is below --min-ttl
     TOO_LARGE = "too_large"
+    ONE_SIDED = "one_sided"  # a collection, which MigratingCache keeps on one side only
     UNREADABLE = "unreadable"  # its value cannot be decoded, or has no stored format
     UNSUPPORTED = "unsupported"  # its type, for example a stream
 

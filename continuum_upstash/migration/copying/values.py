@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from continuum_upstash.cache.data_types.members import MemberCodec
 from continuum_upstash.codec.codec import Codec
@@ -11,6 +11,9 @@ from continuum_upstash.plans.effects import Encode, Plan
 from continuum_upstash.protocol import Argument
 
 ReadValue: TypeAlias = Callable[[bytes], Any]
+
+# What a ReadValue returns for bytes that have this package's format already.
+KEPT: Final = object()
 
 
 class Unreadable(ValueError):
@@ -39,6 +42,8 @@ class ValueConverter(NamedTuple):
         if self.read is None:
             return self._check(raw)
         value = self._read(raw)
+        if value is KEPT:
+            return raw
         try:
             data: bytes = yield Encode(value)
         except Exception as error:  # also one of the value's own code, while it is pickled

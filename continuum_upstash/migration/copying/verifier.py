@@ -117,12 +117,14 @@ class VerifyOptions:
         min_ttl: keys with a shorter remaining lifetime, in seconds, are skipped.
         max_value_bytes: larger strings are skipped.
         rate: the most keys per second; None: no limit.
+        strings_only: hashes, lists and sets are skipped.
     """
 
     sample: Sample
     min_ttl: float = 0
     max_value_bytes: int = 8 * 1024 * 1024
     rate: int | None = None
+    strings_only: bool = False
 
 
 class VerifyTarget(NamedTuple):
@@ -237,7 +239,9 @@ class KeyVerifier:
             return False
         if entry.size > self._options.max_value_bytes:
             return False
-        return entry.kind == STRING or entry.kind in COLLECTIONS
+        if entry.kind == STRING:
+            return True
+        return entry.kind in COLLECTIONS and not self._options.strings_only
 
     def _compare_strings(self, entries: Sequence[Entry]) -> Plan[dict[str, Comparison]]:
         raws = yield from self._run_on_source(partial(self._reader.read_strings, entries))

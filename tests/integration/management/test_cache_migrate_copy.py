@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import subprocess
 import sys
 from datetime import date
@@ -153,6 +154,35 @@ def test_the_phase_of_a_migration_decides_whether_to_copy(phase, code, words, si
     run = run_command("cache_migrate", "copy")
     assert (run.code, words in run.err + run.error) == (code, True)
     assert get_cache().get("k") == (None if code else 1)
+
+
+def test_collections_that_a_migration_keeps_on_one_side_are_not_copied(site):
+    options = {"OLD": "old", "NEW": "default", "PHASE": "shadow"}
+    site.CACHES = site.CACHES | {"moving": {"BACKEND": MIGRATING, "OPTIONS": options}}
+    old, new = get_cache("old"), get_cache()
+    old.set("text", 1)
+    old.sadd("set", 1)
+    run = run_command("cache_migrate", "copy", "--format", "json")
+    assert (run.code, run.json["outcomes"]) == (0, {"copied": 1, "one_sided": 1})
+    assert new.keys("*") == ["text"]
+    verify = run_command("cache_migrate", "verify", "--sample", "100%", "--format", "json")
+    assert verify.json["outcomes"] == {"same": 1, "skipped": 1}
+    assert run_command("cache_migrate", "copy", "--type", "set").code == 0
+    assert new.smembers("set") == {1}
+
+
+def test_old_values_of_an_alias_are_stored_in_the_format_of_this_package(site, valkey):
+    options = {"OLD_VALUES": {"SERIALIZER": "pickle", "TRUST_PICKLES": True}}
+    entry = {**site.CACHES["old"], "OPTIONS": options}
+    site.CACHES = site.CACHES | {"old": entry}
+    old, new = get_cache("old"), get_cache()
+    old.set("own", {"a": 1})
+    old.set("early", "x", tags=["t"])
+    valkey.call("SET", old.make_key("old"), pickle.dumps({"b": (1, 2)}))
+    assert copy_json()["outcomes"] == {"copied": 3}
+    assert new.get_many(["own", "old"]) == {"own": {"a": 1}, "old": {"b": (1, 2)}}
+    pair = ["--from", "old", "--to", "default", "--sample", "100%"]
+    assert run_command("cache_migrate", "verify", *pair).code == 0
 
 
 def test_raw_keys_stay_the_same_and_what_belongs_to_a_database_is_left_out(valkey, emulator):
