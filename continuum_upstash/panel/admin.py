@@ -1,7 +1,8 @@
 """The panel as pages of an admin site.
 
 For a site of your own: ``site.register(CacheHealth, CacheHealthAdmin)``, and
-``site.register(CacheKey, CacheKeyAdmin)`` for the key browser.
+``site.register(CacheKey, CacheKeyAdmin)`` for the key browser, and
+``site.register(JobQueue, JobQueueAdmin)`` for the queues.
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ from continuum_upstash.panel import clear_family, contexts
 from continuum_upstash.panel.actions import ACTIONS, Outcome
 from continuum_upstash.panel.formatting import Text
 from continuum_upstash.panel.key_browser.key_admin import CacheKeyAdmin
-from continuum_upstash.panel.models import CacheHealth, CacheKey
+from continuum_upstash.panel.models import CacheHealth, CacheKey, JobQueue
 from continuum_upstash.panel.page_admin import PageAdmin, get_cache
 from continuum_upstash.panel.page_cost import track_cost
+from continuum_upstash.panel.queues.queue_admin import JobQueueAdmin
 
 admin.site.register(CacheKey, CacheKeyAdmin)
+admin.site.register(JobQueue, JobQueueAdmin)
 
 
 @admin.register(CacheHealth)

@@ -56,3 +56,21 @@ class CacheKey(models.Model):
 
     def __str__(self) -> str:
         return self.alias
+
+
+class JobQueue(models.Model):
+    """The queues of an alias of CACHES. A queue itself is no object."""
+
+    alias = models.CharField(max_length=255, primary_key=True)
+
+    objects = NoRowsManager()
+
+    class Meta:
+        managed = False
+        base_manager_name = "objects"
+        default_permissions = ("view", "change")
+        verbose_name = _("job queues")
+        verbose_name_plural = _("job queues")
+
+    def __str__(self) -> str:
+        return self.alias

@@ -6,7 +6,9 @@ import random
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from inspect import iscoroutinefunction
 from time import monotonic
 from typing import Any, Final
@@ -14,6 +16,7 @@ from typing import Any, Final
 from continuum_upstash.errors import ConfigurationError, ContinuumError
 from continuum_upstash.federation.database import FederationDatabase
 from continuum_upstash.federation.queue.job import Job, Outcome
+from continuum_upstash.federation.queue.outcome_counts import add_outcomes
 from continuum_upstash.federation.queue.queue import Queue
 from continuum_upstash.federation.worker.executors import Executor, LoopExecutor, ThreadExecutor
 from continuum_upstash.federation.worker.heartbeat import Heartbeat
@@ -30,6 +33,7 @@ _PREFETCH_SECONDS: Final = 1.0  # of work that is reserved before it can start
 _MAX_BACKOFF: Final = 30.0
 _LAST_FLUSH_SECONDS: Final = 5.0
 _JOIN_SECONDS: Final = 2.0
+_COUNTS_SECONDS: Final = 60.0  # between two writes of the shared counts
 
 
 @dataclass(slots=True, eq=False)
@@ -67,6 +71,8 @@ class Worker:
         self._wake: WakeListener | None = None
         self._retry_at, self._backoff = 0.0, 1.0
         self.outcomes: Counter[Outcome] = Counter()
+        self._counts: dict[str, Counter[Outcome]] = {name: Counter() for name in options.handlers}
+        self._counts_due = monotonic() + _COUNTS_SECONDS
         self.last_seen = monotonic()
         self.outage: ContinuumError | None = None
         self.is_stopping = False
@@ -149,6 +155,8 @@ class Worker:
             if self._is_flush_due():
                 self._outbox.flush()
             self._reserve()
+            if monotonic() >= self._counts_due:
+                self._write_counts()
         except ConfigurationError:
             raise
         except ContinuumError as error:
@@ -164,6 +172,16 @@ class Worker:
         self.outage = error
         self._retry_at = monotonic() + self._backoff * random.uniform(0.5, 1.0)  # noqa: S311 no secret
         self._backoff = min(2 * self._backoff, _MAX_BACKOFF)
+
+    def _write_counts(self) -> None:
+        """Add what has ended since the last call to the counts that all workers share."""
+        self._counts_due = monotonic() + _COUNTS_SECONDS
+        for lane in self._lanes:
+            with self._lock:
+                counts = self._counts[lane.queue.name]
+                self._counts[lane.queue.name] = Counter()
+            key = lane.queue.plans.keys.jobs
+            lane.queue.run(add_outcomes(key, counts, datetime.now(UTC)))
 
     def _is_flush_due(self) -> bool:
         """Return whether to acknowledge now, or to wait for more jobs to be done."""
@@ -298,6 +316,7 @@ class Worker:
         with self._lock:
             self._held.pop(id(job), None)
             self.outcomes[outcome] += 1
+            self._counts[job.queue.name][outcome] += 1
         notify(JobEnded(self.options.using, job.queue.name, outcome, ended.seconds, job.attempts))
 
     # ---- the end
@@ -323,6 +342,8 @@ class Worker:
         self._release(unfinished)
         for executor in self._executors.values() if not unfinished else ():
             executor.join(_JOIN_SECONDS)
+        with suppress(ContinuumError):  # only statistics
+            self._write_counts()
 
     def _list_running(self, *, started: bool) -> list[_Held]:
         with self._lock:
