@@ -143,13 +143,19 @@ class Database:
         """
         from continuum_upstash.transports.subscriptions.openers import open_subscription  # noqa: PLC0415 only where used
 
-        return open_subscription(self.config, channels, self._pool_factory)
+        subscription = open_subscription(self.config, channels, self._pool_factory)
+        if self.failover.budget is not None:
+            self.failover.budget.settle(0, 1)  # it was not taken before
+        return subscription
 
     async def asubscribe(self, *channels: str) -> AsyncSubscription:
         """The async counterpart of `subscribe`; the subscription belongs to the running loop."""
         from continuum_upstash.transports.subscriptions.openers import aopen_subscription  # noqa: PLC0415 as above
 
-        return await aopen_subscription(self.config, channels, self._pool_factory)
+        subscription = await aopen_subscription(self.config, channels, self._pool_factory)
+        if self.failover.budget is not None:
+            self.failover.budget.settle(0, 1)
+        return subscription
 
     def _end_outdated_runs(self, batch: Batch) -> None:
         keys = list_written_keys(batch)

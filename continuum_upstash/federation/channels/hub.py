@@ -15,7 +15,7 @@ from random import uniform
 from time import monotonic
 from typing import Final
 
-from continuum_upstash.errors import ConfigurationError, ReplyError, Unavailable
+from continuum_upstash.errors import BudgetExceeded, ConfigurationError, ReplyError, Unavailable
 from continuum_upstash.federation.channels import plans
 from continuum_upstash.federation.channels.events import (
     START,
@@ -149,18 +149,24 @@ class Hub:
                     await self._receive(feed, subscription)
                     lost_at = monotonic()
                 continue
+            except BudgetExceeded as error:
+                self._fail(feed, error)
+                return
             except Unavailable as error:
                 if feed.is_live:
                     lost_at = monotonic()
                     logger.warning("channel %r: %s", feed.channel, error)
             except (ConfigurationError, ReplyError) as error:
-                feed.fail(error)
-                asyncio.get_running_loop().call_soon(self._end, feed)
+                self._fail(feed, error)
                 return
             feed.suspend()
             delay = min(_FIRST_DELAY * 2**failures, _MAX_DELAY)
             failures = min(failures + 1, 16)
             await asyncio.sleep(uniform(delay / 2, delay))  # noqa: S311 jitter, no secret
+
+    def _fail(self, feed: Feed, error: Exception) -> None:
+        feed.fail(error)
+        asyncio.get_running_loop().call_soon(self._end, feed)
 
     async def _catch_up(self, feed: Feed, seconds: float) -> None:
         """Read what was missed while there was no subscription, for `seconds`."""

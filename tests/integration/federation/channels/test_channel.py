@@ -4,10 +4,11 @@ import asyncio
 import gc
 import json
 import threading
+from collections import deque
 
 import pytest
 
-from continuum_upstash.errors import ConfigurationError, ReplyError
+from continuum_upstash.errors import BudgetExceeded, ConfigurationError, ReplyError
 from continuum_upstash.federation import Channel
 from continuum_upstash.federation.channels.events import Event
 from continuum_upstash.federation.channels.hub import Hub
@@ -185,6 +186,23 @@ def test_one_subscription_serves_all_readers_and_ends_after_them(
     wait_until(lambda: raw("PUBSUB", "NUMSUB", "room")[1] == 0)
     hub = federation.extras.get(Hub)
     wait_until(lambda: hub._thread is None)
+
+
+@pytest.mark.parametrize("transport", ["rest"])
+def test_a_used_up_budget_ends_reading(federation, settings, emulator):
+    entry = settings.CACHES["federation"]
+    settings.CACHES = settings.CACHES | {
+        "guarded": entry | {"OPTIONS": entry["OPTIONS"] | {"BUDGET": {"COMMANDS": 40}}}
+    }
+    channel = Channel("guarded", using="guarded")
+    with channel.subscribe() as events:
+        with pytest.raises(BudgetExceeded):
+            deque(map(channel.publish, ["e"] * 40, range(40)))
+        assert events.receive(SECONDS).data == 0
+    with emulator.count() as usage, pytest.raises(BudgetExceeded):
+        Channel("another", using="guarded").subscribe()
+    assert usage.billed <= 1
+    channel._database.extras.get(Hub).close()
 
 
 def test_a_key_of_another_type_is_an_error(room, raw):
