@@ -16,6 +16,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, reverse
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from continuum_upstash.health.probe import list_upstash_aliases
 from continuum_upstash.panel.actions import Outcome
@@ -169,7 +170,11 @@ class CacheKeyAdmin(PageAdmin):
         self, request: HttpRequest, template: str, context: dict[str, Any], alias: str = ""
     ) -> HttpResponse:
         """Render a page with its breadcrumbs, in the form of the installed Django."""
-        names: list[Text] = [_("Home"), self.opts.app_config.verbose_name, _("Cache keys")]
+        names: list[Text] = [
+            pgettext_lazy("cache health", "Home"),
+            self.opts.app_config.verbose_name,
+            _("Cache keys"),
+        ]
         site, label = self.admin_site.name, self.opts.app_label
         urls = [
             reverse("admin:index", current_app=site),
