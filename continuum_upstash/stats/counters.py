@@ -19,9 +19,8 @@ from continuum_upstash.observe import (
     unsubscribe,
 )
 from continuum_upstash.stats.aggregator import Aggregator
-from continuum_upstash.stats.conf import get_setting
 from continuum_upstash.stats.labels import LOCAL
-from continuum_upstash.stats.sampling import Sampler
+from continuum_upstash.stats.sampling import Sampler, read_interval
 from continuum_upstash.stats.totals import Totals, add_up
 from continuum_upstash.transports.registry import get_process_state
 
@@ -69,7 +68,7 @@ class Counters:
         if LOCAL in found:
             found[LOCAL] = found[LOCAL].set_apart()
         totals = add_up(found.values())
-        if get_setting("SAMPLE"):
+        if read_interval():
             totals.samples = get_process_state(Sampler).read(alias)
         return totals
 

@@ -122,7 +122,7 @@ class Sampler:
 
     def _draw_gap(self) -> int:
         """Return after how many round trips the next one is examined; SAMPLE on average."""
-        return 1 + int(self._draw() * (2 * get_setting("SAMPLE") - 1))
+        return 1 + int(self._draw() * (2 * max(read_interval(), 1) - 1))
 
     def _examine(self, record: CommandDetails) -> None:
         path = find_code_path()
@@ -230,10 +230,17 @@ def find_code_path() -> str:
     return (f"{path} in view {view}" if view else path)[:_MAX_LENGTH]
 
 
+def read_interval() -> int:
+    """Return of how many round trips one is examined; 0: none, also if SAMPLE is invalid."""
+    interval = get_setting("SAMPLE")
+    is_number = isinstance(interval, int) and not isinstance(interval, bool)
+    return max(interval, 0) if is_number else 0  # check E006 reports an invalid value
+
+
 def start() -> None:
     """Examine samples from now on, if SAMPLE says so."""
     stop()
-    if get_setting("SAMPLE"):
+    if read_interval():
         subscribe(observe)
         request_started.connect(_forget_last_call)
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from continuum_upstash.backend import get_cache
+from continuum_upstash.checks.stats import check_statistics
 from continuum_upstash.observe import CommandDetails
 from continuum_upstash.stats import sampling
 from continuum_upstash.stats.counters import read_process_totals
@@ -211,3 +212,13 @@ def test_keys_that_a_key_function_hides_have_no_family(function, site):
         with contextlib.suppress(ValueError):
             sampler.observe(record(("GET", f"shop:1:{number}"), alias="hidden"))
     assert sampler.read("hidden")[f"reads {OTHER}"] >= 2
+
+
+@pytest.mark.parametrize("value", ["100", True, -5, 2.5, None])
+def test_an_invalid_interval_samples_nothing_and_is_reported(value, site):
+    site.CONTINUUM_STATS = {"SAMPLE": value}
+    sampling.start()
+    read_loop(3)
+    assert read_samples() == {}
+    (found,) = check_statistics()
+    assert "SAMPLE" in found.msg
