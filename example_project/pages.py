@@ -19,6 +19,7 @@ from example_project.views import (
     live,
     outage,
     report,
+    rollout,
 )
 
 
@@ -48,6 +49,7 @@ PAGES = (
     Page("costs", "costs/", costs.show, "Costs", "The bill of the month, and the largest savings."),
     Page("live", "live/", live.show, "Live", "Events that appear while they happen."),
     Page("report", "report/", report.show, "Report", "A task in the background, with progress."),
+    Page("rollout", "rollout/", rollout.show, "Rollout", "Move to another cache step by step."),
     Page("outage", "outage/", outage.show, "Outage", "Break the database and watch the fallback."),
     Page("backend", "backend/", backend.show, "Backend", "The active backend and its settings."),
 )

@@ -42,6 +42,16 @@ HAS_TASKS = any(map(find_spec, ("django.tasks", "django_tasks")))
 if HAS_TASKS:
     TASKS = {"default": {"BACKEND": "continuum_upstash.federation.tasks.UpstashTasks"}}
 
+# The rollout page moves keys from "classic" to "default". In a demo both are in one database.
+CACHES["classic"] = {
+    "BACKEND": "continuum_upstash.backend.CacheBackend",
+    "KEY_PREFIX": "demo-classic",
+}
+CACHES["moving"] = {
+    "BACKEND": "continuum_upstash.migration.MigratingCache",
+    "OPTIONS": {"OLD": "classic", "NEW": "default", "PHASE": "shadow", "ROLLOUT_INTERVAL": 2},
+}
+
 CONTINUUM_RATELIMIT = {
     "POLICIES": {
         "api": {"rate": "10/m", "key": "ip"},

@@ -14,6 +14,7 @@ from example_project.views import (
     live,
     outage,
     report,
+    rollout,
 )
 
 urlpatterns = [
@@ -37,6 +38,10 @@ urlpatterns = [
     path("report/start/", report.start, name="start-report"),
     path("report/<slug:report_id>/", report.show_result, name="report-result"),
     path("report/<slug:report_id>/state/", report.get_state, name="report-state"),
+    path("rollout/change/", rollout.change, name="change-rollout"),
+    path("rollout/store/", rollout.store, name="store-rollout-keys"),
+    path("rollout/read/", rollout.read, name="read-rollout-keys"),
+    path("rollout/delete/", rollout.delete, name="delete-rollout-keys"),
     path("outage/start/", outage.start_outage, name="start-outage"),
     path("outage/end/", outage.end_outage, name="end-outage"),
     path("admin/", admin.site.urls),
