@@ -53,7 +53,7 @@ def write_all_counts() -> None:
             try:
                 run(state.counts.write(), Runner(database.send))
             except ContinuumError as error:
-                logger.warning("The counts of a migration could not be written: %s", error)
+                logger.info("The counts of a migration could not be written: %s", error)
 
 
 class _States:
