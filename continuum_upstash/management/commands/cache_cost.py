@@ -25,6 +25,7 @@ from continuum_upstash.management.arguments import (
     parse_positive_int,
     select_aliases,
 )
+from continuum_upstash.management.idle_worker import estimate_idle_worker
 from continuum_upstash.management.text_report import format_bytes, format_percentage
 from continuum_upstash.stats.bill import Bill, project_bill
 from continuum_upstash.stats.pricing import (
@@ -165,6 +166,7 @@ def _compare_plans(bill: Bill) -> list[Bill]:
 
 
 def _as_dict(cost: _Cost) -> dict[str, Any]:
+    worker = estimate_idle_worker(cost.alias)
     return {
         "alias": cost.alias,
         "bill": cost.bill.as_dict() if cost.bill else None,
@@ -176,6 +178,7 @@ def _as_dict(cost: _Cost) -> dict[str, Any]:
         "comparison": cost.comparison.as_dict() if cost.comparison else None,
         "account_error": cost.account_error,
         "report": cost.report.as_dict() if cost.report else None,
+        "idle_worker": worker.as_dict() if worker else None,
     }
 
 
@@ -187,6 +190,9 @@ def _format(cost: _Cost, *, full: bool) -> str:
         title += "" if bill.is_early else f", ${bill.dollars:,.2f} for the month"
         rows += _describe_bill(cost, bill)
     rows += _describe_account(cost)
+    worker = estimate_idle_worker(cost.alias)
+    if worker is not None:
+        rows.append(("Idle worker", worker.describe()))
     if cost.report is not None:
         rows += _describe_savings(cost.report, full=full)
     lines = [title, *(f"  {name:<15} {text}" for name, text in rows)]

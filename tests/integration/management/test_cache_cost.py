@@ -172,3 +172,11 @@ def test_the_projection_of_a_month(plan, commands, day, projected, dollars):
     found = project_bill(plan, commands, datetime(2026, 11, day, tzinfo=UTC))
     assert (found.projected, found.dollars) == (projected, dollars)
     assert found.used_ratio == (commands / 500_000 if plan == "free" else None)
+
+
+def test_an_alias_with_queues_shows_what_an_idle_worker_costs(settings):
+    assert run_command("cache_cost", "--format", "json").json["caches"][0]["idle_worker"] is None
+    settings.CONTINUUM_FEDERATION = {"HANDLERS": {"mail": "shop.send"}, "ALIAS": "default"}
+    (found,) = run_command("cache_cost", "--format", "json").json["caches"]
+    assert found["idle_worker"] == {"queues": 1, "commands_per_day": 2016, "dollars": 0.12}
+    assert "at most 2,016 billed commands a day" in run_command("cache_cost").out
