@@ -82,6 +82,9 @@ class Server:
         fields = (self._proc / "stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / TICKS
 
+    def count_threads(self) -> int:
+        return len(list((self._proc / "task").iterdir()))
+
     def count_descriptors(self) -> int:
         return len(list((self._proc / "fd").iterdir()))
 
@@ -117,6 +120,7 @@ async def measure(server: Server, readers: int, events: int) -> dict[str, float]
         "memory per reader, KB": (server.get_megabytes() - memory) / readers * 1000,
         "CPU per connect, ms": (server.get_cpu_seconds() - cpu) / readers * 1000,
     }
+    figures["threads"] = server.count_threads()
     cpu = server.get_cpu_seconds()
     await asyncio.sleep(5)
     figures["idle CPU, % of a core"] = (server.get_cpu_seconds() - cpu) / 5 * 100

@@ -24,7 +24,7 @@ from continuum_upstash.federation.channels.events import (
     decode_message,
 )
 from continuum_upstash.federation.channels.feed import Entry, Feed, StreamLimits, Waker
-from continuum_upstash.observe import logger
+from continuum_upstash.observe import log_once_a_minute, logger
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Reply
 from continuum_upstash.transports.registry import Database
@@ -155,7 +155,8 @@ class Hub:
             except Unavailable as error:
                 if feed.is_live:
                     lost_at = monotonic()
-                    logger.warning("channel %r: %s", feed.channel, error)
+                reason = f"the subscription of a channel was lost, trying again: {error}"
+                log_once_a_minute(self._database.config.alias, reason)
             except (ConfigurationError, ReplyError) as error:
                 self._fail(feed, error)
                 return

@@ -33,6 +33,7 @@ from continuum_upstash.federation.channels.readers import TaskReader, ThreadRead
 from continuum_upstash.federation.live import frames
 from continuum_upstash.federation.live.conf import conf
 from continuum_upstash.federation.live.open_streams import OpenStreams
+from continuum_upstash.federation.live.request_thread import release_thread
 from continuum_upstash.federation.live.stream_request import (
     StreamRequest,
     authorize,
@@ -110,6 +111,7 @@ async def _stream(database: Database, wanted: StreamRequest) -> AsyncIterator[by
         if full is not None:
             yield _encode_refusal("too many open streams")
             return
+        await release_thread()
         loop = asyncio.get_running_loop()
         ends_at = loop.time() + conf.max_duration
         task = asyncio.current_task()

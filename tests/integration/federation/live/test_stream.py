@@ -2,10 +2,12 @@
 
 import json
 import socket
+import threading
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from django.db import connections
 
 from continuum_upstash.federation import Channel
 from continuum_upstash.federation.live.open_streams import OpenStreams
@@ -231,6 +233,21 @@ def test_a_client_that_does_not_read_costs_no_memory_and_ends(
         for _ in range(30):
             room.publish("e", "x" * 100_000)
         wait_until(lambda: not count_open())
+
+
+def test_an_open_stream_keeps_no_thread_and_no_database_connection(
+    asgi_site, open_page, settings, monkeypatch
+):
+    closed = []
+    monkeypatch.setattr(connections, "close_all", lambda: closed.append(threading.get_ident()))
+    path = "tests.integration.federation.live.live_urls.authorize_in_thread"
+    settings.CONTINUUM_LIVE = settings.CONTINUUM_LIVE | {"AUTHORIZE": path}
+    open_page(asgi_site, "?channel=room").read()
+    before = threading.active_count()
+    pages = [open_page(asgi_site, "?channel=room") for _ in range(3)]
+    assert [page.read()["type"] for page in pages] == ["connected"] * 3
+    wait_until(lambda: threading.active_count() <= before)
+    assert len(closed) == 4
 
 
 def test_other_methods_are_not_allowed(asgi_site):
