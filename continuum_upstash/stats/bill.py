@@ -89,7 +89,7 @@ class Bill:
     def dollars_so_far(self) -> float:
         """The price of what was used until now."""
         use = Use(self.commands, self.storage)
-        return _add_up(get_pricing_plan(self.plan).list_prices(use, self.terms))
+        return sum(get_pricing_plan(self.plan).list_prices(use, self.terms).values())
 
     def is_above(self, dollars: float) -> bool:
         """Return whether the month costs more, so far or as it is projected."""
@@ -98,13 +98,14 @@ class Bill:
     def on_plan(self, name: str) -> Bill:
         """Return the bill for the same use on another pricing plan."""
         plan, use = get_pricing_plan(name), Use(self.projected, self.storage, self.traffic)
-        prices = plan.list_prices(use, self.terms)
+        exact = plan.list_prices(use, self.terms)
+        prices = {item: round(dollars, 2) for item, dollars in exact.items()}
         return replace(
             self,
             plan=name,
             limit=plan.commands,
             prices=prices,
-            dollars=_add_up(prices),
+            dollars=round(sum(prices.values()), 2),
             exceeded=tuple(plan.list_exceeded(use)),
         )
 
@@ -255,7 +256,3 @@ def estimate_writes(totals: Totals) -> int:
     plain = sum(n for spec, n in known if spec.writes and spec.keys is not SCRIPT_KEYS)
     in_scripts = totals.billed - sum(n for spec, n in known if spec.billed)
     return plain + max(in_scripts, 0) + totals.overhead
-
-
-def _add_up(prices: dict[str, float]) -> float:
-    return round(sum(prices.values()), 2)

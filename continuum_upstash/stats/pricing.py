@@ -98,7 +98,7 @@ class PricingPlan:
         """Return the dollars for a month, by what they are paid for; see `Bill.prices`."""
         stored = max(0.0, use.storage / GIGABYTE - self.free_storage_gb)
         sent = max(0.0, use.traffic / GIGABYTE - self.traffic_gb)
-        prices = {
+        return {
             "plan": self.dollars,
             "commands": self.cost_of(use.commands),
             "regions": self.dollars * get_extra_price("region") * terms.regions,
@@ -106,7 +106,6 @@ class PricingPlan:
             "traffic": sent * self.dollars_per_gb_sent,
             "prod_pack": get_extra_price("prod_pack") if terms.prod_pack else 0.0,
         }
-        return {name: round(dollars, 2) for name, dollars in prices.items()}
 
 
 PRICING_PLANS: Final[Mapping[str, PricingPlan]] = MappingProxyType(

@@ -112,3 +112,9 @@ def test_the_commands_that_change_data_are_estimated():
     commands = {"GET": 50, "SET": 20, "PING": 9, "EVAL": 3, "MGET": 5}
     totals = Totals(commands=commands, billed=50 + 20 + 3 + 5 + 6, overhead=4)
     assert estimate_writes(totals) == 20 + 6 + 4  # two calls in each script
+
+
+def test_the_price_so_far_is_not_rounded():
+    assert project_bill("payg", 654, MIDDLE).dollars_so_far == pytest.approx(0.001308)
+    assert project_bill("payg", 654, MIDDLE).dollars == 0
+    assert project_bill("1gb", 654, MIDDLE).dollars_so_far == 20
