@@ -11,6 +11,7 @@ from django.core.checks import Tags, register
 from continuum_upstash.checks.caches import check_caches, check_caches_in_production
 from continuum_upstash.checks.channels import check_live_pages
 from continuum_upstash.checks.live import LIVE_TAG, check_live
+from continuum_upstash.checks.migrations import check_migrations
 from continuum_upstash.checks.probes import check_probes
 from continuum_upstash.checks.rate_limits import check_ratelimit
 from continuum_upstash.checks.sessions import check_session_middleware, check_sessions
@@ -20,7 +21,7 @@ from continuum_upstash.checks.tasks import check_tasks, check_tasks_in_productio
 
 def add_checks() -> None:
     """Register all checks; the app calls this when Django starts."""
-    for check in (check_caches, check_sessions, check_statistics, check_budgets):
+    for check in (check_caches, check_migrations, check_sessions, check_statistics, check_budgets):
         register(check, Tags.caches)
     for check in (check_caches_in_production, check_session_middleware, check_probes):
         register(check, Tags.caches, Tags.security, deploy=True)

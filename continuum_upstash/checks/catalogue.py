@@ -152,6 +152,9 @@ CATALOGUE: Final[dict[str, tuple[Callable[..., CheckMessage], str]]] = {
         Error,
         "Name a cache whose BACKEND is continuum_upstash.backend.CacheBackend in USING.",
     ),
+    "E501": (Error, "Correct the entry, or that of OLD or NEW."),
+    "E502": (Error, "Give one of them another KEY_PREFIX, or read the old values in place."),
+    "W501": (Warning, "Set the same TIMEOUT: otherwise values expire at different times."),
 }
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from django.core.cache.backends.base import DEFAULT_TIMEOUT, BaseCache
 
-from continuum_upstash.cache.base import UpstashBaseCache, find_alias
+from continuum_upstash.cache.base import find_alias
 from continuum_upstash.migration.conf import ImproperlyConfiguredMigration, parse_options
 from continuum_upstash.migration.dual.extras import DualOperations
 from continuum_upstash.migration.dual.sides import DualPlan, Sides
@@ -49,14 +49,7 @@ class MigratingCache(BaseCache):
 
     @cached_property
     def _sides(self) -> Sides:
-        sides = Sides(self._options)
-        new: UpstashBaseCache = sides.new
-        if sides.old.version != new.version:
-            raise ImproperlyConfiguredMigration(
-                f"Cache '{self._options.alias}': OLD has the VERSION {sides.old.version}, NEW has "
-                f"{new.version}. Set the same one, so that keys with a version are the same."
-            )
-        return sides
+        return Sides(self._options)
 
     @cached_property
     def _operations(self) -> DualOperations:
@@ -291,7 +284,7 @@ class MigratingCache(BaseCache):
 
         Attention: `clear` of Django's RedisCache and of django-redis deletes the whole database.
 
-        Billed: as `CacheBackend.clear`, twice.
+        Billed: as `CacheBackend.clear`, twice, and 1 command.
         """
         self._run(self._operations.clear())
 

@@ -58,7 +58,6 @@ __all__ = [
     "RolloutRefused",
     "StoredRollout",
     "aread_rollout",
-    "delete_rollout",
     "get_new_cache",
     "make_migration_key",
     "override_rollout",
@@ -134,18 +133,6 @@ def write_rollout(
     options = get_settings(alias)
     cache = get_new_cache(options)
     return cache.run(_change(options, phase, percent, salt, force=force))
-
-
-def delete_rollout(alias: str) -> None:
-    """Delete the shared rollout: the environment and OPTIONS apply again. Billed: 1 command.
-
-    Raises:
-        ImproperlyConfiguredMigration: see `read_rollout`.
-        Unavailable, ReplyError: the new database could not be written.
-    """
-    options = get_settings(alias)
-    get_new_cache(options).run(call("DEL", make_migration_key(options), needs_server=True))
-    get_source(options).expire()
 
 
 @contextmanager
@@ -230,6 +217,9 @@ class RolloutSource:
             self._due_at = time.monotonic() + self.options.interval
         try:
             stored = yield from _load(make_migration_key(self.options))
+            if stored is None and self._rollout.is_shared:
+                yield from self.restore()
+                stored = yield from _load(make_migration_key(self.options))
         except (Unavailable, ReplyError) as error:
             logger.warning(
                 "Migration of cache '%s': the shared rollout could not be read, the phase stays "
@@ -253,9 +243,16 @@ class RolloutSource:
         self._is_known = True
         self._due_at = time.monotonic() + self.options.interval
 
-    def expire(self) -> None:
-        """Read the shared rollout before the next use."""
-        self._is_known = not self.options.shared
+    def restore(self) -> Plan[None]:
+        """Store the shared rollout again if it is missing: the database was flushed, for example.
+
+        One billed command, if a shared rollout applies.
+        """
+        rollout = self._rollout
+        if rollout.is_shared:
+            changed_at = rollout.settled_at - 2 * self.options.interval
+            data = encode_record(StoredRollout(rollout, changed_at))
+            yield from call("SET", make_migration_key(self.options), data, "NX", needs_server=True)
 
 
 class _Sources:

@@ -19,7 +19,7 @@ from django.core.cache import BaseCache, caches
 from django.core.cache.backends.redis import RedisCache
 
 from continuum_upstash.cache.base import UpstashBaseCache
-from continuum_upstash.migration.conf import MigrationSettings
+from continuum_upstash.migration.conf import ImproperlyConfiguredMigration, MigrationSettings
 from continuum_upstash.migration.rollout import get_new_cache
 from continuum_upstash.plans.effects import Plan, call_many
 
@@ -63,11 +63,19 @@ class Sides:
         old: the cache that is left, of any backend.
         new: the cache that replaces it, of this package.
         has_ttls: whether the old cache can return the times to live of its keys.
+
+    Raises:
+        ImproperlyConfiguredMigration: the caches do not fit together.
     """
 
     def __init__(self, options: MigrationSettings) -> None:
         self.old: BaseCache = caches[options.old]
         self.new: UpstashBaseCache = get_new_cache(options)
+        if self.old.version != self.new.version:
+            raise ImproperlyConfiguredMigration(
+                f"Cache '{options.alias}': OLD has the VERSION {self.old.version}, NEW has "
+                f"{self.new.version}. Set the same one, so that keys with a version are the same."
+            )
         self.has_ttls = isinstance(self.old, (UpstashBaseCache, RedisCache)) or hasattr(
             getattr(self.old, "client", None), "get_client"
         )

@@ -253,6 +253,8 @@ class DualWrites(DualAccess):
             results[side], errors[side] = yield from self._attempt(Call(side, method, args, kwargs))
             if method == "clear" and errors[side] is None:
                 self._pending.clear(side)
+        if method != "delete_pattern":  # it may have deleted the whole database
+            yield from self._attempt(RunOnNew(self._source.restore()))
         decisive = decides_for_all(rollout)
         error = errors[decisive]
         if error is not None:

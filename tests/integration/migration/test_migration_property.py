@@ -25,6 +25,8 @@ LENGTH = int(os.environ.get("TEST_LENGTH", "0"))
 SECONDS = 2 * LENGTH or 0.7
 APIS = ["sync", "async", "sync", "async"] if LENGTH else ["sync", "async"]
 INTERVAL = 0.05
+# Django's RedisCache is left out: its own incr() restores a counter that is deleted meanwhile.
+SERVERS = [("django-redis", "rest"), ("own", "tcp")][: 2 if LENGTH else 1]
 
 
 def start_worker(number, api, site):
@@ -54,8 +56,7 @@ def change_rollout_at_random(seconds):
     return changes
 
 
-@pytest.mark.parametrize("old_backend", ["django-redis"], indirect=True)
-@pytest.mark.parametrize("migration", ["rest"], indirect=True)
+@pytest.mark.parametrize(("old_backend", "migration"), SERVERS, indirect=True)
 def test_a_migration_returns_no_deleted_value_while_its_rollout_changes(migration, capsys):
     migration.CACHES["default"]["OPTIONS"]["ROLLOUT_INTERVAL"] = INTERVAL
     write_rollout("default", phase="off")

@@ -11,7 +11,6 @@ from continuum_upstash.migration.conf import BACKEND, ImproperlyConfiguredMigrat
 from continuum_upstash.migration.rollout import (
     RolloutRefused,
     aread_rollout,
-    delete_rollout,
     override_rollout,
     read_rollout,
     read_stored_rollout,
@@ -46,8 +45,6 @@ async def test_the_options_apply_until_a_rollout_is_stored(moving, emulator):
     found = read_rollout("moving")
     assert (found.phase, found.percent, found.is_shared) == (Phase.CANARY, 12.5, True)
     assert await aread_rollout("moving") == found
-    delete_rollout("moving")
-    assert read_rollout("moving").phase is Phase.SHADOW
 
 
 def test_a_process_reads_the_rollout_once_in_an_interval(moving, emulator):
@@ -82,6 +79,24 @@ def test_the_last_rollout_applies_while_the_database_is_unavailable(moving, emul
     with emulator.fault("refuse"):
         assert read_rollout("moving").phase is Phase.SHADOW
     assert "could not be read" in caplog.text
+
+
+def test_a_rollout_survives_a_clear_of_the_whole_database(moving):
+    entry = moving.CACHES["default"]
+    flushing = entry | {"OPTIONS": entry["OPTIONS"] | {"CLEAR": "flushdb"}}
+    moving.CACHES = moving.CACHES | {"default": flushing}
+    write_rollout("moving", phase="shadow", percent=5)
+    stored = read_stored_rollout("moving")
+    caches["moving"].clear()
+    assert read_stored_rollout("moving") == stored
+
+
+def test_a_rollout_that_was_evicted_is_stored_again(moving):
+    set_options(moving, ROLLOUT_INTERVAL=0)
+    write_rollout("moving", phase="shadow", percent=5)
+    caches["default"].flush_all()
+    assert read_rollout("moving").phase is Phase.SHADOW
+    assert read_stored_rollout("moving").rollout.percent == 5
 
 
 def test_an_override_replaces_the_stored_rollout(moving, emulator):
