@@ -7,7 +7,7 @@ from typing import Final
 
 from django.core.checks import CheckMessage, Error, Info, Warning  # noqa: A004 Django's names
 
-_PAGE: Final = "docs/reference/checks.md"
+from continuum_upstash.documentation import link_to
 
 # The page has a section for each id, in this order.
 CATALOGUE: Final[dict[str, tuple[Callable[..., CheckMessage], str]]] = {
@@ -169,6 +169,6 @@ def check_message(check_id: str, text: str, alias: str = "", env_prefix: str = "
     """
     level, hint = CATALOGUE[check_id]
     hint = hint.replace("UPSTASH_REDIS", f"{env_prefix}UPSTASH_REDIS")
-    section = f"{_PAGE}#{check_id.lower()}"
+    section = link_to("reference/checks", check_id.lower())
     label = f"CACHES['{alias}']: {text}" if alias else text
     return level(label, hint=f"{hint} See {section}".strip(), id=f"continuum_upstash.{check_id}")

@@ -14,6 +14,7 @@ from continuum_upstash.cache.base import UpstashBaseCache
 from continuum_upstash.config.budget import RESTRICTED
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.config.urls import is_loopback, is_private
+from continuum_upstash.documentation import link_to
 from continuum_upstash.errors import (
     AuthenticationFailed,
     BudgetExceeded,
@@ -112,7 +113,9 @@ def _examine_account(cache: UpstashBaseCache) -> Iterator[Finding]:
         found = read_account(cache.database)
         overview = cache.run(read_overview(cache, minutes=timedelta(hours=1)))
     except ContinuumError as error:
-        yield Finding("account", "warning", str(error), "See docs/how-to/costs.md.")
+        yield Finding(
+            "account", "warning", str(error), f"See {link_to('how-to/costs', 'the-account')}"
+        )
         return
     yield from examine_account(cache.database, found, overview)
 

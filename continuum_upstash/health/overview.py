@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal, TypeAlias
 
 from continuum_upstash.cache.base import UpstashBaseCache
+from continuum_upstash.documentation import link_to
 from continuum_upstash.errors import ContinuumError
 from continuum_upstash.health.monthly_usage import (
     get_midnight,
@@ -27,7 +28,7 @@ from continuum_upstash.transports.registry import get_process_state
 
 Scope: TypeAlias = Literal["all processes", "this process"]
 
-NO_HISTORY: Final = "no history yet: see docs/how-to/monitor.md"
+NO_HISTORY: Final = f"no history yet: see {link_to('how-to/monitor')}"
 
 _MINUTE: Final = timedelta(minutes=1)
 _HOUR: Final = timedelta(hours=1)

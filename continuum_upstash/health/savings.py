@@ -10,13 +10,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
+from continuum_upstash.documentation import link_to
 from continuum_upstash.stats.bill import Bill
 from continuum_upstash.stats.pricing import GIGABYTE, PRICING_PLANS, get_pricing_plan
 from continuum_upstash.stats.sampling import BATCHES, OTHER, PER_FAMILY, PER_PATH
 from continuum_upstash.stats.totals import Totals
 
 GROWTH: Final = (1, 2, 5, 10)
-_DOCS: Final = "docs/how-to/costs.md"
+_DOCS: Final = link_to("how-to/costs")
 _MIN_SAMPLES: Final = 20  # of a family or code path, for a hint
 _MIN_SHARE: Final = 0.02  # of the month's commands: smaller savings are not shown
 _LOW_HIT_RATE: Final = 0.5

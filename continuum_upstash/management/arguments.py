@@ -16,6 +16,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import CommandError
 
 from continuum_upstash.cache.base import UpstashBaseCache
+from continuum_upstash.documentation import link_to
 from continuum_upstash.errors import escape_unprintable
 from continuum_upstash.health.probe import get_upstash_caches, list_upstash_aliases
 from continuum_upstash.stats.bill import Bill
@@ -167,5 +168,5 @@ def _describe_aliases(known: list[str]) -> str:
     others = ", ".join(settings.CACHES)
     return (
         f"No entry of CACHES ({others}) has the BACKEND continuum_upstash.backend.CacheBackend: "
-        "see docs/reference/settings.md."
+        f"see {link_to('reference/settings')}"
     )
