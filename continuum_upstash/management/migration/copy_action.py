@@ -39,6 +39,7 @@ from continuum_upstash.migration.copying.reader import SourceReader
 from continuum_upstash.stats.pricing import get_pricing_plan, get_pricing_plan_name, get_terms
 
 _PAGE_KEYS: Final = 1000
+_PHASE_SECONDS: Final = 30.0  # after which the phase, which others may change, is read again
 _TEXTS: Final[Mapping[Outcome, str]] = {
     Outcome.SELECTED: "would be copied",
     Outcome.COPIED: "copied",
@@ -99,30 +100,37 @@ class CopyAction:
     def __init__(self, command: BaseCommand, options: dict[str, Any]) -> None:
         self._output, self._options = Output(command, options), options
         self._problems: list[Problem] = []
+        self._phase_at = monotonic()
 
     def run(self) -> None:
-        source_alias, target_alias, migration = select_pair(self._options)
+        source_alias, target_alias, self._migration = select_pair(self._options)
         try:
-            if migration is not None:
-                self._check_phase(migration)
+            if self._find_phase() is Phase.OFF:
+                self._output.write_detail(
+                    "The phase is off: what is written during the copy is written to the old cache "
+                    "only. Set the phase shadow first."
+                )
             target = get_target(target_alias)
             with open_source(source_alias) as source:
                 self._copy(source, target)
         except ContinuumError as error:
             fail(str(error))
 
-    def _check_phase(self, alias: str) -> None:
-        phase = load_rollout(get_settings(alias)).rollout.phase
+    def _find_phase(self) -> Phase | None:
+        """Return the phase of the migration; None: there is no MigratingCache.
+
+        Raises:
+            CommandError: what is read from the old cache may be outdated.
+        """
+        if self._migration is None:
+            return None
+        phase = load_rollout(get_settings(self._migration)).rollout.phase
         if phase is Phase.NEW_ONLY and not self._options["dry_run"]:
             fail(
                 "The phase is new_only: the old cache has received no writes since it began, so "
-                "its values may be outdated. Nothing was copied."
+                "its values may be outdated and are not copied."
             )
-        if phase is Phase.OFF:
-            self._output.write_detail(
-                "The phase is off: what is written during the copy is written to the old cache "
-                "only. Set the phase shadow first."
-            )
+        return phase
 
     def _copy(self, source: Source, target: UpstashBaseCache) -> None:
         options = self._options
@@ -174,6 +182,9 @@ class CopyAction:
         started, before = monotonic(), copier.progress.scanned
 
         def show(progress: CopyProgress) -> None:
+            if monotonic() - self._phase_at > _PHASE_SECONDS:
+                self._phase_at = monotonic()
+                self._find_phase()
             if checkpoint is not None:
                 checkpoint.save(run_id, progress)
             speed = (progress.scanned - before) / max(monotonic() - started, 0.001)

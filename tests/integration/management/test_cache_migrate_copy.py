@@ -13,7 +13,9 @@ import pytest
 from django.core.cache import caches
 
 from continuum_upstash.backend import get_cache
+from continuum_upstash.management.migration.copy_action import CopyAction
 from continuum_upstash.migration.conf import BACKEND as MIGRATING
+from continuum_upstash.migration.rollout import write_rollout
 from tests.integration.cache_entries import BACKEND, make_entry
 from tests.integration.management.command_runs import run_command
 from tests.waiting import wait_until
@@ -144,7 +146,7 @@ def test_keys_of_another_version_keep_it():
     [
         ("shadow", 0, ""),
         ("off", 0, "Set the phase shadow first"),
-        ("new_only", 2, "Nothing was copied"),
+        ("new_only", 2, "may be outdated and are not copied"),
     ],
 )
 def test_the_phase_of_a_migration_decides_whether_to_copy(phase, code, words, site):
@@ -154,6 +156,25 @@ def test_the_phase_of_a_migration_decides_whether_to_copy(phase, code, words, si
     run = run_command("cache_migrate", "copy")
     assert (run.code, words in run.err + run.error) == (code, True)
     assert get_cache().get("k") == (None if code else 1)
+
+
+def test_a_copy_ends_when_the_old_cache_receives_no_more_writes(site, monkeypatch):
+    options = {"OLD": "old", "NEW": "default", "PHASE": "new_primary"}
+    site.CACHES = site.CACHES | {"moving": {"BACKEND": MIGRATING, "OPTIONS": options}}
+    get_cache("old").set_many({f"k{i}": i for i in range(5000)}, None)
+    module = "continuum_upstash.management.migration.copy_action"
+    monkeypatch.setattr(f"{module}._PHASE_SECONDS", 0.0)
+    find_phase = CopyAction._find_phase
+
+    def change_phase(action):
+        found = find_phase(action)
+        write_rollout("moving", phase="new_only", force=True)
+        return found
+
+    monkeypatch.setattr(CopyAction, "_find_phase", change_phase)
+    run = run_command("cache_migrate", "copy")
+    assert (run.code, "The phase is new_only" in run.error) == (2, True)
+    assert 0 < len(get_cache().keys()) < 5000
 
 
 def test_collections_that_a_migration_keeps_on_one_side_are_not_copied(site):
@@ -318,6 +339,7 @@ execute_from_command_line(["manage.py", "cache_migrate", "copy", *sys.argv[1:]])
 """
 
 
+@pytest.mark.parametrize("two_caches", ["rest"], indirect=True)
 def test_a_copy_that_was_killed_continues_and_misses_no_key(site, valkey, tmp_path):
     old, new = get_cache("old"), get_cache()
     old.set_many({f"k{i}": i for i in range(6000)}, None)
