@@ -580,3 +580,24 @@ def test_a_stream_of_events(call, key):
     assert call("XRANGE", key, ids[2], "+", "COUNT", "1000") == entries[2:]
     assert call("XRANGE", key, f"({ids[2]}", "+", "COUNT", "1000") == entries[3:]
     assert call("XREVRANGE", key, "+", "-", "COUNT", "1") == entries[3:]
+
+
+@assume(
+    "CMD-038",
+    documented="redis/commands/sorted-set/zpopmin",
+    affects="Queues: the order of jobs, late acknowledgements, and heartbeats.",
+    commands=9,
+)
+def test_sorted_sets_of_queues(call, key):
+    """Members with one score are in the order of their bytes; ZADD XX CH counts what it changed."""
+    assert (
+        call("ZADD", key, "-1000", "b\n2", "-1000", "a\n1", "-1005", "c", "9000000000000", "d") == 4
+    )
+    assert call("ZRANGE", key, "0", "0", "WITHSCORES") == ["c", "-1005"]
+    assert call("ZPOPMIN", key, "2") == ["c", "-1005", "a\n1", "-1000"]
+    assert call("ZADD", key, "XX", "CH", "5", "a\n1", "6", "b\n2") == 1
+    assert call("ZMSCORE", key, "a\n1", "b\n2") == [None, "6"]
+    assert call("ZCOUNT", key, "-9999", "6") == 1
+    assert call("ZRANGE", key, "0", "5", "REV") == ["d", "b\n2"]
+    assert call("ZRANGEBYSCORE", key, "(6", "9000000000000", "LIMIT", "0", "1") == ["d"]
+    assert call("ZREM", key, "a\n1", "d") == 1

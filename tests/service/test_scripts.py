@@ -12,6 +12,7 @@ import random
 import pytest
 
 from continuum_upstash.config.resolve import Config
+from continuum_upstash.federation.queue.scripts import RESERVE
 from continuum_upstash.plans.counters import INCR_EXISTING
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.plans.locks import EXTEND, RELEASE
@@ -304,3 +305,33 @@ def test_what_the_limiter_shares_in_one_script(call, make_key, target):
     assert call("ZSCORE", events, '{"identifier":"x","success":true}') == "1"
     assert call("EXPIRE", events, "60") == 1
     assert call("EXPIRE", denied, "60") == 1
+
+
+@assume(
+    "LUA-026",
+    unproven="it ran on the Lua of Valkey, never on the service",
+    affects="Queues: workers reserve no jobs, or in another order.",
+    commands=21,
+)
+def test_the_script_of_queues(call, make_key, target):
+    """The script of queues leases jobs by priority and order, and moves expired jobs."""
+    source, now = get_source(RESERVE, target.profile), 1_800_000_000_000
+    jobs, dead, _ = keys = [make_key(name) for name in ("jobs", "dead", "names")]
+    declare_calls(source, 5)  # ZPOPMIN, ZRANGEBYSCORE, ZADD, ZREM, ZADD
+
+    def make_member(digit, expires=0, attempts=0, lease="-"):
+        return f"{digit * 24} 0 {attempts} 5 {expires} {lease} - -\n{{}}"
+
+    members = ["-1000", make_member("a"), "-1000", make_member("b"), "-1005", "no job"]
+    members += [str(now - 1), make_member("c"), str(now + 9), make_member("d")]
+    assert call("ZADD", jobs, *members, "-1000", make_member("9", now - 1)) == 6
+
+    def reserve(count, check):
+        arguments = (str(now), str(now + 30_000), "token", str(count), check)
+        return call("EVAL", source, "3", *keys, *arguments)
+
+    found = [make_member(digit, attempts=1, lease="token") for digit in "ab"]
+    assert reserve(3, "0") == [0, 0, 2, between(2, 5), found[0]]
+    assert reserve(2, "1") == [0, 0, 0, between(2, 5), found[1], make_member("c", 0, 1, "token")]
+    assert reserve(1, "0") == [0, now + 9, 0, between(2, 5)]
+    assert call("ZCARD", dead) == 2
