@@ -107,8 +107,11 @@ class QueuePlans:
         self._name, self._wake = name, wake
         self._alias = database.config.alias
         self._label = database.config.label
-        self._payloads = PayloadEncoder(database.codec, database.config)
-        self._state = database.database.extras.get(_QueueState)
+        extras = database.database.extras
+        self._payloads = extras.get(
+            PayloadEncoder, lambda: PayloadEncoder(database.codec, database.config)
+        )
+        self._state = extras.get(_QueueState)
 
     # ---- producers
 

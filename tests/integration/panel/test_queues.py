@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from importlib.util import find_spec
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -113,3 +114,16 @@ def test_an_unusable_alias_is_explained(configure_panel, settings, operator):
     configure_panel("local")
     settings.CONTINUUM_FEDERATION = HANDLERS
     assert "has no database" in Page(operator.get(ALIAS)).text
+
+
+def test_queues_of_tasks_are_shown(panel, settings, operator):
+    if not any(map(find_spec, ("django.tasks", "django_tasks"))):
+        pytest.skip("Django has no tasks before 6.0, without django-tasks")
+    settings.TASKS = {
+        "default": {
+            "BACKEND": "continuum_upstash.federation.tasks.UpstashTasks",
+            "QUEUES": ["default", "reports"],
+            "OPTIONS": {"USING": "default"},
+        }
+    }
+    assert "tasks.default.reports" in Page(operator.get(ALIAS)).text
