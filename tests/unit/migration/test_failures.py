@@ -10,7 +10,7 @@ from continuum_upstash.errors import ConnectionFailed
 from continuum_upstash.migration.conf import MigrationSettings, Phase
 from continuum_upstash.migration.counters import CountsWriter
 from continuum_upstash.migration.dual.pending_deletes import MAX_PENDING, PendingDeletes
-from continuum_upstash.migration.dual.sides import Side, Sides
+from continuum_upstash.migration.dual.sides import Side, Sides, get_async_method
 from continuum_upstash.migration.dual.state import get_state
 from continuum_upstash.migration.rollout import Rollout, get_source
 
@@ -276,3 +276,11 @@ def test_counts_are_written_once_a_minute():
     assert batch.commands[0][1].endswith(":1001")
     assert batch.commands[0][3].endswith(b",1,0,0,0]")
     assert list(writer.write()) == []
+
+
+async def test_an_async_method_of_basecache_is_replaced_by_the_sync_one(settings, monkeypatch):
+    """`BaseCache.aincr` reads and writes, while the backend's `incr` may be atomic."""
+    settings.CACHES = {"old": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    cache = caches["old"]
+    monkeypatch.setattr(cache, "incr", lambda key: f"incr of {key}")
+    assert await get_async_method(cache, "incr")("key") == "incr of key"
