@@ -27,6 +27,7 @@ from continuum_upstash.panel.key_browser.durations import UNITS, parse_seconds
 from continuum_upstash.panel.key_browser.edits import change_expiry, delete_chosen
 from continuum_upstash.panel.key_browser.key_page import describe_key
 from continuum_upstash.panel.key_browser.list_page import ListState, describe_list
+from continuum_upstash.panel.key_browser.masking import mask_key
 from continuum_upstash.panel.key_browser.scope import KeyScope, make_glob
 from continuum_upstash.panel.key_browser.values.visible_text import escape_text
 from continuum_upstash.panel.models import CacheHealth
@@ -150,16 +151,17 @@ class CacheKeyAdmin(PageAdmin):
         alias = self.get_alias(request, object_id, change=True)
         scope = self._get_scope(request, alias)
         state = ListState(request.GET.get("q", ""))
+        may_see = self.has_value_permission(request)
         if pattern_deletion.is_too_wide(state.text):
             text = _("This pattern matches every key. Use cache.clear() or cache_cleanup --all.")
             self.message_user(request, text, messages.WARNING)
             return self._redirect_to_list(alias, state)
         if request.method == "POST":
-            outcome = pattern_deletion.delete(scope, state.text)
-            self._finish(request, alias, outcome, escape_text(state.text))
+            outcome = pattern_deletion.delete(scope, state.text, may_see_hidden=may_see)
+            self._finish(request, alias, outcome, escape_text(mask_key(state.text)))
             return self._redirect_to_list(alias, state)
         with track_cost() as cost:
-            run = pattern_deletion.count(scope, state.text)
+            run = pattern_deletion.count(scope, state.text, may_see_hidden=may_see)
         context = {"title": _("Delete by pattern"), "subtitle": alias, "cost": cost}
         context["pattern"] = make_glob(state.text)
         return self.render(request, "delete_pattern", context | {"run": run, "state": state}, alias)

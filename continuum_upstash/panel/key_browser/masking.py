@@ -101,6 +101,21 @@ class ProtectionFinder:
         return None
 
 
+def reaches_hidden_part(search: str, masked: str) -> bool:
+    """Return whether a search finds a key by its hidden part.
+
+    The list does not show such a key. Otherwise a user could find out a session key by searching
+    for its first character, then for its first two, and so on.
+
+    Args:
+        search: the text of the search.
+        masked: the key as the list shows it.
+    """
+    beginning = search.rstrip("*")
+    is_pattern = any(each in beginning for each in "*?[\\")
+    return is_pattern or not masked.removesuffix(HIDDEN).startswith(beginning)
+
+
 def has_hidden_word(text: str) -> bool:
     return _find_word(text) is not None
 

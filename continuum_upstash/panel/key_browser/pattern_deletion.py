@@ -14,6 +14,7 @@ from django.utils.translation import ngettext_lazy
 from continuum_upstash.errors import ContinuumError
 from continuum_upstash.panel.actions import Outcome
 from continuum_upstash.panel.formatting import Text, format_count
+from continuum_upstash.panel.key_browser.masking import mask_key, reaches_hidden_part
 from continuum_upstash.panel.key_browser.scope import KeyScope, make_glob
 from continuum_upstash.plans.cleanup import KeyDeleter, KeySelector, ScanProgress
 from continuum_upstash.stats.pricing import PRICING_PLANS
@@ -28,7 +29,6 @@ class DryRun:
 
     Attributes:
         keys: that would be deleted, among those that were examined.
-        protected: keys that match and would stay, for example sessions.
         is_complete: whether all keys of the database were examined.
         commands: billed commands of the deletion; at most, if it is not complete.
         dollars: their price on the plan pay as you go.
@@ -36,7 +36,6 @@ class DryRun:
     """
 
     keys: int = 0
-    protected: int = 0
     is_complete: bool = False
     commands: int = 0
     dollars: float = 0.0
@@ -52,10 +51,10 @@ def is_too_wide(text: str) -> bool:
     return not text.strip("*?")
 
 
-def count(scope: KeyScope, text: str) -> DryRun:
+def count(scope: KeyScope, text: str, *, may_see_hidden: bool) -> DryRun:
     """Return what `delete` would do; at most MAX_DRY_RUN_SCANS billed commands."""
     try:
-        deleter = _make_deleter(scope, text, MAX_DRY_RUN_SCANS)
+        deleter = _make_deleter(scope, text, MAX_DRY_RUN_SCANS, may_see_hidden=may_see_hidden)
         progress = scope.cache.run(deleter.count())
     except ContinuumError as error:
         return DryRun(problem=str(error))
@@ -63,13 +62,17 @@ def count(scope: KeyScope, text: str) -> DryRun:
     if progress.complete:
         commands = deleter.compute_cost(progress)
     dollars = PRICING_PLANS["payg"].cost_of(commands)
-    return DryRun(progress.matched, progress.excluded, progress.complete, commands, dollars)
+    return DryRun(progress.matched, progress.complete, commands, dollars)
 
 
-def delete(scope: KeyScope, text: str) -> Outcome:
-    """Delete the keys that match, among the first 200,000; for the rest, name the command."""
+def delete(scope: KeyScope, text: str, *, may_see_hidden: bool) -> Outcome:
+    """Delete the keys that match, among the first 200,000; for the rest, name the command.
+
+    Protected keys stay, and so do keys that match by a part that the user may not see.
+    """
     try:
-        progress = scope.cache.run(_make_deleter(scope, text, _MAX_DELETE_SCANS).delete())
+        deleter = _make_deleter(scope, text, _MAX_DELETE_SCANS, may_see_hidden=may_see_hidden)
+        progress = scope.cache.run(deleter.delete())
     except ContinuumError as error:
         return Outcome(messages.ERROR, str(error))
     if progress.complete:
@@ -85,7 +88,17 @@ def _format(text: Text, progress: ScanProgress, **more: str) -> Text:
     return format_lazy(text, keys=format_count(progress.deleted), **more)
 
 
-def _make_deleter(scope: KeyScope, text: str, max_pages: int) -> KeyDeleter:
+def _make_deleter(
+    scope: KeyScope, text: str, max_pages: int, *, may_see_hidden: bool
+) -> KeyDeleter:
     pattern = scope.make_pattern(make_glob(text))
-    selector = KeySelector(pattern.pattern, pattern.matches, scope.protections.find)
+
+    def is_excluded(full_key: str) -> bool:
+        if scope.protections.find(full_key) is not None:
+            return True
+        key = pattern.extract_key(full_key)
+        masked = key if may_see_hidden else mask_key(key)
+        return masked != key and reaches_hidden_part(text, masked)
+
+    selector = KeySelector(pattern.pattern, pattern.matches, is_excluded)
     return KeyDeleter(selector, max_pages=max_pages)

@@ -16,6 +16,7 @@ from continuum_upstash.panel.key_browser.masking import (
     Protection,
     has_hidden_word,
     mask_key,
+    reaches_hidden_part,
 )
 from continuum_upstash.panel.key_browser.position import START, Position
 from continuum_upstash.panel.key_browser.scope import KeyScope, has_wildcards, make_glob
@@ -134,10 +135,10 @@ def find_keys(search: Search) -> Plan[SearchPage]:
         name = _decode(raw)
         if name not in rows and (row := _make_row(search, pattern, name)) is not None:
             rows[name] = row
-    names = [name for name in map(_decode, found) if isinstance(name, str)]
     sampler = FamilySampler(pattern)
-    protections = search.scope.protections
-    sampler.add(name for name in names if protections.find(name) is None)
+    sampler.add(
+        name for name, row in rows.items() if isinstance(name, str) and row.protection is None
+    )
     families = [each for each in sampler.list_largest(_MAX_FAMILIES) if each.name != NO_FAMILY]
     return (yield from _add_details(search, replace(page, families=families), rows))
 
@@ -225,10 +226,15 @@ def _matches(pattern: KeyPattern, scope: KeyScope, raw: bytes) -> bool:
 
 
 def _make_row(search: Search, pattern: KeyPattern, name: str | bytes) -> Row | None:
+    """Return the row of a key that was found; None: the list does not show it."""
     if isinstance(name, bytes):
         return Row(name.decode("utf-8", "backslashreplace"), is_binary=True)
     key = search.scope.extract_key(name, pattern)
-    return None if key is None else _make_text_row(search, key, name)
+    if key is None:
+        return None
+    row = _make_text_row(search, key, name)
+    is_masked = row.protection is not None or row.is_hidden
+    return None if is_masked and reaches_hidden_part(search.text, row.text) else row
 
 
 def _make_text_row(search: Search, key: str, full_key: str) -> Row:

@@ -54,6 +54,9 @@ class Accounts:
     def reader(self):
         return self._user("reader", "view_cachekey", "view_cachevalue")
 
+    def clerk(self):
+        return self._user("clerk", "view_cachekey", "change_cachekey")
+
     def editor(self):
         return self._user("editor", "view_cachekey", "view_cachevalue", "change_cachekey")
 

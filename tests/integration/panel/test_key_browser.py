@@ -199,6 +199,18 @@ def test_keys_with_hidden_words_are_masked_by_default(panel, visit):
     assert "reset-token:s3cr3t" in visit(keys_page(hidden=1), "editor").text
 
 
+@pytest.mark.parametrize("q", ["{0}{1}", "{0}{1}*", "*{1}*", "?{1}*", "[{0}]{1}*"])
+def test_a_hidden_part_cannot_be_guessed_by_searching(q, panel, visit):
+    cache.set("django.contrib.sessions.cacheabcdefghijklmnop", 1)
+    cache.set("reset-token:s3cr3t", 1)
+    for first, rest in (("r", "eset-token:s3"), ("d", "jango.contrib.sessions.cacheabc")):
+        seen = visit(keys_page(q=q.format(first, rest)), "editor")
+        assert "••••" not in seen.html
+        assert "(1)" not in seen.text  # among the families
+    for beginning in ("reset-", "django.contrib."):
+        assert "••••" in visit(keys_page(q=f"{beginning}*"), "browser").html
+
+
 @pytest.mark.filterwarnings("ignore::django.core.cache.CacheKeyWarning")
 def test_a_key_that_is_too_long_or_not_text_has_no_page(configure_panel, visit):
     configure_panel("tcp")

@@ -115,12 +115,18 @@ def test_a_pattern_for_every_key_is_refused(text, panel, post):
 
 def test_sessions_of_django_stay_when_a_pattern_matches_them(panel, post, visit):
     cache.set("django.contrib.sessions.cacheabcdefgh", 1)
-    assert (
-        "1 protected key matches and stays."
-        in visit(keys_page("delete-pattern", q="django*"), "editor").text
-    )
+    seen = visit(keys_page("delete-pattern", q="django*"), "editor")
+    assert "No key matches. There is nothing to delete." in seen.text
     post("delete-pattern", q="django*")
     assert cache.get("django.contrib.sessions.cacheabcdefgh") == 1
+
+
+@pytest.mark.parametrize(("who", "keys"), [("clerk", 0), ("editor", 1)])
+def test_a_hidden_part_cannot_be_guessed_by_a_dry_run(who, keys, panel, visit):
+    cache.set("reset-token:s3cr3t", 1)
+    seen = visit(keys_page("delete-pattern", q="reset-token:s3*"), who)
+    assert ("1 key will be deleted" in seen.text) is bool(keys)
+    assert "1 key will be deleted" in visit(keys_page("delete-pattern", q="reset-*"), who).text
 
 
 def test_changes_are_recorded_with_masked_keys(panel, post, visit):
