@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from copy import copy
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime, timedelta
 from math import inf
 from time import monotonic
 from typing import Any, Final
@@ -20,7 +21,7 @@ from continuum_upstash.health.findings import Finding, Outcome
 from continuum_upstash.health.overview import Overview
 from continuum_upstash.health.probe import MEMORY_WARN_RATIO
 from continuum_upstash.sessions.conf import conf as session_conf
-from continuum_upstash.stats.bill import Bill
+from continuum_upstash.stats.bill import Bill, MonthlyUsage, project_bill
 from continuum_upstash.stats.pricing import PRICING_PLANS, WARN_RATIO, Terms
 from continuum_upstash.stats.totals import Totals
 from continuum_upstash.transports.registry import Database
@@ -46,9 +47,39 @@ class Account:
         name = _PLANS.get(name, name)
         return name if name in PRICING_PLANS else None
 
+    def project(self, now: datetime) -> Bill | None:
+        """Return the month's bill, projected from the account's own figures.
+
+        They begin with the month, or with the database: earlier than the statistics, perhaps. None:
+        the pricing plan is unknown, or the database is less than an hour old.
+        """
+        if self.plan is None:
+            return None
+        known, usage = self.database, self.usage
+        created = datetime.fromtimestamp(min(known.created, now.timestamp()), UTC)
+        recorded = MonthlyUsage(
+            usage.commands,
+            first_hour=created - timedelta(hours=1),  # the hour after it is recorded completely
+            traffic=usage.traffic,
+            storage=usage.storage,
+        )
+        bill = project_bill(self.plan, recorded, now)
+        if bill.is_early:
+            return None
+        # The account's commands already include those of the read regions.
+        regions = len(known.read_regions)
+        bill = replace(bill, regions=regions, prod_pack=known.prod_pack)
+        return bill.on_plan(self.plan)
+
     def as_dict(self) -> dict[str, Any]:
         """Return JSON values."""
-        return {"database": asdict(self.database), "usage": asdict(self.usage)}
+        bill = self.project(datetime.now(UTC))
+        return {
+            "database": asdict(self.database),
+            "usage": asdict(self.usage),
+            "projected_commands": bill and bill.projected,
+            "projected_dollars": bill and bill.dollars,
+        }
 
 
 @dataclass(slots=True)
@@ -229,7 +260,10 @@ def _examine_bill(overview: Overview, bill: Bill, account: Account) -> Iterator[
     yield Finding("account: bill", "info", " ".join((f"{detail}.", *compared.reasons)))
     if not budget:
         return
-    projected = None if bill.is_early else apply_account(bill, account).dollars
+    own = account.project(datetime.now(UTC))
+    ours = None if bill.is_early else apply_account(bill, account)
+    expected_bill = own or ours
+    projected = expected_bill and expected_bill.dollars
     expected = "" if projected is None else f", ${projected:,.2f} expected for the month"
     detail = f"${usage.dollars:,.2f} of a budget of ${budget:,.2f}{expected}"
     if max(usage.dollars, projected or 0) < budget:

@@ -56,6 +56,7 @@ class AccountDatabase:
         database_id, name: of the database.
         plan: ``free``, ``payg`` or another name of Upstash.
         state: ``active``, ``suspended`` or ``passive``.
+        created: Unix seconds; 0: unknown.
         evicts: whether a full database evicts keys.
         auto_upgrade: whether it changes to a larger plan at a limit.
         budget: as the console shows it, per month; 0: none.
@@ -69,6 +70,7 @@ class AccountDatabase:
     name: str
     plan: str
     state: str
+    created: int
     evicts: bool
     auto_upgrade: bool
     budget: float
@@ -267,6 +269,7 @@ def decode_database(value: object) -> AccountDatabase:
         name=fields.read_text("database_name"),
         plan=fields.read_text("type"),
         state=fields.read_text("state"),
+        created=fields.read_count("creation_time", 0),
         evicts=fields.read_bool("eviction"),
         auto_upgrade=fields.read_bool("auto_upgrade"),
         budget=fields.read_amount("budget", 0),

@@ -234,6 +234,9 @@ def _describe_account(cost: _Cost) -> Iterator[tuple[str, str]]:
         f"read regions: {len(known.read_regions)}"
     )
     yield "Account", detail
+    projected = account.project(datetime.now(UTC))
+    if projected is not None:
+        yield "", f"projected from its figures: {projected.describe_projection()}"
     if cost.comparison is not None:
         yield "Difference", cost.comparison.describe()
         for reason in cost.comparison.reasons:

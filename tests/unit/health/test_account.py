@@ -74,3 +74,25 @@ def test_the_bill_follows_the_terms_of_the_account():
     assert (found.plan, found.commands, found.dollars) == ("1gb", 200_000, 40)
     unknown = replace(account, database=replace(account.database, plan="pro"))
     assert apply_account(bill, unknown).plan == "payg"
+
+
+@pytest.mark.parametrize(
+    ("created", "projected"),
+    [
+        (datetime(2026, 1, 1, tzinfo=UTC), 200_000),  # half of the month is over
+        (datetime(2026, 11, 15, tzinfo=UTC), 1_600_000),  # a day of sixteen
+        (datetime(2026, 11, 15, 23, 30, tzinfo=UTC), None),
+        (datetime(2030, 1, 1, tzinfo=UTC), None),
+    ],
+)
+def test_the_accounts_figures_are_projected_from_the_beginning_of_the_database(created, projected):
+    account = make_account(100_000, plan="fixed_1gb", regions=["eu-west-1"])
+    database = replace(account.database, created=int(created.timestamp()))
+    found = replace(account, database=database).project(MIDDLE)
+    assert (found and found.projected) == projected
+    if found is not None:
+        assert (found.dollars, found.prices["regions"]) == (30, 10)
+
+
+def test_an_unknown_plan_is_not_projected():
+    assert make_account(100_000, plan="pro").project(MIDDLE) is None
