@@ -62,7 +62,7 @@ class DeveloperAccount:
         values = dict(options)
         known = [each.name for each in fields(cls)]
         if not {"email", "key"} <= values.keys() <= set(known):
-            raise ValueError(f"an account needs email and key, and knows {', '.join(known)}")
+            raise ValueError(f"an account needs email and key; its entries are {', '.join(known)}")
         for name in ("regions", "budget"):
             values[name] = int(values.get(name, 0))
         account = cls(**values)

@@ -198,8 +198,8 @@ def _explain(
         )
     else:
         yield (
-            "The account's figures are some minutes old. For scripts of your own, we count each "
-            "call in their text, whether it runs or not."
+            "The account's figures are some minutes old. Of scripts of your own, the statistics "
+            "count each call in their text, whether it runs or not."
         )
     if month.local_commands:
         yield (
@@ -253,7 +253,7 @@ def _examine_bill(overview: Overview, bill: Bill, account: Account) -> Iterator[
     usage, budget = account.usage, account.database.budget
     compared = compare(bill, account, overview.month or Totals(), overview.today)
     detail = (
-        f"{usage.commands:,} billed commands and ${usage.dollars:,.2f} this month; by our "
+        f"{usage.commands:,} billed commands and ${usage.dollars:,.2f} this month; by the "
         f"statistics {bill.commands:,} and ${compared.dollars:,.2f}. Difference: "
         f"{compared.describe()}"
     )

@@ -116,7 +116,7 @@ class Sampler:
         with self._lock:
             return dict(self._counts.get(alias, {}))
 
-    def forget_last_call(self) -> None:
+    def clear_last_call(self) -> None:
         """Begin a request: its first call repeats none."""
         self._last = None
 
@@ -242,12 +242,12 @@ def start() -> None:
     stop()
     if read_interval():
         subscribe(observe)
-        request_started.connect(_forget_last_call)
+        request_started.connect(_clear_last_call)
 
 
 def stop() -> None:
     unsubscribe(observe)
-    request_started.disconnect(_forget_last_call)
+    request_started.disconnect(_clear_last_call)
 
 
 def observe(record: Record) -> None:
@@ -255,8 +255,8 @@ def observe(record: Record) -> None:
     get_process_state(Sampler).observe(record)
 
 
-def _forget_last_call(**_: object) -> None:
-    get_process_state(Sampler).forget_last_call()
+def _clear_last_call(**_: object) -> None:
+    get_process_state(Sampler).clear_last_call()
 
 
 def _bound(counts: Counter[str], measure: str, subject: str) -> str:
