@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Sequence
 from time import monotonic
-from typing import Literal, NamedTuple, Protocol, TypeAlias
+from typing import Final, Literal, NamedTuple, Protocol, TypeAlias
 
 from continuum_upstash.protocol import Command, Reply
 
@@ -50,6 +50,11 @@ class StateChange(NamedTuple):
     reason: str
     backend: str
     previous_backend: str
+
+
+# The stages of a budget, in their order; see transports/wrappers/budget_guard.py.
+BUDGET_STAGES: Final = ("within", "warn", "near", "essential", "local")
+RESTRICTED_STAGES: Final = frozenset({"essential", "local"})  # the local store serves the cache
 
 
 class BudgetStatus(NamedTuple):

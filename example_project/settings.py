@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from importlib.util import find_spec
 
+from example_project.budget import read_budget
 from example_project.data_folder import DATA_FOLDER, load_or_create_secret
 
 # The credentials are read from the environment: see docs/reference/environment.md.
@@ -58,6 +59,14 @@ CONTINUUM_RATELIMIT = {
         "search": {"rate": "3/10s", "key": "ip"},
     },
 }
+
+# The budget of the cost page; the other caches of the database go on when it is used up.
+CACHES["budget"] = {
+    "BACKEND": "continuum_upstash.backend.CacheBackend",
+    "KEY_PREFIX": "budget",
+    "OPTIONS": {"BUDGET": {"COMMANDS": read_budget}},
+}
+SILENCED_SYSTEM_CHECKS = ["continuum_upstash.W027"]
 
 # The cost page: the emulator's account has this plan, and round trips are examined for savings.
 CONTINUUM_STATS = {"PLAN": "payg", "SAMPLE": 5, "INTERVAL": 2.0}

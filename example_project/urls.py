@@ -6,6 +6,7 @@ from django.urls import include, path
 from example_project.pages import PAGES
 from example_project.views import (
     articles,
+    budget,
     costs,
     counter,
     dashboard,
@@ -20,6 +21,8 @@ from example_project.views import (
 urlpatterns = [
     *(path(page.path, page.view, name=page.name) for page in PAGES),
     path("articles/delete-cached/", articles.delete_cached, name="delete-cached-articles"),
+    path("costs/budget/", budget.change, name="change-budget"),
+    path("costs/commands/", budget.send_commands, name="send-commands"),
     path("costs/loop/", costs.read_in_a_loop, name="read-in-a-loop"),
     path("costs/get-many/", costs.read_at_once, name="read-at-once"),
     path("counter/add/", counter.add_one, name="add-one"),

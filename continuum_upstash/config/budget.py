@@ -11,9 +11,6 @@ from continuum_upstash.errors import ConfigurationError, suggest_similar
 
 Amount: TypeAlias = float | Callable[[], float]
 
-# What is done at each stage is in transports/wrappers/budget_guard.py.
-STAGES: Final = ("within", "warn", "near", "essential", "local")
-RESTRICTED: Final = frozenset({"essential", "local"})  # the local store serves the cache
 # The default fractions of the budget, in the order in which they are reached.
 THRESHOLDS: Final[Mapping[str, float]] = {"SOFT": 0.8, "NEAR": 0.9, "ESSENTIAL": 0.95, "HARD": 1.0}
 _AMOUNTS: Final = ("COMMANDS", "DOLLARS")

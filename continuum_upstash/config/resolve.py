@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Mapping
-from typing import Any, ClassVar, Final, Literal, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, cast
 from urllib.parse import SplitResult, parse_qs, unquote
 
 from continuum_upstash.config import django_redis
-from continuum_upstash.config.budget import Budget, parse_budget
 from continuum_upstash.config.credentials import Credentials, Mode, resolve_credentials
 from continuum_upstash.config.environment import Environment, make_setup_hint
 from continuum_upstash.config.frozen_settings import FrozenSettings
@@ -23,6 +22,9 @@ from continuum_upstash.config.proxies import Proxy, find_proxy
 from continuum_upstash.config.secrets import Secret
 from continuum_upstash.config.urls import is_upstash, remove_root_dot, split_url
 from continuum_upstash.errors import ConfigurationError, suggest_similar
+
+if TYPE_CHECKING:
+    from continuum_upstash.config.budget import Budget
 
 _PORTS: Final = {"https": 443, "http": 80, "rediss": 6379, "redis": 6379}
 
@@ -403,8 +405,14 @@ def _validate_near(value: Any) -> tuple[tuple[str, float], ...]:
     return tuple(sorted((prefix, float(seconds)) for prefix, seconds in value.items()))
 
 
+def _parse_budget(value: Any) -> Budget | None:
+    from continuum_upstash.config.budget import parse_budget  # noqa: PLC0415 only with BUDGET
+
+    return parse_budget(value)
+
+
 _VALIDATORS: Final[Mapping[str, Callable[[Any], Any]]] = {
-    "budget": parse_budget,
+    "budget": _parse_budget,
     "ca_file": lambda path: None if path is None else str(path),
     "near": _validate_near,
     "old_values": validate_old_values,

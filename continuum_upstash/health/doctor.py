@@ -11,7 +11,6 @@ from typing import Any, Final, TypeAlias
 from django.conf import settings
 
 from continuum_upstash.cache.base import UpstashBaseCache
-from continuum_upstash.config.budget import RESTRICTED
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.config.urls import is_loopback, is_private
 from continuum_upstash.documentation import link_to
@@ -33,6 +32,7 @@ from continuum_upstash.health.findings import Finding, Outcome
 from continuum_upstash.health.overview import NO_HISTORY, read_overview
 from continuum_upstash.health.probe import MEMORY_WARN_RATIO, Health, probe_health
 from continuum_upstash.keys import DOCTOR_KEYS
+from continuum_upstash.observe import RESTRICTED_STAGES
 from continuum_upstash.plans import info
 from continuum_upstash.plans.effects import Batch, Plan
 from continuum_upstash.protocol import Command, Replies, Reply
@@ -261,7 +261,7 @@ def _examine_budget(health: Health) -> list[Finding]:
     detail = f"stage {budget.stage}: {budget.used:,} of {budget.limit:,} commands this month"
     if budget.stage == "within":
         return [Finding("budget", "ok", detail)]
-    outcome: Outcome = "failed" if budget.stage in RESTRICTED else "warning"
+    outcome: Outcome = "failed" if budget.stage in RESTRICTED_STAGES else "warning"
     return [Finding("budget", outcome, detail, _RAISE_BUDGET)]
 
 

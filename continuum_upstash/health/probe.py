@@ -14,9 +14,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from continuum_upstash.cache.base import UpstashBaseCache
-from continuum_upstash.config.budget import RESTRICTED
 from continuum_upstash.errors import ConfigurationError, ContinuumError, ReplyError
-from continuum_upstash.observe import BackendStatus
+from continuum_upstash.observe import RESTRICTED_STAGES, BackendStatus
 from continuum_upstash.plans import info
 from continuum_upstash.plans.effects import Batch, Plan
 from continuum_upstash.protocol import Replies, Reply
@@ -101,7 +100,11 @@ class Health:
     @property
     def verdict(self) -> Verdict:
         """``ok``; ``degraded``: it works, but not as it should; ``down``: calls fail."""
-        if self.status.budget and self.status.budget.stage in RESTRICTED and not self.fallback:
+        if (
+            self.status.budget
+            and self.status.budget.stage in RESTRICTED_STAGES
+            and not self.fallback
+        ):
             return "down"
         if self.round_trip is None or self.status.state not in _WORKING_STATES:
             return "degraded" if self.fallback or self.round_trip is not None else "down"

@@ -11,6 +11,7 @@ from django.utils.formats import number_format
 from django.utils.translation import gettext_lazy as _
 
 from continuum_upstash.cache.django_redis_settings import add_ignore_exceptions
+from continuum_upstash.config.budget import Budget
 from continuum_upstash.config.django_redis import (
     TCP_OPTIONS,
     replace_options,
@@ -95,6 +96,10 @@ def _format_value(name: str, value: object) -> Text:
         return _HIDDEN
     if isinstance(value, bool):
         return _("yes") if value else _("no")
+    if isinstance(value, Budget):
+        amount = value.amount
+        text = getattr(amount, "__qualname__", "?") if callable(amount) else f"{amount:,}"
+        return f"{text} {value.unit}"
     if isinstance(value, tuple):
         pairs = (f"{prefix} {_format_seconds(seconds)}" for prefix, seconds in value)
         return ", ".join(pairs) or _("none")

@@ -7,15 +7,20 @@ plus once for each command that its script runs
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Final
+from operator import itemgetter
+from typing import Any, Final, TypeVar
 
 from continuum_upstash.errors import Refused, RequestTooLarge, ServerNotReady
 from continuum_upstash.observe import CommandDetails
 from continuum_upstash.plans.command_table import COMMANDS, SCRIPT_KEYS, UNKNOWN, get_spec
+from continuum_upstash.plans.effects import Batch, Effect, Plan
 from continuum_upstash.protocol import Command, Reply, Script, ScriptHash
 
+R = TypeVar("R")
+
+_get_name = itemgetter(0)
 # Their price is one, whatever they are sent with and whatever their reply is.
 _FIXED_PRICE: Final = frozenset(
     name for name, spec in COMMANDS.items() if spec.billed and spec.keys is not SCRIPT_KEYS
@@ -63,7 +68,7 @@ def have_fixed_price(commands: Sequence[Command]) -> bool:
     """Return whether each command is billed once, so that the bill is known before the replies."""
     if len(commands) == 1:
         return commands[0][0] in _FIXED_PRICE
-    return _FIXED_PRICE.issuperset([command[0] for command in commands])
+    return _FIXED_PRICE.issuperset(map(_get_name, commands))
 
 
 def estimate_billed(commands: Sequence[Command]) -> int:
@@ -77,6 +82,24 @@ def estimate_billed(commands: Sequence[Command]) -> int:
 def count_writes(commands: Sequence[Command]) -> int:
     """Return how many commands each read region bills once more."""
     return sum(get_spec(command).writes for command in commands)
+
+
+def count_sent(plan: Plan[R]) -> Plan[tuple[R, int]]:
+    """Run a plan; return its result, and how many commands it has sent."""
+    spent = 0
+    proceed: Callable[[Any], Effect] = plan.send
+    outcome: Any = None
+    while True:
+        try:
+            effect = proceed(outcome)
+        except StopIteration as stop:
+            return stop.value, spent
+        if isinstance(effect, Batch):
+            spent += len(effect.commands)
+        try:
+            outcome, proceed = (yield effect), plan.send
+        except Exception as error:  # noqa: BLE001 the plan decides which errors it handles
+            outcome, proceed = error, plan.throw
 
 
 def _estimate(command: Command) -> int:

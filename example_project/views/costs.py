@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 from django.core.cache import caches
@@ -19,6 +20,7 @@ from continuum_upstash.stats.bill import Bill
 from continuum_upstash.stats.pricing import PRICES_DATE, PRICING_PLANS
 from continuum_upstash.stats.totals import Totals
 from example_project.emulator import is_configured
+from example_project.views import budget
 
 READS = 200
 _KEYS = tuple(f"price:{number:03}" for number in range(READS))
@@ -34,6 +36,7 @@ def show(request: HttpRequest) -> HttpResponse:
         context |= _describe_account(cache, overview)
         if overview.bill is not None:
             context |= _describe_bill(overview.bill, overview.month or Totals())
+    context |= _describe_budget()
     return render(request, "example/costs.html", context)
 
 
@@ -53,6 +56,17 @@ def read_at_once(request: HttpRequest) -> HttpResponse:
     del request
     caches["default"].get_many(_KEYS)
     return redirect("costs")
+
+
+def _describe_budget() -> dict[str, Any]:
+    status = budget.read_status()
+    if status is None or status.budget is None:
+        return {}
+    return {
+        "budget_status": status,
+        "budget_ends": datetime.fromtimestamp(status.budget.ends_at, UTC),
+        "budget_commands": budget.COMMANDS,
+    }
 
 
 def _describe_bill(bill: Bill, month: Totals) -> dict[str, Any]:

@@ -213,3 +213,16 @@ def test_a_report_is_built_by_a_task_and_its_progress_is_shown(browser):
     assert "Readers by topic" in page
     assert "refresh" not in page
     assert browser.get("report/unknown/").status_code == 404
+
+
+def test_the_budget_changes_while_the_site_runs(browser):
+    def read_stage():
+        return re.search(r'data-stage="(\w+)"', browser.get("costs/").text)[1]
+
+    assert read_stage() == "within"
+    submit(browser, "costs/", "costs/commands/")
+    submit(browser, "costs/", "costs/budget/", stage="local")
+    wait_until(lambda: read_stage() == "local")
+    assert "<dd>local</dd>" in submit(browser, "costs/", "costs/commands/").text
+    submit(browser, "costs/", "costs/budget/", stage="raise")
+    wait_until(lambda: read_stage() == "within")

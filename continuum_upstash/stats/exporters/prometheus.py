@@ -23,8 +23,8 @@ from prometheus_client import (
 )
 
 from continuum_upstash import __version__
-from continuum_upstash.config.budget import STAGES
 from continuum_upstash.observe import (
+    BUDGET_STAGES,
     BudgetChange,
     BudgetStatus,
     Coalesced,
@@ -164,7 +164,7 @@ class PrometheusObserver:
         self.set_gauge(BUDGET_RATIO, status.used_ratio, alias)
 
     def _set_stage(self, alias: str, current: str) -> None:
-        for stage in STAGES:
+        for stage in BUDGET_STAGES:
             self.set_gauge(BUDGET_STAGE, stage == current, alias, stage)
 
     def set_gauge(self, metric: Metric, value: float, *labels: str) -> None:

@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
 
-from continuum_upstash.config.budget import STAGES
-from continuum_upstash.observe import BudgetStatus
+from continuum_upstash.observe import BUDGET_STAGES, BudgetStatus
 from continuum_upstash.stats.exporters.metrics import (
     BREAKER_STATE,
     BUDGET_RATIO,
@@ -80,7 +79,7 @@ def _render_gauges(aliases: Mapping[str, AliasMetrics]) -> Iterator[str]:
     if budgets:
         yield from _render_header(BUDGET_STAGE)
     for alias, budget in budgets.items():
-        for stage in STAGES:
+        for stage in BUDGET_STAGES:
             value = int(stage == budget.stage)
             yield _render_sample(BUDGET_STAGE.name, value, alias=alias, stage=stage)
     used = {alias: budget.used_ratio for alias, budget in budgets.items()}

@@ -29,7 +29,6 @@ from time import monotonic, time
 from typing import TYPE_CHECKING, Final
 from weakref import ref
 
-from continuum_upstash.config.budget import RESTRICTED
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import (
     AuthenticationFailed,
@@ -44,6 +43,7 @@ from continuum_upstash.errors import (
     Unavailable,
 )
 from continuum_upstash.observe import (
+    RESTRICTED_STAGES,
     BackendStatus,
     BudgetChange,
     StateChange,
@@ -283,10 +283,12 @@ class FailoverPolicy:
 
     def report_budget(self, guard: BudgetGuard, old: str, new: str) -> None:
         """Log a change of the budget's stage, and notify the observers."""
-        previous = self._backend_in_state(self.breaker.state, is_restricted=old in RESTRICTED)
+        previous = self._backend_in_state(
+            self.breaker.state, is_restricted=old in RESTRICTED_STAGES
+        )
         backend = self._backend_in_state(self.breaker.state)
         effect = f"serving from {backend}"
-        if new in RESTRICTED and not self._fallback:
+        if new in RESTRICTED_STAGES and not self._fallback:
             effect = "failing fast"
         logger.warning(
             "%s: budget stage %s -> %s; %s: %s", self._config.label, old, new, effect, guard.reason

@@ -30,9 +30,9 @@ import threading
 from bisect import bisect_right
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
-from continuum_upstash.config.budget import RESTRICTED, STAGES, Budget, read_amount
+from continuum_upstash.config.budget import Budget, read_amount
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.errors import (
     BudgetExceeded,
@@ -41,9 +41,16 @@ from continuum_upstash.errors import (
     Unavailable,
 )
 from continuum_upstash.keys import BUDGET_KEYS, SESSION_INDEX_KEYS, SESSION_KEYS
-from continuum_upstash.observe import BudgetStatus, log_once_a_minute, logger
+from continuum_upstash.observe import (
+    BUDGET_STAGES,
+    RESTRICTED_STAGES,
+    BudgetStatus,
+    log_once_a_minute,
+    logger,
+)
+from continuum_upstash.plans.billing import count_sent
 from continuum_upstash.plans.command_table import SCRIPT_KEYS, get_spec
-from continuum_upstash.plans.effects import Batch, Effect, Plan, Sleep
+from continuum_upstash.plans.effects import Batch, Plan, Sleep
 from continuum_upstash.protocol import Command, Reply
 from continuum_upstash.transports.local.transport import read_wall_clock
 
@@ -56,7 +63,7 @@ _SMALLEST: Final = 50_000  # and at least this part of the budget
 _STEPS: Final = 20
 _MIN_STEP: Final = 5_000
 _WAIT_SECONDS: Final = 0.001  # between two looks at another caller's reservation
-_RECHECK_SECONDS: Final = 10.0  # between two calls of a function that returns the budget
+_RECHECK_SECONDS: Final = 1.0  # between two calls of a function that returns the budget
 
 
 class BudgetSource(Protocol):
@@ -115,7 +122,7 @@ class BudgetGuard:
         rng: returns a number from 0 to 1.
 
     Attributes:
-        stage: one of `STAGES`.
+        stage: one of `BUDGET_STAGES`.
         reason: why the stage is this one.
         regions: in which writes are billed once more.
         is_restricted: whether the local store serves what does not need the server.
@@ -135,7 +142,7 @@ class BudgetGuard:
         self._find_source, self._on_change = find_source, on_change
         self._clock, self._rng = clock, rng
         self._lock = threading.RLock()  # reentrant: a signal handler may use the cache
-        self.stage, self.reason = STAGES[0], "no command has been sent yet"
+        self.stage, self.reason = BUDGET_STAGES[0], "no command has been sent yet"
         self.is_restricted, self.regions = False, 0
         self._limit = 0
         self._thresholds: tuple[int, ...] = ()
@@ -146,7 +153,7 @@ class BudgetGuard:
     def _start_month(self) -> None:
         self._total: int | None = None  # the counter as it was read last; None: not yet
         self._left = self._debt = self._size = 0
-        self._to_compare: tuple[int, bool] | None = None  # the counter, and whether it is new
+        self._must_compare = False  # whether the counter is to be compared with the statistics
 
     @property
     def status(self) -> BudgetStatus | None:
@@ -157,7 +164,7 @@ class BudgetGuard:
             if self._total is None:
                 return None
             used = self._total - self._left + self._debt
-            reason = self.reason if self.stage != STAGES[0] else self._describe_use(used)
+            reason = self.reason if self.stage != BUDGET_STAGES[0] else self._describe_use(used)
             return BudgetStatus(self.stage, used, self._limit, reason, self._month_end)
 
     def _describe_use(self, count: int) -> str:
@@ -174,7 +181,13 @@ class BudgetGuard:
                 self._start_month()
             source = self._find_source()
             self.regions = 0 if source is None else source.count_regions(self._config.alias)
-            self._limit, budget = self._read_limit(source), self.budget
+            old, budget = self._limit, self.budget
+            self._limit = self._read_limit(source)
+            if self._limit < old and self._total is not None:
+                # What is reserved is too much now. What was sent on credit counts at once.
+                self._debt = max(self._debt - self._left, 0)
+                self._left = min(self._left, 0)
+                self._total += self._debt
             parts = (budget.soft, budget.near, budget.essential, budget.hard)
             self._thresholds = tuple(round(part * self._limit) for part in parts)
             is_fixed = not callable(budget.amount)
@@ -214,7 +227,7 @@ class BudgetGuard:
         self.refresh()
         is_taken = False
         while not is_taken:
-            if self._to_compare is not None and batch.deadline_s is None:
+            if self._must_compare and batch.deadline_s is None:
                 yield from self._compare_with_statistics()
             if self._may_exceed(batch):
                 with self._lock:
@@ -284,12 +297,12 @@ class BudgetGuard:
             known = self._total
             total = reply if isinstance(reply, int) else (known or 0) + wanted.amount
             if isinstance(reply, int) and self._is_first_beyond_step(reply, wanted.amount):
-                self._to_compare = reply, reply == wanted.amount
+                self._must_compare = True
             self._total = max(known or 0, total)
             if known is None:
                 self._begin_with_credit()
                 return False
-            allowed = min(wanted.credit, self._thresholds[-1] - (total - wanted.amount))
+            allowed = min(wanted.credit, self._thresholds[-1] - total + wanted.credit)
             self._left += max(allowed, -self._left, 0)  # what was sent already is paid for now
             self._size = wanted.size or self._size
             if price > self._left:
@@ -314,24 +327,32 @@ class BudgetGuard:
         If the counter was lost, this process adds what it knows.
         """
         with self._lock:
-            reading, self._to_compare, key = self._to_compare, None, self._key
-        if reading is None:
+            is_due, self._must_compare, key = self._must_compare, False, self._key
+        if not is_due:
             return
+        price = 1 + self.regions
         try:
-            month, spent = yield from _count_spent(self._count_month())
-            missing = max(self._total or 0, month) + spent - reading[0]
-            cost = (1 + reading[1]) * (1 + self.regions)
-            commands: list[Command] = [("INCRBY", key, max(missing, 0) + cost)]
-            if reading[1]:
-                commands.append(("EXPIRE", key, KEPT_SECONDS))
-            replies = (yield Batch(commands)) if missing > 0 or reading[1] else []
+            month, spent = yield from count_sent(self._count_month())
+            # The counter is read after the statistics: it contains all that they have counted.
+            known = self._total or 0
+            counter = yield from self._add(key, spent + 2 * price, ("EXPIRE", key, KEPT_SECONDS))
+            missing = max(known, month) - counter
+            if counter and missing > 0:
+                yield from self._add(key, missing + price)
         except BaseException:
-            self._to_compare = reading
+            self._must_compare = True
             raise
-        with self._lock:
-            if replies and isinstance(replies[0], int) and key == self._key:
-                self._total = max(self._total or 0, replies[0])
         self._update_stage()
+
+    def _add(self, key: str, count: int, *commands: Command) -> Plan[int]:
+        """Add to the counter, and return it; 0: it cannot be written."""
+        reply, *_ = yield Batch((("INCRBY", key, count), *commands))
+        if not isinstance(reply, int):
+            return 0
+        with self._lock:
+            if key == self._key:
+                self._total = max(self._total or 0, reply)
+        return reply
 
     def _count_month(self) -> Plan[int]:
         source = self._find_source()
@@ -364,7 +385,8 @@ class BudgetGuard:
         if self._total is None:
             return
         error = self.find_refusal(batch)
-        if error is None and price > self._thresholds[-1] - self._total + self._left:
+        rest = self._thresholds[-1] - self._total + self._left
+        if error is None and price > rest:
             error = self._make_error()
         if error is not None:
             raise error
@@ -379,10 +401,10 @@ class BudgetGuard:
     def _update_stage(self) -> None:
         with self._lock:
             total = self._total or 0
-            old, new = self.stage, STAGES[bisect_right(self._thresholds, total)]
+            old, new = self.stage, BUDGET_STAGES[bisect_right(self._thresholds, total)]
             if old == new:
                 return
-            self.stage, self.is_restricted = new, new in RESTRICTED
+            self.stage, self.is_restricted = new, new in RESTRICTED_STAGES
             self.reason = self._describe_use(total)
         self._on_change(old, new)
 
@@ -402,24 +424,6 @@ class BudgetGuard:
                 "INSTALLED_APPS, which knows the prices. Without it, use BUDGET['COMMANDS']."
             )
         return source.count_commands(self._config.alias, amount)
-
-
-def _count_spent(plan: Plan[int]) -> Plan[tuple[int, int]]:
-    """Run a plan; return its result, and how many commands it has sent."""
-    spent = 0
-    proceed: Callable[[Any], Effect] = plan.send
-    outcome: Any = None
-    while True:
-        try:
-            effect = proceed(outcome)
-        except StopIteration as stop:
-            return stop.value, spent
-        if isinstance(effect, Batch):
-            spent += len(effect.commands)
-        try:
-            outcome, proceed = (yield effect), plan.send
-        except Exception as error:  # noqa: BLE001 the plan decides which errors it handles
-            outcome, proceed = error, plan.throw
 
 
 def make_budget_key(month: datetime) -> str:

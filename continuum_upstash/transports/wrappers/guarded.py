@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from continuum_upstash.config.budget import STAGES
 from continuum_upstash.config.resolve import Config
+from continuum_upstash.observe import BUDGET_STAGES
 from continuum_upstash.plans.billing import (
     count_all_billed,
     count_writes,
@@ -25,7 +25,7 @@ from continuum_upstash.transports.failover.failover_policy import FailoverPolicy
 from continuum_upstash.transports.wrappers.budget_guard import BudgetGuard, BudgetSource
 from continuum_upstash.transports.wrappers.near import NearPolicy
 
-_NORMAL_STAGES: Final = STAGES[:2]  # the near cache keeps copies as it is configured
+_NORMAL_STAGES: Final = BUDGET_STAGES[:2]  # the near cache keeps copies as it is configured
 
 
 def make_guard(

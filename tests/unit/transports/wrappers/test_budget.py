@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
+import subprocess
+import sys
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
@@ -170,16 +172,30 @@ def test_a_raised_budget_needs_no_restart(site, changes):
     call_until(process, "essential", *GET)
     amounts[0] = 1000
     assert not is_sent(site, process, *GET)
-    site.clock.now += 10
+    site.clock.now += 1
     assert is_sent(site, process, *GET)
     assert changes[-1] == ("essential", "within", "local", "upstash-rest")
+
+
+def test_a_lowered_budget_counts_what_was_sent_on_credit(site):
+    amounts = [1_000_000]
+    process = site.start_process({"COMMANDS": lambda: amounts[0]}, rng=lambda: 0.9)
+    for _ in range(100):
+        process.call(*GET)
+    assert site.read_counter() == 3
+    amounts[0] = 100
+    site.clock.now += 1
+    with pytest.raises(BudgetExceeded):
+        process.call(*SESSION, needs_server=True)
+    assert not is_sent(site, process, *GET)
+    assert process.stage == "local"
 
 
 def test_a_failing_function_keeps_the_last_budget(site, caplog):
     amounts = [1000]
     process = site.start_process({"COMMANDS": amounts.pop})
     process.call(*GET)
-    site.clock.now += 10
+    site.clock.now += 1
     assert is_sent(site, process, *GET)
     assert "the budget stays: BUDGET failed: pop from empty list" in caplog.text
 
@@ -218,7 +234,7 @@ def test_the_counter_begins_with_what_was_sent_before(site):
     process.source.month = 990
     process.call(*GET)
     assert process.stage == "essential"
-    assert site.read_counter() == 992
+    assert site.read_counter() == 991
 
 
 def test_a_write_costs_more_with_read_regions(site):
@@ -375,3 +391,13 @@ def test_the_counter_costs_a_thousandth_of_a_large_budget():
         process.send(*[GET] * 500)
     increments = sum(command[0] == "INCRBY" for command in site.server.sent)
     assert increments <= 1000
+
+
+def test_without_a_budget_nothing_is_imported():
+    script = (
+        "import sys; from continuum_upstash import UpstashCache;"
+        "UpstashCache(rest_url='http://127.0.0.1:9', rest_token='x').current_backend;"
+        "print([name for name in sys.modules if 'budget' in name or 'guarded' in name])"
+    )
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert run.stdout == "[]\n"
