@@ -39,6 +39,8 @@ class Heartbeat(threading.Thread):
                 self.beat()
             except ContinuumError as error:  # the worker itself reports outages
                 logger.debug("Leases were not extended: %s", error)
+            except Exception:  # noqa: BLE001 a defect must not end the thread and lose all leases
+                logger.exception("Unexpected error: leases were not extended")
 
     def beat(self) -> None:
         """Extend the leases of which half is over."""

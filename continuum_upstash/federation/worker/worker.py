@@ -53,7 +53,7 @@ class Worker:
         options: as they were passed.
         outcomes: how many attempts have ended, by outcome.
         last_seen: when the main loop last ran, in monotonic seconds.
-        outage: the error of the database while it is unavailable, else None.
+        outage: the error of the main loop while it repeats, else None.
         is_stopping: whether no more jobs are started.
     """
 
@@ -74,7 +74,7 @@ class Worker:
         self._counts: dict[str, Counter[Outcome]] = {name: Counter() for name in options.handlers}
         self._counts_due = monotonic() + _COUNTS_SECONDS
         self.last_seen = monotonic()
-        self.outage: ContinuumError | None = None
+        self.outage: Exception | None = None
         self.is_stopping = False
 
     def run(self) -> Counter[Outcome]:
@@ -159,16 +159,19 @@ class Worker:
                 self._write_counts()
         except ConfigurationError:
             raise
-        except ContinuumError as error:
+        except Exception as error:  # noqa: BLE001 a defect must not end the worker, which pauses
             self._begin_outage(error)
         else:
             if self.outage is not None:
-                log_event("info", "recovered", "The database is available again.")
+                log_event("info", "recovered", "The worker runs again: no error any more.")
             self.outage, self._backoff = None, 1.0
 
-    def _begin_outage(self, error: ContinuumError) -> None:
-        if self.outage is None:
+    def _begin_outage(self, error: Exception) -> None:
+        if self.outage is None and isinstance(error, ContinuumError):
             log_event("warning", "outage", f"The database is unavailable, trying again: {error}")
+        elif self.outage is None:
+            text = f"Unexpected error of the worker, trying again: {describe_error(error)}"
+            log_event("error", "defect", text, error=error)
         self.outage = error
         self._retry_at = monotonic() + self._backoff * random.uniform(0.5, 1.0)  # noqa: S311 no secret
         self._backoff = min(2 * self._backoff, _MAX_BACKOFF)

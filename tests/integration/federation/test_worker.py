@@ -202,7 +202,23 @@ def test_an_outage_is_logged_once_and_survived(queue, start, emulator, caplog):
     wait_until(lambda: job_handlers.done == ["before", "after"])
     wait_until(lambda: worker.read_status()["state"] == "running")
     assert caplog.text.count("The database is unavailable") == 1
-    assert "available again" in caplog.text
+    assert "runs again" in caplog.text
+
+
+def test_a_defect_does_not_end_the_worker(queue, monkeypatch, caplog):
+    errors = [RuntimeError("defect")]
+    reserve = Queue.reserve
+
+    def fail_once(*args, **kwargs):
+        if errors:
+            raise errors.pop()
+        return reserve(*args, **kwargs)
+
+    monkeypatch.setattr(Queue, "reserve", fail_once)
+    monkeypatch.setattr("random.uniform", lambda *_: 0.01)
+    queue.enqueue("job")
+    assert make_worker(queue, "record", once=True).run() == {"done": 1}
+    assert "Unexpected error of the worker, trying again: RuntimeError: defect" in caplog.text
 
 
 def test_the_limits_of_a_run(queue):
