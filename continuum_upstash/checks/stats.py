@@ -64,7 +64,7 @@ def _check_budget(config: Config, configs: Mapping[str, Config]) -> Iterator[Che
     if budget is not None and budget.unit == "dollars":
         try:
             count_affordable(alias, read_amount(budget))
-        except ConfigurationError as error:
+        except Exception as error:  # noqa: BLE001 a user's function may raise anything
             yield check_message("E025", str(error), alias)
     if not get_setting("SHARED"):
         text = "BUDGET does not include what was sent before its counter: statistics are not shared"

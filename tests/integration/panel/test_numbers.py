@@ -52,3 +52,17 @@ def test_the_near_cache_is_shown_where_there_is_one(panel, visit):
     text = visit(page("figures")).text
     assert "Commands saved by the near cache 65" in text
     assert "Hit rate 90.9" in text
+
+
+def test_the_budget_is_shown_where_there_is_one(panel, visit, settings):
+    assert "Budget" not in visit(page()).text
+    entry = settings.CACHES["default"]
+    options = {**entry["OPTIONS"], "BUDGET": {"COMMANDS": 200, "SOFT": 0.1}}
+    settings.CACHES = {**settings.CACHES, "default": {**entry, "OPTIONS": options}}
+    for _ in range(40):
+        cache.get("k")
+    text = visit(page()).text
+    assert re.search(r"Budget of this month, stage warn \d+ / 200 \(\d", text)
+    assert "of the month's budget of 200 commands used. Nothing is restricted yet." in text
+    assert "BUDGET 200 commands OPTIONS" in text
+    assert re.search(r"within warn upstash-\w+ \d+% of the month's budget", text)

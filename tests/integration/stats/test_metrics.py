@@ -123,6 +123,31 @@ def traced():
     meters.shutdown()
 
 
+def test_opentelemetry_shows_the_budget(make_cache, traced):
+    cache = make_cache("rest", OPTIONS={"BUDGET": {"COMMANDS": 50, "SOFT": 0.1}})
+    tracers, spans, reader, _ = traced
+    with tracers.get_tracer("test").start_as_current_span("request"):
+        for _ in range(10):
+            cache.get("k")
+    (request,) = [span for span in spans.get_finished_spans() if span.name == "request"]
+    (event,) = request.events
+    assert event.name == "continuum.budget.stage_change"
+    assert event.attributes["continuum.budget.new"] == "warn"
+    exported = reader.get_metrics_data().to_json()
+    assert "continuum.cache.budget.used" in exported
+    assert '"continuum.budget.stage": "warn"' in exported
+
+
+def test_prometheus_shows_the_budget(make_cache, metrics):
+    cache = make_cache("rest", OPTIONS={"BUDGET": {"COMMANDS": 50, "SOFT": 0.1}})
+    for _ in range(10):
+        cache.get("k")
+    text = metrics()
+    assert 'continuum_cache_budget_stage{alias="default",stage="warn"} 1.0' in text
+    assert 'continuum_cache_budget_stage{alias="default",stage="local"} 0.0' in text
+    assert re.search(r'statistics_commands_total\{alias="default"\} \d+', text)
+
+
 def test_spans_follow_the_conventions_and_show_no_key_or_value(api_cache, traced, emulator):
     _, spans, reader, _ = traced
     api_cache.set("secret-key", "secret-value")
