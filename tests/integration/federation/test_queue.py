@@ -106,6 +106,27 @@ def test_a_lost_lease_is_another_attempt_and_a_late_ack_changes_nothing(queue):
     assert queue.size() == (0, 0, 0, False)
 
 
+def test_a_reserve_does_not_change_when_a_delayed_job_is_due(queue):
+    queue.enqueue("later", delay=60)
+    for _ in range(2):
+        jobs = queue.reserve(5)
+        assert jobs == []
+        assert 50 < jobs.next_due <= 60
+
+
+def test_due_jobs_behind_others_are_found_and_keep_their_place(queue):
+    """Every second a reserve looks for them; here the second is over."""
+    queue.enqueue("first")
+    queue.reserve(visibility=0.01)
+    queue.enqueue("delayed", delay=0.01, priority=1)
+    queue.enqueue_many(["second", "third"])
+    wait_until(lambda: queue.size().ready == 4)
+    queue.queue.plans._state.next_checks[queue.name] = 0
+    assert reserve_payloads(queue, 1) == ["delayed"]
+    assert queue.size() == (3, 1, 0, False)
+    assert reserve_payloads(queue, 3) == ["first", "second", "third"]
+
+
 def test_an_ended_lease_that_no_worker_has_taken_can_still_be_acknowledged(queue):
     queue.enqueue("job")
     (job,) = queue.reserve(visibility=0.01)
@@ -166,7 +187,7 @@ def test_a_failed_job_is_a_dead_letter_with_its_reason(queue):
 
 
 def test_a_job_without_attempts_left_is_a_dead_letter(queue):
-    queue.enqueue("lost", max_attempts=1)
+    queue.enqueue("lost", max_attempts=1, unique="name")
     queue.enqueue("retried", max_attempts=1)
     lost, retried = queue.reserve(2, visibility=0.05)
     assert lost.is_last_attempt
@@ -174,6 +195,7 @@ def test_a_job_without_attempts_left_is_a_dead_letter(queue):
     wait_until(lambda: queue.size().ready)
     jobs = queue.reserve()
     assert (jobs, jobs.dead) == ([], 1)
+    assert queue.enqueue("again", unique="name").is_new
     reasons = {job.payload: job.reason for job in queue.dead()}
     assert reasons["retried"] == "no more"
     assert reasons["lost"].startswith("lost: the worker of the last attempt")
