@@ -120,7 +120,7 @@ class TaskStore:
             PayloadRejected: see `encode`.
         """
         key, data = self._make_key(new.id), self.encode(new)
-        expiry = ("EX", self._options.result_ttl) if new.is_finished else ()
+        expiry = ("PX", 1000 * self._options.result_ttl) if new.is_finished else ()
         reply = yield from call_conditional(
             self.database.database.conditional_commands,
             ("SET", key, data, "IFEQ", old.data, *expiry),

@@ -68,3 +68,10 @@ def test_the_panel_warns_if_eviction_is_accepted(client, transactional_db, setti
     text = Page(client.get(page())).text
     assert "including sessions, when it is full (optimistic-volatile)" in text
     assert "SESSION_ALLOW_EVICTION allows this" in text
+
+
+@pytest.mark.parametrize(("using", "expected"), [("default", ["E304"]), ("other", [])])
+def test_eviction_of_tasks_is_an_error(using, expected, settings):
+    backend = "continuum_upstash.federation.tasks.UpstashTasks"
+    settings.TASKS = {"default": {"BACKEND": backend, "OPTIONS": {"USING": using}}}
+    assert [each.id for each in check_live()] == [f"continuum_upstash.{each}" for each in expected]
