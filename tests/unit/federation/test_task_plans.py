@@ -184,7 +184,7 @@ def test_too_many_crashes_fail_the_task_without_a_call(make_run):
 
 def test_a_result_is_stored_after_an_outage_and_once(make_run, monkeypatch):
     monkeypatch.setattr(runs, "_END_DELAYS", (0.0, 0.0))
-    tasks, run, caller = make_run()
+    tasks, run, _ = make_run()
     stored, lost = tasks.encode(make_document()), ConnectionFailed("reset")
     outcome, batches = run_plan(run.run("a1"), [stored], OK, lost, lost, OK)
     assert outcome.state is RunState.FINISHED
