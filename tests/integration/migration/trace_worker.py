@@ -18,6 +18,10 @@ from typing import Any
 
 import django
 from django.conf import settings
+from django.core.cache import cache
+
+from continuum_upstash.migration import backend
+from continuum_upstash.migration.dual.sides import Effect, Sides
 
 KEYS = [f"key:{number}" for number in range(12)]
 LOCKS = [f"lock:{number}" for number in range(4)]
@@ -35,6 +39,23 @@ OPERATIONS = {
     "counter": 3,
     "own": 3,
 }
+
+
+class SlowSides(Sides):
+    """Waits at random before a call, as a busy machine does: processes interleave more often."""
+
+    random = random.Random(7)
+
+    def _perform(self, effect: Effect) -> Any:
+        time.sleep(self._draw_delay())
+        return super()._perform(effect)
+
+    async def _aperform(self, effect: Effect) -> Any:
+        await asyncio.sleep(self._draw_delay())
+        return await super()._aperform(effect)
+
+    def _draw_delay(self) -> float:
+        return self.random.choice([0, 0, 0, 0.001, 0.01])
 
 
 class Worker:
@@ -154,7 +175,7 @@ def main() -> None:
         USE_TZ=True,
     )
     django.setup()
-    from django.core.cache import cache  # noqa: PLC0415 it needs the settings
+    backend.Sides = SlowSides
 
     ended = threading.Event()
     threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
