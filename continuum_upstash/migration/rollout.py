@@ -296,7 +296,8 @@ def _change(
         rollout = replace(rollout, percent=parse_percent(percent))
     if salt is not None:
         rollout = replace(rollout, salt=parse_salt(salt))
-    stored = StoredRollout(rollout, time.time())
+    is_new_phase = rollout.phase is not before.rollout.phase
+    stored = StoredRollout(rollout, time.time() if is_new_phase else before.changed_at)
     if not force:
         check_change(before, stored, options.interval)
     yield from call("SET", key, encode_record(stored), needs_server=True)

@@ -88,7 +88,7 @@ class StoredRollout(NamedTuple):
 
     Attributes:
         rollout: the rollout.
-        changed_at: when it was written, in Unix seconds.
+        changed_at: since when the phase applies, in Unix seconds.
     """
 
     rollout: Rollout

@@ -12,12 +12,14 @@ import random
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from itertools import chain
 
 import pytest
 from django.core.cache import caches
 
-from continuum_upstash.migration.rollout import Phase, RolloutRefused, write_rollout
+from continuum_upstash.migration.counters import read_counts
+from continuum_upstash.migration.rollout import RolloutRefused, write_rollout
 from tests.integration.migration.trace import Event, find_double_adds, find_stale_reads
 from tests.integration.migration.trace_worker import OWN
 
@@ -25,6 +27,12 @@ LENGTH = int(os.environ.get("TEST_LENGTH", "0"))
 SECONDS = 2 * LENGTH or 0.7
 APIS = ["sync", "async", "sync", "async"] if LENGTH else ["sync", "async"]
 INTERVAL = 0.05
+NEXT_PHASES = {
+    "off": ["shadow"],
+    "shadow": ["canary", "canary", "new_primary", "off"],
+    "canary": ["canary", "canary", "canary", "new_primary", "shadow", "off"],
+    "new_primary": ["canary", "canary", "shadow", "off"],
+}
 # Django's RedisCache is left out: its own incr() restores a counter that is deleted meanwhile.
 SERVERS = [("django-redis", "rest"), ("own", "tcp")][: 2 if LENGTH else 1]
 
@@ -40,19 +48,17 @@ def start_worker(number, api, site):
 
 
 def change_rollout_at_random(seconds):
-    """Change phase and percentage, forwards and back, as often as the rules allow."""
+    """Change phase and percentage, forwards and back; return how often."""
     draw = random.Random(13)
-    phases = [each for each in Phase if each is not Phase.NEW_ONLY]
-    deadline, changes = time.monotonic() + seconds, 0
+    phase, changes, deadline = "off", 0, time.monotonic() + seconds
     while time.monotonic() < deadline:
-        try:
-            write_rollout(
-                "default", phase=draw.choice(phases), percent=draw.choice([0, 5, 25, 50, 75, 100])
-            )
-        except RolloutRefused:
-            continue
-        changes += 1
-        time.sleep(draw.uniform(0, 0.1))
+        phase, percent = draw.choice(NEXT_PHASES[phase]), draw.choice([5, 25, 50, 75, 100])
+        while time.monotonic() < deadline:
+            with suppress(RolloutRefused):  # until the present phase has reached all processes
+                write_rollout("default", phase=phase, percent=percent)
+                changes += 1
+                break
+        time.sleep(draw.uniform(0, 0.2))
     return changes
 
 
@@ -71,13 +77,14 @@ def test_a_migration_returns_no_deleted_value_while_its_rollout_changes(migratio
     assert list(find_double_adds(events)) == []
     drifts = list(list_drifts())
     assert max(drifts, default=0) <= 2.0
+    counts = read_counts("default", hours=2)
     if LENGTH:
         with capsys.disabled():
-            sys.stdout.write(
-                f"{len(events)} events, {changes} changes, {max(drifts, default=0):.3f} s drift\n"
-            )
+            sys.stdout.write(f"{len(events)} events, {changes} changes, {counts.filled} copies, ")
+            sys.stdout.write(f"{max(drifts, default=0):.3f} s drift\n")
     assert len(events) > 50 * SECONDS
     assert changes > 3
+    assert counts.filled > 0
 
 
 def list_drifts():

@@ -16,7 +16,8 @@ class Event(NamedTuple):
     """One call for one key.
 
     Attributes:
-        kind: ``write``, ``add``, ``delete`` or ``read``.
+        kind: ``write``, ``add``, ``attempt``, ``delete`` or ``read``. An ``attempt`` is an add that
+            failed: where only the new cache had the key, the old one had its value for a moment.
         key: the key.
         value: what was stored or read; None: nothing was found.
         started: monotonic seconds.
@@ -37,7 +38,7 @@ def find_stale_reads(events: Iterable[Event]) -> Iterator[str]:
     when the read started.
     """
     for key, of_key in _group(events).items():
-        writes = {each.value: each for each in of_key if each.kind in {"write", "add"}}
+        writes = {each.value: each for each in of_key if each.kind in {"write", "add", "attempt"}}
         deletes = sorted(
             (each for each in of_key if each.kind == "delete"), key=lambda each: each.ended
         )

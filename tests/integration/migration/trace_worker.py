@@ -18,12 +18,12 @@ from typing import Any
 
 import django
 from django.conf import settings
-from django.core.cache import cache
+from django.core.cache import cache, caches
 
 from continuum_upstash.migration import backend
 from continuum_upstash.migration.dual.sides import Effect, Sides
 
-KEYS = [f"key:{number}" for number in range(12)]
+KEYS = [f"key:{number}" for number in range(5)]
 LOCKS = [f"lock:{number}" for number in range(4)]
 OWN = 6  # keys that only one process writes: their times to live must be the same on both sides
 OPERATIONS = {
@@ -38,6 +38,7 @@ OPERATIONS = {
     "unlock": 1,
     "counter": 3,
     "own": 3,
+    "evict": 4,
 }
 
 
@@ -55,7 +56,7 @@ class SlowSides(Sides):
         return await super()._aperform(effect)
 
     def _draw_delay(self) -> float:
-        return self.random.choice([0, 0, 0, 0.001, 0.01])
+        return self.random.choice([0, 0, 0, 0, 0, 0.02])
 
 
 class Worker:
@@ -92,7 +93,7 @@ class Worker:
         self._record("read", key, value, *times)
 
     async def _get_many(self) -> None:
-        keys = self._random.sample(KEYS, 5)
+        keys = self._random.sample(KEYS, 3)
         values, *times = await self._call("get_many", keys)
         for key in keys:
             self._record("read", key, values.get(key), *times)
@@ -127,8 +128,7 @@ class Worker:
     async def _add(self) -> None:
         key, value = self._draw(LOCKS), self._make_value()
         added, *times = await self._call("add", key, value, 900)
-        if added:
-            self._record("add", key, value, *times)
+        self._record("add" if added else "attempt", key, value, *times)
 
     async def _unlock(self) -> None:
         key = self._draw(LOCKS)
@@ -164,6 +164,14 @@ class Worker:
             await self._call("touch", key, seconds)
         else:
             await self._call(kind, key)
+
+    async def _evict(self) -> None:
+        """The new database evicts a key: the next read copies it again."""
+        key = self._draw(KEYS)
+        if self._is_async:
+            await caches["new"].adelete(key)
+        else:
+            caches["new"].delete(key)
 
 
 def main() -> None:
