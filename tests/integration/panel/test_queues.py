@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from importlib.util import find_spec
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.utils import translation
 
 from continuum_upstash.federation import Queue
 from continuum_upstash.federation.queue.outcome_counts import add_outcomes
@@ -127,3 +129,18 @@ def test_queues_of_tasks_are_shown(panel, settings, operator):
         }
     }
     assert "tasks.default.reports" in Page(operator.get(ALIAS)).text
+
+
+@pytest.mark.parametrize("path", [BASE, ALIAS, PAGE, f"{PAGE}do/discard/?job=a"])
+def test_every_word_can_be_translated(path, queue, operator, monkeypatch):
+    add_dead(queue, 1)
+    monkeypatch.setattr(translation._trans, "gettext", lambda text: f"⟦{text}⟧")
+    monkeypatch.setattr(translation._trans, "pgettext", lambda _, text: f"⟦{text}⟧")
+    monkeypatch.setattr(
+        translation._trans, "ngettext", lambda one, many, n: f"⟦{one if n == 1 else many}⟧"
+    )
+    text = Page(operator.get(path)).text
+    while (left := re.sub(r"⟦[^⟦⟧]*⟧", " ", text)) != text:
+        text = left
+    words = set(re.findall(r"[A-Za-z]{3,}", text)) - {"mail", "default", "root", "route"}
+    assert {word for word in words if not re.fullmatch("[0-9a-f]+", word)} == set()
