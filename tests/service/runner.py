@@ -41,7 +41,7 @@ from tests.service.target import (
 from tests.service.tcp_client import TcpConnection
 
 FOLDER: Final = Path(__file__).parent
-MAX_COMMANDS: Final = 2_000
+MAX_COMMANDS: Final = 2_200
 _WORKERS: Final = 6  # mostly waiting for the network
 _TESTS_PER_WORKER: Final = 15  # for fewer, starting a worker takes longer than the tests
 _CLEAN_UP_COMMANDS: Final = 6
