@@ -405,6 +405,13 @@ def test_a_hostile_body_is_refused(push, emulator, body):
     assert site_tasks.calls == []
 
 
+@pytest.mark.parametrize("length", ["x", "-1", ""])
+def test_a_wrong_length_is_no_error_of_the_site(push, length):
+    body = b'{"backend": "default", "task": "x"}'
+    response = post(body, "", **{"Content-Length": length})
+    assert response.status_code == 403
+
+
 def test_only_post_requests_run_a_task(push):
     assert Client().get(PATH).status_code == 405
 
