@@ -93,6 +93,8 @@ class DualWrites(DualAccess):
                 self._pending.discard(side, [(key, version)])
         if not added:  # the old cache had lost the key, or the new one did not reply
             yield from self._delete_on(Side.OLD, [key], version)
+            if error is None:  # a back-fill may have read the value
+                yield from self._attempt(RunOnNew(self._back_fill.drop_lease(key, version)))
         elif old_error is not None:
             self._remember(Side.OLD, [(key, version)])
         if error is not None:

@@ -61,7 +61,8 @@ def find_double_adds(events: Iterable[Event]) -> Iterator[str]:
         adds = sorted((each for each in of_key if each.kind == "add"), key=lambda each: each.ended)
         deletes = [each for each in of_key if each.kind == "delete"]
         for one, other in pairwise(adds):
-            if not any(each.ended > one.started and each.started < other.ended for each in deletes):
+            started = min(one.started, other.started)
+            if not any(each.ended > started and each.started < other.ended for each in deletes):
                 yield f"{key}: {one} … {other}"
 
 
