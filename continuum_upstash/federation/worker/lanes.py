@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import random
+import threading
 from collections.abc import Callable
 from typing import Final
 
@@ -31,6 +32,7 @@ class Lane:
         next_look: when to look again, in monotonic seconds.
         is_ready: whether a job is expected: the look is a reserve, and not a peek.
         is_paused: as of the last reserve.
+        wakes: how many messages have come.
     """
 
     def __init__(
@@ -45,18 +47,29 @@ class Lane:
         self._interval = _FIRST_POLL
         self.next_look = clock()
         self.is_ready, self.is_paused = True, False
+        self._lock = threading.Lock()
+        self.wakes = 0
 
     def wake(self) -> None:
-        """Expect a job now."""
-        self.is_ready, self.next_look = True, -math.inf
+        """Expect a job now; may be called from another thread."""
+        with self._lock:
+            self.wakes += 1
+            self.is_ready, self.next_look = True, -math.inf
 
-    def sleep(self, next_due: float | None, *, has_messages: bool) -> None:
+    def sleep(self, next_due: float | None, *, has_messages: bool, wakes: int) -> None:
         """Look again when the next job is due, or at the next poll.
 
         Args:
             next_due: seconds; 0: now; None: no job is known.
             has_messages: whether enqueues wake the worker.
+            wakes: the attribute before the look. A message that came since then may be about a job
+                that the look did not see.
         """
+        with self._lock:
+            if self.wakes == wakes:
+                self._sleep(next_due, has_messages=has_messages)
+
+    def _sleep(self, next_due: float | None, *, has_messages: bool) -> None:
         now = self._clock()
         if next_due == 0:
             self.is_ready, self.next_look, self._interval = True, now, _FIRST_POLL

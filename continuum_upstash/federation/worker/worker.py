@@ -201,17 +201,18 @@ class Worker:
                 return
             if now < lane.next_look:
                 continue
+            wakes = lane.wakes
             if not lane.is_ready:
                 due = lane.queue.next_due()
                 if due != 0:
-                    lane.sleep(due, has_messages=self._has_messages)
+                    lane.sleep(due, has_messages=self._has_messages, wakes=wakes)
                     continue
             jobs = lane.queue.reserve(wanted, visibility=self.options.visibility)
             lane.is_paused = jobs.is_paused
             if jobs:
                 lane.restart()
                 self._submit(jobs, now)
-            lane.sleep(jobs.next_due, has_messages=self._has_messages)
+            lane.sleep(jobs.next_due, has_messages=self._has_messages, wakes=wakes)
 
     def _count_wanted(self) -> int:
         """Return how many jobs to reserve: none while some have not been started."""
