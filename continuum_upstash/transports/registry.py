@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from continuum_upstash.transports.factory import PoolFactory
     from continuum_upstash.transports.subscriptions.async_subscription import AsyncSubscription
     from continuum_upstash.transports.subscriptions.subscription import Subscription
-    from continuum_upstash.transports.wrappers.budget_guard import BudgetGuard, BudgetSource
+    from continuum_upstash.transports.wrappers.budget_guard import BudgetGuard
+    from continuum_upstash.transports.wrappers.budget_month import BudgetSource
     from continuum_upstash.transports.wrappers.near import NearPolicy
     from continuum_upstash.transports.wrappers.near_cache import NearCache
 

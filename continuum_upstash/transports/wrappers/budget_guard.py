@@ -29,8 +29,8 @@ import random
 import threading
 from bisect import bisect_right
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from typing import Final, NamedTuple, Protocol
+from datetime import UTC, datetime
+from typing import Final, NamedTuple
 
 from continuum_upstash.config.budget import Budget, read_amount
 from continuum_upstash.config.resolve import Config
@@ -40,7 +40,7 @@ from continuum_upstash.errors import (
     ReplyError,
     Unavailable,
 )
-from continuum_upstash.keys import BUDGET_KEYS, SESSION_INDEX_KEYS, SESSION_KEYS
+from continuum_upstash.keys import SESSION_INDEX_KEYS, SESSION_KEYS
 from continuum_upstash.observe import (
     BUDGET_STAGES,
     RESTRICTED_STAGES,
@@ -53,8 +53,13 @@ from continuum_upstash.plans.command_table import SCRIPT_KEYS, get_spec
 from continuum_upstash.plans.effects import Batch, Plan, Sleep
 from continuum_upstash.protocol import Command, Reply
 from continuum_upstash.transports.local.transport import read_wall_clock
+from continuum_upstash.transports.network_errors import deadline_exceeded
+from continuum_upstash.transports.wrappers.budget_month import (
+    KEPT_SECONDS,
+    BudgetSource,
+    find_month,
+)
 
-KEPT_SECONDS: Final = 40 * 24 * 3600  # the counter outlives its month
 _LARGEST: Final = 400  # a reservation is at most this part of the budget,
 _NEAR_THRESHOLD: Final = 12  # at most this part of what is left until the next threshold,
 _SMALLEST: Final = 50_000  # and at least this part of the budget
@@ -64,26 +69,6 @@ _STEPS: Final = 20
 _MIN_STEP: Final = 5_000
 _WAIT_SECONDS: Final = 0.001  # between two looks at another caller's reservation
 _RECHECK_SECONDS: Final = 1.0  # between two calls of a function that returns the budget
-
-
-class BudgetSource(Protocol):
-    """What the statistics know; see `continuum_upstash.health.budget_source`."""
-
-    def count_commands(self, alias: str, dollars: float) -> int:
-        """Return how many commands an amount pays for in a month.
-
-        Raises:
-            ConfigurationError: the pricing plan of the alias has no price for a command.
-        """
-        ...
-
-    def count_regions(self, alias: str) -> int:
-        """Return the read regions of an alias's database, in which writes are billed, too."""
-        ...
-
-    def count_month(self, alias: str) -> Plan[int]:
-        """Return the billed commands of this month, of all processes, as they are recorded."""
-        ...
 
 
 class _Reservation(NamedTuple):
@@ -164,11 +149,10 @@ class BudgetGuard:
             if self._total is None:
                 return None
             used = self._total - self._left + self._debt
-            reason = self.reason if self.stage != BUDGET_STAGES[0] else self._describe_use(used)
+            reason = (
+                self.reason if self.stage != BUDGET_STAGES[0] else _describe_use(used, self._limit)
+            )
             return BudgetStatus(self.stage, used, self._limit, reason, self._month_end)
-
-    def _describe_use(self, count: int) -> str:
-        return f"{count / self._limit:.0%} of the month's budget of {self._limit:,} commands used"
 
     def refresh(self) -> None:
         """Begin a new month if it is time, and read the budget again if a function returns it."""
@@ -177,7 +161,7 @@ class BudgetGuard:
             return
         with self._lock:
             if now >= self._month_end:
-                self._key, self._month_end = _find_month(now)
+                self._key, self._month_end = find_month(now)
                 self._start_month()
             source = self._find_source()
             self.regions = 0 if source is None else source.count_regions(self._config.alias)
@@ -225,9 +209,9 @@ class BudgetGuard:
             Unavailable, Refused: there was no reply to the reservation.
         """
         self.refresh()
-        is_taken = False
+        is_taken, started, seconds = False, self._clock(), batch.deadline_s
         while not is_taken:
-            if self._must_compare and batch.deadline_s is None:
+            if self._must_compare and seconds is None:
                 yield from self._compare_with_statistics()
             if self._may_exceed(batch):
                 with self._lock:
@@ -240,7 +224,9 @@ class BudgetGuard:
             else:
                 self._raise_if_refused(batch, price)
             if self._claim_reservation():
-                is_taken = yield from self._extend(price, batch.deadline_s)
+                is_taken = yield from self._extend(price, seconds)
+            elif seconds is not None and self._clock() - started >= seconds:
+                raise deadline_exceeded(self._config.label, seconds)
             else:
                 yield Sleep(_WAIT_SECONDS)
 
@@ -405,7 +391,7 @@ class BudgetGuard:
             if old == new:
                 return
             self.stage, self.is_restricted = new, new in RESTRICTED_STAGES
-            self.reason = self._describe_use(total)
+            self.reason = _describe_use(total, self._limit)
         self._on_change(old, new)
 
     def _read_limit(self, source: BudgetSource | None) -> int:
@@ -426,18 +412,8 @@ class BudgetGuard:
         return source.count_commands(self._config.alias, amount)
 
 
-def make_budget_key(month: datetime) -> str:
-    """Return the key of a month's counter, which all aliases of a database share."""
-    return f"{BUDGET_KEYS}{month:%Y%m}"
-
-
-def _find_month(now: float) -> tuple[str, float]:
-    """Return the key of the current month's counter, and the month's end in Unix seconds."""
-    month = datetime.fromtimestamp(now, UTC).replace(
-        day=1, hour=0, minute=0, second=0, microsecond=0
-    )
-    next_month = (month + timedelta(days=32)).replace(day=1)
-    return make_budget_key(month), next_month.timestamp()
+def _describe_use(count: int, limit: int) -> str:
+    return f"{count / limit:.0%} of the month's budget of {limit:,} commands used"
 
 
 def _is_of_sessions(batch: Batch) -> bool:

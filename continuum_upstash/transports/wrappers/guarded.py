@@ -22,7 +22,8 @@ from continuum_upstash.plans.runner import AsyncRunner, Runner, arun, run
 from continuum_upstash.protocol import Replies
 from continuum_upstash.transports.base import AsyncTransport, Transport
 from continuum_upstash.transports.failover.failover_policy import FailoverPolicy
-from continuum_upstash.transports.wrappers.budget_guard import BudgetGuard, BudgetSource
+from continuum_upstash.transports.wrappers.budget_guard import BudgetGuard
+from continuum_upstash.transports.wrappers.budget_month import BudgetSource
 from continuum_upstash.transports.wrappers.near import NearPolicy
 
 _NORMAL_STAGES: Final = BUDGET_STAGES[:2]  # the near cache keeps copies as it is configured

@@ -1,6 +1,6 @@
 """Four processes under load, over REST and TCP, sync and async, stay within one budget.
 
-TEST_LENGTH makes the budget larger: 30,000 commands for each unit.
+TEST_LENGTH makes the budget larger: 10,000 commands for each unit.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 LENGTH = int(os.environ.get("TEST_LENGTH", "0"))
-BUDGET = 30_000 * LENGTH or 3_000
+BUDGET = 10_000 * LENGTH or 3_000
 KINDS = [("rest", "sync"), ("rest", "async"), ("tcp", "sync"), ("tcp", "async")]
 
 

@@ -15,7 +15,7 @@ from continuum_upstash.transports.failover.transport import (
     FailoverTransport,
 )
 from continuum_upstash.transports.local.transport import LocalTransport
-from continuum_upstash.transports.wrappers.budget_guard import make_budget_key
+from continuum_upstash.transports.wrappers.budget_month import make_budget_key
 from continuum_upstash.transports.wrappers.guarded import (
     AsyncGuardedTransport,
     GuardedTransport,

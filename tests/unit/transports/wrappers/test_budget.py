@@ -17,6 +17,7 @@ from continuum_upstash.errors import (
     CapacityExceeded,
     ConfigurationError,
     ConnectionFailed,
+    DeadlineExceeded,
     QuotaExceeded,
     Unavailable,
 )
@@ -24,7 +25,7 @@ from continuum_upstash.observe import BudgetChange, subscribe, unsubscribe
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.plans.runner import Runner, run
 from continuum_upstash.protocol import Script
-from continuum_upstash.transports.wrappers.budget_guard import KEPT_SECONDS, make_budget_key
+from continuum_upstash.transports.wrappers.budget_month import KEPT_SECONDS, make_budget_key
 from tests.unit.transports.wrappers.budgeted_site import KEY, Site
 
 GET = ("GET", "k")
@@ -384,6 +385,32 @@ def test_tasks_of_four_processes_hold_the_budget(budget):
 
     asyncio.run(call_all())
     assert 0.98 * budget <= site.server.billed <= 1.01 * budget
+
+
+def test_one_caller_reserves_and_the_others_wait_until_their_deadline():
+    site, hold = Site("async"), asyncio.Event()
+    send = site.server.asend
+
+    async def send_later(batch):
+        await hold.wait()
+        return await send(batch)
+
+    async def call_three_times():
+        first, waiting = (asyncio.create_task(process.acall(*GET)) for _ in range(2))
+        await asyncio.sleep(0)
+        late = asyncio.create_task(process.acall(*SESSION, needs_server=True, deadline_s=0.2))
+        await asyncio.sleep(0.005)
+        site.clock.now += 0.2
+        with pytest.raises(DeadlineExceeded):
+            await asyncio.wait_for(late, 5)
+        hold.set()
+        await asyncio.wait_for(asyncio.gather(first, waiting), 5)
+
+    site.server.asend = send_later
+    process = site.start_process({"COMMANDS": 40_000})
+    asyncio.run(call_three_times())
+    reservations = [command for command in site.server.sent if command[0] == "INCRBY"]
+    assert [count for _, _, count in reservations] == [1, 2, 101]
 
 
 def test_the_counter_costs_a_thousandth_of_a_large_budget():
