@@ -16,7 +16,14 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from continuum_upstash import __version__
 from continuum_upstash.errors import ConnectionFailed
-from continuum_upstash.observe import CommandDetails, StateChange, subscribe, unsubscribe
+from continuum_upstash.observe import (
+    CommandDetails,
+    JobEnded,
+    StateChange,
+    notify,
+    subscribe,
+    unsubscribe,
+)
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Script, ScriptHash
 from continuum_upstash.stats.exporters.otel import OTelObserver
@@ -121,6 +128,20 @@ def traced():
     unsubscribe(observer)
     tracers.shutdown()
     meters.shutdown()
+
+
+def test_jobs_are_counted_and_measured(traced, metrics):
+    notify(JobEnded("federation", "mail", "done", 0.5, 1))
+    notify(JobEnded("federation", "mail", "dead", 2.0, 5))
+    text = metrics()
+    labels = 'alias="federation",outcome="dead",queue="mail"'
+    assert f"continuum_queue_jobs_total{{{labels}}} 1.0" in text
+    assert 'continuum_queue_job_seconds_sum{alias="federation",queue="mail"} 2.5' in text
+    _, _, reader, _ = traced
+    (scope,) = reader.get_metrics_data().resource_metrics[0].scope_metrics
+    (found,) = [each for each in scope.metrics if each.name == "messaging.process.duration"]
+    errors = {point.attributes.get("error.type") for point in found.data.data_points}
+    assert errors == {None, "dead"}
 
 
 def test_opentelemetry_shows_the_budget(make_cache, traced):
