@@ -22,9 +22,6 @@ from decimal import Decimal
 from importlib import import_module, metadata
 from pathlib import Path
 
-from django.conf import settings
-from django.core.cache import CacheHandler
-
 VALUES = {
     "text": "short",
     "long text": "The quick brown fox jumps over the lazy dog. " * 20,
@@ -81,6 +78,8 @@ def list_options(package: str) -> Iterator[dict[str, str]]:
 
 def list_stored_values(package: str) -> Iterator[dict[str, str]]:
     """Yield what the package stores for each value, with its origin."""
+    from django.core.cache import CacheHandler  # noqa: PLC0415 the tests run without Django
+
     for options in list_options(package):
         entry = {"LOCATION": "redis://127.0.0.1:9", "OPTIONS": options}
         handler = CacheHandler({"default": {"BACKEND": BACKENDS[package], **entry}})
@@ -102,6 +101,8 @@ def list_stored_values(package: str) -> Iterator[dict[str, str]]:
 
 
 if __name__ == "__main__":
+    from django.conf import settings  # as above
+
     settings.configure()
     for line in list_stored_values(sys.argv[1]):
         sys.stdout.write(json.dumps(line) + "\n")
