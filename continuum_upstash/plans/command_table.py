@@ -134,6 +134,7 @@ COMMANDS: Final[Mapping[str, CommandSpec]] = {
     "HPTTL": _read(FIRST),
     "HSCAN": _read(FIRST, returns=_LIST),
     "HSET": _write(FIRST, local=True, returns=_INT),
+    "HSETNX": _write(FIRST, returns=_INT),
     "HSTRLEN": _read(FIRST, returns=_INT),
     "HTTL": _read(FIRST),
     "HVALS": _read(FIRST, returns=_LIST),
@@ -163,6 +164,7 @@ COMMANDS: Final[Mapping[str, CommandSpec]] = {
     "PING": _read(billed=False, returns=_STATUS),
     "PSETEX": _write(FIRST, idempotent=_ALWAYS, reply=_STORED, returns=_STATUS),
     "PTTL": _read(FIRST, local=True, returns=_INT),
+    "PUBLISH": UNKNOWN,  # it changes no key
     "QUIT": _FREE,
     "RANDOMKEY": _read(returns=_TEXT),
     "RENAME": _write(FIRST_TWO, local=True, returns=_STATUS),
@@ -200,6 +202,7 @@ COMMANDS: Final[Mapping[str, CommandSpec]] = {
     "UNWATCH": _FREE,
     "WAIT": UNKNOWN,
     "WATCH": _FREE,
+    "XADD": _write(FIRST, returns=_TEXT),
     "XLEN": _read(FIRST, returns=_INT),
     "XRANGE": _read(FIRST),
     "XREAD": UNKNOWN,
