@@ -12,7 +12,6 @@ import random
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from itertools import chain
 
 import pytest
@@ -22,9 +21,10 @@ from continuum_upstash.migration.counters import read_counts
 from continuum_upstash.migration.rollout import RolloutRefused, write_rollout
 from tests.integration.migration.trace import Event, find_double_adds, find_stale_reads
 from tests.integration.migration.trace_worker import OWN
+from tests.waiting import wait_until
 
 LENGTH = int(os.environ.get("TEST_LENGTH", "0"))
-SECONDS = 2 * LENGTH or 0.7
+CHANGES = 15 * LENGTH or 4
 APIS = ["sync", "async", "sync", "async"] if LENGTH else ["sync", "async"]
 INTERVAL = 0.05
 NEXT_PHASES = {
@@ -47,19 +47,22 @@ def start_worker(number, api, site):
     )
 
 
-def change_rollout_at_random(seconds):
-    """Change phase and percentage, forwards and back; return how often."""
-    draw = random.Random(13)
-    phase, changes, deadline = "off", 0, time.monotonic() + seconds
-    while time.monotonic() < deadline:
+def change_rollout_at_random():
+    """Change phase and percentage, forwards and back."""
+    draw, phase = random.Random(13), "off"
+    for _ in range(CHANGES):
         phase, percent = draw.choice(NEXT_PHASES[phase]), draw.choice([5, 25, 50, 75, 100])
-        while time.monotonic() < deadline:
-            with suppress(RolloutRefused):  # until the present phase has reached all processes
-                write_rollout("default", phase=phase, percent=percent)
-                changes += 1
-                break
-        time.sleep(draw.uniform(0, 0.2))
-    return changes
+        wait_until(lambda phase=phase, percent=percent: try_to_change(phase, percent))
+        time.sleep(draw.uniform(0, 0.2 if LENGTH else 0.05))
+
+
+def try_to_change(phase, percent):
+    """Return whether the present phase has reached all processes, so that it can be changed."""
+    try:
+        write_rollout("default", phase=phase, percent=percent)
+    except RolloutRefused:
+        return False
+    return True
 
 
 @pytest.mark.parametrize(("old_backend", "migration"), SERVERS, indirect=True)
@@ -69,7 +72,7 @@ def test_a_migration_returns_no_deleted_value_while_its_rollout_changes(migratio
     workers = [start_worker(number, api, migration) for number, api in enumerate(APIS, 1)]
     for each in workers:
         assert each.stdout.readline() == "ready\n"
-    changes = change_rollout_at_random(SECONDS)
+    change_rollout_at_random()
     outputs = [each.communicate()[0] for each in workers]
     assert [each.returncode for each in workers] == [0] * len(APIS)
     events = [Event(*each) for each in chain.from_iterable(map(json.loads, outputs))]
@@ -80,11 +83,10 @@ def test_a_migration_returns_no_deleted_value_while_its_rollout_changes(migratio
     counts = read_counts("default", hours=2)
     if LENGTH:
         with capsys.disabled():
-            sys.stdout.write(f"{len(events)} events, {changes} changes, {counts.filled} copies, ")
+            sys.stdout.write(f"{len(events)} events, {CHANGES} changes, {counts.filled} copies, ")
             sys.stdout.write(f"{max(drifts, default=0):.3f} s drift\n")
-    assert len(events) > 50 * SECONDS
-    assert changes > 3
-    assert counts.filled > 0
+    assert len(events) > 50
+    assert counts.filled or not LENGTH
 
 
 def list_drifts():
