@@ -3,7 +3,7 @@
 No job is lost. A job runs twice only if its first attempt was cut off by a kill, or a reply was
 lost. Jobs of one priority are reserved in the order of the enqueues. Dead letters are complete.
 
-TEST_LENGTH=30 makes it 8 workers and 60,000 jobs per transport. As a program, with other numbers:
+TEST_LENGTH=30 makes it 8 workers and 105,000 jobs per transport. As a program, with other numbers:
 
     python -m tests.outage.test_killed_workers rest 100000
     python -m tests.outage.test_killed_workers tcp 20000 no-faults
@@ -227,7 +227,9 @@ if LENGTH:
 
 @pytest.mark.parametrize(("transport", "faults"), CASES.values(), ids=CASES)
 def test_no_job_is_lost(emulator, transport, faults, tmp_path):
-    jobs, workers, kills = (2000 * LENGTH, 8, 10 * LENGTH) if LENGTH else (200, 2, 2)
+    jobs, workers, kills = 200, 2, 2
+    if LENGTH:
+        jobs, workers, kills = (3500 if faults else 300) * LENGTH, 8, 15 * LENGTH
     report, size = run(emulator, transport, jobs, workers, kills, faults, tmp_path)
     assert report["lost"] == report["unexplained"] == report["out of order"] == [], report
     assert report["kills"] == kills
