@@ -11,7 +11,7 @@ NPM := $(if $(shell command -v npm),$(patsubst %,tests/%/npm/node_modules/.packa
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-deploy test-service lint types docs gate bench clean lock
+.PHONY: help demo test test-all test-deploy test-service lint types docs gate bench release audit clean lock
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1: /p' $(MAKEFILE_LIST) | awk -F': ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -69,6 +69,18 @@ $(VENV)-deploy/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)-deploy
 	$(VENV)-deploy/bin/python -m pip install --quiet --editable '.[dev,deploy]'
 	@touch $@
+
+release: $(VENV)-release/.installed  ## build and tag a release, e.g. with VERSION=0.2.0 ARGS=--dry-run
+	$(VENV)-release/bin/python .ci/release.py $(VERSION) $(ARGS)
+
+$(VENV)-release/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)-release
+	$(VENV)-release/bin/python -m pip install --quiet --editable '.[release]'
+	@touch $@
+
+audit: $(VENV)/.installed-dev  ## look up the locked packages in the vulnerability database of PyPI
+	$(BIN)/python -m pip install --quiet pip-audit
+	$(BIN)/pip-audit --require-hashes --disable-pip --requirement requirements-dev.lock
 
 clean:  ## remove everything that the other targets create
 	rm -rf $(VENV) .venv-* .demo build dist tests/browser/npm/node_modules tests/integration/sdk/npm/node_modules .artifacts .pytest_cache .mypy_cache .ruff_cache .hypothesis

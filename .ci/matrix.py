@@ -22,12 +22,14 @@ DJANGOS = {
     "3.12": ("5.2", "6.0", "6.1"),
     "3.13": ("5.2", "6.0", "6.1"),
     "3.14": ("5.2", "6.0", "6.1"),
+    "3.14t": ("6.1",),  # free-threaded
 }
 
 
 def find_python(version: str) -> str | None:
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
-    candidates = sorted(map(str, pyenv.glob(f"versions/{version}.*/bin/python")))
+    number, threads = version.removesuffix("t"), "t" * version.endswith("t")
+    candidates = sorted(map(str, pyenv.glob(f"versions/{number}.*[0-9]{threads}/bin/python")))
     for candidate in (shutil.which(f"python{version}"), *candidates):
         # pyenv puts shims for inactive versions on the PATH; running one fails.
         if candidate and _can_run(candidate):

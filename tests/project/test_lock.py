@@ -19,7 +19,8 @@ PINNED = re.findall(_NAME + r"([^ ;]+)[^\n]*\\\n((?:    --hash=.*\n)+)", LOCK, r
 def list_requirements():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    del extras["bench"]  # exact versions, installed by `make bench` only
+    for name in ("bench", "deploy", "release"):  # have environments of their own
+        del extras[name]
     texts = [*project["dependencies"], *(each for extra in extras.values() for each in extra)]
     requirements = [Requirement(text) for text in texts]
     return [each for each in requirements if each.name != project["name"]]

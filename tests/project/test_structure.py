@@ -5,13 +5,10 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 from statistics import median
 
 import pytest
-
-import continuum_upstash
 
 PACKAGE = Path(__file__).parents[2] / "continuum_upstash"
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -63,11 +60,6 @@ def test_a_broad_except_raises_again_or_has_a_comment():
                 raises = any(isinstance(each, ast.Raise) for each in ast.walk(node))
                 has_comment = "#" in text.splitlines()[node.lineno - 1]
                 assert raises or has_comment, f"{path.name}:{node.lineno}"
-
-
-def test_the_version_is_the_one_of_pyproject():
-    project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["project"]
-    assert continuum_upstash.__version__ == project["version"]
 
 
 def find_loaded_modules(statement):
