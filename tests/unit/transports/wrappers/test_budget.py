@@ -166,6 +166,7 @@ def test_a_reservation_of_last_month_does_not_count_for_this_one(site):
     site.clock.now = datetime(2026, 9, 1, tzinfo=UTC).timestamp()
     process.guard.refresh()
     assert not process.guard._accept(wanted, 999, 1)
+    assert process.guard.status is None
     assert is_sent(site, process, *GET)
 
 
@@ -324,6 +325,25 @@ def test_a_pipeline_counts_as_a_whole(site):
     assert process.stage == "within"
     process.send(*[GET] * 400)
     assert len(site.server.sent) > 400
+
+
+def test_a_reservation_beyond_the_limit_is_granted_in_part(site):
+    process = site.start_process({"COMMANDS": 40_000})
+    process.call(*SESSION, needs_server=True)
+    for _ in range(99):
+        process.call(*SESSION, needs_server=True)
+    site.server.call("INCRBY", KEY, 39_950 - site.read_counter())  # by another process
+    site.server.sent.clear()
+    with pytest.raises(BudgetExceeded):
+        call_until(process, "", *SESSION, needs_server=True)
+    assert site.server.sent.count(SESSION) == 49  # and the reservation
+
+
+def test_the_credit_of_the_beginning_is_paid_back(site):
+    process = site.start_process({"COMMANDS": 4_000}, rng=lambda: 0.99)
+    with pytest.raises(BudgetExceeded):
+        call_until(process, "", *SESSION, needs_server=True)
+    assert 3_990 <= site.server.billed <= 4_001
 
 
 def test_a_script_costs_what_it_ran(site):
