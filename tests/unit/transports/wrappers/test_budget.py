@@ -60,8 +60,11 @@ def is_sent(site, process, *command, **attributes):
 
 
 def call_until(process, stage, *command, **attributes):
-    while process.stage != stage:
+    for _ in range(10_000):
+        if process.stage == stage:
+            return
         process.call(*command, **attributes)
+    pytest.fail(f"the stage is still {process.stage}")
 
 
 def test_the_first_batch_joins_and_later_ones_use_what_is_reserved(site):
