@@ -8,8 +8,9 @@ import pytest
 from django.core.cache import caches
 
 from continuum_upstash.migration.counters import read_counts
+from continuum_upstash.migration.dual.sides import Sides
 from continuum_upstash.migration.dual.state import write_all_counts
-from continuum_upstash.migration.rollout import write_rollout
+from continuum_upstash.migration.rollout import override_rollout, write_rollout
 from tests.conftest import SyncOrAsync
 
 VALUE = {"at": date(2026, 11, 27), "tags": {"a", "b"}, "pair": (1, 2)}
@@ -92,3 +93,21 @@ def test_the_bill_of_each_operation(migration, emulator):
         "delete": 2,
         "delete_many": 2,
     }
+
+
+@pytest.mark.parametrize("old_backend", ["RedisCache"], indirect=True)
+def test_a_delete_during_a_back_fill_is_not_lost(migration, monkeypatch):
+    cache, new = caches["default"], caches["new"]
+    caches["old"].set_many({"kept": 1, "deleted": 2}, 60)
+    read_ttls = Sides._read_ttls
+
+    def delete_then_return(self, effect):
+        ttls = read_ttls(self, effect)
+        cache.delete("deleted")
+        return ttls
+
+    monkeypatch.setattr(Sides, "_read_ttls", delete_then_return)
+    with override_rollout("default", "new_primary"):
+        assert cache.get_many(["kept", "deleted"]) == {"kept": 1, "deleted": 2}
+        assert new.get_many(["kept", "deleted"]) == {"kept": 1}
+        assert cache.get("deleted") is None
