@@ -36,7 +36,8 @@ from tests.waiting import wait_until
 
 LENGTH = int(os.environ.get("TEST_LENGTH", "0"))
 FAULTS = ("reset", "close", "refuse", "hang")
-VISIBILITY = 1.0 if LENGTH else 0.6
+# Seconds, with and without faults. Without, only a kill may be the reason for a second attempt.
+VISIBILITY = {True: 0.6, False: 2.0}
 FAILS_EVERY = 97
 FLOOD = 2000  # jobs that wait at most: the emulator copies the queue for each script
 
@@ -61,7 +62,7 @@ class Run:
             "cache": entry,
             "workers": workers,
             "log": str(self.log),
-            "visibility": VISIBILITY,
+            "visibility": VISIBILITY[bool(faults)],
         }
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.outage.queue_forker", json.dumps(task)],
