@@ -62,7 +62,8 @@ class FrameEncoder:
         return newest
 
     def _encode_id(self) -> bytes:
-        pairs = [f"{self._quoted[name]}={at}" for name, at in self._positions.items()]
+        at = self._positions
+        pairs = [f"{quoted}={at[name]}" for name, quoted in self._quoted.items() if name in at]
         return f"id: {'&'.join(pairs)}\n".encode()
 
 

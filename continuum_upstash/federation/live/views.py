@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
 from time import monotonic
 from typing import Final
 
@@ -107,18 +108,22 @@ def _allow_origin(request: HttpRequest, response: HttpResponseBase) -> HttpRespo
 
 
 async def _stream(database: Database, wanted: StreamRequest) -> AsyncIterator[bytes]:
-    with get_process_state(OpenStreams).open(wanted.limits) as full:
-        if full is not None:
+    with ExitStack() as stack:
+        if stack.enter_context(get_process_state(OpenStreams).open(wanted.limits)) is not None:
             yield _encode_refusal("too many open streams")
             return
+        task = asyncio.current_task()
+        assert task is not None
+        # Django does not close this generator when a client disconnects that did not read.
+        task.add_done_callback(lambda _: stack.close())
         await release_thread()
         loop = asyncio.get_running_loop()
         ends_at = loop.time() + conf.max_duration
-        task = asyncio.current_task()
-        assert task is not None
         # A client that does not read suspends this generator, not the timer.
         timer = loop.call_later(conf.max_duration + _GRACE_SECONDS, task.cancel)
+        stack.callback(timer.cancel)
         reader = TaskReader(database, wanted.positions, _LIMITS, one_page=True)
+        stack.callback(reader.close)
         encoder = frames.FrameEncoder(wanted.positions)
         try:
             yield frames.encode_retry(1.0)
@@ -132,9 +137,6 @@ async def _stream(database: Database, wanted: StreamRequest) -> AsyncIterator[by
         except ContinuumError as error:
             log_once_a_minute(conf.using, f"stream of channels ended: {error}")
             yield _encode_refusal("the channel cannot be read")
-        finally:
-            timer.cancel()
-            reader.close()
 
 
 def _stream_in_thread(database: Database, wanted: StreamRequest) -> Iterator[bytes]:

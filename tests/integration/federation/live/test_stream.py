@@ -77,7 +77,7 @@ def test_the_default_channel(asgi_site, open_page, federation):
 def test_pings_are_made_locally(asgi_site, open_page, emulator, settings):
     settings.CONTINUUM_LIVE = settings.CONTINUUM_LIVE | {"PING_INTERVAL": 0.05}
     page = open_page(asgi_site, "?channel=room")
-    page.read_until("ping")
+    page.read_until("connected")
     with emulator.count() as usage:
         pings = [page.read() for _ in range(3)]
     assert [ping["type"] for ping in pings] == ["ping"] * 3
