@@ -1,4 +1,4 @@
-"""A session engine that moves sessions from another engine: nobody is logged out.
+"""A session engine that moves sessions from another engine without a logout.
 
     SESSION_ENGINE = "continuum_upstash.migration.sessions"
     SESSION_CACHE_ALIAS = "sessions"  # the new database

@@ -47,7 +47,7 @@ class OldValues(NamedTuple):
 class OldValueCodec(Codec):
     """Reads the values of an old backend, too. It loads unsigned pickles if those are pickles.
 
-    Whoever can write to the database can then run code in the process that reads it.
+    A program that can write to the database can then run code in the process that reads it.
 
     Args:
         old_values: which values the old backend has stored.

@@ -1,1 +1,1 @@
-"""The operations of MigratingCache on two caches, and what a process must remember about them."""
+"""The operations of MigratingCache on two caches, and their state in a process."""

@@ -103,7 +103,7 @@ class DualAccess:
         if error is None:
             self._pending.discard(side, pending)
         else:
-            self._remember(side, pending)
+            self._add_pending(side, pending)
         return result, error
 
     def _delete_on(
@@ -116,7 +116,7 @@ class DualAccess:
         _, error = yield from self._write_on(effect, keys, version)
         return error
 
-    def _remember(self, side: Side, keys: Iterable[tuple[Any, int | None]]) -> None:
+    def _add_pending(self, side: Side, keys: Iterable[tuple[Any, int | None]]) -> None:
         dropped = self._pending.add(side, keys)
         if dropped:
             self._counts.count(lost_deletes=dropped)

@@ -1,6 +1,6 @@
 """Copies values that a read has found in the old cache only to the new one.
 
-A value that is deleted meanwhile must not come back. Therefore
+A value that is deleted meanwhile must stay deleted. Therefore
 
     1. the reader stores a random token in a lease, a key of the new database;
     2. it reads the value and its time to live in the old cache again;

@@ -36,7 +36,7 @@ class PendingDeletes:
         self._due_at = 0.0
 
     def add(self, side: Side, keys: Iterable[PendingKey]) -> int:
-        """Remember keys to delete on a side; return how many older ones were dropped for them."""
+        """Add keys to delete on a side; return how many older ones were dropped for them."""
         with self._lock:
             pending = self._keys[side]
             if not any(self._keys.values()):
@@ -55,7 +55,7 @@ class PendingDeletes:
         return bool(pending) and (key, version) in pending
 
     def discard(self, side: Side, keys: Iterable[PendingKey]) -> None:
-        """Forget keys that have been written or deleted on a side."""
+        """Remove keys that have been written or deleted on a side."""
         pending = self._keys[side]
         if pending:
             with self._lock:
@@ -63,7 +63,7 @@ class PendingDeletes:
                     pending.pop(key, None)
 
     def clear(self, side: Side) -> None:
-        """Forget all keys of a side that was cleared."""
+        """Remove all keys of a side that was cleared."""
         with self._lock:
             self._keys[side].clear()
 

@@ -1,4 +1,4 @@
-"""What one process must remember about a migration: rollout, pending deletes and counts."""
+"""The state of a migration in one process: rollout, pending deletes and counts."""
 
 from __future__ import annotations
 

@@ -96,9 +96,9 @@ class DualWrites(DualAccess):
             if error is None:  # a back-fill may have read the value
                 yield from self._attempt(RunOnNew(self._back_fill.drop_lease(key, version)))
         elif old_error is not None:
-            self._remember(Side.OLD, [(key, version)])
+            self._add_pending(Side.OLD, [(key, version)])
         if error is not None:
-            self._remember(Side.NEW, [(key, version)])
+            self._add_pending(Side.NEW, [(key, version)])
             raise error
         return added
 

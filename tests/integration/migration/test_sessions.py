@@ -1,4 +1,4 @@
-"""Sessions of other engines are moved, and nobody is logged out."""
+"""Sessions of other engines are moved without a logout."""
 
 from __future__ import annotations
 
