@@ -22,7 +22,7 @@ class Limits:
         old_only_rate: the fraction of the reads, 0 to 1, that only the old cache can serve when the
             phase ``new_only`` begins.
         reads: the least number of reads to judge by.
-        age: the least seconds since the last change of the rollout.
+        age: the least seconds since the phase was set.
     """
 
     mismatch_rate: float = 0.001
@@ -64,7 +64,7 @@ def judge(rollout: Rollout, age: float | None, counts: MigrationCounts, limits: 
 
     Args:
         rollout: the present one.
-        age: seconds since it was stored; None: it is that of OPTIONS or of the environment.
+        age: seconds since its phase was set; None: unknown, for example that of OPTIONS.
         counts: of the last hours.
         limits: for the figures.
     """
@@ -127,10 +127,10 @@ def _judge_age(age: float | None, limits: Limits) -> Finding:
     if age is None:
         return Finding(
             is_met=True,
-            text=f"the rollout is that of OPTIONS or of the environment: keep it for {least}",
+            text=f"it is not stored since when the phase applies: keep it for {least}",
         )
     return Finding(
-        age >= limits.age, f"the rollout was changed {age / 60:,.0f} min ago, required: {least}"
+        age >= limits.age, f"the phase was set {age / 60:,.0f} min ago, required: {least}"
     )
 
 

@@ -154,7 +154,7 @@ class RolloutAction:
 
 
 def load_rollout(settings: MigrationSettings) -> StoredRollout:
-    """Return the shared rollout, or that of OPTIONS and environment, which `changed_at` 0 marks.
+    """Return the shared rollout, or that of OPTIONS and environment, which is not `is_shared`.
 
     Raises:
         ContinuumError: the new database could not be read.

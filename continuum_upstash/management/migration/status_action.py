@@ -78,7 +78,7 @@ def add_options(parser: ArgumentParser) -> None:
         type=parse_seconds,
         default=int(_DEFAULTS.age),
         metavar="T",
-        help="the least time since the last change of the rollout (default: 30m)",
+        help="the least time since the phase was set (default: 30m)",
     )
 
 
@@ -171,7 +171,7 @@ def _make_values(
 
 def _find_source(stored: StoredRollout) -> str:
     """Return what determines the rollout."""
-    if stored.changed_at:
+    if stored.rollout.is_shared:
         return "shared rollout"
     return PHASE_VARIABLE if os.environ.get(PHASE_VARIABLE, "").strip() else "OPTIONS"
 
@@ -199,7 +199,7 @@ def _format(
     yield f"{values['alias']}: from {values['old']} to {values['new']}"
     changed = ""
     if stored.changed_at:
-        changed = f", {(time.time() - stored.changed_at) / 60:,.0f} min ago"
+        changed = f", the phase since {(time.time() - stored.changed_at) / 60:,.0f} min"
     yield f"  Rollout     {describe_rollout(stored.rollout)} (by {values['source']}{changed})"
     yield f"  Counted     the last {values['counted_seconds'] / 60:,.0f} min of all processes"
     for name, side in values["sides"].items():

@@ -50,7 +50,7 @@ def test_the_next_step(phase, percent, step):
 @pytest.mark.parametrize(
     ("phase", "changes", "reason"),
     [
-        (Phase.SHADOW, {"age": 1799.0}, "the rollout was changed 30 min ago, required"),
+        (Phase.SHADOW, {"age": 1799.0}, "the phase was set 30 min ago, required"),
         (Phase.SHADOW, {"compared": 99}, "99 keys were compared, required: 100"),
         (Phase.SHADOW, {"mismatches": 2}, "0.20 % of the compared values differ (2 of 1,000)"),
         (Phase.CANARY, {"new": make_side(99)}, "99 reads of the new cache, required: 100"),
