@@ -11,13 +11,16 @@ NPM := $(if $(shell command -v npm),$(patsubst %,tests/%/npm/node_modules/.packa
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-deploy test-service lint types docs gate bench release audit clean lock
+.PHONY: help demo guide test test-all test-deploy test-service lint types docs gate bench release audit clean lock
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1: /p' $(MAKEFILE_LIST) | awk -F': ' '{printf "make %-12s %s\n", $$1, $$2}'
 
 demo: $(VENV)/.installed-emulator,django-tasks  ## run the example site, e.g. with ARGS="--port 8001"
 	@$(BIN)/python -m example_project.demo $(ARGS)
+
+guide: $(VENV)/.installed-emulator,django-tasks  ## run the examples of the guide, e.g. with ARGS="--only queue"
+	@$(BIN)/python -m example_project.guide $(ARGS)
 
 test: $(VENV)/.installed-dev $(NPM)  ## run the tests, e.g. with ARGS="tests/unit -k codec"
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)

@@ -1,6 +1,7 @@
 """The REST API as an ASGI application."""
 
 import asyncio
+from contextlib import suppress
 from typing import Final
 
 from starlette.requests import Request
@@ -54,7 +55,8 @@ class RestApi:
         response = await http_faults.apply_before_request(self._faults, scope)
         if response is None:
             response = http_faults.apply_to_response(self._faults, await self._respond(request))
-        await response(scope, receive, send)
+        with suppress(asyncio.CancelledError):  # the emulator stops while a stream is open
+            await response(scope, receive, send)
 
     async def _respond(self, request: Request) -> Response:
         if request.method == "OPTIONS":
