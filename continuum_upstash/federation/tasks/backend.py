@@ -144,7 +144,8 @@ class UpstashTasks(BaseTaskBackend):
             return await sync_to_async(self.enqueue)(task, args, kwargs)
         self.validate_task(task)
         result = self._make_result(task, args, kwargs)
-        await self.store.database.arun(self._enqueue(TaskDocument.from_result(result)))
+        document = TaskDocument.from_result(result)
+        await self.store.database.arun(self._enqueue(document, self._count_deliveries(task)))
         await task_enqueued.asend(type(self), task_result=result)
         return result
 
@@ -227,21 +228,25 @@ class UpstashTasks(BaseTaskBackend):
 
     def _send(self, document: TaskDocument, result: TaskResult[..., Any]) -> None:
         store, push = self.store, self.task_options.push
+        deliveries = self._count_deliveries(result.task)
         if push is None:
-            store.database.run(self._enqueue(document))
+            store.database.run(self._enqueue(document, deliveries))
         else:
             from continuum_upstash.federation.tasks.push import publish  # noqa: PLC0415 by option
 
-            publish(store, push, document, self.task_options)
+            publish(store, push, document, deliveries=deliveries, timeout=self.task_options.timeout)
         task_enqueued.send(type(self), task_result=result)
 
-    def _enqueue(self, document: TaskDocument) -> Any:
-        options = self.task_options
+    def _count_deliveries(self, task: Task[..., Any]) -> int:
+        """Return how often a task is delivered at most: after exceptions, and after crashes."""
+        return self.task_options.get_max_attempts(task) + self.task_options.max_crashes
+
+    def _enqueue(self, document: TaskDocument, deliveries: int) -> Any:
         wait = document.run_after_time - time.time()
         job = JobOptions(
             priority=document.priority,
             delay=wait if wait > 0 else None,
-            max_attempts=options.max_attempts + options.max_crashes + _EXTRA_DELIVERIES,
+            max_attempts=deliveries + _EXTRA_DELIVERIES,
             lifetime=None,
         )
         return self.store.enqueue(document, self.get_queue(document.queue_name), job)

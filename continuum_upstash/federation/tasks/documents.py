@@ -33,6 +33,9 @@ PURPOSE: Final = b"continuum_upstash.task"
 _SIGNATURE_LENGTH: Final = 43
 _MAX_ERRORS: Final = 5  # the last ones are kept
 _MAX_TRACEBACK: Final = 16 * 1024  # characters; the end is kept
+# What a run adds to a document: its errors, which JSON may write with 12 bytes per character, and
+# the IDs of its workers.
+_MAX_RUN_BYTES: Final = 1024 * 1024
 
 
 class TaskCrashed(RuntimeError):
@@ -191,7 +194,8 @@ class DocumentFormat:
 
     Args:
         signer: signs what is written, and verifies what is read.
-        max_bytes: larger documents are neither written nor read.
+        max_bytes: of a task with its arguments, and of its return value. What its runs add is not
+            limited by it: otherwise the end of a task could not be stored.
     """
 
     def __init__(self, signer: Signer, max_bytes: int) -> None:
@@ -201,27 +205,31 @@ class DocumentFormat:
     def encode(self, document: TaskDocument) -> bytes:
         """
         Raises:
-            PayloadRejected: it is too large or too deeply nested.
+            PayloadRejected: a new task or a return value is too large or too deeply nested.
             TypeError, ValueError: JSON cannot represent it.
         """
         try:
-            text = json.dumps(asdict(document), separators=(",", ":"))
+            payload = _encode_json(asdict(document))
         except RecursionError as error:
             raise PayloadRejected(
                 "The arguments or the return value of a task are nested too deeply, or cyclic."
             ) from error
-        payload = text.encode()
-        if len(payload) > self._max_bytes:
-            raise PayloadRejected(
-                f"A task with its arguments or its return value has {len(payload):,} bytes as "
-                f"JSON, and the limit is {self._max_bytes:,} (OPTIONS['MAX_BYTES']). Store the "
-                "data elsewhere and pass its key."
-            )
+        if not document.worker_ids and not document.is_finished:
+            self._check_size(payload, "A task with its arguments")
+        if document.return_value is not None:
+            self._check_size(_encode_json(document.return_value), "The return value of a task")
         return _encode_tag(self._signer.make_tag(payload)) + b"." + payload
+
+    def _check_size(self, data: bytes, what: str) -> None:
+        if len(data) > self._max_bytes:
+            raise PayloadRejected(
+                f"{what} has {len(data):,} bytes as JSON, and the limit is {self._max_bytes:,} "
+                "(OPTIONS['MAX_BYTES']). Store the data elsewhere and pass its key."
+            )
 
     def decode(self, data: object, task_id: str) -> TaskDocument | None:
         """Return the document of a task; None if the bytes are not signed by this site."""
-        if not isinstance(data, bytes) or len(data) > self._max_bytes + _SIGNATURE_LENGTH + 1:
+        if not isinstance(data, bytes) or len(data) > 2 * self._max_bytes + _MAX_RUN_BYTES:
             return None
         tag, payload = data[:_SIGNATURE_LENGTH], data[_SIGNATURE_LENGTH + 1 :]
         if not self._is_signed(tag, payload):
@@ -235,6 +243,10 @@ class DocumentFormat:
         except ValueError:
             return False
         return self._signer.is_valid(tag, payload)
+
+
+def _encode_json(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
 
 
 def _encode_tag(tag: bytes) -> bytes:

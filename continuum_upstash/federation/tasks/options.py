@@ -96,6 +96,11 @@ class TaskOptions:
     timeout: float = 300.0
     push: PushOptions | None = None
 
+    def get_max_attempts(self, task: object) -> int:
+        """Return how often a task runs that raises exceptions: its own policy or MAX_ATTEMPTS."""
+        own: int | None = getattr(task, "max_attempts", None)
+        return self.max_attempts if own is None else own
+
     @classmethod
     def parse(
         cls, alias: str, options: Mapping[str, Any], environment: Mapping[str, str] = os.environ

@@ -7,7 +7,7 @@ from typing import Any, Final
 from continuum_upstash.errors import ConnectionFailed
 from continuum_upstash.federation.errors import ImproperlyConfiguredFederation
 from continuum_upstash.federation.tasks.documents import TaskDocument
-from continuum_upstash.federation.tasks.options import PushOptions, TaskOptions
+from continuum_upstash.federation.tasks.options import PushOptions
 from continuum_upstash.federation.tasks.store import TaskStore
 from continuum_upstash.observe import logger
 
@@ -37,12 +37,19 @@ class _Client:
 
 
 def publish(
-    store: TaskStore, push: PushOptions, document: TaskDocument, options: TaskOptions
+    store: TaskStore, push: PushOptions, document: TaskDocument, *, deliveries: int, timeout: float
 ) -> None:
     """Store a task, and publish a message with its ID to QStash.
 
     The arguments of the task stay in the database: QStash gets the ID only. The ID is also the
     deduplication ID, so that a message whose response was lost can be sent again.
+
+    Args:
+        store: of the task.
+        push: how QStash is reached, and how it calls this site.
+        document: the task.
+        deliveries: after the first one, as many more are permitted.
+        timeout: seconds after which QStash ends the request of a delivery.
 
     Raises:
         PublishFailed: QStash rejects the message, or does not respond. The task is deleted again.
@@ -51,10 +58,10 @@ def publish(
     message: dict[str, Any] = {
         "url": push.url,
         "body": {"task": document.id, "backend": document.backend},
-        "retries": options.max_attempts + options.max_crashes,
+        "retries": deliveries,
         "failure_callback": push.url,
         "deduplication_id": document.id,
-        "timeout": int(options.timeout),
+        "timeout": int(timeout),
         "label": f"tasks.{document.backend}.{document.queue_name}",
     }
     if document.run_after_time:

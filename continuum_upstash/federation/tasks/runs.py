@@ -203,7 +203,7 @@ class TaskRun:
             else:
                 return (yield from self._finish(started, task, new, None))
         attempts = len(document.worker_ids) - document.crashes
-        if attempts >= self._get_max_attempts(task):
+        if attempts >= self._options.get_max_attempts(task):
             return (yield from self._finish(started, task, document.fail(error), error))
         delay = self._compute_backoff(task, document, attempts, error)
         new = document.wait_for_retry(error, time.time() + delay)
@@ -264,10 +264,6 @@ class TaskRun:
         if document.status == TaskResultStatus.RUNNING.value and not self._is_leased:
             due = document.last_attempt_time + self._options.timeout
         return max(0.0, due - time.time() - _EARLY)
-
-    def _get_max_attempts(self, task: Task[..., Any]) -> int:
-        own: int | None = getattr(task, "max_attempts", None)
-        return self._options.max_attempts if own is None else own
 
     def _compute_backoff(
         self, task: Task[..., Any], document: TaskDocument, attempts: int, error: BaseException

@@ -7,7 +7,9 @@ from typing import Final
 from continuum_upstash.federation.errors import ImproperlyConfiguredFederation
 from continuum_upstash.federation.tasks.options import PushOptions
 
-MAX_BODY: Final = 64 * 1024  # bytes; a message contains an ID, a failure callback some headers, too
+# Bytes. A message contains an ID, but a failure callback also what the site has responded, up to
+# 1 MB in base64: for example a page of DEBUG, or the error page of a proxy.
+MAX_BODY: Final = 2 * 1024 * 1024
 _MAX_SIGNATURE: Final = 4096  # characters
 
 

@@ -30,6 +30,7 @@ from continuum_upstash.federation.tasks.framework import (
     TaskResultStatus,
     task_backends,
 )
+from continuum_upstash.federation.tasks.options import TaskOptions
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.transports import registry
 from tests.integration.cache_entries import make_entry
@@ -117,6 +118,18 @@ def test_the_arguments_stay_in_the_database(push, emulator):
     assert json.loads(message.body) == {"task": task_id, "backend": "default"}
 
 
+def test_qstash_retries_as_often_as_the_policy_of_the_task_permits(push, emulator, monkeypatch):
+    monkeypatch.setattr(TaskOptions, "get_max_attempts", lambda *_: 7)  # @task(max_attempts=7)
+    push(MAX_CRASHES=3)
+    enqueue_unsent()
+    (key,) = task_backends["default"].store.database.run(list_keys())
+    client = QStash(TEST_TOKEN, base_url=emulator.qstash_url, retry=False)
+    task_id = key.decode().rpartition(":")[2]
+    duplicate = client.message.publish(url="http://127.0.0.1:9/", deduplication_id=task_id)
+    assert client.message.get(duplicate.message_id).max_retries == 10
+    client.http._client.close()
+
+
 def list_keys():
     (reply,) = yield Batch((("KEYS", "continuum:task:*"),))
     return reply
@@ -173,6 +186,7 @@ def test_a_task_that_cannot_be_delivered_fails(push):
     backend = task_backends["default"]
     callback = {
         "status": 500,
+        "body": base64.b64encode(b"<p>an error page</p>" * 40_000).decode(),
         "sourceBody": base64.b64encode(make_body(result)).decode(),
         "sourceMessageId": "msg_1",
         "dlqId": "dlq_1",

@@ -9,6 +9,7 @@ import pytest
 from django.utils import timezone
 
 from continuum_upstash.errors import CapacityExceeded, ConnectionFailed
+from continuum_upstash.federation.errors import PayloadRejected
 from continuum_upstash.federation.queue.plans import JobOptions
 from continuum_upstash.federation.tasks import runs, store
 from continuum_upstash.federation.tasks.documents import TaskCrashed, TaskDocument
@@ -155,6 +156,31 @@ def test_an_error_is_retried_or_final_by_policy(make_run):
     outcome, _ = run_plan(run.run("a1"), [tasks.encode(document)], OK, OK)
     assert outcome.state is RunState.FINISHED
     assert caller.finished == [("FAILED", error)]
+
+
+@pytest.mark.parametrize("error", [None, ValueError("wrong" * 1000)])
+def test_a_task_as_large_as_permitted_can_start_and_end(make_run, make_store, error):
+    """What a run adds to the document is not limited by MAX_BYTES: the end must be stored."""
+    document = make_document()
+    size = len(make_store().encode(document)) - 44  # the signature
+    tasks, run, caller = make_run(Call(3, error), max_bytes=size)
+    outcome, batches = run_plan(run.run("a1"), [tasks.encode(document)], OK, OK)
+    assert outcome.state is RunState.FINISHED
+    assert caller.finished == [("FAILED" if error else "SUCCESSFUL", error)]
+    assert tasks._format.decode(batches[2][0][2], "a1").is_finished
+
+
+def test_the_arguments_and_the_return_value_are_limited_each_by_itself(make_run):
+    tasks, run, caller = make_run(Call("x" * 900), max_bytes=1000)
+    stored = tasks.encode(make_document(kwargs={"text": "x" * 600}))
+    caller.call = lambda _: Call("x" * 900)
+    assert run_plan(run.run("a1"), [stored], OK, OK)[0].state is RunState.FINISHED
+    assert caller.finished == [("SUCCESSFUL", None)]
+    caller.call = lambda _: Call("x" * 1000)
+    assert run_plan(run.run("a1"), [stored], OK, OK)[0].state is RunState.FINISHED
+    assert (caller.finished[1][0], type(caller.finished[1][1])) == ("FAILED", PayloadRejected)
+    with pytest.raises(PayloadRejected, match="limit is 1,000"):
+        tasks.encode(make_document(kwargs={"text": "x" * 1000}))
 
 
 def test_a_task_does_not_start_before_its_time(make_run):
