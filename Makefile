@@ -7,7 +7,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # Without npm, the tests that need npm packages are skipped and reported.
-NPM := $(if $(shell command -v npm),$(patsubst %,tests/%/npm/node_modules/.package-lock.json,browser integration/sdk))
+NPM := $(if $(shell command -v npm),$(patsubst %,tests/%/npm/node_modules/.package-lock.json,browser deploy integration/sdk))
+NPM_TOOLS := $(if $(shell command -v npm),tests/deploy/npm/node_modules/.tools)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
@@ -41,7 +42,7 @@ test-service: $(VENV)/.installed-dev  ## check what we assume about Upstash, on 
 
 # In an environment of its own, because of the size of the validators. The steps of the image are
 # run in another one, which the test makes.
-test-deploy: $(VENV)-deploy/.installed  ## check deploy/ by the platforms' validators, and install its site
+test-deploy: $(VENV)-deploy/.installed $(NPM_TOOLS)  ## check deploy/ by the platforms' validators, and install its site
 	DEPLOY_INSTALL=1 $(VENV)-deploy/bin/python -m pytest -rs $(ARGS) tests/deploy
 
 lint: $(VENV)/.installed-dev  ## check style, format and the direction of imports
@@ -86,9 +87,14 @@ audit: $(VENV)/.installed-dev  ## look up the locked packages in the vulnerabili
 	$(BIN)/pip-audit --require-hashes --disable-pip --requirement requirements-dev.lock
 
 clean:  ## remove everything that the other targets create
-	rm -rf $(VENV) .venv-* .demo build dist tests/browser/npm/node_modules tests/integration/sdk/npm/node_modules .artifacts .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-* .demo build dist tests/browser/npm/node_modules tests/deploy/npm/node_modules tests/integration/sdk/npm/node_modules .artifacts .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
+# Without the development dependencies: the tools of Vercel and Cloudflare are large.
 %/node_modules/.package-lock.json: %/package-lock.json
+	npm ci --prefix $* --omit dev --no-audit --no-fund --loglevel error
+	@touch $@
+
+%/node_modules/.tools: %/package-lock.json
 	npm ci --prefix $* --no-audit --no-fund --loglevel error
 	@touch $@
 

@@ -24,8 +24,9 @@ if os.environ.get("DJANGO_HTTPS") == "1":
     SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
 
 SESSIONS_HAVE_A_DATABASE = any(
-    os.environ.get(f"SESSIONS_UPSTASH_REDIS_{name}")
-    for name in ("REST_URL", "REST_URL_FILE", "URL", "URL_FILE")
+    os.environ.get(f"SESSIONS_{name}{suffix}")
+    for name in ("UPSTASH_REDIS_REST_URL", "UPSTASH_REDIS_URL", "KV_REST_API_URL", "KV_URL")
+    for suffix in ("", "_FILE")
 )
 CACHES = {
     "default": {
@@ -50,7 +51,16 @@ SESSION_ENGINE = "continuum_upstash.sessions"
 SESSION_CACHE_ALIAS = "sessions"
 CONTINUUM_RATELIMIT = {
     "ALIAS": "sessions",
-    "POLICIES": {"api": {"rate": "10/m", "key": "ip"}},
+    "POLICIES": {
+        "api": {"rate": "10/m", "key": "ip"},
+        # Shared with Ratelimit.slidingWindow(10, "1 m") of the npm package @upstash/ratelimit.
+        "shared": {
+            "rate": "10/m",
+            "key": "ip",
+            "algorithm": "sliding",
+            "upstash_prefix": "shared-limit",
+        },
+    },
 }
 # The number of proxies in front of the server; without it, every client has the proxy's address.
 if proxies := os.environ.get("TRUSTED_PROXIES"):

@@ -17,7 +17,7 @@ def show_home(request: HttpRequest) -> HttpResponse:
         {
             "visits": cache.incr("visits"),
             "own_visits": request.session["visits"],
-            "greeting": caches["shared"].get("greeting", {"text": "Hello"}),
+            "greeting": read_greeting(),
         },
     )
 
@@ -25,3 +25,13 @@ def show_home(request: HttpRequest) -> HttpResponse:
 @ratelimit("api")
 def return_visits(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"visits": cache.get("visits", 0)})
+
+
+@ratelimit("shared")
+def return_greeting(request: HttpRequest) -> JsonResponse:
+    """Return the shared value, within the limit that other programs count, too."""
+    return JsonResponse(read_greeting())
+
+
+def read_greeting() -> dict[str, str]:
+    return caches["shared"].get("greeting", {"text": "Hello"})
