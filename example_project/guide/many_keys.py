@@ -5,16 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from continuum_upstash import UpstashCache
-
-# The key patterns of a site and their times to live in seconds, set once for all calls.
-TTL_BY_PATTERN = {
-    "session:": 3600,
-    "query:": 300,
-    "memory:": 1800,
-    "ratelimit:": 60,
-    "fed:queue:": 86_400,
-    "ws:": 300,
-}
+from continuum_upstash.keys import DEFAULT_TTL_BY_PREFIX
 
 
 def use_pipelines(prefix: str) -> dict[str, Any]:
@@ -32,7 +23,7 @@ def use_pipelines(prefix: str) -> dict[str, Any]:
 
 def use_patterns(prefix: str) -> dict[str, Any]:
     """Give keys a time to live by their pattern; list and delete the keys of one pattern."""
-    ttl_by_prefix = {f"{prefix}{name}": seconds for name, seconds in TTL_BY_PATTERN.items()}
+    ttl_by_prefix = {f"{prefix}{name}": seconds for name, seconds in DEFAULT_TTL_BY_PREFIX.items()}
     with UpstashCache(name="guide", ttl_by_prefix=ttl_by_prefix) as client:
         for number in range(3):
             client.set(f"{prefix}query:{number}", number)  # no ttl: that of the pattern
