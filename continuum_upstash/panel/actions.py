@@ -1,4 +1,4 @@
-"""The actions on a database; each is confirmed before it runs, and logged afterwards."""
+"""The actions on a database; harmful ones are confirmed before they run, and all are logged."""
 
 from __future__ import annotations
 
@@ -40,6 +40,7 @@ class Action:
         effect: what will happen, in one to three sentences.
         function: runs the action; takes the cache and the name of the user.
         states: the breaker's states in which the action is available.
+        is_harmful: whether calls may fail or wait because of it; such an action is confirmed.
     """
 
     title: Text
@@ -47,6 +48,7 @@ class Action:
     effect: Text
     function: Callable[[UpstashBaseCache, str], Outcome]
     states: frozenset[str]
+    is_harmful: bool = False
 
     def is_available(self, cache: UpstashBaseCache) -> bool:
         database = cache.database
@@ -128,6 +130,7 @@ ACTIONS: Final[Mapping[str, Action]] = {
         ),
         _force_open,
         _ALL_STATES - {"forced_open"},
+        is_harmful=True,
     ),
     "disable": Action(
         _("Bypass the breaker"),
@@ -138,6 +141,7 @@ ACTIONS: Final[Mapping[str, Action]] = {
         ),
         _bypass,
         _ALL_STATES - {"disabled"},
+        is_harmful=True,
     ),
     "close": Action(
         _("Force the breaker closed"),

@@ -40,12 +40,12 @@ class CacheHealthAdmin(PageAdmin):
         alias = "<path:object_id>"
         return [
             self.make_path("", self.changelist_view, "changelist"),
-            self.make_path(f"{alias}/history/", self.history_view, "history"),
-            self.make_path(f"{alias}/change/", self.change_view, "change"),
+            self.make_path("summaries/", self.summaries_view, "summaries"),
             self.make_path(f"{alias}/state/", self.state_view, "state"),
             self.make_path(f"{alias}/figures/", self.figures_view, "figures"),
             self.make_path(f"{alias}/clear/", self.clear_view, "clear"),
             self.make_path(f"{alias}/do/<slug:name>/", self.action_view, "action"),
+            *self.make_alias_paths(),
         ]
 
     # ---- pages
@@ -53,10 +53,15 @@ class CacheHealthAdmin(PageAdmin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Every alias and its state; not billed."""
+        """Every alias with its state, hit rate and bill; see `contexts.list_summaries`."""
         self.require(self.has_view_or_change_permission(request))
         context = {"title": _("Cache health"), "summaries": contexts.list_summaries()}
         return self.render(request, "change_list", context | (extra_context or {}))
+
+    def summaries_view(self, request: HttpRequest) -> HttpResponse:
+        """The part of the list that the browser requests every minute."""
+        self.require(self.has_view_or_change_permission(request))
+        return self.render(request, "summaries", {"summaries": contexts.list_summaries()})
 
     def change_view(
         self,
@@ -97,7 +102,7 @@ class CacheHealthAdmin(PageAdmin):
     # ---- changes
 
     def action_view(self, request: HttpRequest, object_id: str, name: str) -> HttpResponse:
-        """Show a confirmation; a POST runs the action."""
+        """Show a confirmation; a POST runs the action. Harmless ones are posted at once."""
         alias = self.get_alias(request, object_id, change=True)
         if name not in ACTIONS:
             raise Http404
@@ -108,8 +113,14 @@ class CacheHealthAdmin(PageAdmin):
             )
             return self._redirect_to_cache(alias)
         if request.method != "POST":
-            context = {"title": action.title, "effect": action.effect, "button": action.button}
-            return self.render(request, "confirm", context | {"subtitle": alias}, alias)
+            context = {
+                "title": action.title,
+                "effect": action.effect,
+                "button": action.button,
+                "is_harmful": action.is_harmful,
+                "subtitle": alias,
+            }
+            return self.render(request, "confirm", context, alias)
         outcome = action.run(cache, request.user.get_username())
         return self._log_and_redirect(request, alias, action.title, outcome)
 
@@ -125,7 +136,7 @@ class CacheHealthAdmin(PageAdmin):
             return self._log_and_redirect(request, alias, title, clear_family.clear(cache, family))
         preview = clear_family.preview(cache, family)
         button = "" if preview.is_empty or preview.problem else _("Delete the keys")
-        context = {"title": title, "preview": preview, "button": button}
+        context = {"title": title, "preview": preview, "button": button, "is_harmful": True}
         return self.render(request, "confirm", context | {"subtitle": alias}, alias)
 
     def _log_and_redirect(

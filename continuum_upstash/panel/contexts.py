@@ -28,6 +28,8 @@ from continuum_upstash.panel.formatting import Text
 from continuum_upstash.panel.key_sample import MAX_PAGES, sample_keys
 from continuum_upstash.panel.ratelimit_counts import make_rate_limit_table
 from continuum_upstash.panel.session_summary import summarize_sessions
+from continuum_upstash.plans.command_table import get_spec
+from continuum_upstash.stats.totals import Totals
 from continuum_upstash.transports.failover.circuit_breaker import CALLING_STATES
 from continuum_upstash.transports.registry import get_process_state
 
@@ -41,19 +43,20 @@ class Summary:
     """An alias in the list.
 
     Attributes:
-        health: None: its entry in CACHES is wrong.
+        overview: with today's statistics and the month's bill; None: its entry in CACHES is wrong.
         problem: what is wrong with the entry.
         breaker: what the breaker does, if it prevents calls and no error says so.
     """
 
     alias: str
-    health: Health | None
+    overview: Overview | None
     badge: dict[str, Any]
     problem: str = ""
     breaker: Text = ""
 
 
 def list_summaries() -> list[Summary]:
+    """Return all aliases; billed as `read_overview` for today, mostly one command for each."""
     return [_summarize(alias) for alias in list_upstash_aliases()]
 
 
@@ -95,9 +98,15 @@ def describe_figures(cache: UpstashBaseCache, overview: Overview) -> dict[str, A
         "unreachable": overview.health.mode != "local" and overview.health.round_trip is None,
         "groups": groups,
         "tiles": make_tiles(overview),
-        "commands": sorted(totals.commands.items(), key=lambda item: -item[1])[:10],
+        "commands": _list_frequent_commands(totals),
         "errors": sorted(totals.errors.items(), key=lambda item: -item[1]),
     }
+
+
+def _list_frequent_commands(totals: Totals) -> list[tuple[str, int]]:
+    """Return the most frequent commands without those of this page, such as PING and INFO."""
+    sent = [item for item in totals.commands.items() if get_spec((item[0],)).billed]
+    return sorted(sent, key=lambda item: -item[1])[:10]
 
 
 def describe_keys(cache: UpstashBaseCache, health: Health, *, sample: bool) -> dict[str, Any]:
@@ -123,11 +132,12 @@ def _summarize(alias: str) -> Summary:
         (cache,) = get_upstash_caches([alias])
     except ImproperlyConfigured as error:
         return Summary(alias, None, _make_badge("down"), str(error))
-    health = probe(cache)
+    overview = cache.run(read_overview(cache))
+    health = overview.health
     state = health.status.state
     unexplained = state not in CALLING_STATES and not health.errors
     breaker = formatting.STATES[state] if unexplained else ""
-    return Summary(alias, health, _make_badge(health.verdict), breaker=breaker)
+    return Summary(alias, overview, _make_badge(health.verdict), breaker=breaker)
 
 
 def _make_badge(verdict: str) -> dict[str, Any]:

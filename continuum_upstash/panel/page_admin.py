@@ -6,15 +6,17 @@ from collections.abc import Callable
 from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
+import django
 from django.contrib import admin
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.admin.utils import quote, unquote
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied
 from django.db.models import Model
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from django.utils.translation import override
+from django.utils.text import capfirst
+from django.utils.translation import override, pgettext_lazy
 
 from continuum_upstash.cache.base import UpstashBaseCache
 from continuum_upstash.health.probe import get_upstash_caches, list_upstash_aliases
@@ -65,6 +67,20 @@ class PageAdmin(_ModelAdmin):
 
         wrapped = self.admin_site.admin_view(update_wrapper(handle, view))
         return path(route, wrapped, name=f"{self.opts.app_label}_{self.opts.model_name}_{name}")
+
+    def make_alias_paths(self) -> list[URLPattern]:
+        """Return the URLs that each model has for an alias; they follow all others."""
+        return [
+            self.make_path("<path:object_id>/history/", self.history_view, "history"),
+            self.make_path("<path:object_id>/change/", self.change_view, "change"),
+            self.make_path("<path:object_id>/", self.redirect_view, "redirect"),
+        ]
+
+    def redirect_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Redirect the URL of an alias to its page, as Django does."""
+        return HttpResponseRedirect(
+            self.reverse("change", quote(self.get_alias(request, object_id)))
+        )
 
     def reverse(self, name: str, *args: str) -> str:
         view = f"{self.opts.app_label}_{self.opts.model_name}_{name}"
@@ -117,16 +133,38 @@ class PageAdmin(_ModelAdmin):
         self, request: HttpRequest, template: str, context: dict[str, Any], alias: str = ""
     ) -> HttpResponse:
         request.current_app = self.admin_site.name
+        title = context.get("title") or self.make_title(alias)
+        crumbs = self._list_crumbs(alias)
+        if template not in {"change_list", "change_form"}:
+            crumbs.append(("", title))
         base = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "alias": alias,
-            "title": self.make_title(alias),
+            "title": title,
             "may_change": self.has_change_permission(request),
+            "crumbs": crumbs[:-1],
+            "last_crumb": crumbs[-1][1],
+            "has_crumb_list": django.VERSION >= (6, 1),
         }
         response = TemplateResponse(request, f"{self.templates}/{template}.html", base | context)
         response["Cache-Control"] = "no-store"
         return response
+
+    def _list_crumbs(self, alias: str) -> list[tuple[str, Text]]:
+        """Return the URLs and names of the pages from the admin's index to the alias."""
+        site, label = self.admin_site.name, self.opts.app_label
+        crumbs: list[tuple[str, Text]] = [
+            (reverse("admin:index", current_app=site), pgettext_lazy("cache health", "Home")),
+            (
+                reverse("admin:app_list", args=(label,), current_app=site),
+                self.opts.app_config.verbose_name,
+            ),
+            (self.reverse("changelist"), capfirst(str(self.opts.verbose_name_plural))),
+        ]
+        if alias:
+            crumbs.append((self.reverse("change", quote(alias)), alias))
+        return crumbs
 
 
 def get_cache(alias: str) -> UpstashBaseCache:

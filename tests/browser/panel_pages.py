@@ -85,6 +85,13 @@ class Panel:
         self.page.get_by_role("link", name=button, exact=True).click()
         return self
 
+    def act(self, button):
+        """Press the button of an action; harmful ones, links, are confirmed."""
+        if button.endswith("…"):
+            self.press(button).confirm()
+        else:
+            self.page.get_by_role("button", name=button, exact=True).click()
+
     def confirm(self):
         self.page.locator("#content form input[type=submit]").click()
 

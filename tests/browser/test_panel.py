@@ -23,7 +23,7 @@ def test_pages_are_accessible_in_every_theme_and_width(scheme, viewport, visit, 
     for title, open_page in {
         "list": panel.open_list,
         "page": lambda: panel.open("?sample=1").open_details(),
-        "confirmation": lambda: panel.open().press("Force open"),
+        "confirmation": lambda: panel.open().press("Force open…"),
     }.items():
         open_page()
         panel.save_screenshot(f"{title}-{name}")
@@ -48,16 +48,16 @@ def test_view_permission_shows_no_buttons(visit):
     expect(panel.page.get_by_text("Clear…")).to_have_count(0)
 
 
-def test_each_action_is_confirmed_run_reported_and_logged(visit):
+def test_each_action_is_run_reported_and_logged_and_harmful_ones_are_confirmed(visit):
     panel = visit().open()
     for button, message, state in (
         ("Probe now", "The database replied in", "The breaker is closed"),
         ("Reconnect", "The database replied in", "The breaker is closed"),
-        ("Force open", "no longer sends commands", "The breaker is forced open"),
+        ("Force open…", "no longer sends commands", "The breaker is forced open"),
         ("Force closed", "sends commands to Upstash again", "The breaker is closed"),
-        ("Bypass breaker", "even during an outage", "The breaker is bypassed"),
+        ("Bypass breaker…", "even during an outage", "The breaker is bypassed"),
     ):
-        panel.press(button).confirm()
+        panel.act(button)
         expect(panel.message).to_contain_text(message)
         expect(panel.state).to_contain_text(state)
     panel.page.get_by_role("link", name="History").click()
@@ -66,7 +66,7 @@ def test_each_action_is_confirmed_run_reported_and_logged(visit):
 
 
 def test_a_confirmation_that_is_declined_changes_nothing(visit):
-    panel = visit().open().press("Force open")
+    panel = visit().open().press("Force open…")
     panel.page.get_by_role("link", name="No, take me back").click()
     expect(panel.state).to_contain_text("The breaker is closed")
 
@@ -110,10 +110,11 @@ def test_a_long_alias_and_large_numbers_do_not_widen_the_page(visit, server):
         assert box["x"] + box["width"] <= PHONE["width"]
 
 
-def test_on_a_phone_wide_tables_are_complete(visit):
-    panel = visit(viewport=PHONE).open()
+def test_on_a_phone_wide_tables_are_complete(visit, server):
+    write_busy_day(server)
+    panel = visit(viewport=PHONE).open("?sample=1")
     panel.open_details()
-    tables = panel.page.locator(".ch-stack")
+    tables = panel.page.locator(".ch-scroll")
     expect(tables).not_to_have_count(0)
     assert not any(
         tables.evaluate_all("all => all.map(each => each.scrollWidth > each.clientWidth)")
@@ -151,7 +152,8 @@ def test_refreshing_can_be_paused(visit):
     pause.click()
     expect(panel.page.get_by_text("Paused.")).to_be_visible()
     panel.advance(seconds=120)
-    pause.click()
+    panel.page.get_by_role("button", name="Resume").click()
+    expect(pause).to_be_visible()
     expect(panel.page.get_by_text("Paused.")).to_be_hidden()
     with panel.page.expect_response("**/figures/"):
         panel.advance(seconds=10)
@@ -174,7 +176,7 @@ def test_it_works_without_javascript(visit, server):
     expect(panel.badge).to_contain_text("OK")
     expect(panel.page.locator(".ch-chart svg[role=img]")).to_have_count(6)
     expect(panel.page.get_by_role("button", name="Pause")).to_have_count(0)
-    panel.press("Force open").confirm()
+    panel.press("Force open…").confirm()
     expect(panel.message).to_contain_text("no longer sends commands")
 
 

@@ -43,8 +43,8 @@ def was_replaced(panel, part):
     ],
 )
 def test_the_keyboard_focus_stays_where_it_is(part, name, panel):
-    panel.open().press("Force open").confirm()
-    panel.press("Force closed").confirm()
+    panel.open().press("Force open…").confirm()
+    panel.act("Force closed")
     panel.open_details()
     panel.page.locator(f"#{name}").focus()
     mark(panel, f"#{name}")
@@ -55,8 +55,8 @@ def test_the_keyboard_focus_stays_where_it_is(part, name, panel):
 
 @pytest.mark.parametrize("part", ["state", "figures"])
 def test_every_focusable_element_of_a_refreshed_part_has_an_id(part, panel):
-    panel.open().press("Force open").confirm()
-    panel.press("Force closed").confirm()
+    panel.open().press("Force open…").confirm()
+    panel.act("Force closed")
     region = panel.page.locator(f"section[data-ch-url$='/{part}/']")
     ids = region.locator("a, button, summary, [tabindex]").evaluate_all(
         "all => all.map(each => each.id)"

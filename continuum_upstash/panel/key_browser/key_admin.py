@@ -9,14 +9,12 @@ from collections.abc import Sequence
 from typing import Any, Final
 from urllib.parse import urlencode
 
-import django
 from django.contrib import messages
 from django.contrib.admin.utils import quote
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import URLPattern, reverse
+from django.urls import URLPattern
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import pgettext_lazy
 
 from continuum_upstash.health.probe import list_upstash_aliases
 from continuum_upstash.panel.actions import Outcome
@@ -51,12 +49,11 @@ class CacheKeyAdmin(PageAdmin):
         alias = "<path:object_id>"
         return [
             self.make_path("", self.changelist_view, "changelist"),
-            self.make_path(f"{alias}/history/", self.history_view, "history"),
-            self.make_path(f"{alias}/change/", self.change_view, "change"),
             self.make_path(f"{alias}/key/", self.key_view, "key"),
             self.make_path(f"{alias}/expiry/", self.expiry_view, "expiry"),
             self.make_path(f"{alias}/delete-keys/", self.delete_keys_view, "delete_keys"),
             self.make_path(f"{alias}/delete-pattern/", self.delete_pattern_view, "delete_pattern"),
+            *self.make_alias_paths(),
         ]
 
     # ---- pages
@@ -167,31 +164,6 @@ class CacheKeyAdmin(PageAdmin):
         return self.render(request, "delete_pattern", context | {"run": run, "state": state}, alias)
 
     # ---- shared parts
-
-    def render(
-        self, request: HttpRequest, template: str, context: dict[str, Any], alias: str = ""
-    ) -> HttpResponse:
-        """Render a page with its breadcrumbs, in the form of the installed Django."""
-        names: list[Text] = [
-            pgettext_lazy("cache health", "Home"),
-            self.opts.app_config.verbose_name,
-            _("Cache keys"),
-        ]
-        site, label = self.admin_site.name, self.opts.app_label
-        urls = [
-            reverse("admin:index", current_app=site),
-            reverse("admin:app_list", args=(label,), current_app=site),
-            self.reverse("changelist"),
-        ]
-        if alias:
-            names.append(alias)
-            urls.append(self.reverse("change", quote(alias)))
-        if template not in {"change_list", "change_form"}:
-            names.append(context["title"])
-        last = names.pop()
-        base: dict[str, Any] = {"crumbs": [*zip(urls, names, strict=False)], "last_crumb": last}
-        base["has_crumb_list"] = django.VERSION >= (6, 1)
-        return super().render(request, template, base | context, alias)
 
     def _get_scope(self, request: HttpRequest, alias: str, *, is_raw: bool = False) -> KeyScope:
         self.require(not is_raw or request.user.is_superuser)

@@ -42,10 +42,9 @@ class JobQueueAdmin(PageAdmin):
         alias = "<path:object_id>"
         return [
             self.make_path("", self.changelist_view, "changelist"),
-            self.make_path(f"{alias}/history/", self.history_view, "history"),
-            self.make_path(f"{alias}/change/", self.change_view, "change"),
             self.make_path(f"{alias}/queue/<str:name>/", self.queue_view, "queue"),
             self.make_path(f"{alias}/queue/<str:name>/do/<slug:action>/", self.do_view, "do"),
+            *self.make_alias_paths(),
         ]
 
     def changelist_view(
@@ -105,6 +104,7 @@ class JobQueueAdmin(PageAdmin):
                 "title": chosen.title,
                 "effect": chosen.effect,
                 "button": chosen.button,
+                "is_harmful": chosen.is_harmful,
                 "ids": ids,
                 "back": back,
                 "queue_name": name,

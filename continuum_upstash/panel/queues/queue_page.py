@@ -46,6 +46,7 @@ class QueueAction:
         run: takes the queue and the chosen dead letters, returns how many jobs it changed; None
             for an action about the queue.
         needs_jobs: whether dead letters have to be chosen.
+        is_harmful: whether it deletes jobs.
     """
 
     title: Text
@@ -53,6 +54,7 @@ class QueueAction:
     effect: Text
     run: Callable[[Queue, Sequence[DeadJob]], int | None]
     needs_jobs: bool = False
+    is_harmful: bool = False
 
 
 ACTIONS: Final[Mapping[str, QueueAction]] = {
@@ -69,6 +71,7 @@ ACTIONS: Final[Mapping[str, QueueAction]] = {
         _("These jobs are deleted, and will never run."),
         lambda queue, jobs: queue.discard(jobs),
         needs_jobs=True,
+        is_harmful=True,
     ),
     "pause": QueueAction(
         _("Pause the queue"),

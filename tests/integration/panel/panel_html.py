@@ -10,7 +10,7 @@ class Page(HTMLParser):
 
     Attributes:
         text: all visible text, words separated by one space.
-        links: targets of all links.
+        links: targets of all links and forms.
         inline: tags and attributes that a strict Content-Security-Policy forbids.
     """
 
@@ -26,8 +26,8 @@ class Page(HTMLParser):
     def handle_starttag(self, tag, attributes):
         values = dict(attributes)
         self._open_tags.append(tag)
-        if tag == "a":
-            self.links.append(values.get("href"))
+        if tag in {"a", "form"}:
+            self.links.append(values.get("href") or values.get("action"))
         if tag == "style" or (tag == "script" and "src" not in values):
             self.inline.append(tag)
         if tag in {"script", "link"}:
@@ -43,4 +43,4 @@ class Page(HTMLParser):
 
     def list_actions(self):
         """Return the names of the available actions."""
-        return {link.split("/do/")[1].strip("/") for link in self.links if "/do/" in link}
+        return {link.split("/do/")[1].strip("/") for link in self.links if link and "/do/" in link}

@@ -11,7 +11,8 @@ import pytest
 from django.core.cache import cache, caches
 from django.core.management import call_command
 
-from continuum_upstash.health.probe import Health, probe_health
+from continuum_upstash.health.overview import read_overview
+from continuum_upstash.health.probe import Health
 from continuum_upstash.panel import contexts
 from continuum_upstash.stats.shared.schema import day_key
 from tests.integration.panel.panel_site import HOME, make_totals, now, page, write_history
@@ -122,8 +123,35 @@ def test_the_list_shows_why_the_database_is_not_used(panel, visit, monkeypatch):
     caches["default"].database.failover.breaker.force_open("for a test")
     assert "circuit breaker open, no attempt until it is reset: for a test" in visit(HOME).text
     # As when the breaker opens between the probe and its result.
-    monkeypatch.setattr(contexts, "probe", lambda c: replace(c.run(probe_health(c)), errors=()))
+    monkeypatch.setattr(contexts, "read_overview", _read_without_errors)
     assert "no call uses the database until it is closed. · for a test" in visit(HOME).text
+
+
+def _read_without_errors(cache):
+    overview = yield from read_overview(cache)
+    return replace(overview, health=replace(overview.health, errors=()))
+
+
+def test_the_list_shows_hit_rate_and_bill(panel, visit):
+    write_history({now(): make_totals(40, 30)}, "hour")
+    seen = visit(HOME)
+    assert "Hit rate today 75 %" in seen.text
+    assert re.search(r"Billed this month [1-9]\d* ", seen.text)
+    assert "Hit rate today 75 %" in visit(HOME + "summaries/").text
+
+
+def test_the_url_of_an_alias_leads_to_its_page(panel, client, accounts):
+    client.force_login(accounts.viewer())
+    assert client.get(f"{HOME}default/")["Location"] == page()
+    assert client.get(f"{HOME}other/").status_code == 404
+
+
+def test_breadcrumbs_contain_the_alias(panel, visit):
+    crumbs = r"Home \S Upstash \S Cache health \S default"
+    assert re.search(crumbs, visit(page()).text)
+    seen = visit(page("do/open"))
+    assert page() in seen.links
+    assert re.search(crumbs + r" \S Force the breaker open", seen.text)
 
 
 def test_the_list_shows_warnings(configure_panel, visit, monkeypatch):
@@ -173,12 +201,10 @@ def test_a_page_shows_its_billed_commands(panel, visit, emulator):
         assert f"This page used {spent.billed} billed command" in seen.text
 
 
-def test_a_refresh_of_the_state_is_free_and_of_the_figures_costs_four_commands(
-    panel, visit, emulator
-):
+def test_refreshes_cost_no_more_than_documented(panel, visit, emulator):
     write_history({now(): make_totals(40, 30)}, "hour")
     visit(page())  # reads the month once a day
-    for path, most in ((HOME, 0), (page("state"), 0), (page("figures"), 4)):
+    for path, most in ((HOME, 1), (page("state"), 0), (page("figures"), 4)):
         with emulator.count() as spent:
             visit(path)
         assert spent.billed <= most, path

@@ -98,7 +98,7 @@ if (refresher) {
 
   button.addEventListener("click", () => {
     paused = !paused;
-    button.setAttribute("aria-pressed", String(paused));
+    button.textContent = paused ? button.dataset.resume : button.dataset.pause;
     status.textContent = paused ? refresher.dataset.paused : "";
   });
   document.addEventListener("visibilitychange", tick);
