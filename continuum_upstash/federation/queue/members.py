@@ -21,6 +21,7 @@ PAUSED_SCORE: Final = -(10**15)  # before all jobs
 READY_MIN: Final = -9999  # no job's score is less
 MAX_PRIORITY: Final = 100
 _COUNTERS: Final = 0x10000
+_MAX_REASON: Final = 1000  # characters: a page of dead letters must remain readable
 
 _parse: Final = re.compile(
     r"([0-9a-f]{1,64}) (-?[0-9]{1,3}) ([0-9]{1,6}) ([0-9]{1,6}) ([0-9]{1,15}) (\S+) (\S+) (\S+)\n"
@@ -78,7 +79,7 @@ class Member(NamedTuple):
 
     def make_dead_letter(self, reason: str) -> str:
         """Return the member of the dead letters: the reason is between header and payload."""
-        return f"{self.header}\n{json.dumps(reason)}\n{self.payload}"
+        return f"{self.header}\n{json.dumps(reason[:_MAX_REASON])}\n{self.payload}"
 
 
 class DeadLetter(NamedTuple):

@@ -21,6 +21,7 @@ from continuum_upstash.federation.queue.members import (
     hash_unique_name,
 )
 from continuum_upstash.federation.queue.payloads import PayloadEncoder
+from continuum_upstash.federation.queue.request_size import split_by_size
 from continuum_upstash.federation.queue.scripts import (
     ACKNOWLEDGE_UNIQUE,
     ENQUEUE_UNIQUE,
@@ -37,7 +38,6 @@ from continuum_upstash.ratelimit.engine.server_clock import ServerClock
 
 MAX_RESERVED: Final = 100  # jobs in one reply
 _MAX_ADDED: Final = 500  # jobs in one ZADD
-_MAX_ADDED_BYTES: Final = 4 * 1024 * 1024
 _PAGE: Final = 100
 _CHECK_SECONDS: Final = 1.0  # between two looks for due jobs while others are ready
 
@@ -93,6 +93,17 @@ class _QueueState:
         self.next_checks: dict[str, float] = {}  # by queue, in monotonic seconds
 
 
+class _Change(NamedTuple):
+    """A member, and the score and the job that replace it."""
+
+    old: str
+    score: int
+    new: str
+
+    def get_text(self) -> str:
+        return self.old + self.new
+
+
 class QueuePlans:
     """The plans of one queue.
 
@@ -123,11 +134,12 @@ class QueuePlans:
         for payload in payloads:
             texts += [(yield from self._payloads.encode(payload))]
         members = self._make_members(texts, options, tokens)
-        for chunk, is_last in _split(members):
-            scores = self._compute_score(options)
-            pairs = [part for member in chunk for part in (scores, member.text)]
+        requests = [*split_by_size(members, _get_text, _MAX_ADDED)]
+        for request in requests:
+            score = self._compute_score(options)
+            pairs = [part for member in request for part in (score, member.text)]
             commands: list[Command] = [("ZADD", self.keys.jobs, *pairs)]
-            if is_last:
+            if request is requests[-1]:
                 commands += self._make_wake_commands()
             yield from call_many(commands, needs_server=True)
         return [member.id for member in members]
@@ -233,8 +245,8 @@ class QueuePlans:
         """Remove jobs that are done; return how many were still leased."""
         plain = [member.text for member in members if member.unique == "-"]
         removed = 0
-        if plain:
-            removed += yield from call("ZREM", self.keys.jobs, *plain, needs_server=True)
+        for texts in split_by_size(plain, str):
+            removed += yield from call("ZREM", self.keys.jobs, *texts, needs_server=True)
         for member in members:
             if member.unique != "-":
                 keys = (self.keys.jobs, self.keys.unique)
@@ -256,26 +268,34 @@ class QueuePlans:
     def extend(self, members: Sequence[Member], seconds: float) -> Plan[tuple[int, list[bool]]]:
         """Let leases end in `seconds` from now; return that time and which were still held."""
         end = (yield from self._get_time()) + _to_ms(seconds)
-        pairs = [part for member in members for part in (end, member.text)]
-        changed = yield from call("ZADD", self.keys.jobs, "XX", "CH", *pairs, needs_server=True)
-        held = [True] * len(members)
-        if changed < len(members):
-            texts = [member.text for member in members]
-            scores = yield from call("ZMSCORE", self.keys.jobs, *texts, needs_server=True)
-            held = [score is not None for score in scores]
+        held: list[bool] = []
+        for texts in split_by_size([member.text for member in members], str):
+            pairs = [part for text in texts for part in (end, text)]
+            changed = yield from call("ZADD", self.keys.jobs, "XX", "CH", *pairs, needs_server=True)
+            if changed < len(texts):
+                scores = yield from call("ZMSCORE", self.keys.jobs, *texts, needs_server=True)
+                held += [score is not None for score in scores]
+            else:
+                held += [True] * len(texts)
         return end, held
 
     def release(self, members: Sequence[Member]) -> Plan[int]:
         """Give jobs back without counting the attempt; return how many were still leased."""
-        arguments: list[Argument] = []
+        changes = []
         for member in members:
             before = member._replace(attempts=max(0, member.attempts - 1), lease="-")
-            arguments += (member.text, member.ready_score, before.text)
-        keys = (self.keys.jobs, self.keys.jobs)
-        released: int = yield from call_script(
-            REPLACE, keys, arguments, *self._make_wake_commands()
-        )
-        return released
+            changes.append(_Change(member.text, member.ready_score, before.text))
+        return (yield from self._replace(self.keys.jobs, changes))
+
+    def _replace(self, source: str, changes: Sequence[_Change]) -> Plan[int]:
+        """Replace members of a sorted set by jobs; return how many there were."""
+        replaced, requests = 0, [*split_by_size(changes, _Change.get_text)]
+        for request in requests:
+            arguments: list[Argument] = [part for change in request for part in change]
+            wake = self._make_wake_commands() if request is requests[-1] else ()
+            keys = (source, self.keys.jobs)
+            replaced += yield from call_script(REPLACE, keys, arguments, *wake)
+        return replaced
 
     def fail(self, member: Member, reason: str) -> Plan[bool]:
         """Move a job to the dead letters; return whether it was still leased."""
@@ -370,23 +390,19 @@ class QueuePlans:
     def requeue(self, letters: Sequence[str], lifetime: float | None) -> Plan[int]:
         """Make dead letters ready again, with new attempts; return how many there were."""
         expires = 0 if lifetime is None else self._read_clock() + _to_ms(lifetime)
-        arguments: list[Argument] = []
+        changes = []
         for text in letters:
             member = DeadLetter.parse(text).member
             if member is not None and member.max_attempts:
                 member = member._replace(attempts=0, expires=expires, lease="-", unique="-")
-                arguments += (text, member.ready_score, member.text)
-        if not arguments:
-            return 0
-        keys = (self.keys.dead, self.keys.jobs)
-        count: int = yield from call_script(REPLACE, keys, arguments, *self._make_wake_commands())
-        return count
+                changes.append(_Change(text, member.ready_score, member.text))
+        return (yield from self._replace(self.keys.dead, changes))
 
     def discard(self, letters: Sequence[str]) -> Plan[int]:
         """Delete dead letters; return how many there were."""
-        if not letters:
-            return 0
-        count: int = yield from call("ZREM", self.keys.dead, *letters, needs_server=True)
+        count = 0
+        for texts in split_by_size(letters, str):
+            count += yield from call("ZREM", self.keys.dead, *texts, needs_server=True)
         return count
 
 
@@ -397,16 +413,8 @@ def compute_backoff(attempts: int) -> float:
     return longest * spread
 
 
-def _split(members: Sequence[Member]) -> Iterable[tuple[Sequence[Member], bool]]:
-    """Yield parts for one ZADD each, and whether it is the last one."""
-    start = 0
-    while start < len(members):
-        end, size = start, 0
-        while end < min(len(members), start + _MAX_ADDED) and size < _MAX_ADDED_BYTES:
-            size += len(members[end].payload)
-            end += 1
-        yield members[start:end], end == len(members)
-        start = end
+def _get_text(member: Member) -> str:
+    return member.text
 
 
 def _read_id_time(member: Member | None, now: int) -> float:

@@ -187,7 +187,7 @@ class Queue:
     def ack_many(self, jobs: Iterable[Job]) -> int:
         """Remove jobs that are done; return how many of them were still leased. See `Job.ack`.
 
-        Billed: 1 command, and 4 for each unique job.
+        Billed: 1 command for each 4 MB, and 4 for each unique job.
         """
         return self.run(self._ack_many([*jobs]))
 
@@ -198,7 +198,7 @@ class Queue:
     def release_many(self, jobs: Iterable[Job]) -> int:
         """Give jobs back without counting the attempt; return how many were still leased.
 
-        Billed: 1 command, 2 for each job, and 1 to wake workers.
+        Billed: 1 command for each 4 MB, 2 for each job, and 1 to wake workers.
         """
         return self.run(self._release_many([*jobs]))
 
@@ -209,7 +209,7 @@ class Queue:
     def extend_many(self, jobs: Iterable[Job], seconds: float = 30) -> list[Job]:
         """Let leases end in `seconds` from now; return the jobs whose lease was lost.
 
-        Billed: 1 command; 2 if a lease was lost.
+        Billed: 1 command for each 4 MB; 2 if a lease was lost.
 
         Raises:
             ValueError: the time is out of range.
@@ -271,7 +271,7 @@ class Queue:
         They keep ID, priority and max_attempts, and lose their unique name. What was not a job
         stays a dead letter.
 
-        Billed: 1 command, 2 for each job, and 1 to wake workers.
+        Billed: 1 command for each 4 MB, 2 for each job, and 1 to wake workers.
         """
         return self.run(self.plans.requeue([job.text for job in jobs], lifetime))
 
@@ -282,7 +282,10 @@ class Queue:
         return await self.arun(self.plans.requeue([job.text for job in jobs], lifetime))
 
     def discard(self, jobs: Iterable[DeadJob]) -> int:
-        """Delete dead letters; return how many of them there still were. Billed: 1 command."""
+        """Delete dead letters; return how many of them there still were.
+
+        Billed: 1 command for each 4 MB.
+        """
         return self.run(self.plans.discard([job.text for job in jobs]))
 
     async def adiscard(self, jobs: Iterable[DeadJob]) -> int:

@@ -9,11 +9,9 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from continuum_upstash.federation.queue.job import Job, Outcome
-
-_MAX_REASON: Final = 1000  # characters
 
 
 class Ended(NamedTuple):
@@ -93,7 +91,7 @@ class Outbox:
     def _end(self, ended: Ended) -> None:
         job = ended.job
         if job.outcome is None:  # else its handler has ended it
-            job.retry(reason=(ended.reason or "")[:_MAX_REASON])
+            job.retry(reason=ended.reason or "")
         assert job.outcome is not None
         self._report(ended, job.outcome)
 
