@@ -40,14 +40,13 @@ export function readDatabase(variables: object, prefix = ""): Database {
 }
 
 /**
- * Options of Redis that return stored text as it is, and end a request after two seconds.
- * There are no retries, because a repeated INCRBY may count twice.
+ * Options of Redis that end a request after two seconds. There are no retries, because a repeated
+ * INCRBY may count twice. Redis itself sets no time limit, and retries for four seconds.
  */
-export const RAW_TEXT = {
-  automaticDeserialization: false,
-  retry: false,
-  signal: () => AbortSignal.timeout(2000),
-} as const;
+export const FAIL_FAST = { retry: false, signal: () => AbortSignal.timeout(2000) } as const;
+
+/** The same, and Redis returns stored text as it is. */
+export const RAW_TEXT = { ...FAIL_FAST, automaticDeserialization: false } as const;
 
 interface Commands {
   get(key: string): Promise<unknown>;

@@ -289,10 +289,12 @@ def test_next_js_and_django_share_a_value_and_a_limit(
         assert site.get("/api/greeting/")[0] == 429
         other = {"X-Forwarded-For": "192.0.2.1"}
         assert route.get("/", headers=other).status_code == 200
+        with emulator.fault("quota"):
+            assert route.get("/", headers=other).status_code == 503
 
 
 def test_a_worker_reads_values_sessions_and_limits_of_django(
-    make_cache, start_django, start_worker, site_environment
+    emulator, make_cache, start_django, start_worker, site_environment
 ):
     user, anonymous = create_sessions(site_environment, {"_auth_user_id": "42"}, {"visits": 1})
     make_cache(SERIALIZER="json").set("greeting", {"text": "Bonjour"})
@@ -314,6 +316,8 @@ def test_a_worker_reads_values_sessions_and_limits_of_django(
         assert worker.get("/greeting", headers=address).status_code == 429
         other = {"CF-Connecting-IP": "192.0.2.1"}
         assert worker.get("/", headers=other).status_code == 404
+        with emulator.fault("refuse"):
+            assert worker.get("/greeting", headers=other).status_code == 503
 
 
 def is_far_from_the_end_of_a_window() -> bool:

@@ -47,10 +47,11 @@ def read_setting(expression: str, **variables: str) -> str:
 
 
 def run(command: list[str | Path], folder: Path, **variables: str) -> str:
+    inherited = {key: os.environ[key] for key in os.environ if key != "DJANGO_SETTINGS_MODULE"}
     done = subprocess.run(
         command,
         cwd=folder,
-        env={**os.environ, **variables},
+        env={**inherited, **variables},
         capture_output=True,
         text=True,
         timeout=300,

@@ -2,7 +2,14 @@
 import { Ratelimit } from "@upstash/ratelimit";
 import { Redis } from "@upstash/redis/cloudflare";
 
-import { type Database, RAW_TEXT, readDatabase, UpstashCache } from "../../typescript/upstash-cache";
+import {
+  type Database,
+  FAIL_FAST,
+  RAW_TEXT,
+  readDatabase,
+  UnreadableValue,
+  UpstashCache,
+} from "../../typescript/upstash-cache";
 import { readSession } from "./django-session";
 
 interface Env {
@@ -20,31 +27,40 @@ const exhausted = new Map<string, number>();
 export default {
   async fetch(request: Request, env: Env): Promise<Response> {
     const sessions = readDatabase(env, env.SESSIONS_UPSTASH_REDIS_REST_URL ? "SESSIONS_" : "");
-    const refusal = await refuse(request, sessions);
-    if (refusal) return refusal;
-    switch (`${request.method} ${new URL(request.url).pathname}`) {
-      case "GET /greeting": {
-        const cache = new UpstashCache({ Redis, ...readDatabase(env), keyPrefix: "shared" });
-        return Response.json((await cache.get("greeting")) ?? { text: "Hello" });
-      }
-      case "GET /session": {
-        const session = await readSession(new Redis({ ...sessions, ...RAW_TEXT }), request, {
-          secretKeys: [env.DJANGO_SECRET_KEY],
-          keyPrefix: "mysite-sessions",
-        });
-        const body = { alive: session !== null, user: session?.userId ?? null };
-        return Response.json(body, { headers: { "Cache-Control": "private, no-store" } });
-      }
-      default:
-        return Response.json({ error: "not found" }, { status: 404 });
+    try {
+      return (await refuse(request, sessions)) ?? (await respond(request, env, sessions));
+    } catch (error) {
+      if (error instanceof UnreadableValue) throw error; // a mistake, which a retry does not mend
+      console.error(error);
+      const headers = { "Retry-After": "5", "Cache-Control": "no-store" };
+      return Response.json({ error: "the database is unavailable" }, { status: 503, headers });
     }
   },
 };
 
+async function respond(request: Request, env: Env, sessions: Database): Promise<Response> {
+  switch (`${request.method} ${new URL(request.url).pathname}`) {
+    case "GET /greeting": {
+      const cache = new UpstashCache({ Redis, ...readDatabase(env), keyPrefix: "shared" });
+      return Response.json((await cache.get("greeting")) ?? { text: "Hello" });
+    }
+    case "GET /session": {
+      const session = await readSession(new Redis({ ...sessions, ...RAW_TEXT }), request, {
+        secretKeys: [env.DJANGO_SECRET_KEY],
+        keyPrefix: "mysite-sessions",
+      });
+      const body = { alive: session !== null, user: session?.userId ?? null };
+      return Response.json(body, { headers: { "Cache-Control": "private, no-store" } });
+    }
+    default:
+      return Response.json({ error: "not found" }, { status: 404 });
+  }
+}
+
 /** Return a response if the client has used up the limit that Django counts, too. */
 async function refuse(request: Request, database: Database): Promise<Response | undefined> {
   const ratelimit = new Ratelimit({
-    redis: new Redis(database),
+    redis: new Redis({ ...database, ...FAIL_FAST }),
     prefix: "shared-limit", // upstash_prefix of Django's policy
     limiter: Ratelimit.slidingWindow(10, "1 m"), // its algorithm and rate
     ephemeralCache: exhausted,

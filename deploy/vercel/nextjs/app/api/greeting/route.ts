@@ -2,7 +2,7 @@
 import { Ratelimit } from "@upstash/ratelimit";
 import { Redis } from "@upstash/redis";
 
-import { readDatabase, UpstashCache } from "@/lib/upstash-cache";
+import { FAIL_FAST, readDatabase, UnreadableValue, UpstashCache } from "@/lib/upstash-cache";
 
 export const dynamic = "force-dynamic";
 
@@ -18,7 +18,10 @@ function getCache(): UpstashCache {
 function getRatelimit(): Ratelimit {
   const { SESSIONS_KV_REST_API_URL: kv, SESSIONS_UPSTASH_REDIS_REST_URL: upstash } = process.env;
   ratelimit ??= new Ratelimit({
-    redis: new Redis(readDatabase(process.env, kv || upstash ? "SESSIONS_" : "")),
+    redis: new Redis({
+      ...readDatabase(process.env, kv || upstash ? "SESSIONS_" : ""),
+      ...FAIL_FAST,
+    }),
     prefix: "shared-limit", // upstash_prefix of Django's policy
     limiter: Ratelimit.slidingWindow(10, "1 m"), // its algorithm and rate
   });
@@ -36,14 +39,29 @@ async function refuse(request: Request): Promise<Response | undefined> {
   return Response.json({ error: "too many requests" }, { status: 429, headers });
 }
 
+/** Return the response of a handler within the limit, or 503 while the database is unavailable. */
+async function handle(request: Request, respond: () => Promise<Response>): Promise<Response> {
+  try {
+    return (await refuse(request)) ?? (await respond());
+  } catch (error) {
+    if (error instanceof UnreadableValue) throw error; // a mistake, which a retry does not mend
+    console.error(error);
+    const headers = { "Retry-After": "5", "Cache-Control": "no-store" };
+    return Response.json({ error: "the database is unavailable" }, { status: 503, headers });
+  }
+}
+
 export async function GET(request: Request): Promise<Response> {
-  const refusal = await refuse(request);
-  return refusal ?? Response.json((await getCache().get("greeting")) ?? { text: "Hello" });
+  return handle(request, async () =>
+    Response.json((await getCache().get("greeting")) ?? { text: "Hello" }),
+  );
 }
 
 export async function PUT(request: Request): Promise<Response> {
-  const refusal = await refuse(request);
-  if (refusal) return refusal;
+  return handle(request, () => storeGreeting(request));
+}
+
+async function storeGreeting(request: Request): Promise<Response> {
   const body: unknown = await request.json().catch(() => null);
   const text = typeof body === "object" && body !== null && "text" in body ? body.text : null;
   if (typeof text !== "string" || text.length > 200) {
