@@ -11,6 +11,7 @@ import pytest
 
 from continuum_upstash.checks.catalogue import CATALOGUE, check_message
 from continuum_upstash.documentation import SITE, link_to
+from tests.project.sections import list_sections
 
 ROOT = Path(__file__).parents[2]
 FILES = [
@@ -19,14 +20,6 @@ FILES = [
     if path.name != "documentation.py"
 ]
 TREES = {path: ast.parse(path.read_text()) for path in FILES}
-
-
-def list_sections(page: Path) -> set[str]:
-    """The anchors of a page's headings, as MyST makes them."""
-    headings = re.findall(r"^#{1,3} (.*)$", page.read_text(), re.MULTILINE)
-    targets = re.findall(r"^\((\S+)\)=$", page.read_text(), re.MULTILINE)
-    plain = (re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings)
-    return {*plain, *targets}
 
 
 def is_documented(url: str) -> bool:

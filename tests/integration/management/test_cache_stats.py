@@ -5,6 +5,7 @@ from io import StringIO
 import pytest
 from django.core.management import call_command
 
+from continuum_upstash import UpstashCache
 from continuum_upstash.backend import get_cache
 from continuum_upstash.stats.shared import writer
 from tests.integration.cache_entries import make_entry
@@ -228,3 +229,10 @@ def test_the_guides_counters_are_read_from_the_cache():
     use_cache()
     assert get_cache().get("stats:cache_hits") == 3
     assert get_cache().get("stats:cache_misses") == 1
+
+
+def test_a_plain_client_reads_the_guides_counters(site, emulator):
+    use_cache()
+    keys = [get_cache().make_key(f"stats:cache_{name}") for name in ("hits", "misses")]
+    with UpstashCache(rest_url=emulator.rest_url, rest_token=emulator.token) as client:
+        assert client.get_many(keys) == dict(zip(keys, (3, 1), strict=True))

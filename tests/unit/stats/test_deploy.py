@@ -26,7 +26,7 @@ from continuum_upstash.observe import (
 from continuum_upstash.stats.exporters.metrics import COMMANDS_RATIO, MEMORY_RATIO
 from continuum_upstash.stats.exporters.prometheus import PrometheusObserver
 from continuum_upstash.stats.exporters.prometheus_text import AliasMetrics, render_text
-from continuum_upstash.stats.pricing import WARN_RATIO
+from continuum_upstash.stats.pricing import PRICING_PLANS, WARN_RATIO
 from continuum_upstash.stats.totals import Totals
 
 ROOT = Path(__file__).parents[3]
@@ -106,6 +106,8 @@ def test_the_alerts_have_the_documented_thresholds():
     text = ALERTS.read_text()
     for threshold in (MEMORY_WARN_RATIO, WARN_RATIO, 0.05):
         assert f"> {threshold:g}\n" in text
+    per_day = int(re.search(r"billed_commands_total\[1d\]\)\) > (\d+)", text)[1])
+    assert per_day == PRICING_PLANS["free"].commands // 30 // 100 * 100
 
 
 def test_each_metric_is_documented_with_its_labels(series, series_without_the_extra):
