@@ -20,6 +20,16 @@ TOOLS = NPM / "node_modules" / ".bin"
 VERCEL = DEPLOY / "vercel"
 
 
+# Sends a request to a function as Vercel's runtime does.
+REQUEST_FUNCTION = """
+import base64, json, sys
+from vc__handler__python import vc_handler
+request = {"method": "GET", "path": sys.argv[1], "headers": {"host": "localhost"}, "body": ""}
+response = vc_handler({"body": json.dumps(request)}, None)
+print(response["statusCode"], base64.b64decode(response["body"]).decode())
+"""
+
+
 def find_python_of_vercel() -> str | None:
     """The folder of a Python that Vercel supports: 3.12 or newer."""
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
@@ -85,7 +95,7 @@ def test_the_variables_of_vercel_select_a_second_database_for_sessions():
     "DEPLOY_INSTALL" not in os.environ, reason="installs packages, in make test-deploy"
 )
 @pytest.mark.skipif(not (TOOLS / "vercel").exists(), reason="the tools are not installed by npm")
-def test_vercel_builds_the_site(tmp_path):
+def test_vercel_builds_the_site_and_its_runtime_serves_it(tmp_path, emulator):
     python, uv = find_python_of_vercel(), shutil.which("uv", path=Path(sys.executable).parent)
     if python is None or uv is None:
         pytest.skip("Python 3.12 or uv is not installed")
@@ -114,6 +124,24 @@ def test_vercel_builds_the_site(tmp_path):
     assert '"mysite.asgi"' in (function / "vc__handler__python.py").read_text()
     crons = json.loads((output / "config.json").read_text())["crons"]
     assert crons == json.loads((VERCEL / "vercel.json").read_text())["crons"]
+
+    unpacked = tmp_path / "function"
+    for name, source in packaged.items():
+        (unpacked / name).parent.mkdir(parents=True, exist_ok=True)
+        (unpacked / name).symlink_to(folder / source)
+    shutil.copy(function / "vc__handler__python.py", unpacked)
+    variables = {
+        "PYTHONPATH": "_vendor",
+        "DJANGO_SECRET_KEY": "of-the-tests",
+        "KV_REST_API_URL": emulator.rest_url,
+        "KV_REST_API_TOKEN": emulator.token,
+    }
+    for path, expected in {
+        "/": "200 <!doctype html>",
+        "/health/ready/": '200 {"status": "ok"',
+    }.items():
+        command = [Path(python) / "python3", "-c", REQUEST_FUNCTION, path]
+        assert expected in run(command, unpacked, **variables)
 
 
 @pytest.mark.skipif(not (TOOLS / "wrangler").exists(), reason="the tools are not installed by npm")
