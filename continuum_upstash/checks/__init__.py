@@ -13,6 +13,7 @@ from continuum_upstash.checks.channels import check_live_pages
 from continuum_upstash.checks.live import LIVE_TAG, check_live
 from continuum_upstash.checks.migrations import check_migrations
 from continuum_upstash.checks.probes import check_probes
+from continuum_upstash.checks.queues import check_job_databases, check_queues
 from continuum_upstash.checks.rate_limits import check_ratelimit
 from continuum_upstash.checks.sessions import check_session_middleware, check_sessions
 from continuum_upstash.checks.stats import check_budgets, check_statistics
@@ -27,6 +28,8 @@ def add_checks() -> None:
         register(check, Tags.caches, Tags.security, deploy=True)
     register(check_ratelimit)
     register(check_tasks)
+    register(check_queues)
     register(check_live_pages)
     register(check_tasks_in_production, deploy=True)
+    register(check_job_databases, deploy=True)
     register(check_live, LIVE_TAG)

@@ -137,7 +137,7 @@ CATALOGUE: Final[dict[str, tuple[Callable[..., CheckMessage], str]]] = {
     "E303": (Error, "pip install 'continuum-upstash[qstash]'."),
     "E304": (
         Error,
-        "Switch Eviction off in the Upstash console, or use a separate database for tasks.",
+        "Switch Eviction off in the Upstash console, or use a separate database for jobs.",
     ),
     "W301": (Warning, "Use https://: QStash calls this URL over the internet."),
     "W302": (
@@ -147,6 +147,15 @@ CATALOGUE: Final[dict[str, tuple[Callable[..., CheckMessage], str]]] = {
             "its tasks/run/."
         ),
     ),
+    "E311": (Error, "Correct the entry of CONTINUUM_FEDERATION that the message names."),
+    "E312": (
+        Error,
+        (
+            "Name a cache whose BACKEND is continuum_upstash.backend.CacheBackend in ALIAS, and "
+            "set the credentials of its database."
+        ),
+    ),
+    "W311": (Warning, "Store jobs in a separate database without eviction."),
     "E401": (Error, "Correct the entry of CONTINUUM_LIVE that the message names."),
     "E402": (
         Error,

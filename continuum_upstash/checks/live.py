@@ -11,10 +11,10 @@ from django.core.exceptions import ImproperlyConfigured
 
 from continuum_upstash.checks.caches import check_credentials
 from continuum_upstash.checks.catalogue import check_message
-from continuum_upstash.checks.tasks import list_task_aliases
 from continuum_upstash.health.probe import (
     Health,
     get_upstash_caches,
+    list_job_aliases,
     list_upstash_aliases,
     probe_health,
 )
@@ -62,6 +62,6 @@ def _check_eviction(health: Health) -> Iterator[CheckMessage]:
             f"({server.policy})."
         )
         yield check_message("W205", text, health.alias)
-    if health.alias in list_task_aliases():
-        text = f"the database stores tasks and evicts keys when it is full ({server.policy})."
+    if health.alias in list_job_aliases():
+        text = f"the database stores jobs and evicts keys when it is full ({server.policy})."
         yield check_message("E304", text, health.alias)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
-from typing import Any, Final
+from typing import Any
 from urllib.parse import urlsplit
 
-from django.conf import settings
 from django.core.checks import CheckMessage
 from django.urls import Resolver404, resolve
 
@@ -15,23 +14,7 @@ from continuum_upstash.checks.catalogue import check_message
 from continuum_upstash.checks.entries import resolve_entries
 from continuum_upstash.errors import ConfigurationError
 from continuum_upstash.federation import task_views
-
-BACKEND: Final = "continuum_upstash.federation.tasks.UpstashTasks"
-
-
-def list_task_entries() -> dict[str, Mapping[str, Any]]:
-    """Return the entries of TASKS that use this package, by alias."""
-    entries: Mapping[str, Mapping[str, Any]] = getattr(settings, "TASKS", {})
-    return {alias: entry for alias, entry in entries.items() if entry.get("BACKEND") == BACKEND}
-
-
-def list_task_aliases() -> set[str]:
-    """Return the entries of CACHES that store tasks."""
-    return {get_cache_alias(entry) for entry in list_task_entries().values()}
-
-
-def get_cache_alias(entry: Mapping[str, Any]) -> str:
-    return str(entry.get("OPTIONS", {}).get("USING", "federation"))
+from continuum_upstash.health.probe import get_task_alias, list_task_entries
 
 
 def check_tasks(**_: Any) -> list[CheckMessage]:
@@ -64,9 +47,10 @@ def _check_entry(alias: str, entry: Mapping[str, Any]) -> Iterator[CheckMessage]
         yield check_message("E301", str(error))
         return
     configs, _errors = resolve_entries()  # check_caches reports the errors
-    config = configs.get(get_cache_alias(entry))
-    if config is None or config.mode == "local":
-        text = f"TASKS['{alias}']: CACHES['{get_cache_alias(entry)}'] has no database of Upstash."
+    config = configs.get(get_task_alias(entry))
+    # Without credentials, check_caches reports it: development may begin without a database.
+    if config is None or (config.mode == "local" and not config.unconfigured):
+        text = f"TASKS['{alias}']: CACHES['{get_task_alias(entry)}'] has no database of Upstash."
         yield check_message("E302", text)
     if options.get("PUSH") and find_spec("qstash") is None:
         yield check_message("E303", f"TASKS['{alias}'] has PUSH, but qstash is not installed.")

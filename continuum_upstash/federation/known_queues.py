@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 
 from continuum_upstash.federation.queue.queue import Queue
-from continuum_upstash.federation.worker.handlers import SETTING, read_handlers
+from continuum_upstash.federation.worker.handlers import read_alias, read_handlers
 
 _TASKS_BACKEND = "continuum_upstash.federation.tasks.UpstashTasks"
 
@@ -16,9 +16,8 @@ def list_known_queues(alias: str) -> list[Queue]:
     Raises:
         ImproperlyConfiguredFederation: a setting is invalid.
     """
-    setting = getattr(settings, SETTING, {})
     queues: dict[str, Queue] = {}
-    if isinstance(setting, dict) and setting.get("ALIAS", "federation") == alias:
+    if read_alias() == alias:
         queues = {name: Queue(name, using=alias) for name in read_handlers() if name != "*"}
     tasks = getattr(settings, "TASKS", {})
     for name, entry in tasks.items():

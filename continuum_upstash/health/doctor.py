@@ -30,7 +30,7 @@ from continuum_upstash.errors import (
 from continuum_upstash.health.account import examine_account, read_account
 from continuum_upstash.health.findings import Finding, Outcome
 from continuum_upstash.health.overview import NO_HISTORY, read_overview
-from continuum_upstash.health.probe import MEMORY_WARN_RATIO, Health, probe_health
+from continuum_upstash.health.probe import MEMORY_WARN_RATIO, Health, list_job_aliases, probe_health
 from continuum_upstash.keys import DOCTOR_KEYS
 from continuum_upstash.observe import RESTRICTED_STAGES
 from continuum_upstash.plans import info
@@ -348,12 +348,16 @@ def _examine_eviction(alias: str, policy: str, *, evicts: bool) -> Finding:
             return Finding("eviction", "info", f"{detail}; SESSION_ALLOW_EVICTION allows this")
         fix = "Switch Eviction off in the console, or use a separate database for sessions."
         return Finding("eviction", "failed", detail, fix)
+    has_jobs = alias in list_job_aliases()
+    if evicts and has_jobs:
+        fix = "Switch Eviction off in the console, or use a separate database for queues and tasks."
+        return Finding("eviction", "failed", f"{policy}, and the database stores jobs", fix)
     has_counters = ratelimit_conf.has_counters_in(alias)
     if evicts and has_counters:
         detail = f"{policy}, and the database stores rate-limit counters, which are evicted first"
         fix = "Switch Eviction off in the console, or set another ALIAS in CONTINUUM_RATELIMIT."
         return Finding("eviction", "warning", detail, fix)
-    if not evicts and not has_sessions and not has_counters:
+    if not (evicts or has_sessions or has_jobs or has_counters):
         fix = "For a pure cache, switch Eviction on: otherwise writes fail when it is full."
         return Finding("eviction", "info", policy or "unknown", fix)
     return Finding("eviction", "ok", policy)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from time import perf_counter, time
@@ -23,6 +23,8 @@ from continuum_upstash.transports.registry import Database
 
 Verdict: TypeAlias = Literal["ok", "degraded", "down"]
 
+TASKS_BACKEND: Final = "continuum_upstash.federation.tasks.UpstashTasks"
+DEFAULT_JOB_ALIAS: Final = "federation"  # of queues and tasks
 MEMORY_WARN_RATIO: Final = 0.85  # fraction of the memory limit at which warnings begin
 POOL_WARN_SECONDS: Final = 300.0  # how long an exhausted connection pool is worth a warning
 # What each stage of a budget means, by whether there is a fallback.
@@ -222,6 +224,26 @@ def _parse_info(reply: Reply) -> ServerInfo | None:
 def list_upstash_aliases() -> list[str]:
     """Return the aliases in CACHES that use this package, in their order."""
     return [alias for alias, entry in settings.CACHES.items() if _is_upstash(entry["BACKEND"])]
+
+
+def list_task_entries() -> dict[str, Mapping[str, Any]]:
+    """Return the entries of TASKS that use this package, by alias."""
+    entries: Mapping[str, Mapping[str, Any]] = getattr(settings, "TASKS", {})
+    return {alias: each for alias, each in entries.items() if each.get("BACKEND") == TASKS_BACKEND}
+
+
+def get_task_alias(entry: Mapping[str, Any]) -> str:
+    """Return the entry of CACHES that an entry of TASKS uses."""
+    return str(entry.get("OPTIONS", {}).get("USING", DEFAULT_JOB_ALIAS))
+
+
+def list_job_aliases() -> set[str]:
+    """Return the aliases that store the queues and tasks of the settings."""
+    aliases = {get_task_alias(entry) for entry in list_task_entries().values()}
+    queues = getattr(settings, "CONTINUUM_FEDERATION", None)
+    if isinstance(queues, Mapping):
+        aliases.add(str(queues.get("ALIAS", DEFAULT_JOB_ALIAS)))
+    return aliases
 
 
 def get_upstash_caches(aliases: Iterable[str]) -> list[UpstashBaseCache]:

@@ -16,16 +16,25 @@ Handler: TypeAlias = Callable[[Job], Any]  # a function or a coroutine function
 
 SETTING: Final = "CONTINUUM_FEDERATION"
 _ANY_QUEUE: Final = "*"
+_ENTRIES: Final = ("ALIAS", "HANDLERS")
+
+
+def read_alias() -> str:
+    """Return the alias of the queues that the setting names.
+
+    Raises:
+        ImproperlyConfiguredFederation: the setting is invalid.
+    """
+    return str(_read_setting().get("ALIAS", "federation"))
 
 
 def read_handlers() -> Mapping[str, str]:
     """Return the dotted paths of the handlers by queue; "*" is any other queue.
 
     Raises:
-        ImproperlyConfiguredFederation: the setting is not a dict of dotted paths.
+        ImproperlyConfiguredFederation: the setting is invalid.
     """
-    setting = getattr(settings, SETTING, {})
-    handlers = setting.get("HANDLERS", {}) if isinstance(setting, dict) else None
+    handlers = _read_setting().get("HANDLERS", {})
     if not isinstance(handlers, dict) or not all(
         isinstance(part, str) for item in handlers.items() for part in item
     ):
@@ -34,6 +43,16 @@ def read_handlers() -> Mapping[str, str]:
             '{"mail": "shop.mail.send"}.'
         )
     return handlers
+
+
+def _read_setting() -> dict[str, Any]:
+    setting = getattr(settings, SETTING, {})
+    if not isinstance(setting, dict):
+        raise ImproperlyConfiguredFederation(f"{SETTING} must be a dict, not {setting!r}.")
+    for unknown in setting.keys() - set(_ENTRIES):
+        hint = suggest_similar(str(unknown), _ENTRIES)
+        raise ImproperlyConfiguredFederation(f"{SETTING} has no entry {unknown!r}.{hint}")
+    return setting
 
 
 def find_handlers(queues: Sequence[str], path: str | None = None) -> dict[str, Handler]:

@@ -18,7 +18,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand
 
 from continuum_upstash.errors import ContinuumError
-from continuum_upstash.federation.worker.handlers import Handler, find_handlers
+from continuum_upstash.federation.worker.handlers import Handler, find_handlers, read_alias
 from continuum_upstash.federation.worker.log import JSONFormatter, log_event
 from continuum_upstash.federation.worker.options import WorkerOptions
 from continuum_upstash.federation.worker.worker import Worker
@@ -55,7 +55,12 @@ class Command(BaseCommand):
             help="run the tasks of an entry of TASKS; QUEUE is then one of its QUEUES (default: "
             "all), and --using and --handler are not used",
         )
-        parser.add_argument("--using", default="federation", metavar="ALIAS")
+        parser.add_argument(
+            "--using",
+            metavar="ALIAS",
+            help="the entry of CACHES that stores the queues (default: "
+            '"ALIAS" in CONTINUUM_FEDERATION, or federation)',
+        )
         parser.add_argument(
             "--handler",
             metavar="PATH",
@@ -234,7 +239,7 @@ def _find_handlers(options: dict[str, Any]) -> tuple[dict[str, Handler], str]:
         return find_task_handlers(options["tasks"], queues)
     if not queues:
         fail("Name the queues to run, or an entry of TASKS with --tasks.")
-    return find_handlers(queues, options["handler"]), options["using"]
+    return find_handlers(queues, options["handler"]), options["using"] or read_alias()
 
 
 def _add_log_handler(stream: Any, form: str) -> Any:

@@ -15,6 +15,7 @@ from django.core.management import CommandError, call_command
 
 from continuum_upstash.federation import Queue
 from continuum_upstash.management.worker_endpoint import WorkerEndpoint, respond
+from continuum_upstash.transports import registry
 from tests.integration.cache_entries import make_entry
 from tests.integration.federation import job_handlers
 from tests.waiting import wait_until
@@ -95,6 +96,16 @@ def test_once(queue):
     assert job_handlers.done == [0, 1, 2]
     assert [each["event"] for each in events] == ["started", "stopped"]
     assert events[-1]["jobs"] == {"done": 3}
+
+
+def test_the_alias_of_the_setting_is_the_default(emulator, settings):
+    settings.CACHES = {"jobs": make_entry(emulator)}
+    settings.CONTINUUM_FEDERATION = {"ALIAS": "jobs"}
+    Queue("of_the_setting", using="jobs").enqueue("job")
+    job_handlers.done.clear()
+    run_command("of_the_setting", HANDLER, "--once")
+    assert job_handlers.done == ["job"]
+    registry.reset()
 
 
 def test_a_failed_job_is_a_line_with_its_traceback(queue):

@@ -75,3 +75,12 @@ def test_eviction_of_tasks_is_an_error(using, expected, settings):
     backend = "continuum_upstash.federation.tasks.UpstashTasks"
     settings.TASKS = {"default": {"BACKEND": backend, "OPTIONS": {"USING": using}}}
     assert [each.id for each in check_live()] == [f"continuum_upstash.{each}" for each in expected]
+
+
+@pytest.mark.parametrize(("alias", "outcome"), [("default", "failed"), ("other", "ok")])
+def test_eviction_of_queues_is_an_error(alias, outcome, settings):
+    settings.CONTINUUM_FEDERATION = {"ALIAS": alias}
+    assert len(check_live()) == (outcome == "failed")
+    run = run_command("cache_doctor", "--format", "json")
+    (found,) = (each for each in run.json["caches"][0]["findings"] if each["name"] == "eviction")
+    assert (found["outcome"], "jobs" in found["detail"]) == (outcome, outcome == "failed")

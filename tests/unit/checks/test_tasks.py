@@ -7,6 +7,7 @@ from django.test import override_settings
 
 from continuum_upstash.checks import tasks
 from continuum_upstash.checks.tasks import check_tasks, check_tasks_in_production
+from continuum_upstash.health.probe import TASKS_BACKEND
 from tests.unit.checks.cache_entries import get_ids, make_entry
 
 LOCMEM = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
@@ -16,7 +17,7 @@ PUSH = {"URL": URL, **KEYS}
 
 
 def make_tasks(**options):
-    return {"default": {"BACKEND": tasks.BACKEND, "OPTIONS": options}}
+    return {"default": {"BACKEND": TASKS_BACKEND, "OPTIONS": options}}
 
 
 @pytest.fixture(autouse=True)
@@ -35,6 +36,7 @@ def no_qstash_variables(monkeypatch):
         (make_tasks(), LOCMEM, ["E302"]),
         (make_tasks(USING="gone"), make_entry(), ["E302"]),
         (make_tasks(), make_entry("", OPTIONS={"MODE": "local"}), ["E302"]),
+        (make_tasks(), make_entry(""), []),
         (make_tasks(MAX_ATTEMPT=2), make_entry(), ["E301"]),
         (make_tasks(PUSH={"URL": URL}), make_entry(), ["E301"]),
         (make_tasks(PUSH=PUSH), make_entry(), []),
