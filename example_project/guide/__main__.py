@@ -15,13 +15,14 @@ import secrets
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from time import perf_counter
 from typing import Any
 
 import django
 from django.conf import settings
 from django.core.cache import caches
+from redis.exceptions import RedisError
 
 from continuum_upstash.config.resolve import resolve
 from continuum_upstash.emulator.process import running
@@ -29,32 +30,12 @@ from continuum_upstash.errors import ConfigurationError, ContinuumError
 from continuum_upstash.federation.channels.hub import Hub
 from continuum_upstash.stats.counters import read_process_totals
 from example_project.guide import connection, many_keys
+from example_project.guide.outcome import Outcome, StepFailed
 
 STEPS = (
     "connection", "basics", "pipelines", "patterns", "statistics", "cost", "migration", "queue",
     "channel",
 )  # fmt: skip
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What a step did.
-
-    Attributes:
-        step: its name.
-        does: what it does.
-        result: what it found.
-        error: why it failed; empty: it succeeded.
-        milliseconds: how long it took.
-        billed: commands that Upstash bills.
-    """
-
-    step: str
-    does: str
-    result: dict[str, Any] = field(default_factory=dict)
-    error: str = ""
-    milliseconds: float = 0.0
-    billed: int = 0
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -69,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
             if options.form == "json":
                 return print_json(database, list(outcomes))
             return print_text(database, outcomes)
-    except ConfigurationError as error:
+    except (ConfigurationError, RuntimeError) as error:  # the emulator did not start
         sys.stderr.write(f"guide: {error}\n")
         return 2
 
@@ -82,9 +63,8 @@ def provide_database() -> Iterator[tuple[str, Callable[[], int]]]:
     """
     config = resolve({}, os.environ)
     if config.mode != "local" or os.environ.get("CONTINUUM_CACHE_MODE") == "local":
-        set_up_django()
-        yield config.host or "the local store", count_own_commands
-        close_channels()
+        with prepare_caches():
+            yield config.host or "the local store", count_own_commands
         return
     with running() as emulator:
         os.environ |= {
@@ -92,21 +72,21 @@ def provide_database() -> Iterator[tuple[str, Callable[[], int]]]:
             "UPSTASH_REDIS_REST_TOKEN": emulator.token,
             "CLASSIC_REDIS_URL": emulator.redis_url,
         }
-        set_up_django()
-        yield "a local Upstash emulator", lambda: emulator.read_usage().billed
-        close_channels()
+        with prepare_caches():
+            yield "a local Upstash emulator", lambda: emulator.read_usage().billed
 
 
-def set_up_django() -> None:
+@contextmanager
+def prepare_caches() -> Iterator[None]:
+    """Set up Django; at the end, end the subscription of the step "channel" at once."""
     if not settings.configured:
         os.environ["DJANGO_SETTINGS_MODULE"] = "example_project.guide.settings"
         django.setup()
-
-
-def close_channels() -> None:
-    """End the subscription of the step "channel", which otherwise remains for 30 seconds."""
-    database = caches["federation"].database
-    database.extras.get(Hub, lambda: Hub(database)).close()
+    try:
+        yield
+    finally:
+        database = caches["federation"].database
+        database.extras.get(Hub, lambda: Hub(database)).close()
 
 
 def count_own_commands() -> int:
@@ -141,8 +121,8 @@ def run_steps(names: list[str], read_billed: Callable[[], int]) -> Iterator[Outc
         billed, start = read_billed(), perf_counter()
         try:
             outcome.result = step(prefix)
-        except (ContinuumError, connection.StepFailed) as error:
-            outcome.error = str(error)
+        except (ContinuumError, StepFailed, RedisError) as error:
+            outcome.error = str(error) or type(error).__name__
         outcome.milliseconds = round((perf_counter() - start) * 1000, 1)
         outcome.billed = read_billed() - billed
         yield outcome

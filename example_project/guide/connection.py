@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from continuum_upstash import UpstashCache
+from example_project.guide.outcome import require
 
 NO_CREDENTIALS = (
     "the environment has no credentials. A shell passes on only variables that are exported, and "
@@ -12,27 +13,23 @@ NO_CREDENTIALS = (
 )
 
 
-class StepFailed(Exception):
-    """A step found something else than it expects; the message names the cause and the fix."""
-
-
 def check_connection(prefix: str) -> dict[str, Any]:
     """Write a value, read it back, and see which backend has served it."""
     with UpstashCache(name="guide") as client:
-        if client.current_backend.value == "local":  # no call was made yet
-            raise StepFailed(f"not connected: {NO_CREDENTIALS}")
+        is_configured = client.current_backend.value != "local"  # no call was made yet
+        require(is_configured, f"not connected: {NO_CREDENTIALS}")
         key = f"{prefix}connection"
         client.set(key, "hello", ttl=60)
         value = client.get(key)
         # The breaker opens after three failures. One is enough to see that there is no connection.
         if client.current_backend.value.startswith("upstash") and client.status.failures == 0:
             client.delete(key)
-            result = {"backend": client.current_backend.value, "value": value}
         else:
             # The local store has served the calls, so none raised an error. This one does.
             client.reconnect()
-            raise StepFailed("the database failed for a moment, and replies again: try again")
-        return result
+        writes = client.status.writes  # "full" or "read_only" if the database has refused them
+        require(value == "hello" and writes == "accepted", f"not stored: writes are {writes}")
+        return {"backend": client.current_backend.value, "value": value}
 
 
 def use_basic_operations(prefix: str) -> dict[str, Any]:
@@ -47,6 +44,7 @@ def use_basic_operations(prefix: str) -> dict[str, Any]:
         client.expire(keys[2], 300)
         found = client.get_many(keys)
         deleted = client.delete(*keys)
+        require(user and deleted == len(keys), "not all values were stored")
         return {
             "user": user,
             "seconds to live": seconds,

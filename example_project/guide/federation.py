@@ -7,6 +7,7 @@ from typing import Any
 from django.core.cache import caches
 
 from continuum_upstash.federation import Channel, Queue
+from example_project.guide.outcome import require
 
 
 def use_queue(prefix: str) -> dict[str, Any]:
@@ -16,6 +17,7 @@ def use_queue(prefix: str) -> dict[str, Any]:
         queue.enqueue_many({"to": f"{name}@example.com"} for name in ("ada", "bruno", "cleo"))
         jobs = queue.reserve(3, visibility=30)
         acknowledged = queue.ack_many(jobs[:2])
+        require(acknowledged == 2, "the jobs were lost to another worker")
         jobs[2].release()
         return {
             "reserved": [job.payload["to"] for job in jobs],
@@ -35,6 +37,7 @@ def use_channel(prefix: str) -> dict[str, Any]:
         with room.subscribe(since=first) as events:
             room.publish("chat.message", {"text": "How are you?"})
             event = events.receive(timeout=10)
+        require(event, "no event was received within 10 s")
         return {
             "received": event.data if event else None,
             "history": [each.data["text"] for each in room.history(limit=10)],

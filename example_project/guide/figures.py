@@ -10,6 +10,7 @@ from continuum_upstash import UpstashCache
 from continuum_upstash.health import probe_health
 from continuum_upstash.stats.counters import read_process_totals
 from continuum_upstash.stats.pricing import PRICING_PLANS, Terms, Use
+from example_project.guide.outcome import require
 
 CALLS_PER_USER = 30 * 50  # a month of 50 billed commands a day
 USERS = (100, 1_000, 10_000)
@@ -31,6 +32,7 @@ def read_statistics(prefix: str) -> dict[str, Any]:
         found = client.get_many(names)
         hits, misses = (found.get(name, 0) for name in names)
         info = client.info()  # not billed
+    require(totals.hit_rate == 0.5, "one of two reads must find a value")
     return {
         "verdict": health.verdict,
         "billed commands": totals.billed,

@@ -6,6 +6,7 @@ from typing import Any
 
 from continuum_upstash import UpstashCache
 from continuum_upstash.keys import DEFAULT_TTL_BY_PREFIX
+from example_project.guide.outcome import require
 
 
 def use_pipelines(prefix: str) -> dict[str, Any]:
@@ -18,6 +19,7 @@ def use_pipelines(prefix: str) -> dict[str, Any]:
         results = pipeline.execute()
         transaction = client.pipeline(atomic=True)
         transaction.incr(stock, -1).incr(sold).delete(stock, sold)
+        require(results[2] == 7, "the commands of a pipeline did not run in their order")
         return {"results": results, "transaction": transaction.execute()}
 
 
@@ -32,4 +34,5 @@ def use_patterns(prefix: str) -> dict[str, Any]:
         keys = client.keys(f"{prefix}query:*")
         deleted = client.delete_pattern(f"{prefix}query:*")
         client.delete(f"{prefix}ws:room")
+        require(deleted == len(keys) == 3, "not all keys of the pattern were found and deleted")
         return {"seconds to live": lives, "keys": len(keys), "deleted": deleted}

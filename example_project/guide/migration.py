@@ -7,6 +7,7 @@ from typing import Any
 from django.core.cache import caches
 
 from continuum_upstash.migration.rollout import override_rollout
+from example_project.guide.outcome import require
 
 
 def migrate(prefix: str) -> dict[str, Any]:
@@ -26,6 +27,7 @@ def migrate(prefix: str) -> dict[str, Any]:
             old.set(only_old, "old value", 300)
             value = cache.get(only_old)
             is_copied = new.get(only_old) == value
+        require(both and is_copied, "a value is missing in one of the caches")
         return {
             "written to both": both,
             "of 1,000 users read from the new cache": selected,

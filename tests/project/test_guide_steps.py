@@ -111,6 +111,21 @@ def test_a_wrong_token_ends_the_guide_with_a_clear_message(database, monkeypatch
     assert "a-wrong-one" not in step["error"]
 
 
+def test_a_step_that_fails_is_reported(database, capsys):
+    with database.fault("capacity"):
+        status, report = run(capsys, "--only", "queue")
+    assert status == 1
+    assert "DB capacity quota exceeded" in report["steps"][0]["error"]
+
+
+@pytest.mark.parametrize(("fault", "writes"), [("capacity", "full"), ("readonly", "read_only")])
+def test_a_database_that_stores_nothing_is_no_success(database, capsys, fault, writes):
+    with database.fault(fault):
+        status, report = run(capsys)
+    assert (status, len(report["steps"])) == (1, 1)
+    assert report["steps"][0]["error"] == f"not stored: writes are {writes}"
+
+
 def test_an_unreachable_database_ends_the_guide_too(database, monkeypatch, capsys):
     monkeypatch.setenv("UPSTASH_REDIS_REST_URL", f"http://127.0.0.1:{find_free_port()}")
     status, report = run(capsys)
