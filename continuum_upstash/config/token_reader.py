@@ -27,20 +27,26 @@ class TokenReader:
         """
         assert not isinstance(token.value, str)
         self._call: Callable[[], Any] = token.value
+        self._renew: Callable[[], Any] = getattr(token.value, "renew", token.value)
         self._label, self._timeout = config.label, config.read_timeout
         is_file = isinstance(token.value, SecretFile)
         source = dict(config.sources).get("token", "TOKEN")
         self._name = f"the token in {source}" if is_file else "the result of the callable TOKEN"
 
-    def read(self) -> str:
+    def read(self, *, rejected: bool = False) -> str:
         """Return the current token.
+
+        Args:
+            rejected: the server rejected the last one; the method `renew` of the function is
+                called instead of the function, if there is one.
 
         Raises:
             Unavailable: the function raised an exception.
             ConfigurationError: it returned no token, or it is a coroutine function.
         """
         try:
-            result = Secret(self._call())  # not shown by tracebacks
+            call = self._renew if rejected else self._call
+            result = Secret(call())  # not shown by tracebacks
         except Exception as error:
             raise self._failure(error) from error
         if _is_awaitable(result):
@@ -52,10 +58,11 @@ class TokenReader:
             )
         return self._clean(result)
 
-    async def aread(self) -> str:
+    async def aread(self, *, rejected: bool = False) -> str:
         """Return the current token; a coroutine is awaited for at most READ_TIMEOUT."""
         try:
-            result = Secret(self._call())
+            call = self._renew if rejected else self._call
+            result = Secret(call())
             if _is_awaitable(result):
                 import asyncio  # noqa: PLC0415 sync clients start faster without it
 

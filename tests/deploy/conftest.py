@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import ssl
 import subprocess
 import sys
@@ -25,7 +26,12 @@ class Site:
 
     def __init__(self, port: int, *, tls: bool = False) -> None:
         self.port = port
+        self.process_group = 0  # of the server and its workers
         self._tls = tls
+
+    def signal_all(self, number: signal.Signals) -> None:
+        """Send a signal to all processes of the server."""
+        os.killpg(self.process_group, number)
 
     def get(self, path: str, **headers: str) -> tuple[int, Message, str]:
         if self._tls:
@@ -60,15 +66,25 @@ def start_site(site_environment, tmp_path):
 
     @contextmanager
     def start(
-        command: list[str], folder: Path = PROJECT, tls_port: int = 0, **variables: str
+        command: list[str],
+        folder: Path = PROJECT,
+        tls_port: int = 0,
+        port_variable: str = "PORT",
+        **variables: str,
     ) -> Iterator[Site]:
         site = Site(tls_port or find_free_port(), tls=bool(tls_port))
-        environment = {**site_environment, "PORT": str(site.port), **variables}
+        environment = {**site_environment, port_variable: str(site.port), **variables}
         log = tmp_path / "site.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
-                command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT
+                command,
+                cwd=folder,
+                env=environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
+        site.process_group = process.pid
         try:
             wait_until(lambda: process.poll() is not None or is_served(site))
             assert process.poll() is None, log.read_text()

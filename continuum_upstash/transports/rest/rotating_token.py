@@ -46,7 +46,7 @@ class RotatingTokenTransport:
         try:
             return self._transport.send(batch)
         except AuthenticationFailed:
-            if not self._transport.use_token(self._reader.read()):
+            if not self._transport.use_token(self._reader.read(rejected=True)):
                 raise
         if batch.deadline_s is not None:
             batch = batch._replace(deadline_s=batch.deadline_s - (monotonic() - started))
@@ -70,7 +70,7 @@ class AsyncRotatingTokenTransport:
         try:
             return await self._transport.asend(batch)
         except AuthenticationFailed:
-            if not self._transport.use_token(await self._reader.aread()):
+            if not self._transport.use_token(await self._reader.aread(rejected=True)):
                 raise
         return await self._transport.asend(batch)
 

@@ -25,7 +25,7 @@ async def open_rest(config: Config, channels: tuple[str, ...]) -> AsyncSubscript
     try:
         return await _request_events(config, encoder, channels)
     except AuthenticationFailed:
-        if not encoder.use_token(await reader.aread()):
+        if not encoder.use_token(await reader.aread(rejected=True)):
             raise
     return await _request_events(config, encoder, channels)
 

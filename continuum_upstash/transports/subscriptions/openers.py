@@ -73,7 +73,7 @@ def _open_rest(config: Config, channels: tuple[str, ...]) -> Subscription:
     try:
         return _request_events(config, encoder, channels)
     except AuthenticationFailed:
-        if not encoder.use_token(reader.read()):
+        if not encoder.use_token(reader.read(rejected=True)):
             raise
     return _request_events(config, encoder, channels)
 

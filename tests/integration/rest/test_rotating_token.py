@@ -47,6 +47,25 @@ def test_each_request_has_the_current_token(server, rest):
     assert list_sent_tokens(server) == ["good", "good", "old", "good"]
 
 
+class KeptToken:
+    """A callable that keeps the token until a server rejects it."""
+
+    token = "old"
+
+    def __call__(self):
+        return self.token
+
+    def renew(self):
+        self.token = "good"
+        return self.token
+
+
+def test_a_rejected_token_is_renewed_by_the_method_of_the_callable(server, rest):
+    client = rest(server.url(), token=Secret(KeptToken()))
+    assert [client.send(GET) for _ in range(2)] == [[b"OK"]] * 2
+    assert list_sent_tokens(server) == ["old", "good", "good"]
+
+
 @pytest.mark.parametrize("commands", [[GET], [INCR], [INCR, GET]])
 def test_a_rejected_token_is_read_again_at_once(server, rest, commands):
     tokens = iter(["old", "old", "new", "newer"])
