@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -19,7 +20,7 @@ import yaml
 from continuum_upstash.emulator.process import running
 from tests.deploy.conftest import DEPLOY, PROJECT
 from tests.deploy.runtime_api import run_function
-from tests.deploy.test_manifests import needs, run
+from tests.deploy.test_manifests import README, needs, run
 from tests.ports import find_free_port
 
 FOLDER = DEPLOY / "aws-lambda"
@@ -160,6 +161,9 @@ def test_the_template_fits_the_files():
     variables = function["Environment"]["Variables"]
     assert function["Handler"] == ["UsesWebAdapter", "run.sh", "handler.handler"]
     assert os.access(FOLDER / "run.sh", os.X_OK)
+    of_aws = {"AWS_LAMBDA_EXEC_WRAPPER", "AWS_LWA_PORT", "AWS_LWA_READINESS_CHECK_PATH"}
+    read = set(re.findall(r"`([A-Z_]+)`", README)) | {"DJANGO_SETTINGS_MODULE", "SECRET_ARN"}
+    assert set(variables) - of_aws <= read
     assert variables["AWS_LWA_READINESS_CHECK_PATH"] == "/health/live/"
     assert f"AWS_LWA_PORT:-{variables['AWS_LWA_PORT']}" in (FOLDER / "run.sh").read_text()
     version = function["Runtime"].removeprefix("python")
