@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -56,9 +57,12 @@ def test_the_page_has_every_text_of_the_service():
 
 
 def test_the_page_has_every_error():
+    modules = ("errors", "federation.errors", "federation.tasks.push", "cache.base")
+    modules += ("migration.conf", "migration.stored_rollout", "sessions.session_runner")
     names = {
         error.__name__
-        for error in vars(errors).values()
+        for module in (*modules, "ratelimit.engine.limiter")
+        for error in vars(import_module(f"continuum_upstash.{module}")).values()
         if inspect.isclass(error) and issubclass(error, errors.ContinuumError)
     }
     assert {name for name in names - CAUSED_ELSEWHERE if f"`{name}`" not in PAGE} == set()
