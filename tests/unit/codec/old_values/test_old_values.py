@@ -90,6 +90,7 @@ def test_unsigned_pickles_are_not_loaded_without_the_option():
         b"\xff" * 20,
         b"\x04\x22\x4d\x18damaged",
     ],
+    ids=["pickle", "global", "zlib", "gzip", "enormous", "bytes", "lz4"],
 )
 @pytest.mark.parametrize("compressor", ["zlib", "gzip", "lzma", "bz2", "zstd"])
 def test_damaged_and_enormous_values_are_undecodable(data, compressor):
