@@ -6,30 +6,49 @@
 
 from __future__ import annotations
 
-from django.core.checks import Tags, register
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, Final, TypeAlias, cast
 
-from continuum_upstash.checks.caches import check_caches, check_caches_in_production
-from continuum_upstash.checks.channels import check_live_pages
-from continuum_upstash.checks.live import LIVE_TAG, check_live
-from continuum_upstash.checks.migrations import check_migrations
-from continuum_upstash.checks.probes import check_probes
-from continuum_upstash.checks.queues import check_job_databases, check_queues
-from continuum_upstash.checks.rate_limits import check_ratelimit
-from continuum_upstash.checks.sessions import check_session_middleware, check_sessions
-from continuum_upstash.checks.stats import check_budgets, check_statistics
-from continuum_upstash.checks.tasks import check_tasks, check_tasks_in_production
+from django.core.checks import CheckMessage, Tags, register
+
+LIVE_TAG: Final = "continuum_upstash_live"
+
+_Check: TypeAlias = Callable[..., list[CheckMessage]]
 
 
 def add_checks() -> None:
-    """Register all checks; the app calls this when Django starts."""
-    for check in (check_caches, check_migrations, check_sessions, check_statistics, check_budgets):
+    """Register all checks; the app calls this when Django starts.
+
+    A process that serves requests runs no checks, so their modules are imported when they run.
+    """
+    for check in (
+        _defer("caches", "check_caches"),
+        _defer("migrations", "check_migrations"),
+        _defer("sessions", "check_sessions"),
+        _defer("stats", "check_statistics"),
+        _defer("stats", "check_budgets"),
+    ):
         register(check, Tags.caches)
-    for check in (check_caches_in_production, check_session_middleware, check_probes):
+    for check in (
+        _defer("caches", "check_caches_in_production"),
+        _defer("sessions", "check_session_middleware"),
+        _defer("probes", "check_probes"),
+    ):
         register(check, Tags.caches, Tags.security, deploy=True)
-    register(check_ratelimit)
-    register(check_tasks)
-    register(check_queues)
-    register(check_live_pages)
-    register(check_tasks_in_production, deploy=True)
-    register(check_job_databases, deploy=True)
-    register(check_live, LIVE_TAG)
+    register(_defer("rate_limits", "check_ratelimit"))
+    register(_defer("tasks", "check_tasks"))
+    register(_defer("queues", "check_queues"))
+    register(_defer("channels", "check_live_pages"))
+    register(_defer("tasks", "check_tasks_in_production"), deploy=True)
+    register(_defer("queues", "check_job_databases"), deploy=True)
+    register(_defer("live", "check_live"), LIVE_TAG)
+
+
+def _defer(module: str, name: str) -> _Check:
+    def check(**options: Any) -> list[CheckMessage]:
+        function = getattr(import_module(f"{__name__}.{module}"), name)
+        return cast("_Check", function)(**options)
+
+    check.__name__ = name
+    return check

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any
 
 from django.core.checks import CheckMessage
 from django.core.exceptions import ImproperlyConfigured
 
+from continuum_upstash.checks import LIVE_TAG
 from continuum_upstash.checks.caches import check_credentials
 from continuum_upstash.checks.catalogue import check_message
 from continuum_upstash.health.probe import (
@@ -20,8 +21,6 @@ from continuum_upstash.health.probe import (
 )
 from continuum_upstash.ratelimit.conf import conf as ratelimit_conf
 from continuum_upstash.sessions.conf import conf as session_conf
-
-LIVE_TAG: Final = "continuum_upstash_live"
 
 
 def check_live(**_: Any) -> list[CheckMessage]:

@@ -68,7 +68,7 @@ def find_loaded_modules(statement):
         f"import sys; before = set(sys.modules); {statement}; print(*set(sys.modules) - before)"
     )
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    return {name.partition(".")[0] for name in run.stdout.split()}
+    return set(run.stdout.split())
 
 
 REST = "UpstashCache(rest_url='http://127.0.0.1:9', rest_token='x')"
@@ -95,4 +95,22 @@ UNUSED_BY_REST = {
     ],
 )
 def test_an_import_loads_no_unnecessary_modules(statement, unwanted):
-    assert not find_loaded_modules(statement) & unwanted
+    assert not {name.partition(".")[0] for name in find_loaded_modules(statement)} & unwanted
+
+
+def test_a_site_with_a_cache_loads_nothing_of_other_features():
+    """A function of a serverless platform pays for every module at each cold start."""
+    statement = (
+        "from django.conf import settings; import django; settings.configure("
+        "SECRET_KEY='x', "
+        "CACHES={'default': {'BACKEND': 'continuum_upstash.backend.CacheBackend', "
+        "'LOCATION': 'http://127.0.0.1:9', 'OPTIONS': {'TOKEN': 'x'}}}, "
+        "INSTALLED_APPS=['continuum_upstash']); django.setup(); "
+        "from django.core.cache import cache; cache.set('key', 1); cache.get('key')"
+    )
+    loaded = find_loaded_modules(statement)
+    assert "continuum_upstash.stats.shared.writer" in loaded
+    for feature in ("federation", "migration", "health", "panel", "management", "emulator"):
+        assert f"continuum_upstash.{feature}" not in loaded
+    checks = {name for name in loaded if name.startswith("continuum_upstash.checks.")}
+    assert not checks | (loaded & {"continuum_upstash.transports.wrappers.budget_guard"})
