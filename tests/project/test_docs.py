@@ -74,7 +74,10 @@ def test_the_python_of_a_page_runs(page, credentials, monkeypatch):
     if "from django.tasks import" in page.read_text() and find_spec("django.tasks") is None:
         framework = import_module("continuum_upstash.federation.tasks.framework")
         monkeypatch.setitem(sys.modules, "django.tasks", framework)  # Django 5.2
-    names: dict[str, Any] = {"INSTALLED_APPS": OTHER_APPS.copy()}
+    names: dict[str, Any] = {
+        "INSTALLED_APPS": OTHER_APPS.copy(),
+        "MIDDLEWARE": settings.MIDDLEWARE.copy(),
+    }
     modules: dict[str, Any] = {"__name__": "snippet"}
     for snippet in filter(is_settings, find_snippets(page)):
         exec(compile(snippet, f"{page} settings", "exec"), names)
@@ -85,6 +88,29 @@ def test_the_python_of_a_page_runs(page, credentials, monkeypatch):
                 exec(compile(snippet, str(page), "exec"), modules)
         responses = asyncio.run(call_views(modules))
     assert all(response.status_code == 200 for response in responses)
+
+
+# Pages that install the package. A site that follows another page has installed it.
+INSTALLING = {"README.md", "docs/index.md", "docs/reference/guide.md"} | {
+    f"docs/how-to/{page}.md" for page in ("getting-started", "from-django-redis")
+}
+SESSIONS = "sessions.middleware.SessionMiddleware"
+
+
+@pytest.mark.parametrize("page", WITH_SNIPPETS, ids=get_name)
+def test_the_settings_of_a_page_keep_those_of_the_site(page, monkeypatch):
+    monkeypatch.setenv("CLASSIC_REDIS_URL", "redis://127.0.0.1")
+    installed = [] if get_name(page) in INSTALLING else ["continuum_upstash"]
+    apps, middleware = [*OTHER_APPS, *installed], settings.MIDDLEWARE.copy()
+    names = {"INSTALLED_APPS": apps.copy(), "MIDDLEWARE": middleware.copy()}
+    for snippet in filter(is_settings, find_snippets(page)):
+        exec(compile(snippet, f"{page} settings", "exec"), names)
+    assert names["INSTALLED_APPS"][: len(apps)] == apps
+    for setting in ("INSTALLED_APPS", "MIDDLEWARE"):
+        assert len(set(names[setting])) == len(names[setting]), f"{setting} has duplicates"
+    own = f"continuum_upstash.{SESSIONS}"  # replaces Django's, at its position
+    remaining = [name.replace(own, f"django.contrib.{SESSIONS}") for name in names["MIDDLEWARE"]]
+    assert [name for name in remaining if name in middleware] == middleware
 
 
 async def call_views(modules: dict[str, Any]) -> list[HttpResponse]:
