@@ -29,7 +29,9 @@ class CacheBackend(HashMethods, ListMethods, SetMethods, SortedSetMethods, Extra
     Each method has a native async version with the prefix ``a``. "Billed" is the number of
     commands that Upstash bills, see docs/reference/billing.md.
 
-    Raises (from every method that sends a command):
+    Every method that sends a command can raise these errors.
+
+    Raises:
         Unavailable: the database did not reply, and FALLBACK is off.
         ReplyError: an error reply, such as WRONGTYPE; its subclass Refused if the database rejects
             the command until something changes: quota and token, if FALLBACK is off; a full

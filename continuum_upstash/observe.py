@@ -38,7 +38,8 @@ class StateChange(NamedTuple):
 
     Attributes:
         alias: the cache alias, or the client's name.
-        old, new: ``closed``, ``open``, ``half_open``, ``forced_open`` or ``disabled``.
+        old: the state before.
+        new: the state now: ``closed``, ``open``, ``half_open``, ``forced_open`` or ``disabled``.
         reason: why, in one line without secrets.
         backend: what replies from now on.
         previous_backend: what replied until now.
@@ -85,7 +86,8 @@ class BudgetChange(NamedTuple):
 
     Attributes:
         alias: the cache alias, or the client's name.
-        old, new: ``within``, ``warn``, ``near``, ``essential`` or ``local``.
+        old: the stage before.
+        new: the stage now: ``within``, ``warn``, ``near``, ``essential`` or ``local``.
         reason: why, in one line.
         used: billed commands of this month, of all processes.
         limit: the budget in commands.

@@ -1,20 +1,7 @@
 """Django signals about the database of a cache, and receivers of the signals of models.
 
-Receivers of `backend_changed` and `upstash_unavailable` run in the thread or event loop in which
-the change was detected. They must return quickly and must not be coroutines. The arguments of both:
-
-    alias    the cache alias, or the client's name
-    backend  what serves the cache now: ``upstash-rest``, ``upstash-redis`` or ``local``
-    state    of the circuit breaker: ``closed``, ``open``, ``half_open``, ``forced_open`` or
-             ``disabled``
-    reason   the cause of the change, in one line without secrets
-
-Receivers of `budget_changed` get `alias`, `backend`, `reason` and:
-
-    stage     ``within``, ``warn``, ``near``, ``essential`` or ``local``
-    previous  the stage before
-    used      billed commands of this month, of all processes
-    limit     the budget in commands
+Receivers of these signals run in the thread or event loop in which the change was detected. They
+must return quickly and must not be coroutines.
 """
 
 from __future__ import annotations
@@ -40,13 +27,34 @@ M = TypeVar("M", bound=Model)
 _SEARCHED_CALLBACKS: Final = 20
 
 backend_changed = Signal()
-"""The backend changed: to the local store, or back to the database."""
+"""The backend changed to the local store, or back to the database.
+
+Args:
+    alias: the cache alias, or the client's name.
+    backend: what serves the cache now: ``upstash-rest``, ``upstash-redis`` or ``local``.
+    state: of the circuit breaker: ``closed``, ``open``, ``half_open``, ``forced_open`` or
+        ``disabled``.
+    reason: the cause of the change, in one line without secrets.
+"""
 
 upstash_unavailable = Signal()
-"""The breaker opened: calls no longer use the database. FALLBACK decides whether they fail."""
+"""The breaker opened, so calls no longer use the database. FALLBACK decides whether they fail.
+
+The arguments are those of `backend_changed`.
+"""
 
 budget_changed = Signal()
-"""The month's use of a database reached another stage of OPTIONS["BUDGET"] in this process."""
+"""The month's use of a database reached another stage of OPTIONS["BUDGET"] in this process.
+
+Args:
+    alias: the cache alias, or the client's name.
+    backend: what serves the cache now.
+    stage: ``within``, ``warn``, ``near``, ``essential`` or ``local``.
+    previous: the stage before.
+    used: billed commands of this month, of all processes.
+    limit: the budget in commands.
+    reason: the cause of the change, in one line without secrets.
+"""
 
 
 def send_signals(record: Record) -> None:

@@ -27,7 +27,9 @@ class UpstashCache(ConfiguredClient):
     Keys are full Redis keys, a `ttl` is in seconds, and None means no expiry. "Billed" is the
     number of commands that Upstash bills.
 
-    Raises (from every method that sends a command):
+    Every method that sends a command can raise these errors.
+
+    Raises:
         Unavailable: the database did not reply, and `fallback` is off or cannot serve the command.
         ReplyError: an error reply, such as WRONGTYPE; its subclass Refused if the database rejects
             the command until something changes: quota and token, if the fallback cannot serve it;

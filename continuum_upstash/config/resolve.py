@@ -52,11 +52,13 @@ class Config(FrozenSettings):
         max_value_bytes: larger values are not sent; None: no limit but the server's.
         ttl_by_prefix: pairs of a key prefix and seconds, for keys set without a timeout.
         coalesce: send async commands of one event-loop tick in one request.
-        local_max_entries, local_max_bytes: limits of the local store.
+        local_max_entries: the limit of the local store in keys.
+        local_max_bytes: its limit in bytes.
         near: pairs of a key prefix and the seconds for which a copy of such a key may be returned.
         near_scope: the regular expression of what precedes a user's key in a full key; set by the
             Django cache, whose `near` has prefixes without KEY_PREFIX and version.
-        near_max_entries, near_max_bytes: limits of the near cache.
+        near_max_entries: the limit of the near cache in keys.
+        near_max_bytes: its limit in bytes.
         budget: how much the database may cost in a month; None: no limit.
         telemetry: send the SDK headers that describe the platform to Upstash.
         ca_file: a PEM file to trust instead of the system's certificates.

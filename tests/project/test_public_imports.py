@@ -36,13 +36,22 @@ PATHS = """
     sessions.SessionStore sessions.middleware.SessionMiddleware sessions.index.active_sessions
     sessions.index.end_session sessions.index.logout_everywhere sessions.index.count_sessions
     signals.backend_changed signals.upstash_unavailable
-    signals.invalidate_on_save
+    signals.invalidate_on_save signals.budget_changed
+    federation.Queue federation.Channel federation.tasks.UpstashTasks
+    federation.sync_header.SyncTokenMiddleware federation.sync_header.make_sync_headers
+    federation.sync_header.apply_sync_headers federation.worker.worker.Worker
+    federation.errors.ImproperlyConfiguredFederation federation.errors.PayloadRejected
+    federation.errors.EventsLost
+    migration.MigratingCache migration.rollout.read_rollout migration.rollout.write_rollout
+    migration.rollout.override_rollout migration.rollout.Rollout migration.rollout.Phase
+    migration.rollout.RolloutRefused
     stats.lifespan.handle_lifespan stats.toolbar.UpstashPanel
     urls.urlpatterns
     emulator.process.running
 """
 COMMANDS = """
-    cache_cleanup cache_cost cache_doctor cache_stats ratelimit upstash_emulator
+    cache_cleanup cache_cost cache_doctor cache_migrate cache_stats federation_worker ratelimit
+    upstash_emulator
 """
 
 

@@ -23,11 +23,7 @@ class Job:
 
     Attributes:
         queue: where it comes from.
-        id: 24 hexadecimal digits.
         payload: as it was enqueued.
-        attempts: how often it was reserved, this time included.
-        max_attempts: after that many attempts it becomes a dead letter.
-        priority: from -100 to 100.
         lease_end: Unix seconds, by the clock of the database.
         outcome: how this process has ended the attempt, None if it has not: ``done``, ``retried``,
             ``dead``, ``released``; ``lost`` if its lease had ended before.
@@ -50,18 +46,22 @@ class Job:
 
     @property
     def id(self) -> str:
+        """24 hexadecimal digits."""
         return self._member.id
 
     @property
     def attempts(self) -> int:
+        """How often the job was reserved, this time included."""
         return self._member.attempts
 
     @property
     def max_attempts(self) -> int:
+        """After that many attempts the job becomes a dead letter."""
         return self._member.max_attempts
 
     @property
     def priority(self) -> int:
+        """From -100 to 100."""
         return self._member.priority
 
     @property

@@ -44,7 +44,9 @@ class Queue:
         wake: publish a message for each enqueue (1 billed command), so that idle workers start at
             once; without it they start at their next poll.
 
-    Raises (every method that sends commands):
+    Every method that sends a command can raise these errors.
+
+    Raises:
         Unavailable: the database did not reply. An enqueue may have been stored nevertheless.
         ReplyError: the database returned an error: CapacityExceeded if it is full.
         ImproperlyConfiguredFederation: the alias has no database, or one that evicts keys.
