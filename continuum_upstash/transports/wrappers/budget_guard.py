@@ -67,7 +67,10 @@ _SMALLEST: Final = 50_000  # and at least this part of the budget
 # fewer commands: a comparison costs about five.
 _STEPS: Final = 20
 _MIN_STEP: Final = 5_000
-_WAIT_SECONDS: Final = 0.001  # between two looks at another caller's reservation
+# Between two looks at another caller's reservation: the pause doubles, since hundreds of tasks may
+# wait for seconds in an outage.
+_WAIT_SECONDS: Final = 0.001
+_MAX_WAIT_SECONDS: Final = 0.064
 _RECHECK_SECONDS: Final = 1.0  # between two calls of a function that returns the budget
 
 
@@ -210,6 +213,7 @@ class BudgetGuard:
         """
         self.refresh()
         is_taken, started, seconds = False, self._clock(), batch.deadline_s
+        pause = _WAIT_SECONDS
         while not is_taken:
             if self._must_compare and seconds is None:
                 yield from self._compare_with_statistics()
@@ -228,7 +232,8 @@ class BudgetGuard:
             elif seconds is not None and self._clock() - started >= seconds:
                 raise deadline_exceeded(self._config.label, seconds)
             else:
-                yield Sleep(_WAIT_SECONDS)
+                yield Sleep(pause)
+                pause = min(2 * pause, _MAX_WAIT_SECONDS)
 
     def _claim_reservation(self) -> bool:
         """Return whether this caller makes the next reservation, for which the others wait."""

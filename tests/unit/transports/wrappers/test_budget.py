@@ -82,6 +82,17 @@ def test_the_first_batch_joins_and_later_ones_use_what_is_reserved(site):
     assert site.server.sent == [("INCRBY", KEY, 1), ("INCRBY", KEY, 101), GET]
 
 
+def test_waiting_for_a_reservation_does_not_keep_the_processor_busy(site):
+    process = site.start_process({"COMMANDS": 40_000})
+    process.call(*GET)
+    guard = process.guard
+    assert guard._claim_reservation()  # another caller's, which has no reply yet
+    plan = guard.reserve(Batch((GET,)), 200)
+    pauses = [next(plan).seconds, *(plan.send(None).seconds for _ in range(30))]
+    assert pauses == sorted(pauses)
+    assert 1 < sum(pauses) < 2
+
+
 def test_free_commands_cost_nothing(site):
     process = site.start_process({"COMMANDS": 40_000})
     process.send(("PING",))
