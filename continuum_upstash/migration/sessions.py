@@ -8,8 +8,8 @@
 
 A session is always in one of the two stores. The new one is read first. A session that only the old
 one has is moved when it is read, if the rollout selects its key: it is stored in the new database,
-then deleted in the old store. A new session is created where the rollout assigns its key. Without
-SESSION_ROLLOUT_ALIAS, every session is moved.
+then deleted in the old store. A logout while it is moved ends it in both. A new session is created
+where the rollout assigns its key. Without SESSION_ROLLOUT_ALIAS, every session is moved.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ class SessionStore(store.SessionStore):
     """A session in the database of SESSION_CACHE_ALIAS, or still in the old store.
 
     The billed commands are those of `continuum_upstash.sessions`; one more for each read of a
-    session that is in the old store, and those of a new session when it is moved.
+    session that is in the old store, those of a new session when it is moved, and one more when the
+    key of a session in the old store is changed.
 
     Raises:
         SessionStoreUnavailable: also if the old store raises an error: the session may exist there.
@@ -94,8 +95,18 @@ class SessionStore(store.SessionStore):
         if rollout is not None and not rollout.uses_new(session_key):
             self._is_in_old_store = True
             return old
-        if not (yield from self._plans.create(self._get_storage_key(session_key), old)):
+        storage_key = self._get_storage_key(session_key)
+        if not (yield from self._plans.create(storage_key, old)):
             return (yield from super()._load())  # another request has moved it
+        try:
+            exists = yield from self._call_old(session_key, "exists", session_key)
+        except SessionStoreUnavailable:
+            yield from self._plans.delete(storage_key)
+            raise
+        if not exists:  # a logout has ended it since it was read: it must not come back
+            yield from self._plans.delete(storage_key)
+            self._session_key = None
+            return {}
         yield from self._call_old(session_key, "delete", session_key)
         return (yield from super()._load())
 
@@ -109,9 +120,14 @@ class SessionStore(store.SessionStore):
 
     def _delete(self, session_key: str | None) -> Plan[None]:
         session_key = self.session_key if session_key is None else session_key
-        yield from super()._delete(session_key)
-        if session_key is not None and self._validate_session_key(session_key):
+        if session_key is None or not self._validate_session_key(session_key):
+            return
+        try:
+            # The old store first: a request that moves the session looks there once more after it
+            # has stored it in the new one.
             yield from self._call_old(session_key, "delete", session_key)
+        finally:
+            yield from super()._delete(session_key)
 
     def _cycle_key(self) -> Plan[None]:
         yield from self._get_data()
@@ -120,7 +136,7 @@ class SessionStore(store.SessionStore):
             yield from super()._cycle_key()
             return
         yield from self._create()
-        yield from self._call_old(session_key, "delete", session_key)
+        yield from self._delete(session_key)
         self.key_rotated = True
 
     # ---- the old store

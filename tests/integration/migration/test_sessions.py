@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from importlib import import_module
+from threading import Thread
 
 import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.auth.models import User
 from django.core.cache import caches
+from django.db import connections
 from django.test import Client
 
 from continuum_upstash.errors import SessionStoreUnavailable
@@ -15,6 +17,7 @@ from continuum_upstash.migration.conf import BACKEND
 from continuum_upstash.migration.rollout import override_rollout
 from continuum_upstash.migration.sessions import SessionStore
 from continuum_upstash.sessions import SessionStore as OwnStore
+from continuum_upstash.sessions.plans import SessionPlans
 from continuum_upstash.sessions.session_runner import ImproperlyConfiguredSessions
 from tests.integration.cache_entries import make_entry
 
@@ -140,6 +143,61 @@ def test_a_logout_ends_the_session_in_both_stores(moving_site, open_session, per
         assert not OwnStore(key).exists(key)
         assert not is_in_old_store(moving_site, key)
         assert open_session(key).get("cart") is None
+
+
+def run_in_thread(function):
+    thread = Thread(target=lambda: (function(), connections.close_all()))
+    thread.start()
+    thread.join()
+
+
+def test_a_logout_while_the_session_is_moved_is_not_undone(moving_site, open_session, monkeypatch):
+    key = make_old_session(moving_site, cart=[1])
+    create = SessionPlans.create
+
+    def create_later(self, *arguments):
+        run_in_thread(SessionStore(key).delete)  # of another request
+        return (yield from create(self, *arguments))
+
+    monkeypatch.setattr(SessionPlans, "create", create_later)
+    session = open_session(key)
+    assert session.load() == {}
+    assert session.session.session_key is None
+    assert not OwnStore(key).exists(key)
+
+
+def test_a_session_that_cannot_be_moved_safely_stays_in_the_old_store(
+    moving_site, open_session, monkeypatch
+):
+    key = make_old_session(moving_site, cart=[1])
+    original = SessionStore._call_old
+
+    def fail_to_look(self, session_key, method, *arguments, **options):
+        if method == "exists":
+            raise SessionStoreUnavailable("down")
+        return (yield from original(self, session_key, method, *arguments, **options))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SessionStore, "_call_old", fail_to_look)
+        with pytest.raises(SessionStoreUnavailable):
+            open_session(key).load()
+        assert not OwnStore(key).exists(key)
+    assert open_session(key).load() == {"cart": [1]}
+
+
+@pytest.mark.parametrize("api", ["sync"])
+def test_a_logout_begins_with_the_old_store(moving_site, open_session, monkeypatch):
+    """A request that moves the session looks there after it has stored it in the new one."""
+    key = make_old_session(moving_site, cart=[1])
+    delete, found = SessionPlans.delete, []
+
+    def delete_later(self, *arguments):
+        found.append(is_in_old_store(moving_site, key))
+        return (yield from delete(self, *arguments))
+
+    monkeypatch.setattr(SessionPlans, "delete", delete_later)
+    open_session(key).delete(key)
+    assert found == [False]
 
 
 def test_a_key_that_no_store_has_is_dropped(open_session):
