@@ -147,7 +147,9 @@ def test_vercel_builds_the_site_and_its_runtime_serves_it(tmp_path, emulator):
 @pytest.mark.skipif(not (TOOLS / "wrangler").exists(), reason="the tools are not installed by npm")
 def test_wrangler_bundles_the_worker(tmp_path):
     for name in ("typescript", "cloudflare-worker"):
-        shutil.copytree(DEPLOY / name, tmp_path / name)
+        shutil.copytree(
+            DEPLOY / name, tmp_path / name, ignore=shutil.ignore_patterns("node_modules")
+        )
     (tmp_path / "node_modules").symlink_to(NPM / "node_modules")
     output = run(
         [TOOLS / "wrangler", "deploy", "--dry-run", "--outdir", tmp_path / "bundle"],
