@@ -42,8 +42,11 @@ def run(*command: str | Path, **environ: str) -> str:
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
-    pip = (sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps")
-    run(*pip, "--wheel-dir", folder, ROOT)
+    readme = (ROOT / "README.md").read_text()
+    (arguments,) = re.findall(
+        r"^python (-m pip wheel .*) --wheel-dir dist \.$", readme, re.MULTILINE
+    )
+    run(sys.executable, *arguments.split(), "--quiet", "--wheel-dir", folder, ROOT)
     (built,) = folder.glob("*.whl")
     return built
 
