@@ -112,6 +112,7 @@ lock: | $(VENV)/bin/python  ## update requirements-dev.lock
 
 # One stamp file per extra, so that `make demo` does not install the development tools.
 $(VENV)/.installed-%: pyproject.toml | $(VENV)/bin/python
+	@echo "  Installing the packages of the extra [$*] in $(VENV), once; this takes up to a minute ..."
 	$(BIN)/python -m pip install --quiet --editable '.[$*]'
 	@touch $@
 

@@ -45,6 +45,7 @@ def main() -> None:
         with ExitStack() as stack:
             listener = stack.enter_context(_open_listener(arguments.port))
             database = stack.enter_context(_provide_database(arguments.redis_url))
+            _print("  Creating the site's tables, 12,000 articles and example keys ...")
             _prepare_site()
             stack.enter_context(_run_tasks())
             _print_addresses(listener.getsockname()[1], database)
@@ -89,6 +90,7 @@ def _provide_database(redis_url: str) -> Iterator[str]:
             return
     except ConfigurationError as error:
         raise StartupError(str(error)) from error
+    _print("  Starting a local Upstash emulator, because no database is configured ...")
     key = secrets.token_urlsafe(16)
     arguments = [f"--developer-api=email={_EMAIL},key={key},plan=payg"]
     arguments += ["--redis-url", redis_url] if redis_url else []

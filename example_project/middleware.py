@@ -11,7 +11,9 @@ from typing import Any
 from asgiref.sync import iscoroutinefunction
 from django.core.cache import DEFAULT_CACHE_ALIAS, cache
 from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
 from django.utils.decorators import sync_and_async_middleware
+from django.utils.html import strip_tags
 
 from continuum_upstash.observe import CommandDetails, Record
 from example_project.placeholders import fill_placeholder
@@ -87,11 +89,14 @@ def _finish(response: HttpResponse, usage: RequestUsage) -> HttpResponse:
     _usage.set(None)
     elapsed = perf_counter() - usage.started
     fill_placeholder(response, "backend_badge", backend=usage.backend or cache.current_backend)
-    return fill_placeholder(
-        response,
-        "request_usage",
-        commands=usage.commands,
-        local=usage.local,
-        waited_ms=usage.waited * 1000,
-        elapsed_ms=elapsed * 1000,
-    )
+    context = {
+        "commands": usage.commands,
+        "local": usage.local,
+        "waited_ms": usage.waited * 1000,
+        "elapsed_ms": elapsed * 1000,
+    }
+    if response.headers.get("Content-Type", "").startswith("application/"):
+        # A script shows it in place of the page's own usage.
+        text = render_to_string("example/request_usage.html", context)
+        response.headers["Request-Usage"] = strip_tags(text).strip()
+    return fill_placeholder(response, "request_usage", **context)

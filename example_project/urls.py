@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 from django.contrib import admin
+from django.templatetags.static import static
 from django.urls import include, path
+from django.views.generic import RedirectView
 
 from example_project.pages import PAGES
 from example_project.views import (
@@ -47,5 +49,6 @@ urlpatterns = [
     path("rollout/delete/", rollout.delete, name="delete-rollout-keys"),
     path("outage/start/", outage.start_outage, name="start-outage"),
     path("outage/end/", outage.end_outage, name="end-outage"),
+    path("favicon.ico", RedirectView.as_view(url=static("example/icon.svg"))),
     path("admin/", admin.site.urls),
 ]

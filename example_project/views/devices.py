@@ -23,18 +23,28 @@ _NAMES = {"Edg": "Edge", "OPR": "Opera", "Mac OS X": "macOS"}
 def show(request: HttpRequest) -> HttpResponse:
     devices = []
     if request.user.is_authenticated:
+        sessions = active_sessions(request.user, current=request.session)
         devices = [
             {
                 "id": session.id,
                 "current": session.current,
-                "name": session.data.get("device", "Another browser"),
-                "since": datetime.fromisoformat(session.data["since"])
-                if "since" in session.data
-                else None,
+                "name": session.data.get("device", "An unknown browser"),
+                "since": _parse_time(session.data.get("since")),
             }
-            for session in active_sessions(request.user, current=request.session)
+            # This device first, then the latest login.
+            for session in sorted(
+                sessions,
+                key=lambda each: (each.current, each.data.get("since", "")),
+                reverse=True,
+            )
         ]
     return render(request, "example/devices.html", {"devices": devices})
+
+
+def record_device(request: HttpRequest, **_: object) -> None:
+    """Store the device in the session after each login, also after one in the admin."""
+    request.session["device"] = _describe_device(request.headers.get("User-Agent", ""))
+    request.session["since"] = timezone.now().isoformat()
 
 
 @require_POST
@@ -42,8 +52,6 @@ def login(request: HttpRequest) -> HttpResponse:
     """Log in as a guest. The admin logs in at /admin/, with a password."""
     guest, _ = User.objects.get_or_create(username="guest")
     auth.login(request, guest, "django.contrib.auth.backends.ModelBackend")
-    request.session["device"] = _describe_device(request.headers.get("User-Agent", ""))
-    request.session["since"] = timezone.now().isoformat()
     return redirect("devices")
 
 
@@ -73,6 +81,10 @@ def end_all_devices(request: HttpRequest) -> HttpResponse:
     logout_everywhere(request.user)
     auth.logout(request)
     return redirect("devices")
+
+
+def _parse_time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
 
 
 def _describe_device(user_agent: str) -> str:

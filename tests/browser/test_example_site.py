@@ -28,6 +28,7 @@ def test_the_headers_are_shown_and_the_limits_are_independent(chromium, site):
         page.get_by_role("link", name="Call the API").click()
         expect(api).to_have_text(re.compile(rf"^{remaining} of 10, more in \d+ s$"))
     expect(response).to_contain_text('RateLimit-Policy: "api";q=10;w=60')
+    expect(page.locator("footer")).to_contain_text("sent to Redis")
     while "0 of 3" not in search.text_content():
         with page.expect_response("**/limits/search/"):
             page.get_by_role("link", name="Search").click()

@@ -168,6 +168,18 @@ def wait_for_backend(backend, browser, page):
     wait_until(lambda: f'badge-{backend}"' in browser.get(page).text, seconds=60)
 
 
+def test_a_login_in_the_admin_is_a_named_device(site, browser):
+    browser.headers["User-Agent"] = "Mozilla/5.0 (X11; Linux x86_64) Firefox/150.0"
+    log_in(site, browser, "/admin/")
+    page = browser.get("devices/").text
+    assert "Firefox on Linux" in page
+    assert "just now" in page
+
+
+def test_the_favicon_of_every_page_exists(browser):
+    assert browser.get("favicon.ico").headers["Content-Type"] == "image/svg+xml"
+
+
 def test_the_admin_opens_with_the_printed_password(site, browser):
     assert "Site administration" in log_in(site, browser, "/admin/").text
 

@@ -16,6 +16,8 @@ for (const link of document.querySelectorAll("a.send")) {
       .filter((name) => response.headers.has(name))
       .map((name) => `${name}: ${response.headers.get(name)}`);
     output.textContent = [`${response.status} ${response.statusText}`, ...headers].join("\n");
+    const usage = response.headers.get("Request-Usage");
+    if (usage) document.querySelector("footer p").textContent = usage;
     updateQuotas(response.headers.get("RateLimit") ?? "");
   });
 }
