@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any, Final, cast
 
 from django.conf import settings
@@ -12,11 +11,12 @@ from django.contrib.sessions.backends.base import SessionBase, UpdateError
 from django.contrib.sessions.exceptions import SessionInterrupted
 from django.contrib.sessions.middleware import SessionMiddleware as DjangoSessionMiddleware
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.template import Context, Engine, TemplateDoesNotExist, loader
+from django.template import TemplateDoesNotExist, loader
 from django.utils.cache import add_never_cache_headers, patch_vary_headers
 from django.utils.http import http_date
 from django.utils.log import log_response
 
+from continuum_upstash.error_page import render_session_page
 from continuum_upstash.errors import SessionStoreUnavailable
 from continuum_upstash.sessions import SessionStore, sync_token_cookie
 from continuum_upstash.sessions.session_runner import ImproperlyConfiguredSessions, SessionRunner
@@ -147,7 +147,6 @@ def _set_cookie(response: HttpResponse, session: SessionBase) -> None:
 
 
 TEMPLATE: Final = "session_unavailable.html"
-_BUILT_IN: Final = Path(__file__).parent / "templates" / TEMPLATE
 
 
 def service_unavailable(request: HttpRequest, error: SessionStoreUnavailable) -> HttpResponse:
@@ -157,7 +156,7 @@ def service_unavailable(request: HttpRequest, error: SessionStoreUnavailable) ->
     if request.get_preferred_type(["text/html", "application/json"]) == "application/json":
         response = JsonResponse({"error": "session_unavailable", "retry_after": retry_after})
     else:
-        response = HttpResponse(_render_page(retry_after))
+        response = _build_page(request, retry_after)
     response.status_code = 503
     response.headers["Retry-After"] = str(retry_after)
     add_never_cache_headers(response)
@@ -174,13 +173,13 @@ def service_unavailable(request: HttpRequest, error: SessionStoreUnavailable) ->
     return response
 
 
-def _render_page(retry_after: int) -> str:
-    """Render the project's template, or the built-in one.
+def _build_page(request: HttpRequest, retry_after: int) -> HttpResponse:
+    """Return the project's template, or the built-in page.
 
-    Rendered without the request: context processors would access the session again.
+    The template is rendered without the request: context processors would access the session again.
     """
-    context = {"retry_after": retry_after}
     try:
-        return loader.get_template(TEMPLATE).render(context)
+        return HttpResponse(loader.get_template(TEMPLATE).render({"retry_after": retry_after}))
     except TemplateDoesNotExist:
-        return Engine().from_string(_BUILT_IN.read_text()).render(Context(context))
+        page = render_session_page(request, retry_after)
+        return HttpResponse(page, headers={"Refresh": str(retry_after)})

@@ -12,17 +12,13 @@ from typing import Any, Final
 from asgiref.sync import sync_to_async
 from django.http import HttpRequest, HttpResponse
 from django.template import TemplateDoesNotExist, loader
-from django.utils.html import escape
 
+from continuum_upstash.error_page import render_refused_page
 from continuum_upstash.ratelimit.engine.decision import Decision
 from continuum_upstash.ratelimit.http.headers import get_retry_after, set_ratelimit_headers
 
 TEMPLATE: Final = "429.html"
 _PROBLEM_TYPES: Final = "https://iana.org/assignments/http-problem-types#"
-_PAGE: Final = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title></head>
-<body><h1>{title}</h1><p>Please try again in {seconds} s.</p></body></html>
-"""
 
 
 async def abuild_refused_response(request: HttpRequest, decision: Decision) -> HttpResponse:
@@ -48,7 +44,8 @@ def build_refused_response(request: HttpRequest, decision: Decision) -> HttpResp
     if request.method == "HEAD" or "HX-Request" in request.headers:
         response = HttpResponse(status=status)
     elif _accepts_html(request):
-        response = HttpResponse(_render_page(request, title, seconds), status=status)
+        page = _render_page(request, title, seconds, is_unavailable=is_unavailable)
+        response = HttpResponse(page, status=status)
     else:
         problem = _build_problem(decision, title, status)
         response = HttpResponse(json.dumps(problem), "application/problem+json", status)
@@ -72,11 +69,11 @@ def _accepts_html(request: HttpRequest) -> bool:
     return "text/html" in request.headers.get("Accept", "")
 
 
-def _render_page(request: HttpRequest, title: str, seconds: int) -> str:
+def _render_page(request: HttpRequest, title: str, seconds: int, *, is_unavailable: bool) -> str:
     try:
         return loader.render_to_string(TEMPLATE, {"title": title, "seconds": seconds}, request)
     except TemplateDoesNotExist:
-        return _PAGE.format(title=escape(title), seconds=seconds)
+        return render_refused_page(request, seconds, is_unavailable=is_unavailable)
 
 
 def _build_problem(decision: Decision, title: str, status: int) -> dict[str, Any]:

@@ -26,7 +26,7 @@ class Page(HTMLParser):
     def handle_starttag(self, tag, attributes):
         values = dict(attributes)
         self._open_tags.append(tag)
-        if tag in {"a", "form"}:
+        if tag == "a" or "action" in values:
             self.links.append(values.get("href") or values.get("action"))
         if tag == "style" or (tag == "script" and "src" not in values):
             self.inline.append(tag)
