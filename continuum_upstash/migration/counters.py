@@ -130,14 +130,14 @@ def decode_counts(raw: bytes) -> MigrationCounts:
     """
     document = json.loads(raw) if len(raw) <= _MAX_RECORD_BYTES else None
     if not isinstance(document, list) or len(document) != 12:
-        raise ValueError("They are no JSON array of 12 entries.")
+        raise ValueError("they are not a JSON array of 12 entries")
     new_latencies, old_latencies = document.pop(7), document.pop(3)
     for latencies in (old_latencies, new_latencies):
         if not isinstance(latencies, list) or len(latencies) != _LATENCIES:
-            raise ValueError(f"Latencies are no array of {_LATENCIES} counts.")
+            raise ValueError(f"the latencies are not an array of {_LATENCIES} counts")
     numbers = [*document, *old_latencies, *new_latencies]
     if not all(type(each) is int and 0 <= each < 2**53 for each in numbers):
-        raise ValueError("A count is no integer from 0 on.")
+        raise ValueError("a count is not an integer of at least 0")
     total = MigrationCounts(SideCounts(), SideCounts(), *document[6:])
     for side, counts, latencies in (
         (total.old, document[:3], old_latencies),

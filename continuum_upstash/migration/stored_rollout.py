@@ -132,8 +132,8 @@ def check_change(before: StoredRollout, after: StoredRollout, interval: float) -
         wait = 2 * interval - age  # a process may just be reading the rollout before
         if before.changed_at and wait > 0:
             raise RolloutRefused(
-                f"The phase is {old} for {max(age, 0):.0f} s: other processes may not use it yet. "
-                f"Repeat the change in {wait:.0f} s (twice ROLLOUT_INTERVAL)."
+                f"The phase has been {old} for {max(age, 0):.0f} s: other processes may not use it "
+                f"yet. Repeat the change in {wait:.0f} s (twice ROLLOUT_INTERVAL)."
             )
 
 
@@ -159,7 +159,7 @@ def decode_record(raw: bytes) -> StoredRollout:
         raise ValueError(f"it has more than {_MAX_RECORD_BYTES} bytes.")
     document = json.loads(raw)
     if not isinstance(document, dict) or document.keys() != _FIELDS:
-        raise ValueError(f"it is no JSON object with {', '.join(sorted(_FIELDS))}.")
+        raise ValueError(f"it is not a JSON object with {', '.join(sorted(_FIELDS))}.")
     changed_at, percent = document["changed_at"], document["percent"]
     if {type(percent), type(changed_at)} - {int, float}:
         raise ValueError("percent and changed_at must be numbers.")

@@ -132,7 +132,7 @@ class Hub:
 
     def _stop_if_unused(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("a channel's subscription ended: %r", error)
+            logger.error("subscription to a channel ended, its readers raise the error: %r", error)
         with self._lock:
             if not self._feeds and self._loop is asyncio.get_running_loop():
                 self._loop.stop()

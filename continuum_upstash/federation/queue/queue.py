@@ -55,7 +55,7 @@ class Queue:
     def __init__(self, name: str, using: str = "federation", *, wake: bool = True) -> None:
         if not _is_name(name):
             raise ValueError(
-                f"{name!r} is no name of a queue: use up to 64 letters, digits, '_', '.' and '-'."
+                f"Invalid queue name {name!r}: use up to 64 letters, digits, '_', '.' and '-'."
             )
         self.name, self.using, self.wake = name, using, wake
 

@@ -109,8 +109,9 @@ class UpstashTasks(BaseTaskBackend):
         super().validate_task(task)
         if not _is_name(_make_queue_name(self.alias, task.queue_name)):
             raise InvalidTask(
-                f"Queue '{task.queue_name}' is not valid for backend: with the alias of the "
-                "backend, a name has up to 58 letters, digits, '_', '.' and '-'."
+                f"Queue '{task.queue_name}' is not valid for backend: the queue name and the "
+                f"alias '{self.alias}' must together have at most 57 characters, only letters, "
+                "digits, '_', '.' and '-'."
             )
 
     def enqueue(self, task: Task[P, R], args: Any, kwargs: Any) -> TaskResult[P, R]:

@@ -48,11 +48,15 @@ class WakeListener(threading.Thread):
             try:
                 self._listen()
             except (ConfigurationError, ValueError) as error:
-                logger.warning("No messages wake this worker, which polls instead: %s", error)
+                logger.warning(
+                    "wake-up subscription not possible, the worker polls instead: %s", error
+                )
                 return
             except (ContinuumError, OSError) as error:
                 if not is_logged and not self._stopped.is_set():
-                    logger.info("The subscription that wakes this worker has ended: %s", error)
+                    logger.info(
+                        "wake-up subscription ended, the worker polls and reconnects: %s", error
+                    )
                 is_logged = True
             finally:
                 self.is_subscribed = False

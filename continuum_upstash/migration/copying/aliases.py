@@ -168,8 +168,8 @@ def open_source(alias: str) -> Iterator[Source]:
     if not any(module.startswith(_PACKAGES) for module in modules):
         raise ConfigurationError(
             f"The BACKEND of cache '{alias}' is {type(cache).__qualname__}, whose values are not "
-            "in Redis: there is nothing to copy. Supported are this package's backend, "
-            "django-redis, django-valkey and Django's RedisCache."
+            "in Redis: there is nothing to copy. Name a cache of this package, django-redis, "
+            "django-valkey or Django's RedisCache."
         )
     config, arguments = _resolve_source(alias)
     database = Database(config, partial(_make_pool, arguments=arguments))

@@ -31,7 +31,7 @@ class Checkpoint(NamedTuple):
             run_id: of the source's server; after a restart, its cursors are invalid.
 
         Raises:
-            ConfigurationError: the file cannot be read, or is one of another copy.
+            ConfigurationError: the file cannot be read, or belongs to another copy.
         """
         try:
             values = json.loads(self.path.read_text(encoding="utf-8"))
@@ -50,7 +50,7 @@ class Checkpoint(NamedTuple):
             is_same, is_same_server, progress = False, False, CopyProgress()
         if not is_same:
             raise ConfigurationError(
-                f"The checkpoint {self.path} is one of another copy: aliases, pattern or options "
+                f"The checkpoint {self.path} belongs to another copy: aliases, pattern or options "
                 "differ. Use another file, or delete it to start from the beginning."
             )
         if progress.complete:

@@ -405,7 +405,8 @@ class BudgetGuard:
         except Exception as error:  # a user's function may raise anything
             if not self._limit:
                 raise
-            logger.warning("%s: the budget stays: BUDGET failed: %s", self._config.label, error)
+            reason = f"the function in BUDGET failed, the last budget stays: {error}"
+            logger.warning("%s: %s", self._config.label, reason)
             return self._limit
         if self.budget.unit == "commands":
             return max(int(amount), 1)

@@ -298,7 +298,7 @@ def test_invalid_arguments(arguments):
 
 @pytest.mark.parametrize("name", ["", "a b", "a}", "é", "x" * 65, "a:b"])
 def test_invalid_names(name):
-    with pytest.raises(ValueError, match="no name of a queue"):
+    with pytest.raises(ValueError, match="Invalid queue name"):
         Queue(name)
 
 

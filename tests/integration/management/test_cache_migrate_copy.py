@@ -354,7 +354,7 @@ def test_a_copy_that_was_killed_continues_and_misses_no_key(site, valkey, tmp_pa
     process.wait()
     assert 200 <= len(new.keys("*")) < 3000
     mismatch = run_command("cache_migrate", "copy", *pair, "--min-ttl", "5")
-    assert (mismatch.code, "one of another copy" in mismatch.error) == (2, True)
+    assert (mismatch.code, "belongs to another copy" in mismatch.error) == (2, True)
     run = run_command("cache_migrate", "copy", *pair)
     assert run.code == 0
     assert "Continuing after" in run.err

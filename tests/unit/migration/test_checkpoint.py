@@ -46,7 +46,7 @@ def test_a_complete_copy_begins_again(checkpoint):
 
 def test_the_file_of_another_copy_is_refused(checkpoint):
     checkpoint.save("run", make_progress())
-    with pytest.raises(ConfigurationError, match="one of another copy"):
+    with pytest.raises(ConfigurationError, match="belongs to another copy"):
         checkpoint._replace(job={**JOB, "match": "a*"}).load("run")
 
 

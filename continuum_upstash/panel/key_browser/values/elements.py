@@ -46,7 +46,9 @@ def fetch_elements(kind: str, full_key: str, start: Position) -> Plan[ElementPag
     try:
         return (yield from _FETCHERS[kind](full_key, start))
     except (AttributeError, LookupError, TypeError, ValueError) as error:
-        raise ReplyError(f"The reply about the elements of a {kind} is not valid.") from error
+        raise ReplyError(
+            f"Unexpected reply: the elements of a {kind} could not be read."
+        ) from error
 
 
 def _cut(pairs: Sequence[Pair], following: Position) -> ElementPage:

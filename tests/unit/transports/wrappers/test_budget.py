@@ -215,7 +215,9 @@ def test_a_failing_function_keeps_the_last_budget(site, caplog):
     process.call(*GET)
     site.clock.now += 1
     assert is_sent(site, process, *GET)
-    assert "the budget stays: BUDGET failed: pop from empty list" in caplog.text
+    assert (
+        "the function in BUDGET failed, the last budget stays: pop from empty list" in caplog.text
+    )
 
 
 def test_dollars_need_prices(site):
