@@ -274,8 +274,8 @@ def test_next_js_and_django_share_a_value_and_a_limit(
     emulator, start_django, start_script, sources
 ):
     module = compile_module(sources, "nextjs/app/api/greeting/route.ts", "--platform=node")
-    wait_until(is_far_from_the_end_of_a_window)
     with start_django() as site, start_script("serve_route.mjs", module) as route:
+        wait_until(is_far_from_the_end_of_a_window)
         address = {"X-Forwarded-For": "127.0.0.1"}
         assert route.put("/", json={"text": "Bonjour"}, headers=address).status_code == 200
         assert json.loads(site.get("/api/greeting/")[2]) == {"text": "Bonjour"}
@@ -298,8 +298,8 @@ def test_a_worker_reads_values_sessions_and_limits_of_django(
 ):
     user, anonymous = create_sessions(site_environment, {"_auth_user_id": "42"}, {"visits": 1})
     make_cache(SERIALIZER="json").set("greeting", {"text": "Bonjour"})
-    wait_until(is_far_from_the_end_of_a_window)
     with start_django() as site, start_worker() as worker:
+        wait_until(is_far_from_the_end_of_a_window)
         address = {"CF-Connecting-IP": "127.0.0.1"}
         assert worker.get("/greeting", headers=address).json() == {"text": "Bonjour"}
         for cookie, expected in {
