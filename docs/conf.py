@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import inspect
+import sys
+from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
@@ -8,6 +10,8 @@ import django
 from django.conf import settings
 
 from continuum_upstash import __version__
+
+sys.path.insert(0, str(Path(__file__).parent / "_extensions"))
 
 # autodoc imports the package: models, forms and admin classes need a set-up Django.
 settings.configure(
@@ -29,7 +33,7 @@ author = "The continuum-upstash authors"
 copyright = author  # noqa: A001 Sphinx's name
 version = release = __version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["markdown_pages", "myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
 
@@ -44,7 +48,13 @@ toc_object_entries_show_parents = "hide"
 html_theme = "furo"
 html_title = f"continuum-upstash {release}"
 html_static_path = ["_static"]
-html_css_files = ["tables.css"]
+html_css_files = ["site.css", "tables.css"]
+html_js_files = ["site.js"]
+html_theme_options = {  # of the links to edit a page and to see its source
+    "source_repository": "https://github.com/continuum-upstash/continuum-upstash/",
+    "source_branch": "main",
+    "source_directory": "docs/",
+}
 
 
 def skip_member(*event: Any) -> bool | None:

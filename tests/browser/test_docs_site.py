@@ -1,0 +1,107 @@
+"""The built documentation in a browser, from files: search, copy buttons, themes and phones."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.panel_pages import ARTIFACTS, AXE, PHONE, needs_axe
+
+ROOT = Path(__file__).parents[2]
+WIDE = {"width": 1280, "height": 900}
+PAGES = ["index", "tutorial", "explanation/comparison", "search"]
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    pytest.importorskip("furo", reason="the extra docs is not installed")
+    folder = tmp_path_factory.mktemp("docs") / "html"
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html"]
+    built = subprocess.run(
+        [*command, ROOT / "docs", folder], check=False, capture_output=True, text=True
+    )
+    assert built.returncode == 0, built.stderr
+    return folder
+
+
+@pytest.fixture
+def open_page(chromium, site):
+    """Return a function that opens a page without a network."""
+    contexts = []
+
+    def open_file(name, **emulation):
+        contexts.append(chromium.new_context(offline=True, **emulation))
+        contexts[-1].grant_permissions(["clipboard-read", "clipboard-write"])
+        page = contexts[-1].new_page()
+        page.goto(f"{site.as_uri()}/{name}")
+        return page
+
+    yield open_file
+    for context in contexts:
+        context.close()
+
+
+def test_search_works_from_files(open_page):
+    page = open_page("search.html?q=stampede")
+    expect(page.locator("ul.search li").first).to_be_visible()
+    assert "Stampedes and tags" in page.locator("ul.search").inner_text()
+
+
+def test_code_can_be_copied(open_page):
+    page = open_page("index.html")
+    block = page.locator("div.highlight").first
+    block.hover()
+    block.get_by_role("button", name="Copy").click()
+    expect(block.get_by_role("button")).to_have_text("Copied")
+    text = page.evaluate("navigator.clipboard.readText()")
+    assert text.startswith("# settings.py\nINSTALLED_APPS += [")
+    assert "Copy" not in text
+
+
+@needs_axe
+@pytest.mark.parametrize(
+    ("scheme", "viewport"), [("light", WIDE), ("dark", PHONE)], ids=["wide-light", "phone-dark"]
+)
+def test_pages_are_accessible_in_every_theme_and_width(scheme, viewport, open_page):
+    for name in PAGES:
+        page = open_page(f"{name}.html", color_scheme=scheme, viewport=viewport)
+        page.add_script_tag(path=AXE)
+        found = page.evaluate("async () => (await axe.run()).violations")
+        headings = {"page-has-heading-one"}  # which Sphinx's search page lacks
+        wrong = [(each["id"], each["nodes"][0]["html"]) for each in found]
+        assert [each for each in wrong if each[0] not in headings] == []
+        width = page.evaluate("document.documentElement.scrollWidth")
+        assert width <= viewport["width"]
+        ARTIFACTS.mkdir(exist_ok=True)
+        file = f"docs-{Path(name).name}-{viewport['width']}-{scheme}.png"
+        page.screenshot(path=ARTIFACTS / file, full_page=True)
+
+
+def test_the_markdown_of_each_page_is_published(site):
+    listed = re.findall(
+        r"^- \[.*?\]\((\S+\.md)\): \S", (site / "llms.txt").read_text(), re.MULTILINE
+    )
+    pages = {str(path.relative_to(ROOT / "docs")) for path in (ROOT / "docs").rglob("*.md")}
+    assert set(listed) == pages - {"index.md"}
+    for page in pages:
+        assert (site / page).read_text() == (ROOT / "docs" / page).read_text()
+        html = (site / page).with_suffix(".html").read_text()
+        assert f'type="text/markdown" href="{Path(page).name}"' in html
+
+
+def test_no_page_needs_another_server(site):
+    resources = r"<(?:script|img|iframe)[^>]* src=\"https?://|<link[^>]* rel=\"stylesheet\"[^>]*//"
+    loading = [page.name for page in site.rglob("*.html") if re.search(resources, page.read_text())]
+    assert loading == []
+
+
+def test_each_page_can_be_edited(site):
+    html = (site / "how-to" / "sessions.html").read_text()
+    assert "continuum-upstash/edit/main/docs/how-to/sessions.md" in html
