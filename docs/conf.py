@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 from pathlib import Path
 from secrets import token_hex
@@ -71,10 +72,11 @@ def skip_member(*event: Any) -> bool | None:
 
 
 def prepare_docstring(*event: Any) -> None:
-    """Make code blocks of indented examples, and keep Napoleon from reading a colon as a type."""
+    """Mark examples and links to pages, and keep Napoleon from reading a colon as a type."""
     what, lines = event[1], event[5]
     if what in {"attribute", "data", "property"} and lines:
         lines[0] = lines[0].replace(": ", " \N{EN DASH} ")
+    lines[:] = [re.sub(r"\bdocs/(\S+)\.md", r":doc:`/\1`", line) for line in lines]
     for at in range(len(lines) - 1, 1, -1):
         is_first = lines[at].startswith("    ") and not lines[at - 1] and lines[at - 2][:1].strip()
         if is_first and not lines[at - 2].endswith("::"):
