@@ -57,7 +57,7 @@ class Hub:
         """Return the feed of a channel, which calls `waker` from now on."""
         with self._lock:
             feed = self._feeds.get(channel)
-            if feed is None:
+            if feed is None or feed.error is not None:
                 feed = self._feeds[channel] = Feed(channel, limits)
                 self._call(partial(self._start, feed))
             feed.wakers.add(waker)
@@ -158,6 +158,10 @@ class Hub:
                 reason = f"the subscription of a channel was lost, trying again: {error}"
                 log_once_a_minute(self._database.config.alias, reason)
             except (ConfigurationError, ReplyError) as error:
+                self._fail(feed, error)
+                return
+            except Exception as error:  # noqa: BLE001 a defect: readers must not wait for ever
+                logger.exception("Unexpected error: the subscription of a channel has ended")
                 self._fail(feed, error)
                 return
             feed.suspend()

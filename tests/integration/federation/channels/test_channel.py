@@ -10,6 +10,7 @@ import pytest
 
 from continuum_upstash.errors import BudgetExceeded, ConfigurationError, ReplyError
 from continuum_upstash.federation import Channel
+from continuum_upstash.federation.channels import hub
 from continuum_upstash.federation.channels.events import Event
 from continuum_upstash.federation.channels.hub import Hub
 from continuum_upstash.federation.errors import EventsLost
@@ -210,6 +211,16 @@ def test_a_key_of_another_type_is_an_error(room, raw):
     for _ in range(2):
         with pytest.raises(ReplyError, match="WRONGTYPE"):
             room.subscribe()
+
+
+def test_a_defect_reaches_the_readers_which_do_not_wait_for_ever(room, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(hub, "decode_entries", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            room.subscribe()
+    with room.subscribe() as events:
+        room.publish("e", 1)
+        assert events.receive(SECONDS).data == 1
 
 
 def test_a_trimmed_stream_is_reported_once(room, raw):
