@@ -43,7 +43,7 @@ test-service: $(VENV)/.installed-dev  ## check what we assume about Upstash, on 
 # In an environment of its own, because of the size of the validators. The steps of the image are
 # run in another one, which the test makes.
 test-deploy: $(VENV)-deploy/.installed $(NPM_TOOLS)  ## check deploy/ by the platforms' validators, and install its site
-	DEPLOY_INSTALL=1 $(VENV)-deploy/bin/python -m pytest -rs $(ARGS) tests/deploy
+	DEPLOY_INSTALL=1 TEST_LENGTH=10 $(VENV)-deploy/bin/python -m pytest -rs $(ARGS) tests/deploy
 
 lint: $(VENV)/.installed-dev  ## check style, format and the direction of imports
 	$(BIN)/ruff check .

@@ -1,0 +1,163 @@
+"""Each server serves the site under load, while its workers restart and the database is away.
+
+No request fails, and afterwards the processes hold no more sockets and threads than before.
+TEST_LENGTH makes it longer, for all servers that are installed; make test-deploy sets it. The
+option --log-cli-level=INFO shows the figures.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import pytest
+
+from tests.deploy.conftest import PROJECT, Site, is_served
+from tests.deploy.site_load import CLIENTS, SiteLoad, format_row, measure
+from tests.waiting import wait_until
+
+LENGTH = float(os.environ.get("TEST_LENGTH", "0"))
+SECONDS = 0.3 + min(LENGTH, 30) / 10  # of each phase
+WORKERS = 2
+
+WSGI, ASGI = "mysite.wsgi:application", "mysite.asgi:application"
+GUNICORN = ["gunicorn", "--workers=2", "--bind=fd://{fd}", "--no-control-socket", WSGI]
+# On a busy machine a worker may start for longer than 5 s, and would be killed.
+UVICORN = ["--no-proxy-headers", "--timeout-worker-healthcheck=60"]
+SERVERS = {
+    "gunicorn-sync": GUNICORN,
+    "gunicorn-gthread": [*GUNICORN, "--worker-class=gthread", "--threads=8"],
+    "gunicorn-gevent": [*GUNICORN, "--worker-class=gevent"],
+    "uvicorn": ["uvicorn", "--workers=2", "--fd={fd}", *UVICORN, ASGI],
+    "granian-wsgi": ["granian", "--interface=wsgi", "--workers=2", "--port={port}", WSGI],
+    "granian-asgi": ["granian", "--interface=asgi", "--workers=2", "--port={port}", ASGI],
+    "hypercorn": ["hypercorn", "--workers=2", "--bind=fd://{fd}", ASGI],
+    "daphne": ["daphne", "--fd={fd}", ASGI],
+}
+logger = logging.getLogger(__name__)
+SHORT = ("gunicorn-gthread",)  # in make test
+
+
+class Server:
+    """A server with two workers. daphne has no workers, and is replaced on the same socket."""
+
+    def __init__(self, name, environment, folder):
+        self._name, self._environment, self._folder = name, environment, folder
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+        self.port = self._listener.getsockname()[1]
+        if "granian" in name:
+            self._listener.close()  # it opens its own
+        self._log = (folder / "server.log").open("w")
+        self._process = self._start()
+        self.group = self._process.pid
+        wait_until(lambda: is_served(Site(self.port)) or self._process.poll() is not None)
+        assert self._process.poll() is None, self.read_log()
+
+    def _start(self, **options):
+        fd = self._listener.fileno()
+        arguments = [part.format(fd=fd, port=self.port) for part in SERVERS[self._name]]
+        return subprocess.Popen(
+            [sys.executable, "-m", *arguments],
+            cwd=PROJECT,
+            env=self._environment,
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+            pass_fds=[fd] if fd >= 0 else [],
+            process_group=options.get("group", 0),
+        )
+
+    def restart(self):
+        """Replace all workers, and wait until only new ones are left."""
+        old = measure(self.group).processes
+        if self._name == "daphne":
+            first, self._process = self._process, self._start(group=self.group)
+            wait_until(lambda: self.read_log().count("Listening on TCP") == 2)
+            first.terminate()
+            first.wait(timeout=20)
+        else:
+            self._process.send_signal(signal.SIGHUP)
+        workers = 1 if self._name == "daphne" else WORKERS
+
+        def is_replaced():
+            new = measure(self.group).processes
+            return len(new) == len(old) and len(new - old) >= workers
+
+        wait_until(is_replaced, seconds=60)
+
+    def read_log(self):
+        return (self._folder / "server.log").read_text()
+
+    def stop(self):
+        self._process.terminate()
+        self._process.wait(timeout=30)
+        self._log.close()
+        self._listener.close()
+
+
+@contextmanager
+def serve(name, environment, folder):
+    server = Server(name, environment, folder)
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def run_load(server, emulator):
+    """Load the server; unless the test is short, its workers restart with and without an outage."""
+    load = SiteLoad(server.port)
+    try:
+        load.wait(SECONDS)
+        if LENGTH:
+            server.restart()
+            load.wait(SECONDS)
+        with emulator.fault("refuse"):
+            load.wait(SECONDS)
+            server.restart()
+            load.wait(SECONDS)
+        served = emulator.read_usage().billed + 5 * CLIENTS
+        wait_until(lambda: load.errors or emulator.read_usage().billed > served)
+        load.wait(SECONDS)
+    finally:
+        load.stop()
+    return load
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_no_request_fails_while_workers_restart_and_the_database_is_away(
+    name, site_environment, emulator, tmp_path
+):
+    if not LENGTH and name not in SHORT:
+        pytest.skip("part of make test-deploy (TEST_LENGTH)")
+    if importlib.util.find_spec(name.partition("-")[0]) is None:
+        pytest.skip(f"{name} is part of make test-deploy")
+    # Each request has the address of a client of its own, for the rate limit.
+    environment = {**site_environment, "TRUSTED_PROXIES": "1"}
+    with serve(name, environment, tmp_path) as server:
+        first = SiteLoad(server.port)
+        first.wait(SECONDS)
+        first.stop()
+        before = measure(server.group)
+        load = run_load(server, emulator)
+
+        # Thread pools and connection pools grow with the calls at once, of which there are CLIENTS.
+        def is_as_before():
+            after = measure(server.group)
+            return (
+                len(after.processes) == len(before.processes)
+                and after.threads <= before.threads + CLIENTS
+                and after.sockets <= before.sockets + CLIENTS
+            )
+
+        wait_until(is_as_before)
+        logger.info(format_row(name, load, before, measure(server.group)))
+        assert not load.errors, server.read_log()
+        assert set(load.statuses) == {200}, server.read_log()
+        # Sessions have no local store: they need a worker whose circuit breaker is closed again.
+        wait_until(lambda: Site(server.port).get("/")[0] == 200, seconds=40)
