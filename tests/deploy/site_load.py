@@ -15,6 +15,7 @@ from pathlib import Path
 from tests.waiting import wait_until
 
 CLIENTS = 8
+REPEATS = 3
 
 
 class SiteLoad:
@@ -57,16 +58,21 @@ class SiteLoad:
             number = next(self._numbers)
             started = time.monotonic()
             try:
-                try:
-                    status = self._request(number)
-                except (RemoteDisconnected, ConnectionResetError):
-                    self.repeated += 1
-                    status = self._request(number)
+                status = self._request_with_repeats(number)
             except Exception as error:
                 self.errors.append(error)
                 return
             self.statuses[status] += 1
             self.seconds.append(time.monotonic() - started)
+
+    def _request_with_repeats(self, number: int) -> int:
+        for _ in range(REPEATS):
+            try:
+                return self._request(number)
+            except (RemoteDisconnected, ConnectionResetError):
+                self.repeated += 1
+                time.sleep(0.05)
+        return self._request(number)
 
     def _request(self, number: int) -> int:
         connection = HTTPConnection("127.0.0.1", self._port, timeout=20)
