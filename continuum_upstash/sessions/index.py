@@ -73,7 +73,15 @@ def active_sessions(
 ) -> list[UserSession]:
     """Return the sessions in which `user` is logged in, `current` first.
 
-    Two billed commands (and one for each further 500 sessions); one more if some have expired.
+    Billed: 2 commands, and 1 for each further 500 sessions; 1 more if some have expired.
+
+    Args:
+        user: the user.
+        current: the session of the request, which is listed first.
+
+    Raises:
+        SessionStoreUnavailable: the session database did not reply, or rejects the command.
+        ImproperlyConfiguredSessions: SESSION_USER_INDEX is False.
     """
     sessions = _UserSessions(user)
     return sessions.runner.run(sessions.list_active(current))
@@ -90,11 +98,15 @@ async def aactive_sessions(
 def end_session(user: AbstractBaseUser, session_id: str) -> bool:
     """End one session of `user`; return whether it existed.
 
-    Three billed commands in two round trips.
+    Billed: 3 commands in 2 round trips.
 
     Args:
         user: a session of another user is not ended.
         session_id: the `id` of a UserSession.
+
+    Raises:
+        SessionStoreUnavailable: the session database did not reply, or rejects the command.
+        ImproperlyConfiguredSessions: SESSION_USER_INDEX is False.
     """
     sessions = _UserSessions(user)
     return sessions.runner.run(sessions.end(session_id))
@@ -109,7 +121,15 @@ async def aend_session(user: AbstractBaseUser, session_id: str) -> bool:
 def logout_everywhere(user: AbstractBaseUser, keep: SessionBase | None = None) -> int:
     """End all sessions of `user` except `keep`; return the number of ended sessions.
 
-    Three billed commands in two round trips.
+    Billed: 3 commands in 2 round trips.
+
+    Args:
+        user: the user.
+        keep: a session that stays, for example that of the request.
+
+    Raises:
+        SessionStoreUnavailable: the session database did not reply, or rejects the command.
+        ImproperlyConfiguredSessions: SESSION_USER_INDEX is False.
     """
     sessions = _UserSessions(user)
     return sessions.runner.run(sessions.end_all(keep))
@@ -124,10 +144,13 @@ async def alogout_everywhere(user: AbstractBaseUser, keep: SessionBase | None = 
 def count_sessions(pages: int = 100) -> SessionCounts:
     """Count sessions and users by SCAN.
 
-    One billed command for each 1,000 keys of the database.
+    Billed: 1 command for each 1,000 keys of the database.
 
     Args:
         pages: the highest number of commands.
+
+    Raises:
+        SessionStoreUnavailable: the session database did not reply, or rejects the command.
     """
     runner = SessionRunner()
     return runner.run(_count(runner.prefix, pages))
