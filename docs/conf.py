@@ -34,7 +34,13 @@ author = "The continuum-upstash authors"
 copyright = author  # noqa: A001 Sphinx's name
 version = release = __version__
 
-extensions = ["markdown_pages", "myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = [
+    "dark_images",
+    "markdown_pages",
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+]
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
 

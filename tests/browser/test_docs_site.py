@@ -20,9 +20,9 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory):
+def site():
     pytest.importorskip("furo", reason="the extra docs is not installed")
-    folder = tmp_path_factory.mktemp("docs") / "html"
+    folder = ROOT / "build" / "docs"  # that of `make docs`: pages that did not change remain
     command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html"]
     built = subprocess.run(
         [*command, ROOT / "docs", folder], check=False, capture_output=True, text=True
@@ -94,6 +94,16 @@ def test_the_markdown_of_each_page_is_published(site):
         assert (site / page).read_text() == (ROOT / "docs" / page).read_text()
         html = (site / page).with_suffix(".html").read_text()
         assert f'type="text/markdown" href="{Path(page).name}"' in html
+
+
+def test_the_picture_of_the_panel_follows_the_theme(open_page):
+    for scheme, file in {"light": "panel.png", "dark": "panel-dark.png"}.items():
+        images = open_page("index.html", color_scheme=scheme).get_by_role(
+            "img", name="health panel"
+        )
+        assert [image.get_attribute("src") for image in images.all() if image.is_visible()] == [
+            f"_images/{file}"
+        ]
 
 
 def test_no_page_needs_another_server(site):

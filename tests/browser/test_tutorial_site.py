@@ -1,0 +1,67 @@
+"""The site of the tutorial's sixth stage, in a browser."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+from playwright.sync_api import expect
+
+from benchmarks import tutorial
+from tests.browser.panel_pages import ARTIFACTS
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def site(server, tmp_path):
+    tutorial.start_project(tmp_path)
+    for stage in range(2, 7):
+        tutorial.add_stage(tmp_path, stage)
+    names = re.compile(r"(.*_)?(UPSTASH|KV|DJANGO)_|REDIS_URL")
+    environment = {name: value for name, value in os.environ.items() if not names.match(name)}
+    environment |= {
+        "UPSTASH_REDIS_REST_URL": server.rest_url,
+        "UPSTASH_REDIS_REST_TOKEN": server.token,
+    }
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    command = [sys.executable, "manage.py", "runserver", "--noreload", f"127.0.0.1:{port}"]
+    with (
+        (tmp_path / "log").open("w") as log,
+        subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=log, stderr=log) as process,
+    ):
+        wait_for(port, process)
+        yield f"http://127.0.0.1:{port}/"
+        process.terminate()
+
+
+def wait_for(port, process):
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and process.poll() is None:
+        with socket.socket() as connection:
+            if connection.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    pytest.fail("runserver did not start")
+
+
+def test_a_visitor_fills_a_basket_until_the_limit(chromium, site):
+    context = chromium.new_context(base_url=site, viewport={"width": 640, "height": 420})
+    page = context.new_page()
+    page.goto("/")
+    for number in range(1, 6):
+        page.get_by_role("button", name="Add").first.click()
+        expect(page.get_by_text(re.compile(rf"^Basket: {number}\b"))).to_be_visible()
+        if number == 2:
+            ARTIFACTS.mkdir(exist_ok=True)
+            page.screenshot(path=ARTIFACTS / "tutorial.png")
+    with page.expect_response("**/add/**") as refused:
+        page.get_by_role("button", name="Add").first.click()
+    assert refused.value.status == 429
+    context.close()
