@@ -139,7 +139,8 @@ class Channel:
         event is delivered once. All readers of a channel in a process share one subscription.
 
         Waits until the server has confirmed the subscription, so no event after this call is
-        missed; in an outage, for CONNECT_TIMEOUT and READ_TIMEOUT at most.
+        missed; in an outage, for CONNECT_TIMEOUT and READ_TIMEOUT at most. Then a reader without
+        `since` begins with the events after the confirmation, which comes later.
 
         Billed commands: 2 for the first reader in this process, then at most 1 per reader with
         `since`, and 2 whenever the connection was lost.
