@@ -1,6 +1,7 @@
 """The options of an emulator, and the line with its addresses that it prints when it is ready."""
 
 import secrets
+import shlex
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -83,6 +84,17 @@ class Addresses:
         """Return the line that `parse` reads. No value contains a space."""
         return "upstash-emulator ready " + " ".join(
             f"{name}={getattr(self, name)}" for name in self.__slots__
+        )
+
+    def format_exports(self) -> str:
+        """Return the commands that configure a shell for this emulator, one in a line."""
+        variables = {
+            "UPSTASH_REDIS_REST_URL": self.rest_url,
+            "UPSTASH_REDIS_REST_TOKEN": self.token if self.rest_url else "",
+            "UPSTASH_REDIS_URL": self.redis_url,
+        }
+        return "\n".join(
+            f"export {name}={shlex.quote(value)}" for name, value in variables.items() if value
         )
 
     @classmethod

@@ -213,7 +213,8 @@ async def serve(options: EmulatorOptions, faults: Faults, *, until_stdin_closes:
         watch = threading.Thread(target=_watch_stdin, args=(loop, stopped), daemon=True)
         watch.start()
     async with run_emulator(options, faults) as addresses:
-        print(addresses.format_line(), flush=True)  # noqa: T201 - read by the parent process
+        exports = "" if until_stdin_closes else f"\n{addresses.format_exports()}"
+        print(addresses.format_line() + exports, flush=True)  # noqa: T201 - read by the parent process
         await stopped.wait()
 
 

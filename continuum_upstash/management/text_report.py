@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from typing import Final
 
+from django.core.management.color import Style
 from django.template.defaultfilters import filesizeformat
 
 from continuum_upstash.errors import escape_unprintable
@@ -12,15 +15,22 @@ from continuum_upstash.health.overview import NO_HISTORY, Overview
 from continuum_upstash.stats.key_families import Family
 from continuum_upstash.stats.totals import Totals
 
+_COLUMNS: Final = 80
 
-def render_overview(overview: Overview, families: Sequence[Family] | None, spent: int) -> str:
-    """Return the text about one alias.
+
+def render_overview(
+    overview: Overview, families: Sequence[Family] | None, spent: int, style: Style
+) -> str:
+    """Return the text about one alias, in lines of at most 80 characters.
 
     Args:
         overview: of the alias.
         families: the largest key families; None: unknown or not requested.
         spent: billed commands that the overview itself used.
+        style: the command's, which colours the verdict, warnings and errors on a terminal.
     """
+    verdict = overview.health.verdict
+    paint = {"ok": style.SUCCESS, "degraded": style.WARNING, "down": style.ERROR}[verdict]
     rows = [
         *_describe_state(overview),
         *_describe_statistics(overview),
@@ -33,11 +43,27 @@ def render_overview(overview: Overview, families: Sequence[Family] | None, spent
             ("Key families", "none in the sample")
         ]
     rows.append(("This report", format_billed(spent)))
-    rows += [("Warning", text) for text in overview.health.warnings]
-    rows += [("Error", text) for text in (*overview.health.errors, *overview.errors)]
-    title = f"{overview.health.label}: {overview.health.verdict}"
-    lines = [title, *(f"  {name:<15} {text}" for name, text in rows)]
-    return "\n".join(map(escape_unprintable, lines))
+    problems = [("Warning", text, style.WARNING) for text in overview.health.warnings]
+    problems += [
+        ("Error", text, style.ERROR) for text in (*overview.health.errors, *overview.errors)
+    ]
+    lines = [paint(escape_unprintable(f"{overview.health.label}: {verdict}"))]
+    lines += [_wrap(name, text) for name, text in rows]
+    lines += [paint_problem(_wrap(name, text)) for name, text, paint_problem in problems]
+    return "\n".join(lines)
+
+
+def _wrap(name: str, text: str) -> str:
+    return textwrap.fill(
+        escape_unprintable(f"{name:<15} {text}"),
+        _COLUMNS,
+        initial_indent="  ",
+        subsequent_indent=" " * 18,
+        break_long_words=False,
+        break_on_hyphens=False,
+        replace_whitespace=False,
+        drop_whitespace=True,
+    )
 
 
 def _describe_state(overview: Overview) -> Iterable[tuple[str, str]]:
@@ -126,7 +152,8 @@ def format_billed(commands: int) -> str:
 
 
 def format_milliseconds(seconds: float) -> str:
-    return f"{seconds * 1000:.2f} ms"
+    value = seconds * 1000
+    return f"{value:,.{2 if 0 < value < 10 else 0}f} ms"  # as in the panel
 
 
 def format_percentage(share: float | None) -> str:

@@ -104,13 +104,13 @@ class Command(BaseCommand):
                 self._watch(caches, options)
             return
         reports = [self._make_report(each, options) for each in caches]
-        self.stdout.write(_format(reports, options["form"]))
+        self.stdout.write(self._format(reports, options["form"]))
         self._check([each.overview for each in reports], options)
 
     def _watch(self, caches: Sequence[UpstashBaseCache], options: dict[str, Any]) -> NoReturn:
         while True:
             reports = [self._make_report(each, options) for each in caches]
-            self.stdout.write(f"\x1b[2J\x1b[H{_format(reports, options['form'])}")
+            self.stdout.write(f"\x1b[2J\x1b[H{self._format(reports, options['form'])}")
             time.sleep(options["watch"])
 
     def _make_report(self, cache: UpstashBaseCache, options: dict[str, Any]) -> _CacheReport:
@@ -158,22 +158,22 @@ class Command(BaseCommand):
             bills = {each.health.alias: each.bill for each in overviews}
             fail_above_budget(bills, options["budget"])
 
+    def _format(self, reports: Sequence[_CacheReport], form: str) -> str:
+        if form == "prometheus":
+            return render_text(
+                {each.overview.health.alias: each.overview.as_metrics() for each in reports}
+            )
+        if form == "json":
+            return format_json({"caches": [_as_dict(each) for each in reports]})
+        return "\n\n".join(
+            render_overview(each.overview, each.families, each.spent, self.style)
+            for each in reports
+        )
+
 
 def _count_billed(cache: UpstashBaseCache) -> int:
     """Return the billed commands of this process so far."""
     return read_process_totals(cache.database.config.alias).all_billed
-
-
-def _format(reports: Sequence[_CacheReport], form: str) -> str:
-    if form == "prometheus":
-        return render_text(
-            {each.overview.health.alias: each.overview.as_metrics() for each in reports}
-        )
-    if form == "json":
-        return format_json({"caches": [_as_dict(each) for each in reports]})
-    return "\n\n".join(
-        render_overview(each.overview, each.families, each.spent) for each in reports
-    )
 
 
 def _as_dict(report: _CacheReport) -> dict[str, Any]:

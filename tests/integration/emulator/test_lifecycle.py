@@ -118,6 +118,13 @@ def test_the_ready_line_can_be_parsed():
     assert "p=w" not in repr(addresses)
 
 
+def test_the_exports_configure_a_shell():
+    addresses = Addresses("http://a:1", "redis://default:it's@a:2", "http://a:3", "", "it's", "r")
+    command = f"{addresses.format_exports()}\necho $UPSTASH_REDIS_REST_TOKEN $UPSTASH_REDIS_URL"
+    shell = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
+    assert shell.stdout == "it's redis://default:it's@a:2\n"
+
+
 def test_options_set_the_tokens_and_faults():
     reads = 'any"#characters'
     arguments = ["--token=full", f"--read-only-token={reads}", "--fault=http:status=500,times=1"]

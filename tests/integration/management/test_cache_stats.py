@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from io import StringIO
 
 import pytest
@@ -117,8 +118,18 @@ def test_an_unknown_pricing_plan_hides_only_the_bill(settings):
     use_cache()
     settings.CONTINUUM_STATS = {"PLAN": "gold"}
     run = run_command("cache_stats")
-    assert (run.code, "write one of free" in run.out) == (0, True)
+    assert (run.code, "write one of free" in " ".join(run.out.split())) == (0, True)
     assert "Hit rate        75.0 %" in run.out
+
+
+def test_the_report_has_80_columns_and_colours_on_a_terminal(settings):
+    use_cache()
+    settings.CONTINUUM_STATS = {"PLAN": "gold"}  # a long error
+    plain = run_command("cache_stats", "--no-color").out
+    assert max(map(len, plain.splitlines())) <= 80
+    coloured = run_command("cache_stats", "--force-color").out
+    assert coloured.startswith("\x1b[")
+    assert re.sub(r"\x1b\[[\d;]*m", "", coloured).splitlines()[0] == plain.splitlines()[0]
 
 
 @pytest.mark.parametrize("families", [(), ("--families",)])

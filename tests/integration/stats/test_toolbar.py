@@ -33,6 +33,12 @@ def count(request):
     return HttpResponse(PAGE)
 
 
+def repeat(request):
+    for _ in range(3):
+        caches["default"].get("again")
+    return HttpResponse(PAGE)
+
+
 def numbers(request):
     caches["default"].client.redis.set("visits", 1)
     return HttpResponse(PAGE)
@@ -53,6 +59,7 @@ def urls():
         path("async/", aview),
         path("count/", count),
         path("numbers/", numbers),
+        path("repeat/", repeat),
         path("__debug__/", include("debug_toolbar.urls")),
     ]
     return module
@@ -86,6 +93,7 @@ def check_panel(page, panel):
     for words in ("upstash-rest", "stored", "hit", "GET"):
         assert words in panel
     assert "secret-value" not in panel
+    assert "times the same" not in panel
 
 
 def find_panel_url(page):
@@ -96,7 +104,18 @@ def find_panel_url(page):
 def test_sync(toolbar):
     client = Client()
     page = client.get("/sync/").content.decode()
-    check_panel(page, client.get(find_panel_url(page)).json()["content"])
+    panel = client.get(find_panel_url(page)).json()["content"]
+    check_panel(page, panel)
+    assert "<code>set</code>" in panel
+    assert re.search(r"test_toolbar.py:\d+ \(view\)", panel)
+
+
+def test_equal_commands_are_marked_with_the_place_of_their_calls(toolbar):
+    client = Client()
+    page = client.get("/repeat/").content.decode()
+    panel = client.get(find_panel_url(page)).json()["content"]
+    assert panel.count("<strong>3 times the same</strong>") == 3
+    assert len(re.findall(r"test_toolbar.py:\d+ \(repeat\)", panel)) == 3
 
 
 def test_the_first_key_of_scripts_and_of_several_keys_is_shown(toolbar):
@@ -115,4 +134,7 @@ def test_a_plain_client_may_send_numbers(toolbar):
 async def test_async(toolbar):
     client = AsyncClient()
     page = (await client.get("/async/")).content.decode()
-    check_panel(page, (await client.get(find_panel_url(page))).json()["content"])
+    panel = (await client.get(find_panel_url(page))).json()["content"]
+    check_panel(page, panel)
+    assert "<code>aset</code>" in panel
+    assert re.search(r"test_toolbar.py:\d+ \(aview\)", panel)
