@@ -8,6 +8,8 @@ from playwright.sync_api import expect
 from tests.browser.panel_pages import ARTIFACTS
 from tests.browser.panel_seed import write_busy_day
 
+pytestmark = pytest.mark.slow
+
 FILES = {"light": "panel.png", "dark": "panel-dark.png"}
 
 
