@@ -11,6 +11,8 @@ from importlib import import_module
 from typing import Any, Final, TypeAlias, cast
 
 from django.core.checks import CheckMessage, Tags, register
+from django.core.checks.caches import check_file_based_cache_is_absolute
+from django.core.checks.registry import registry
 
 LIVE_TAG: Final = "continuum_upstash_live"
 
@@ -22,7 +24,9 @@ def add_checks() -> None:
 
     A process that serves requests runs no checks, so their modules are imported when they run.
     """
+    registry.registered_checks.discard(check_file_based_cache_is_absolute)
     for check in (
+        _defer("caches", "check_file_based_caches"),
         _defer("caches", "check_caches"),
         _defer("migrations", "check_migrations"),
         _defer("sessions", "check_sessions"),

@@ -13,6 +13,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from django.conf import settings
 from django.core.cache.backends.base import default_key_func
 from django.core.checks import CheckMessage
+from django.core.checks.caches import check_file_based_cache_is_absolute
+from django.core.exceptions import ImproperlyConfigured
 
 from continuum_upstash.cache.django_redis_settings import list_unused_settings
 from continuum_upstash.checks.catalogue import check_message
@@ -37,6 +39,14 @@ _UNCOPIED: Final = {
 _LONG_TIMEOUT: Final = 10.0  # seconds: the shortest default limit among serverless platforms
 
 _Messages: TypeAlias = Iterator[CheckMessage]
+
+
+def check_file_based_caches(**options: Any) -> list[CheckMessage]:
+    """Django's check, which creates every cache: E002 reports those that cannot be created."""
+    try:
+        return list(check_file_based_cache_is_absolute(options.pop("app_configs", None), **options))
+    except ImproperlyConfigured:
+        return []
 
 
 def check_caches(**_: Any) -> list[CheckMessage]:
