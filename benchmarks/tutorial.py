@@ -73,18 +73,25 @@ def measure_stage(
     first_stage: Path, stage: int, emulator: Emulator, folder: Path, rounds: int = ROUNDS
 ) -> list[Row]:
     """Build the site of a stage in a folder that does not exist, and measure its requests."""
+    build_stage(first_stage, stage, folder)
+    emulator.reset()
+    arguments = [str(stage), str(rounds), emulator.addresses.format_line()]
+    module = "benchmarks.tutorial_requests"
+    result = run_python("-m", module, *arguments, folder=folder, **get_variables(emulator))
+    return [Row(*row) for row in json.loads(result)]
+
+
+def build_stage(first_stage: Path, stage: int, folder: Path) -> None:
     copytree(first_stage, folder)
     for number in range(2, stage + 1):
         add_stage(folder, number)
-    emulator.reset()
-    arguments = [str(stage), str(rounds), emulator.addresses.format_line()]
-    environment = {
+
+
+def get_variables(emulator: Emulator) -> dict[str, str]:
+    return {
         "UPSTASH_REDIS_REST_URL": emulator.rest_url,
         "UPSTASH_REDIS_REST_TOKEN": emulator.token,
     }
-    module = "benchmarks.tutorial_requests"
-    result = run_python("-m", module, *arguments, folder=folder, **environment)
-    return [Row(*row) for row in json.loads(result)]
 
 
 def run_python(*arguments: str, folder: Path, **environment: str) -> str:

@@ -36,6 +36,14 @@ def test_four_processes_compute_a_value_once(first_stage, upstash_emulator, tmp_
     assert [row.request for row in rows] == titles
 
 
+@pytest.mark.parametrize("command", [["check"], ["cache_doctor"]])
+def test_the_last_stage_has_no_error(command, first_stage, upstash_emulator, tmp_path):
+    upstash_emulator.reset()
+    tutorial.build_stage(first_stage, tutorial.STAGES[-1], tmp_path / "site")
+    variables = tutorial.get_variables(upstash_emulator)
+    tutorial.run_python("manage.py", *command, folder=tmp_path / "site", **variables)
+
+
 def test_the_page_has_a_table_for_each_stage():
     assert all(tutorial.read_table(stage) for stage in tutorial.STAGES)
     page = tutorial.PAGE.read_text()
