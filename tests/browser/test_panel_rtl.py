@@ -69,7 +69,6 @@ def test_the_name_of_a_family_is_typed_from_left_to_right(panel):
 
 def test_punctuation_of_the_list_and_messages_is_in_place(panel):
     panel.page.locator("#ch-do-probe").click()
-    panel.confirm()
     assert is_left_to_right(panel.page.locator(".messagelist li"))
     panel.page.goto(PAGE)
     assert is_left_to_right(panel.page.locator(".ch-facts dd").nth(1))
