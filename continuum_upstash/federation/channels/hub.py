@@ -32,6 +32,8 @@ from continuum_upstash.transports.subscriptions.async_subscription import AsyncS
 
 # Seconds for which a channel without readers stays subscribed to.
 LINGER_SECONDS: Final = 30.0
+# So many of them at most: each is a connection, and clients may choose the names.
+MAX_LINGERING: Final = 100
 # A connection that was silent for so long is replaced: it may be dead without notice.
 MAX_SILENCE_SECONDS: Final = 600.0
 _FIRST_DELAY: Final = 0.1
@@ -112,6 +114,10 @@ class Hub:
             timer.cancel()
         loop = asyncio.get_running_loop()
         self._timers[feed.channel] = loop.call_later(LINGER_SECONDS, self._end_if_unread, feed)
+        with self._lock:
+            unread = [self._feeds[name] for name in self._timers if not self._feeds[name].wakers]
+            for oldest in unread[:-MAX_LINGERING]:
+                self._end(oldest)
 
     def _end_if_unread(self, feed: Feed) -> None:
         with self._lock:

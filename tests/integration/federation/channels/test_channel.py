@@ -61,6 +61,15 @@ def test_what_reading_is_billed(room, emulator):
     assert usage.billed == 2
 
 
+def test_the_channels_without_readers_are_bounded(federation, monkeypatch):
+    monkeypatch.setattr(hub, "MAX_LINGERING", 2)
+    for number in range(5):
+        with Channel(f"room{number}", using="federation").subscribe():
+            pass
+    feeds = federation.extras.get(Hub)._feeds
+    wait_until(lambda: list(feeds) == ["room3", "room4"])
+
+
 def test_the_length_of_a_stream_is_limited(federation, raw):
     channel = Channel("short", using="federation", max_length=3, expire_after=None)
     for number in range(5):
