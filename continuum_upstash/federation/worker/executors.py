@@ -14,6 +14,7 @@ from django.db import close_old_connections, connections
 
 from continuum_upstash.federation.queue.job import Job
 from continuum_upstash.federation.worker.handlers import Handler
+from continuum_upstash.federation.worker.log import log_event
 from continuum_upstash.transports.registry import list_databases
 from continuum_upstash.transports.rest.sync_token import SyncTokens, override
 
@@ -72,14 +73,14 @@ class ThreadExecutor:
 
     def _run(self, job: Job) -> BaseException | None:
         try:
-            close_old_connections()
+            _close_old_connections()
             with override(SyncTokens()):
                 job.apply_sync_tokens()
                 self._handlers[job.queue.name](job)
         except BaseException as error:  # noqa: BLE001 also SystemExit: it ends the job, not the worker
             return error
         finally:
-            close_old_connections()
+            _close_old_connections()
         return None
 
 
@@ -125,14 +126,24 @@ class LoopExecutor:
                 self._on_end(job, error)
 
     async def _run(self, job: Job) -> BaseException | None:
-        close = sync_to_async(close_old_connections)
+        close = sync_to_async(_close_old_connections)
         try:
             await close()
-            with override(SyncTokens()):
-                job.apply_sync_tokens()
-                await self._handlers[job.queue.name](job)
+            try:
+                with override(SyncTokens()):
+                    job.apply_sync_tokens()
+                    await self._handlers[job.queue.name](job)
+            finally:
+                await close()
         except BaseException as error:  # noqa: BLE001 as above; a cancellation is of the handler's own
             return error
-        finally:
-            await close()
         return None
+
+
+def _close_old_connections() -> None:
+    """Close Django's connections that are too old; an error ends neither the job nor the worker."""
+    try:
+        close_old_connections()
+    except Exception as error:  # noqa: BLE001 whatever a database driver raises
+        text = f"A connection of Django's databases could not be closed: {error!r}"
+        log_event("warning", "connection_not_closed", text, error=error)

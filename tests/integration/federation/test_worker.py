@@ -10,6 +10,7 @@ from django.core.cache import caches
 from continuum_upstash.federation import Queue
 from continuum_upstash.federation.errors import ImproperlyConfiguredFederation
 from continuum_upstash.federation.queue.job import Job
+from continuum_upstash.federation.worker import executors
 from continuum_upstash.federation.worker.handlers import find_handlers
 from continuum_upstash.federation.worker.options import WorkerOptions
 from continuum_upstash.federation.worker.worker import Worker
@@ -84,6 +85,19 @@ def test_once_runs_what_is_ready_in_order(queue, handler, concurrency, ended):
         assert job_handlers.done == list(range(200))
     assert queue.size() == (0, 1, 0, False)
     assert {(each.queue, each.outcome) for each in ended} == {(queue.name, "done")}
+
+
+@pytest.mark.parametrize("handler", ["record", "arecord"])
+def test_a_connection_that_cannot_be_closed_ends_neither_job_nor_worker(
+    queue, handler, monkeypatch, caplog
+):
+    def fail():
+        raise RuntimeError("the driver is broken")
+
+    monkeypatch.setattr(executors, "close_old_connections", fail)
+    queue.enqueue_many(range(3))
+    assert make_worker(queue, handler, once=True).run() == {"done": 3}
+    assert "could not be closed: RuntimeError('the driver is broken')" in caplog.text
 
 
 def test_short_jobs_cost_less_than_one_command_each(queue, emulator):
