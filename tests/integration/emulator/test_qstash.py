@@ -96,10 +96,12 @@ def test_the_receiver_chooses_the_delay_or_stops_the_retries(client, webhook, em
     webhook.statuses, webhook.headers = [429], {"Retry-After": "0"}
     client.message.publish(url=webhook.url)
     wait_for_requests(webhook, 2)
+    wait_until(lambda: emulator.read_qstash().messages == 0)
+    webhook.requests.clear()
     webhook.statuses, webhook.headers = [489], {"Upstash-NonRetryable-Error": "true"}
     client.message.publish(url=webhook.url)
     wait_until(lambda: emulator.read_qstash().dead_letters == 1)
-    assert len(webhook.requests) == 3
+    assert {headers["upstash-retried"] for _, headers, _ in webhook.requests} == {"0"}
 
 
 def test_the_publisher_chooses_the_delay_of_retries(client, webhook):

@@ -11,6 +11,7 @@ from datetime import date
 
 import pytest
 from django.core.cache import caches
+from django_redis.pool import ConnectionFactory
 
 from continuum_upstash.backend import get_cache
 from continuum_upstash.management.migration.copy_action import CopyAction
@@ -258,9 +259,11 @@ OTHERS = {
 
 
 @pytest.fixture(params=OTHERS)
-def other(request, site, valkey):
+def other(request, site, valkey, monkeypatch):
     """A cache of another package, with a password."""
     backend, options = OTHERS[request.param]
+    # django-redis keeps pools by URL alone: another test's pool has no password.
+    monkeypatch.setattr(ConnectionFactory, "_pools", {})
     valkey.call("CONFIG", "SET", "requirepass", "s3cret")
     name = "password" if request.param == "RedisCache" else "PASSWORD"
     entry = {"BACKEND": backend, "LOCATION": valkey.url, "KEY_PREFIX": "o"}
