@@ -36,16 +36,13 @@ class CacheHealthAdmin(PageAdmin):
     def make_title(self, alias: str) -> Text:
         return format_lazy(_("Cache health: {alias}"), alias=alias)
 
-    def get_urls(self) -> list[URLPattern]:
-        alias = "<path:object_id>"
+    def make_own_paths(self, alias: str) -> list[URLPattern]:
         return [
-            self.make_path("", self.changelist_view, "changelist"),
             self.make_path("summaries/", self.summaries_view, "summaries"),
             self.make_path(f"{alias}/state/", self.state_view, "state"),
             self.make_path(f"{alias}/figures/", self.figures_view, "figures"),
             self.make_path(f"{alias}/clear/", self.clear_view, "clear"),
             self.make_path(f"{alias}/do/<slug:name>/", self.action_view, "action"),
-            *self.make_alias_paths(),
         ]
 
     # ---- pages

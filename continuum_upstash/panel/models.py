@@ -21,56 +21,43 @@ class NoRowsManager(_Manager):
         return super().get_queryset().none()
 
 
-class CacheHealth(models.Model):
-    """An alias of CACHES."""
+class AliasModel(models.Model):
+    """An alias of CACHES: what the panel's pages are about."""
 
     alias = models.CharField(max_length=255, primary_key=True)
 
     objects = NoRowsManager()
 
     class Meta:
+        abstract = True
         managed = False
         base_manager_name = "objects"
         default_permissions = ("view", "change")
-        verbose_name = _("cache health")
-        verbose_name_plural = _("cache health")
 
     def __str__(self) -> str:
         return self.alias
 
 
-class CacheKey(models.Model):
-    """The keys of an alias of CACHES, in the key browser. A key itself is no object."""
+class CacheHealth(AliasModel):
+    """The health of an alias."""
 
-    alias = models.CharField(max_length=255, primary_key=True)
+    class Meta(AliasModel.Meta):
+        verbose_name = _("cache health")
+        verbose_name_plural = _("cache health")
 
-    objects = NoRowsManager()
 
-    class Meta:
-        managed = False
-        base_manager_name = "objects"
-        default_permissions = ("view", "change")
+class CacheKey(AliasModel):
+    """The keys of an alias, in the key browser. A key itself is no object."""
+
+    class Meta(AliasModel.Meta):
         permissions = (("view_cachevalue", "Can view cache values"),)
         verbose_name = _("cache keys")
         verbose_name_plural = _("cache keys")
 
-    def __str__(self) -> str:
-        return self.alias
 
+class JobQueue(AliasModel):
+    """The queues of an alias. A queue itself is no object."""
 
-class JobQueue(models.Model):
-    """The queues of an alias of CACHES. A queue itself is no object."""
-
-    alias = models.CharField(max_length=255, primary_key=True)
-
-    objects = NoRowsManager()
-
-    class Meta:
-        managed = False
-        base_manager_name = "objects"
-        default_permissions = ("view", "change")
+    class Meta(AliasModel.Meta):
         verbose_name = _("job queues")
         verbose_name_plural = _("job queues")
-
-    def __str__(self) -> str:
-        return self.alias

@@ -68,9 +68,18 @@ class PageAdmin(_ModelAdmin):
         wrapped = self.admin_site.admin_view(update_wrapper(handle, view))
         return path(route, wrapped, name=f"{self.opts.app_label}_{self.opts.model_name}_{name}")
 
-    def make_alias_paths(self) -> list[URLPattern]:
-        """Return the URLs that each model has for an alias; they follow all others."""
+    def make_own_paths(self, alias: str) -> list[URLPattern]:
+        """Return the URLs that only this model has. `alias` is the part of a route for it."""
+        raise NotImplementedError
+
+    def get_urls(self) -> list[URLPattern]:
+        """Return the list, the pages of this model, and those that each model has for an alias.
+
+        The last ones match any path, so they follow all others.
+        """
         return [
+            self.make_path("", self.changelist_view, "changelist"),
+            *self.make_own_paths("<path:object_id>"),
             self.make_path("<path:object_id>/history/", self.history_view, "history"),
             self.make_path("<path:object_id>/change/", self.change_view, "change"),
             self.make_path("<path:object_id>/", self.redirect_view, "redirect"),

@@ -45,15 +45,12 @@ class CacheKeyAdmin(PageAdmin):
         """Return whether the user may see values, and keys that are hidden by default."""
         return request.user.has_perm(f"{self.opts.app_label}.view_cachevalue")
 
-    def get_urls(self) -> list[URLPattern]:
-        alias = "<path:object_id>"
+    def make_own_paths(self, alias: str) -> list[URLPattern]:
         return [
-            self.make_path("", self.changelist_view, "changelist"),
             self.make_path(f"{alias}/key/", self.key_view, "key"),
             self.make_path(f"{alias}/expiry/", self.expiry_view, "expiry"),
             self.make_path(f"{alias}/delete-keys/", self.delete_keys_view, "delete_keys"),
             self.make_path(f"{alias}/delete-pattern/", self.delete_pattern_view, "delete_pattern"),
-            *self.make_alias_paths(),
         ]
 
     # ---- pages

@@ -38,13 +38,10 @@ class JobQueueAdmin(PageAdmin):
     def make_title(self, alias: str) -> Text:
         return format_lazy(_("Queues in {alias}"), alias=alias)
 
-    def get_urls(self) -> list[URLPattern]:
-        alias = "<path:object_id>"
+    def make_own_paths(self, alias: str) -> list[URLPattern]:
         return [
-            self.make_path("", self.changelist_view, "changelist"),
             self.make_path(f"{alias}/queue/<str:name>/", self.queue_view, "queue"),
             self.make_path(f"{alias}/queue/<str:name>/do/<slug:action>/", self.do_view, "do"),
-            *self.make_alias_paths(),
         ]
 
     def changelist_view(
