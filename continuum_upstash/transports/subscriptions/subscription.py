@@ -37,8 +37,8 @@ class Subscription:
     """The messages of some channels from now on.
 
     A context manager, and an iterator of messages that ends when another thread calls `close`. A
-    message that nobody reads stays in the system's buffers: a slow reader is disconnected by the
-    server. Messages published while there is no connection are lost.
+    message that is not read stays in the system's buffers: the server disconnects a slow reader.
+    Messages published while there is no connection are lost.
     """
 
     def __init__(self, connection: Connection, decoder: Decoder, label: str) -> None:

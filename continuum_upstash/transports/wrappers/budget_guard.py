@@ -75,7 +75,8 @@ _RECHECK_SECONDS: Final = 1.0  # between two calls of a function that returns th
 
 
 class _Reservation(NamedTuple):
-    """
+    """Commands that a process adds to the counter before it sends them.
+
     Attributes:
         key: the counter.
         credit: commands that may be sent when it is granted.
