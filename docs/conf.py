@@ -52,6 +52,7 @@ napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 toc_object_entries_show_parents = "hide"
 
+templates_path = ["_templates"]
 html_theme = "furo"
 html_title = f"continuum-upstash {release}"
 html_static_path = ["_static"]

@@ -1,10 +1,11 @@
-"""The site of the tutorial's sixth stage, in a browser."""
+"""The site of the tutorial's sixth stage, in a browser: copy its pictures from ARTIFACTS."""
 
 from __future__ import annotations
 
 import os
 import re
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -16,6 +17,9 @@ from benchmarks import tutorial
 from tests.browser.panel_pages import ARTIFACTS
 
 pytestmark = pytest.mark.slow
+
+WINDOW = {"width": 640, "height": 420}
+PICTURES = 3
 
 
 @pytest.fixture
@@ -51,17 +55,34 @@ def wait_for(port, process):
     pytest.fail("runserver did not start")
 
 
-def test_a_visitor_fills_a_basket_until_the_limit(chromium, site):
-    context = chromium.new_context(base_url=site, viewport={"width": 640, "height": 420})
+def test_a_visitor_fills_a_basket_until_the_limit_and_sees_an_outage(chromium, site, server):
+    context = chromium.new_context(base_url=site, viewport=WINDOW)
     page = context.new_page()
+    ARTIFACTS.mkdir(exist_ok=True)
     page.goto("/")
     for number in range(1, 6):
         page.get_by_role("button", name="Add").first.click()
         expect(page.get_by_text(re.compile(rf"^Basket: {number}\b"))).to_be_visible()
         if number == 2:
-            ARTIFACTS.mkdir(exist_ok=True)
             page.screenshot(path=ARTIFACTS / "tutorial.png")
     with page.expect_response("**/add/**") as refused:
         page.get_by_role("button", name="Add").first.click()
     assert refused.value.status == 429
+    expect(page.get_by_role("heading", name="Too many requests")).to_be_visible()
+    page.screenshot(path=ARTIFACTS / "tutorial-limit.png")
+    server.process.kill()
+    for _ in range(4):  # the first requests of the outage
+        assert page.goto("/").status == 503
+    expect(page.get_by_text("You have not been logged out.")).to_be_visible()
+    page.screenshot(path=ARTIFACTS / "tutorial-outage.png")
     context.close()
+
+
+def test_the_pictures_of_the_tutorial_have_the_size_of_the_window():
+    text = tutorial.PAGE.read_text()
+    names = re.findall(r"\(images/(tutorial[\w-]*\.png)\)", text)
+    assert len(names) == len(set(names)) == PICTURES
+    for name in names:
+        content = (tutorial.PAGE.parent / "images" / name).read_bytes()
+        assert struct.unpack(">II", content[16:24]) == (WINDOW["width"], WINDOW["height"])
+        assert len(content) <= 60_000
