@@ -1,4 +1,4 @@
-"""The pages of the example site for rate limits and migrations, in a browser."""
+"""The pages of the example site in a browser."""
 
 from __future__ import annotations
 
@@ -73,4 +73,41 @@ def test_the_slider_selects_the_share_of_the_keys(chromium, site, scheme, width,
         assert page.evaluate("document.documentElement.scrollWidth - innerWidth") == 0
         page.evaluate(AXE.read_text())
         assert page.evaluate("axe.run().then(found => found.violations)") == []
+    context.close()
+
+
+# No page needs inline scripts, inline styles or another server.
+POLICY = "default-src 'self'"
+
+
+def add_policy(route):
+    """Add the policy to a page; an event stream, which does not end, is not read."""
+    if route.request.resource_type != "document":
+        route.continue_()
+        return
+    response = route.fetch()
+    headers = response.headers | {"Content-Security-Policy": POLICY}
+    route.fulfill(response=response, headers=headers)
+
+
+@needs_axe
+def test_each_page_is_accessible_and_keeps_the_policy(chromium, site):
+    context = chromium.new_context(
+        base_url=site, color_scheme="dark", viewport={"width": 390, "height": 844}
+    )
+    context.route("**/*", add_policy)
+    page, problems = context.new_page(), []
+    page.on("console", lambda message: problems.append(message.text))
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.goto("")
+    links = page.locator("nav a").evaluate_all("all => all.map(link => link.pathname)")
+    paths = [path for path in links if not path.startswith("/admin/")]
+    assert len(paths) == 13
+    for path in paths:
+        assert page.goto(path).status == 200
+        page.evaluate(AXE.read_text())
+        found = page.evaluate("axe.run().then(found => found.violations)")
+        assert [(path, each["id"], each["nodes"][0]["html"]) for each in found] == []
+        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") == 0, path
+        assert problems == [], path
     context.close()
