@@ -55,6 +55,12 @@ def wait_for(port, process):
     pytest.fail("runserver did not start")
 
 
+def save_in_both_themes(page, name):
+    for scheme, suffix in (("dark", "-dark"), ("light", "")):
+        page.emulate_media(color_scheme=scheme)
+        page.screenshot(path=ARTIFACTS / f"{name}{suffix}.png")
+
+
 def test_a_visitor_fills_a_basket_until_the_limit_and_sees_an_outage(chromium, site, server):
     context = chromium.new_context(base_url=site, viewport=WINDOW)
     page = context.new_page()
@@ -69,12 +75,12 @@ def test_a_visitor_fills_a_basket_until_the_limit_and_sees_an_outage(chromium, s
         page.get_by_role("button", name="Add").first.click()
     assert refused.value.status == 429
     expect(page.get_by_role("heading", name="Too many requests")).to_be_visible()
-    page.screenshot(path=ARTIFACTS / "tutorial-limit.png")
+    save_in_both_themes(page, "tutorial-limit")
     server.process.kill()
     for _ in range(4):  # the first requests of the outage
         assert page.goto("/").status == 503
     expect(page.get_by_text("You have not been logged out.")).to_be_visible()
-    page.screenshot(path=ARTIFACTS / "tutorial-outage.png")
+    save_in_both_themes(page, "tutorial-outage")
     context.close()
 
 
@@ -82,6 +88,7 @@ def test_the_pictures_of_the_tutorial_have_the_size_of_the_window():
     text = tutorial.PAGE.read_text()
     names = re.findall(r"\(images/(tutorial[\w-]*\.png)\)", text)
     assert len(names) == len(set(names)) == PICTURES
+    names += [f"{name.removesuffix('.png')}-dark.png" for name in names[1:]]
     for name in names:
         content = (tutorial.PAGE.parent / "images" / name).read_bytes()
         assert struct.unpack(">II", content[16:24]) == (WINDOW["width"], WINDOW["height"])
