@@ -12,6 +12,8 @@ from django.conf import settings
 from django.core.cache import caches
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop, override
 
 from continuum_upstash.cache.base import UpstashBaseCache
 from continuum_upstash.errors import ConfigurationError, ContinuumError, ReplyError
@@ -29,13 +31,18 @@ MEMORY_WARN_RATIO: Final = 0.85  # fraction of the memory limit at which warning
 POOL_WARN_SECONDS: Final = 300.0  # how long an exhausted connection pool is worth a warning
 # What each stage of a budget means, by whether there is a fallback.
 _BUDGET_EFFECTS: Final = {
-    "warn": ("Nothing is restricted yet.",) * 2,
-    "near": ("The near cache keeps its copies longer.",) * 2,
+    "warn": (gettext_noop("Nothing is restricted yet."),) * 2,
+    "near": (gettext_noop("The near cache keeps its copies longer."),) * 2,
     "essential": (
-        "The cache fails; sessions, rate limits and locks use the database.",
-        "The local store serves the cache; sessions, rate limits and locks use the database.",
+        gettext_noop("The cache fails; sessions, rate limits and locks use the database."),
+        gettext_noop(
+            "The local store serves the cache; sessions, rate limits and locks use the database."
+        ),
     ),
-    "local": ("All calls fail.", "No command is sent; the local store serves the cache."),
+    "local": (
+        gettext_noop("All calls fail."),
+        gettext_noop("No command is sent; the local store serves the cache."),
+    ),
 }
 _WORKING_STATES: Final = frozenset({"closed", "disabled"})
 
@@ -122,45 +129,56 @@ class Health:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What is wrong although the cache works."""
+        """What is wrong although the cache works, in the active language."""
         warnings = []
         if self.setup_hint:
-            warnings.append(
-                "No database is configured: each process has a separate local cache. "
-                f"{self.setup_hint}"
-            )
+            text = _("No database is configured: each process has a separate local cache.")
+            warnings.append(f"{text} {self.setup_hint}")
         ratio = self.server.memory_ratio if self.server else None
         if self.is_full:
             warnings.append(
-                "The database is full: it refuses writes, and cached values are not stored. "
-                "Delete keys, choose a larger pricing plan, or switch Eviction on if it is only a "
-                "cache."
+                _(
+                    "The database is full: it refuses writes, and cached values are not stored. "
+                    "Delete keys, choose a larger pricing plan, or switch Eviction on if it is "
+                    "only a cache."
+                )
             )
         elif ratio is not None and ratio >= MEMORY_WARN_RATIO:
-            warnings.append(
-                f"{ratio:.0%} of the memory limit is used: delete keys or choose a larger pricing "
+            text = _(
+                "{percent}% of the memory limit is used: delete keys or choose a larger pricing "
                 "plan."
             )
+            warnings.append(text.format(percent=f"{ratio * 100:.0f}"))
         if self.status.writes == "read_only":
-            warnings.append(
-                "The database accepts no writes for now, during an upgrade or with a read-only "
-                "token for example: "
-                + ("the local store serves them." if self.fallback else "they fail.")
-            )
+            warnings.append(self._describe_read_only())
         budget = self.status.budget
         if budget is not None and budget.stage in _BUDGET_EFFECTS:
-            effect = _BUDGET_EFFECTS[budget.stage][self.fallback]
-            warnings.append(f"Budget stage {budget.stage}: {budget.reason}. {effect}")
+            text = _("Budget stage {stage}: {reason}.")
+            text = text.format(stage=budget.stage, reason=budget.reason)
+            warnings.append(f"{text} {_(_BUDGET_EFFECTS[budget.stage][self.fallback])}")
         exhausted_at = self.status.last_pool_exhausted
         if exhausted_at is not None and self.at - exhausted_at < POOL_WARN_SECONDS:
-            warnings.append(
-                f"connection pool exhausted: {self.status.pool_exhausted} calls of this process "
-                "failed because all connections were busy. Raise POOL_SIZE."
+            text = _(
+                "connection pool exhausted: {calls} calls of this process failed because all "
+                "connections were busy. Raise POOL_SIZE."
             )
+            warnings.append(text.format(calls=self.status.pool_exhausted))
         return tuple(warnings)
 
+    def _describe_read_only(self) -> str:
+        if self.fallback:
+            return _(
+                "The database accepts no writes for now, during an upgrade or with a read-only "
+                "token for example: the local store serves them."
+            )
+        return _(
+            "The database accepts no writes for now, during an upgrade or with a read-only token "
+            "for example: they fail."
+        )
+
+    @override("en")
     def as_dict(self) -> dict[str, Any]:
-        """Return JSON values, with the verdict and the warnings, without INFO's raw fields."""
+        """Return JSON values: with the verdict and the warnings in English, without raw fields."""
         budget = self.status.budget
         values = {
             **asdict(self),

@@ -9,6 +9,7 @@ from typing import Final
 
 from django.core.management.color import Style
 from django.template.defaultfilters import filesizeformat
+from django.utils.translation import override
 
 from continuum_upstash.errors import escape_unprintable
 from continuum_upstash.health.overview import NO_HISTORY, Overview
@@ -18,6 +19,7 @@ from continuum_upstash.stats.totals import Totals
 _COLUMNS: Final = 80
 
 
+@override("en")
 def render_overview(
     overview: Overview, families: Sequence[Family] | None, spent: int, style: Style
 ) -> str:

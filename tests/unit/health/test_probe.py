@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from django.utils import translation
 
 from continuum_upstash.errors import ConnectionFailed
 from continuum_upstash.health.probe import Health, ServerInfo, list_upstash_aliases, probe_health
@@ -92,6 +93,15 @@ def test_health_as_json():
     assert make_health().as_dict()["server"] is None
     (warning,) = make_health(setup_hint="Set the variables.").as_dict()["warnings"]
     assert warning.endswith("Set the variables.")
+
+
+def test_warnings_are_in_the_active_language_and_english_as_json():
+    health = make_health(server=server(860))
+    with translation.override("de"):
+        (warning,) = health.warnings
+        (as_json,) = health.as_dict()["warnings"]
+    assert warning.startswith("86 % des Speicherlimits sind belegt")
+    assert as_json.startswith("86% of the memory limit is used")
 
 
 @pytest.mark.parametrize(("policy", "evicts"), [("noeviction", False), ("", False), ("lru", True)])
