@@ -8,6 +8,8 @@
 -- Returns the time in ms, whether all costs fit, and for each policy what remains, in ms how long
 -- until the cost fits (0: it fits) and until more remains, the limit that applies, and the number
 -- of the value that is on the deny list (0: none is).
+-- No assignment to several variables begins with a call: Upstash runs GopherLua, whose old versions
+-- store the result in the wrong variable. Which version Upstash runs is not known.
 local floor, ceil, max, min = math.floor, math.ceil, math.max, math.min
 local DENIED_MS, MAX_LIMIT = 60000, 999999999
 local now = tonumber(ARGV[1])
@@ -45,10 +47,14 @@ while a <= #ARGV do
   a, k = a + 6, k + (policy.algorithm == 'sliding' and 2 or 1)
   if is_shared then
     local count = tonumber(ARGV[a + 1])
-    policy.limit, k = get_dynamic_limit(k, policy.limit), k + 1
+    policy.limit = get_dynamic_limit(k, policy.limit)
+    k = k + 1
     policy.event = ARGV[a]
     if policy.event ~= '' then policy.events, k = KEYS[k], k + 1 end
-    if count > 0 then policy.denied, k = find_denied(KEYS[k], a + 2, count), k + 1 end
+    if count > 0 then
+      policy.denied = find_denied(KEYS[k], a + 2, count)
+      k = k + 1
+    end
     a = a + 2 + count
   end
   policies[#policies + 1] = policy
@@ -132,7 +138,8 @@ function algorithms.token_bucket(k, limit, window, refill, cost)
   local saved = redis.call('HMGET', KEYS[k], 'refilledAt', 'tokens')
   local at, tokens = tonumber(saved[1] or '') or now, tonumber(saved[2] or '') or limit
   local refills = max(0, floor((now - at) / window))
-  tokens, at = min(limit, tokens + refills * refill), at + refills * window
+  tokens = min(limit, tokens + refills * refill)
+  at = at + refills * window
   local wait = tokens < cost and ceil((cost - tokens) / refill) * window + at - now or 0
   return wait, tokens, at + window - now, function()
     local rest = tokens - cost
