@@ -30,6 +30,8 @@ _MISSING: Final = object()
 
 
 def cached(
+    function: None = None,
+    /,
     *,
     timeout: Timeout = DEFAULT_TIMEOUT,
     key: str | Callable[..., str] | None = None,
@@ -55,6 +57,7 @@ def cached(
     Billed: as `CacheBackend.get_or_set` with the same options.
 
     Args:
+        function: never passed: the decorator is written with parentheses, ``@cached()``.
         timeout: seconds, as in ``cache.set``. Without it, TTL_BY_PREFIX or TIMEOUT applies.
         key: a template with the names of arguments, or a function with the same parameters that
             returns the key. Without it, the key consists of the module, the name and all arguments
@@ -76,6 +79,11 @@ def cached(
             an argument has no stable text for the key, or if early, grace, wait or tags are set and
             the cache is not a `CacheBackend`.
     """
+    if function is not None:
+        raise ConfigurationError(
+            "@cached is written with parentheses, and its options have names: @cached() or "
+            "@cached(timeout=300)."
+        )
     storage = CallStorage(timeout, early, grace, wait, cache_none, using, version)
     variants = Variants(vary_on_user, vary_on_language, vary_on)
     return CachedDecorator(

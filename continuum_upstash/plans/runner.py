@@ -1,9 +1,13 @@
-"""Runs plans, sync or async, over a transport."""
+"""Runs plans, sync or async, over a transport.
+
+`drive` and `adrive` run generators that yield other effects than `plans.effects`, by a function
+that performs one effect.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
 from types import CoroutineType
 from typing import Any, NamedTuple, NoReturn, TypeVar
 
@@ -21,6 +25,7 @@ from continuum_upstash.plans.effects import (
 from continuum_upstash.protocol import Replies
 
 R = TypeVar("R")
+E = TypeVar("E")
 
 
 def _reject_encode(_value: object) -> NoReturn:
@@ -151,3 +156,42 @@ async def _aperform(effect: Effect, runner: AsyncRunner) -> object:
 
     await asyncio.sleep(effect.seconds)
     return None
+
+
+def drive(plan: Generator[E, Any, R], perform: Callable[[E], Any]) -> R:
+    """Run a generator to its end; an error of `perform` is raised at its `yield`.
+
+    `run` has the same loop inline: it runs for every call of a cache.
+    """
+    try:
+        effect = next(plan)
+        while True:
+            try:
+                result = perform(effect)
+            except Exception as error:  # noqa: BLE001 the plan decides which errors it handles
+                effect = plan.throw(error)
+            else:
+                effect = plan.send(result)
+    except StopIteration as stop:
+        final: R = stop.value
+        return final
+    finally:
+        plan.close()
+
+
+async def adrive(plan: Generator[E, Any, R], perform: Callable[[E], Awaitable[Any]]) -> R:
+    """Run a generator to its end in the running event loop; see `drive`."""
+    try:
+        effect = next(plan)
+        while True:
+            try:
+                result = await perform(effect)
+            except Exception as error:  # noqa: BLE001 the plan decides which errors it handles
+                effect = plan.throw(error)
+            else:
+                effect = plan.send(result)
+    except StopIteration as stop:
+        final: R = stop.value
+        return final
+    finally:
+        plan.close()

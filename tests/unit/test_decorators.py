@@ -50,6 +50,11 @@ def counter():
 
 
 class TestFunctions:
+    @pytest.mark.parametrize("argument", [abs, 300])
+    def test_missing_parentheses_are_an_error_that_shows_them(self, argument):
+        with pytest.raises(ConfigurationError, match=r"@cached\(\) or @cached\(timeout=300\)"):
+            cached(argument)
+
     def test_a_function_is_called_once_for_each_call(self, counter):
         @cached(key="k:{a}:{b}")
         def load(a, b=2):

@@ -6,19 +6,27 @@ import asyncio
 import threading
 import weakref
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from time import monotonic
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 from continuum_upstash.errors import Unavailable
 from continuum_upstash.federation.channels.cursor import Cursor, Cursors, Item
 from continuum_upstash.federation.channels.events import EventId
 from continuum_upstash.federation.channels.feed import Feed, StreamLimits, Waker
 from continuum_upstash.federation.channels.hub import Hub
+from continuum_upstash.plans.effects import Batch
+from continuum_upstash.plans.runner import adrive, drive
 from continuum_upstash.transports.registry import Database
 
 # Before missed events are read again, when the database was unavailable.
 _RETRY_SECONDS: Final = 1.0
+
+
+class _Wait(NamedTuple):
+    """An effect: wait until the reader is woken, or for `seconds`; None: without end."""
+
+    seconds: float | None
 
 
 class _ThreadWaker:
@@ -77,7 +85,7 @@ class _Attachment:
         database: Database,
         positions: Mapping[str, EventId | int | None],
         limits: StreamLimits,
-        waker: Waker,
+        waker: _ThreadWaker | _TaskWaker,
         one_page: bool,
     ) -> None:
         hub = database.extras.get(Hub, lambda: Hub(database))
@@ -86,9 +94,29 @@ class _Attachment:
         self.cursors = Cursors(
             [Cursor(feed, positions[feed.channel], one_page=one_page) for feed in feeds]
         )
+        self._waker = waker
         self.is_closed = False
         self._finalizer = weakref.finalize(self, _detach, hub, feeds, waker)
         self._finalizer.atexit = False
+
+    def receive(self, timeout: float | None) -> Generator[Batch | _Wait, Any, list[Item]]:
+        """Return the next items, as `receive_all` of the readers does."""
+        ends_at = None if timeout is None else monotonic() + timeout
+        while not self.is_closed:
+            self._waker.clear()
+            items = self.cursors.take()
+            left = None if ends_at is None else ends_at - monotonic()
+            if not items and (batch := self.cursors.get_batch()) is not None:
+                try:
+                    items = self.cursors.add_replies((yield batch))
+                    if not items:
+                        continue
+                except Unavailable:
+                    left = _RETRY_SECONDS if left is None else min(left, _RETRY_SECONDS)
+            if items or (left is not None and left <= 0):
+                return items
+            yield _Wait(left)
+        return []
 
     def close(self) -> None:
         self.is_closed = True
@@ -130,23 +158,12 @@ class ThreadReader:
         Raises:
             ReplyError, ConfigurationError: a channel cannot be read.
         """
-        channels, cursors = self._channels, self._channels.cursors
-        ends_at = None if timeout is None else monotonic() + timeout
-        while not channels.is_closed:
-            self._waker.clear()
-            items = cursors.take()
-            left = None if ends_at is None else ends_at - monotonic()
-            if not items and (batch := cursors.get_batch()) is not None:
-                try:
-                    items = cursors.add_replies(self._database.send(batch))
-                    if not items:
-                        continue
-                except Unavailable:
-                    left = _RETRY_SECONDS if left is None else min(left, _RETRY_SECONDS)
-            if items or (left is not None and left <= 0):
-                return items
-            self._waker.wait(left)
-        return []
+        return drive(self._channels.receive(timeout), self._perform)
+
+    def _perform(self, effect: Batch | _Wait) -> Any:
+        if isinstance(effect, Batch):
+            return self._database.send(effect)
+        return self._waker.wait(effect.seconds)
 
     def close(self) -> None:
         """Stop reading; may be called from another thread."""
@@ -184,23 +201,12 @@ class TaskReader:
         Raises:
             ReplyError, ConfigurationError: a channel cannot be read.
         """
-        channels, cursors = self._channels, self._channels.cursors
-        ends_at = None if timeout is None else monotonic() + timeout
-        while not channels.is_closed:
-            self._waker.clear()
-            items = cursors.take()
-            left = None if ends_at is None else ends_at - monotonic()
-            if not items and (batch := cursors.get_batch()) is not None:
-                try:
-                    items = cursors.add_replies(await self._database.asend(batch))
-                    if not items:
-                        continue
-                except Unavailable:
-                    left = _RETRY_SECONDS if left is None else min(left, _RETRY_SECONDS)
-            if items or (left is not None and left <= 0):
-                return items
-            await self._waker.wait(left)
-        return []
+        return await adrive(self._channels.receive(timeout), self._perform)
+
+    async def _perform(self, effect: Batch | _Wait) -> Any:
+        if isinstance(effect, Batch):
+            return await self._database.asend(effect)
+        return await self._waker.wait(effect.seconds)
 
     def close(self) -> None:
         """Stop reading."""

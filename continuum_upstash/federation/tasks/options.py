@@ -16,6 +16,9 @@ _PUSH_VARIABLES: Final = {
     "NEXT_SIGNING_KEY": "QSTASH_NEXT_SIGNING_KEY",
 }
 _MAX_ATTEMPTS: Final = 100
+# A request replaces a task by another one, both in base64: twice this must be below the 10 MB that
+# a request of Upstash may have.
+_MAX_BYTES: Final = 3 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +135,12 @@ class TaskOptions:
         for name in ("result_ttl", "backoff", "max_bytes", "timeout"):
             if not getattr(parsed, name) > 0:
                 raise _make_error(alias, f"{name.upper()} must be greater than 0.")
+        if parsed.max_bytes > _MAX_BYTES:
+            raise _make_error(
+                alias,
+                f"MAX_BYTES must be at most {_MAX_BYTES:,} (3 MiB), since a request of Upstash is "
+                "limited to 10 MB. Store larger data elsewhere and pass its key.",
+            )
         return parsed
 
 

@@ -22,6 +22,7 @@ from continuum_upstash.cache.base import UpstashBaseCache
 from continuum_upstash.migration.conf import ImproperlyConfiguredMigration, MigrationSettings
 from continuum_upstash.migration.rollout import get_new_cache
 from continuum_upstash.plans.effects import Plan, call_many
+from continuum_upstash.plans.runner import adrive, drive
 
 R = TypeVar("R")
 
@@ -86,37 +87,11 @@ class Sides:
 
     def run(self, plan: DualPlan[R]) -> R:
         """Run a plan to its end in this thread."""
-        try:
-            effect = next(plan)
-            while True:
-                try:
-                    result = self._perform(effect)
-                except Exception as error:  # noqa: BLE001 the plan decides which errors it handles
-                    effect = plan.throw(error)
-                else:
-                    effect = plan.send(result)
-        except StopIteration as stop:
-            final: R = stop.value
-            return final
-        finally:
-            plan.close()
+        return drive(plan, self._perform)
 
     async def arun(self, plan: DualPlan[R]) -> R:
         """Run a plan to its end in the running event loop."""
-        try:
-            effect = next(plan)
-            while True:
-                try:
-                    result = await self._aperform(effect)
-                except Exception as error:  # noqa: BLE001 as in run
-                    effect = plan.throw(error)
-                else:
-                    effect = plan.send(result)
-        except StopIteration as stop:
-            final: R = stop.value
-            return final
-        finally:
-            plan.close()
+        return await adrive(plan, self._aperform)
 
     def _perform(self, effect: Effect) -> Any:
         if isinstance(effect, Call):

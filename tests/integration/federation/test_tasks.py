@@ -508,6 +508,7 @@ def test_two_workers_run_a_task_once(tasks):
         ({"RESULT_TLL": 5}, "unknown option 'RESULT_TLL'. Did you mean RESULT_TTL"),
         ({"RESULT_TTL": "5"}, "RESULT_TTL must be a int"),
         ({"MAX_ATTEMPTS": 0}, "MAX_ATTEMPTS must be 1 to 100"),
+        ({"MAX_BYTES": 3 * 1024 * 1024 + 1}, "MAX_BYTES must be at most 3,145,728"),
         ({"BACKOFF": -1}, "BACKOFF must be greater than 0"),
         ({"PUSH": {"URL": "example.com"}}, "public URL"),
         ({"PUSH": {"URL": "https://a.b/", "TOKNE": "t"}}, "Did you mean TOKEN"),
