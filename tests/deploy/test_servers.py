@@ -136,7 +136,7 @@ def measure_when_idle(server, before):
                 measure(server.group).sockets <= before.sockets
                 and len(measure(server.group).processes) == len(before.processes)
             ),
-            seconds=10,
+            seconds=40,
         )
     return measure(server.group)
 
