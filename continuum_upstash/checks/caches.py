@@ -15,6 +15,7 @@ from django.core.cache.backends.base import default_key_func
 from django.core.checks import CheckMessage
 from django.core.checks.caches import check_file_based_cache_is_absolute
 from django.core.exceptions import ImproperlyConfigured
+from django.utils.translation import gettext, gettext_noop
 
 from continuum_upstash.cache.django_redis_settings import list_unused_settings
 from continuum_upstash.checks.catalogue import check_message
@@ -31,10 +32,10 @@ _UNVERIFIED: Final = (None, "none", CERT_NONE)  # redis-py's values of ssl_cert_
 _PLATFORMS: Final = {"VERCEL": "Vercel", "AWS_LAMBDA_FUNCTION_NAME": "Lambda"}
 # Keys whose current value matters: a near cache would return an outdated one.
 _UNCOPIED: Final = {
-    "session:": "sessions",
-    "ratelimit:": "rate limits",
-    "django.contrib.sessions.": "sessions of Django's engines",
-    "throttle_": "rate limits of the REST framework",
+    "session:": gettext_noop("sessions"),
+    "ratelimit:": gettext_noop("rate limits"),
+    "django.contrib.sessions.": gettext_noop("sessions of Django's engines"),
+    "throttle_": gettext_noop("rate limits of the REST framework"),
 }
 _LONG_TIMEOUT: Final = 10.0  # seconds: the shortest default limit among serverless platforms
 
@@ -77,26 +78,27 @@ def check_caches_in_production(**_: Any) -> list[CheckMessage]:
 def check_credentials(config: Config) -> _Messages:
     if config.unconfigured:
         others = config.setup_hint.removeprefix(make_setup_hint(config.env_prefix))
-        text = f"no credentials are set, so each process uses its own local cache.{others}"
+        text = gettext("no credentials are set, so each process uses its own local cache.")
         # The test runner sets DEBUG to False.
         is_test_run = sys.argv[1:2] == ["test"]
         check_id = "W001" if settings.DEBUG or is_test_run else "E001"
-        yield check_message(check_id, text, config.alias, config.env_prefix)
+        yield check_message(check_id, text + others, config.alias, config.env_prefix)
 
 
 def _check_encryption(config: Config) -> _Messages:
     for url in (config.rest_url, config.redis_url and config.redis_url.reveal()):
         scheme = (url or "").partition(":")[0].lower()
         if scheme in {"http", "redis"} and not is_private(config.host):
-            text = f"the connection to {config.host} is not encrypted."
-            yield check_message("E004", text, config.alias)
+            text = gettext("the connection to {host} is not encrypted.")
+            yield check_message("E004", text.format(host=config.host), config.alias)
 
 
 def _check_read_only_token(config: Config) -> _Messages:
     name = f"{config.env_prefix}KV_REST_API_READ_ONLY_TOKEN"
     read_only = strip_quotes(os.environ.get(name, ""))
     if read_only and read_only in _list_known_secrets(config):
-        yield check_message("W012", f"the token is the value of {name}.", config.alias)
+        text = gettext("the token is the value of {name}.").format(name=name)
+        yield check_message("W012", text, config.alias)
 
 
 def _list_known_secrets(config: Config) -> Iterator[str]:
@@ -110,14 +112,20 @@ def _list_known_secrets(config: Config) -> Iterator[str]:
 def _check_near(config: Config) -> _Messages:
     limits = getattr(settings, "RATELIMIT_CACHE_PREFIX", "rl:")  # of django-ratelimit
     for prefix, _seconds in config.near:
-        for family, name in {**_UNCOPIED, limits: "rate limits of django-ratelimit"}.items():
+        families = {**_UNCOPIED, limits: gettext_noop("rate limits of django-ratelimit")}
+        for family, name in families.items():
             if prefix.startswith(family) or family.startswith(prefix):
-                text = f"NEAR[{prefix!r}] includes the keys {family}…: {name}."
+                text = gettext("{entry} includes the keys {family}…: {name}.").format(
+                    entry=f"NEAR[{prefix!r}]", family=family, name=gettext(name)
+                )
                 yield check_message("E023", text, config.alias)
 
 
 def _report_sources(config: Config) -> _Messages:
-    sources = ", ".join(f"{name} from {source}" for name, source in config.sources)
+    name_source = gettext("{name} from {source}")
+    sources = ", ".join(
+        name_source.format(name=name, source=source) for name, source in config.sources
+    )
     text = f"{config.mode}{': ' if sources else ''}{sources}"
     yield check_message("I030", text, config.alias)
 
@@ -126,9 +134,10 @@ def _check_secrets_in_settings(config: Config) -> _Messages:
     entry = get_entry(config.alias)
     token = entry.get("OPTIONS", {}).get("TOKEN")
     if isinstance(token, str) and token not in os.environ.values():
-        yield check_message("W010", "the token is written in the settings.", config.alias)
+        text = gettext("the token is written in the settings.")
+        yield check_message("W010", text, config.alias)
     if urlsplit(select_url(entry.get("LOCATION", "")) or "").password:
-        text = "LOCATION contains a password, which Django's error pages show."
+        text = gettext("LOCATION contains a password, which Django's error pages show.")
         yield check_message("W011", text, config.alias)
 
 
@@ -140,29 +149,28 @@ def _check_certificates(config: Config) -> _Messages:
         pool.get("ssl_cert_reqs", "required"),
     ]
     if config.mode == "redis" and any(value in _UNVERIFIED for value in values):
-        text = f"the certificate of {config.host} is not verified."
-        yield check_message("W019", text, config.alias)
+        text = gettext("the certificate of {host} is not verified.")
+        yield check_message("W019", text.format(host=config.host), config.alias)
 
 
 def _check_missing_expiry(config: Config) -> _Messages:
     entry = get_entry(config.alias)
     if entry.get("TIMEOUT", 300) is None and not config.ttl_by_prefix and config.mode != "local":
-        text = "keys never expire: TIMEOUT is None and TTL_BY_PREFIX is empty."
+        text = gettext("keys never expire: TIMEOUT is None and TTL_BY_PREFIX is empty.")
         yield check_message("W014", text, config.alias)
 
 
 def _check_read_timeout(config: Config) -> _Messages:
     platform = next((name for variable, name in _PLATFORMS.items() if variable in os.environ), None)
     if platform and config.read_timeout >= _LONG_TIMEOUT:
-        text = (
-            f"READ_TIMEOUT is {config.read_timeout:g} s, and {platform} may end the request first."
-        )
+        text = gettext("READ_TIMEOUT is {seconds} s, and {platform} may end the request first.")
+        text = text.format(seconds=f"{config.read_timeout:g}", platform=platform)
         yield check_message("W015", text, config.alias)
 
 
 def _check_local_mode(config: Config) -> _Messages:
     if config.mode == "local" and not config.unconfigured:
-        text = "MODE is local, so each process has its own cache."
+        text = gettext("MODE is local, so each process has its own cache.")
         yield check_message("W017", text, config.alias)
 
 
@@ -173,11 +181,16 @@ def _check_shared_databases(configs: Mapping[str, Config]) -> _Messages:
         if get_key_prefix(one.alias) != get_key_prefix(other.alias):
             yield from _check_similar_prefixes(one.alias, other.alias)
             continue
-        text = f"'{one.alias}' and '{other.alias}' share a database and a KEY_PREFIX"
         if one.serializer != other.serializer or one.pickle != other.pickle:
-            yield check_message("E003", f"{text}, but differ in SERIALIZER or PICKLE.")
+            check_id = "E003"
+            text = gettext(
+                "'{one}' and '{other}' share a database and a KEY_PREFIX, but differ in "
+                "SERIALIZER or PICKLE."
+            )
         else:
-            yield check_message("W003", f"{text}.")
+            check_id = "W003"
+            text = gettext("'{one}' and '{other}' share a database and a KEY_PREFIX.")
+        yield check_message(check_id, text.format(one=one.alias, other=other.alias))
 
 
 def _check_similar_prefixes(one: str, other: str) -> _Messages:
@@ -187,8 +200,11 @@ def _check_similar_prefixes(one: str, other: str) -> _Messages:
     for alias, nested in ((one, other), (other, one)):
         if _make_pattern(alias).own_versions.fullmatch(_make_pattern(nested).sample):
             prefix = get_key_prefix(nested)
-            text = f"keys with the KEY_PREFIX {prefix!r} of '{nested}' look like keys of '{alias}'"
-            yield check_message("W024", f"{text}, whose clear() would delete them.")
+            text = gettext(
+                "keys with the KEY_PREFIX '{prefix}' of '{nested}' look like keys of '{alias}', "
+                "whose clear() would delete them."
+            )
+            yield check_message("W024", text.format(prefix=prefix, nested=nested, alias=alias))
 
 
 def _make_pattern(alias: str) -> AliasPattern:

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage
+from django.utils.translation import gettext
 
 from continuum_upstash.checks.catalogue import check_message
 from continuum_upstash.errors import ConfigurationError
@@ -24,5 +25,5 @@ def check_live_pages(**_: Any) -> list[CheckMessage]:
         return [check_message("E401", str(error))]
     if conf.using in list_upstash_aliases():
         return []
-    text = f"{SETTING}: USING is '{conf.using}', which is no cache of this package."
-    return [check_message("E402", text)]
+    text = gettext("USING is '{alias}', which is no cache of this package.")
+    return [check_message("E402", f"{SETTING}: {text.format(alias=conf.using)}")]

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.core.checks import CheckMessage
 from django.core.exceptions import ImproperlyConfigured
+from django.utils.translation import gettext
 
 from continuum_upstash.checks import LIVE_TAG
 from continuum_upstash.checks.caches import check_credentials
@@ -52,15 +53,15 @@ def _check_eviction(health: Health) -> Iterator[CheckMessage]:
     if health.mode == "local" or server is None or not server.evicts:
         return
     if session_conf.are_stored_in(health.alias):
-        text = f"the database stores sessions and evicts keys when it is full ({server.policy})."
+        text = gettext("the database stores sessions and evicts keys when it is full ({policy}).")
         check_id = "I041" if session_conf.allow_eviction else "E041"
-        yield check_message(check_id, text, health.alias)
+        yield check_message(check_id, text.format(policy=server.policy), health.alias)
     if ratelimit_conf.has_counters_in(health.alias):
-        text = (
+        text = gettext(
             "the database stores rate-limit counters and evicts them first when it is full "
-            f"({server.policy})."
+            "({policy})."
         )
-        yield check_message("W205", text, health.alias)
+        yield check_message("W205", text.format(policy=server.policy), health.alias)
     if health.alias in list_job_aliases():
-        text = f"the database stores jobs and evicts keys when it is full ({server.policy})."
-        yield check_message("E304", text, health.alias)
+        text = gettext("the database stores jobs and evicts keys when it is full ({policy}).")
+        yield check_message("E304", text.format(policy=server.policy), health.alias)

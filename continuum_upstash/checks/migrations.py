@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core.cache import BaseCache, InvalidCacheBackendError, caches
 from django.core.checks import CheckMessage
 from django.core.exceptions import ImproperlyConfigured
+from django.utils.translation import gettext
 
 from continuum_upstash.cache.base import UpstashBaseCache
 from continuum_upstash.checks.catalogue import check_message
@@ -43,17 +44,23 @@ def _check(alias: str) -> Iterator[CheckMessage]:
     if identities[0] and identities[0] == identities[1]:
         names = [str(cache.make_key(key)) for cache in (sides.old, sides.new)]
         if names[0] == names[1]:
-            yield check_message(
-                "E502",
-                f"Cache '{alias}': OLD '{options.old}' and NEW '{options.new}' store the same keys "
-                "in the same database.",
+            text = gettext(
+                "Cache '{alias}': OLD '{old}' and NEW '{new}' store the same keys in the same "
+                "database."
             )
+            yield check_message("E502", text.format(alias=alias, old=options.old, new=options.new))
     if sides.old.default_timeout != sides.new.default_timeout:
-        yield check_message(
-            "W501",
-            f"Cache '{alias}': TIMEOUT of '{options.old}' is {sides.old.default_timeout}, that of "
-            f"'{options.new}' is {sides.new.default_timeout}.",
+        text = gettext(
+            "Cache '{alias}': TIMEOUT of '{old}' is {old_timeout}, that of '{new}' is "
+            "{new_timeout}."
+        ).format(
+            alias=alias,
+            old=options.old,
+            old_timeout=sides.old.default_timeout,
+            new=options.new,
+            new_timeout=sides.new.default_timeout,
         )
+        yield check_message("W501", text)
 
 
 def _get_identity(alias: str, cache: BaseCache) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage
 from django.urls import NoReverseMatch, reverse
+from django.utils.translation import gettext
 
 from continuum_upstash.checks.catalogue import check_message
 
@@ -24,6 +25,6 @@ def check_probes(**_: Any) -> list[CheckMessage]:
             # SecurityMiddleware matches its patterns against the path without the first slash.
             path = reverse(f"continuum_upstash:{name}").lstrip("/")
             if not any(pattern.search(path) for pattern in exempt):
-                text = f"SECURE_SSL_REDIRECT redirects probes of {path} (status 301)."
-                found.append(check_message("W021", text))
+                text = gettext("SECURE_SSL_REDIRECT redirects probes of {path} (status 301).")
+                found.append(check_message("W021", text.format(path=path)))
     return found

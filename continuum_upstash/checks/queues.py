@@ -7,6 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage
+from django.utils.translation import gettext
 
 from continuum_upstash.checks.catalogue import check_message
 from continuum_upstash.checks.entries import resolve_entries
@@ -34,8 +35,8 @@ def check_queues(**_: Any) -> list[CheckMessage]:
     config = configs.get(alias)
     # Without credentials, check_caches reports it: development may begin without a database.
     if config is None or (config.mode == "local" and not config.unconfigured):
-        text = f"{SETTING}: CACHES['{alias}'] has no database of Upstash."
-        return [check_message("E312", text)]
+        text = gettext("CACHES['{alias}'] has no database of Upstash.").format(alias=alias)
+        return [check_message("E312", f"{SETTING}: {text}")]
     return []
 
 
@@ -54,5 +55,5 @@ def _check_sharing(alias: str) -> Iterator[CheckMessage]:
         if other.alias in safe or session_conf.are_stored_in(other.alias):
             continue
         if other.server_identity == config.server_identity:
-            text = f"jobs share a database with the cache '{other.alias}'."
-            yield check_message("W311", text, alias)
+            text = gettext("jobs share a database with the cache '{other}'.")
+            yield check_message("W311", text.format(other=other.alias), alias)

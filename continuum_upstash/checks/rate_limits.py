@@ -11,6 +11,7 @@ from django.core.cache import InvalidCacheBackendError, caches
 from django.core.checks import CheckMessage
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import LocalePrefixPattern, ResolverMatch, URLPattern, URLResolver, get_resolver
+from django.utils.translation import gettext
 
 from continuum_upstash.cache.base import UpstashBaseCache
 from continuum_upstash.checks.catalogue import check_message
@@ -48,14 +49,15 @@ def check_ratelimit(**_: Any) -> list[CheckMessage]:
 def _find_mistakes() -> _Findings:
     setting = getattr(settings, SETTING, None if hasattr(settings, SETTING) else {})
     if not isinstance(setting, dict):
-        yield "E201", "the setting is not a dict."
+        yield "E201", gettext("the setting is not a dict.")
         return
     if not hasattr(settings, SETTING) and not any(view.get_limits() for view in list_views()):
         return
     for name in setting.keys() - DEFAULTS.keys():
-        yield "E202", f"unknown entry {name!r}. Valid entries: {', '.join(DEFAULTS)}."
+        text = gettext("unknown entry '{name}'. Valid entries: {valid}.")
+        yield "E202", text.format(name=name, valid=", ".join(DEFAULTS))
     if not isinstance(conf.read("POLICIES"), Mapping):
-        yield "E203", "POLICIES is not a dict."
+        yield "E203", gettext("POLICIES is not a dict.")
         return
     for check in _CHECKS:
         yield from check()
@@ -87,8 +89,11 @@ def _check_groups() -> _Findings:
     for each in _get_valid_policies():
         other = by_group.setdefault(each.counter_name, each)
         if (other.algorithm, other.rate.window) != (each.algorithm, each.rate.window):
-            text = f"'{other.name}' and '{each.name}' share the group '{each.counter_name}'"
-            yield "E204", f"POLICIES: {text}, but differ in their algorithm or window."
+            text = gettext(
+                "POLICIES: '{one}' and '{other}' share the group '{group}', but differ in their "
+                "algorithm or window."
+            )
+            yield "E204", text.format(one=other.name, other=each.name, group=each.counter_name)
 
 
 def _check_entries() -> _Findings:
@@ -102,48 +107,50 @@ def _check_entries() -> _Findings:
 def _check_alias() -> _Findings:
     alias = conf.alias
     if alias not in caches.settings:
-        yield "E211", f"ALIAS '{alias}' is not in CACHES."
+        yield "E211", gettext("ALIAS '{alias}' is not in CACHES.").format(alias=alias)
         return
     try:
         cache = caches[alias]
     except (ImproperlyConfigured, InvalidCacheBackendError):
         return  # E002 or a check of Django's reports it
     if not isinstance(cache, UpstashBaseCache):
-        yield "E212", f"ALIAS '{alias}' does not use continuum_upstash.backend.CacheBackend."
+        text = gettext("ALIAS '{alias}' does not use continuum_upstash.backend.CacheBackend.")
+        yield "E212", text.format(alias=alias)
     elif cache.database.config.mode == "local" and not settings.DEBUG:
-        yield "W201", f"ALIAS '{alias}' has no database: each process counts separately."
+        text = gettext("ALIAS '{alias}' has no database: each process counts separately.")
+        yield "W201", text.format(alias=alias)
 
 
 def _check_middleware() -> _Findings:
     order = list(settings.MIDDLEWARE)
     if conf.read("RULES") and _MIDDLEWARE not in order:
-        yield "W202", "RULES is set, but MIDDLEWARE does not contain RateLimitMiddleware."
+        text = gettext("RULES is set, but MIDDLEWARE does not contain RateLimitMiddleware.")
+        yield "W202", text
     if {_MIDDLEWARE, _CACHE_MIDDLEWARE} <= set(order) and (
         order.index(_MIDDLEWARE) > order.index(_CACHE_MIDDLEWARE)
     ):
-        yield (
-            "W203",
-            f"rate-limit headers would be cached: {_MIDDLEWARE} comes after UpdateCacheMiddleware.",
+        text = gettext(
+            "rate-limit headers would be cached: {middleware} comes after UpdateCacheMiddleware."
         )
+        yield "W203", text.format(middleware=_MIDDLEWARE)
 
 
 def _check_proxies() -> _Findings:
     name = next((name for name in _PROXY_SETTINGS if getattr(settings, name)), None)
     if name and conf.read("POLICIES") and not conf.read("TRUSTED_PROXIES"):
-        yield (
-            "W204",
-            (
-                f"TRUSTED_PROXIES is empty, but {name} indicates a proxy: all clients that are "
-                "counted by address would share the proxy's address."
-            ),
+        text = gettext(
+            "TRUSTED_PROXIES is empty, but {name} indicates a proxy: all clients that are counted "
+            "by address would share the proxy's address."
         )
+        yield "W204", text.format(name=name)
 
 
 def _check_policy_names() -> _Findings:
     used = {each for view in list_views() for limits in view.get_limits() for each in limits}
     names = {each for each in used if isinstance(each, str)}
     for name in sorted(names - conf.read("POLICIES").keys()):
-        yield "E213", f"POLICIES has no policy '{name}', but a view refers to it."
+        text = gettext("POLICIES has no policy '{name}', but a view refers to it.")
+        yield "E213", text.format(name=name)
 
 
 def _check_shared_counters() -> _Findings:
@@ -152,8 +159,12 @@ def _check_shared_counters() -> _Findings:
         for limits in view.get_limits():
             policies = [by_name.get(each) if isinstance(each, str) else each for each in limits]
             for one, other in find_shared_counters([each for each in policies if each]):
-                text = f"'{one.name}' and '{other.name}' share a counter"
-                yield "E214", f"{text}, but both apply to {view.view_name} at the same time."
+                text = gettext(
+                    "'{one}' and '{other}' share a counter, but both apply to {view} at the same "
+                    "time."
+                )
+                names = {"one": one.name, "other": other.name, "view": view.view_name}
+                yield "E214", text.format(**names)
 
 
 def _check_rules() -> _Findings:
@@ -166,7 +177,8 @@ def _check_rules() -> _Findings:
         return  # E205 reports it
     for number, rule in enumerate(rules, 1):
         if not any(rule.matches(view.route, view.view_name) for view in views):
-            yield "W206", f"RULES: rule {number} matches no view of ROOT_URLCONF."
+            text = gettext("RULES: rule {number} matches no view of ROOT_URLCONF.")
+            yield "W206", text.format(number=number)
 
 
 _CHECKS: Final = (

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.core.checks import CheckMessage
+from django.utils.translation import gettext
 
 from continuum_upstash.checks.catalogue import check_message
 from continuum_upstash.checks.entries import resolve_entries
@@ -31,15 +32,17 @@ def check_session_middleware(**_: Any) -> list[CheckMessage]:
     """Check whether an outage of the session database is handled."""
     if not conf.is_active or _DJANGO_MIDDLEWARE not in settings.MIDDLEWARE:
         return []
-    text = "Django's SessionMiddleware responds with 500 during an outage of the session database."
+    text = gettext(
+        "Django's SessionMiddleware responds with 500 during an outage of the session database."
+    )
     return [check_message("W018", text)]
 
 
 def _check_alias() -> Iterator[CheckMessage]:
     alias = settings.SESSION_CACHE_ALIAS
     if conf.is_active and alias not in list_upstash_aliases():
-        text = f"SESSION_CACHE_ALIAS is '{alias}', which is not a cache of this package."
-        yield check_message("E005", text)
+        text = gettext("SESSION_CACHE_ALIAS is '{alias}', which is not a cache of this package.")
+        yield check_message("E005", text.format(alias=alias))
 
 
 def _check_database(configs: Mapping[str, Config]) -> Iterator[CheckMessage]:
@@ -48,18 +51,21 @@ def _check_database(configs: Mapping[str, Config]) -> Iterator[CheckMessage]:
     if config is None or config.mode == "local":
         return
     if engine in _CACHE_ENGINES and config.fallback:
-        text = f"during an outage, {engine} creates sessions that only one process can read."
-        yield check_message("W013", text, alias)
+        text = gettext(
+            "during an outage, {engine} creates sessions that only one process can read."
+        )
+        yield check_message("W013", text.format(engine=engine), alias)
     for other in configs.values() if conf.is_active else ():
         if other.server_identity != config.server_identity:
             continue
         if other.alias != alias:
-            text = f"sessions share a database with the cache '{other.alias}'."
-            yield check_message("W016", text, alias)
+            text = gettext("sessions share a database with the cache '{other}'.")
+            yield check_message("W016", text.format(other=other.alias), alias)
 
 
 def _check_engine() -> Iterator[CheckMessage]:
     """Report misconfiguration that would make SessionMiddleware raise at startup."""
     if _MIDDLEWARE in settings.MIDDLEWARE and not conf.is_active:
-        text = f"{_MIDDLEWARE} does not work with SESSION_ENGINE = '{settings.SESSION_ENGINE}'."
+        text = gettext("{middleware} does not work with SESSION_ENGINE = '{engine}'.")
+        text = text.format(middleware=_MIDDLEWARE, engine=settings.SESSION_ENGINE)
         yield check_message("E008", text)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from django.core.checks import CheckMessage
+from django.utils.translation import gettext
 
 from continuum_upstash.checks.catalogue import check_message
 from continuum_upstash.checks.entries import resolve_entries
@@ -41,13 +42,17 @@ def check_statistics(**_: Any) -> list[CheckMessage]:
     except ConfigurationError as error:
         found.append(check_message("E006", str(error)))
     for name, package in list_missing_packages().items():
-        text = (
-            f"CONTINUUM_STATS['{name}'] is on, but {package} is not installed: "
-            f"pip install 'continuum-upstash[{name.lower()}]'"
+        text = gettext(
+            "CONTINUUM_STATS['{name}'] is on, but {package} is not installed: {command}"
+        ).format(
+            name=name,
+            package=package,
+            command=f"pip install 'continuum-upstash[{name.lower()}]'",
         )
         found.append(check_message("E007", text))
     if get_setting("PROMETHEUS") and is_unwritable():
-        text = f"{MULTIPROC_DIR} is {os.environ[MULTIPROC_DIR]!r}, where this process cannot write."
+        text = gettext("{variable} is '{folder}', where this process cannot write.")
+        text = text.format(variable=MULTIPROC_DIR, folder=os.environ[MULTIPROC_DIR])
         found.append(check_message("E009", text))
     return found
 
@@ -67,10 +72,12 @@ def _check_budget(config: Config, configs: Mapping[str, Config]) -> Iterator[Che
         except Exception as error:  # noqa: BLE001 a user's function may raise anything
             yield check_message("E025", str(error), alias)
     if not get_setting("SHARED"):
-        text = "BUDGET does not include what was sent before its counter: statistics are not shared"
-        yield check_message("W026", f"{text}.", alias)
+        text = gettext(
+            "BUDGET does not include what was sent before its counter: statistics are not shared."
+        )
+        yield check_message("W026", text, alias)
     for other in configs.values():
         is_same = other.server_identity == config.server_identity != ()
         if is_same and other.budget is None:
-            text = f"the budget does not limit '{other.alias}', which uses the same database."
-            yield check_message("W027", text, alias)
+            text = gettext("the budget does not limit '{other}', which uses the same database.")
+            yield check_message("W027", text.format(other=other.alias), alias)

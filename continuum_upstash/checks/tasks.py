@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from django.core.checks import CheckMessage
 from django.urls import Resolver404, resolve
+from django.utils.translation import gettext
 
 from continuum_upstash.checks.catalogue import check_message
 from continuum_upstash.checks.entries import resolve_entries
@@ -50,23 +51,26 @@ def _check_entry(alias: str, entry: Mapping[str, Any]) -> Iterator[CheckMessage]
     config = configs.get(get_task_alias(entry))
     # Without credentials, check_caches reports it: development may begin without a database.
     if config is None or (config.mode == "local" and not config.unconfigured):
-        text = f"TASKS['{alias}']: CACHES['{get_task_alias(entry)}'] has no database of Upstash."
-        yield check_message("E302", text)
+        text = gettext("TASKS['{alias}']: CACHES['{cache}'] has no database of Upstash.")
+        yield check_message("E302", text.format(alias=alias, cache=get_task_alias(entry)))
     if options.get("PUSH") and find_spec("qstash") is None:
-        yield check_message("E303", f"TASKS['{alias}'] has PUSH, but qstash is not installed.")
+        text = gettext("TASKS['{alias}'] has PUSH, but qstash is not installed.")
+        yield check_message("E303", text.format(alias=alias))
 
 
 def _check_url(alias: str, url: str) -> Iterator[CheckMessage]:
     if not url.startswith("https://"):
-        text = f"TASKS['{alias}']: the URL of PUSH is not encrypted: {url}"
-        yield check_message("W301", text)
+        text = gettext("TASKS['{alias}']: the URL of PUSH is not encrypted: {url}")
+        yield check_message("W301", text.format(alias=alias, url=url))
     try:
         is_view = resolve(urlsplit(url).path).func is task_views.run_task
     except Resolver404:
         is_view = False
     if not is_view:
-        text = f"TASKS['{alias}']: the URL of PUSH is not that of the view that runs tasks: {url}"
-        yield check_message("W302", text)
+        text = gettext(
+            "TASKS['{alias}']: the URL of PUSH is not that of the view that runs tasks: {url}"
+        )
+        yield check_message("W302", text.format(alias=alias, url=url))
 
 
 def _get_push_url(entry: Mapping[str, Any]) -> str:
