@@ -40,6 +40,7 @@ from continuum_upstash.ratelimit.conf import conf as ratelimit_conf
 from continuum_upstash.sessions.conf import conf as session_conf
 from continuum_upstash.stats.pricing import WARN_RATIO, get_pricing_plan, get_pricing_plan_name
 from continuum_upstash.stats.totals import Totals
+from continuum_upstash.transports.service_errors import COPY_CREDENTIALS
 
 PINGS: Final = 20
 _MAX_CLOCK_OFFSET: Final = 1.0  # seconds; beyond, expiry times are visibly wrong
@@ -50,10 +51,7 @@ _FEATURES: Final = ("EVAL", "DELEX", "GETEX", "UNLINK", "HEXPIRE", "JSON.GET")
 _FREE_SPACE: Final = "Delete keys (manage.py cache_cleanup), or choose a larger pricing plan."
 _RAISE_BUDGET: Final = "Raise OPTIONS['BUDGET'], or wait for the next month."
 _FIXES: Final = {
-    AuthenticationFailed: (
-        "Copy the token again from the console. Over TCP it is the password of the user default, "
-        "and the read-only token is the password of the user default_ro."
-    ),
+    AuthenticationFailed: COPY_CREDENTIALS,
     CapacityExceeded: _FREE_SPACE,
     NotPermitted: "Use the standard token: this one cannot write.",
     ReadOnlyReplica: "Wait until the database accepts writes again, after an upgrade for example.",
@@ -337,7 +335,8 @@ def _explain_failure(config: Config, error: ContinuumError) -> Finding:
             "Is the server running on this port? manage.py upstash_emulator (--token, --port) "
             "starts one."
         )
-    return Finding("connection", "failed", str(error), fix.format(host=config.host))
+    detail = str(error).removesuffix(COPY_CREDENTIALS).rstrip()  # it is the fix
+    return Finding("connection", "failed", detail, fix.format(host=config.host))
 
 
 def _examine_eviction(alias: str, policy: str, *, evicts: bool) -> Finding:

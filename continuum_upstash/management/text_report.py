@@ -56,11 +56,16 @@ def render_overview(
 
 
 def _wrap(name: str, text: str) -> str:
+    return wrap(f"{name:<15} {text}", "  ", " " * 18)
+
+
+def wrap(text: str, indent: str, next_indent: str) -> str:
+    """Return the text in lines of at most 80 characters; a longer word has a line of its own."""
     return textwrap.fill(
-        escape_unprintable(f"{name:<15} {text}"),
+        escape_unprintable(text),
         _COLUMNS,
-        initial_indent="  ",
-        subsequent_indent=" " * 18,
+        initial_indent=indent,
+        subsequent_indent=next_indent,
         break_long_words=False,
         break_on_hyphens=False,
         replace_whitespace=False,

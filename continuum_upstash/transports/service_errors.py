@@ -65,7 +65,7 @@ class ServiceText(NamedTuple):
     hint: str = ""
 
 
-_COPY_CREDENTIALS: Final = (
+COPY_CREDENTIALS: Final = (
     "Copy the token again from the console: over TCP it is the password, and the read-only token "
     "needs the user name default_ro."
 )
@@ -97,7 +97,7 @@ SERVICE_TEXTS: Final[Sequence[ServiceText]] = (
         r"ERR (?:invalid password|operation not permitted|Client sent AUTH|"
         r".*AUTH.* called without)",
         AuthenticationFailed,
-        _COPY_CREDENTIALS,
+        COPY_CREDENTIALS,
     ),
     ServiceText(
         ("DENIED Redis is running in protected mode",),

@@ -30,7 +30,8 @@ WSGI, ASGI = "mysite.wsgi:application", "mysite.asgi:application"
 GUNICORN = ["gunicorn", "--workers=2", "--bind=fd://{fd}", "--no-control-socket", WSGI]
 # On a busy machine a worker may start for longer than 5 s, and would be killed.
 UVICORN = ["--no-proxy-headers", "--timeout-worker-healthcheck=60"]
-GRANIAN = ["granian", "--workers=2", "--port={port}"]
+# Without a limit, a reload waits for each old worker for as long as it does not end.
+GRANIAN = ["granian", "--workers=2", "--workers-kill-timeout=20", "--port={port}"]
 SERVERS = {
     "gunicorn-sync": GUNICORN,
     "gunicorn-gthread": [*GUNICORN, "--worker-class=gthread", "--threads=8"],

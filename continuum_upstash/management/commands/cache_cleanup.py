@@ -117,7 +117,7 @@ class Command(BaseCommand):
         def show(progress: ScanProgress) -> None:
             nonlocal latest
             latest = progress
-            bar.show(progress.pages, f"{getattr(progress, figure)} keys {figure}")
+            bar.show(progress.pages, f"{getattr(progress, figure):,} keys {figure}")
             _throttle(progress.deleted, started, options["rate"])
 
         try:
@@ -191,8 +191,9 @@ def _format_preview(selector: KeySelector, counted: ScanProgress, cost: int) -> 
         used = format_billed(counted.commands)
         return f"no key matches {selector.pattern}. Counting took {used}.{excluded}"
     match = "matches" if counted.matched == 1 else "match"
+    rest = "" if counted.complete else "; more may match, which --limit keeps"
     return (
-        f"{_format_keys(counted.matched)} {match} {selector.pattern}. Deleting takes "
+        f"{_format_keys(counted.matched)} {match} {selector.pattern}{rest}. Deleting takes "
         f"{format_billed(cost)}; counting took {counted.commands:,}.{excluded}"
     )
 

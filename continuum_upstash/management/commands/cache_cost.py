@@ -135,7 +135,8 @@ def _read_cost(cache: UpstashBaseCache, plan: str | None, users: int | None) -> 
         fail(str(error))
     overview = cache.run(read_overview(cache, now=now))
     if overview.health.round_trip is None:
-        fail(f"{config.label}: {'; '.join(overview.health.errors)}")
+        errors = "; ".join(overview.health.errors)
+        fail(errors if config.label in errors else f"{config.label}: {errors}")
     if overview.errors:
         fail("; ".join(overview.errors))
     if overview.bill is None or overview.month is None:

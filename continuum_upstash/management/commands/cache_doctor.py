@@ -7,7 +7,6 @@ from typing import Any, Final
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand
 
-from continuum_upstash.errors import escape_unprintable
 from continuum_upstash.health.doctor import examine
 from continuum_upstash.health.findings import Finding
 from continuum_upstash.health.probe import get_upstash_caches
@@ -19,8 +18,10 @@ from continuum_upstash.management.arguments import (
     format_json,
     select_aliases,
 )
+from continuum_upstash.management.text_report import wrap
 
 _MARKS: Final = {"ok": "ok  ", "info": "    ", "warning": "WARN", "failed": "FAIL"}
+_INDENT: Final = " " * 23
 _REQUIRED: Final = frozenset({"configuration", "connection"})  # other checks need these
 
 
@@ -82,10 +83,10 @@ class Command(BaseCommand):
 
     def _show(self, finding: Finding) -> None:
         style = {"warning": self.style.WARNING, "failed": self.style.ERROR}.get(finding.outcome)
-        line = f"  {_MARKS[finding.outcome]}  {finding.name:<14} {finding.detail}"
-        self.stdout.write(escape_unprintable(line), style_func=style)
+        line = f"{_MARKS[finding.outcome]}  {finding.name:<14} {finding.detail}"
+        self.stdout.write(wrap(line, "  ", _INDENT), style_func=style)
         if finding.fix:
-            self.stdout.write(f"                       -> {escape_unprintable(finding.fix)}")
+            self.stdout.write(wrap(f"-> {finding.fix}", _INDENT, f"{_INDENT}   "))
 
     def _check(self, findings: list[Finding], fail_on: str) -> None:
         failed = [each for each in findings if each.outcome == "failed"]

@@ -131,6 +131,7 @@ def test_without_a_matching_key_nothing_is_deleted():
 def test_a_limited_run_can_be_resumed_and_misses_no_key():
     fill(query=3000)
     first = run_cleanup("query:*", "--no-input", "--limit", "50")
+    assert "query:*; more may match, which --limit keeps. Deleting " in first.out
     cursor = re.search(r"--resume (\d+)", first.out)[1]
     assert len(get_cache().keys()) == 2950
     assert run_cleanup("query:*", "--no-input", "--resume", cursor).code == 0

@@ -137,7 +137,8 @@ def test_a_projection_above_the_budget_fails_unless_it_is_early():
 
 def test_an_outage_and_invalid_arguments_exit_with_2(emulator):
     with emulator.fault("refuse"):
-        assert run_command("cache_cost").code == 2
+        run = run_command("cache_cost")
+    assert (run.code, run.error.count("cache 'default'")) == (2, 1)
     assert run_command("cache_cost", "--cache", "unknown").code == 2
 
 
