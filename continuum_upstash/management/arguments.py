@@ -152,8 +152,11 @@ def confirm(declined: str, purpose: str) -> None:
     if sys.stdin is None or not sys.stdin.isatty():
         fail(f"stdin is not a terminal: pass --no-input {purpose}, or --dry-run to count only.")
     text = ""
-    with suppress(EOFError, KeyboardInterrupt):
-        text = input("Type 'yes' to continue, or 'no' to cancel: ")
+    try:
+        with suppress(EOFError):
+            text = input("Type 'yes' to continue, or 'no' to cancel: ")
+    except KeyboardInterrupt:
+        fail(declined, INTERRUPTED)
     if text != "yes":
         fail(declined, DEGRADED)
 

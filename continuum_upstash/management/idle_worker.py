@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
+from continuum_upstash.errors import ConfigurationError
 from continuum_upstash.federation.known_queues import list_known_queues
 from continuum_upstash.federation.worker.options import estimate_idle_commands
+from continuum_upstash.management.arguments import fail
 from continuum_upstash.stats.pricing import PRICING_PLANS
 
 _DAYS: Final = 365 / 12  # of a month
@@ -34,8 +36,15 @@ class IdleWorker(NamedTuple):
 
 
 def estimate_idle_worker(alias: str) -> IdleWorker | None:
-    """Return the estimate, or None if the settings name no queues in the alias."""
-    queues = len(list_known_queues(alias))
+    """Return the estimate, or None if the settings name no queues in the alias.
+
+    Raises:
+        CommandError: CONTINUUM_FEDERATION is invalid.
+    """
+    try:
+        queues = len(list_known_queues(alias))
+    except ConfigurationError as error:
+        fail(str(error))
     if not queues:
         return None
     commands = estimate_idle_commands(queues)

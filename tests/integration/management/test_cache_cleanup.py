@@ -269,15 +269,15 @@ def test_an_outage_during_a_run_prints_the_cursor_to_resume_from(emulator, monke
     assert get_cache().keys() == []
 
 
-@pytest.mark.parametrize("error", [EOFError, KeyboardInterrupt])
-def test_without_confirmation_nothing_is_deleted(error, monkeypatch):
+@pytest.mark.parametrize(("error", "code"), [(EOFError, 1), (KeyboardInterrupt, 130)])
+def test_without_confirmation_nothing_is_deleted(error, code, monkeypatch):
     def interrupt(_):
         raise error
 
     fill(query=3)
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
     monkeypatch.setattr("builtins.input", interrupt)
-    assert (run_cleanup("query:*").code, len(get_cache().keys())) == (1, 3)
+    assert (run_cleanup("query:*").code, len(get_cache().keys())) == (code, 3)
 
 
 def test_an_unreachable_database_exits_with_2(emulator):

@@ -181,3 +181,9 @@ def test_an_alias_with_queues_shows_what_an_idle_worker_costs(settings):
     (found,) = run_command("cache_cost", "--format", "json").json["caches"]
     assert found["idle_worker"] == {"queues": 1, "commands_per_day": 2016, "dollars": 0.12}
     assert "at most 2,016 billed commands a day" in run_command("cache_cost").out
+
+
+def test_an_invalid_setting_of_queues_is_a_message(settings):
+    settings.CONTINUUM_FEDERATION = {"HANDLER": "x.y"}
+    run = run_command("cache_cost")
+    assert (run.code, "Did you mean HANDLERS?" in run.error) == (2, True)
