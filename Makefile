@@ -29,7 +29,7 @@ test: $(VENV)/.installed-dev $(NPM)  ## run the tests, e.g. with ARGS="tests/uni
 # Tests that TEST_LENGTH makes longer, and whose parameters it combines in full: faults under load,
 # processes killed while saving, 64 workers at one limit, Django's tests in every mode,
 # every page of the documentation in a browser.
-LONG := tests/outage tests/conformance tests/integration/interruption tests/integration/cache/test_binary_safety.py tests/integration/sessions/test_crash.py tests/integration/ratelimit/test_workers.py tests/integration/failover/test_budget_load.py tests/browser/test_docs_site.py
+LONG := tests/outage tests/conformance tests/integration/interruption tests/integration/gopherlua tests/integration/cache/test_binary_safety.py tests/integration/sessions/test_crash.py tests/integration/ratelimit/test_workers.py tests/integration/failover/test_budget_load.py tests/browser/test_docs_site.py
 
 test-all: $(VENV)/.installed-dev  ## run all tests, on each installed Python and supported Django
 	$(PYTHON) .ci/matrix.py $(ARGS)

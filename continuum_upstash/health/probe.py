@@ -13,7 +13,7 @@ from django.core.cache import caches
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop, override
+from django.utils.translation import gettext_lazy, override
 
 from continuum_upstash.cache.base import UpstashBaseCache
 from continuum_upstash.errors import ConfigurationError, ContinuumError, ReplyError
@@ -31,17 +31,17 @@ MEMORY_WARN_RATIO: Final = 0.85  # fraction of the memory limit at which warning
 POOL_WARN_SECONDS: Final = 300.0  # how long an exhausted connection pool is worth a warning
 # What each stage of a budget means, by whether there is a fallback.
 _BUDGET_EFFECTS: Final = {
-    "warn": (gettext_noop("Nothing is restricted yet."),) * 2,
-    "near": (gettext_noop("The near cache keeps its copies longer."),) * 2,
+    "warn": (gettext_lazy("Nothing is restricted yet."),) * 2,
+    "near": (gettext_lazy("The near cache keeps its copies longer."),) * 2,
     "essential": (
-        gettext_noop("The cache fails; sessions, rate limits and locks use the database."),
-        gettext_noop(
+        gettext_lazy("The cache fails; sessions, rate limits and locks use the database."),
+        gettext_lazy(
             "The local store serves the cache; sessions, rate limits and locks use the database."
         ),
     ),
     "local": (
-        gettext_noop("All calls fail."),
-        gettext_noop("No command is sent; the local store serves the cache."),
+        gettext_lazy("All calls fail."),
+        gettext_lazy("No command is sent; the local store serves the cache."),
     ),
 }
 _WORKING_STATES: Final = frozenset({"closed", "disabled"})
@@ -155,7 +155,7 @@ class Health:
         if budget is not None and budget.stage in _BUDGET_EFFECTS:
             text = _("Budget stage {stage}: {reason}.")
             text = text.format(stage=budget.stage, reason=budget.reason)
-            warnings.append(f"{text} {_(_BUDGET_EFFECTS[budget.stage][self.fallback])}")
+            warnings.append(f"{text} {_BUDGET_EFFECTS[budget.stage][self.fallback]}")
         exhausted_at = self.status.last_pool_exhausted
         if exhausted_at is not None and self.at - exhausted_at < POOL_WARN_SECONDS:
             text = _(

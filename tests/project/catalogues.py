@@ -23,6 +23,7 @@ LANGUAGES = ("de", "es", "fr")
 KEYWORDS = {
     "_": None,
     "gettext": None,
+    "gettext_lazy": None,
     "gettext_noop": None,
     "ngettext": (1, 2),
     "ngettext_lazy": (1, 2),

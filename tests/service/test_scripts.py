@@ -309,7 +309,7 @@ def test_what_the_limiter_shares_in_one_script(call, make_key, target):
 
 @assume(
     "LUA-026",
-    unproven="it ran on the Lua of Valkey, never on the service",
+    unproven="it ran on GopherLua, never on the service",
     affects="Queues: workers reserve no jobs, or in another order.",
     commands=21,
 )
