@@ -28,14 +28,13 @@ from continuum_upstash.panel.formatting import Text
 from continuum_upstash.panel.key_sample import MAX_PAGES, sample_keys
 from continuum_upstash.panel.ratelimit_counts import make_rate_limit_table
 from continuum_upstash.panel.session_summary import summarize_sessions
-from continuum_upstash.plans.command_table import get_spec
-from continuum_upstash.stats.totals import Totals
 from continuum_upstash.transports.failover.circuit_breaker import CALLING_STATES
 from continuum_upstash.transports.registry import get_process_state
 
 _ICONS: Final = {"ok": "✓", "degraded": "!", "down": "✕"}
 _HOUR: Final = timedelta(hours=1)
 _DAY: Final = timedelta(days=1)
+_MAX_COMMANDS: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,15 +97,9 @@ def describe_figures(cache: UpstashBaseCache, overview: Overview) -> dict[str, A
         "unreachable": overview.health.mode != "local" and overview.health.round_trip is None,
         "groups": groups,
         "tiles": make_tiles(overview),
-        "commands": _list_frequent_commands(totals),
+        "commands": totals.list_billed_commands()[:_MAX_COMMANDS],
         "errors": sorted(totals.errors.items(), key=lambda item: -item[1]),
     }
-
-
-def _list_frequent_commands(totals: Totals) -> list[tuple[str, int]]:
-    """Return the most frequent commands without those of this page, such as PING and INFO."""
-    sent = [item for item in totals.commands.items() if get_spec((item[0],)).billed]
-    return sorted(sent, key=lambda item: -item[1])[:10]
 
 
 def describe_keys(cache: UpstashBaseCache, health: Health, *, sample: bool) -> dict[str, Any]:

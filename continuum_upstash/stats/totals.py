@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final, Self
 
+from continuum_upstash.plans.command_table import get_spec
+
 # Seconds. The local store takes 20 µs, a database nearby 1 ms, another continent 250 ms.
 BOUNDS: Final = (
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
@@ -74,6 +76,11 @@ class Totals:
     def all_billed(self) -> int:
         """Billed commands, including those of the shared statistics."""
         return self.billed + self.overhead
+
+    def list_billed_commands(self) -> list[tuple[str, int]]:
+        """Return the names of the billed commands and how often each was sent, most often first."""
+        sent = [item for item in self.commands.items() if get_spec((item[0],)).billed]
+        return sorted(sent, key=lambda item: -item[1])
 
     def estimate_quantile(self, fraction: float) -> float | None:
         """Return the duration in seconds within which this fraction of the batches completed."""

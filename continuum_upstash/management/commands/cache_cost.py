@@ -214,8 +214,7 @@ def _describe_bill(cost: _Cost, bill: Bill) -> Iterator[tuple[str, str]]:
         if bill.exceeded:
             yield "Exceeded", f"the plan's {', '.join(bill.exceeded)}"
     yield "Statistics", f"{cost.month.overhead:,} of the billed commands"
-    frequent = sorted(cost.month.commands.items(), key=lambda item: -item[1])[:_MAX_COMMANDS]
-    for name, count in frequent:
+    for name, count in cost.month.list_billed_commands()[:_MAX_COMMANDS]:
         yield name, f"{count:,}"
     if not bill.is_early:
         for each in sorted(cost.alternatives, key=lambda each: each.dollars)[:2]:

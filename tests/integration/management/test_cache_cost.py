@@ -31,6 +31,8 @@ def test_the_months_commands_are_counted_by_name():
     assert {each["plan"] for each in found["other_plans"]} <= PRICING_PLANS.keys() - {"free"}
     text = run_command("cache_cost").out
     assert ("Plan payg" in text) is not found["bill"]["is_early"]
+    assert "\n  GET " in text
+    assert "PING" not in text  # it is not billed
 
 
 def test_a_projection_of_less_than_an_hour_is_too_early():
