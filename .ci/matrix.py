@@ -72,13 +72,17 @@ def link_tests() -> None:
             (INSTALLED / path.name).symlink_to(path)
 
 
-def install_package(venv_python: Path, target: str) -> None:
-    """Build and install the wheel or the sdist."""
-    dist = INSTALLED.parent / "installed-dist"
+def build_package(venv_python: Path, target: str) -> Path:
+    """Return the file of the wheel or the sdist; each is the same for all Pythons."""
+    dist = INSTALLED.parent / f"installed-{target}"
     shutil.rmtree(dist, ignore_errors=True)
     build = [venv_python, "-m", "hatchling", "build", "--target", target, "--directory", dist]
     subprocess.run(build, check=True, cwd=ROOT, capture_output=True)
     (built,) = dist.iterdir()
+    return built
+
+
+def install_package(venv_python: Path, built: Path) -> None:
     run_pip(venv_python, "--force-reinstall", "--no-deps", "--no-build-isolation", built)
     code = "import continuum_upstash; print(continuum_upstash.__file__)"
     find = [venv_python, "-c", code]
@@ -102,6 +106,8 @@ def run_tests(venv_python: Path, arguments: list[str]) -> tuple[bool, str]:
 
 
 def main(arguments: list[str]) -> int:
+    selections = {"sdist": ["tests/conformance"], "wheel": arguments or TESTS}
+    built: dict[str, Path] = {}
     results: list[tuple[str, bool, str]] = []
     link_tests()
     for version, djangos in DJANGOS.items():
@@ -113,11 +119,10 @@ def main(arguments: list[str]) -> int:
             pair = f"Python {version}, Django {django}"
             print(f"\n=== {pair}", flush=True)
             venv_python = prepare_environment(python, version, django)
-            for target, selected in (
-                ("sdist", ["tests/conformance"]),
-                ("wheel", arguments or TESTS),
-            ):
-                install_package(venv_python, target)
+            for target, selected in selections.items():
+                if target not in built:
+                    built[target] = build_package(venv_python, target)
+                install_package(venv_python, built[target])
                 results.append((f"{pair}, {target}", *run_tests(venv_python, selected)))
     print()
     for name, passed, summary in results:

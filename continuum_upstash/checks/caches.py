@@ -15,7 +15,7 @@ from django.core.cache.backends.base import default_key_func
 from django.core.checks import CheckMessage
 from django.core.checks.caches import check_file_based_cache_is_absolute
 from django.core.exceptions import ImproperlyConfigured
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext, gettext_lazy
 
 from continuum_upstash.cache.django_redis_settings import list_unused_settings
 from continuum_upstash.checks.catalogue import check_message
@@ -32,10 +32,10 @@ _UNVERIFIED: Final = (None, "none", CERT_NONE)  # redis-py's values of ssl_cert_
 _PLATFORMS: Final = {"VERCEL": "Vercel", "AWS_LAMBDA_FUNCTION_NAME": "Lambda"}
 # Keys whose current value matters: a near cache would return an outdated one.
 _UNCOPIED: Final = {
-    "session:": gettext_noop("sessions"),
-    "ratelimit:": gettext_noop("rate limits"),
-    "django.contrib.sessions.": gettext_noop("sessions of Django's engines"),
-    "throttle_": gettext_noop("rate limits of the REST framework"),
+    "session:": gettext_lazy("sessions"),
+    "ratelimit:": gettext_lazy("rate limits"),
+    "django.contrib.sessions.": gettext_lazy("sessions of Django's engines"),
+    "throttle_": gettext_lazy("rate limits of the REST framework"),
 }
 _LONG_TIMEOUT: Final = 10.0  # seconds: the shortest default limit among serverless platforms
 
@@ -112,11 +112,11 @@ def _list_known_secrets(config: Config) -> Iterator[str]:
 def _check_near(config: Config) -> _Messages:
     limits = getattr(settings, "RATELIMIT_CACHE_PREFIX", "rl:")  # of django-ratelimit
     for prefix, _seconds in config.near:
-        families = {**_UNCOPIED, limits: gettext_noop("rate limits of django-ratelimit")}
+        families = {**_UNCOPIED, limits: gettext_lazy("rate limits of django-ratelimit")}
         for family, name in families.items():
             if prefix.startswith(family) or family.startswith(prefix):
                 text = gettext("{entry} includes the keys {family}…: {name}.").format(
-                    entry=f"NEAR[{prefix!r}]", family=family, name=gettext(name)
+                    entry=f"NEAR[{prefix!r}]", family=family, name=name
                 )
                 yield check_message("E023", text, config.alias)
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from django.core.checks import CheckMessage, Error, Info, Warning  # noqa: A004 Django's names
 from django.utils.translation import gettext
-from django.utils.translation import gettext_noop as _
+from django.utils.translation import gettext_lazy as _
 
 from continuum_upstash.documentation import link_to
 
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise
+
 # The page has a section for each id, in this order.
-CATALOGUE: Final[dict[str, tuple[Callable[..., CheckMessage], str]]] = {
+CATALOGUE: Final[dict[str, tuple[Callable[..., CheckMessage], str | _StrPromise]]] = {
     "E001": (
         Error,
         _("Set UPSTASH_REDIS_REST_URL and UPSTASH_REDIS_REST_TOKEN, or MODE = 'local'."),
@@ -179,8 +182,7 @@ def check_message(check_id: str, text: str, alias: str = "", env_prefix: str = "
         env_prefix: the ENV_PREFIX of the alias, for the variables in the hint.
     """
     level, hint = CATALOGUE[check_id]
-    if hint:  # gettext("") is the header of the catalogue
-        hint = gettext(hint).replace("UPSTASH_REDIS", f"{env_prefix}UPSTASH_REDIS")
+    fix = str(hint).replace("UPSTASH_REDIS", f"{env_prefix}UPSTASH_REDIS")
     section = gettext("See {url}").format(url=link_to("reference/checks", check_id.lower()))
     label = f"CACHES['{alias}']: {text}" if alias else text
-    return level(label, hint=f"{hint} {section}".strip(), id=f"continuum_upstash.{check_id}")
+    return level(label, hint=f"{fix} {section}".strip(), id=f"continuum_upstash.{check_id}")

@@ -335,8 +335,9 @@ def _explain_failure(config: Config, error: ContinuumError) -> Finding:
             "Is the server running on this port? manage.py upstash_emulator (--token, --port) "
             "starts one."
         )
-    detail = str(error).removesuffix(COPY_CREDENTIALS).rstrip()  # it is the fix
-    return Finding("connection", "failed", detail, fix.format(host=config.host))
+    fix = fix.format(host=config.host)
+    detail = str(error).removesuffix(fix).rstrip()  # the text of some errors ends with the fix
+    return Finding("connection", "failed", detail, fix)
 
 
 def _examine_eviction(alias: str, policy: str, *, evicts: bool) -> Finding:

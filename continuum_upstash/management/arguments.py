@@ -7,7 +7,6 @@ import re
 import sys
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NoReturn
 
@@ -151,10 +150,10 @@ def confirm(declined: str, purpose: str) -> None:
     """
     if sys.stdin is None or not sys.stdin.isatty():
         fail(f"stdin is not a terminal: pass --no-input {purpose}, or --dry-run to count only.")
-    text = ""
     try:
-        with suppress(EOFError):
-            text = input("Type 'yes' to continue, or 'no' to cancel: ")
+        text = input("Type 'yes' to continue, or 'no' to cancel: ")
+    except EOFError:
+        text = ""
     except KeyboardInterrupt:
         fail(declined, INTERRUPTED)
     if text != "yes":

@@ -10,6 +10,19 @@ _LINE_SECONDS: Final = 5.0
 _WIDTH: Final = 24
 
 
+class PlainStream:
+    """A command's stderr, without the colour of errors, which Django gives to each line."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        self._stream.write(text, style_func=str, ending="")
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+
 class Progress:
     """
     Args:
@@ -19,7 +32,7 @@ class Progress:
     """
 
     def __init__(self, stream: Any, total: int | None, *, quiet: bool = False) -> None:
-        self._stream, self._total, self._quiet = stream, total, quiet
+        self._stream, self._total, self._quiet = PlainStream(stream), total, quiet
         self._is_terminal = stream.isatty()
         self._last_shown = monotonic()
 
@@ -41,8 +54,7 @@ class Progress:
             self._write("\r\x1b[K")
 
     def _write(self, text: str) -> None:
-        # Django styles text on stderr as an error unless a style is given.
-        self._stream.write(text, style_func=str, ending="")
+        self._stream.write(text)
         self._stream.flush()
 
     def _format_bar(self, done: int) -> str:

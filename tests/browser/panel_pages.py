@@ -18,6 +18,17 @@ needs_axe = pytest.mark.skipif(
 ARTIFACTS = Path(os.environ.get("ARTIFACTS") or Path(__file__).parents[2] / ".artifacts")
 
 
+def find_violations(page):
+    """Return the findings of axe-core."""
+    page.evaluate(AXE.read_text())
+    results = page.evaluate("axe.run()")
+    return [
+        f"{each['id']}: {node['html']} {node['failureSummary']}"
+        for each in results["violations"]
+        for node in each["nodes"]
+    ]
+
+
 class Visitor:
     """A browser context that collects the errors of its pages."""
 
@@ -118,12 +129,5 @@ class Panel:
         )
 
     def find_violations(self):
-        """Return the findings of axe-core."""
         self.page.wait_for_load_state()
-        self.page.evaluate(AXE.read_text())
-        results = self.page.evaluate("axe.run()")
-        return [
-            f"{each['id']}: {node['html']} {node['failureSummary']}"
-            for each in results["violations"]
-            for node in each["nodes"]
-        ]
+        return find_violations(self.page)

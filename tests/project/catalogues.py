@@ -24,7 +24,6 @@ KEYWORDS = {
     "_": None,
     "gettext": None,
     "gettext_lazy": None,
-    "gettext_noop": None,
     "ngettext": (1, 2),
     "ngettext_lazy": (1, 2),
     "npgettext": ((1, "c"), 2, 3),

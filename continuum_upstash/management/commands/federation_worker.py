@@ -28,7 +28,7 @@ from continuum_upstash.management.arguments import (
     parse_positive_int,
     parse_seconds,
 )
-from continuum_upstash.management.progress import Progress
+from continuum_upstash.management.progress import PlainStream, Progress
 from continuum_upstash.management.worker_endpoint import WorkerEndpoint, write_health_file
 from continuum_upstash.observe import logger
 
@@ -242,22 +242,9 @@ def _find_handlers(options: dict[str, Any]) -> tuple[dict[str, Handler], str]:
     return find_handlers(queues, options["handler"]), options["using"] or read_alias()
 
 
-class _LogStream:
-    """The command's stderr, without the colour of errors, which Django gives to each line."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-
-    def write(self, text: str) -> None:
-        self._stream.write(text, style_func=str, ending="")
-
-    def flush(self) -> None:
-        self._stream.flush()
-
-
 def _add_log_handler(stream: Any, form: str) -> Any:
     """Write this package's log lines to the command's stderr; return what undoes it."""
-    handler = logging.StreamHandler(_LogStream(stream))
+    handler = logging.StreamHandler(PlainStream(stream))
     text = logging.Formatter("%(asctime)s %(levelname)s %(message)s")
     handler.setFormatter(JSONFormatter() if form == "json" else text)
     level, propagate = logger.level, logger.propagate

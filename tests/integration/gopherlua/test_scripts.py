@@ -68,7 +68,7 @@ def engines(program: Path) -> Iterator[tuple[ValkeyConnection, ValkeyConnection]
                 closing(ValkeyConnection(port)) as two,
             ):
                 yield one, two
-            process.stdin.close()  # ends it
+            # Popen closes the standard input, which ends the server.
 
 
 @pytest.mark.parametrize("make_case", MAKERS)

@@ -85,7 +85,7 @@ def test_a_migration_returns_no_deleted_value_while_its_rollout_changes(migratio
         with capsys.disabled():
             sys.stdout.write(f"{len(events)} events, {CHANGES} changes, {counts.filled} copies, ")
             sys.stdout.write(f"{max(drifts, default=0):.3f} s drift\n")
-    assert events
+    assert len(events) > 50
     assert counts.filled or not LENGTH
 
 

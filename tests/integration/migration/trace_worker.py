@@ -2,7 +2,7 @@
 
     python -m tests.integration.migration.trace_worker '{"number": 1, "api": "sync", …}'
 
-It ends when its standard input is closed, and prints its events as JSON.
+It ends when its standard input is closed and it has MIN_EVENTS, and prints its events as JSON.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from continuum_upstash.migration.dual.sides import Effect, Sides
 KEYS = [f"key:{number}" for number in range(5)]
 LOCKS = [f"lock:{number}" for number in range(4)]
 OWN = 6  # keys that only one process writes: their times to live must be the same on both sides
+MIN_EVENTS = 26  # also on a slow machine
 OPERATIONS = {
     "get": 8,
     "get_many": 4,
@@ -191,7 +192,7 @@ def main() -> None:
 
     async def run() -> None:
         print("ready", flush=True)  # noqa: T201 for the process that has started this one
-        while not ended.is_set():
+        while not ended.is_set() or len(worker.events) < MIN_EVENTS:
             await worker.step()
 
     asyncio.run(run())

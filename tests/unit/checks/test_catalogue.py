@@ -44,8 +44,8 @@ def test_hints_are_in_the_active_language_and_lead_to_the_same_section(language)
         assert (message.id, message.msg) == (english.id, english.msg)
         assert message.hint.split()[-1] == english.hint.split()[-1]  # the URL
         assert message.hint.count("MY_UPSTASH") == english.hint.count("MY_UPSTASH")
-        is_command = hint.startswith("pip install")
-        assert (hint in message.hint) == (is_command or not hint), check_id
+        is_command = str(hint).startswith("pip install")
+        assert (str(hint) in message.hint) == (is_command or not hint), check_id
 
 
 def test_what_is_wrong_is_in_the_active_language(settings):
