@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from continuum_upstash.health import savings
 from continuum_upstash.health.savings import GROWTH, find_cheapest_plan, find_savings
 from continuum_upstash.stats.bill import MonthlyUsage, project_bill
 from continuum_upstash.stats.pricing import Terms
@@ -151,4 +152,4 @@ def test_each_hint_is_documented(anchor):
         if line.startswith("#")
     ]
     assert anchor in headings
-    assert f"#{anchor}" in (ROOT / "continuum_upstash/health/savings.py").read_text()
+    assert f"#{anchor}" in Path(savings.__file__).read_text()
