@@ -58,7 +58,11 @@ def gunicorn(folder, emulator, **stats):
     }
     environ.pop("DJANGO_SETTINGS_MODULE", None)
     process = subprocess.Popen(
-        [sys.executable, "-m", "gunicorn", "-w", "4", "-b", "127.0.0.1:0", "site_of_test"],
+        # A worker that is just starting may ignore SIGTERM; gunicorn would wait for it for 30 s.
+        [
+            *(sys.executable, "-m", "gunicorn", "--workers=4", "--graceful-timeout=5"),
+            *("--bind=127.0.0.1:0", "site_of_test"),
+        ],
         env=environ, stderr=subprocess.PIPE, text=True, cwd=folder,
     )  # fmt: skip
     try:
