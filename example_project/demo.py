@@ -38,6 +38,7 @@ class StartupError(Exception):
 
 
 def main() -> None:
+    parent = os.getppid()  # it may end before the site is ready
     arguments = _parse_arguments()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
@@ -49,7 +50,7 @@ def main() -> None:
             _prepare_site()
             stack.enter_context(_run_tasks())
             _print_addresses(listener.getsockname()[1], database)
-            _serve(listener)
+            _serve(listener, parent)
     except StartupError as error:
         sys.exit(f"demo: {error}")
     except KeyboardInterrupt:
@@ -189,7 +190,7 @@ def _print_addresses(port: int, database: str) -> None:
 """)
 
 
-def _serve(listener: socket.socket) -> None:
+def _serve(listener: socket.socket, parent: int) -> None:
     config = uvicorn.Config(
         "example_project.asgi:application",
         lifespan="off",
@@ -198,7 +199,7 @@ def _serve(listener: socket.socket) -> None:
         timeout_graceful_shutdown=1,  # live pages do not end by themselves
     )
     server = uvicorn.Server(config)
-    threading.Thread(target=_stop_with_parent, args=(server, os.getppid()), daemon=True).start()
+    threading.Thread(target=_stop_with_parent, args=(server, parent), daemon=True).start()
     server.run(sockets=[listener])
 
 
