@@ -31,6 +31,7 @@ from continuum_upstash.health.account import examine_account, read_account
 from continuum_upstash.health.findings import Finding, Outcome
 from continuum_upstash.health.overview import NO_HISTORY, read_overview
 from continuum_upstash.health.probe import MEMORY_WARN_RATIO, Health, list_job_aliases, probe_health
+from continuum_upstash.health.quantities import format_milliseconds, format_percentage
 from continuum_upstash.keys import DOCTOR_KEYS
 from continuum_upstash.observe import RESTRICTED_STAGES
 from continuum_upstash.plans import info
@@ -133,7 +134,7 @@ def _measure_round_trips(_: UpstashBaseCache) -> Plan[list[Finding]]:
         seconds.append(perf_counter() - started)
     seconds.sort()
     p50, p95 = seconds[PINGS // 2], seconds[PINGS * 95 // 100 - 1]
-    detail = f"p50 {p50 * 1000:.1f} ms, p95 {p95 * 1000:.1f} ms of {PINGS} pings"
+    detail = f"p50 {format_milliseconds(p50)}, p95 {format_milliseconds(p95)} of {PINGS} pings"
     slow = p50 > _SLOW
     fix = "Create the database in the region where this code runs." if slow else ""
     return [Finding("round trip", "warning" if slow else "ok", detail, fix)]
@@ -201,7 +202,7 @@ def _check_server(cache: UpstashBaseCache) -> Plan[list[Finding]]:
 
 
 def _examine_memory(health: Health, ratio: float | None) -> list[Finding]:
-    used = "" if ratio is None else f"{ratio * 100:.1f} % of the limit"
+    used = "" if ratio is None else f"{format_percentage(ratio)} of the limit"
     if health.is_full:
         detail = f"full, writes are refused: {used}" if used else "full, writes are refused"
         return [Finding("memory", "failed", detail, _FREE_SPACE)]

@@ -8,11 +8,15 @@ from datetime import timedelta
 from typing import Final
 
 from django.core.management.color import Style
-from django.template.defaultfilters import filesizeformat
 from django.utils.translation import override
 
 from continuum_upstash.errors import escape_unprintable
 from continuum_upstash.health.overview import NO_HISTORY, Overview
+from continuum_upstash.health.quantities import (
+    format_bytes,
+    format_milliseconds,
+    format_percentage,
+)
 from continuum_upstash.stats.key_families import Family
 from continuum_upstash.stats.totals import Totals
 
@@ -50,12 +54,13 @@ def render_overview(
         ("Error", text, style.ERROR) for text in (*overview.health.errors, *overview.errors)
     ]
     lines = [paint(escape_unprintable(f"{overview.health.label}: {verdict}"))]
-    lines += [_wrap(name, text) for name, text in rows]
-    lines += [paint_problem(_wrap(name, text)) for name, text, paint_problem in problems]
+    lines += [format_row(name, text) for name, text in rows]
+    lines += [paint_problem(format_row(name, text)) for name, text, paint_problem in problems]
     return "\n".join(lines)
 
 
-def _wrap(name: str, text: str) -> str:
+def format_row(name: str, text: str) -> str:
+    """Return a named text in lines of at most 80 characters, indented below its name."""
     return wrap(f"{name:<15} {text}", "  ", " " * 18)
 
 
@@ -77,7 +82,8 @@ def _describe_state(overview: Overview) -> Iterable[tuple[str, str]]:
     status, round_trip = overview.health.status, overview.health.round_trip
     yield "Backend", status.backend
     if overview.health.mode != "local":
-        reason = f": {status.reason}" if status.reason else ""
+        # Without a reply, the error states the reason.
+        reason = f": {status.reason}" if status.reason and round_trip is not None else ""
         yield "Circuit breaker", f"{status.state}{reason}"
     yield "Round trip", "no reply" if round_trip is None else format_milliseconds(round_trip)
     if status.local_replies:
@@ -114,7 +120,8 @@ def _describe_server(overview: Overview) -> Iterable[tuple[str, str]]:
     server = overview.health.server
     if server is None:
         return
-    yield "Keys", f"{server.keys:,} in the database"
+    place = "local store" if overview.health.mode == "local" else "database"
+    yield "Keys", f"{server.keys:,} in the {place}"
     limit = ""
     if server.memory_limit:
         limit = f" of {format_bytes(server.memory_limit)}"
@@ -156,19 +163,6 @@ def _format_latency(totals: Totals) -> str:
 
 def format_billed(commands: int) -> str:
     return "1 billed command" if commands == 1 else f"{commands:,} billed commands"
-
-
-def format_milliseconds(seconds: float) -> str:
-    value = seconds * 1000
-    return f"{value:,.{2 if 0 < value < 10 else 0}f} ms"  # as in the panel
-
-
-def format_percentage(share: float | None) -> str:
-    return "-" if share is None else f"{share * 100:.1f} %"
-
-
-def format_bytes(size: int) -> str:
-    return filesizeformat(size).replace("\xa0", " ")
 
 
 def _format_period(period: timedelta) -> str:

@@ -13,7 +13,8 @@ from django.utils.translation import gettext_lazy as _
 from continuum_upstash.cache.base import UpstashBaseCache
 from continuum_upstash.errors import ContinuumError
 from continuum_upstash.health.probe import probe_health
-from continuum_upstash.panel.formatting import Text, format_milliseconds
+from continuum_upstash.health.quantities import format_milliseconds
+from continuum_upstash.panel.formatting import Text
 from continuum_upstash.panel.session_summary import is_login_store
 
 

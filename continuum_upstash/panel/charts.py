@@ -10,13 +10,8 @@ from typing import Final
 from django.utils.translation import gettext_lazy as _
 
 from continuum_upstash.health.overview import Series
-from continuum_upstash.panel.formatting import (
-    Text,
-    format_count,
-    format_milliseconds,
-    format_percentage,
-    to_local_datetime,
-)
+from continuum_upstash.health.quantities import format_count, format_milliseconds, format_percentage
+from continuum_upstash.panel.formatting import Text, to_local_datetime
 from continuum_upstash.panel.svg import choose_axis_max, draw_bars, draw_line, draw_points
 from continuum_upstash.stats.totals import Totals
 

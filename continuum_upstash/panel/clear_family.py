@@ -13,9 +13,10 @@ from django.utils.translation import ngettext_lazy
 
 from continuum_upstash.cache.base import UpstashBaseCache
 from continuum_upstash.errors import ContinuumError
+from continuum_upstash.health.quantities import format_count
 from continuum_upstash.keys import escape_glob, make_scoped_pattern
 from continuum_upstash.panel.actions import Outcome
-from continuum_upstash.panel.formatting import Text, format_count
+from continuum_upstash.panel.formatting import Text
 from continuum_upstash.panel.key_sample import MAX_PAGES
 from continuum_upstash.plans.cleanup import KeyDeleter, KeySelector, ScanProgress
 from continuum_upstash.sessions.keys import compile_session_matcher

@@ -9,12 +9,8 @@ from typing import Final, TypeAlias
 from django.utils.translation import gettext_lazy as _
 
 from continuum_upstash.health.overview import Overview
-from continuum_upstash.panel.formatting import (
-    Text,
-    format_count,
-    format_milliseconds,
-    format_percentage,
-)
+from continuum_upstash.health.quantities import format_count, format_milliseconds, format_percentage
+from continuum_upstash.panel.formatting import Text
 from continuum_upstash.stats.totals import Totals
 
 

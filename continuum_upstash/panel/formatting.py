@@ -1,4 +1,4 @@
-"""Numbers, times and states as text in the reader's language."""
+"""Times and states as text in the reader's language."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from django.conf import settings
-from django.utils.formats import number_format
 from django.utils.functional import Promise
 from django.utils.text import format_lazy
 from django.utils.timezone import get_current_timezone
 from django.utils.translation import gettext_lazy as _
 
 from continuum_upstash.health.probe import Health
+from continuum_upstash.health.quantities import format_milliseconds
 from continuum_upstash.transports.failover.circuit_breaker import CALLING_STATES
 
 if TYPE_CHECKING:  # the stubs' name of a lazy translation
@@ -23,9 +23,6 @@ if TYPE_CHECKING:  # the stubs' name of a lazy translation
     Text: TypeAlias = str | _StrPromise
 else:
     Text = str | Promise
-
-UNKNOWN: Final = "—"
-_MIN_SHARE: Final = 0.001
 
 VERDICTS: Final[Mapping[str, Text]] = MappingProxyType(
     {"ok": _("OK"), "degraded": _("Degraded"), "down": _("Down")}
@@ -62,30 +59,6 @@ def summarize(health: Health) -> Text:
     else:
         effect = _("There is no fallback: calls fail.")
     return format_lazy("{} {}", cause, effect)
-
-
-def format_milliseconds(seconds: float | None) -> str:
-    if seconds is None:
-        return UNKNOWN
-    value = seconds * 1000
-    return f"{number_format(value, 2 if 0 < value < 10 else 0, force_grouping=True)} ms"
-
-
-def format_percentage(share: float | None) -> str:
-    if share is None:
-        return UNKNOWN
-    if 0 < share < _MIN_SHARE:
-        return f"< {_format_percent(_MIN_SHARE)}"
-    return _format_percent(share)
-
-
-def _format_percent(share: float) -> str:
-    value = round(share * 100.0, 1)
-    return f"{number_format(value, 0 if value.is_integer() else 1)} %"
-
-
-def format_count(number: float) -> str:
-    return number_format(number, 0, force_grouping=True)
 
 
 def to_local_datetime(seconds: float) -> datetime:

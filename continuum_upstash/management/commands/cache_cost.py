@@ -7,11 +7,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.core.management.base import BaseCommand
+from django.utils.translation import override
 
 from continuum_upstash.cache.base import UpstashBaseCache
 from continuum_upstash.errors import ConfigurationError, ContinuumError, escape_unprintable
 from continuum_upstash.health.account import Account, Comparison, compare, read_account
 from continuum_upstash.health.overview import NO_HISTORY, Overview, read_overview
+from continuum_upstash.health.quantities import format_bytes, format_percentage
 from continuum_upstash.health.savings import SavingsReport, find_savings
 from continuum_upstash.management.arguments import (
     DEGRADED,
@@ -26,7 +28,7 @@ from continuum_upstash.management.arguments import (
     select_aliases,
 )
 from continuum_upstash.management.idle_worker import estimate_idle_worker
-from continuum_upstash.management.text_report import format_bytes, format_percentage
+from continuum_upstash.management.text_report import format_row
 from continuum_upstash.stats.bill import Bill, project_bill
 from continuum_upstash.stats.pricing import (
     PRICES_DATE,
@@ -52,6 +54,7 @@ class _Cost:
         comparison: our figures beside the account's.
         account_error: why the account's figures are missing.
         report: the savings; None: there is no history.
+        error: why there are no figures at all.
     """
 
     alias: str
@@ -62,6 +65,7 @@ class _Cost:
     comparison: Comparison | None = None
     account_error: str = ""
     report: SavingsReport | None = None
+    error: str = ""
 
 
 class Command(BaseCommand):
@@ -110,6 +114,9 @@ class Command(BaseCommand):
         else:
             full = options["savings"] or options["users"] is not None
             self.stdout.write("\n\n".join(_format(each, full=full) for each in costs))
+        unknown = [each.alias for each in costs if each.error]
+        if unknown:
+            fail(f"There are no figures of {', '.join(unknown)}.")
         if options["budget"] is not None:
             fail_above_budget({each.alias: each.bill for each in costs}, options["budget"])
             return
@@ -134,11 +141,9 @@ def _read_cost(cache: UpstashBaseCache, plan: str | None, users: int | None) -> 
     except ConfigurationError as error:
         fail(str(error))
     overview = cache.run(read_overview(cache, now=now))
-    if overview.health.round_trip is None:
-        errors = "; ".join(overview.health.errors)
-        fail(errors if config.label in errors else f"{config.label}: {errors}")
-    if overview.errors:
-        fail("; ".join(overview.errors))
+    errors = overview.health.errors if overview.health.round_trip is None else overview.errors
+    if errors:
+        return _Cost(config.alias, Totals(), None, [], error="; ".join(errors))
     if overview.bill is None or overview.month is None:
         bill = project_bill(name, 0, now, terms)
         return _Cost(config.alias, Totals(), None, _compare_plans(bill), **_read_account(cache))
@@ -179,11 +184,15 @@ def _as_dict(cost: _Cost) -> dict[str, Any]:
         "comparison": cost.comparison.as_dict() if cost.comparison else None,
         "account_error": cost.account_error,
         "report": cost.report.as_dict() if cost.report else None,
+        "error": cost.error,
         "idle_worker": worker.as_dict() if worker else None,
     }
 
 
+@override("en")
 def _format(cost: _Cost, *, full: bool) -> str:
+    if cost.error:
+        return f"{cost.alias}: no figures\n{format_row('Error', cost.error)}"
     bill = cost.bill
     title, rows = f"{cost.alias}: {NO_HISTORY}", list[tuple[str, str]]()
     if bill is not None:
@@ -196,8 +205,7 @@ def _format(cost: _Cost, *, full: bool) -> str:
         rows.append(("Idle worker", worker.describe()))
     if cost.report is not None:
         rows += _describe_savings(cost.report, full=full)
-    lines = [title, *(f"  {name:<15} {text}" for name, text in rows)]
-    return "\n".join(map(escape_unprintable, lines))
+    return "\n".join((escape_unprintable(title), *(format_row(*row) for row in rows)))
 
 
 def _describe_bill(cost: _Cost, bill: Bill) -> Iterator[tuple[str, str]]:

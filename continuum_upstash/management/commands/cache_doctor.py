@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand
+from django.utils.translation import override
 
 from continuum_upstash.health.doctor import examine
 from continuum_upstash.health.findings import Finding
@@ -53,6 +54,7 @@ class Command(BaseCommand):
             help="exit with status 1 for these findings (default: failed)",
         )
 
+    @override("en")
     def handle(self, **options: Any) -> None:
         text = options["form"] == "text"
         findings = {}

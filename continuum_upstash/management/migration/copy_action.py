@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand
 
 from continuum_upstash.cache.base import UpstashBaseCache
 from continuum_upstash.errors import ConfigurationError, ContinuumError
+from continuum_upstash.health.quantities import format_bytes
 from continuum_upstash.management.arguments import (
     DEGRADED,
     INTERRUPTED,
@@ -29,7 +30,7 @@ from continuum_upstash.management.migration.selection import (
     is_string_copy,
     select_pair,
 )
-from continuum_upstash.management.text_report import format_billed, format_bytes
+from continuum_upstash.management.text_report import format_billed
 from continuum_upstash.migration.conf import Phase, get_settings
 from continuum_upstash.migration.copying.aliases import Source, get_target, open_source
 from continuum_upstash.migration.copying.checkpoint import Checkpoint

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from django.core.management.base import BaseCommand
+from django.utils.translation import override
 
 from continuum_upstash.errors import escape_unprintable
 from continuum_upstash.management.arguments import format_json
@@ -36,8 +37,9 @@ class Output:
         if self._is_json:
             self._stdout.write(format_json(values))
             return
-        for line in lines:
-            self._stdout.write(escape_unprintable(line))
+        with override("en"):
+            for line in lines:
+                self._stdout.write(escape_unprintable(line))
 
     def write_notice(self, text: str) -> None:
         """Write to stdout, or to stderr with --format json: there, stdout has only the result."""

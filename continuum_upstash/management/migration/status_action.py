@@ -16,6 +16,7 @@ from django.core.management.base import BaseCommand
 
 from continuum_upstash.errors import ContinuumError
 from continuum_upstash.health.overview import NO_HISTORY, read_overview
+from continuum_upstash.health.quantities import format_percentage
 from continuum_upstash.management.arguments import (
     DEGRADED,
     fail,
@@ -30,7 +31,6 @@ from continuum_upstash.management.migration.rollout_actions import (
 )
 from continuum_upstash.management.migration.selection import select_migrating_alias
 from continuum_upstash.management.migration.verify_action import parse_percentage
-from continuum_upstash.management.text_report import format_percentage
 from continuum_upstash.migration.conf import PHASE_VARIABLE, MigrationSettings, get_settings
 from continuum_upstash.migration.counters import MigrationCounts, SideCounts, read_counts
 from continuum_upstash.migration.rollout import get_new_cache

@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from django.core.management.base import BaseCommand
+from django.utils.translation import override
 
 from continuum_upstash.cache.base import UpstashBaseCache
 from continuum_upstash.errors import ConfigurationError, ContinuumError
+from continuum_upstash.health.quantities import format_percentage
 from continuum_upstash.management.arguments import (
     DEGRADED,
     INTERRUPTED,
@@ -26,7 +28,7 @@ from continuum_upstash.management.migration.selection import (
     is_string_copy,
     select_pair,
 )
-from continuum_upstash.management.text_report import format_billed, format_percentage
+from continuum_upstash.management.text_report import format_billed
 from continuum_upstash.migration.copying.aliases import Source, get_target, open_source
 from continuum_upstash.migration.copying.reader import SourceReader
 from continuum_upstash.migration.copying.verifier import (
@@ -162,6 +164,7 @@ class VerifyAction:
             self._differences.append((key, outcome))
         self._output.write_detail(f"Different: {key}: {outcome}")
 
+    @override("en")
     def _write_result(
         self, progress: VerifyProgress, source: Source, target: UpstashBaseCache
     ) -> None:

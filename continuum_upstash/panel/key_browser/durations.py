@@ -10,7 +10,8 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
-from continuum_upstash.panel.formatting import Text, format_count
+from continuum_upstash.health.quantities import format_count
+from continuum_upstash.panel.formatting import Text
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 

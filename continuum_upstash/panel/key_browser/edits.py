@@ -11,8 +11,8 @@ from django.utils.translation import ngettext_lazy
 
 from continuum_upstash.cache.base import UpstashBaseCache
 from continuum_upstash.errors import ContinuumError
+from continuum_upstash.health.quantities import format_count
 from continuum_upstash.panel.actions import Outcome
-from continuum_upstash.panel.formatting import format_count
 from continuum_upstash.panel.key_browser.chosen_key import ChosenKey
 from continuum_upstash.panel.key_browser.durations import format_ttl
 from continuum_upstash.panel.page_cost import track_cost

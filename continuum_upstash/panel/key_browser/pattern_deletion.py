@@ -12,8 +12,9 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
 from continuum_upstash.errors import ContinuumError
+from continuum_upstash.health.quantities import format_count
 from continuum_upstash.panel.actions import Outcome
-from continuum_upstash.panel.formatting import Text, format_count
+from continuum_upstash.panel.formatting import Text
 from continuum_upstash.panel.key_browser.masking import mask_key, reaches_hidden_part
 from continuum_upstash.panel.key_browser.scope import KeyScope, make_glob
 from continuum_upstash.plans.cleanup import KeyDeleter, KeySelector, ScanProgress

@@ -16,8 +16,9 @@ from continuum_upstash.federation.known_queues import list_known_queues
 from continuum_upstash.federation.queue.outcome_counts import RecentOutcomes, read_outcomes
 from continuum_upstash.federation.queue.queue import Queue
 from continuum_upstash.federation.queue.results import DeadJob, QueueSize
+from continuum_upstash.health.quantities import format_count
 from continuum_upstash.panel.actions import Outcome
-from continuum_upstash.panel.formatting import Text, format_count
+from continuum_upstash.panel.formatting import Text
 
 PAGE_SIZE: Final = 25
 _MAX_DEAD: Final = 1000  # dead letters that an action reads

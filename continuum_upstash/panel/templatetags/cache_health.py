@@ -5,7 +5,12 @@ from __future__ import annotations
 from django import template
 from django.utils.safestring import SafeString
 
-from continuum_upstash.panel import formatting
+from continuum_upstash.health.quantities import (
+    format_count,
+    format_milliseconds,
+    format_percentage,
+)
+from continuum_upstash.panel.formatting import to_local_datetime
 from continuum_upstash.panel.key_browser.durations import format_ttl
 from continuum_upstash.panel.key_browser.values import visible_text
 from continuum_upstash.stats.key_families import NO_FAMILY
@@ -13,10 +18,10 @@ from continuum_upstash.stats.key_families import NO_FAMILY
 _DUMPED_BYTES = 256
 
 register = template.Library()
-register.filter("count", formatting.format_count)
-register.filter("milliseconds", formatting.format_milliseconds)
-register.filter("percentage", formatting.format_percentage)
-register.filter("local_datetime", formatting.to_local_datetime)
+register.filter("count", format_count)
+register.filter("milliseconds", format_milliseconds)
+register.filter("percentage", format_percentage)
+register.filter("local_datetime", to_local_datetime)
 register.filter("ttl", format_ttl)
 register.filter("escape_text", visible_text.escape_text)
 register.filter("visible", visible_text.show_text)

@@ -66,8 +66,8 @@ def test_status_shows_both_caches_and_the_next_step(traffic):
     run = status()
     assert (run.code, run.error) == (0, "")
     assert "Rollout     phase shadow, 100 % (by OPTIONS)" in run.out
-    assert "Old         120 reads, hit rate 100.0 %" in run.out
-    assert "Compared    120 keys, 0.0 % of them differ" in run.out
+    assert "Old         120 reads, hit rate 100 %" in run.out
+    assert "Compared    120 keys, 0 % of them differ" in run.out
     assert "Verdict: go" in run.out
     assert "manage.py cache_migrate set-phase canary --percent 1" in run.out
 

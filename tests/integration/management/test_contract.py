@@ -75,7 +75,7 @@ SCHEMAS = {
                 "statistics_commands": int, "other_plans": [BILL], "prices_of": str,
                 "account": (dict, type(None)), "comparison": (dict, type(None)),
                 "account_error": str, "report": (dict, type(None)),
-                "idle_worker": (dict, type(None)),
+                "idle_worker": (dict, type(None)), "error": str,
             }
         ],
     },

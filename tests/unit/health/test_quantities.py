@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from continuum_upstash.panel.formatting import format_percentage
+from continuum_upstash.health.quantities import format_percentage
 
 
 @pytest.mark.parametrize(
