@@ -194,8 +194,10 @@ def _format(cost: _Cost, *, full: bool) -> str:
     if cost.error:
         return f"{cost.alias}: no figures\n{format_row('Error', cost.error)}"
     bill = cost.bill
-    title, rows = f"{cost.alias}: {NO_HISTORY}", list[tuple[str, str]]()
-    if bill is not None:
+    title, rows = f"{cost.alias}: no figures yet", list[tuple[str, str]]()
+    if bill is None:
+        rows.append(("Statistics", NO_HISTORY))
+    else:
         title = f"{cost.alias}: pricing plan {bill.plan}"
         title += "" if bill.is_early else f", ${bill.dollars:,.2f} for the month"
         rows += _describe_bill(cost, bill)
