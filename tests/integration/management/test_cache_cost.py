@@ -152,7 +152,8 @@ def test_a_database_without_a_reply_does_not_hide_the_others(site, emulator):
     assert "There are no figures of wrong." in run.error
     assert all(len(line) <= 80 or "https:" in line for line in run.out.splitlines())
     right, wrong = run_command("cache_cost", "--all", "--format", "json").json["caches"]
-    assert (right["error"], wrong["error"][:9], wrong["bill"]) == ("", "WRONGPASS", None)
+    assert (right["error"], wrong["bill"]) == ("", None)
+    assert "WRONGPASS" in wrong["error"]
 
 
 def test_a_read_only_token_is_enough(emulator, site):
