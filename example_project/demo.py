@@ -58,7 +58,11 @@ def main() -> None:
 
 
 def _parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m example_project.demo", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m example_project.demo",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--port", type=int, default=8000, help="port of the site; 0: any free port")
     parser.add_argument(
         "--redis-url", default="", help="a running Redis or Valkey server for the emulator"

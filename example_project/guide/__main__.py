@@ -39,7 +39,11 @@ STEPS = (
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m example_project.guide", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m example_project.guide",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--only", choices=STEPS, metavar="STEP", help=f"one of {', '.join(STEPS)}")
     parser.add_argument("--format", choices=("text", "json"), default="text", dest="form")
     options = parser.parse_args(arguments)
