@@ -150,8 +150,8 @@ class Comparison:
         if not self.reasons:
             return "none beyond 2 %"
         more = "more" if self.difference > 0 else "fewer"
-        share = abs(self.difference) / max(self.commands, 1)
-        return f"the account has {abs(self.difference):,} {more} commands ({share:.1%} of ours)"
+        percent = abs(self.difference) / max(self.commands, 1) * 100
+        return f"the account has {abs(self.difference):,} {more} commands ({percent:.1f} % of ours)"
 
     def as_dict(self) -> dict[str, Any]:
         """Return JSON values."""

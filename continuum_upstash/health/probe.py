@@ -145,7 +145,7 @@ class Health:
             )
         elif ratio is not None and ratio >= MEMORY_WARN_RATIO:
             text = _(
-                "{percent}% of the memory limit is used: delete keys or choose a larger pricing "
+                "{percent} % of the memory limit is used: delete keys or choose a larger pricing "
                 "plan."
             )
             warnings.append(text.format(percent=f"{ratio * 100:.0f}"))

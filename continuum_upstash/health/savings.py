@@ -206,9 +206,9 @@ def _examine_family(use: _Use, name: str, family: _Family) -> Iterator[Saving]:
     lifetime = family.seconds / family.timed if family.timed else 0
     if family.sets and hit_rate < _LOW_HIT_RATE and 0 < lifetime < _SHORT_SECONDS:
         advice = (
-            f"{hit_rate:.0%} of the reads of {name}… find a value, which lives {lifetime:,.0f} s: "
-            f"a longer timeout, for example {lifetime * 10:,.0f} s, makes fewer values expire "
-            "before they are read."
+            f"{hit_rate * 100:.0f} % of the reads of {name}… find a value, which lives "
+            f"{lifetime:,.0f} s: a longer timeout, for example {lifetime * 10:,.0f} s, makes fewer "
+            "values expire before they are read."
         )
         avoided = min(family.sets, (_GOOD_HIT_RATE - hit_rate) * family.reads)
         commands, dollars = use.price(avoided, are_writes=True)
@@ -243,8 +243,8 @@ def _examine_path(use: _Use, name: str, path: _CodePath) -> Iterator[Saving]:
     share = path.billed / use.bill.projected if use.bill.projected else 0
     if share > _CHATTY_SHARE and not (path.repeated_reads or path.repeated_sets):
         advice = (
-            f"{name} sends {share:.0%} of all commands: keep its result for the request, in the "
-            "near cache, or in fewer keys."
+            f"{name} sends {share * 100:.0f} % of all commands: keep its result for the request, "
+            "in the near cache, or in fewer keys."
         )
         commands, dollars = use.price(path.billed / 2)
         yield Saving("chatty_code", name, commands, dollars, advice, f"{_DOCS}#chatty-code")
@@ -264,8 +264,8 @@ def _examine_totals(use: _Use) -> Iterator[Saving]:
     known = any(not each.startswith("(") for each in use.families)
     if hit_rate is not None and hit_rate < _LOW_HIT_RATE and month.sets and not known:
         advice = (
-            f"{hit_rate:.0%} of the reads find a value: raise the timeouts. SAMPLE shows for which "
-            "keys."
+            f"{hit_rate * 100:.0f} % of the reads find a value: raise the timeouts. SAMPLE shows "
+            "for which keys."
         )
         reads = month.hits + month.misses
         avoided = min(month.sets, (_GOOD_HIT_RATE - hit_rate) * reads) * growth

@@ -62,6 +62,6 @@ class Progress:
             return ""
         share = min(done / self._total, 1.0)
         if not self._is_terminal:
-            return f"{share:.0%} "
+            return f"{share * 100:.0f} % "
         full = round(share * _WIDTH)
-        return f"[{'#' * full}{'.' * (_WIDTH - full)}] {share:4.0%} "
+        return f"[{'#' * full}{'.' * (_WIDTH - full)}] {share * 100:3.0f} % "

@@ -420,7 +420,7 @@ class BudgetGuard:
 
 
 def _describe_use(count: int, limit: int) -> str:
-    return f"{count / limit:.0%} of the month's budget of {limit:,} commands used"
+    return f"{count / limit * 100:.0f} % of the month's budget of {limit:,} commands used"
 
 
 def _is_of_sessions(batch: Batch) -> bool:

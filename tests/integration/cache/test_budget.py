@@ -130,7 +130,7 @@ def test_a_change_sends_signals(make_cache, emulator):
         ("default", "within", "warn", True, 100, "upstash-rest"),
         ("default", "warn", "near", True, 100, "upstash-rest"),
         ("default", "near", "essential", True, 100, "local"),
-        ("local", "95% of the month's budget of 100 commands used"),
+        ("local", "95 % of the month's budget of 100 commands used"),
     ]
 
 
@@ -169,11 +169,11 @@ def call(*arguments):
 
 def test_cache_stats_shows_the_budget(budget_site):
     text = call("cache_stats")
-    assert re.search(r"Budget +\d+ of 200 commands \(8\d.\d %\), stage warn\n", text)
+    assert re.search(r"Budget +\d+ of 200 commands \(8\d(\.\d)? %\), stage warn\n", text)
     (values,) = json.loads(call("cache_stats", "--format", "json"))["caches"]
     assert values["verdict"] == "degraded"
     assert values["status"]["budget"]["stage"] == "warn"
-    assert values["warnings"][0].startswith("Budget stage warn: 80% of the month's budget")
+    assert values["warnings"][0].startswith("Budget stage warn: 80 % of the month's budget")
     text = call("cache_stats", "--format", "prometheus")
     assert 'continuum_cache_budget_stage{alias="default",stage="warn"} 1' in text
     assert 'continuum_cache_budget_used_ratio{alias="default"} 0.' in text

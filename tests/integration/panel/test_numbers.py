@@ -65,4 +65,4 @@ def test_the_budget_is_shown_where_there_is_one(panel, visit, settings):
     assert re.search(r"Budget of this month, stage warn \d+ / 200 \(\d", text)
     assert "of the month's budget of 200 commands used. Nothing is restricted yet." in text
     assert "BUDGET 200 commands OPTIONS" in text
-    assert re.search(r"within warn upstash-\w+ \d+% of the month's budget", text)
+    assert re.search(r"within warn upstash-\w+ \d+ % of the month's budget", text)

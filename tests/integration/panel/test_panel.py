@@ -156,8 +156,8 @@ def test_breadcrumbs_contain_the_alias(panel, visit):
 
 def test_the_list_shows_warnings(configure_panel, visit, monkeypatch):
     configure_panel("local")
-    monkeypatch.setattr(Health, "warnings", ("90% of the memory limit is used",))
-    assert "90% of the memory limit is used" in visit(HOME).text
+    monkeypatch.setattr(Health, "warnings", ("90 % of the memory limit is used",))
+    assert "90 % of the memory limit is used" in visit(HOME).text
 
 
 def test_state_changes_are_listed_with_their_reason(panel, visit):
@@ -198,7 +198,7 @@ def test_a_page_shows_its_billed_commands(panel, visit, emulator):
     for path in (page(), page() + "?sample=1"):
         with emulator.count() as spent:
             seen = visit(path)
-        assert f"This page used {spent.billed} billed command" in seen.text
+        assert f"This page cost {spent.billed} billed command" in seen.text
 
 
 def test_refreshes_cost_no_more_than_documented(panel, visit, emulator):

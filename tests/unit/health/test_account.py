@@ -38,7 +38,7 @@ def test_figures_of_two_moments_are_the_same(theirs):
 def test_other_clients_and_the_beginning_of_the_statistics_are_reasons():
     first = datetime(2026, 11, 5, 9, tzinfo=UTC)
     found = make_comparison(100_000, make_account(150_000, today=900), first=first, today=400)
-    assert found.describe() == "the account has 50,000 more commands (50.0% of ours)"
+    assert found.describe() == "the account has 50,000 more commands (50.0 % of ours)"
     begin, others = found.reasons
     assert "begin at 2026-11-05 09:00 UTC" in begin
     assert "SHARED is off" in others

@@ -101,7 +101,7 @@ def test_warnings_are_in_the_active_language_and_english_as_json():
         (warning,) = health.warnings
         (as_json,) = health.as_dict()["warnings"]
     assert warning.startswith("86 % des Speicherlimits sind belegt")
-    assert as_json.startswith("86% of the memory limit is used")
+    assert as_json.startswith("86 % of the memory limit is used")
 
 
 @pytest.mark.parametrize(("policy", "evicts"), [("noeviction", False), ("", False), ("lru", True)])

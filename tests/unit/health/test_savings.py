@@ -49,7 +49,7 @@ def test_a_short_lifetime_with_a_low_hit_rate_is_found():
     }  # fmt: skip
     saving = find("short_lifetime", samples=samples)
     assert saving.commands == 1_200_000  # 0.8 - 0.2 of two million reads
-    assert "20% of the reads of query:… find a value, which lives 30 s" in saving.advice
+    assert "20 % of the reads of query:… find a value, which lives 30 s" in saving.advice
     assert "300 s" in saving.advice
     assert find("short_lifetime", samples=samples | {"hits query:": 700}) is None
     assert find("short_lifetime", samples=samples | {"seconds query:": 800 * 3600}) is None
@@ -70,7 +70,7 @@ def test_a_loop_of_sets_is_found_by_its_code_path():
 
 def test_a_code_path_with_many_commands_is_chatty():
     saving = find("chatty_code", samples={f"billed {PATH}": 6000})
-    assert "sends 60% of all commands" in saving.advice
+    assert "sends 60 % of all commands" in saving.advice
     assert find("chatty_code", samples={f"billed {PATH}": 2000}) is None
     assert find("chatty_code", samples={"billed (unknown code)": 6000}) is None
 

@@ -110,11 +110,11 @@ def test_each_stage_keeps_more_from_being_sent(site, changes):
     assert not is_sent(site, process, *GET)
     assert is_sent(site, process, *SESSION, needs_server=True)
     assert process.policy.status.backend == "local"
-    with pytest.raises(BudgetExceeded, match="80% of the month's budget of 1,000 commands used"):
+    with pytest.raises(BudgetExceeded, match="80 % of the month's budget of 1,000 commands used"):
         call_until(process, "", *SESSION, needs_server=True)
     assert process.stage == "local"
     assert not is_sent(site, process, *GET)
-    assert process.policy.status.reason == "80% of the month's budget of 1,000 commands used"
+    assert process.policy.status.reason == "80 % of the month's budget of 1,000 commands used"
     assert changes == [
         ("within", "warn", "upstash-rest", "upstash-rest"),
         ("warn", "near", "upstash-rest", "upstash-rest"),
@@ -130,7 +130,7 @@ def test_a_change_of_stage_is_logged_once(site, caplog):
     process.call(*GET)
     expected = (
         "cache 'shop' (rest): budget stage within -> warn; serving from upstash-rest: "
-        "50% of the month's budget of 200 commands used"
+        "50 % of the month's budget of 200 commands used"
     )
     assert caplog.messages == [expected]
 
@@ -145,7 +145,7 @@ def test_without_fallback_the_error_says_what_to_do(site):
 
 def test_what_needs_the_server_raises_at_the_end(site):
     process = site.start_process({"COMMANDS": 100})
-    with pytest.raises(Unavailable, match="command not sent: 101% of the month's budget"):
+    with pytest.raises(Unavailable, match="command not sent: 101 % of the month's budget"):
         call_until(process, "", "SET", "lock", b"1", "NX", needs_server=True)
 
 
