@@ -65,6 +65,29 @@ EXTEND: Final = Script(
 )
 
 
+class _Attempt:
+    """One call of `acquire`: threads and tasks may share a lock object.
+
+    Attributes:
+        token: of a SET whose reply is not known.
+        is_abandoned: the caller no longer waits for the lock.
+    """
+
+    __slots__ = ("is_abandoned", "token")
+
+    def __init__(self) -> None:
+        self.token: str | None = None
+        self.is_abandoned = False
+
+    def may_hold(self, error: BaseException) -> bool:
+        """Return whether the lock may be acquired although `acquire` failed with this error."""
+        if self.token is None:
+            return False
+        if isinstance(error, ConnectionFailed):
+            return not error.unsent
+        return isinstance(error, DeadlineExceeded) or not isinstance(error, ContinuumError)
+
+
 class _LockPlans(Generic[R]):
     """The state of a lock and its plans.
 
@@ -107,9 +130,6 @@ class _LockPlans(Generic[R]):
         self._conditional = conditional or ConditionalCommands(supported=False)
         self._clock = clock
         self._memory: Any = threading.local() if thread_local else SimpleNamespace()
-        self._attempt: str | None = None  # the token of a SET whose reply is not known
-        self._is_abandoned = False
-        self._is_release_unknown = False
 
     @property
     def _token(self) -> str | None:
@@ -119,10 +139,12 @@ class _LockPlans(Generic[R]):
     @_token.setter
     def _token(self, token: str | None) -> None:
         self._memory.token = token
+        self._memory.is_release_unknown = False
 
-    def _acquire(self, blocking: bool | None = None, wait: float | None = None) -> Plan[bool]:
+    def _acquire(
+        self, attempt: _Attempt, blocking: bool | None = None, wait: float | None = None
+    ) -> Plan[bool]:
         token = secrets.token_hex(16)
-        self._attempt, self._is_abandoned = None, False
         blocking = self._blocking if blocking is None else blocking
         wait = self._wait if wait is None else wait
         deadline = None if wait is None else self._clock() + wait
@@ -130,12 +152,12 @@ class _LockPlans(Generic[R]):
         pause = self._sleep
         while True:
             command: Command = ("SET", self.name, token, *expiry, "NX")
-            self._attempt = token
+            attempt.token = token
             if (yield from call(*command, needs_server=True)) is not None:
-                self._token, self._is_release_unknown = token, False
+                self._token = token
                 return True
-            self._attempt = None
-            if self._is_abandoned:
+            attempt.token = None
+            if attempt.is_abandoned:
                 return False
             delay = pause * random.uniform(0.75, 1.25)  # noqa: S311 spreads the attempts, no secret
             if not blocking or (deadline is not None and self._clock() + delay > deadline):
@@ -143,20 +165,14 @@ class _LockPlans(Generic[R]):
             yield Sleep(delay)
             pause = min(pause * 1.5, max(self._sleep, _MAX_SLEEP))
 
-    def _may_hold(self, error: BaseException) -> bool:
-        """Return whether the lock may be acquired although `acquire` failed with this error."""
-        if self._attempt is None:
-            return False
-        if isinstance(error, ConnectionFailed):
-            return not error.unsent
-        return isinstance(error, DeadlineExceeded) or not isinstance(error, ContinuumError)
-
-    def _give_back(self) -> Plan[None]:
+    def _give_back(self, attempt: _Attempt) -> Plan[None]:
         """Release what an acquire that failed may have acquired."""
-        token, self._attempt, self._token = self._attempt, None, None
-        command: Command = ("EVAL", RELEASE, 1, self.name, str(token))
+        token = str(attempt.token)
+        if self._token == token:
+            self._token = None
+        command: Command = ("EVAL", RELEASE, 1, self.name, token)
         if self._conditional.supported:
-            command = ("DELEX", self.name, "IFEQ", str(token))
+            command = ("DELEX", self.name, "IFEQ", token)
         yield Batch((command,), needs_server=True, deadline_s=_GIVE_BACK_SECONDS)
 
     def _make_not_acquired_error(self) -> LockNotAcquired:
@@ -168,7 +184,7 @@ class _LockPlans(Generic[R]):
         native: Command = ("DELEX", self.name, "IFEQ", token)
         script: Command = ("EVAL", RELEASE, 1, self.name, token)
         # If this fails, the token stays, and the release can be repeated.
-        was_unknown, self._is_release_unknown = self._is_release_unknown, True
+        was_unknown, self._memory.is_release_unknown = self._memory.is_release_unknown, True
         released = yield from call_conditional(self._conditional, native, script)
         self._token = None
         if not released and not was_unknown:
@@ -229,12 +245,13 @@ class Lock(_LockPlans[PlanRunner]):
             blocking: False makes one attempt; None: as the lock was made.
             blocking_timeout: seconds until it gives up; None: as the lock was made.
         """
+        attempt = _Attempt()
         try:
-            return self._runner.run(self._acquire(blocking, blocking_timeout))
+            return self._runner.run(self._acquire(attempt, blocking, blocking_timeout))
         except BaseException as error:
-            if self._may_hold(error):
+            if attempt.may_hold(error):
                 with suppress(Exception):  # the lease ends it
-                    self._runner.run(self._give_back())
+                    self._runner.run(self._give_back(attempt))
             raise
 
     def release(self) -> None:
@@ -300,27 +317,32 @@ class AsyncLock(_LockPlans[AsyncPlanRunner]):
         """
         import asyncio  # noqa: PLC0415 sync clients start faster without it
 
-        task = asyncio.ensure_future(self._acquire_or_give_back(blocking, blocking_timeout))
+        attempt = _Attempt()
+        task = asyncio.ensure_future(
+            self._acquire_or_give_back(attempt, blocking, blocking_timeout)
+        )
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
-            self._is_abandoned = True
-            if self._attempt is None:
+            attempt.is_abandoned = True
+            if attempt.token is None:
                 task.cancel()
             # Otherwise the task goes on until the reply to its SET, and gives the lock back.
             task.add_done_callback(lambda done: done.cancelled() or done.exception())
             raise
 
-    async def _acquire_or_give_back(self, blocking: bool | None, wait: float | None) -> bool:
+    async def _acquire_or_give_back(
+        self, attempt: _Attempt, blocking: bool | None, wait: float | None
+    ) -> bool:
         try:
-            acquired = await self._runner.arun(self._acquire(blocking, wait))
+            acquired = await self._runner.arun(self._acquire(attempt, blocking, wait))
         except Exception as error:
-            if self._may_hold(error):
+            if attempt.may_hold(error):
                 with suppress(Exception):  # the lease ends it
-                    await self._runner.arun(self._give_back())
+                    await self._runner.arun(self._give_back(attempt))
             raise
-        if acquired and self._is_abandoned:
-            await self._runner.arun(self._give_back())
+        if acquired and attempt.is_abandoned:
+            await self._runner.arun(self._give_back(attempt))
         return acquired
 
     async def release(self) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
@@ -235,4 +237,31 @@ async def test_an_async_acquire_whose_reply_is_lost_gives_the_lock_back():
     server.lost = [DeadlineExceeded("too late")]
     with pytest.raises(DeadlineExceeded):
         await AsyncLock(server, "lock:a").acquire()
+    assert server.token is None
+
+
+@pytest.mark.parametrize("thread_local", [True, False])
+def test_a_failed_acquire_of_another_thread_does_not_release_the_lock(thread_local):
+    server = Server()
+    lock = Lock(server, "lock:a", thread_local=thread_local)
+    sending, acquired = threading.Event(), threading.Event()
+    execute = server.execute
+
+    def fail_first(command):
+        if command[0] == "SET" and not sending.is_set():
+            sending.set()
+            assert acquired.wait(5)
+            raise DeadlineExceeded("no reply")
+        return execute(command)
+
+    server.execute = fail_first
+    with ThreadPoolExecutor(1) as pool:
+        failed = pool.submit(lock.acquire)
+        assert sending.wait(5)
+        lock.acquire()
+        acquired.set()
+        with pytest.raises(DeadlineExceeded):
+            failed.result(5)
+    assert server.token is not None
+    lock.release()
     assert server.token is None

@@ -5,7 +5,7 @@ import pytest
 from continuum_upstash.errors import LockLost, LockNotAcquired, ReplyError
 from continuum_upstash.plans.conditional import ConditionalCommands
 from continuum_upstash.plans.effects import Sleep
-from continuum_upstash.plans.locks import EXTEND, RELEASE, Lock
+from continuum_upstash.plans.locks import EXTEND, RELEASE, Lock, _Attempt
 from continuum_upstash.plans.runner import Runner, run
 
 
@@ -126,7 +126,7 @@ def test_the_plans_of_a_lock_run_on_any_runner():
         return [b"OK"]
 
     runner = Runner(send, lambda value: b"", lambda key, run_it: run_it())
-    assert run(server.lock()._acquire(blocking=True), runner) is True
+    assert run(server.lock()._acquire(_Attempt(), blocking=True), runner) is True
     assert len(sent) == 1
 
 
