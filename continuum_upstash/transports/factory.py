@@ -93,7 +93,9 @@ def build_async_transport(
     """Return the async transport of a configuration for the running event loop."""
     if config.mode == "local":
         return AsyncInstrumentedTransport(failover.local, config.alias)
-    primary = AsyncDeadlineTransport(_build_async_primary(config, pool_factory, extras), config)
+    primary = AsyncDeadlineTransport(
+        _build_async_primary(config, failover, pool_factory, extras), config
+    )
     transport: AsyncTransport = AsyncInstrumentedTransport(primary, config.alias)
     if failover.budget is not None:
         from continuum_upstash.transports.wrappers.guarded import AsyncGuardedTransport  # noqa: PLC0415 by option
@@ -103,7 +105,7 @@ def build_async_transport(
 
 
 def _build_async_primary(
-    config: Config, pool_factory: PoolFactory | None, extras: Extras
+    config: Config, failover: FailoverPolicy, pool_factory: PoolFactory | None, extras: Extras
 ) -> AsyncTransport:
     if config.mode == "redis":
         from continuum_upstash.transports.redis import async_transport, transport  # noqa: PLC0415 by mode
@@ -126,4 +128,6 @@ def _build_async_primary(
         return rest
     from continuum_upstash.transports.wrappers.coalesce import CoalescingTransport  # noqa: PLC0415 asyncio
 
-    return CoalescingTransport(rest, config.alias)
+    if not config.fallback:  # as after a timeout: without the fallback, no key is dirty
+        return CoalescingTransport(rest, config.alias)
+    return CoalescingTransport(rest, config.alias, failover.dirty_keys.mark)

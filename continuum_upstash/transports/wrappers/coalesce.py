@@ -104,7 +104,11 @@ class CoalescingTransport:
         if all(each.replies.done() for each in pending.group):
             pending.task.cancel()
         else:
-            self._mark_dirty(_list_overwritten_keys(pending.batch))
+            self._mark_late_write(pending.batch)
+
+    def _mark_late_write(self, batch: Batch) -> None:
+        if not batch.needs_server:  # a session, for example, must not be lost with its key
+            self._mark_dirty(_list_overwritten_keys(batch))
 
     async def aclose(self) -> None:
         await self._transport.aclose()
@@ -151,7 +155,7 @@ class CoalescingTransport:
             if not pending.replies.done():
                 pending.replies.set_result(replies[start:end])
             elif pending.replies.cancelled():
-                self._mark_dirty(_list_overwritten_keys(pending.batch))  # it arrived only now
+                self._mark_late_write(pending.batch)  # it arrived only now
             start = end
 
     async def _send(self, group: Sequence[_PendingBatch]) -> Replies:

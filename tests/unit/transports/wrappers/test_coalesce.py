@@ -6,8 +6,13 @@ import pytest
 
 from continuum_upstash.errors import ConnectionFailed, NotSerializable
 from continuum_upstash.plans.effects import Batch
-from continuum_upstash.transports.rest import sync_token
+from continuum_upstash.transports.factory import build_async_transport
+from continuum_upstash.transports.failover.failover_policy import FailoverPolicy
+from continuum_upstash.transports.local.transport import LocalTransport
+from continuum_upstash.transports.registry import Extras
+from continuum_upstash.transports.rest import rotating_token, sync_token
 from continuum_upstash.transports.wrappers.coalesce import MAX_BYTES, CoalescingTransport
+from tests.unit.transports.failover.failover_harness import CONFIG
 
 
 class Echo:
@@ -237,3 +242,18 @@ async def test_a_caller_that_no_other_joins_sends_by_itself_where_loops_hide_the
 
     assert await CoalescingTransport(Watched()).asend(get("a")) == ["a"]
     assert callers == [asyncio.current_task()]
+
+
+@pytest.mark.parametrize("fallback", [True, False])
+async def test_the_failover_of_a_database_gets_the_keys_of_a_cancelled_write(monkeypatch, fallback):
+    held, config = Held(), CONFIG.replace(fallback=fallback)
+    monkeypatch.setattr(rotating_token, "make_async_rest_transport", lambda *_: held)
+    failover = FailoverPolicy(config, LocalTransport(config))
+    transport = build_async_transport(config, failover, None, Extras())
+    session = put("session", "XX")._replace(needs_server=True)
+    tasks = [asyncio.create_task(transport.asend(each)) for each in (put("a"), session, get("b"))]
+    await held.entered.wait()
+    await cancel(tasks[0])
+    await cancel(tasks[1])
+    assert [key in failover.dirty_keys for key in ("a", "session")] == [fallback, False]
+    await cancel(tasks[2])
