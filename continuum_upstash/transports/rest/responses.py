@@ -14,10 +14,10 @@ from datetime import UTC
 from http import HTTPStatus
 from time import time
 from typing import Any, Final, TypeAlias
-from urllib.parse import urlsplit
 
 import hiredis
 
+from continuum_upstash.config.urls import split_url
 from continuum_upstash.errors import (
     AuthenticationFailed,
     Refused,
@@ -109,10 +109,11 @@ def _parse_bulk_string(body: bytes) -> bytes | None:
 
     A large value is copied once: hiredis copies it twice.
     """
-    start = body.find(b"\r\n", 1, _MAX_BULK_HEADER) + 2
-    if not body[1 : start - 2].isdigit():
+    header_end = body.find(b"\r\n", 1, _MAX_BULK_HEADER)
+    if header_end < 0 or not body[1:header_end].isdigit():
         return None
-    end = start + int(body[1 : start - 2])
+    start = header_end + 2
+    end = start + int(body[1:header_end])
     if len(body) != end + 2 or not body.endswith(b"\r\n"):
         return None
     return body[start:end]
@@ -249,7 +250,8 @@ def _foreign_response_error(response: HttpResponse, label: str) -> Unavailable |
         )
     if 300 <= status < 400:
         location = response.headers.get(b"location", b"").decode("latin-1")
-        host = urlsplit(location).hostname or "another address"
+        target = split_url(location)
+        host = (target and target.hostname) or "another address"
         return Unavailable(
             f"{label}: HTTP {status} redirects to {host}. Set the REST URL to that of the database."
         )

@@ -382,6 +382,17 @@ def test_a_redirect_is_an_error_that_names_the_other_host():
         decode(b"", status=301, location="https://user:secret@other.example/path?token=secret")
 
 
+@pytest.mark.parametrize("location", ["", "/login", "http://[", "http://a:b", "https://u:p/w@h"])
+def test_a_redirect_without_a_valid_host_is_an_error_without_it(location):
+    with pytest.raises(Unavailable, match="HTTP 302 redirects to another address"):
+        decode(b"", status=302, location=location)
+
+
+def test_a_length_of_more_digits_than_an_int_may_have_is_a_malformed_response():
+    with pytest.raises(Unavailable, match="malformed response"):
+        decode(b"$" + b"1" * 5000)
+
+
 def test_the_error_describes_the_response_of_a_foreign_server():
     with pytest.raises(Unavailable, match="HTTP 200 with text/html instead of a reply"):
         decode(b"<html>", content_type="text/html")
