@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
+_is_int: Final = re.compile(r"[0-9]{1,18}").fullmatch
 _INTEGERS: Final = frozenset({"used_memory", "maxmemory", "total_data_size", "max_data_size"})
 
 
@@ -19,8 +21,7 @@ def parse(text: str) -> dict[str, Any]:
         if separator and not line.startswith("#"):
             fields[name] = value
     for name in _INTEGERS & fields.keys():
-        if fields[name].isdecimal():
-            fields[name] = int(fields[name])
+        fields[name] = _to_int(fields[name])
     fields["keys"] = _count_keys(fields)
     fields["version"] = fields.get("redis_version", "")
     fields.setdefault("used_memory", fields.get("total_data_size", 0))
@@ -32,7 +33,11 @@ def parse(text: str) -> dict[str, Any]:
 def _count_keys(fields: dict[str, Any]) -> int:
     # "keys=15,expires=5,avg_ttl=3600"; without keys there is no such line.
     counts = dict(part.partition("=")[::2] for part in fields.get("db0", "").split(","))
-    return int(counts.get("keys") or fields.get("total_keys") or 0)
+    return _to_int(counts.get("keys") or fields.get("total_keys") or "")
+
+
+def _to_int(text: str) -> int:
+    return int(text) if _is_int(text) else 0
 
 
 def format_bytes(size: float) -> str:
