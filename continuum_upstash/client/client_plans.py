@@ -7,7 +7,6 @@ from typing import Any
 
 from continuum_upstash.plans import info, scan
 from continuum_upstash.plans.effects import Plan, call
-from continuum_upstash.plans.envelopes import MAY_BE_ENVELOPED
 from continuum_upstash.plans.keyvalue import KeyValuePlans
 from continuum_upstash.plans.timeouts import Timeouts, Ttl, to_ms
 
@@ -24,6 +23,10 @@ class ClientPlans:
         self._keyvalue = keyvalue
         self.get_ttl_ms, self._group_by_ttl_ms = timeouts.get_ttl_ms, timeouts.group_by_ttl_ms
         self.unstorable, self.drop = keyvalue.unstorable, keyvalue.drop
+        self.exceeds_max_size, self.open_value = (
+            keyvalue.exceeds_max_size,
+            keyvalue.envelopes.open_one,
+        )
 
     def ping(self) -> Plan[bool]:
         return bool((yield from call("PING", needs_server=True)))
@@ -73,12 +76,6 @@ class ClientPlans:
     def info(self) -> Plan[dict[str, Any]]:
         text: bytes = yield from call("INFO", needs_server=True)
         return info.parse(text.decode("utf-8", "replace"))
-
-    def open_value(self, raw: bytes) -> Plan[bytes | None]:
-        """Return the stored bytes of a value without its envelope; None if it is not valid now."""
-        if raw.startswith(MAY_BE_ENVELOPED):
-            return (yield from self._keyvalue.envelopes.open_one(raw))
-        return raw
 
     def load(self, raw: bytes) -> Any:
         """Decode a stored value; one that cannot be decoded is None."""

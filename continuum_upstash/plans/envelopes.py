@@ -60,6 +60,8 @@ class EnvelopeReader:
 
     def open_one(self, raw: bytes) -> Plan[bytes | None]:
         """Return the ordinary stored bytes of a value; None if it is not valid now."""
+        if not raw.startswith(MAY_BE_ENVELOPED):
+            return raw
         return (yield from self.open_all({None: raw})).get(None)
 
     def open_all(self, raws: Mapping[K, bytes]) -> Plan[dict[K, bytes]]:

@@ -87,7 +87,7 @@ class KeyValuePlans:
         except RequestTooLarge as error:
             self._report_too_large_to_read(error)
             return default
-        if raw is not None and raw.startswith(MAY_BE_ENVELOPED):
+        if raw is not None and raw.startswith(MAY_BE_ENVELOPED):  # most have no envelope
             raw = yield from self.envelopes.open_one(raw)
         return default if raw is None else self.decode(raw, default)
 
@@ -155,7 +155,7 @@ class KeyValuePlans:
         except RequestTooLarge as error:
             self._report_too_large_to_read(error)
             is_missing = False
-        if raw is not None and raw.startswith(MAY_BE_ENVELOPED):
+        if raw is not None:
             raw = yield from self.envelopes.open_one(raw)
         if raw is not None and self.decode(raw, MISSING) is not MISSING:
             return raw, None
@@ -170,6 +170,8 @@ class KeyValuePlans:
         )
         if stored is None:
             theirs: bytes | None = yield from call("GET", key)
+            if theirs is not None:
+                theirs = yield from self.envelopes.open_one(theirs)
             return (data if theirs is None else theirs), value
         return data, value
 

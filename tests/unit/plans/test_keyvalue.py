@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from continuum_upstash.codec.codec import Codec
+from continuum_upstash.codec.envelope import Envelope, pack_envelope
 from continuum_upstash.errors import CapacityExceeded, ReplyError
 from continuum_upstash.observe import ValueDiscarded, subscribe, unsubscribe
 from continuum_upstash.plans import keyvalue
@@ -122,6 +123,12 @@ def test_get_or_set_returns_the_value_that_another_client_set_first():
     result, sent = run_plan(plans.get_or_set("k", "mine", None), [None], [None], [winners])
     assert result == "theirs"
     assert [command[0] for (command,) in sent] == ["GET", "SET", "GET"]
+
+
+def test_get_or_set_returns_a_value_in_an_envelope_that_another_client_set_first(discarded):
+    winners = pack_envelope(Envelope(codec.encode("theirs")))
+    result, _ = run_plan(plans.get_or_set("k", "mine", None), [None], [None], [winners])
+    assert (result, discarded) == ("theirs", [])
 
 
 def test_get_or_set_with_an_expired_ttl_stores_nothing():
