@@ -53,6 +53,14 @@ def test_an_expired_ttl_in_a_pipeline_is_one_that_redis_accepts(ex):
     assert sent == [[("SET", "k", b"7", "PX", 1)]]
 
 
+def test_a_value_over_the_limit_is_not_sent_in_a_pipeline_and_deletes_the_old_value():
+    small = ClientPlans(KeyValuePlans(codec, alias="test", max_value_bytes=10), TIMEOUTS)
+    pipeline = Pipeline(None, small).set("a", "x" * 20).get("a").set("b", "x" * 20, nx=True)
+    result, sent = run_plan(pipeline._execute(raise_on_error=True), [1, None, 0])
+    assert result == [False, None, False]
+    assert sent == [[("UNLINK", "a"), ("GET", "a"), ("EXISTS", "b")]]
+
+
 @pytest.mark.parametrize("client", [UpstashCache, AsyncUpstashCache])
 @pytest.mark.parametrize(
     ("option", "value", "hint"),
