@@ -101,7 +101,13 @@ def iter_connect_attempts(
     """
     for others in reversed(range(len(addresses))):
         family, kind, protocol, _, address = addresses[-1 - others]
-        yield _connect_attempt(socket.socket(family, kind, protocol), address, remaining, others)
+        try:
+            sock = socket.socket(family, kind, protocol)
+        except OSError:  # this system has no IPv6, for example
+            if not others:
+                raise
+            continue
+        yield _connect_attempt(sock, address, remaining, others)
 
 
 @contextmanager
