@@ -56,7 +56,7 @@ class EventStreamDecoder:
         self._unconfirmed = len(set(channels))
         self._headers: dict[bytes, bytes] = {}
         self._body: list[bytes] = []
-        self._has_head = self.has_ended = False
+        self._has_head = self._is_stream = self.has_ended = False
         self._head_bytes = 0
         self._line = bytearray()
         self._event: list[bytes] = []
@@ -67,10 +67,13 @@ class EventStreamDecoder:
         self._parser = httptools.HttpResponseParser(self)
 
     def on_headers_complete(self) -> None:
-        self._has_head = True
+        self._has_head = self._parser.get_status_code() >= HTTPStatus.OK
+        self._is_stream = self._has_head and self._is_event_stream()
 
     def on_message_complete(self) -> None:
-        self.has_ended = True
+        self.has_ended = self._has_head
+        if not self._has_head:  # informational (RFC 9110, section 15.2): the response follows
+            self._headers.clear()
 
     def feed(self, data: bytes) -> list[Message]:
         """Return the messages that received bytes complete; see `Decoder`."""
@@ -90,8 +93,9 @@ class EventStreamDecoder:
                     f"{self._label}: the response's headers exceed {MAX_HEAD_BYTES >> 10} KB."
                 )
             return []
-        if not self._is_event_stream():
+        if not self._is_stream:
             return self._read_refusal()
+        self._headers.clear()  # of trailers: a response without an end may have many
         body = b"".join(self._body)
         self._body.clear()
         return self._decode_lines(body)

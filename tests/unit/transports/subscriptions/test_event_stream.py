@@ -94,6 +94,14 @@ def test_a_message_is_bounded(lines):
         deque(map(decoder.feed, pieces))
 
 
+def test_an_informational_response_precedes_the_stream():
+    decoder = make_decoder("a")
+    assert decoder.feed(b"HTTP/1.1 103 Early Hints\r\nContent-Type: text/html\r\n\r\n") == []
+    end = chunk(b"data: message,a,first\n\n")
+    assert decoder.feed(HEAD + end) == [Message("a", b"first")]
+    assert not decoder.has_ended
+
+
 def test_headers_are_bounded():
     decoder = make_decoder("a")
     decoder.feed(b"HTTP/1.1 200 OK\r\n")
