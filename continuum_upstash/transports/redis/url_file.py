@@ -22,7 +22,7 @@ class UrlFileTransport:
     def __init__(self, url: Secret, build: Callable[[], RedisTransport]) -> None:
         self._url = url
         self._build = build
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # re-entrant: a signal handler may use the cache
         self._current = url.reveal(), build()
 
     def send(self, batch: Batch) -> Replies:

@@ -26,11 +26,12 @@ class ThreadDeadline:
 
     @contextmanager
     def apply(self, deadline: Deadline) -> Iterator[None]:
+        outer = getattr(self._local, "deadline", None)  # a signal handler may use the cache
         self._local.deadline = deadline
         try:
             yield
         finally:
-            self._local.deadline = None
+            self._local.deadline = outer
 
     def limit(self, timeout: float | None) -> float | None:
         """Return the shorter one of a timeout and what is left of the deadline.
