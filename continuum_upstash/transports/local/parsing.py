@@ -56,7 +56,7 @@ def parse_cursor(text: bytes) -> int:
     Raises:
         ReplyError: it is not an unsigned 64-bit integer.
     """
-    if not text.isdigit() or int(text) >= 2**64:
+    if not text.isdigit() or len(text) > 20 or int(text) >= 2**64:
         raise ReplyError("ERR invalid cursor")
     return int(text)
 

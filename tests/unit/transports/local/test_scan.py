@@ -86,3 +86,8 @@ def test_no_pattern_is_slow_on_a_long_key(pattern):
     store = Store()
     store.call("SET", "a" * 1000, b"")
     assert store.call("SCAN", 0, "MATCH", pattern) == [b"0", []]
+
+
+@pytest.mark.parametrize("cursor", ["-1", "x", str(2**64), "1" * 5_000])
+def test_a_cursor_that_is_no_unsigned_64_bit_integer_is_an_error_reply(cursor):
+    assert str(Store().call("SCAN", cursor)) == "ERR invalid cursor"
