@@ -58,7 +58,7 @@ def peek_envelope(data: bytes) -> Envelope:
     Ordinary bytes get one without a time and tags.
 
     Args:
-        data: the stored bytes, or their base64 text (see base64.py).
+        data: the stored bytes, or their base64 text (see text.py).
 
     Raises:
         ValueError: they begin like an envelope and are none.
