@@ -1,4 +1,4 @@
-"""The site of the tutorial's sixth stage, in a browser: copy its pictures from ARTIFACTS."""
+"""The site of some stages of the tutorial, in a browser: copy the pictures from ARTIFACTS."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import struct
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
+from functools import partial
 
 import pytest
 from playwright.sync_api import expect
@@ -19,29 +21,34 @@ from tests.browser.panel_pages import ARTIFACTS
 pytestmark = pytest.mark.slow
 
 WINDOW = {"width": 640, "height": 420}
-PICTURES = 3
+PICTURES = 5
 
 
-@pytest.fixture
-def site(server, tmp_path):
-    tutorial.start_project(tmp_path)
-    for stage in range(2, 7):
-        tutorial.add_stage(tmp_path, stage)
+@contextmanager
+def run_site(folder, server, stage):
+    """Build the site of a stage in an empty folder, and run it; yields its URL and a shell."""
+    tutorial.start_project(folder)
+    for number in range(2, stage + 1):
+        tutorial.add_stage(folder, number)
     names = re.compile(r"(.*_)?(UPSTASH|KV|DJANGO)_|REDIS_URL")
     environment = {name: value for name, value in os.environ.items() if not names.match(name)}
     environment |= {
         "UPSTASH_REDIS_REST_URL": server.rest_url,
         "UPSTASH_REDIS_REST_TOKEN": server.token,
     }
+    manage = partial(subprocess.Popen, cwd=folder, env=environment)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     command = [sys.executable, "manage.py", "runserver", "--noreload", f"127.0.0.1:{port}"]
     with (
-        (tmp_path / "log").open("w") as log,
-        subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=log, stderr=log) as process,
+        (folder / "log").open("w") as log,
+        manage(command, stdout=log, stderr=log) as process,
     ):
         wait_for(port, process)
-        yield f"http://127.0.0.1:{port}/"
+        yield (
+            f"http://127.0.0.1:{port}/",
+            lambda code: manage([sys.executable, "manage.py", "shell", "-c", code]).wait(),
+        )
         process.terminate()
 
 
@@ -61,8 +68,34 @@ def save_in_both_themes(page, name):
         page.screenshot(path=ARTIFACTS / f"{name}{suffix}.png")
 
 
-def test_a_visitor_fills_a_basket_until_the_limit_and_sees_an_outage(chromium, site, server):
-    context = chromium.new_context(base_url=site, viewport=WINDOW)
+ORDER = """
+from datetime import date
+from shop.models import Order
+Order.objects.create(product_id=1, day=date(2026, 7, 20), units=100)
+"""
+
+
+def test_an_order_is_on_the_page_at_once(chromium, server, tmp_path):
+    with run_site(tmp_path, server, 3) as (url, run_in_shell):
+        page = chromium.new_page(viewport=WINDOW)
+        ARTIFACTS.mkdir(exist_ok=True)
+        best = page.get_by_role("cell", name="Product").first
+        page.goto(url)
+        expect(best).to_have_text("Product 20")
+        page.screenshot(path=ARTIFACTS / "tutorial-page.png")
+        assert run_in_shell(ORDER) == 0
+        page.reload()
+        expect(best).to_have_text("Product 1")
+        page.screenshot(path=ARTIFACTS / "tutorial-order.png")
+        page.close()
+
+
+def test_a_visitor_fills_a_basket_until_the_limit_and_sees_an_outage(chromium, server, tmp_path):
+    with run_site(tmp_path, server, 6) as (url, _):
+        fill_basket(chromium.new_context(base_url=url, viewport=WINDOW), server)
+
+
+def fill_basket(context, server):
     page = context.new_page()
     ARTIFACTS.mkdir(exist_ok=True)
     page.goto("/")
@@ -88,7 +121,7 @@ def test_the_pictures_of_the_tutorial_have_the_size_of_the_window():
     text = tutorial.PAGE.read_text()
     names = re.findall(r"\(images/(tutorial[\w-]*\.png)\)", text)
     assert len(names) == len(set(names)) == PICTURES
-    names += [f"{name.removesuffix('.png')}-dark.png" for name in names[1:]]
+    names += [f"{name.removesuffix('.png')}-dark.png" for name in names[3:]]
     for name in names:
         content = (tutorial.PAGE.parent / "images" / name).read_bytes()
         assert struct.unpack(">II", content[16:24]) == (WINDOW["width"], WINDOW["height"])
