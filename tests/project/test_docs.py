@@ -69,15 +69,33 @@ def credentials(upstash_emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> 
     registry.reset()
 
 
+# Pages for a site that has not installed the package; elsewhere the site has it already.
+INSTALLING = {"README.md", "docs/index.md", "docs/reference/guide.md"}
+# Pages that show CACHES as a whole; the others add to it.
+WITH_CACHES = {
+    *INSTALLING,
+    "docs/how-to/getting-started.md",
+    "docs/how-to/from-django-redis.md",
+    "docs/reference/settings.md",
+}
+CACHE = {"BACKEND": "continuum_upstash.backend.CacheBackend"}
+
+
+def make_settings(page: Path, apps: list[str]) -> dict[str, Any]:
+    """Return the settings of a site before a page adds to them."""
+    names: dict[str, Any] = {"INSTALLED_APPS": apps.copy()}
+    names["MIDDLEWARE"] = settings.MIDDLEWARE.copy()
+    if get_name(page) not in WITH_CACHES:
+        names["CACHES"] = {"default": CACHE.copy(), "other": CACHE.copy()}
+    return names
+
+
 @pytest.mark.parametrize("page", WITH_SNIPPETS, ids=get_name)
 def test_the_python_of_a_page_runs(page, credentials, monkeypatch):
     if "from django.tasks import" in page.read_text() and find_spec("django.tasks") is None:
         framework = import_module("continuum_upstash.federation.tasks.framework")
         monkeypatch.setitem(sys.modules, "django.tasks", framework)  # Django 5.2
-    names: dict[str, Any] = {
-        "INSTALLED_APPS": OTHER_APPS.copy(),
-        "MIDDLEWARE": settings.MIDDLEWARE.copy(),
-    }
+    names = make_settings(page, OTHER_APPS)
     modules: dict[str, Any] = {"__name__": "snippet"}
     for snippet in filter(is_settings, find_snippets(page)):
         exec(compile(snippet, f"{page} settings", "exec"), names)
@@ -90,8 +108,6 @@ def test_the_python_of_a_page_runs(page, credentials, monkeypatch):
     assert all(response.status_code == 200 for response in responses)
 
 
-# Pages for a site that has not installed the package; elsewhere the site has it already.
-INSTALLING = {"README.md", "docs/index.md", "docs/reference/guide.md"}
 ONCE = {*INSTALLING, "docs/tutorial.md"}  # the others can be pasted again
 SESSIONS = "sessions.middleware.SessionMiddleware"
 
@@ -101,7 +117,7 @@ def test_the_settings_of_a_page_keep_those_of_the_site(page, monkeypatch):
     monkeypatch.setenv("CLASSIC_REDIS_URL", "redis://127.0.0.1")
     installed = [] if get_name(page) in INSTALLING else ["continuum_upstash"]
     apps, middleware = [*OTHER_APPS, *installed], settings.MIDDLEWARE.copy()
-    names = {"INSTALLED_APPS": apps.copy(), "MIDDLEWARE": middleware.copy()}
+    names = make_settings(page, apps)
     snippets = [*filter(is_settings, find_snippets(page))]
     for snippet in snippets if get_name(page) in ONCE else [*snippets, *snippets]:
         exec(compile(snippet, f"{page} settings", "exec"), names)
@@ -111,6 +127,7 @@ def test_the_settings_of_a_page_keep_those_of_the_site(page, monkeypatch):
     own = f"continuum_upstash.{SESSIONS}"  # replaces Django's, at its position
     remaining = [name.replace(own, f"django.contrib.{SESSIONS}") for name in names["MIDDLEWARE"]]
     assert [name for name in remaining if name in middleware] == middleware
+    assert get_name(page) in WITH_CACHES or names["CACHES"]["other"] == CACHE
 
 
 async def call_views(modules: dict[str, Any]) -> list[HttpResponse]:
