@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Iterator
 from contextlib import suppress
 from math import inf
 from time import monotonic
@@ -25,8 +26,8 @@ from continuum_upstash.transports import network_errors
 from continuum_upstash.transports.base import Deadline
 
 # Seconds between the checks of the first waiting caller, and of the others.
-FIRST_INTERVAL: Final = 0.05
-INTERVAL: Final = 0.5
+_FIRST_INTERVAL: Final = 0.05
+_INTERVAL: Final = 0.5
 
 
 class PooledConnection(Protocol):
@@ -139,6 +140,29 @@ class SlotQueue(Generic[C]):
             connection.close()
         return True
 
+    def _iter_waits(self, slot: Slot[C], deadline: Deadline, waiter: Waiter) -> Iterator[float]:
+        """Queue a waiter; yield the seconds of each wait until its slot is filled.
+
+        An interrupted caller drops the generator, which then leaves the queue.
+        """
+        started = now = monotonic()
+        reference = ref(waiter)
+        try:
+            try:
+                self._waiters.append(reference)
+                while not (self._find_first(now) is waiter and self._fill(slot)):
+                    if now >= deadline.at:
+                        raise self._make_exhausted_error(deadline, started)
+                    is_first = self._find_first(now) is waiter
+                    yield min(deadline.at - now, _FIRST_INTERVAL if is_first else _INTERVAL)
+                    now = monotonic()
+                deadline.extend(now - started)
+            finally:
+                self._remove(reference)
+                self._wake_first()
+        finally:
+            waiter.until = -inf  # the removal may have been interrupted
+
     def _find_first(self, now: float) -> Waiter | None:
         """Return the waiter whose turn it is; those that were interrupted are removed."""
         while self._waiters:
@@ -147,7 +171,7 @@ class SlotQueue(Generic[C]):
             except IndexError:
                 return None
             waiter = reference()
-            if waiter is not None and now < waiter.until + INTERVAL:
+            if waiter is not None and now < waiter.until + _INTERVAL:
                 return waiter
             self._remove(reference)
         return None
@@ -199,29 +223,10 @@ class ConnectionPool(SlotQueue[C]):
             DeadlineExceeded: likewise, and the server replied on none of the connections.
         """
         if self._waiters or not self._fill(slot):
-            self._wait(slot, deadline)
+            waiter = _WaitingThread(deadline.at)
+            for seconds in self._iter_waits(slot, deadline, waiter):
+                waiter.wait(seconds)
 
     def close(self) -> None:
         """Close the idle connections; one that carries a request finishes it first."""
         self.drop_idle()
-
-    def _wait(self, slot: Slot[C], deadline: Deadline) -> None:
-        started = now = monotonic()
-        waiter = _WaitingThread(deadline.at)
-        reference: ref[Waiter] = ref(waiter)
-        try:
-            try:
-                self._waiters.append(reference)
-                while not (self._find_first(now) is waiter and self._fill(slot)):
-                    if now >= deadline.at:
-                        raise self._make_exhausted_error(deadline, started)
-                    is_first = self._find_first(now) is waiter
-                    interval = FIRST_INTERVAL if is_first else INTERVAL
-                    waiter.wait(min(deadline.at - now, interval))
-                    now = monotonic()
-                deadline.extend(now - started)
-            finally:
-                self._remove(reference)
-                self._wake_first()
-        finally:
-            waiter.until = -inf  # the removal may have been interrupted

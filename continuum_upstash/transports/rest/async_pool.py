@@ -3,19 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from math import inf
-from time import monotonic
-from weakref import ref
 
 from continuum_upstash.transports.base import Deadline
-from continuum_upstash.transports.pool import (
-    FIRST_INTERVAL,
-    INTERVAL,
-    C,
-    Slot,
-    SlotQueue,
-    Waiter,
-)
+from continuum_upstash.transports.pool import C, Slot, SlotQueue
 
 
 class _WaitingTask:
@@ -47,7 +37,9 @@ class AsyncConnectionPool(SlotQueue[C]):
     async def acquire(self, slot: Slot[C], deadline: Deadline) -> None:
         """Fill a slot; see `ConnectionPool.acquire`."""
         if self._waiters or not self._fill(slot):
-            await self._wait(slot, deadline)
+            waiter = _WaitingTask(deadline.at)
+            for seconds in self._iter_waits(slot, deadline, waiter):
+                await waiter.wait(seconds)
 
     def release(self, slot: Slot[C]) -> None:
         super().release(slot)
@@ -62,24 +54,3 @@ class AsyncConnectionPool(SlotQueue[C]):
         """
         self._is_closed = True
         return self.drop_idle()
-
-    async def _wait(self, slot: Slot[C], deadline: Deadline) -> None:
-        started = now = monotonic()
-        waiter = _WaitingTask(deadline.at)
-        reference: ref[Waiter] = ref(waiter)
-        try:
-            try:
-                self._waiters.append(reference)
-                while not (self._find_first(now) is waiter and self._fill(slot)):
-                    if now >= deadline.at:
-                        raise self._make_exhausted_error(deadline, started)
-                    is_first = self._find_first(now) is waiter
-                    interval = FIRST_INTERVAL if is_first else INTERVAL
-                    await waiter.wait(min(deadline.at - now, interval))
-                    now = monotonic()
-                deadline.extend(now - started)
-            finally:
-                self._remove(reference)
-                self._wake_first()
-        finally:
-            waiter.until = -inf  # the removal may have been interrupted
