@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 
+import pytest
+
 from continuum_upstash.config.budget import parse_budget
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.plans.billing import count_all_billed
@@ -25,6 +27,9 @@ from tests.unit.fake_clock import FakeClock
 
 START = datetime(2026, 8, 10, tzinfo=UTC)
 KEY = make_budget_key(START)
+GET = ("GET", "k")
+SESSION = ("GET", "continuum:session::0123")
+UNTIL_HARD = {"SOFT": 1, "NEAR": 1, "ESSENTIAL": 1, "HARD": 1}
 
 
 class Server:
@@ -108,3 +113,37 @@ class Site:
 
     def read_counter(self):
         return int(self.server.call("GET", KEY) or 0)
+
+
+def is_sent(site, process, *command, **attributes):
+    """Return whether a command reaches the server; otherwise the local store serves it."""
+    before = len(site.server.sent)
+    process.call(*command, **attributes)
+    return command in site.server.sent[before:]
+
+
+def call_until(process, stage, *command, **attributes):
+    for _ in range(10_000):
+        if process.stage == stage:
+            return
+        process.call(*command, **attributes)
+    pytest.fail(f"the stage is still {process.stage}")
+
+
+class FakeSource:
+    month = regions = 0
+
+    def count_commands(self, alias, dollars):
+        assert alias == "shop"
+        return round(dollars * 50_000)
+
+    def count_regions(self, alias):
+        assert alias == "shop"
+        return self.regions
+
+    def count_month(self, alias):
+        assert alias == "shop"
+        if isinstance(self.month, Exception):
+            raise self.month
+        return self.month
+        yield
