@@ -87,6 +87,26 @@ def load_tls_context(
     return context
 
 
+def connect_to_any(
+    addresses: Sequence[tuple[Any, ...]], remaining: Callable[[], float]
+) -> socket.socket:
+    """Return a socket that is connected to the first address that accepts it.
+
+    Args:
+        addresses: the result of `getaddrinfo`.
+        remaining: returns the seconds that are left.
+
+    Raises:
+        OSError: the last address failed, or there is none.
+    """
+    for attempt in iter_connect_attempts(addresses, remaining):
+        with attempt as (sock, address, timeout):
+            sock.settimeout(timeout)
+            sock.connect(address)
+            return sock
+    raise OSError("the host has no address")
+
+
 def iter_connect_attempts(
     addresses: Sequence[tuple[Any, ...]], remaining: Callable[[], float]
 ) -> Iterator[AbstractContextManager[tuple[socket.socket, Any, float]]]:

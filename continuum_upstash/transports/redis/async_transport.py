@@ -16,6 +16,7 @@ from continuum_upstash.errors import AuthenticationFailed, ConnectionFailed, Rep
 from continuum_upstash.plans.command_table import is_retryable
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Replies
+from continuum_upstash.transports.async_sockets import DeadlineScope
 from continuum_upstash.transports.network_errors import connection_lost
 from continuum_upstash.transports.redis import resp2
 from continuum_upstash.transports.redis.async_connection import AsyncRedisConnection
@@ -32,7 +33,6 @@ from continuum_upstash.transports.redis.redis_errors import (
 )
 from continuum_upstash.transports.redis.transport import make_plain_pool
 from continuum_upstash.transports.tracebacks import HiddenLibraryFrames
-from continuum_upstash.transports.wrappers.async_deadline import DeadlineScope
 
 _PING: Final = Handshake(memoryview(resp2.PING), 1)
 

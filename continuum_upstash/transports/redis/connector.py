@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
 from redis import ConnectionPool, SSLConnection, UnixDomainSocketConnection
@@ -15,9 +16,10 @@ from continuum_upstash.config.urls import remove_root_dot
 from continuum_upstash.errors import ConnectionFailed, ContinuumError
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.protocol import Command
+from continuum_upstash.transports.async_sockets import DeadlineScope, connect_socket
+from continuum_upstash.transports.base import Deadline
 from continuum_upstash.transports.redis import resp2
 from continuum_upstash.transports.redis.options import get_tls_context
-from continuum_upstash.transports.wrappers.async_deadline import DeadlineScope
 
 ProtocolFactory: TypeAlias = Callable[[], asyncio.BaseProtocol]
 
@@ -54,43 +56,27 @@ class Connector:
         """Open a connection for a new protocol object.
 
         Raises:
-            OSError: the last address that was tried failed; each has the whole timeout.
+            OSError: the last address failed, or the time was up.
             RedisError: the Sentinels know no primary.
         """
-        if isinstance(self._template, UnixDomainSocketConnection):
-            async with DeadlineScope(asyncio.get_running_loop().time() + self._timeout):
-                loop = asyncio.get_running_loop()
-                await loop.create_unix_connection(make_protocol, self._template.path)
-        else:
-            await self._connect_to_host(*await self._find_server(), make_protocol)
-
-    async def _connect_to_host(self, host: str, port: int, make_protocol: ProtocolFactory) -> None:
-        async with DeadlineScope(asyncio.get_running_loop().time() + self._timeout):
-            loop = asyncio.get_running_loop()
-            addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        # asyncio's own race of addresses leaks a socket if it is cancelled when one succeeds.
-        failure: OSError = socket.gaierror(f"{host} has no address")
-        for *_, address in addresses:
-            try:
-                await self._connect_to_address(address, host, make_protocol)
-            except OSError as error:
-                failure = error
-            else:
-                return
-        raise failure
-
-    async def _connect_to_address(
-        self, address: tuple[Any, ...], host: str, make_protocol: ProtocolFactory
-    ) -> None:
-        secure = isinstance(self._template, SSLConnection)
-        async with DeadlineScope(asyncio.get_running_loop().time() + self._timeout):
-            transport, _ = await asyncio.get_running_loop().create_connection(
+        loop, template = asyncio.get_running_loop(), self._template
+        if isinstance(template, UnixDomainSocketConnection):
+            async with DeadlineScope(loop.time() + self._timeout):
+                await loop.create_unix_connection(make_protocol, template.path)
+            return
+        host, port = await self._find_server()
+        family = getattr(template, "socket_type", 0)
+        secure = isinstance(template, SSLConnection)
+        deadline = Deadline(self._timeout, clock=loop.time)
+        async with DeadlineScope(deadline.at):
+            configure = partial(set_keepalive, template)
+            sock = await connect_socket(host, port, deadline, configure, family)
+            await loop.create_connection(
                 make_protocol,
-                *address[:2],
-                ssl=get_tls_context(self._template) if secure else None,
+                sock=sock,
+                ssl=get_tls_context(template) if secure else None,
                 server_hostname=remove_root_dot(host) if secure else None,
             )
-        set_keepalive(self._template, transport.get_extra_info("socket"))
 
     async def _find_server(self) -> tuple[str, int]:
         if isinstance(self._pool, SentinelConnectionPool):

@@ -106,7 +106,7 @@ def _split_userinfo(config: Config) -> tuple[str, str]:
 
 
 def get_connect_timeout(config: Config, pool: ConnectionPool) -> float:
-    """Return the timeout in seconds of connecting to one address."""
+    """Return the timeout in seconds of opening a connection."""
     return float(pool.connection_kwargs.get("socket_connect_timeout") or config.connect_timeout)
 
 

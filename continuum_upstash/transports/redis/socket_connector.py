@@ -28,7 +28,7 @@ from continuum_upstash.transports.redis.connector import (
 )
 from continuum_upstash.transports.redis.options import get_tls_context
 from continuum_upstash.transports.redis.redis_errors import connect_error, handshake_error
-from continuum_upstash.transports.sockets import iter_connect_attempts
+from continuum_upstash.transports.sockets import connect_to_any
 from continuum_upstash.transports.tracebacks import HiddenLibraryFrames
 
 
@@ -81,10 +81,12 @@ class SocketConnector:
     def _open(self, deadline: Deadline) -> socket.socket:
         if isinstance(self._template, UnixDomainSocketConnection):
             addresses = [(socket.AF_UNIX, socket.SOCK_STREAM, 0, "", self._template.path)]
-            return _connect_to_any(addresses, deadline)
+            return connect_to_any(addresses, deadline.get_remaining)
         host, port = self._find_server()
         family = getattr(self._template, "socket_type", 0)
-        sock = _connect_to_any(socket.getaddrinfo(host, port, family, socket.SOCK_STREAM), deadline)
+        sock = connect_to_any(
+            socket.getaddrinfo(host, port, family, socket.SOCK_STREAM), deadline.get_remaining
+        )
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             set_keepalive(self._template, sock)
@@ -133,12 +135,3 @@ class SocketConnector:
             if isinstance(reply, ReplyError):
                 connection.reusable = False
                 raise handshake_error(reply, self._label)
-
-
-def _connect_to_any(addresses: list[Any], deadline: Deadline) -> socket.socket:
-    for attempt in iter_connect_attempts(addresses, deadline.get_remaining):
-        with attempt as (sock, address, timeout):
-            sock.settimeout(timeout)
-            sock.connect(address)
-            return sock
-    raise OSError("the host has no address")

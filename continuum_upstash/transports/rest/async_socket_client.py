@@ -17,6 +17,7 @@ from continuum_upstash.errors import ConnectionFailed, ContinuumError
 from continuum_upstash.plans.command_table import is_retryable, list_written_keys
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.transports import network_errors
+from continuum_upstash.transports.async_sockets import DeadlineScope, connect_socket
 from continuum_upstash.transports.base import Deadline
 from continuum_upstash.transports.pool import Slot
 from continuum_upstash.transports.rest.async_pool import AsyncConnectionPool
@@ -30,11 +31,9 @@ from continuum_upstash.transports.rest.requests import Request
 from continuum_upstash.transports.sockets import (
     LATE_READS,
     get_https_context,
-    iter_connect_attempts,
     make_readable_check,
     reset_on_close,
 )
-from continuum_upstash.transports.wrappers.async_deadline import DeadlineScope
 
 
 class AsyncHttpConnection(asyncio.Protocol):
@@ -197,8 +196,9 @@ async def connect(
     loop = asyncio.get_running_loop()
     context = get_https_context(ca_file) if encoder.secure else None
     try:
-        async with DeadlineScope(loop.time() + seconds):
-            sock = await _open_socket(encoder.host, encoder.port, Deadline(seconds))
+        deadline = Deadline(seconds, clock=loop.time)
+        async with DeadlineScope(deadline.at):
+            sock = await connect_socket(encoder.host, encoder.port, deadline, _set_keepalive)
             _, connection = await loop.create_connection(
                 lambda: AsyncHttpConnection(encoder, loop, sock.fileno()),
                 sock=sock,
@@ -210,17 +210,8 @@ async def connect(
     return connection
 
 
-async def _open_socket(host: str, port: int, deadline: Deadline) -> socket.socket:
-    loop = asyncio.get_running_loop()
-    addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    for attempt in iter_connect_attempts(addresses, deadline.get_remaining):
-        with attempt as (sock, address, timeout):
-            sock.setblocking(False)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            async with DeadlineScope(loop.time() + timeout):
-                await loop.sock_connect(sock, address)
-            return sock
-    raise OSError(f"{host} has no address")
+def _set_keepalive(sock: socket.socket) -> None:
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
 
 class AsyncSocketHttpClient:

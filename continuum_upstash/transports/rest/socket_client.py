@@ -30,8 +30,8 @@ from continuum_upstash.transports.sockets import (
     LATE_READS,
     RECORD_BYTES,
     TIMEOUT_TOLERANCE,
+    connect_to_any,
     get_https_context,
-    iter_connect_attempts,
     make_readable_check,
     receive_late,
     reset_on_close,
@@ -143,7 +143,8 @@ def connect(encoder: RequestEncoder, ca_file: str | None, seconds: float) -> Htt
     context = get_https_context(ca_file) if encoder.secure else None
     deadline = Deadline(seconds)
     try:
-        sock = _open_socket(encoder.host, encoder.port, deadline)
+        addresses = socket.getaddrinfo(encoder.host, encoder.port, type=socket.SOCK_STREAM)
+        sock = connect_to_any(addresses, deadline.get_remaining)
         try:
             if context is not None:
                 sock.settimeout(deadline.get_remaining())
@@ -156,16 +157,6 @@ def connect(encoder: RequestEncoder, ca_file: str | None, seconds: float) -> Htt
     except OSError as error:
         raise network_errors.connect_failed(encoder.label, error, seconds) from error
     return HttpConnection(sock, encoder)
-
-
-def _open_socket(host: str, port: int, deadline: Deadline) -> socket.socket:
-    addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    for attempt in iter_connect_attempts(addresses, deadline.get_remaining):
-        with attempt as (sock, address, timeout):
-            sock.settimeout(timeout)
-            sock.connect(address)
-            return sock
-    raise OSError(f"{host} has no address")
 
 
 class SocketHttpClient:

@@ -9,6 +9,7 @@ from typing import Final, Self
 
 from continuum_upstash.errors import ConnectionFailed, ContinuumError
 from continuum_upstash.transports import network_errors
+from continuum_upstash.transports.async_sockets import DeadlineScope
 from continuum_upstash.transports.sockets import enable_keepalive, reset_on_close
 from continuum_upstash.transports.subscriptions.messages import (
     Decoder,
@@ -16,7 +17,6 @@ from continuum_upstash.transports.subscriptions.messages import (
     subscription_closed,
     subscription_ended,
 )
-from continuum_upstash.transports.wrappers.async_deadline import DeadlineScope
 
 # Reading from the socket pauses above these, until half of the messages are taken.
 _MAX_MESSAGES: Final = 1000

@@ -60,7 +60,7 @@ class AsyncDeadlineTransport:
     async def _send_in_time(self, batch: Batch, seconds: float) -> Replies:
         import asyncio  # noqa: PLC0415 sync clients start faster without it
 
-        from continuum_upstash.transports.wrappers.async_deadline import DeadlineScope  # noqa: PLC0415 likewise
+        from continuum_upstash.transports.async_sockets import DeadlineScope  # noqa: PLC0415 likewise
 
         try:
             async with DeadlineScope(asyncio.get_running_loop().time() + seconds):
