@@ -10,6 +10,8 @@ from math import inf
 from time import monotonic
 from typing import Any, Final
 
+from django.utils.translation import gettext as _
+
 from continuum_upstash.errors import ContinuumError
 from continuum_upstash.health.developer_api import (
     AccountDatabase,
@@ -20,6 +22,7 @@ from continuum_upstash.health.developer_api import (
 from continuum_upstash.health.findings import Finding, Outcome
 from continuum_upstash.health.overview import Overview
 from continuum_upstash.health.probe import MEMORY_WARN_RATIO
+from continuum_upstash.health.quantities import format_count, format_percentage
 from continuum_upstash.sessions.conf import conf as session_conf
 from continuum_upstash.stats.bill import Bill, MonthlyUsage, project_bill
 from continuum_upstash.stats.pricing import PRICING_PLANS, WARN_RATIO, Terms
@@ -131,7 +134,8 @@ class Comparison:
     Attributes:
         commands, account_commands: billed commands so far.
         dollars, account_dollars: the price so far.
-        reasons: why the commands differ, one sentence each; empty: they do not, beyond 2 %.
+        reasons: why the commands differ, one or two sentences each, in the language that was
+            active; empty: they do not, beyond 2 %.
     """
 
     commands: int
@@ -146,12 +150,17 @@ class Comparison:
         return self.account_commands - self.commands
 
     def describe(self) -> str:
-        """Return by how much the commands differ."""
+        """Return by how much the commands differ, in the active language."""
         if not self.reasons:
-            return "none beyond 2 %"
-        more = "more" if self.difference > 0 else "fewer"
-        percent = abs(self.difference) / max(self.commands, 1) * 100
-        return f"the account has {abs(self.difference):,} {more} commands ({percent:.1f} % of ours)"
+            return _("none beyond 2 %")
+        if self.difference > 0:
+            text = _("the account has {number} more commands ({share} of ours)")
+        else:
+            text = _("the account has {number} fewer commands ({share} of ours)")
+        share = abs(self.difference) / max(self.commands, 1)
+        return text.format(
+            number=format_count(abs(self.difference)), share=format_percentage(share)
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Return JSON values."""
@@ -179,33 +188,38 @@ def _explain(
 ) -> Iterator[str]:
     usage, regions = account.usage, len(account.database.read_regions)
     if (regions - bill.regions) * difference > 0:
-        yield (
-            f"Read regions: the database has {regions}, and REGIONS is {bill.regions}. Each write "
-            f"is billed once more per region: set CONTINUUM_STATS['REGIONS'] = {regions}."
+        text = _(
+            "Read regions: the database has {regions}, and REGIONS is {ours}. Each write is billed "
+            "once more per region: set CONTINUUM_STATS['REGIONS'] = {regions}."
         )
+        yield text.format(regions=regions, ours=bill.regions)
     if difference > 0 and bill.first_hour is not None:
-        yield (
-            f"The statistics begin at {bill.first_hour:%Y-%m-%d %H:%M} UTC: what was sent earlier "
-            "in this month is only in the account's figure."
+        text = _(
+            "The statistics begin at {time} UTC: what was sent earlier in this month is only in "
+            "the account's figure."
         )
+        yield text.format(time=f"{bill.first_hour:%Y-%m-%d %H:%M}")
     if difference > 0:
-        unknown = usage.today - today.all_billed
-        part = f" At least {unknown:,} commands of today are from them." if unknown > 0 else ""
-        yield (
+        yield _(
             "Not in our figure: other clients of the database (other sites, the console, scripts), "
             "processes without statistics (SHARED is off, or the app is not in INSTALLED_APPS), "
-            f"and the last seconds of killed processes.{part}"
+            "and the last seconds of killed processes."
         )
+        unknown = usage.today - today.all_billed
+        if unknown > 0:
+            text = _("Commands of today that are only in the account's figure: at least {number}.")
+            yield text.format(number=format_count(unknown))
     else:
-        yield (
+        yield _(
             "The account's figures are some minutes old. Of scripts of your own, the statistics "
             "count each call in their text, whether it runs or not."
         )
     if month.local_commands:
-        yield (
-            f"In neither figure: {month.local_commands:,} commands that the local store served in "
-            "place of the database."
+        text = _(
+            "In neither figure: commands that the local store served in place of the database, "
+            "{number}."
         )
+        yield text.format(number=format_count(month.local_commands))
 
 
 def examine_account(database: Database, account: Account, overview: Overview) -> Iterator[Finding]:
@@ -217,17 +231,21 @@ def examine_account(database: Database, account: Account, overview: Overview) ->
         overview: of the alias, with the minutes of the last hour.
     """
     known, alias = account.database, database.config.alias
-    detail = f"database '{known.name}', pricing plan {known.plan}, {known.state}"
+    detail = _("database '{name}', pricing plan {plan}, {state}")
+    detail = detail.format(name=known.name, plan=known.plan, state=known.state)
     is_active = known.state == "active"
-    fix = "" if is_active else "Look at the database in the console: it does not serve all calls."
-    yield Finding("account", "ok" if is_active else "failed", detail, fix)
+    fix = _("Look at the database in the console: it does not serve all calls.")
+    yield Finding("account", "ok" if is_active else "failed", detail, "" if is_active else fix)
     if overview.bill is not None:
         yield from _examine_terms(overview.bill, account)
         yield from _examine_bill(overview, overview.bill, account)
     evicts = "on" if known.evicts else "off"
     if known.evicts and session_conf.are_stored_in(alias):
-        fix = "Switch Eviction off in the console, or use a separate database for sessions."
-        yield Finding("account: eviction", "warning", "on, and the alias stores sessions", fix)
+        detail = _("on, and the alias stores sessions")
+        fix = _(
+            "Switch Eviction off in the Upstash console, or use a separate database for sessions."
+        )
+        yield Finding("account: eviction", "warning", detail, fix)
     else:
         yield Finding("account: eviction", "info", f"{evicts}; auto upgrade: {known.auto_upgrade}")
     yield from _examine_limits(database, account, overview)
@@ -244,9 +262,14 @@ def _examine_terms(bill: Bill, account: Account) -> Iterator[Finding]:
         if ours == theirs:
             yield Finding(f"account: {name}", "ok", f"{ours}, as in CONTINUUM_STATS")
         else:
-            detail = f"{theirs}, but CONTINUUM_STATS['{name}'] is {ours}"
-            fix = f"Set CONTINUUM_STATS['{name}'] = {theirs!r}, or the estimates are wrong."
-            yield Finding(f"account: {name}", "warning", detail, fix)
+            detail = _("{theirs}, but CONTINUUM_STATS['{name}'] is {ours}")
+            fix = _("Set CONTINUUM_STATS['{name}'] = {theirs}, or the estimates are wrong.")
+            yield Finding(
+                f"account: {name}",
+                "warning",
+                detail.format(theirs=theirs, name=name, ours=ours),
+                fix.format(theirs=repr(theirs), name=name),
+            )
 
 
 def _examine_bill(overview: Overview, bill: Bill, account: Account) -> Iterator[Finding]:
@@ -264,39 +287,47 @@ def _examine_bill(overview: Overview, bill: Bill, account: Account) -> Iterator[
     ours = None if bill.is_early else apply_account(bill, account)
     expected_bill = own or ours
     projected = expected_bill and expected_bill.dollars
-    expected = "" if projected is None else f", ${projected:,.2f} expected for the month"
-    detail = f"${usage.dollars:,.2f} of a budget of ${budget:,.2f}{expected}"
+    spent = {"dollars": f"{usage.dollars:,.2f}", "budget": f"{budget:,.2f}"}
+    if projected is None:
+        detail = _("${dollars} of a budget of ${budget}").format(**spent)
+    else:
+        detail = _("${dollars} of a budget of ${budget}, ${expected} expected for the month")
+        detail = detail.format(**spent, expected=f"{projected:,.2f}")
     if max(usage.dollars, projected or 0) < budget:
         yield Finding("account: budget", "ok", detail)
         return
-    fix = "At the budget the database is rate limited: raise it in the console, or send less."
+    fix = _("At the budget the database is rate limited: raise it in the console, or send less.")
     yield Finding("account: budget", "warning", detail, fix)
 
 
 def _examine_limits(database: Database, account: Account, overview: Overview) -> Iterator[Finding]:
     known, config = account.database, database.config
     if known.max_request_bytes:
-        detail = f"{known.max_request_bytes:,} bytes per request"
+        detail = _("{number} bytes per request").format(
+            number=format_count(known.max_request_bytes)
+        )
         maximum = config.max_value_bytes
         is_wrong = maximum is not None and maximum > known.max_request_bytes
-        fix = f"Lower MAX_VALUE_BYTES ({maximum:,}): larger values are refused." if is_wrong else ""
+        fix = ""
+        if is_wrong:
+            fix = _("Lower MAX_VALUE_BYTES ({number}): larger values are refused.")
+            fix = fix.format(number=format_count(maximum or 0))
         yield Finding("account: request", "warning" if is_wrong else "ok", detail, fix)
     minutes = overview.minutes.buckets if overview.minutes else ()
     peak = max((each.totals.all_billed for each in minutes), default=0) / 60
+    usage = account.usage
+    rate_fix = _("Spread the load, or choose a larger pricing plan.")
+    storage_fix = _("Delete keys, or choose a larger pricing plan.")
+    commands_fix = _("Send fewer commands, or choose a larger pricing plan.")
     uses = (
-        ("commands/s", peak, known.max_commands_per_second, WARN_RATIO, "Spread the load"),
-        (
-            "storage",
-            account.usage.storage,
-            known.max_storage_bytes,
-            MEMORY_WARN_RATIO,
-            "Delete keys",
-        ),
-        ("commands", account.usage.commands, known.max_commands, WARN_RATIO, "Send fewer commands"),
+        ("commands/s", peak, known.max_commands_per_second, WARN_RATIO, rate_fix),
+        ("storage", usage.storage, known.max_storage_bytes, MEMORY_WARN_RATIO, storage_fix),
+        ("commands", usage.commands, known.max_commands, WARN_RATIO, commands_fix),
     )
-    for name, used, limit, ratio, advice in uses:
+    for name, used, limit, ratio, fix in uses:
         if 0 < limit < _UNLIMITED:
             is_near = used >= ratio * limit
             outcome: Outcome = "warning" if is_near else "ok"
-            fix = f"{advice}, or choose a larger pricing plan." if is_near else ""
-            yield Finding(f"account: {name}", outcome, f"{used:,.0f} of {limit:,}", fix)
+            detail = _("{used} of {limit}")
+            detail = detail.format(used=format_count(used), limit=format_count(limit))
+            yield Finding(f"account: {name}", outcome, detail, fix if is_near else "")

@@ -105,6 +105,7 @@ class Command(BaseCommand):
         )
         add_budget_option(parser)
 
+    @override("en")
     def handle(self, **options: Any) -> None:
         check_budget_option(options)
         caches = get_caches(select_aliases(options))
@@ -189,7 +190,6 @@ def _as_dict(cost: _Cost) -> dict[str, Any]:
     }
 
 
-@override("en")
 def _format(cost: _Cost, *, full: bool) -> str:
     if cost.error:
         return f"{cost.alias}: no figures\n{format_row('Error', cost.error)}"

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from django.utils.translation import override
 
 from continuum_upstash.health.account import Account, apply_account, compare
 from continuum_upstash.health.developer_api import decode_database, decode_usage
@@ -38,11 +39,13 @@ def test_figures_of_two_moments_are_the_same(theirs):
 def test_other_clients_and_the_beginning_of_the_statistics_are_reasons():
     first = datetime(2026, 11, 5, 9, tzinfo=UTC)
     found = make_comparison(100_000, make_account(150_000, today=900), first=first, today=400)
-    assert found.describe() == "the account has 50,000 more commands (50.0 % of ours)"
-    begin, others = found.reasons
+    assert found.describe() == "the account has 50,000 more commands (50 % of ours)"
+    begin, others, today = found.reasons
     assert "begin at 2026-11-05 09:00 UTC" in begin
     assert "SHARED is off" in others
-    assert "At least 500 commands of today" in others
+    assert today == "Commands of today that are only in the account's figure: at least 500."
+    with override("de"):
+        assert found.describe() == "das Konto hat 50.000 Befehle mehr (50 % von unseren)"
 
 
 def test_read_regions_are_a_reason_for_more_commands_only():
@@ -56,7 +59,7 @@ def test_fewer_commands_and_the_local_store_are_explained():
     found = make_comparison(100_000, make_account(50_000), month=Totals(local_commands=7))
     assert "the account has 50,000 fewer" in found.describe()
     assert "scripts of your own" in found.reasons[0]
-    assert "7 commands that the local store served" in found.reasons[1]
+    assert "in place of the database, 7." in found.reasons[1]
 
 
 @pytest.mark.parametrize(
