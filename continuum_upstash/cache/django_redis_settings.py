@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from continuum_upstash.plans.scan import COUNT
 
-_UNUSED: Final[Mapping[str, str]] = {
-    "DJANGO_REDIS_CLOSE_CONNECTION": "connections stay open between requests",
-    "DJANGO_REDIS_LOGGER": "outages are logged by the logger continuum_upstash",
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise
+
+_UNUSED: Final[Mapping[str, _StrPromise]] = {
+    "DJANGO_REDIS_CLOSE_CONNECTION": _("connections stay open between requests"),
+    "DJANGO_REDIS_LOGGER": _("outages are logged by the logger continuum_upstash"),
 }
 
-_UNUSED_WITHOUT_TCP: Final[Mapping[str, str]] = {
-    "DJANGO_REDIS_CONNECTION_FACTORY": "no cache is in TCP mode",
+_UNUSED_WITHOUT_TCP: Final[Mapping[str, _StrPromise]] = {
+    "DJANGO_REDIS_CONNECTION_FACTORY": _("no cache is in TCP mode"),
 }
 
 
@@ -34,7 +39,7 @@ def get_itersize() -> int:
 
 
 def list_unused_settings(*, has_tcp: bool) -> Iterator[str]:
-    """Yield what is wrong with the settings that have no effect on this package's caches.
+    """Yield which settings have no effect on this package's caches, in the active language.
 
     Args:
         has_tcp: whether a cache is in TCP mode.
@@ -45,4 +50,4 @@ def list_unused_settings(*, has_tcp: bool) -> Iterator[str]:
     unused = _UNUSED if has_tcp else {**_UNUSED, **_UNUSED_WITHOUT_TCP}
     for name, reason in unused.items():
         if getattr(settings, name, None):
-            yield f"{name} has no effect: {reason}."
+            yield gettext("{name} has no effect: {reason}.").format(name=name, reason=reason)
