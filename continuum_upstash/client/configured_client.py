@@ -112,7 +112,6 @@ class ConfiguredClient:
         Raises:
             ConfigurationError: an argument or an environment variable is wrong.
         """
-        _reject_unknown(options)
         arguments: dict[str, object] = {
             "REST_URL": rest_url,
             "TOKEN": rest_token,
@@ -122,13 +121,18 @@ class ConfiguredClient:
             "SERIALIZER": None if use_msgpack else "json",
         }
         arguments |= {option.upper(): value for option, value in options.items()}
-        arguments = {option: value for option, value in arguments.items() if value is not None}
+        arguments = {name: value for name, value in arguments.items() if value is not None}
         keys = tuple(pickle_keys)
-        config = resolve(arguments, os.environ, alias=name, signing_keys=keys)
+        try:
+            _reject_unknown(options)
+            config = resolve(arguments, os.environ, alias=name, signing_keys=keys)
+        except ConfigurationError:
+            # A traceback shows local variables, and these contain secrets.
+            del rest_url, rest_token, redis_url, pickle_keys, keys, arguments
+            raise
         codec = Codec(
             serializer=config.serializer,
             pickle_keys=keys,
-            signing_keys=keys,
             base64=SignedBase64(*config.base64_secrets),
             compress_min_bytes=config.compress_min_bytes,
         )
@@ -148,6 +152,8 @@ class ConfiguredClient:
         )
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_database"):  # in the traceback of a wrong argument
+            return f"<{type(self).__name__}>"
         return f"<{type(self).__name__} {self._database.config.label}>"
 
     @property

@@ -239,6 +239,7 @@ def resolve(
     # that have found the problem.
     del options, environ, location
     if problem:
+        del signing_keys
         raise ConfigurationError(f"Cache '{alias}': {problem}")
     return Config(alias=alias, signing_keys=signing_keys, **found)
 

@@ -234,7 +234,7 @@ def test_a_wrong_configuration(settings, monkeypatch, name, value):
     settings.CACHES = {"default": {"BACKEND": BACKEND}}
     with pytest.raises(ContinuumError) as raised:
         caches["default"].get("k")
-    assert find_secrets(raised.value, TOKEN) == []
+    assert find_secrets(raised.value, TOKEN, settings.SECRET_KEY) == []
 
 
 @pytest.mark.parametrize(

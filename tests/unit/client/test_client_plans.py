@@ -8,6 +8,7 @@ from continuum_upstash.client.pipeline import Pipeline
 from continuum_upstash.errors import ConfigurationError
 from continuum_upstash.plans.keyvalue import KeyValuePlans
 from continuum_upstash.plans.timeouts import DEFAULT_TTL, Timeouts
+from tests.tracebacks import find_secrets, iter_frames
 from tests.unit.plan_runner import codec, run_plan
 
 TIMEOUTS = Timeouts(None, [("query:", 5), ("query:slow:", 60), ("fixed:", None)])
@@ -76,3 +77,21 @@ def test_a_value_over_the_limit_is_not_sent_in_a_pipeline_and_deletes_the_old_va
 def test_an_option_that_a_client_does_not_have_is_rejected(client, option, value, hint):
     with pytest.raises(ConfigurationError, match=f"{option} is not an option.*{hint}"):
         client(mode="local", **{option: value})
+
+
+@pytest.mark.parametrize("client", [UpstashCache, AsyncUpstashCache])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"rest_url": "https://db.example", "read_timeout": -1},
+        {"rest_url": "https://db.example", "nonsense": 1},
+        {"redis_url": "redis://:s3cret-token@db.example:x", "pickle_keys": [b"s3cret-token"]},
+    ],
+)
+def test_the_traceback_of_a_wrong_argument_shows_no_secret(client, arguments):
+    with pytest.raises(ConfigurationError) as raised:
+        client(rest_token="s3cret-token", **arguments)
+    assert find_secrets(raised.value, "s3cret-token") == []
+    assert f"<{client.__name__}>" in [
+        repr(f.f_locals.get("self")) for f in iter_frames(raised.value)
+    ]
