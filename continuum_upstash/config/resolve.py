@@ -232,12 +232,17 @@ def resolve(
     Raises:
         ConfigurationError: an unknown option, an invalid value, half a pair of credentials, a URL
             that contradicts the mode, or no URL although FALLBACK is False. The message lists all
-            that is wrong.
+            that is wrong. Also an empty signing key.
     """
     found, problem = _try_resolve_fields(options, environ, location)
     # A traceback shows local variables. These contain secrets, and so do those of the functions
     # that have found the problem.
     del options, environ, location
+    if not problem and not all(signing_keys):
+        problem = (
+            "a secret that signs stored values is empty. Correct SECRET_KEY and "
+            "SECRET_KEY_FALLBACKS (Django), or pickle_keys (a client)."
+        )
     if problem:
         del signing_keys
         raise ConfigurationError(f"Cache '{alias}': {problem}")

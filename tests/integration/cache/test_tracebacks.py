@@ -237,6 +237,14 @@ def test_a_wrong_configuration(settings, monkeypatch, name, value):
     assert find_secrets(raised.value, TOKEN, settings.SECRET_KEY) == []
 
 
+def test_an_empty_fallback_of_the_secret_key(settings):
+    settings.SECRET_KEY_FALLBACKS = [TOKEN, ""]
+    settings.CACHES = {"default": {"BACKEND": BACKEND, "OPTIONS": {"MODE": "local"}}}
+    with pytest.raises(ContinuumError, match="Correct SECRET_KEY and SECRET_KEY_FALL") as raised:
+        caches["default"].get("k")
+    assert find_secrets(raised.value, TOKEN, settings.SECRET_KEY) == []
+
+
 @pytest.mark.parametrize(
     "url",
     [

@@ -85,6 +85,7 @@ def test_an_option_that_a_client_does_not_have_is_rejected(client, option, value
     [
         {"rest_url": "https://db.example", "read_timeout": -1},
         {"rest_url": "https://db.example", "nonsense": 1},
+        {"rest_url": "https://db.example", "pickle_keys": [b"s3cret-token", b""]},
         {"redis_url": "redis://:s3cret-token@db.example:x", "pickle_keys": [b"s3cret-token"]},
     ],
 )
