@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
@@ -131,7 +131,7 @@ def _fill_thresholds(value: Mapping[Any, Any], problems: list[str]) -> list[floa
 
 
 def _is_amount(value: object) -> bool:
-    return _is_number(value) and 0 < float(value) < math.inf  # type: ignore[arg-type]  # a number
+    return _is_number(value) and 0 < value <= sys.float_info.max  # type: ignore[operator]  # a number
 
 
 def _is_number(value: object) -> bool:

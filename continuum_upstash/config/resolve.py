@@ -7,7 +7,7 @@ wrapped on entry and revealed only where they are sent.
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Callable, Hashable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, cast
 from urllib.parse import SplitResult, parse_qs, unquote
@@ -381,7 +381,7 @@ def _validate(name: str, value: Any) -> Any:
 
 def _is_number(value: object, types: tuple[type, ...]) -> bool:
     # A bool is an int, but not a number of seconds; infinity would mean no deadline.
-    return type(value) in types and 0 < cast("float", value) < math.inf
+    return type(value) in types and 0 < cast("float", value) <= sys.float_info.max
 
 
 def _validate_ttls(value: Any) -> tuple[tuple[str, float | None], ...]:

@@ -43,9 +43,11 @@ def to_ms(seconds: float | None) -> int | None:
         return None
     if seconds <= 0:
         return 0
+    if seconds * 1000 >= _MAX_TTL_MS:
+        return _MAX_TTL_MS
     if math.isnan(seconds):
         raise ValueError("A time to live is a number of seconds, not NaN.")
-    return math.ceil(min(seconds * 1000, _MAX_TTL_MS))
+    return math.ceil(seconds * 1000)
 
 
 class Timeouts:

@@ -47,6 +47,7 @@ def test_a_default_does_not_contradict_a_threshold(entries, thresholds):
         ({"DOLLARS": "20"}, ["dollars a month above 0, not '20'"]),
         ({"COMMANDS": True}, ["not True"]),
         ({"COMMANDS": float("inf")}, ["not inf"]),
+        ({"COMMANDS": 10**400}, ["above 0, not 1000"]),
         ({"COMMANDS": 1, "SOFT": 1.5}, ["BUDGET['SOFT'] must be a fraction above 0"]),
         ({"COMMANDS": 1, "SOFT": 0.9, "HARD": 0.5}, ["SOFT must not exceed HARD"]),
         ({"COMMANDS": 1, "NEAR_FACTOR": 0.5}, ["NEAR_FACTOR'] must be a number from 1 on"]),

@@ -156,6 +156,7 @@ def test_arguments_come_before_options_before_environment(options, environ, loca
         ({"POOL_SIZE": True}, {}, "", "POOL_SIZE must be a whole number"),
         ({"READ_TIMEOUT": None}, {}, "", "READ_TIMEOUT must be seconds above 0"),
         ({"READ_TIMEOUT": float("inf")}, {}, "", "READ_TIMEOUT must be seconds"),
+        ({"READ_TIMEOUT": 10**400}, {}, "", "READ_TIMEOUT must be seconds"),
         ({"FALLBACK": "yes"}, {}, "", "FALLBACK must be True or False"),
         ({"FALLBACK": False}, {}, "", "no database is configured. Set UPSTASH_REDIS_REST_URL and"),
         ({}, {"CONTINUUM_CACHE_FALLBACK": "off"}, "", "CONTINUUM_CACHE_FALLBACK is False, but no"),
