@@ -1,8 +1,7 @@
 """The transports of a database with failover to its local store.
 
 While the breaker is closed and no key is dirty, they cost a few attribute reads and a lookup of the
-types that the replies may have. What happens otherwise is in
-failover_policy.py.
+types that the replies may have. What happens otherwise is in failover_policy.py.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ class FailoverTransport:
 
 
 class AsyncFailoverTransport:
-    """The async twin of `FailoverTransport`, for one event loop."""
+    """The async counterpart of `FailoverTransport`, for one event loop."""
 
     def __init__(self, primary: AsyncTransport, policy: FailoverPolicy) -> None:
         self._primary = primary

@@ -14,8 +14,9 @@ from math import inf
 from types import FunctionType
 from typing import Any, Final, cast
 
-from continuum_upstash.errors import NotSerializable, ReplyError
+from continuum_upstash.errors import ReplyError
 from continuum_upstash.protocol import Argument, Command, Reply, Script, ScriptHash
+from continuum_upstash.transports.base import lone_surrogate_error
 from continuum_upstash.transports.local import expiry, generic, server, strings
 from continuum_upstash.transports.local.data_types import hashes, lists, sets, sorted_sets
 from continuum_upstash.transports.local.keyspace import Keyspace
@@ -51,10 +52,7 @@ def parse(command: Command) -> ParsedCommand | ReplyError:
             for argument in command[1:]
         ]
     except UnicodeEncodeError:
-        raise NotSerializable(
-            "A key or an option contains a lone surrogate (U+D800 to U+DFFF), which has no UTF-8 "
-            "form. Remove it from the text that the key is made of."
-        ) from None
+        raise lone_surrogate_error() from None
     if not least <= len(arguments) <= most:
         return arity_error(name.lower())
     return function, arguments
