@@ -88,8 +88,8 @@ async def fail():
     raise KeyError("body")
 
 
-async def wait_for_token(server, *, present):
-    while (server.token is not None) is not present:  # noqa: ASYNC110 the server is no coroutine
+async def wait_for(condition):
+    while not condition():  # noqa: ASYNC110 the server is no coroutine
         await asyncio.sleep(0)
 
 
@@ -209,25 +209,26 @@ async def test_a_cancelled_acquire_gives_the_lock_back_when_its_reply_comes():
     server = Server()
     server.delay = 0.02
     task = asyncio.create_task(AsyncLock(server, "lock:a").acquire())
-    await wait_for_token(server, present=True)
+    await wait_for(lambda: server.token is not None)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     assert server.token is not None
-    await wait_for_token(server, present=False)
+    await wait_for(lambda: server.token is None)
     assert server.sent == ["SET", "EVAL"]
 
 
 async def test_a_cancelled_wait_for_a_lock_ends():
     server = Server()
     server.token = "another"
-    task = asyncio.create_task(AsyncLock(server, "lock:a", sleep=0.01).acquire())
-    await asyncio.sleep(0.03)
+    others = asyncio.all_tasks()
+    task = asyncio.create_task(AsyncLock(server, "lock:a", sleep=0.001).acquire())
+    await wait_for(lambda: len(server.sent) >= 2)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     attempts = len(server.sent)
-    await asyncio.sleep(0.05)
+    await asyncio.wait_for(asyncio.gather(*asyncio.all_tasks() - others, return_exceptions=True), 5)
     assert len(server.sent) - attempts <= 1
     assert server.token == "another"
 
