@@ -66,11 +66,13 @@ bench: $(VENV)-bench/.installed  ## run the benchmarks, the source of all figure
 	$(VENV)-bench/bin/python -m benchmarks $(ARGS)
 
 $(VENV)-bench/.installed: pyproject.toml
+	@echo "  Installing the packages of the extra [bench] in $(VENV)-bench, once; this takes up to a few minutes ..."
 	$(PYTHON) -m venv $(VENV)-bench
 	$(VENV)-bench/bin/python -m pip install --quiet --editable '.[bench]'
 	@touch $@
 
 $(VENV)-deploy/.installed: pyproject.toml
+	@echo "  Installing the packages of the extra [dev,deploy] in $(VENV)-deploy, once; this takes up to a few minutes ..."
 	$(PYTHON) -m venv $(VENV)-deploy
 	$(VENV)-deploy/bin/python -m pip install --quiet --editable '.[dev,deploy]'
 	@touch $@
@@ -79,13 +81,16 @@ release: $(VENV)-release/.installed  ## build and tag a release, e.g. with VERSI
 	$(VENV)-release/bin/python .ci/release.py $(VERSION) $(ARGS)
 
 $(VENV)-release/.installed: pyproject.toml
+	@echo "  Installing the packages of the extra [release] in $(VENV)-release, once; this takes up to a few minutes ..."
 	$(PYTHON) -m venv $(VENV)-release
 	$(VENV)-release/bin/python -m pip install --quiet --editable '.[release]'
 	@touch $@
 
 audit: $(VENV)/.installed-dev  ## look up the locked packages in the vulnerability database of PyPI
 	$(BIN)/python -m pip install --quiet pip-audit
-	$(BIN)/pip-audit --require-hashes --disable-pip --requirement requirements-dev.lock
+	@$(BIN)/pip-audit --strict --require-hashes --disable-pip --requirement requirements-dev.lock || { \
+	  echo "The audit failed: update each package that is listed with a vulnerability by make lock." >&2; \
+	  echo "If a package is 'not found on PyPI', pypi.org cannot be reached: nothing was audited." >&2; exit 1; }
 
 clean:  ## remove everything that the other targets create
 	rm -rf $(VENV) .venv-* .demo build dist tests/browser/npm/node_modules tests/deploy/npm/node_modules tests/integration/sdk/npm/node_modules .artifacts .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -102,6 +107,7 @@ clean:  ## remove everything that the other targets create
 # Development and CI install exactly the packages of the lock file.
 LOCKED := $(VENV)/.installed-dev $(VENV)/.installed-docs
 $(LOCKED): pyproject.toml requirements-dev.lock | $(VENV)/bin/python
+	@echo "  Installing the locked packages in $(VENV), once; this takes up to a few minutes ..."
 	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements-dev.lock
 	$(BIN)/python -m pip install --quiet --no-build-isolation --no-deps --editable .
 	@touch $(LOCKED)

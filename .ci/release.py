@@ -50,6 +50,17 @@ def check_repository(root: Path, version: str) -> None:
         raise ReleaseError(f"the tag v{version} exists already: choose a later version")
 
 
+def copy_author(root: Path, clone: Path) -> None:
+    """Configure the clone with the name and the address that the repository commits with."""
+    for name in ("user.name", "user.email"):
+        try:
+            run("git", "config", name, run("git", "config", name, cwd=root), cwd=clone)
+        except ReleaseError:
+            raise ReleaseError(
+                f"git has no {name} for the commit: set it with git config {name} '…'"
+            ) from None
+
+
 def read_version(root: Path) -> str:
     text = (root / "continuum_upstash" / "__init__.py").read_text()
     (version,) = re.findall(r'^__version__ = "(.*)"$', text, re.MULTILINE)
@@ -132,8 +143,7 @@ def prepare(root: Path, version: str, *, dry_run: bool) -> None:
         clone, dist = Path(folder) / "clone", Path(folder) / "dist"
         dist.mkdir()
         run("git", "clone", "--quiet", root, clone, cwd=root)
-        for name in ("user.name", "user.email"):
-            run("git", "config", name, run("git", "config", name, cwd=root), cwd=clone)
+        copy_author(root, clone)
         print("version and changelog")
         set_version(clone, version)
         date_changelog(clone, version, datetime.now(UTC).date().isoformat())
@@ -152,7 +162,10 @@ def make_files(root: Path) -> None:
     """Make the files of a commit that is tagged, as the workflow does."""
     version = read_version(root)
     if f"v{version}" not in run("git", "tag", "--points-at", "HEAD", cwd=root).split():
-        raise ReleaseError(f"this commit is not tagged v{version}: give the version to release")
+        raise ReleaseError(
+            f"this commit is not tagged v{version}: name the version to release, "
+            f"such as make release VERSION={version}"
+        )
     shutil.rmtree(root / "dist", ignore_errors=True)
     (root / "dist").mkdir()
     write_files(root, root / "dist", version)

@@ -83,3 +83,10 @@ def test_a_release_without_entries_is_refused(repository):
 def test_files_are_made_of_tagged_commits_only(repository):
     with pytest.raises(release.ReleaseError, match=r"not tagged v0\.2\.0"):
         release.make_files(repository)
+
+
+def test_a_repository_without_an_author_is_refused_with_the_command(repository, monkeypatch):
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    with pytest.raises(release.ReleaseError, match=r"set it with git config user\.name"):
+        release.copy_author(repository, repository)
