@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any, Final, NamedTuple
 
 import asgiref
@@ -146,13 +146,18 @@ def _find_call_site() -> _CallSite:
         code = frame.f_code
         if code.co_filename.startswith(_PACKAGE):
             # The outermost frame of this package is the method, if no library comes between.
-            method = method if place or code.co_name.startswith("<") else code.co_name
+            method = method if place or code.co_name.startswith("<") else _name_method(code)
         elif not code.co_filename.startswith(_LIBRARIES):
             return _CallSite(method, _describe_place(frame))
         else:
             place = place or _describe_place(frame)
         frame = frame.f_back
     return _CallSite(method, place)
+
+
+def _name_method(code: CodeType) -> str:
+    """Return the name of the method, or its class for a special method: `Lock` for `__enter__`."""
+    return code.co_qualname.split(".")[-2] if code.co_name.startswith("__") else code.co_name
 
 
 def _describe_place(frame: FrameType) -> str:

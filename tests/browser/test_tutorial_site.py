@@ -21,15 +21,36 @@ from tests.browser.panel_pages import ARTIFACTS
 pytestmark = pytest.mark.slow
 
 WINDOW = {"width": 640, "height": 420}
-PICTURES = 5
+TOOLBAR_WIDTH = 1080  # of its table, beside a menu of 240
+PICTURES = 7
+TOOLBAR = """
+INSTALLED_APPS += ["debug_toolbar"]
+MIDDLEWARE.insert(0, "debug_toolbar.middleware.DebugToolbarMiddleware")
+INTERNAL_IPS = ["127.0.0.1"]
+DEBUG_TOOLBAR_PANELS = ["continuum_upstash.stats.toolbar.UpstashPanel"]
+"""
+TOOLBAR_URLS = """
+from django.urls import include
+urlpatterns += [path("__debug__/", include("debug_toolbar.urls"))]
+"""
+
+
+@pytest.fixture(scope="module")
+def first_stage(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("first")
+    tutorial.start_project(folder)
+    return folder
 
 
 @contextmanager
-def run_site(folder, server, stage):
-    """Build the site of a stage in an empty folder, and run it; yields its URL and a shell."""
-    tutorial.start_project(folder)
-    for number in range(2, stage + 1):
-        tutorial.add_stage(folder, number)
+def run_site(first_stage, folder, server, stage, toolbar=False):
+    """Build the site of a stage in a new folder, and run it; yields its URL and a shell."""
+    folder = folder / f"stage-{stage}"
+    tutorial.build_stage(first_stage, stage, folder)
+    if toolbar:
+        for name, code in (("settings.py", TOOLBAR), ("urls.py", TOOLBAR_URLS)):
+            with (folder / "mysite" / name).open("a") as file:
+                file.write(code)
     names = re.compile(r"(.*_)?(UPSTASH|KV|DJANGO)_|REDIS_URL")
     environment = {name: value for name, value in os.environ.items() if not names.match(name)}
     environment |= {
@@ -75,8 +96,31 @@ Order.objects.create(product_id=1, day=date(2026, 7, 20), units=100)
 """
 
 
-def test_an_order_is_on_the_page_at_once(chromium, server, tmp_path):
-    with run_site(tmp_path, server, 3) as (url, run_in_shell):
+# Stage 2: the second request. Stage 4: the request that computes.
+@pytest.mark.parametrize(("stage", "requests", "commands"), [(2, 2, 1), (4, 1, 5)])
+def test_the_toolbar_shows_the_commands(
+    stage, requests, commands, first_stage, chromium, server, tmp_path
+):
+    with run_site(first_stage, tmp_path, server, stage, toolbar=True) as (url, _):
+        page = chromium.new_page(viewport=WINDOW | {"width": TOOLBAR_WIDTH + 240})
+        for _ in range(requests):
+            page.goto(url)
+        show = page.locator("#djDebug .UpstashPanel")
+        if not show.is_visible():
+            page.locator("#djShowToolBarButton").click()
+        show.click()
+        panel = page.locator("#djDebug #UpstashPanel")
+        expect(panel.locator("tbody").first).to_be_visible()
+        expect(panel.locator("tbody tr")).to_have_count(commands)
+        ARTIFACTS.mkdir(exist_ok=True)
+        table = panel.locator("table").bounding_box()
+        clip = {"x": 0, "y": 0, "width": TOOLBAR_WIDTH, "height": table["y"] + table["height"] + 20}
+        page.screenshot(path=ARTIFACTS / f"tutorial-commands-{stage}.png", clip=clip)
+        page.close()
+
+
+def test_an_order_is_on_the_page_at_once(first_stage, chromium, server, tmp_path):
+    with run_site(first_stage, tmp_path, server, 3) as (url, run_in_shell):
         page = chromium.new_page(viewport=WINDOW)
         ARTIFACTS.mkdir(exist_ok=True)
         best = page.get_by_role("cell", name="Product").first
@@ -90,8 +134,10 @@ def test_an_order_is_on_the_page_at_once(chromium, server, tmp_path):
         page.close()
 
 
-def test_a_visitor_fills_a_basket_until_the_limit_and_sees_an_outage(chromium, server, tmp_path):
-    with run_site(tmp_path, server, 6) as (url, _):
+def test_a_visitor_fills_a_basket_until_the_limit_and_sees_an_outage(
+    first_stage, chromium, server, tmp_path
+):
+    with run_site(first_stage, tmp_path, server, 6) as (url, _):
         fill_basket(chromium.new_context(base_url=url, viewport=WINDOW), server)
 
 
@@ -121,8 +167,11 @@ def test_the_pictures_of_the_tutorial_have_the_size_of_the_window():
     text = tutorial.PAGE.read_text()
     names = re.findall(r"\(images/(tutorial[\w-]*\.png)\)", text)
     assert len(names) == len(set(names)) == PICTURES
-    names += [f"{name.removesuffix('.png')}-dark.png" for name in names[3:]]
+    tables = [name for name in names if "commands" in name]
+    names += [f"{name.removesuffix('.png')}-dark.png" for name in names[-2:]]
     for name in names:
         content = (tutorial.PAGE.parent / "images" / name).read_bytes()
-        assert struct.unpack(">II", content[16:24]) == (WINDOW["width"], WINDOW["height"])
+        width, height = struct.unpack(">II", content[16:24])
+        assert width == (TOOLBAR_WIDTH if name in tables else WINDOW["width"])
+        assert height == WINDOW["height"] or name in tables
         assert len(content) <= 60_000

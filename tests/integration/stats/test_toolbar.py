@@ -13,6 +13,7 @@ from django.http import HttpResponse
 from django.test import AsyncClient, Client, override_settings
 from django.urls import include, path
 
+from continuum_upstash.decorators import cached
 from continuum_upstash.observe import unsubscribe
 from continuum_upstash.transports import registry
 from tests.integration.cache_entries import make_entry
@@ -39,6 +40,16 @@ def repeat(request):
     return HttpResponse(PAGE)
 
 
+@cached(timeout=60, key="figures:")
+def load_figures():
+    return [1]
+
+
+def figures(request):
+    load_figures()
+    return HttpResponse(PAGE)
+
+
 def numbers(request):
     caches["default"].client.redis.set("visits", 1)
     return HttpResponse(PAGE)
@@ -58,6 +69,7 @@ def urls():
         path("sync/", view),
         path("async/", aview),
         path("count/", count),
+        path("figures/", figures),
         path("numbers/", numbers),
         path("repeat/", repeat),
         path("__debug__/", include("debug_toolbar.urls")),
@@ -124,6 +136,14 @@ def test_the_first_key_of_scripts_and_of_several_keys_is_shown(toolbar):
     panel = client.get(find_panel_url(page)).json()["content"]
     assert "<code>EVAL :1:n</code>" in panel
     assert "<code>MGET :1:n…</code>" in panel
+
+
+def test_a_cached_function_is_shown_by_its_class(toolbar):
+    client = Client()
+    page = client.get("/figures/").content.decode()
+    panel = client.get(find_panel_url(page)).json()["content"]
+    assert "<code>CachedFunction</code>" in panel
+    assert re.search(r"test_toolbar.py:\d+ \(figures\)", panel)
 
 
 def test_a_plain_client_may_send_numbers(toolbar):
