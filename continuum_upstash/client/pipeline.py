@@ -62,14 +62,25 @@ class _CommandQueue(Generic[R]):
                 applies, else there is no expiry.
             nx: store only if the key does not exist.
             xx: store only if the key exists.
+
+        Raises:
+            ValueError: both `nx` and `xx` are given.
         """
+        if nx and xx:
+            raise ValueError("nx and xx exclude each other. Pass one of them.")
         ttl_ms = self._plans.get_ttl_ms(key, ex)
         expiry = () if ttl_ms is None else ("PX", max(ttl_ms, 1))  # Redis rejects 0
         condition = ("NX",) if nx else ("XX",) if xx else ()
         return self._add(_is_stored, "SET", key, _Encoded(value), *expiry, *condition)
 
     def delete(self, *keys: str) -> Self:
-        """Add an UNLINK; its result is how many keys existed."""
+        """Add an UNLINK; its result is how many keys existed.
+
+        Raises:
+            ValueError: there is no key: the server would reject the command, and a transaction.
+        """
+        if not keys:
+            raise ValueError("Pass at least one key to delete.")
         return self._add(_keep, "UNLINK", *keys)
 
     def incr(self, key: str, delta: int = 1) -> Self:

@@ -26,6 +26,7 @@ from continuum_upstash.errors import (
 from continuum_upstash.observe import logger
 from continuum_upstash.plans.conditional import ConditionalCommands, call_conditional
 from continuum_upstash.plans.effects import AsyncPlanRunner, Batch, Plan, PlanRunner, Sleep, call
+from continuum_upstash.plans.timeouts import to_ms
 from continuum_upstash.protocol import Command, Reply, Script, is_integer
 
 _MAX_SLEEP: Final = 1.0  # seconds
@@ -148,7 +149,7 @@ class _LockPlans(Generic[R]):
         blocking = self._blocking if blocking is None else blocking
         wait = self._wait if wait is None else wait
         deadline = None if wait is None else self._clock() + wait
-        expiry = () if self._lease is None else ("PX", _to_ms(self._lease))
+        expiry = () if self._lease is None else ("PX", to_ms(self._lease))
         pause = self._sleep
         while True:
             command: Command = ("SET", self.name, token, *expiry, "NX")
@@ -192,9 +193,9 @@ class _LockPlans(Generic[R]):
 
     def _extend(self, lease: float | None) -> Plan[None]:
         token, lease = self._require_token(), self._lease if lease is None else lease
-        if lease is None:
-            raise ValueError("The lock has no lease that can be restarted. Pass one.")
-        ms = _to_ms(lease)
+        if lease is None or lease <= 0:
+            raise ValueError("A lock is extended by a lease of seconds above 0. Pass one.")
+        ms = to_ms(lease)
         native: Command = ("SET", self.name, token, "IFEQ", token, "PX", ms)
         script: Command = ("EVAL", EXTEND, 1, self.name, token, ms)
         if not (yield from call_conditional(self._conditional, native, script)):
@@ -220,10 +221,6 @@ def _report_failed_release(error: BaseException, failure: Exception) -> None:
     text = f"The lock was not released ({type(failure).__name__}): {failure}"
     error.add_note(text)
     logger.warning("%s", text)
-
-
-def _to_ms(seconds: float) -> int:
-    return max(1, int(seconds * 1000))
 
 
 class Lock(_LockPlans[PlanRunner]):
@@ -275,7 +272,7 @@ class Lock(_LockPlans[PlanRunner]):
 
         Raises:
             LockLost: the lock was not held: it expired, and another holder may have it.
-            ValueError: there is no lease: the lock never expires.
+            ValueError: the lease is not above 0, or there is none: the lock never expires.
         """
         self._runner.run(self._extend(lease))
 
@@ -366,7 +363,7 @@ class AsyncLock(_LockPlans[AsyncPlanRunner]):
 
         Raises:
             LockLost: the lock was not held: it expired, and another holder may have it.
-            ValueError: there is no lease: the lock never expires.
+            ValueError: the lease is not above 0, or there is none: the lock never expires.
         """
         await self._runner.arun(self._extend(lease))
 

@@ -54,6 +54,13 @@ def test_an_expired_ttl_in_a_pipeline_is_one_that_redis_accepts(ex):
     assert sent == [[("SET", "k", b"7", "PX", 1)]]
 
 
+def test_a_pipeline_rejects_what_the_server_would_reject():
+    with pytest.raises(ValueError, match="nx and xx"):
+        Pipeline(None, plans).set("k", 7, nx=True, xx=True)
+    with pytest.raises(ValueError, match="at least one key"):
+        Pipeline(None, plans).delete()
+
+
 def test_a_value_over_the_limit_is_not_sent_in_a_pipeline_and_deletes_the_old_value():
     small = ClientPlans(KeyValuePlans(codec, alias="test", max_value_bytes=10), TIMEOUTS)
     pipeline = Pipeline(None, small).set("a", "x" * 20).get("a").set("b", "x" * 20, nx=True)

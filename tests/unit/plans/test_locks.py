@@ -115,6 +115,17 @@ def test_invalid_times_are_rejected():
     for options in ({"lease": 0}, {"sleep": 0}, {"lease": -1}):
         with pytest.raises(ValueError, match="seconds above 0"):
             Server().lock(**options)
+    lock = Server(b"OK").lock()
+    lock.acquire()
+    for lease in (0, -1):
+        with pytest.raises(ValueError, match="seconds above 0"):
+            lock.extend(lease)
+
+
+def test_an_endless_lease_is_the_longest_that_redis_accepts():
+    server = Server(b"OK")
+    server.lock(lease=float("inf")).acquire()
+    assert server.sent[0][3:] == ("PX", 2**52, "NX")
 
 
 def test_the_plans_of_a_lock_run_on_any_runner():
