@@ -193,8 +193,10 @@ class _LockPlans(Generic[R]):
 
     def _extend(self, lease: float | None) -> Plan[None]:
         token, lease = self._require_token(), self._lease if lease is None else lease
-        if lease is None or lease <= 0:
-            raise ValueError("A lock is extended by a lease of seconds above 0. Pass one.")
+        if lease is None:
+            raise ValueError("The lock has no lease that can be restarted. Pass one.")
+        if lease <= 0:
+            raise ValueError("The lease of a lock must be seconds above 0.")
         ms = to_ms(lease)
         native: Command = ("SET", self.name, token, "IFEQ", token, "PX", ms)
         script: Command = ("EVAL", EXTEND, 1, self.name, token, ms)
