@@ -9,6 +9,7 @@ from hypothesis import settings
 
 from continuum_upstash.observe import ProtectedRead, subscribe, unsubscribe
 from continuum_upstash.transports import registry
+from continuum_upstash.transports.database_state import Extras
 
 settings.register_profile("tests", deadline=None)  # other processes may take the CPU
 settings.load_profile("tests")
@@ -50,7 +51,7 @@ def emulator(upstash_emulator):
 @pytest.fixture
 def new_process_state(monkeypatch):
     """Give the test an empty per-process state, and restore the old one after it."""
-    monkeypatch.setattr(registry._process, "extras", registry.Extras())
+    monkeypatch.setattr(registry._process, "extras", Extras())
 
 
 @pytest.fixture

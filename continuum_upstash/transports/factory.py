@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.transports.base import AsyncTransport, Transport
+from continuum_upstash.transports.database_state import Extras
 from continuum_upstash.transports.failover.failover_policy import FailoverPolicy
 from continuum_upstash.transports.failover.transport import (
     AsyncFailoverTransport,
@@ -34,8 +35,6 @@ from continuum_upstash.transports.wrappers.instrumented import (
 
 if TYPE_CHECKING:  # redis-py takes 50 ms to import: only the TCP mode needs it
     from redis import ConnectionPool
-
-    from continuum_upstash.transports.registry import Extras
 
     PoolFactory: TypeAlias = Callable[[Config], ConnectionPool]
 

@@ -12,7 +12,7 @@ import logging
 import os
 import threading
 from collections.abc import Awaitable, Callable, Collection
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakValueDictionary
 
 from continuum_upstash.config.resolve import Config
@@ -22,6 +22,7 @@ from continuum_upstash.plans.conditional import ConditionalCommands
 from continuum_upstash.plans.effects import Batch, FlightKey
 from continuum_upstash.protocol import Replies
 from continuum_upstash.transports.base import Transport
+from continuum_upstash.transports.database_state import Extras, LoopState, LoopStates
 from continuum_upstash.transports.factory import (
     build_async_transport,
     build_transport,
@@ -29,7 +30,6 @@ from continuum_upstash.transports.factory import (
 )
 from continuum_upstash.transports.failover.failover_policy import FailoverPolicy
 from continuum_upstash.transports.local.transport import LocalTransport
-from continuum_upstash.transports.loop_states import LoopState, LoopStates
 from continuum_upstash.transports.singleflight import Runs, SingleFlightGroup
 
 if TYPE_CHECKING:
@@ -47,36 +47,6 @@ logger = logging.getLogger("continuum_upstash")
 
 R = TypeVar("R")
 T = TypeVar("T")
-
-
-class Extras:
-    """One object per class, made when it is first needed; any number of threads may use it.
-
-    A feature keeps its state here and not in a module: its counters or clocks, for example. The
-    state lasts as long as its owner, a `Database` or the process; a forked child starts without.
-    """
-
-    __slots__ = ("_lock", "_objects")
-
-    def __init__(self) -> None:
-        self._lock = threading.RLock()  # re-entrant: `make` may need another object
-        self._objects: dict[type[Any], Any] = {}
-
-    def get(self, kind: type[T], make: Callable[[], T] | None = None) -> T:
-        """Return the object of class `kind`.
-
-        Args:
-            kind: the class.
-            make: makes the object where `kind()` would not do.
-        """
-        try:
-            found: T = self._objects[kind]
-        except KeyError:
-            with self._lock:
-                if kind not in self._objects:
-                    self._objects[kind] = (make or kind)()
-                found = self._objects[kind]
-        return found
 
 
 class Database:

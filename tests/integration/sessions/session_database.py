@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.core.cache import caches
 
-from continuum_upstash.transports.registry import Extras
+from continuum_upstash.transports.database_state import Extras
 
 
 def get_redis():

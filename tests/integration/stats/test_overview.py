@@ -12,7 +12,7 @@ from continuum_upstash.health.monthly_usage import read_bill, read_until_yesterd
 from continuum_upstash.health.overview import read_overview
 from continuum_upstash.stats.shared.schema import day_key, encode_totals, hour_key, month_key
 from continuum_upstash.stats.totals import Totals
-from continuum_upstash.transports.registry import Extras
+from continuum_upstash.transports.database_state import Extras
 from tests.integration.cache_entries import make_entry
 
 HOUR = timedelta(hours=1)

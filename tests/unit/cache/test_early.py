@@ -15,7 +15,7 @@ from continuum_upstash.errors import CapacityExceeded, ConnectionFailed, ReplyEr
 from continuum_upstash.plans.conditional import ConditionalCommands
 from continuum_upstash.plans.effects import Batch, Compute, Encode, SingleFlight, Sleep
 from continuum_upstash.plans.keyvalue import KeyValuePlans
-from continuum_upstash.transports.registry import Extras
+from continuum_upstash.transports.database_state import Extras
 from tests.unit.plan_runner import codec
 
 KEY, LEASE, TAG = "k", "continuum:lease:k", "continuum:tag:p:a"

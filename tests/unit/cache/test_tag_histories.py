@@ -22,9 +22,9 @@ from continuum_upstash.errors import ConnectionFailed, DeadlineExceeded
 from continuum_upstash.plans.conditional import ConditionalCommands
 from continuum_upstash.plans.effects import Batch, Compute, Encode, SingleFlight, Sleep
 from continuum_upstash.plans.keyvalue import KeyValuePlans
+from continuum_upstash.transports.database_state import Extras
 from continuum_upstash.transports.failover.failover_policy import FailoverPolicy
 from continuum_upstash.transports.local.transport import LocalTransport
-from continuum_upstash.transports.registry import Extras
 from tests.unit.plan_runner import codec
 
 EXAMPLES = 60 * int(os.environ.get("TEST_LENGTH", "1"))

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from continuum_upstash.codec.codec import Codec
 from continuum_upstash.federation.queue.members import Member
 from continuum_upstash.federation.queue.plans import QueuePlans
-from continuum_upstash.transports.registry import Extras
+from continuum_upstash.transports.database_state import Extras
 
 NOW = 1_800_000_000_000  # ms
 SECRETS = ((b"secret",),)

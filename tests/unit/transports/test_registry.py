@@ -9,7 +9,8 @@ import pytest
 
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.transports import registry
-from continuum_upstash.transports.registry import Database, Extras
+from continuum_upstash.transports.database_state import Extras
+from continuum_upstash.transports.registry import Database
 
 
 class Counter:

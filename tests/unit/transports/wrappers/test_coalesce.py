@@ -6,10 +6,10 @@ import pytest
 
 from continuum_upstash.errors import ConnectionFailed, NotSerializable
 from continuum_upstash.plans.effects import Batch
+from continuum_upstash.transports.database_state import Extras
 from continuum_upstash.transports.factory import build_async_transport
 from continuum_upstash.transports.failover.failover_policy import FailoverPolicy
 from continuum_upstash.transports.local.transport import LocalTransport
-from continuum_upstash.transports.registry import Extras
 from continuum_upstash.transports.rest import rotating_token, sync_token
 from continuum_upstash.transports.wrappers.coalesce import MAX_BYTES, CoalescingTransport
 from tests.unit.transports.failover.failover_harness import CONFIG

@@ -1,8 +1,10 @@
-"""What one database keeps for each event loop: its transport, and the runs of its callers."""
+"""What one database keeps: the features' objects, and for each event loop a transport and runs."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from weakref import ref
 
 from continuum_upstash.transports.base import AsyncTransport
@@ -10,9 +12,40 @@ from continuum_upstash.transports.singleflight import AsyncSingleFlightGroup, Ru
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+
+T = TypeVar("T")
 
 _STATES_IN_LOOP: Final = "_continuum_upstash"
+
+
+class Extras:
+    """One object per class, made when it is first needed; any number of threads may use it.
+
+    A feature keeps its state here and not in a module: its counters or clocks, for example. The
+    state lasts as long as its owner, a `Database` or the process; a forked child starts without.
+    """
+
+    __slots__ = ("_lock", "_objects")
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()  # re-entrant: `make` may need another object
+        self._objects: dict[type[Any], Any] = {}
+
+    def get(self, kind: type[T], make: Callable[[], T] | None = None) -> T:
+        """Return the object of class `kind`.
+
+        Args:
+            kind: the class.
+            make: makes the object where `kind()` would not do.
+        """
+        try:
+            found: T = self._objects[kind]
+        except KeyError:
+            with self._lock:
+                if kind not in self._objects:
+                    self._objects[kind] = (make or kind)()
+                found = self._objects[kind]
+        return found
 
 
 class LoopState:
