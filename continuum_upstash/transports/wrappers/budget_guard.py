@@ -402,13 +402,15 @@ class BudgetGuard:
 
     def _read_limit(self, source: BudgetSource | None) -> int:
         try:
-            amount = read_amount(self.budget)
+            return self._count_commands(read_amount(self.budget), source)
         except Exception as error:  # a user's function may raise anything
             if not self._limit:
                 raise
             reason = f"the function in BUDGET failed, the last budget stays: {error}"
             logger.warning("%s: %s", self._config.label, reason)
             return self._limit
+
+    def _count_commands(self, amount: float, source: BudgetSource | None) -> int:
         if self.budget.unit == "commands":
             return max(int(amount), 1)
         if source is None:

@@ -173,6 +173,24 @@ def test_a_failing_function_keeps_the_last_budget(site, caplog):
     )
 
 
+def test_a_function_that_returns_too_few_dollars_keeps_the_last_budget(site, caplog):
+    amounts = [1]
+    process = site.start_process({"DOLLARS": lambda: amounts[0]})
+    process.source = Prices()
+    process.call(*GET)
+    amounts[0] = 0.001
+    site.clock.now += 1
+    assert is_sent(site, process, *GET)
+    assert "the last budget stays: pays for no command" in caplog.text
+
+
+class Prices(FakeSource):
+    def count_commands(self, alias, dollars):
+        if dollars < 1:
+            raise ConfigurationError("pays for no command")
+        return super().count_commands(alias, dollars)
+
+
 def test_dollars_need_prices(site):
     process = site.start_process({"DOLLARS": 1})
     with pytest.raises(ConfigurationError, match="requires 'continuum_upstash' in INSTALLED_APPS"):
