@@ -24,7 +24,7 @@ def connect_failed(label: str, error: OSError, seconds: float) -> ConnectionFail
     untrusted: str | None = getattr(error, "verify_message", None)
     if untrusted is not None:
         reason = (
-            f"its certificate is not trusted: {untrusted}. "
+            f"its certificate is not trusted: {untrusted.rstrip('.')}. "
             "Check the URL's host, or set CA_FILE to a private authority's certificate"
         )
     elif isinstance(error, TimeoutError):

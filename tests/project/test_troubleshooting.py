@@ -21,7 +21,7 @@ PAGE = (ROOT / "docs" / "how-to" / "troubleshooting.md").read_text()
 ONE_LINE = " ".join(PAGE.split())
 CAUSED_ELSEWHERE = {"ContinuumError", "Unavailable", "ReplyError", "Refused"}  # base classes
 # Messages of the system and of servers; all others are compared with the code.
-FOREIGN = re.compile(r"value is not an integer|Name or service|nodename|No address|timed out|cert")
+FOREIGN = re.compile(r"value is not an int|Name or service|nodename|No address")
 
 INSERTED = r"…|closed -> open; |Connection refused"
 

@@ -130,7 +130,7 @@ def encode_data(data: Any) -> str:
         raise NotSerializable(f"The data of an event must be a JSON value: {error}") from error
     if size > MAX_DATA_BYTES:
         raise NotSerializable(
-            f"The data of an event has {size} bytes as JSON; the limit is {MAX_DATA_BYTES}. "
+            f"The data of an event has {size:,} bytes as JSON; the limit is {MAX_DATA_BYTES:,}. "
             "Publish a reference to it, such as a cache key."
         )
     return text
