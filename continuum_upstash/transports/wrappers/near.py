@@ -54,7 +54,7 @@ class NearPolicy:
     def find(self, batch: Batch) -> Replies | None:
         """Return the replies to a batch of one GET whose key has a copy: the fast path."""
         command = batch.commands[0]
-        if self.own is None or command[0] != "GET" or len(batch.commands) > 1:
+        if self.own is None or command[0] != "GET" or len(batch.commands) > 1 or len(command) != 2:
             return None
         copy = self.own.find(command[1])
         if copy is None or batch.atomic or batch.needs_server:
@@ -68,7 +68,8 @@ class NearPolicy:
         if self.own is None or len(commands) > 1 or batch.atomic or batch.needs_server:
             return _Write(self, batch)
         name, *keys = commands[0]
-        if name not in {"GET", "MGET"} or all(map(is_reserved, keys)):
+        is_read = name == "MGET" or (name == "GET" and len(keys) == 1)
+        if not is_read or all(map(is_reserved, keys)):
             return _Write(self, batch)
         return _Read(self, self.own, batch)
 

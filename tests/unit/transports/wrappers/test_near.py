@@ -102,6 +102,9 @@ def test_no_prefix_can_include_a_reserved_key():
         Batch((("GET", "q:a"), ("GET", "q:b"))),
         Batch((("EXISTS", "q:a"),)),
         Batch((("STRLEN", "q:a"),)),
+        Batch((("GET",),)),
+        Batch((("GET", "q:a", "q:b"),)),
+        Batch((("MGET",),)),
     ],
 )
 def test_other_reads_are_sent_and_keep_the_copy(batch, server):
