@@ -289,12 +289,14 @@ def list_written_keys(batch: Batch) -> list[str] | None:
         if not spec.local:
             return None
         if spec.writes:
-            if spec.keys is not SCRIPT_KEYS:
-                keys += map(str, command[1:][spec.keys])
-            elif isinstance(command[1], (Script, ScriptHash)):
-                keys += map(str, command[3 : 3 + int(str(command[2]))])
+            written: Sequence[Argument] | None
+            if spec.keys is SCRIPT_KEYS:
+                written = _list_script_keys(command)
             else:
+                written = command[1:][spec.keys]
+            if written is None:
                 return None
+            keys += map(str, written)
     return keys
 
 
@@ -305,14 +307,22 @@ def list_changed_keys(batch: Batch) -> list[str] | None:
         spec = get_spec(command)
         if spec.reads or not spec.billed:
             continue
-        if spec.keys is SCRIPT_KEYS and isinstance(command[1], (Script, ScriptHash)):
-            changed = command[3 : 3 + int(str(command[2]))]
-        elif spec.writes and spec.keys is not SCRIPT_KEYS and spec.keys != NO_KEYS:
+        changed: Sequence[Argument] | None = None
+        if spec.keys is SCRIPT_KEYS:
+            changed = _list_script_keys(command)
+        elif spec.writes and spec.keys != NO_KEYS:
             changed = command[1:][spec.keys]
-        else:
+        if changed is None:
             return None  # FLUSHDB, a command without a row, or a script that may use any key
         keys += map(_to_text, changed)
     return keys
+
+
+def _list_script_keys(command: Command) -> Sequence[Argument] | None:
+    """Return the keys that a script of this package names; None: it may use any key."""
+    if len(command) < 3 or not isinstance(command[1], (Script, ScriptHash)):
+        return None
+    return command[3 : 3 + int(str(command[2]))]
 
 
 def _to_text(key: Argument) -> str:

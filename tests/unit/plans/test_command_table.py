@@ -103,7 +103,13 @@ def test_the_keys_of_a_batch_are_those_of_its_commands():
 
 @pytest.mark.parametrize(
     "command",
-    [*((name,) for name in WHOLE_DATABASE), ("DBSIZE",), ("XADD", "k"), ("EVAL", "return 1", 0)],
+    [
+        *((name,) for name in WHOLE_DATABASE),
+        ("DBSIZE",),
+        ("XADD", "k"),
+        ("EVAL", "return 1", 0),
+        ("EVAL",),
+    ],
 )
 def test_commands_that_only_the_server_can_run(command):
     assert list_written_keys(Batch((("GET", "k"), command))) is None
@@ -124,6 +130,7 @@ def test_commands_that_only_the_server_can_run(command):
         (("EVALSHA", ScriptHash(INCR_EXISTING), 1, "a", 1), ["a"]),
         (("EVAL_RO", "return 1", 0), []),
         (("EVAL", "return 1", 1, "a"), None),
+        (("EVAL",), None),
         (("FLUSHDB",), None),
         (("FLUSHALL",), None),
         (("APPEND", "a", "x"), None),
