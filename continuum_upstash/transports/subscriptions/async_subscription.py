@@ -68,6 +68,7 @@ class AsyncSubscription(asyncio.Protocol):
 
         Raises:
             ConnectionFailed: the connection was lost, or the subscription was closed.
+            RuntimeError: another task is waiting for a message.
         """
         try:
             async with asyncio.timeout(timeout):
@@ -101,6 +102,8 @@ class AsyncSubscription(asyncio.Protocol):
             raise self._error
         if self._decoder.has_ended:
             raise subscription_ended(self._label)
+        if self._waiter is not None:  # the other task would wait for ever
+            raise RuntimeError("Another task is already reading from this subscription.")
         self._waiter = asyncio.get_running_loop().create_future()
         try:
             await self._waiter

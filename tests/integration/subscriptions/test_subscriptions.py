@@ -149,6 +149,17 @@ def test_closing_from_another_thread_ends_the_iterator(cache, publish):
         subscription.receive()
 
 
+async def test_a_second_task_cannot_wait_for_messages(cache):
+    async with await cache.database.asubscribe("c") as subscription:
+        task = asyncio.create_task(subscription.receive())
+        await asyncio.sleep(0)
+        with pytest.raises(RuntimeError, match="Another task"):
+            await subscription.receive(5)
+        await asyncio.to_thread(cache.client.get_client().execute_command, "PUBLISH", "c", "1")
+        assert (await task).data == b"1"
+    await cache.database.aclose()
+
+
 async def test_closing_from_another_task_ends_the_iterator(cache):
     async with await cache.database.asubscribe("c") as subscription:
         task = asyncio.create_task(_collect(subscription))
