@@ -22,7 +22,7 @@ _FIELDS: Final = frozenset({"phase", "percent", "salt", "changed_at"})
 
 
 class RolloutRefused(ImproperlyConfiguredMigration):
-    """A change of the rollout would make outdated values visible; the message names the remedy."""
+    """The rollout must not be changed like this, or not now; the message names the remedy."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,13 @@ stored fields, and the save is tried again.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from continuum_upstash.errors import ReplyError
+from continuum_upstash.plans.conditional import build_replace
 from continuum_upstash.plans.effects import Plan, Sleep
-from continuum_upstash.protocol import Command, Reply, Script
+from continuum_upstash.protocol import Command
 from continuum_upstash.sessions.index_entries import IndexUpdate, build_index_update
 from continuum_upstash.sessions.keys import StorageKey
 from continuum_upstash.sessions.plans import Data, SessionPlans
@@ -21,27 +22,6 @@ from continuum_upstash.sessions.signing import SignedSession, verify
 
 MAX_ATTEMPTS: Final = 20
 _MISSING: Final = object()
-
-
-def _replace_locally(
-    call: Callable[..., Reply], keys: Sequence[str], args: Sequence[bytes]
-) -> Reply:
-    if call("GET", keys[0]) != args[0]:
-        return None
-    return call("SET", keys[0], args[1], "PX", args[2])
-
-
-def _count_replace_commands(_: Command, reply: Reply) -> int:
-    return 1 if reply is None else 2
-
-
-REPLACE: Final = Script(
-    "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return false end\n"
-    "return redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])",
-    _replace_locally,
-    _count_replace_commands,
-    lambda reply: reply is None or type(reply) is bytes,
-)
 
 
 class MergingSessionPlans(SessionPlans):
@@ -60,15 +40,16 @@ class MergingSessionPlans(SessionPlans):
         if base is None or ttl_ms <= 0:
             return (yield from super().update(key, data))
         merged, stored = data, base
+        commands: Sequence[Command]
         for attempt in range(MAX_ATTEMPTS + 1):
             index = build_index_update(key, merged, ttl_ms, stored)
             signed: bytes = yield self._encode(key, merged, index)
             if self._is_unchanged(key, signed, index):
                 return merged
             if attempt < MAX_ATTEMPTS:
-                commands = build_compare_and_set(key.redis_key, stored.signed, signed, ttl_ms)
+                commands = build_replace(key.redis_key, stored.signed, signed, "PX", ttl_ms)
             else:
-                commands = [("SET", key.redis_key, signed, "PX", ttl_ms, "XX")]
+                commands = (("SET", key.redis_key, signed, "PX", ttl_ms, "XX"),)
             if (yield from self._store_supported(key, commands, index, base)):
                 self._remember_write(key, signed, merged, index)
                 return merged
@@ -83,7 +64,7 @@ class MergingSessionPlans(SessionPlans):
         return None
 
     def _store_supported(
-        self, key: StorageKey, commands: list[Command], index: IndexUpdate, base: SignedSession
+        self, key: StorageKey, commands: Sequence[Command], index: IndexUpdate, base: SignedSession
     ) -> Plan[bool]:
         """Send the first of `commands` that the server supports; every server has the last one."""
         conditional = self._runner.conditional_commands
@@ -94,14 +75,6 @@ class MergingSessionPlans(SessionPlans):
                 if not conditional.detect_rejection(error):
                     raise
         return (yield from self._store_migrating(key, commands[-1], index, base))
-
-
-def build_compare_and_set(redis_key: str, old: bytes, new: bytes, ttl_ms: int) -> list[Command]:
-    """Return two commands that store `new` if `old` is stored: Upstash's own, and a script."""
-    return [
-        ("SET", redis_key, new, "IFEQ", old, "PX", ttl_ms),
-        ("EVAL", REPLACE, 1, redis_key, old, new, ttl_ms),
-    ]
 
 
 def backoff(attempt: int) -> Sleep:

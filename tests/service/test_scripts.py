@@ -13,13 +13,13 @@ import pytest
 
 from continuum_upstash.config.resolve import Config
 from continuum_upstash.federation.queue.scripts import RESERVE
+from continuum_upstash.plans.conditional import REPLACE
 from continuum_upstash.plans.counters import INCR_EXISTING
 from continuum_upstash.plans.effects import Batch
 from continuum_upstash.plans.locks import EXTEND, RELEASE
 from continuum_upstash.protocol import Script
 from continuum_upstash.ratelimit.engine.script import CHECK, Charge, build_command
 from continuum_upstash.ratelimit.policy import parse_policy
-from continuum_upstash.sessions.merge import REPLACE
 from continuum_upstash.sessions.plans import ROTATE_KEY
 from continuum_upstash.transports.local.transport import LocalTransport
 from tests.service.catalogue import OVER_TCP, UPSTASH, assume
@@ -226,7 +226,7 @@ def test_the_scripts_of_locks(call, key, target):
     "LUA-022",
     unproven="they ran on GopherLua, never on the service",
     affects="Sessions: login, cycle_key, and SESSION_MERGE without SET IFEQ.",
-    commands=33,
+    commands=34,
 )
 def test_the_scripts_of_sessions(call, make_key, target):
     """The scripts of sessions rotate a key, and replace a session only if it is unchanged."""
@@ -238,8 +238,8 @@ def test_the_scripts_of_sessions(call, make_key, target):
     assert call("EVAL", rotate, "2", new, old, "data", "60000", "1") == 1  # sent again
     assert call("EVAL", rotate, "2", new, old, "data", "60000", "0") == 1
     assert call("EVAL", rotate, "2", new, old, "other", "60000", "0") == 0
-    assert call("EVAL", replace, "1", new, "other", "newer", "60000") is None
-    assert call("EVAL", replace, "1", new, "data", "newer", "60000") == "OK"
+    assert call("EVAL", replace, "1", new, "other", "newer", "PX", "60000") is None
+    assert call("EVAL", replace, "1", new, "data", "newer", "PX", "60000") == "OK"
 
 
 START = 1_764_200_040_000  # where windows of 60 s begin

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 from continuum_upstash.cache.codec_types import get_signing_keys
@@ -17,29 +16,11 @@ from continuum_upstash.federation.tasks.documents import PURPOSE, DocumentFormat
 from continuum_upstash.federation.tasks.options import TaskOptions
 from continuum_upstash.keys import TASK_KEYS
 from continuum_upstash.observe import logger
-from continuum_upstash.plans.conditional import call_conditional
+from continuum_upstash.plans.conditional import build_replace, call_conditional
 from continuum_upstash.plans.effects import Batch, Plan, call
-from continuum_upstash.protocol import Command, Reply, Script
+from continuum_upstash.protocol import Command
 
 _is_id: Final = re.compile(r"[A-Za-z0-9]{1,63}").fullmatch
-_OK: Final = b"OK"
-
-
-def _replace_locally(
-    call: Callable[..., Reply], keys: Sequence[str], args: Sequence[bytes]
-) -> Reply:
-    return call("SET", keys[0], args[1], *args[2:]) if call("GET", keys[0]) == args[0] else None
-
-
-# KEYS: the document. ARGV: what it must contain, the new document, and the options of SET.
-REPLACE: Final = Script(
-    "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return false end\n"
-    "if ARGV[3] then return redis.call('SET', KEYS[1], ARGV[2], ARGV[3], ARGV[4]) end\n"
-    "return redis.call('SET', KEYS[1], ARGV[2])",
-    _replace_locally,
-    lambda _, reply: 1 if reply is None else 2,
-    lambda reply: reply in {None, _OK},
-)
 
 
 class StoredTask(NamedTuple):
@@ -121,12 +102,9 @@ class TaskStore:
         """
         key, data = self._make_key(new.id), self.encode(new)
         expiry = ("PX", 1000 * self._options.result_ttl) if new.is_finished else ()
-        reply = yield from call_conditional(
-            self.database.database.conditional_commands,
-            ("SET", key, data, "IFEQ", old.data, *expiry),
-            ("EVAL", REPLACE, 1, key, old.data, data, *expiry),
-        )
-        return StoredTask(new, data) if reply == _OK else None
+        commands = build_replace(key, old.data, data, *expiry)
+        reply = yield from call_conditional(self.database.database.conditional_commands, *commands)
+        return None if reply is None else StoredTask(new, data)
 
     def _make_key(self, task_id: str) -> str:
         prefix = self.database.prefix

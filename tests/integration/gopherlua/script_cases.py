@@ -7,13 +7,12 @@ from random import Random
 from typing import NamedTuple, TypeAlias
 
 from continuum_upstash.federation.queue import scripts as queue_scripts
-from continuum_upstash.federation.tasks.store import REPLACE as REPLACE_TASK
 from continuum_upstash.migration.dual.back_fill import FILL
+from continuum_upstash.plans.conditional import REPLACE
 from continuum_upstash.plans.counters import INCR_EXISTING
 from continuum_upstash.plans.locks import EXTEND, RELEASE
 from continuum_upstash.protocol import Script
 from continuum_upstash.ratelimit.engine.script import CHECK
-from continuum_upstash.sessions.merge import REPLACE as REPLACE_SESSION
 from continuum_upstash.sessions.plans import ROTATE_KEY
 
 Word: TypeAlias = str | int | bytes
@@ -106,8 +105,7 @@ def make_string_case(random: Random) -> ScriptCase:
         RELEASE: ([key], [value]),
         EXTEND: ([key], [value, pick((1000, 60_000))]),
         INCR_EXISTING: ([pick((*names, "list"))], [amount]),
-        REPLACE_TASK: ([key], [value, other, *pick(([], ["PX", 70_000]))]),
-        REPLACE_SESSION: ([key], [value, other, 70_000]),
+        REPLACE: ([key], [value, other, *pick(([], ["PX", 70_000]))]),
         ROTATE_KEY: (random.sample(names, pick((2, 3))), [value, 60_000, pick(("0", "1"))]),
         FILL: (random.sample(names, 2), [value, other, pick((0, 60_000))]),
     }

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.core.cache import caches
 
+from continuum_upstash.migration import rollout
 from continuum_upstash.migration.conf import BACKEND, ImproperlyConfiguredMigration, Phase
 from continuum_upstash.migration.rollout import (
     RolloutRefused,
@@ -116,3 +117,22 @@ def test_the_aliases_must_be_a_migration_to_this_package(moving):
     set_options(moving, OLD="default", NEW="classic")
     with pytest.raises(ImproperlyConfiguredMigration, match="CacheBackend"):
         read_rollout("moving")
+
+
+@pytest.mark.parametrize("first", ["off", None], ids=["stored", "new"])
+def test_of_two_changes_at_the_same_time_one_is_refused(moving, emulator, first, monkeypatch):
+    set_options(moving, ROLLOUT_INTERVAL=0)
+    if first:
+        write_rollout("moving", phase=first)
+
+    def check_change_while_another_process_writes(*arguments):
+        monkeypatch.setattr(rollout, "check_change", check_change)
+        write_rollout("moving", phase="shadow", percent=7)
+        check_change(*arguments)
+
+    check_change = rollout.check_change
+    monkeypatch.setattr(rollout, "check_change", check_change_while_another_process_writes)
+    with pytest.raises(RolloutRefused, match="at the same time"):
+        write_rollout("moving", phase="shadow", percent=50)
+    stored = read_stored_rollout("moving").rollout
+    assert (stored.phase, stored.percent) == (Phase.SHADOW, 7)

@@ -16,7 +16,7 @@ from continuum_upstash.federation.tasks.documents import TaskCrashed, TaskDocume
 from continuum_upstash.federation.tasks.framework import task
 from continuum_upstash.federation.tasks.options import TaskOptions
 from continuum_upstash.federation.tasks.runs import Call, RunOutcome, RunState, TaskRun
-from continuum_upstash.plans.conditional import ConditionalCommands
+from continuum_upstash.plans.conditional import REPLACE, ConditionalCommands
 from tests.unit.federation.queue_plans import make_plans
 from tests.unit.plan_runner import run_plan
 
@@ -117,7 +117,7 @@ def test_a_server_without_set_ifeq_gets_a_script(make_run):
     tasks, run, _ = make_run()
     tasks.database.database.conditional_commands.supported = False
     _, (_, (start,), (end,)) = run_plan(run.run("a1"), [tasks.encode(make_document())], OK, OK)
-    assert start[:4] == ("EVAL", store.REPLACE, 1, KEY)
+    assert start[:4] == ("EVAL", REPLACE, 1, KEY)
     assert end[-2] == "PX"
 
 

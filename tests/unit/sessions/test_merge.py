@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from continuum_upstash.errors import ReplyError
+from continuum_upstash.plans.conditional import REPLACE
 from continuum_upstash.plans.effects import Sleep
-from continuum_upstash.sessions.merge import MAX_ATTEMPTS, REPLACE
+from continuum_upstash.sessions.merge import MAX_ATTEMPTS
 from tests.unit.sessions.session_plans import (
     KEY,
     REDIS_KEY,
@@ -28,7 +29,7 @@ def merge_setting(settings, monkeypatch):
 def compare_and_set(old, new, *, is_upstash):
     if is_upstash:
         return ("SET", REDIS_KEY, sign_data(new), "IFEQ", sign_data(old), "PX", TTL_MS)
-    return ("EVAL", REPLACE, 1, REDIS_KEY, sign_data(old), sign_data(new), TTL_MS)
+    return ("EVAL", REPLACE, 1, REDIS_KEY, sign_data(old), sign_data(new), "PX", TTL_MS)
 
 
 @pytest.mark.parametrize("is_upstash", [True, False])
