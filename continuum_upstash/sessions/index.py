@@ -206,7 +206,7 @@ class _UserSessions:
 
     def _read_index(self) -> Plan[list[str]]:
         members: list[bytes] = yield from call("ZRANGE", self._index_key, 0, -1)
-        return [member.decode() for member in members]
+        return [member.decode("utf-8", "replace") for member in members]
 
     def _delete(self, digests: Sequence[str]) -> Plan[int]:
         deleted, _ = yield from call_many(

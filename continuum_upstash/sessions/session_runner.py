@@ -157,7 +157,7 @@ def check_eviction_policy(config: Config, reply: Reply) -> None:
             reply,
         )
         return
-    policy = info.parse(reply.decode())["maxmemory_policy"]
+    policy = info.parse(reply.decode("utf-8", "replace"))["maxmemory_policy"]
     if policy in _SAFE_POLICIES:
         return
     if config.mode == "local":

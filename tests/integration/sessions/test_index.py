@@ -51,6 +51,12 @@ def test_a_users_sessions_are_listed_with_their_data(devices, ada, bob, call):
     assert len(call("active_sessions", bob)) == 1
 
 
+def test_members_of_another_program_are_no_sessions(devices, bob, call):
+    get_redis().zadd(make_index_key(bob.pk), {b"\xff": 2**33})
+    assert len(call("active_sessions", bob)) == 1
+    assert call("logout_everywhere", bob) == 1
+
+
 def test_logout_everywhere_ends_the_users_sessions_only(devices, ada, bob, call):
     assert call("logout_everywhere", ada) == 3
     assert [browser.get("whoami").content for browser in devices] == [b"", b"", b"", b"bob"]
