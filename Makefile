@@ -57,6 +57,7 @@ types: $(VENV)/.installed-dev  ## run mypy --strict, then mypy and pyright on us
 
 docs: $(VENV)/.installed-docs  ## build the documentation in build/docs; warnings are errors
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs
+	@echo "  build/docs/index.html"
 
 gate: $(VENV)/.installed-dev  ## compare the CPU time of calls with that of a bare socket, in 10 seconds
 	$(BIN)/python -m benchmarks.gate
@@ -93,7 +94,8 @@ audit: $(VENV)/.installed-dev  ## look up the locked packages in the vulnerabili
 	  echo "If a package is 'not found on PyPI', pypi.org cannot be reached: nothing was audited." >&2; exit 1; }
 
 clean:  ## remove everything that the other targets create
-	rm -rf $(VENV) .venv-* .demo build dist tests/browser/npm/node_modules tests/deploy/npm/node_modules tests/integration/sdk/npm/node_modules .artifacts .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-* .demo build dist tests/browser/npm/node_modules tests/deploy/npm/node_modules tests/integration/sdk/npm/node_modules .artifacts .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Without the development dependencies: the tools of Vercel and Cloudflare are large.
 %/node_modules/.package-lock.json: %/package-lock.json

@@ -24,6 +24,7 @@ from django.core.management import call_command
 
 from continuum_upstash import UpstashCache
 from continuum_upstash.config.resolve import Config, resolve
+from continuum_upstash.emulator.cli import parse_port
 from continuum_upstash.emulator.process import running
 from continuum_upstash.errors import ConfigurationError, ContinuumError
 from example_project.data_folder import load_or_create_secret
@@ -63,7 +64,9 @@ def _parse_arguments() -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--port", type=int, default=8000, help="port of the site; 0: any free port")
+    parser.add_argument(
+        "--port", type=parse_port, default=8000, help="port of the site; 0: any free port"
+    )
     parser.add_argument(
         "--redis-url", default="", help="a running Redis or Valkey server for the emulator"
     )

@@ -16,14 +16,25 @@ class CannotStart(Exception):
     """The emulator cannot start; the message says how to solve this."""
 
 
+def parse_port(text: str) -> int:
+    """Return the number of a port; argparse shows the message of the error."""
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port, a number from 0 to 65535")
+    return int(text)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     defaults = EmulatorOptions()
     add = parser.add_argument
     add("--host", default=defaults.host, help="address to listen on (default %(default)s)")
-    add("--port", type=int, default=defaults.port, help="REST port; 0: a free port")
-    add("--redis-port", type=int, default=0, help="TCP port (default: a free port)")
-    add("--control-port", type=int, default=0, help="control port (default: a free port)")
-    add("--qstash-port", type=int, help="also simulate QStash, on this port; 0: a free port")
+    add("--port", type=parse_port, default=defaults.port, help="REST port; 0: a free port")
+    add("--redis-port", type=parse_port, default=0, help="TCP port (default: a free port)")
+    add("--control-port", type=parse_port, default=0, help="control port (default: a free port)")
+    add(
+        "--qstash-port",
+        type=parse_port,
+        help="also simulate QStash, on this port; 0: a free port",
+    )
     add("--profile", default=defaults.profile, choices=PROFILES, help="the database to simulate")
     add(
         "--token",

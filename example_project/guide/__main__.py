@@ -152,7 +152,8 @@ def print_text(database: str, outcomes: Iterator[Outcome]) -> int:
         sys.stdout.write("\n".join(lines) + "\n")
         sys.stdout.flush()
         count, billed, failed = count + 1, billed + outcome.billed, failed + bool(outcome.error)
-    sys.stdout.write(f"\n{count} steps, {failed} failed, {billed} billed commands\n")
+    steps = "1 step" if count == 1 else f"{count} steps"
+    sys.stdout.write(f"\n{steps}, {failed} failed, {billed} billed commands\n")
     return int(failed > 0)
 
 

@@ -98,7 +98,7 @@ def test_the_text_shows_what_a_step_does_its_result_and_its_price(database, caps
     assert "ms, 3 billed commands" in text
     assert "Write a value, read it back, and see which backend has served it." in text
     assert "backend: upstash-rest" in text
-    assert "1 steps, 0 failed, 3 billed commands" in text
+    assert "1 step, 0 failed, 3 billed commands" in text
 
 
 def test_a_wrong_token_ends_the_guide_with_a_clear_message(database, monkeypatch, capsys):
