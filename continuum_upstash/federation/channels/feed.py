@@ -12,6 +12,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, NamedTuple, Protocol
 
 from continuum_upstash.federation.channels.events import START, Event, EventId
@@ -207,7 +208,7 @@ class Feed:
             else:
                 by_loop.setdefault(waker.loop, []).append(waker.wake)
         for loop, calls in by_loop.items():
-            if not loop.is_closed():
+            with suppress(RuntimeError):  # the loop is closed, at any moment: it has no readers
                 loop.call_soon_threadsafe(_call_all, calls)
 
 
