@@ -381,7 +381,8 @@ class FailoverPolicy:
         if new in CALLING_STATES:
             effect = f"serving from {backend}"
         elif self._fallback:
-            effect = "serving from the local fallback"
+            # Queues have no fallback, and the policy does not know what uses the alias.
+            effect = "serving from the local fallback what does not need the server"
         else:
             effect = "failing fast"
         level = logging.INFO if {old, new} == _RETRY_STATES else logging.WARNING
