@@ -111,7 +111,10 @@ def describe_queue(queue: Queue, offset: int) -> dict[str, Any]:
     context: dict[str, Any] = {"queue": _describe(queue), "dead": [], "actions": ACTIONS}
     if context["queue"].problem:
         return context
-    dead = queue.dead(PAGE_SIZE + 1, offset)
+    try:
+        dead = queue.dead(PAGE_SIZE + 1, offset)
+    except ContinuumError as error:
+        return context | {"queue": QueueSummary(queue.name, problem=str(error))}
     context["dead"] = [(job, shorten(repr(job.payload))) for job in dead[:PAGE_SIZE]]
     context["previous"] = max(0, offset - PAGE_SIZE) if offset else None
     context["next"] = offset + PAGE_SIZE if len(dead) > PAGE_SIZE else None

@@ -10,6 +10,7 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.utils import translation
 
+from continuum_upstash.errors import Unavailable
 from continuum_upstash.federation import Queue
 from continuum_upstash.federation.queue.outcome_counts import add_outcomes
 from tests.integration.panel.panel_html import Page
@@ -97,6 +98,16 @@ def test_pages_of_dead_letters(queue, operator):
     assert first.count(b'name="job"') == 25
     assert second.count(b'name="job"') == 5
     assert operator.get(PAGE, {"offset": "x"}).status_code == 200
+
+
+def test_an_outage_between_the_figures_and_the_dead_letters_is_explained(
+    queue, operator, monkeypatch
+):
+    def fail(*_):
+        raise Unavailable("the database did not reply")
+
+    monkeypatch.setattr(Queue, "dead", fail)
+    assert "the database did not reply" in Page(operator.get(PAGE)).text
 
 
 @pytest.mark.parametrize(
