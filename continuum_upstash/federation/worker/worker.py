@@ -102,8 +102,10 @@ class Worker:
             self.is_stopping = True
             if self._wake is not None:
                 self._wake.stop()
-            self._shut_down()
-            heartbeat.stop()
+            try:
+                self._shut_down()
+            finally:
+                heartbeat.stop()
         return self.outcomes
 
     def stop(self) -> None:
@@ -362,6 +364,10 @@ class Worker:
             self._outbox.flush()
         except ContinuumError as error:
             log_event("warning", "outage", f"Jobs that are done were not acknowledged: {error}")
+            return False
+        except Exception as error:  # noqa: BLE001 a defect must not keep the other jobs leased
+            text = f"Jobs that are done were not acknowledged: {describe_error(error)}"
+            log_event("error", "defect", text, error=error)
             return False
         return True
 

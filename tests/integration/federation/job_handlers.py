@@ -37,6 +37,11 @@ def wait(job):
     assert may_end.wait(10)
 
 
+def record_or_wait(job):
+    done.append(job.payload)
+    assert job.payload != "slow" or may_end.wait(10)
+
+
 def read_value(job):
     done.append(caches["federation"].get(job.payload))
 

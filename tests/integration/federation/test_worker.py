@@ -235,6 +235,23 @@ def test_a_defect_does_not_end_the_worker(queue, monkeypatch, caplog):
     assert "Unexpected error of the worker, trying again: RuntimeError: defect" in caplog.text
 
 
+@pytest.mark.parametrize("transport", ["rest"])
+def test_a_defect_at_the_end_does_not_keep_the_other_jobs_leased(queue, start, monkeypatch, caplog):
+    def fail(*_):
+        raise RuntimeError("defect")
+
+    monkeypatch.setattr(Queue, "ack_many", fail)
+    monkeypatch.setattr("continuum_upstash.federation.worker.worker._LAST_FLUSH_SECONDS", 0)
+    queue.enqueue_many(["done", "slow"])
+    worker = start(make_worker(queue, "record_or_wait", concurrency=2, grace=0.05))
+    wait_until(lambda: len(job_handlers.done) == 2 and len(worker._outbox) == 1)
+    worker.stop()
+    wait_until(lambda: worker.outcomes["released"] == 1)
+    assert queue.size().ready == 1
+    assert "were not acknowledged: RuntimeError: defect" in caplog.text
+    wait_until(lambda: "federation-heartbeat" not in {each.name for each in threading.enumerate()})
+
+
 def test_the_limits_of_a_run(queue):
     queue.enqueue_many(range(10))
     worker = make_worker(queue, "record", max_jobs=3)
