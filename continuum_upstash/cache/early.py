@@ -42,6 +42,7 @@ _MAX_PAUSE: Final = 1.0
 _SLOW: Final = 0.1  # seconds between reading a value and holding its lease
 _MAX_JITTER: Final = 0.1  # of the lifetime
 _MAX_EARLY: Final = 1e9
+_FAILED: Final = "failed"  # the lease after a failed refresh, in place of a token
 
 
 class Protection(NamedTuple):
@@ -226,7 +227,8 @@ class ProtectedGetOrSet:
     def _read(self) -> Plan[_Found]:
         """Read the value, its lease and the tokens of its tags with one command.
 
-        One more reads the tokens of tags that the value has and this call has not.
+        One more reads the tokens of tags that the value has and this call has not; one more deletes
+        the lease of a failed refresh if there is no old value.
         """
         options = self._options
         leases = (self._lease_key,) if options.has_lease else ()
@@ -238,6 +240,10 @@ class ProtectedGetOrSet:
         envelope = None
         if raw is not None:
             envelope = yield from self._open(raw, tokens)
+        if envelope is None and lease == _FAILED.encode():
+            # The old value was deleted since its refresh failed: no caller computes a new one.
+            yield from self._release(_FAILED)
+            is_leased = False
         return _Found(envelope, raw is not None, is_leased, tokens, self._clock(), is_abandoned)
 
     def _open(self, raw: bytes, tokens: Mapping[str, bytes | None]) -> Plan[Envelope | None]:
@@ -305,15 +311,15 @@ class ProtectedGetOrSet:
             if self._clock() - found.read_at > _SLOW:
                 again = yield from self._read()
                 if again.envelope is not None and again.envelope != found.envelope:
-                    yield from self._release()
+                    yield from self._release(self._token)
                     return again
             try:
                 computed = yield from self._compute(found)
             except Exception:
                 if found.envelope is None:
-                    yield from self._release()
+                    yield from self._release(self._token)
                 raise
-            yield from self._release()
+            yield from self._release(self._token)
             return computed
         finally:
             tokens.discard(self._token)
@@ -379,9 +385,9 @@ class ProtectedGetOrSet:
         except ContinuumError:
             return True
 
-    def _release(self) -> Plan[None]:
-        native = ("DELEX", self._lease_key, "IFEQ", self._token)
-        script = ("EVAL", RELEASE, 1, self._lease_key, self._token)
+    def _release(self, token: str) -> Plan[None]:
+        native = ("DELEX", self._lease_key, "IFEQ", token)
+        script = ("EVAL", RELEASE, 1, self._lease_key, token)
         with suppress(ContinuumError):  # the lease expires
             conditional = self._database.conditional_commands
             yield from call_conditional(conditional, native, script, needs_server=False)
@@ -398,6 +404,6 @@ class ProtectedGetOrSet:
         now_ms = self._keyvalue.envelopes.now_ms()
         end_ms = found.envelope.fresh_until_ms + self._options.grace_ms
         pause_ms = min(_RETRY_MS, self._options.grace_ms or _RETRY_MS, end_ms - now_ms)
-        command = ("SET", self._lease_key, "failed", "PX", max(pause_ms, 1), "XX")
+        command = ("SET", self._lease_key, _FAILED, "PX", max(pause_ms, 1), "XX")
         with suppress(ContinuumError):  # another caller tries earlier
             yield from call(*command)

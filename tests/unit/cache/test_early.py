@@ -374,6 +374,15 @@ def test_a_failed_refresh_is_tried_again_while_there_is_an_old_value(grace, fres
     assert call.sent[2][4] == pause
 
 
+def test_the_lease_of_a_failed_refresh_delays_no_caller_after_the_value_is_deleted():
+    call = Call()
+    assert call.run([[None, b"failed"]], [1], [b"OK"], [b"OK"], [1], grace=60) == "new"
+    assert call.slept == []
+    assert call.names == ["MGET", "DELEX lease", "SET lease", "SET value", "DELEX lease"]
+    assert call.sent[1] == ("DELEX", LEASE, "IFEQ", "failed")  # not another caller's new lease
+    assert call.sent[2][-1] == "NX"  # of several callers that read it, one computes
+
+
 def test_without_an_old_value_the_error_is_raised_and_the_lease_released():
     call = Call()
     with pytest.raises(OSError, match="x"):
