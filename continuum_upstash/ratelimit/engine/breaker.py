@@ -62,6 +62,9 @@ class LimiterBreaker:
                 self._failed_at = self._clock()
                 breaker.record_failure(generation, str(error).removeprefix(f"{self._label}: "))
             raise
+        except BaseException:  # a cancelled probe has no result: the next check probes
+            breaker.release(generation)
+            raise
         if breaker.failures or probe:
             breaker.record_success(generation)
         return result

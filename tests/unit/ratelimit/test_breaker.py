@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from asyncio import CancelledError
+
 import pytest
 
 from continuum_upstash.config.resolve import Config
@@ -78,6 +80,16 @@ def test_a_connect_timeout_counts_as_a_timeout(harness):
     harness.fail(error, times=3)
     with pytest.raises(Unavailable, match="circuit breaker is open"):
         harness.call()
+
+
+def test_the_attempt_after_a_cancelled_one_is_not_delayed(harness):
+    harness.fail(times=3)
+    harness.now += 2
+    plan = harness.breaker.guard(harness.plan())
+    next(plan)
+    with pytest.raises(CancelledError):
+        plan.throw(CancelledError())
+    assert harness.call() == [b"OK"]
 
 
 def test_concurrent_timeouts_count_once(harness):
