@@ -331,7 +331,13 @@ def _get_server_time(clock: ServerClock, until: float) -> Plan[int]:
         (reply,) = yield _build_batch([("TIME",)], until)
         if isinstance(reply, ReplyError):
             raise reply
-        now = clock.sync(started, reply)
+        try:
+            now = clock.sync(started, reply)
+        except ValueError:
+            raise Unavailable(
+                "unexpected reply: TIME returns two numbers. Check the URL, and the proxy in front "
+                "of the database."
+            ) from None
     return now
 
 

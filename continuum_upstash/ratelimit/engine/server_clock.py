@@ -63,9 +63,12 @@ class ServerClock:
         Args:
             started: the result of `start_sync`.
             reply: the reply to TIME; it is assumed to be from the middle of the round trip.
+
+        Raises:
+            ValueError: it is not a reply to TIME.
         """
-        assert isinstance(reply, list)
-        seconds, microseconds = (int(part) for part in reply if isinstance(part, bytes))
+        parts = reply if isinstance(reply, list) else ()
+        seconds, microseconds = (int(part) for part in parts if isinstance(part, bytes))
         now = self._monotonic()
         offset = seconds + microseconds / 1e6 - (started + now) / 2
         self._sample = _Sample(offset, now, self._wall())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from continuum_upstash.errors import Unavailable
+from continuum_upstash.ratelimit.engine.limiter import _get_server_time
 from continuum_upstash.ratelimit.engine.server_clock import ServerClock
 from tests.unit.fake_clock import FakeClock
 
@@ -30,6 +32,17 @@ def clock(monotonic, wall):
 def advance(monotonic, wall, seconds):
     monotonic.now += seconds
     wall.now += seconds
+
+
+@pytest.mark.parametrize(
+    "reply", [None, "PONG", b"1764000000", [], [b"1"], [b"a", b"b"], [b"1", b"2", b"3"]]
+)
+def test_a_reply_of_another_form_makes_the_database_unavailable(clock, monotonic, wall, reply):
+    advance(monotonic, wall, 301)  # the next check sends TIME
+    plan = _get_server_time(clock, until=0.0)
+    next(plan)
+    with pytest.raises(Unavailable, match="unexpected reply: TIME returns two numbers"):
+        plan.send([reply])
 
 
 def test_the_sample_is_from_the_middle_of_the_round_trip(clock, monotonic, wall):
