@@ -45,6 +45,8 @@ R = TypeVar("R")
 
 _is_name: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}").fullmatch
 _EXTRA_DELIVERIES: Final = 10  # the backend ends a task before the queue would end its job
+# If the task is lost to a worker that has lost the lease of the job, only this job can repeat it.
+_NOT_DONE: Final = frozenset({RunState.RETRY, RunState.LOST})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,13 +172,14 @@ class UpstashTasks(BaseTaskBackend):
     def run_job(self, job: Job, worker_id: str) -> RunState:
         """Run the task of a job from one of this backend's queues; return what came of it.
 
-        A job to be retried is ended; others have to be acknowledged by the caller.
+        With RETRY and LOST the job is ended, see `Job.outcome`; with others the caller has to
+        acknowledge it.
 
-        Billed: 3 commands, and 1 for a retry. Where the server has no SET IFEQ: 7.
+        Billed: 3 commands, and 1 for RETRY and LOST. Where the server has no SET IFEQ: 7.
         """
         run = self._make_run(SyncCaller(), worker_id)
         outcome = self.store.database.run(run.run(_read_task_id(job)))
-        if outcome.state is RunState.RETRY:
+        if outcome.state in _NOT_DONE:
             job.retry(outcome.delay)
         return outcome.state
 
@@ -188,7 +191,7 @@ class UpstashTasks(BaseTaskBackend):
         except asyncio.CancelledError:
             await asyncio.shield(database.arun(run.give_back()))
             raise
-        if outcome.state is RunState.RETRY:
+        if outcome.state in _NOT_DONE:
             await job.aretry(outcome.delay)
         return outcome.state
 
@@ -218,7 +221,7 @@ class UpstashTasks(BaseTaskBackend):
                 if not jobs:
                     break
                 state = self.run_job(jobs[0], worker_id)
-                if state is not RunState.RETRY:
+                if state not in _NOT_DONE:
                     jobs[0].ack()
                 yield state
 

@@ -67,9 +67,7 @@ def run_delivered(request: HttpRequest) -> HttpResponse:
         return _respond("unknown task", _NOT_RETRYABLE, ("Upstash-NonRetryable-Error", "true"))
     if outcome.state is RunState.FINISHED:
         return _respond("finished", 200)
-    is_lost = outcome.state is RunState.LOST  # the other worker may crash
-    seconds = backend.task_options.timeout if is_lost else outcome.delay
-    return _respond("not yet", 503, ("Retry-After", str(max(1, math.ceil(seconds)))))
+    return _respond("not yet", 503, ("Retry-After", str(max(1, math.ceil(outcome.delay)))))
 
 
 def drain(request: HttpRequest) -> HttpResponse:

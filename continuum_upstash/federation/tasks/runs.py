@@ -43,7 +43,8 @@ class RunOutcome(NamedTuple):
     """
     Attributes:
         state: see `RunState`.
-        delay: seconds until the next attempt, if the state is RETRY.
+        delay: seconds until the next attempt, if the state is RETRY or LOST: then TIMEOUT, since
+            the other worker may still run the task, and may crash.
     """
 
     state: RunState
@@ -159,7 +160,7 @@ class TaskRun:
             return (yield from self._finish(stored, task, document.fail(crash), crash))
         started = yield from self._store.replace(stored, document.start(self._worker_id))
         if started is None:
-            return RunOutcome(RunState.LOST)
+            return RunOutcome(RunState.LOST, self._options.timeout)
         self._before, self._started = document, started
         result = started.document.make_result(task)
         called: Call = yield Compute(lambda: self._caller.call(result))
@@ -256,7 +257,7 @@ class TaskRun:
             "stored.",
             *(document.id, document.path, self._worker_id),
         )
-        return RunOutcome(RunState.LOST)
+        return RunOutcome(RunState.LOST, self._options.timeout)
 
     def _compute_wait(self, document: TaskDocument) -> float:
         """Return the seconds before which the task must not start."""

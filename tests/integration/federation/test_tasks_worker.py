@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from io import StringIO
 
 import pytest
@@ -14,6 +15,8 @@ from django.core.management import CommandError, call_command
 from django.test import override_settings
 
 from continuum_upstash.federation.tasks.framework import TaskResultStatus, task_started
+from continuum_upstash.federation.tasks.runs import RunState
+from continuum_upstash.federation.tasks.store import TaskStore
 from tests.integration.cache_entries import make_entry
 from tests.integration.federation import site_tasks
 from tests.waiting import wait_until
@@ -100,6 +103,24 @@ def test_a_task_whose_result_is_stored_late_because_of_an_outage(tasks, emulator
         task_started.disconnect(fail)
         outage[0].__exit__(None, None, None)
     assert result.refresh() or result.return_value == 1
+
+
+@pytest.mark.parametrize("transport", ["rest"])
+def test_a_task_that_another_worker_changes_meanwhile_keeps_its_job(tasks, monkeypatch):
+    """The other worker has lost the lease of the job, so it cannot repeat the task itself."""
+    site_tasks.add.enqueue(1)
+    backend = site_tasks.add.get_backend()
+    queue, replace = backend.get_queue("default"), TaskStore.replace
+
+    def replace_late(store, old, new):
+        monkeypatch.setattr(TaskStore, "replace", replace)
+        other = old.document.wait_for_retry(ValueError("of the other worker"), time.time())
+        yield from replace(store, old, other)
+        return (yield from replace(store, old, new))
+
+    monkeypatch.setattr(TaskStore, "replace", replace_late)
+    assert list(backend.drain(["default"], time.monotonic() + 9)) == [RunState.LOST]
+    assert queue.size().waiting == 1
 
 
 @pytest.mark.parametrize("transport", ["rest", "tcp"])
