@@ -7,6 +7,7 @@ the engine's own rows. Its data is signed.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from continuum_upstash.sessions.session_runner import ImproperlyConfiguredSessio
 if TYPE_CHECKING:  # a model: a session engine may be imported before the apps are ready
     from django.contrib.sessions.base_session import AbstractBaseSession
 
+_security_log: Final = logging.getLogger("django.security.SuspiciousSession")
 _KEY_PREFIX: Final = "upstash-"
 _KEY_LENGTH: Final = 40  # of the column
 _SALT: Final = "continuum_upstash.sessions.fallback"
@@ -113,8 +115,8 @@ class FallbackTable:
     def claim(self, key: str) -> Iterator[FallbackRow | None]:
         """Lock a row for the block, and delete it unless the block raises.
 
-        A concurrent claim waits, and then finds no row. A row whose signature is not valid is kept:
-        another process may have the SECRET_KEY that it was signed with.
+        A concurrent claim waits, and then finds no row. A row that cannot be read is kept: another
+        process may have the SECRET_KEY or the SESSION_SERIALIZER that it was written with.
         """
         rows = self._select(key)
         with transaction.atomic(using=self._database):
@@ -162,6 +164,12 @@ class FallbackTable:
         try:
             document = signing.loads(stored.session_data, salt=salt, serializer=self._serializer)
         except signing.BadSignature:
+            return None
+        except Exception:  # noqa: BLE001 a project's serializer may raise anything
+            _security_log.warning(
+                "A session in the table of SESSION_FALLBACK_ENGINE was not written by the current "
+                "SESSION_SERIALIZER, and is kept until it expires"
+            )
             return None
         return FallbackRow(
             SessionChange(document["change"]), tuple(document["digests"]), document["data"]

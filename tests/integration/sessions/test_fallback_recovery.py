@@ -72,6 +72,22 @@ def test_rows_signed_with_an_unknown_secret_are_kept(new_browser, brief_outage, 
     assert browser.username == "ada"
 
 
+def test_rows_that_another_serializer_wrote_are_kept_and_break_no_request(
+    new_browser, brief_outage, settings, caplog
+):
+    browser = new_browser()
+    with brief_outage():
+        browser.get("login")
+    serializer = settings.SESSION_SERIALIZER
+    settings.SESSION_SERIALIZER = "tests.integration.sessions.test_store.Pickles"
+    forget_process_state()
+    assert new_browser().put(theme="dark").status_code == 200
+    assert "not written by the current SESSION_SERIALIZER" in caplog.text
+    settings.SESSION_SERIALIZER = serializer
+    assert browser.username == "ada"
+    assert Session.objects.count() == 0
+
+
 def test_rows_of_the_engine_itself_are_not_changed(open_session, brief_outage):
     Session.objects.create(session_key="k" * 32, session_data="x", expire_date="2100-01-01T00:00Z")
     forget_process_state()
