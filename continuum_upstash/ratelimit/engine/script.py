@@ -234,7 +234,7 @@ def _reads_strings(policy: _PolicyArguments) -> bool:
 def _get_dynamic_limit(stored: Reply, limit: int) -> int:
     if not isinstance(stored, bytes) or not _is_dynamic_limit(stored):
         return limit
-    return min(max(math.floor(float(stored)), 0), MAX_LIMIT)
+    return math.floor(min(max(float(stored), 0), MAX_LIMIT))  # 400 digits are infinite
 
 
 def _read_time(call: Callable[..., Reply]) -> int:

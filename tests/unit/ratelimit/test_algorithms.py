@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from continuum_upstash.ratelimit.engine.script import _get_dynamic_limit
 from continuum_upstash.ratelimit.engine.simulate import compute_worst_case
-from continuum_upstash.ratelimit.policy import parse_policy
+from continuum_upstash.ratelimit.policy import MAX_LIMIT, parse_policy
 from tests.unit.ratelimit.script_store import ScriptStore
 
 SIMULATIONS = settings(max_examples=60, deadline=None)
@@ -208,3 +209,7 @@ def test_strict_allows_nearly_the_whole_rate_under_constant_overload(window, lea
         store.now += step
         allowed += store.check([policy], 1).fits
     assert least * 100 <= allowed / 20 <= 105
+
+
+def test_a_dynamic_limit_beyond_all_numbers_is_the_highest_limit():
+    assert _get_dynamic_limit(b"9" * 400, 3) == MAX_LIMIT
