@@ -165,8 +165,8 @@ class _PageRequest:
             return self._restore(page)
         if not self._is_stored:
             if page is not None:
-                # The view has no such page any more. Without the first entry, other requests do
-                # not wait for the lease, which stays for some time after a failed refresh.
+                # The view has no such page any more. Without the first entry, other requests take
+                # no lease, and so do not wait for each other.
                 yield self._call("delete_many", [self._headers_key, self._key])
             yield from self._store_written()
         return self._response
