@@ -382,7 +382,7 @@ class FailoverPolicy:
             effect = f"serving from {backend}"
         elif self._fallback:
             # Queues have no fallback, and the policy does not know what uses the alias.
-            effect = "serving from the local fallback what does not need the server"
+            effect = "serving cache calls from the local fallback"
         else:
             effect = "failing fast"
         level = logging.INFO if {old, new} == _RETRY_STATES else logging.WARNING

@@ -337,8 +337,7 @@ def test_each_change_of_state_is_recorded_and_logged_once(harness, records, capl
     assert [line.levelname for line in caplog.records] == ["WARNING", "INFO", "WARNING"]
     assert caplog.messages[0] == (
         "cache 'shop' (rest, db.upstash.io): circuit breaker closed -> open; "
-        "serving from the local fallback what does not need the server: "
-        "cannot connect: Connection refused."
+        "serving cache calls from the local fallback: cannot connect: Connection refused."
     )
 
 
