@@ -119,6 +119,30 @@ def test_probes_use_the_health_endpoints_and_an_allowed_host(path):
             assert "localhost" in hosts.split(",")
 
 
+def test_a_stopped_site_has_time_for_the_requests_that_gunicorn_has_accepted():
+    """gunicorn waits 30 s for them after SIGTERM, and not at all after SIGINT."""
+    fly = tomllib.loads(FLY.read_text())
+    assert fly["kill_signal"] == "SIGTERM"
+    compose = yaml.safe_load((DEPLOY / "docker" / "compose.production.yaml").read_text())
+    deployment = (DEPLOY / "kubernetes" / "base" / "deployment.yaml").read_text()
+    pod = yaml.safe_load(deployment)["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    before_the_signal = container["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert int(fly["kill_timeout"].removesuffix("s")) > 30
+    assert int(compose["services"]["site"]["stop_grace_period"].removesuffix("s")) > 30
+    assert pod["terminationGracePeriodSeconds"] > 30 + before_the_signal
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS, ids=get_name)
+def test_an_overlay_creates_its_namespace(overlay):
+    base = DEPLOY / "kubernetes" / "base"
+    namespace = yaml.safe_load((base / "namespace.yaml").read_text())
+    assert "namespace.yaml" in (base / "kustomization.yaml").read_text()
+    kustomization = yaml.safe_load((overlay / "kustomization.yaml").read_text())
+    assert "../../base" in kustomization["resources"]
+    assert kustomization["namespace"] == namespace["metadata"]["name"]
+
+
 @needs("check_jsonschema")
 @pytest.mark.parametrize("path", COMPOSE, ids=get_name)
 def test_compose_files_fit_the_specification(path):

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import tomllib
 from pathlib import Path
 
@@ -160,3 +161,37 @@ def test_wrangler_bundles_the_worker(tmp_path):
     assert "continuum:session:" in (tmp_path / "bundle" / "index.js").read_text()
     (size,) = re.findall(r"gzip: ([\d.]+) KiB", output)
     assert float(size) < 1024, "the free plan allows 3 MiB"
+
+
+# What create-next-app writes, as far as this route needs it.
+NEXT_TSCONFIG = {
+    "compilerOptions": {
+        "lib": ["dom", "dom.iterable", "esnext"],
+        "module": "esnext",
+        "moduleResolution": "bundler",
+        "strict": True,
+        "noEmit": True,
+        "skipLibCheck": True,
+        "jsx": "react-jsx",
+        "paths": {"@/*": ["./*"]},
+    },
+}
+
+
+@pytest.mark.skipif(
+    "DEPLOY_INSTALL" not in os.environ, reason="takes 10 seconds, in make test-deploy"
+)
+@pytest.mark.skipif(not (TOOLS / "next").exists(), reason="the tools are not installed by npm")
+def test_next_builds_the_route_without_secrets_and_for_each_request():
+    # Beside node_modules: Turbopack follows no link out of its root folder.
+    with tempfile.TemporaryDirectory(prefix="next-", dir=NPM) as name:
+        folder = Path(name)
+        shutil.copytree(VERCEL / "nextjs" / "app", folder / "app")
+        (folder / "lib").mkdir()
+        shutil.copy(DEPLOY / "typescript" / "upstash-cache.ts", folder / "lib")
+        (folder / "package.json").write_text('{"private": true}')
+        (folder / "tsconfig.json").write_text(json.dumps(NEXT_TSCONFIG))
+        # Next.js announces this option as a future default. It excludes older options of a route.
+        (folder / "next.config.mjs").write_text("export default { cacheComponents: true };")
+        output = run([TOOLS / "next", "build"], folder, NEXT_TELEMETRY_DISABLED="1")
+    assert "ƒ /api/greeting" in output, "the response is made once, by the build"

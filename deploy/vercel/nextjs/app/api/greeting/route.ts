@@ -4,8 +4,6 @@ import { Redis } from "@upstash/redis";
 
 import { FAIL_FAST, readDatabase, UnreadableValue, UpstashCache } from "@/lib/upstash-cache";
 
-export const dynamic = "force-dynamic";
-
 // Created with the first request: `next build` imports this module without secrets.
 let cache: UpstashCache | undefined;
 let ratelimit: Ratelimit | undefined;
