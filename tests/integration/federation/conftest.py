@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from itertools import count
+from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
+from django.core.handlers.wsgi import WSGIHandler
 from django.test import override_settings
 
 from continuum_upstash.federation import Queue
@@ -69,3 +72,28 @@ class AnyJob:
     def __getattr__(self, name):
         is_method = name in {"ack", "retry", "fail", "release", "extend"}
         return getattr(self._any if is_method else self._job, name)
+
+
+class QuietHandler(WSGIRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def site(emulator, request_signals):
+    """A site that QStash can reach; its public URL is that of its server."""
+    server = make_server("127.0.0.1", 0, WSGIHandler(), handler_class=QuietHandler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    entries = {name: make_entry(emulator) for name in ("default", "federation")}
+    with override_settings(
+        ROOT_URLCONF="tests.integration.federation.site_urls",
+        ALLOWED_HOSTS=["*"],
+        CACHES=entries,
+        MIDDLEWARE=[],
+    ):
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/federation/tasks/run/"
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    registry.reset()

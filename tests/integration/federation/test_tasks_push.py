@@ -1,4 +1,4 @@
-"""Tasks without a worker: QStash delivers them, or a cron job runs what is ready."""
+"""Tasks without a worker: QStash delivers them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ import json
 import threading
 import time
 from datetime import timedelta
-from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
-from django.core.handlers.wsgi import WSGIHandler
 from django.test import Client, override_settings
 from django.utils import timezone
 from qstash import QStash
@@ -32,8 +30,6 @@ from continuum_upstash.federation.tasks.framework import (
 )
 from continuum_upstash.federation.tasks.options import TaskOptions
 from continuum_upstash.plans.effects import Batch
-from continuum_upstash.transports import registry
-from tests.integration.cache_entries import make_entry
 from tests.integration.federation import site_tasks
 from tests.waiting import wait_until
 
@@ -41,36 +37,11 @@ BACKEND = "continuum_upstash.federation.tasks.UpstashTasks"
 PATH = "/federation/tasks/run/"
 
 
-class QuietHandler(WSGIRequestHandler):
-    def log_message(self, *_):
-        pass
-
-
-@pytest.fixture
-def site(emulator, request_signals):
-    """A site that QStash can reach; its public URL is that of its server."""
-    site_tasks.calls.clear()
-    site_tasks.release.clear()
-    server = make_server("127.0.0.1", 0, WSGIHandler(), handler_class=QuietHandler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    entries = {name: make_entry(emulator) for name in ("default", "federation")}
-    with override_settings(
-        ROOT_URLCONF="tests.integration.federation.site_urls",
-        ALLOWED_HOSTS=["*"],
-        CACHES=entries,
-        MIDDLEWARE=[],
-    ):
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}{PATH}"
-        server.shutdown()
-        thread.join()
-        server.server_close()
-    registry.reset()
-
-
 @pytest.fixture
 def push(emulator, site):
     """Return a function that configures TASKS with PUSH, and other options."""
+    site_tasks.calls.clear()
+    site_tasks.release.clear()
     overrides = []
 
     def configure(**options):
@@ -428,64 +399,6 @@ def test_a_wrong_length_is_no_error_of_the_site(push, length):
 
 def test_only_post_requests_run_a_task(push):
     assert Client().get(PATH).status_code == 405
-
-
-# ---- cron
-
-
-@pytest.fixture
-def cron(site, monkeypatch):
-    monkeypatch.setenv("CRON_SECRET", "s3cret")
-    with override_settings(TASKS={"default": {"BACKEND": BACKEND, "QUEUES": ["default", "mail"]}}):
-        yield
-
-
-def drain(query="", secret="s3cret", method="get"):
-    headers = {"Authorization": f"Bearer {secret}"} if secret else {}
-    return getattr(Client(), method)(f"/federation/tasks/drain/{query}", headers=headers)
-
-
-def test_a_cron_job_runs_what_is_ready(cron, emulator):
-    results = [site_tasks.add.enqueue(number) for number in range(3)]
-    results.append(site_tasks.add.using(queue_name="mail").enqueue(3))
-    site_tasks.raise_error.enqueue()
-    response = drain()
-    assert response.json() == {"runs": {"finished": 5}, "is_time_over": False}
-    for number, result in enumerate(results):
-        assert result.refresh() or result.return_value == number
-    with emulator.count() as idle:
-        assert drain(method="post").json()["runs"] == {}
-    assert idle.billed in {4, 5, 6}  # with a look for delayed jobs once a second and queue
-
-
-def test_a_cron_job_selects_queues(cron):
-    site_tasks.add.enqueue(1)
-    site_tasks.add.using(queue_name="mail").enqueue(2)
-    assert drain("?queue=mail").json()["runs"] == {"finished": 1}
-    assert site_tasks.calls == [(2, 0)]
-
-
-def test_a_cron_job_stops_before_its_deadline(cron):
-    for _ in range(3):
-        site_tasks.add.enqueue(1)
-    response = drain("?seconds=0.000001")
-    assert response.json() == {"runs": {}, "is_time_over": True}
-    assert drain().json()["runs"] == {"finished": 3}
-
-
-@pytest.mark.parametrize("query", ["?seconds=0", "?seconds=nan", "?seconds=x", "?seconds=1e9"])
-def test_a_wrong_time_is_an_error(cron, query):
-    assert drain(query).status_code == 400
-
-
-@pytest.mark.parametrize("secret", ["", "other", "s3cret ", "\xff"])
-def test_a_cron_job_needs_the_secret(cron, monkeypatch, secret):
-    site_tasks.add.enqueue(1)
-    assert drain(secret=secret).status_code == 401
-    monkeypatch.delenv("CRON_SECRET")
-    for guess in ("", "None", "s3cret"):
-        assert drain(secret=guess).status_code == 401
-    assert site_tasks.calls == []
 
 
 def test_a_result_of_another_alias_is_missing(push):
