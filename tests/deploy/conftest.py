@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -21,24 +22,41 @@ DEPLOY = Path(__file__).parents[2] / "deploy"
 PROJECT = DEPLOY / "project"
 
 
-class Site:
-    """The deployed site on a local port."""
+class UnixConnection(HTTPConnection):
+    """A connection to a Unix socket, as a proxy opens it."""
 
-    def __init__(self, port: int, *, tls: bool = False) -> None:
+    def __init__(self, path: Path, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path = str(path)
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+class Site:
+    """The deployed site on a local port, or on a Unix socket."""
+
+    def __init__(self, port: int, *, tls: bool = False, path: Path | None = None) -> None:
         self.port = port
         self.process_group = 0  # of the server and its workers
-        self._tls = tls
+        self._tls, self._path = tls, path
+
+    def connect(self, timeout: float) -> HTTPConnection:
+        if self._path:
+            return UnixConnection(self._path, timeout)
+        if self._tls:
+            context = ssl._create_unverified_context()  # the certificate is made for one test
+            return HTTPSConnection("127.0.0.1", self.port, timeout=timeout, context=context)
+        return HTTPConnection("127.0.0.1", self.port, timeout=timeout)
 
     def signal_all(self, number: signal.Signals) -> None:
         """Send a signal to all processes of the server."""
         os.killpg(self.process_group, number)
 
     def get(self, path: str, **headers: str) -> tuple[int, Message, str]:
-        if self._tls:
-            context = ssl._create_unverified_context()  # the certificate is made for one test
-            connection = HTTPSConnection("127.0.0.1", self.port, timeout=10, context=context)
-        else:
-            connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = self.connect(timeout=10)
         try:
             names = {name.replace("_", "-"): value for name, value in headers.items()}
             connection.request("GET", path, headers={"Host": "localhost", **names})

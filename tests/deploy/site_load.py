@@ -8,10 +8,11 @@ import time
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
-from http.client import HTTPConnection, RemoteDisconnected
+from http.client import RemoteDisconnected
 from itertools import count
 from pathlib import Path
 
+from tests.deploy.conftest import Site
 from tests.waiting import wait_until
 
 CLIENTS = 8
@@ -28,8 +29,8 @@ class SiteLoad:
         seconds: how long each request took.
     """
 
-    def __init__(self, port: int) -> None:
-        self._port = port
+    def __init__(self, site: Site) -> None:
+        self._site = site
         self._numbers = count()
         self._is_running = True
         self.statuses: Counter[int] = Counter()
@@ -75,7 +76,7 @@ class SiteLoad:
         return self._request(number)
 
     def _request(self, number: int) -> int:
-        connection = HTTPConnection("127.0.0.1", self._port, timeout=20)
+        connection = self._site.connect(timeout=20)
         address = f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
         try:
             headers = {"Host": "localhost", "X-Forwarded-For": address, "Connection": "close"}

@@ -30,8 +30,10 @@ WSGI, ASGI = "mysite.wsgi:application", "mysite.asgi:application"
 GUNICORN = ["gunicorn", "--workers=2", "--bind=fd://{fd}", "--no-control-socket", WSGI]
 # On a busy machine a worker may start for longer than 5 s, and would be killed.
 UVICORN = ["--no-proxy-headers", "--timeout-worker-healthcheck=60"]
-# Without a limit, a reload waits for each old worker for as long as it does not end.
-GRANIAN = ["granian", "--workers=2", "--workers-kill-timeout=20", "--port={port}"]
+# On a port, each worker of granian listens by itself: connections that it has not accepted are
+# reset when it ends, and refused if its successor has not started within --respawn-interval.
+# granian forks, and a worker ignores SIGTERM until it has loaded the site: hence the limit.
+GRANIAN = ["granian", "--workers=2", "--workers-kill-timeout=20", "--uds={path}"]
 SERVERS = {
     "gunicorn-sync": GUNICORN,
     "gunicorn-gthread": [*GUNICORN, "--worker-class=gthread", "--threads=8"],
@@ -51,25 +53,26 @@ class Server:
     def __init__(self, name, environment, folder):
         self._name, self._environment, self._folder = name, environment, folder
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
-        self.port = self._listener.getsockname()[1]
-        if "granian" in name:
-            self._listener.close()  # it opens its own
+        self._path = folder / "socket"
+        self.site = Site(
+            self._listener.getsockname()[1], path=self._path if "granian" in name else None
+        )
         self._log = (folder / "server.log").open("w")
         self._process = self._start()
         self.group = self._process.pid
-        wait_until(lambda: is_served(Site(self.port)) or self._process.poll() is not None)
+        wait_until(lambda: is_served(self.site) or self._process.poll() is not None)
         assert self._process.poll() is None, self.read_log()
 
     def _start(self, **options):
         fd = self._listener.fileno()
-        arguments = [part.format(fd=fd, port=self.port) for part in SERVERS[self._name]]
+        arguments = [part.format(fd=fd, path=self._path) for part in SERVERS[self._name]]
         return subprocess.Popen(
             [sys.executable, "-m", *arguments],
             cwd=PROJECT,
             env=self._environment,
             stdout=self._log,
             stderr=subprocess.STDOUT,
-            pass_fds=[fd] if fd >= 0 else [],
+            pass_fds=[fd],
             process_group=options.get("group", 0),
         )
 
@@ -112,7 +115,7 @@ def serve(name, environment, folder):
 
 def run_load(server, emulator):
     """Load the server, whose workers restart with and without an outage."""
-    load = SiteLoad(server.port)
+    load = SiteLoad(server.site)
     try:
         load.wait(SECONDS)
         server.restart()
@@ -152,7 +155,7 @@ def test_no_request_fails_while_workers_restart_and_the_database_is_away(
     # Each request has the address of a client of its own, for the rate limit.
     environment = {**site_environment, "TRUSTED_PROXIES": "1"}
     with serve(name, environment, tmp_path) as server:
-        first = SiteLoad(server.port)
+        first = SiteLoad(server.site)
         first.wait(SECONDS)
         first.stop()
         before = measure(server.group)
@@ -167,4 +170,4 @@ def test_no_request_fails_while_workers_restart_and_the_database_is_away(
         assert not load.errors, server.read_log()
         assert set(load.statuses) == {200}, server.read_log()
         # Sessions have no local store: they need a worker whose circuit breaker is closed again.
-        wait_until(lambda: Site(server.port).get("/")[0] == 200, seconds=40)
+        wait_until(lambda: server.site.get("/")[0] == 200, seconds=40)
