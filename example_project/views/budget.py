@@ -32,10 +32,13 @@ def read_status() -> BackendStatus | None:
 @require_POST
 def change(request: HttpRequest) -> HttpResponse:
     """Set the budget by the stage that it is to reach, or raise it again."""
-    status, stage = read_status(), request.POST.get("stage")
-    if status is not None and status.budget is not None:
-        part = _PARTS.get(stage or "")
-        write_budget(max(int(status.budget.used / part), 1) if part else DEFAULT)
+    part = _PARTS.get(request.POST.get("stage", ""))
+    used = _count_used()
+    if part and used < COMMANDS:  # the stages of a small budget are less than a command apart
+        _use_cache()
+        used = _count_used()
+    if used:
+        write_budget(int(used / part) if part else DEFAULT)
     return redirect("costs")
 
 
@@ -43,8 +46,17 @@ def change(request: HttpRequest) -> HttpResponse:
 def send_commands(request: HttpRequest) -> HttpResponse:
     """Write and read a value many times, in the database or in the local store."""
     del request
+    _use_cache()
+    return redirect("costs")
+
+
+def _count_used() -> int:
+    status = read_status()
+    return status.budget.used if status is not None and status.budget is not None else 0
+
+
+def _use_cache() -> None:
     cache = caches[ALIAS]
     for number in range(COMMANDS // 2):
         cache.set("number", number)
         cache.get("number")
-    return redirect("costs")

@@ -140,7 +140,10 @@ class BudgetGuard:
         self._start_month()
 
     def _start_month(self) -> None:
-        self._total: int | None = None  # the counter as it was read last; None: not yet
+        # The counter as it was read last, None: not yet; and what was sent on credit, after the
+        # budget was lowered.
+        self._total: int | None = None
+        self._counter = 0  # as it was read last
         self._left = self._debt = self._size = 0
         self._must_compare = False  # whether the counter is to be compared with the statistics
 
@@ -152,10 +155,8 @@ class BudgetGuard:
         with self._lock:
             if self._total is None:
                 return None
-            used = self._total - self._left + self._debt
-            reason = (
-                self.reason if self.stage != BUDGET_STAGES[0] else _describe_use(used, self._limit)
-            )
+            used = self._counter - self._left + self._debt
+            reason = _describe_use(used, self._limit)
             return BudgetStatus(self.stage, used, self._limit, reason, self._month_end)
 
     def refresh(self) -> None:
@@ -175,7 +176,7 @@ class BudgetGuard:
                 # What is reserved is too much now. What was sent on credit counts at once.
                 self._debt = max(self._debt - self._left, 0)
                 self._left = min(self._left, 0)
-                self._total += self._debt
+                self._total = max(self._total, self._counter + self._debt)
             parts = (budget.soft, budget.near, budget.essential, budget.hard)
             self._thresholds = tuple(round(part * self._limit) for part in parts)
             is_fixed = not callable(budget.amount)
@@ -291,6 +292,8 @@ class BudgetGuard:
             if isinstance(reply, int) and self._is_first_beyond_step(reply, wanted.amount):
                 self._must_compare = True
             self._total = max(known or 0, total)
+            counter = reply if isinstance(reply, int) else self._counter + wanted.amount
+            self._counter = max(self._counter, counter)
             if known is None:
                 self._begin_with_credit()
                 return False
@@ -344,6 +347,7 @@ class BudgetGuard:
         with self._lock:
             if key == self._key:
                 self._total = max(self._total or 0, reply)
+                self._counter = max(self._counter, reply)
         return reply
 
     def _count_month(self) -> Plan[int]:

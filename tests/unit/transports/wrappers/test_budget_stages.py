@@ -162,6 +162,20 @@ def test_a_lowered_budget_counts_what_was_sent_on_credit(site):
     assert process.stage == "local"
 
 
+def test_what_was_sent_on_credit_counts_once_however_often_the_budget_is_lowered(site):
+    amounts = [1_000_000]
+    process = site.start_process({"COMMANDS": lambda: amounts[0]}, rng=lambda: 0.9)
+    for _ in range(100):
+        process.call(*GET)
+    used = process.guard.status.used
+    assert used == site.server.billed
+    for amounts[0], stage in ((125, "warn"), (112, "near")):
+        site.clock.now += 1
+        status = process.guard.status
+        assert (status.stage, status.used) == (stage, used)
+        assert status.reason.startswith(f"{status.used_ratio * 100:.0f} %")
+
+
 def test_a_failing_function_keeps_the_last_budget(site, caplog):
     amounts = [1000]
     process = site.start_process({"COMMANDS": amounts.pop})
