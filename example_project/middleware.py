@@ -27,7 +27,7 @@ class RequestUsage:
         commands: number of commands sent to Redis, including those that failed.
         local: number of commands executed in the process.
         waited: seconds of waiting for Redis.
-        backend: backend of the cache's last call, session calls excluded.
+        backend: backend of the cache's last call, session calls excluded; empty if it failed.
     """
 
     started: float = field(default_factory=perf_counter)
@@ -40,7 +40,7 @@ class RequestUsage:
     def record(self, record: CommandDetails) -> None:
         now = perf_counter()
         if record.alias == DEFAULT_CACHE_ALIAS:
-            self.backend = record.backend
+            self.backend = "" if record.error else record.backend
         if record.backend == "local":
             self.local += len(record.commands)
             return

@@ -20,9 +20,11 @@ _INFO = (
     ("version", "Redis version"),
     ("upstash_version", "Upstash version"),
     ("keys", "Keys in the database"),
-    ("used_memory_human", "Memory used"),
+    ("used_memory", "Memory used"),
     ("maxmemory_policy", "Eviction policy"),
 )
+# They follow from the other settings; no option sets them.
+_DERIVED = {"alias", "sources", "unconfigured", "setup_hint"}
 
 
 def show(request: HttpRequest) -> HttpResponse:
@@ -30,6 +32,7 @@ def show(request: HttpRequest) -> HttpResponse:
     try:
         context["ping"] = _measure_ping()
         info = cache.client.info()
+        info["used_memory"] = filesizeformat(info["used_memory"])
         context["info"] = [(title, info[name]) for name, title in _INFO if info.get(name)]
     except ContinuumError as error:
         context["error"] = error
@@ -54,7 +57,7 @@ def _list_settings() -> list[tuple[str, Any, str]]:
     sources = {name.lower(): "OPTIONS" for name in options} | dict(config.sources)
     rows = []
     for name in Config.NAMES:
-        if name not in {"alias", "sources", *Config.HIDDEN}:
+        if name not in {*_DERIVED, *Config.HIDDEN}:
             value = getattr(config, name)
             source = sources.get(name, _guess_source(name, value))
             rows.append((name.upper(), _format_value(name, value), source))
