@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from http.client import RemoteDisconnected
@@ -107,6 +108,12 @@ class Holdings:
     sockets: int
 
 
+def read_links(folder: Path) -> Iterator[str]:
+    for link in folder.iterdir():
+        with suppress(OSError):  # closed meanwhile, as connections are under load
+            yield str(link.readlink())
+
+
 def measure(process_group: int) -> Holdings:
     processes, threads, sockets = set(), 0, set()
     for folder in Path("/proc").iterdir():
@@ -115,7 +122,7 @@ def measure(process_group: int) -> Holdings:
         with suppress(OSError):  # it ended meanwhile
             if os.getpgid(int(folder.name)) != process_group:
                 continue
-            links = [str(link.readlink()) for link in (folder / "fd").iterdir()]
+            links = [*read_links(folder / "fd")]
             threads += len([*(folder / "task").iterdir()])
             processes.add(int(folder.name))
             sockets |= {link for link in links if link.startswith("socket:")}
