@@ -43,6 +43,10 @@ class PageAdmin(_ModelAdmin):
     ) -> bool:
         return False
 
+    def has_value_permission(self, request: HttpRequest) -> bool:
+        """Return whether the user may see values and payloads, and keys that are hidden."""
+        return request.user.has_perm(f"{self.opts.app_label}.view_cachevalue")
+
     def get_object(
         self,
         request: HttpRequest,  # noqa: ARG002 Django's signature

@@ -179,7 +179,8 @@ def _build_page(request: HttpRequest, retry_after: int) -> HttpResponse:
     The template is rendered without the request: context processors would access the session again.
     """
     try:
-        return HttpResponse(loader.get_template(TEMPLATE).render({"retry_after": retry_after}))
+        template = loader.get_template(TEMPLATE)
     except TemplateDoesNotExist:
         page = render_session_page(request, retry_after)
         return HttpResponse(page, headers={"Refresh": str(retry_after)})
+    return HttpResponse(template.render({"retry_after": retry_after}))

@@ -169,18 +169,25 @@ class VerifyAction:
         self, progress: VerifyProgress, source: Source, target: UpstashBaseCache
     ) -> None:
         tolerance = self._options["tolerance"] / 100
-        is_same = progress.difference_rate <= tolerance
+        verdict = "same" if progress.difference_rate <= tolerance else "different"
+        if not progress.checked:
+            verdict = "unknown"
         values = {
             "source": source.label,
             "target": target.database.config.label,
             **progress.as_dict(),
             "tolerance": tolerance,
-            "verdict": "same" if is_same else "different",
+            "verdict": verdict,
             "source_is_billed": source.is_billed,
             "differences": [{"key": key, "outcome": each} for key, each in self._differences],
         }
         self._output.write_result(values, _format_result(progress, source))
-        if not is_same:
+        if verdict == "unknown":
+            fail(
+                "No key was compared: the source has none that --match and --sample select.",
+                DEGRADED,
+            )
+        if verdict == "different":
             fail(
                 f"{format_percentage(progress.difference_rate)} of the compared keys differ; "
                 f"--tolerance is {format_percentage(tolerance)}.",

@@ -41,10 +41,6 @@ class CacheKeyAdmin(PageAdmin):
     def make_title(self, alias: str) -> Text:
         return format_lazy(_("Keys of the cache {alias}"), alias=alias)
 
-    def has_value_permission(self, request: HttpRequest) -> bool:
-        """Return whether the user may see values, and keys that are hidden by default."""
-        return request.user.has_perm(f"{self.opts.app_label}.view_cachevalue")
-
     def make_own_paths(self, alias: str) -> list[URLPattern]:
         return [
             self.make_path(f"{alias}/key/", self.key_view, "key"),

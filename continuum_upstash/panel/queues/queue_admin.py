@@ -80,6 +80,7 @@ class JobQueueAdmin(PageAdmin):
         offset = min(int(text), _MAX_OFFSET) if text.isdecimal() and len(text) < 10 else 0
         with track_cost() as cost:
             context = describe_queue(queue, offset)
+        context["may_see_values"] = self.has_value_permission(request)
         title = format_lazy(_("Queue {name}"), name=name)
         return self.render(request, "queue", {**context, "cost": cost, "title": title}, alias)
 

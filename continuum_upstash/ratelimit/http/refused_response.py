@@ -71,9 +71,10 @@ def _accepts_html(request: HttpRequest) -> bool:
 
 def _render_page(request: HttpRequest, title: str, seconds: int, *, is_unavailable: bool) -> str:
     try:
-        return loader.render_to_string(TEMPLATE, {"title": title, "seconds": seconds}, request)
+        template = loader.get_template(TEMPLATE)
     except TemplateDoesNotExist:
         return render_refused_page(request, seconds, is_unavailable=is_unavailable)
+    return template.render({"title": title, "seconds": seconds}, request)
 
 
 def _build_problem(decision: Decision, title: str, status: int) -> dict[str, Any]:

@@ -83,6 +83,14 @@ def test_a_difference_is_found(change, key, outcome):
     assert verify("--sample", "100%", "--tolerance", "10").code == 0
 
 
+def test_a_comparison_of_no_key_fails():
+    fill()
+    copy()
+    run = verify("--sample", "100%", "--match", "querry:*")
+    assert (run.code, run.json["verdict"]) == (1, "unknown")
+    assert "No key was compared" in run.error
+
+
 def test_a_lifetime_may_differ_by_two_seconds():
     get_cache("old").set("k", 1, 1000)
     copy()

@@ -60,6 +60,9 @@ class Accounts:
     def editor(self):
         return self._user("editor", "view_cachekey", "view_cachevalue", "change_cachekey")
 
+    def dispatcher(self):
+        return self._user("dispatcher", "view_jobqueue")
+
     def superuser(self):
         user = self._user("root")
         user.is_superuser = True

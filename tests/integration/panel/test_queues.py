@@ -60,6 +60,15 @@ def test_dead_letters_are_shown_without_markup(queue, operator):
     assert "<b>bold" not in html
 
 
+def test_payloads_are_shown_to_users_who_may_see_values(queue, operator, visit):
+    (job,) = add_dead(queue, "4929-1234")
+    assert "4929-1234" in operator.get(PAGE).content.decode()
+    text = visit(PAGE, "dispatcher").text
+    assert job in text
+    assert "4929-1234" not in text
+    assert "Payload" not in text
+
+
 @pytest.mark.parametrize("action", ["requeue", "discard"])
 def test_an_action_on_chosen_dead_letters_is_confirmed_and_logged(queue, operator, action):
     first, second = add_dead(queue, "a", "b")

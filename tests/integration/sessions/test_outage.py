@@ -84,6 +84,18 @@ def test_the_projects_template_replaces_the_built_in_one(member, outage, setting
         assert member.get("show").content.startswith(b"Wait ")
 
 
+def test_a_missing_parent_of_the_projects_template_is_logged(
+    member, outage, settings, tmp_path, caplog
+):
+    (tmp_path / "session_unavailable.html").write_text("{% extends 'missing.html' %}")
+    settings.TEMPLATES = [
+        {"BACKEND": "django.template.backends.django.DjangoTemplates", "DIRS": [tmp_path]}
+    ]
+    with outage():
+        assert member.get("show").status_code == 500
+    assert "TemplateDoesNotExist: missing.html" in caplog.text
+
+
 def test_an_error_in_another_middleware_is_503_and_not_500(outage, settings, member, new_browser):
     settings.MIDDLEWARE = [
         settings.MIDDLEWARE[0],
