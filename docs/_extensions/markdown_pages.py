@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from shutil import copyfile
 from typing import Any
@@ -38,13 +39,20 @@ def write_pages(app: Sphinx, exception: Exception | None) -> None:
 def format_list(env: BuildEnvironment) -> str:
     """Return the pages by section, in the order of the navigation; see https://llmstxt.org."""
     root = env.get_doctree(env.config.root_doc)
+    described = _read_descriptions(Path(env.doc2path(env.config.root_doc)).read_text("utf-8"))
     lines = [f"# {env.config.project}", "", f"> {_read_summary(root)}"]
     for tree in root.findall(addnodes.toctree):
         lines += ["", f"## {tree.get('caption') or 'Start'}", ""]
         for _, page in tree["entries"]:
-            summary = _read_summary(env.get_doctree(page))
-            lines.append(f"- [{env.titles[page].astext()}]({page}.md): {summary}")
+            text = described.get(page) or _read_summary(env.get_doctree(page))
+            lines.append(f"- [{env.titles[page].astext()}]({page}.md): {text}")
     return "\n".join(lines) + "\n"
+
+
+def _read_descriptions(landing_page: str) -> dict[str, str]:
+    """Return what the landing page says of each page that it lists."""
+    items = re.findall(r"^- \[[^]]+\]\((\S+)\.md\): (.+(?:\n  .+)*)", landing_page, re.MULTILINE)
+    return {page: " ".join(text.split()).replace("`", "") for page, text in items}
 
 
 def _read_summary(page: nodes.document) -> str:
