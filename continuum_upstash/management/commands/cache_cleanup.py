@@ -124,10 +124,11 @@ class Command(BaseCommand):
             cache.run(scan(options["resume"], show))
         except KeyboardInterrupt:
             bar.end()
-            fail(f"Interrupted: {_format_progress(latest)}", INTERRUPTED)
+            fail(f"Interrupted: {_format_interrupted(latest, figure)}", INTERRUPTED)
         except ContinuumError as error:
             bar.end()
-            fail(f"{error} {_format_progress(latest)}" if latest.pages else str(error))
+            rest = f" {_format_interrupted(latest, figure)}" if latest.pages else ""
+            fail(f"{error}{rest}")
         bar.end()
         return latest
 
@@ -207,6 +208,13 @@ def _format_excluded(count: int) -> str:
 
 def _format_progress(progress: ScanProgress) -> str:
     return f"{_format_deleted(progress)} Continue with --resume {progress.cursor}"
+
+
+def _format_interrupted(progress: ScanProgress, figure: str) -> str:
+    if figure == "deleted":
+        return _format_progress(progress)
+    found, used = _format_keys(progress.matched), format_billed(progress.commands)
+    return f"nothing was deleted. {found} counted with {used}."
 
 
 def _format_deleted(progress: ScanProgress) -> str:

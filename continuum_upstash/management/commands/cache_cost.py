@@ -66,6 +66,7 @@ class _Cost:
     account_error: str = ""
     report: SavingsReport | None = None
     error: str = ""
+    is_local: bool = False
 
 
 class Command(BaseCommand):
@@ -138,7 +139,7 @@ def _read_cost(cache: UpstashBaseCache, plan: str | None, users: int | None) -> 
         name, terms = plan or get_pricing_plan_name(config.alias), get_terms(config.alias)
         if config.mode == "local":
             bill = project_bill(name, 0, now)
-            return _Cost(config.alias, Totals(), bill, _compare_plans(bill))
+            return _Cost(config.alias, Totals(), bill, _compare_plans(bill), is_local=True)
     except ConfigurationError as error:
         fail(str(error))
     overview = cache.run(read_overview(cache, now=now))
@@ -194,6 +195,9 @@ def _format(cost: _Cost, *, full: bool) -> str:
     if cost.error:
         return f"{cost.alias}: no figures\n{format_row('Error', cost.error)}"
     bill = cost.bill
+    if cost.is_local:
+        reason = "no database is configured: each process has a separate local store"
+        return f"{cost.alias}: no cost\n{format_row('Database', reason)}"
     title, rows = f"{cost.alias}: no figures yet", list[tuple[str, str]]()
     if bill is None:
         rows.append(("Statistics", NO_HISTORY))

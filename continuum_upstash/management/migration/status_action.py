@@ -201,7 +201,8 @@ def _format(
     if stored.changed_at:
         changed = f", the phase since {(time.time() - stored.changed_at) / 60:,.0f} min"
     yield f"  Rollout     {describe_rollout(stored.rollout)} (by {values['source']}{changed})"
-    yield f"  Counted     the last {values['counted_seconds'] / 60:,.0f} min of all processes"
+    minutes = f"{values['counted_seconds'] / 60:,.0f} min"
+    yield f"  Counted     what all processes did in the last {minutes}, in any phase"
     for name, side in values["sides"].items():
         yield f"  {name.capitalize():<11} {_format_side(side)}"
     rate = values["mismatches"] / values["compared"] if values["compared"] else None

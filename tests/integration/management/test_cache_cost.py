@@ -172,6 +172,7 @@ def test_a_local_cache_costs_nothing(site):
     site.CACHES = {"default": make_entry(None, "local")}
     (found,) = run_command("cache_cost", "--format", "json").json["caches"]
     assert (found["bill"]["commands"], found["bill"]["dollars"]) == (0, 0)
+    assert "no database is configured" in run_command("cache_cost").out
 
 
 @pytest.mark.parametrize(
