@@ -36,6 +36,8 @@ def show(request: HttpRequest) -> HttpResponse:
         context |= _describe_account(cache, overview)
         if overview.bill is not None:
             context |= _describe_bill(overview.bill, overview.month or Totals())
+    else:
+        context["is_local"] = True
     context |= _describe_budget()
     return render(request, "example/costs.html", context)
 
