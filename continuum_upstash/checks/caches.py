@@ -78,7 +78,7 @@ def check_caches_in_production(**_: Any) -> list[CheckMessage]:
 def check_credentials(config: Config) -> _Messages:
     if config.unconfigured:
         others = config.setup_hint.removeprefix(make_setup_hint(config.env_prefix))
-        text = gettext("no credentials are set, so each process uses its own local cache.")
+        text = gettext("no credentials are set, so each process uses its own local store.")
         # The test runner sets DEBUG to False.
         is_test_run = sys.argv[1:2] == ["test"]
         check_id = "W001" if settings.DEBUG or is_test_run else "E001"

@@ -132,7 +132,7 @@ class Health:
         """What is wrong although the cache works, in the active language."""
         warnings = []
         if self.setup_hint:
-            text = _("No database is configured: each process has a separate local cache.")
+            text = _("No database is configured: each process has a separate local store.")
             warnings.append(f"{text} {self.setup_hint}")
         ratio = self.server.memory_ratio if self.server else None
         if self.is_full:

@@ -213,7 +213,7 @@ class Database:
         """Log, once per process, that missing credentials are the reason for the local mode."""
         if self.config.unconfigured and not self._was_opened:
             logger.warning(
-                "%s: no database is configured, so each process has its own local cache. %s",
+                "%s: no database is configured, so each process has its own local store. %s",
                 self.config.label,
                 self.config.setup_hint,
             )
