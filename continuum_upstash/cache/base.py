@@ -65,14 +65,15 @@ class UpstashBaseCache(BaseCache):
     """
 
     def __init__(self, location: object, params: dict[str, Any]) -> None:
-        super().__init__(params)
+        alias = find_alias(location, params)
+        key_func, self._reverse = import_key_functions(alias, params)
+        super().__init__({**params, "KEY_FUNCTION": key_func})
         makes_default_keys = self.key_func is default_key_func and all(
             getattr(type(self), name) is getattr(BaseCache, name)
             for name in ("make_key", "validate_key")
         )
         self.key_func = _protect_reserved_keys(self.key_func, self.key_prefix)
         self._default_key_func = self.key_func if makes_default_keys else None
-        alias = find_alias(location, params)
         try:
             config = _resolve_entry(alias, location, params)
         except ConfigurationError as error:
@@ -80,8 +81,6 @@ class UpstashBaseCache(BaseCache):
         self._config = config
         self._codec = codec = _make_codec(config)
         self._timeouts = Timeouts(self.default_timeout, config.ttl_by_prefix, DEFAULT_TIMEOUT)
-        reverse = params.get("REVERSE_KEY_FUNCTION")
-        self._reverse = import_string(reverse) if isinstance(reverse, str) else reverse
         if config.mode == "redis":  # not at the first call, see factory.import_modules
             from continuum_upstash.cache import redis_pool  # noqa: F401, PLC0415 brings redis-py
         self._database = get_database(config, make_pool)
@@ -204,6 +203,26 @@ def get_cache_with(alias: str, options: Sequence[str], owner: str) -> BaseCache:
             'Change the BACKEND; with OPTIONS["MODE"] = "local" it needs no database.'
         )
     return cache
+
+
+def import_key_functions(
+    alias: str, entry: Mapping[str, Any]
+) -> tuple[Callable[..., str], Callable[..., Any] | None]:
+    """Return KEY_FUNCTION, or Django's, and REVERSE_KEY_FUNCTION of an entry of CACHES.
+
+    Raises:
+        ImproperlyConfiguredCache: one of them cannot be imported.
+    """
+    name = "KEY_FUNCTION"
+    try:
+        key_func = get_key_func(entry.get(name))
+        name = "REVERSE_KEY_FUNCTION"
+        reverse = entry.get(name)
+        return key_func, import_string(reverse) if isinstance(reverse, str) else reverse
+    except ImportError as error:
+        raise ImproperlyConfiguredCache(
+            f"Cache '{alias}': {name} cannot be imported: {error}. Correct it in CACHES."
+        ) from error
 
 
 def _resolve_entry(alias: str, location: object, params: Mapping[str, Any]) -> Config:

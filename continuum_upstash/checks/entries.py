@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from django.conf import settings
 
+from continuum_upstash.cache.base import import_key_functions
 from continuum_upstash.cache.django_redis_settings import add_ignore_exceptions
 from continuum_upstash.config.resolve import Config, resolve
 from continuum_upstash.errors import ConfigurationError
@@ -30,6 +31,7 @@ def resolve_entries() -> tuple[dict[str, Config], list[ConfigurationError]]:
         location = entry.get("LOCATION", "")
         options = add_ignore_exceptions(entry.get("OPTIONS", {}))
         try:
+            import_key_functions(alias, entry)
             configs[alias] = resolve(options, os.environ, alias=alias, location=location)
         except ConfigurationError as error:
             errors.append(error)

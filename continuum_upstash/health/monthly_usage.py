@@ -164,7 +164,7 @@ def _list_aliases_of_same_server(database: Database) -> Iterator[Database]:
     for alias in list_upstash_aliases():
         try:
             found = [cache.database for cache in get_upstash_caches([alias])]
-        except (ImproperlyConfigured, ImportError):
+        except ImproperlyConfigured:
             continue  # check E002 reports it; it sends nothing that could be billed
         for each in found:
             other = each.config

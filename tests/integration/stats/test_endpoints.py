@@ -98,6 +98,13 @@ def test_metrics_omit_a_cache_that_is_misconfigured(half_a_pair, site, prometheu
         unsubscribe(prometheus.get_observer())
 
 
+def test_a_key_function_that_cannot_be_imported_is_down_with_the_reason(site, emulator):
+    site.CACHES = {"default": make_entry(emulator, KEY_FUNCTION="no.such.function")}
+    response = get("/ready/")
+    assert response.status_code == 503
+    assert "KEY_FUNCTION cannot be imported" in response.json()["caches"]["default"]["reason"]
+
+
 def test_an_error_of_the_configuration_is_down_although_fallback_is_on(site, emulator):
     site.CACHES = {"default": make_entry(emulator, OPTIONS={"TOKEN": lambda: None})}
     assert (get("/ready/").status_code, get("/ready/").json()["status"]) == (503, "down")

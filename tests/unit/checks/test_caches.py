@@ -37,6 +37,8 @@ def test_messages_contain_no_secret(settings):
         ({"default": make_entry("", OPTIONS={"MODE": "local"})}, []),
         ({"default": make_entry(OPTIONS={"POOLSIZE": 3})}, ["E002"]),
         ({"default": make_entry(OPTIONS={"MODE": "redis"})}, ["E002"]),
+        ({"default": make_entry(KEY_FUNCTION="no.such.function")}, ["E002"]),
+        ({"default": make_entry(REVERSE_KEY_FUNCTION="no.such.function")}, ["E002"]),
         ({"default": make_entry(), "b": make_entry(OPTIONS={"SERIALIZER": "json"})}, ["E003"]),
         (
             {"default": make_entry(), "b": make_entry(OPTIONS={"PICKLE": "never"}, KEY_PREFIX="b")},

@@ -20,7 +20,11 @@ def test_without_the_tag_nothing_is_checked(monkeypatch):
 
 @pytest.mark.parametrize(
     ("entry", "expected"),
-    [(make_entry(OPTIONS={"POOLSIZE": 3}), ["E002"]), (make_entry(""), ["E001"])],
+    [
+        (make_entry(OPTIONS={"POOLSIZE": 3}), ["E002"]),
+        (make_entry(KEY_FUNCTION="no.such.function"), ["E002"]),
+        (make_entry(""), ["E001"]),
+    ],
 )
 def test_the_live_checks_report_an_alias_that_cannot_connect(entry, expected, settings, live_tag):
     settings.CACHES = {"default": entry}

@@ -100,6 +100,7 @@ def test_mistakes_in_other_settings_are_reported(settings, check_id):
     [
         {"BACKEND": "continuum_upstash.backend.CacheBackend", "LOCATION": "ftp://db"},
         {"BACKEND": "no.such.Backend"},
+        {"BACKEND": "continuum_upstash.backend.CacheBackend", "KEY_FUNCTION": "no.such.function"},
     ],
 )
 def test_an_invalid_cache_is_left_to_the_check_of_caches(entry):
