@@ -98,6 +98,7 @@ def test_without_history_the_figures_are_those_of_this_process(panel, visit):
     seen = visit(page())
     assert "This process since it started" in seen.text
     assert "There is no history yet" in seen.text
+    assert cache.status.reason not in seen.text  # "no failures yet", in English only
 
 
 def test_key_families_are_sampled_on_request(panel, visit):

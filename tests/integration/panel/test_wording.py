@@ -20,7 +20,7 @@ from tests.integration.panel.panel_site import (
 
 DATA = re.compile(
     r"[A-Z_0-9]+"  # options, commands, variables
-    r"|default|root|upstash-rest|local|closed|forced_open|noeviction|for|a|test|no|failures|yet"
+    r"|default|root|upstash-rest|local|closed|forced_open|noeviction|for|a|test"
     r"|query:|api|2/h|strict|msgpack|signed|prefix|drop|rest|DeadlineExceeded|ms|s|KB|MB|bytes"
     r"|query:1|report:|report:2|string|dict|name|ada|panel\d+:1:(report:2)?"
 )
