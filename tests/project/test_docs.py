@@ -87,6 +87,7 @@ def make_settings(page: Path, apps: list[str]) -> dict[str, Any]:
     names["MIDDLEWARE"] = settings.MIDDLEWARE.copy()
     if get_name(page) not in WITH_CACHES:
         names["CACHES"] = {"default": CACHE.copy(), "other": CACHE.copy()}
+        names |= {"CONTINUUM_RATELIMIT": {"POLICIES": {}}, "CONTINUUM_STATS": {}}
     return names
 
 
@@ -133,6 +134,33 @@ def test_the_settings_of_a_page_keep_those_of_the_site(page, monkeypatch):
         assert names["CACHES"]["other"] == CACHE
     if get_name(page) not in {*WITH_CACHES, "docs/how-to/migrate.md"}:  # it moves the cache
         assert names["CACHES"]["default"]["OPTIONS"]["TELEMETRY"] is False
+
+
+def find_entries(names: dict[str, Any], path: str = "") -> set[str]:
+    """Return the paths of all entries of the settings that are dicts."""
+    found = set()
+    for name, value in names.items():
+        if isinstance(value, dict) and (path or name.isupper()):
+            found |= {f"{path}{name}", *find_entries(value, f"{path}{name}.")}
+        elif path:
+            found.add(f"{path}{name}")
+    return found
+
+
+def test_the_settings_of_all_how_tos_fit_into_one_site():
+    contents = (ROOT / "docs/index.md").read_text()  # the order is that of the sidebar
+    pages = [
+        ROOT / "docs" / f"{name}.md"
+        for name in re.findall(r"^(how-to/.+)$", contents, re.MULTILINE)
+    ]
+    names = make_settings(ROOT / "docs/how-to/panel.md", ["continuum_upstash"])
+    for page in pages:
+        if get_name(page) in {*WITH_CACHES, "docs/how-to/migrate.md"}:  # these define "default"
+            continue
+        before = find_entries(names)
+        for snippet in filter(is_settings, find_snippets(page)):
+            exec(compile(snippet, f"{page} settings", "exec"), names)
+        assert before - find_entries(names) == set(), f"{page} removes settings of another page"
 
 
 async def call_views(modules: dict[str, Any]) -> list[HttpResponse]:
