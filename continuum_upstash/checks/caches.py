@@ -143,7 +143,7 @@ def _check_secrets_in_settings(config: Config) -> _Messages:
 
 def _check_certificates(config: Config) -> _Messages:
     url = config.redis_url.reveal() if config.redis_url else ""
-    pool = from_hashable(config.redis_options).get("CONNECTION_POOL_KWARGS", {})
+    pool = from_hashable(config.redis_options).get("CONNECTION_POOL_KWARGS") or {}
     values = [
         *parse_qs(urlsplit(url).query).get("ssl_cert_reqs", ()),
         pool.get("ssl_cert_reqs", "required"),

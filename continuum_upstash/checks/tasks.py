@@ -64,7 +64,7 @@ def _check_url(alias: str, url: str) -> Iterator[CheckMessage]:
         yield check_message("W301", text.format(alias=alias, url=url))
     try:
         is_view = resolve(urlsplit(url).path).func is task_views.run_task
-    except Resolver404:
+    except (Resolver404, ValueError):  # no view has the path; the URL cannot be parsed
         is_view = False
     if not is_view:
         text = gettext(

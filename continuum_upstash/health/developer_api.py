@@ -161,6 +161,11 @@ class DeveloperApi:
                     f"Developer API: no response from {self._host} ({type(error).__name__}). "
                     "Try again later."
                 ) from None
+            except (httpx.InvalidURL, UnicodeError):
+                raise AccountUnavailable(
+                    "Developer API: the e-mail address or the URL has characters that cannot be "
+                    f"sent. Correct {EMAIL} and {URL}."
+                ) from None
 
     def _make_settings(self) -> dict[str, Any]:
         import httpx  # noqa: PLC0415 as in `read`
@@ -231,7 +236,7 @@ def load_developer_api() -> DeveloperApi:
         ConfigurationError: they are invalid.
     """
     account = _get_account()
-    email = strip_quotes(account.get("EMAIL") or os.environ.get(EMAIL, ""))
+    email = strip_quotes(str(account.get("EMAIL") or os.environ.get(EMAIL, "")))
     key: str | Callable[[], Any] = account.get("API_KEY") or os.environ.get(API_KEY, "")
     if isinstance(key, str):
         key = strip_quotes(key)
@@ -241,7 +246,7 @@ def load_developer_api() -> DeveloperApi:
             f"no key: set {' and '.join(missing)} (a read-only API key of the Upstash console is "
             "sufficient)"
         )
-    url = strip_quotes(account.get("URL") or os.environ.get(URL, "") or _DEFAULT_URL)
+    url = strip_quotes(str(account.get("URL") or os.environ.get(URL, "") or _DEFAULT_URL))
     return DeveloperApi(email, Secret(key), url)
 
 

@@ -57,7 +57,7 @@ def _to_seconds(name: str, value: Any) -> float | None:
         return None
     try:
         return float(value)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         raise TemplateSyntaxError(f'"cached" tag: {name} is not a number: {value!r}') from None
 
 

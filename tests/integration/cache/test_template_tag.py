@@ -73,6 +73,7 @@ def test_a_timeout_of_none_never_expires():
     [
         ("300", "requires a timeout and the name"),
         ("'soon' sidebar", "timeout is not a number: 'soon'"),
+        (f"{'9' * 400} sidebar", "timeout is not a number"),
         ("300 sidebar grace='long'", "grace is not a number: 'long'"),
         ("300 sidebar erly=1", "unknown option erly. Did you mean early?"),
         ("300 sidebar using='none'", "CACHES has no entry 'none'"),

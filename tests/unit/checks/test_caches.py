@@ -13,6 +13,7 @@ from continuum_upstash.checks.caches import check_caches, check_caches_in_produc
 from tests.unit.checks.cache_entries import REST, get_ids, make_entry
 
 UNVERIFIED = {"CONNECTION_POOL_KWARGS": {"ssl_cert_reqs": None}}
+NULL = {"CONNECTION_POOL_KWARGS": None}
 
 
 def test_valid_settings_have_no_findings():
@@ -147,6 +148,7 @@ def test_an_unknown_option_is_reported_with_the_closest_valid_one(settings):
             {"CACHES": {"default": make_entry("rediss://db.example.com", OPTIONS=UNVERIFIED)}},
             ["W019", "I030"],
         ),
+        ({"CACHES": {"default": make_entry("rediss://db.example.com", OPTIONS=NULL)}}, ["I030"]),
         ({"CACHES": {"default": make_entry(TIMEOUT=None)}}, ["W014", "I030"]),
         (
             {"CACHES": {"default": make_entry(TIMEOUT=None, OPTIONS={"TTL_BY_PREFIX": {"a:": 1}})}},

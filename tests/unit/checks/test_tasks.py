@@ -63,6 +63,7 @@ def test_the_extra_is_missing(monkeypatch):
         (URL.replace("https", "http"), ["W301"]),
         ("https://shop.example/federation/tasks/drain/", ["W302"]),
         ("https://shop.example/nothing/", ["W302"]),
+        ("https://[shop.example/federation/tasks/run/", ["W302"]),
     ],
 )
 def test_the_url_that_qstash_calls(url, expected):

@@ -105,3 +105,19 @@ def test_a_failing_callable_is_named():
     api = DeveloperApi("a@example.com", Secret(lambda: "two words"), "http://127.0.0.1:9")
     with pytest.raises(AccountUnavailable, match="UPSTASH_API_KEY has characters"):
         api.read("host")
+
+
+@pytest.mark.parametrize(
+    ("email", "url"),
+    [("a\udcff@example.com", "http://127.0.0.1:9"), ("a@example.com", "https://xn--.example.com")],
+)
+def test_an_address_that_cannot_be_sent_is_named(email, url):
+    api = DeveloperApi(email, Secret("k"), url)
+    with pytest.raises(AccountUnavailable, match="Correct UPSTASH_EMAIL and UPSTASH_API_URL"):
+        api.read("host")
+
+
+def test_an_address_of_another_type_is_read_as_text(settings):
+    settings.CONTINUUM_STATS = {"ACCOUNT": {"EMAIL": 5, "API_KEY": "k", "URL": 5}}
+    with pytest.raises(ConfigurationError, match="UPSTASH_API_URL"):
+        load_developer_api()
