@@ -97,7 +97,7 @@ def test_the_python_of_a_page_runs(page, credentials, monkeypatch):
         framework = import_module("continuum_upstash.federation.tasks.framework")
         monkeypatch.setitem(sys.modules, "django.tasks", framework)  # Django 5.2
     names = make_settings(page, OTHER_APPS)
-    modules: dict[str, Any] = {"__name__": "snippet", "urlpatterns": []}
+    modules: dict[str, Any] = {"__name__": "snippet", "urlpatterns": [], "CACHES": {}}
     for snippet in filter(is_settings, find_snippets(page)):
         exec(compile(snippet, f"{page} settings", "exec"), names)
     with override_settings(**{key: value for key, value in names.items() if key.isupper()}):
