@@ -211,8 +211,8 @@ def _explain(
             yield text.format(number=format_count(unknown))
     else:
         yield _(
-            "The account's figures are some minutes old. Of scripts of your own, the statistics "
-            "count each call in their text, whether it runs or not."
+            "The account's figures are some minutes old. If you run scripts of your own, the "
+            "statistics count every call in their text, even one that does not run."
         )
     if month.local_commands:
         text = _(
