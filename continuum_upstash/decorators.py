@@ -159,6 +159,10 @@ class _Call(Generic[R]):
         if error is self._error:
             error.__traceback__ = self._traceback
 
+    def release_error(self) -> None:
+        """Break the reference cycle: the frames of the traceback refer to this call."""
+        self._error = self._traceback = None
+
 
 @dataclass(frozen=True, slots=True)
 class CallStorage:
@@ -265,6 +269,8 @@ class CachedFunction(Generic[P, R]):
         except Exception as error:
             call.clean_traceback(error)
             raise
+        finally:
+            call.release_error()
 
     @overload
     def __get__(self, instance: None, owner: type | None = None) -> CachedFunction[P, R]: ...
@@ -310,3 +316,5 @@ class _AsyncCachedFunction(CachedFunction[P, Any]):
         except Exception as error:
             call.clean_traceback(error)
             raise
+        finally:
+            call.release_error()

@@ -219,7 +219,7 @@ def import_key_functions(
         name = "REVERSE_KEY_FUNCTION"
         reverse = entry.get(name)
         return key_func, import_string(reverse) if isinstance(reverse, str) else reverse
-    except ImportError as error:
+    except (AttributeError, ImportError) as error:  # no path; nothing has this path
         raise ImproperlyConfiguredCache(
             f"Cache '{alias}': {name} cannot be imported: {error}. Correct it in CACHES."
         ) from error

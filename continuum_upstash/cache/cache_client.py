@@ -52,11 +52,11 @@ class CacheClient(UpstashCache):
         from continuum_upstash.client import raw_redis  # noqa: PLC0415 brings redis-py
 
         database = self._database
-        options = from_hashable(database.config.redis_options) or {}
-        base = import_string(options.get("REDIS_CLIENT_CLASS", "redis.client.Redis"))
-        arguments: dict[str, Any] = options.get("REDIS_CLIENT_KWARGS", {})
         if database.config.mode != "rest":
-            pool = _get_pool(database)
+            pool = _get_pool(database)  # it raises ConfigurationError for wrong options
+            options = from_hashable(database.config.redis_options) or {}
+            base = import_string(options.get("REDIS_CLIENT_CLASS", "redis.client.Redis"))
+            arguments: dict[str, Any] = options.get("REDIS_CLIENT_KWARGS") or {}
             return raw_redis.make_client_class(base)(database.send, pool, **arguments)
         from continuum_upstash.transports.rest.dialect import RestDialect  # noqa: PLC0415 by mode
         from continuum_upstash.transports.rest.requests import encode_request  # noqa: PLC0415 by mode

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import copy
+import gc
 import inspect
 import pickle
 import traceback
+import weakref
+from contextlib import suppress
 
 import pytest
 from asgiref.sync import iscoroutinefunction
@@ -49,7 +52,28 @@ def counter():
     return Counter()
 
 
+@pytest.fixture
+def no_cycle_collection():
+    gc.disable()
+    yield
+    gc.enable()
+
+
 class TestFunctions:
+    def test_an_error_keeps_no_local_variable_alive(self, no_cycle_collection):
+        kept = []
+
+        @cached(key="k")
+        def load():
+            rows = Counter()
+            kept.append(weakref.ref(rows))
+            raise KeyError("row")
+
+        for call in (load, load.refresh):
+            with suppress(KeyError):
+                call()
+        assert [each() for each in kept] == [None, None]
+
     @pytest.mark.parametrize("argument", [abs, 300])
     def test_missing_parentheses_are_an_error_that_shows_them(self, argument):
         with pytest.raises(ConfigurationError, match=r"@cached\(\) or @cached\(timeout=300\)"):

@@ -89,7 +89,7 @@ def _try_make_pool(
             get_tls_context(template)
     except ConfigurationError as error:
         return None, str(error)
-    except (ImportError, OSError, RedisError, TypeError, ValueError) as error:
+    except (AttributeError, ImportError, OSError, RedisError, TypeError, ValueError) as error:
         return None, f"invalid connection options: {error}"
     return pool, ""
 

@@ -11,11 +11,13 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from redis.sentinel import SentinelConnectionPool, SentinelManagedSSLConnection
 
+from continuum_upstash.backend import CacheBackend
 from continuum_upstash.cache.redis_pool import make_django_pool
 from continuum_upstash.config.hashable import to_hashable
 from continuum_upstash.config.resolve import Config, resolve
 from continuum_upstash.config.secrets import Secret
 from continuum_upstash.errors import ConfigurationError
+from continuum_upstash.transports import registry
 from continuum_upstash.transports.redis.transport import make_plain_pool
 
 URL = "redis://:secret@localhost:6390/1"
@@ -138,6 +140,7 @@ def test_two_aliases_of_one_url_have_their_own_pools():
     [
         (URL, {"CONNECTION_POOL_CLASS": "no.such.Pool"}, "no"),
         (URL, {"CONNECTION_FACTORY": "no.such.Factory"}, "no"),
+        (URL, {"CONNECTION_POOL_CLASS": ConnectionPool}, "invalid connection options"),
         (URL, {"CONNECTION_POOL_KWARGS": {"sockettimeout": 1}}, "sockettimeout"),
         (URL, {"CONNECTION_POOL_KWARGS": {"protocol": 3}}, "protocol"),
         (URL, {"SOCKET_TIMEOUT": "soon"}, "float or integer"),
@@ -152,3 +155,10 @@ def test_an_invalid_option_is_reported_before_the_first_command(url, options, me
         make_django_pool(config(url, **options))
     assert "secret" not in str(caught.value)
     assert "hush" not in str(caught.value)
+
+
+def test_a_client_class_that_cannot_be_imported_is_reported_by_the_client(request):
+    request.addfinalizer(registry.reset)
+    cache = CacheBackend(URL, {"OPTIONS": {"REDIS_CLIENT_CLASS": "no.such.Client"}})
+    with pytest.raises(ConfigurationError, match="invalid connection options"):
+        cache.client.get_client()

@@ -39,6 +39,7 @@ def test_messages_contain_no_secret(settings):
         ({"default": make_entry(OPTIONS={"POOLSIZE": 3})}, ["E002"]),
         ({"default": make_entry(OPTIONS={"MODE": "redis"})}, ["E002"]),
         ({"default": make_entry(KEY_FUNCTION="no.such.function")}, ["E002"]),
+        ({"default": make_entry(KEY_FUNCTION=5)}, ["E002"]),
         ({"default": make_entry(REVERSE_KEY_FUNCTION="no.such.function")}, ["E002"]),
         ({"default": make_entry(), "b": make_entry(OPTIONS={"SERIALIZER": "json"})}, ["E003"]),
         (
