@@ -108,11 +108,9 @@ class LoopExecutor:
         self._thread.join(timeout)
 
     def _main(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        try:
-            self._loop.run_until_complete(self._work_all())
-        finally:
-            self._loop.close()
+        # The runner also ends what closing the connections has left to the loop.
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._work_all())
 
     async def _work_all(self) -> None:
         await asyncio.gather(*(self._work() for _ in range(self._concurrency)))

@@ -148,7 +148,9 @@ def test_the_url_of_an_alias_leads_to_its_page(panel, client, accounts):
 
 
 def test_breadcrumbs_contain_the_alias(panel, visit):
-    crumbs = r"Home \S Upstash \S Cache health \S default"
+    crumbs = (
+        r"Home (\S )?Upstash (\S )?Cache health (\S )?default"  # Django 6.1 has no text between
+    )
     assert re.search(crumbs, visit(page()).text)
     seen = visit(page("do/open"))
     assert page() in seen.links
