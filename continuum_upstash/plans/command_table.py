@@ -253,6 +253,14 @@ def _is_time(_: Command, reply: Reply) -> bool:
     return len(parts) == 2 and all(part.isdigit() for part in parts)
 
 
+def _is_score(_: Command, reply: Reply) -> bool:
+    try:
+        float(reply if isinstance(reply, bytes) else "")
+    except ValueError:
+        return False
+    return True
+
+
 _REPLY_CHECKS: Final[Mapping[str, Callable[[Command, Reply], bool]]] = {
     "EVAL": _is_script_reply,
     "HMGET": _has_value_per_key,
@@ -261,6 +269,7 @@ _REPLY_CHECKS: Final[Mapping[str, Callable[[Command, Reply], bool]]] = {
     "SCAN": _is_scan_page,
     "SSCAN": _is_scan_page,
     "TIME": _is_time,
+    "ZINCRBY": _is_score,
 }
 
 # The types by which a reply is known to be valid without `is_reply_to`.

@@ -261,12 +261,14 @@ class SetMethods(CollectionPlans):
     def _spop(self, key: Any, count: int | None, version: int | None) -> Plan[Any]:
         if count is None:
             return self._decode((yield from self._send("SPOP", key, version)))
-        return set(self._decode_each((yield from self._send("SPOP", key, version, count))))
+        raws = yield from self._send("SPOP", key, version, count)
+        return set(self._decode_each(raws or []))
 
     def _srandmember(self, key: Any, count: int | None, version: int | None) -> Plan[Any]:
         if count is None:
             return self._decode((yield from self._send("SRANDMEMBER", key, version)))
-        return self._decode_each((yield from self._send("SRANDMEMBER", key, version, count)))
+        raws = yield from self._send("SRANDMEMBER", key, version, count)
+        return self._decode_each(raws or [])
 
     def _srem(self, key: Any, members: tuple[Any, ...], version: int | None) -> Plan[int]:
         return self._send("SREM", key, version, *self._encode_members(members))

@@ -6,6 +6,7 @@ import pytest
 
 from continuum_upstash.backend import CacheBackend
 from continuum_upstash.errors import CapacityExceeded
+from continuum_upstash.plans.command_table import is_reply_to
 from continuum_upstash.transports import registry
 from tests.unit.plan_runner import run_plan
 
@@ -94,10 +95,19 @@ def test_the_options_of_a_range(recorded, name, kwargs, command):
         ([b"1", None], "zpopmin", ("z",), None),
         (b"no score", "zscore", ("z", 1), None),
         ([], "zrank", ("z", 1, True), None),
+        (None, "spop", ("s", 2), set()),
+        (None, "srandmember", ("s", 2), []),
     ],
 )
 def test_what_no_server_sends_is_left_out(recorded, reply, name, args, result):
     assert recorded.call(reply, name, *args)[0] == result
+
+
+@pytest.mark.parametrize(
+    ("reply", "is_valid"), [(b"1.5", True), (b"no score", False), (None, False)]
+)
+def test_a_score_that_is_no_number_is_an_unexpected_reply(reply, is_valid):
+    assert is_reply_to(("ZINCRBY", "z", "1.0", b"1"), reply) is is_valid
 
 
 def test_a_full_database_raises_and_deletes_nothing(recorded):
