@@ -148,13 +148,11 @@ def test_the_url_of_an_alias_leads_to_its_page(panel, client, accounts):
 
 
 def test_breadcrumbs_contain_the_alias(panel, visit):
-    crumbs = (
-        r"Home (\S )?Upstash (\S )?Cache health (\S )?default"  # Django 6.1 has no text between
-    )
+    crumbs = r"Home (\S )?Upstash (\S )?Cache health (\S )?default"  # Django 6.1: only a list
     assert re.search(crumbs, visit(page()).text)
     seen = visit(page("do/open"))
     assert page() in seen.links
-    assert re.search(crumbs + r" \S Force the breaker open", seen.text)
+    assert re.search(crumbs + r" (\S )?Force the breaker open", seen.text)
 
 
 def test_the_list_shows_warnings(configure_panel, visit, monkeypatch):
