@@ -81,8 +81,10 @@ def to_text(value: object) -> str:
             collection.
     """
     kind = type(value)
-    if kind is str or kind is int:
+    if kind is str:
         return str(value)
+    if kind is int:
+        return _describe_int(value)
     if isinstance(value, Enum):
         return to_text(value.value) if isinstance(value, (str, int)) else str(value.name)
     if isinstance(value, Model):

@@ -96,8 +96,9 @@ def test_a_guest_with_an_identity_is_not_anonymous():
             write(Guest())
 
 
-def test_a_large_integer_has_a_text():
-    assert describe(10**10_000) != describe(10**10_000 + 1)
+@pytest.mark.parametrize("write", [describe, to_text])
+def test_a_large_integer_has_a_text(write):
+    assert write(10**10_000) != write(10**10_000 + 1)
 
 
 def make_local_class():
