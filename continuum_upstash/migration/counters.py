@@ -26,6 +26,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from continuum_upstash.errors import ContinuumError
 from continuum_upstash.migration.conf import get_settings
 from continuum_upstash.migration.rollout import get_new_cache, make_migration_key
 from continuum_upstash.plans.effects import Batch, Plan, call_many
@@ -128,7 +129,10 @@ def decode_counts(raw: bytes) -> MigrationCounts:
     Raises:
         ValueError: the bytes have another form.
     """
-    document = json.loads(raw) if len(raw) <= _MAX_RECORD_BYTES else None
+    try:
+        document = json.loads(raw) if len(raw) <= _MAX_RECORD_BYTES else None
+    except RecursionError:
+        raise ValueError("they are nested too deeply") from None
     if not isinstance(document, list) or len(document) != 12:
         raise ValueError("they are not a JSON array of 12 entries")
     new_latencies, old_latencies = document.pop(7), document.pop(3)
@@ -233,7 +237,12 @@ class CountsWriter:
         commands: list[Command] = [("HSET", key, self._field, data)]
         if not expires:
             commands.append(("EXPIRE", key, _KEPT_SECONDS))
-        yield Batch(commands, needs_server=True)
+        try:
+            yield Batch(commands, needs_server=True)
+        except ContinuumError:
+            with self._lock:  # the next write tries again, with EXPIRE: the key may exist by now
+                self._changed, self._expires = True, False
+            raise
 
     def _get_side(self, side: str) -> SideCounts:
         self._changed = True

@@ -34,7 +34,7 @@ def test_a_warning_names_the_variables_once(caplog, monkeypatch):
     assert (record.name, record.levelname) == ("continuum_upstash", "WARNING")
     assert record.getMessage() == (
         "cache 'default' (local): no database is configured, so each process has its own local "
-        "cache. Set UPSTASH_REDIS_REST_URL and UPSTASH_REDIS_REST_TOKEN (REST), or "
+        "store. Set UPSTASH_REDIS_REST_URL and UPSTASH_REDIS_REST_TOKEN (REST), or "
         "UPSTASH_REDIS_URL (TCP). STORAGE_KV_REST_API_URL is set: to use it, set ENV_PREFIX = "
         "'STORAGE_'."
     )
