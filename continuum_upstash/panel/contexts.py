@@ -28,7 +28,7 @@ from continuum_upstash.panel.formatting import Text
 from continuum_upstash.panel.key_sample import MAX_PAGES, sample_keys
 from continuum_upstash.panel.ratelimit_counts import make_rate_limit_table
 from continuum_upstash.panel.session_summary import summarize_sessions
-from continuum_upstash.transports.failover.circuit_breaker import CALLING_STATES
+from continuum_upstash.transports.failover.circuit_breaker import CALLING_STATES, NO_FAILURES
 from continuum_upstash.transports.registry import get_process_state
 
 _ICONS: Final = {"ok": "✓", "degraded": "!", "down": "✕"}
@@ -70,12 +70,15 @@ def read_figures(cache: UpstashBaseCache) -> Overview:
 
 
 def describe_state(cache: UpstashBaseCache, health: Health) -> dict[str, Any]:
+    reason = health.status.reason
+    is_shown = reason != NO_FAILURES and not health.errors  # the errors state the reason
     return {
         "health": health,
         "status": health.status,
         "badge": _make_badge(health.verdict),
         "headline": formatting.summarize(health),
         "state_text": formatting.STATES[health.status.state],
+        "reason": reason if is_shown else "",
         "process": os.getpid(),
         "changes": get_process_state(BreakerLog).for_alias(health.alias),
         "actions": {name: each for name, each in ACTIONS.items() if each.is_available(cache)},

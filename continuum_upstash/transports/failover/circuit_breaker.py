@@ -30,6 +30,7 @@ FAILURE_THRESHOLD: Final = 3
 BASE_OPEN_SECONDS: Final = 2.0
 REFUSED_OPEN_SECONDS: Final = 300.0  # a wrong token or an exhausted quota lasts for minutes
 MAX_RETRY_AFTER: Final = 3600.0  # seconds; a longer Retry-After is cut to this
+NO_FAILURES: Final = "no failures yet"  # the reason of a new breaker
 
 
 class State(StrEnum):
@@ -118,7 +119,7 @@ class CircuitBreaker:
         self.is_passing = True
         self.generation = 0
         self.failures = 0
-        self.reason = "no failures yet"
+        self.reason = NO_FAILURES
         self.since = clock()
         self.retry_at = -inf
 
