@@ -23,10 +23,8 @@ class ClientPlans:
         self._keyvalue = keyvalue
         self.get_ttl_ms, self._group_by_ttl_ms = timeouts.get_ttl_ms, timeouts.group_by_ttl_ms
         self.unstorable, self.drop = keyvalue.unstorable, keyvalue.drop
-        self.exceeds_max_size, self.open_value = (
-            keyvalue.exceeds_max_size,
-            keyvalue.envelopes.open_one,
-        )
+        self.exceeds_max_size = keyvalue.exceeds_max_size
+        self.open_value = keyvalue.envelopes.open_one
 
     def ping(self) -> Plan[bool]:
         return bool((yield from call("PING", needs_server=True)))

@@ -55,6 +55,7 @@ class _Cost:
         account_error: why the account's figures are missing.
         report: the savings; None: there is no history.
         error: why there are no figures at all.
+        is_local: there is no database.
     """
 
     alias: str
@@ -194,10 +195,10 @@ def _as_dict(cost: _Cost) -> dict[str, Any]:
 def _format(cost: _Cost, *, full: bool) -> str:
     if cost.error:
         return f"{cost.alias}: no figures\n{format_row('Error', cost.error)}"
-    bill = cost.bill
     if cost.is_local:
         reason = "no database is configured: each process has a separate local store"
         return f"{cost.alias}: no cost\n{format_row('Database', reason)}"
+    bill = cost.bill
     title, rows = f"{cost.alias}: no figures yet", list[tuple[str, str]]()
     if bill is None:
         rows.append(("Statistics", NO_HISTORY))
