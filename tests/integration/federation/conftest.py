@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 from itertools import count
-from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
 from django.core.handlers.wsgi import WSGIHandler
@@ -14,6 +12,7 @@ from continuum_upstash.federation import Queue
 from continuum_upstash.transports import registry
 from tests.conftest import SyncOrAsync
 from tests.integration.cache_entries import make_entry
+from tests.integration.federation.wsgi_server import serve
 
 _numbers = count()
 
@@ -74,26 +73,18 @@ class AnyJob:
         return getattr(self._any if is_method else self._job, name)
 
 
-class QuietHandler(WSGIRequestHandler):
-    def log_message(self, *_):
-        pass
-
-
 @pytest.fixture
 def site(emulator, request_signals):
     """A site that QStash can reach; its public URL is that of its server."""
-    server = make_server("127.0.0.1", 0, WSGIHandler(), handler_class=QuietHandler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     entries = {name: make_entry(emulator) for name in ("default", "federation")}
-    with override_settings(
-        ROOT_URLCONF="tests.integration.federation.site_urls",
-        ALLOWED_HOSTS=["*"],
-        CACHES=entries,
-        MIDDLEWARE=[],
+    with (
+        override_settings(
+            ROOT_URLCONF="tests.integration.federation.site_urls",
+            ALLOWED_HOSTS=["*"],
+            CACHES=entries,
+            MIDDLEWARE=[],
+        ),
+        serve(WSGIHandler()) as url,
     ):
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/federation/tasks/run/"
-        server.shutdown()
-        thread.join()
-        server.server_close()
+        yield f"{url}/federation/tasks/run/"
     registry.reset()

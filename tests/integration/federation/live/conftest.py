@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import threading
-from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import httpx
 import pytest
@@ -16,6 +15,7 @@ from continuum_upstash.federation.channels.hub import Hub
 from continuum_upstash.federation.live.open_streams import OpenStreams
 from continuum_upstash.plans.effects import call
 from continuum_upstash.transports.registry import get_process_state
+from tests.integration.federation.wsgi_server import serve
 from tests.waiting import wait_until
 
 HERE = "tests.integration.federation.live.live_urls"
@@ -79,21 +79,11 @@ def asgi_site(asgi_server, federation, request_signals):
     wait_until(lambda: not get_process_state(OpenStreams).get_count("process"))
 
 
-class _QuietHandler(WSGIRequestHandler):
-    def log_message(self, *arguments):
-        pass
-
-
 @pytest.fixture
 def wsgi_site(federation, request_signals):
     """The URL of the route, served by one thread."""
-    server = make_server("127.0.0.1", 0, get_wsgi_application(), handler_class=_QuietHandler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/api/realtime"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serve(get_wsgi_application()) as url:
+        yield f"{url}/api/realtime"
 
 
 class Page:
