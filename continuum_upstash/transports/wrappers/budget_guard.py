@@ -140,8 +140,8 @@ class BudgetGuard:
         self._start_month()
 
     def _start_month(self) -> None:
-        # The counter as it was read last, None: not yet; and what was sent on credit, after the
-        # budget was lowered.
+        # What decides the stage: the counter and, after the budget was lowered, what was sent on
+        # credit. None: the counter was not read yet.
         self._total: int | None = None
         self._counter = 0  # as it was read last
         self._left = self._debt = self._size = 0
